@@ -1,0 +1,61 @@
+/**
+ * The MLS framing that a delivery service may read without any key (RFC 9420 §6): one strict pass over the whole
+ * message, so that what is accepted has exactly one encoding and nothing hides behind it. No signature is checked here.
+ */
+import type { GroupInfoFrame, WelcomeFrame } from './frame/group.ts';
+import { readGroupInfo, readWelcome } from './frame/group.ts';
+import type { KeyPackage } from './frame/leaf.ts';
+import { readKeyPackage, readVersion } from './frame/leaf.ts';
+import type { PrivateFrame, PublicFrame } from './frame/message.ts';
+import { readPrivateMessage, readPublicMessage } from './frame/message.ts';
+import { FrameError, Reader } from './frame/reader.ts';
+
+export { parseRatchetTree, RATCHET_TREE_EXTENSION } from './frame/group.ts';
+export type { GroupInfoFrame, WelcomeFrame } from './frame/group.ts';
+export type { KeyPackage, LeafNode } from './frame/leaf.ts';
+export type { PrivateFrame, PublicFrame } from './frame/message.ts';
+export type { Proposal, ProposalOrRef } from './frame/proposal.ts';
+export { FrameError } from './frame/reader.ts';
+
+/** RFC 9420 §10 as an MLSMessage. */
+export interface KeyPackageFrame {
+  readonly wireFormat: 'key_package';
+  readonly keyPackage: KeyPackage;
+}
+
+/** An MLSMessage, by wire format (RFC 9420 §6). */
+export type Frame = PrivateFrame | PublicFrame | WelcomeFrame | GroupInfoFrame | KeyPackageFrame;
+
+/**
+ * Parses one MLSMessage (RFC 9420 §6). Returns, and does not throw, a {@link FrameError} for what is truncated, has
+ * trailing bytes or a length that is not minimal (§2.1.2), or is not MLS 1.0.
+ */
+export function parseFrame(bytes: Uint8Array): Frame | FrameError {
+  const reader = new Reader(bytes);
+  try {
+    readVersion(reader);
+    const frame = readBody(reader);
+    reader.end();
+    return frame;
+  } catch (error) {
+    if (error instanceof FrameError) return error;
+    throw error;
+  }
+}
+
+function readBody(reader: Reader): Frame {
+  switch (reader.u16()) {
+    case 1:
+      return readPublicMessage(reader);
+    case 2:
+      return readPrivateMessage(reader);
+    case 3:
+      return readWelcome(reader);
+    case 4:
+      return readGroupInfo(reader);
+    case 5:
+      return { wireFormat: 'key_package', keyPackage: readKeyPackage(reader) };
+    default:
+      return reader.fail('unknown wire format');
+  }
+}

@@ -1,0 +1,117 @@
+import type { Reader } from './reader.ts';
+
+/** RFC 9420 §13. */
+export interface Extension {
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+/** Seconds since 1970, rounded above 2^53 (RFC 9420 §7.2). */
+export interface Lifetime {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export type LeafNodeSource = 'key_package' | 'update' | 'commit';
+
+/** RFC 9420 §7.2. */
+export interface LeafNode {
+  readonly encryptionKey: Uint8Array;
+  readonly signatureKey: Uint8Array;
+  /** 1 = basic, 2 = x509 (RFC 9420 §5.3). */
+  readonly credentialType: number;
+  /** Of a basic credential. */
+  readonly identity: Uint8Array | undefined;
+  readonly source: LeafNodeSource;
+  /** Of a `key_package` leaf. */
+  readonly lifetime: Lifetime | undefined;
+  readonly extensions: readonly Extension[];
+  /** LeafNodeTBS, without the group id and leaf index that `update` and `commit` leaves append to it. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** RFC 9420 §10. */
+export interface KeyPackage {
+  readonly cipherSuite: number;
+  readonly initKey: Uint8Array;
+  readonly leaf: LeafNode;
+  readonly extensions: readonly Extension[];
+  /** KeyPackageTBS. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+  /** The whole structure: what a KeyPackageRef is the hash of (RFC 9420 §5.2). */
+  readonly bytes: Uint8Array;
+}
+
+export const MLS_10 = 1;
+const CREDENTIAL_BASIC = 1;
+const CREDENTIAL_X509 = 2;
+
+const extension = (reader: Reader): Extension => ({ type: reader.u16(), data: reader.vector() });
+const skipUint16 = (reader: Reader): void => void reader.u16();
+const skipVector = (reader: Reader): void => reader.skipVector();
+
+/** Reads `Extension extensions<V>` (RFC 9420 §13). */
+export function readExtensions(reader: Reader): Extension[] {
+  return reader.list(extension);
+}
+
+/** Reads a ProtocolVersion that has to be mls10 (RFC 9420 §6). */
+export function readVersion(reader: Reader): void {
+  if (reader.u16() !== MLS_10) reader.fail('protocol version is not mls10');
+}
+
+/** Reads a LeafNode (RFC 9420 §7.2), of the given source if one is given. */
+export function readLeafNode(reader: Reader, expected?: LeafNodeSource): LeafNode {
+  const start = reader.offset;
+  const encryptionKey = reader.vector();
+  const signatureKey = reader.vector();
+  const credentialType = reader.u16();
+  const identity = readCredential(reader, credentialType);
+  // Capabilities: versions, cipher suites, extensions, proposals, credentials; unknown values are allowed in all five.
+  for (let list = 0; list < 5; list++) reader.each(skipUint16);
+  const source = readSource(reader);
+  if (expected !== undefined && source !== expected) reader.fail(`leaf node source is not ${expected}`);
+  const lifetime =
+    source === 'key_package' ? { notBefore: reader.u64Rounded(), notAfter: reader.u64Rounded() } : undefined;
+  if (source === 'commit') reader.skipVector(); // parent hash
+  const extensions = readExtensions(reader);
+  const signed = reader.since(start);
+  const signature = reader.vector();
+  return { encryptionKey, signatureKey, credentialType, identity, source, lifetime, extensions, signed, signature };
+}
+
+/** Reads a KeyPackage (RFC 9420 §10). */
+export function readKeyPackage(reader: Reader): KeyPackage {
+  const start = reader.offset;
+  readVersion(reader);
+  const cipherSuite = reader.u16();
+  const initKey = reader.vector();
+  const leaf = readLeafNode(reader, 'key_package');
+  const extensions = readExtensions(reader);
+  const signed = reader.since(start);
+  const signature = reader.vector();
+  return { cipherSuite, initKey, leaf, extensions, signed, signature, bytes: reader.since(start) };
+}
+
+function readCredential(reader: Reader, type: number): Uint8Array | undefined {
+  if (type === CREDENTIAL_BASIC) return reader.vector();
+  if (type === CREDENTIAL_X509) reader.each(skipVector);
+  // RFC 9420 §5.3 leaves other types open; the implementations that have any put one vector there.
+  else reader.skipVector();
+  return undefined;
+}
+
+function readSource(reader: Reader): LeafNodeSource {
+  switch (reader.u8()) {
+    case 1:
+      return 'key_package';
+    case 2:
+      return 'update';
+    case 3:
+      return 'commit';
+    default:
+      return reader.fail('unknown leaf node source');
+  }
+}

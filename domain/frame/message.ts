@@ -1,0 +1,136 @@
+import type { LeafNode } from './leaf.ts';
+import { readLeafNode } from './leaf.ts';
+import type { Proposal, ProposalOrRef } from './proposal.ts';
+import { readProposal, readProposalOrRef } from './proposal.ts';
+import type { Epoch, Reader } from './reader.ts';
+
+export type ContentType = 'application' | 'proposal' | 'commit';
+
+/** Who sent a PublicMessage (RFC 9420 §6). */
+export type Sender =
+  | { readonly type: 'member'; readonly leafIndex: number }
+  | { readonly type: 'external'; readonly senderIndex: number }
+  | { readonly type: 'new_member_proposal' | 'new_member_commit' };
+
+/** RFC 9420 §6.3. */
+export interface PrivateFrame {
+  readonly wireFormat: 'private_message';
+  readonly groupId: Uint8Array;
+  readonly epoch: Epoch;
+  readonly contentType: ContentType;
+  readonly authenticatedData: Uint8Array;
+}
+
+interface PublicFrameBase {
+  readonly wireFormat: 'public_message';
+  readonly groupId: Uint8Array;
+  readonly epoch: Epoch;
+  readonly sender: Sender;
+  readonly authenticatedData: Uint8Array;
+}
+
+/** RFC 9420 §6.2 with a proposal (§12.1). */
+export interface PublicProposalFrame extends PublicFrameBase {
+  readonly contentType: 'proposal';
+  readonly proposal: Proposal;
+}
+
+/** RFC 9420 §6.2 with a commit (§12.4). */
+export interface PublicCommitFrame extends PublicFrameBase {
+  readonly contentType: 'commit';
+  readonly proposals: readonly ProposalOrRef[];
+  /** The committer's new leaf, if the commit has an UpdatePath. */
+  readonly path: LeafNode | undefined;
+  /** Equals the one in the GroupInfo of the next epoch. */
+  readonly confirmationTag: Uint8Array;
+}
+
+export type PublicFrame = PublicProposalFrame | PublicCommitFrame;
+
+const skipCiphertext = (reader: Reader): void => {
+  reader.skipVector(); // KEM output
+  reader.skipVector(); // ciphertext
+};
+
+const skipPathNode = (reader: Reader): void => {
+  reader.skipVector(); // encryption key
+  reader.each(skipCiphertext);
+};
+
+const readUpdatePath = (reader: Reader): LeafNode => {
+  const leaf = readLeafNode(reader, 'commit');
+  reader.each(skipPathNode);
+  return leaf;
+};
+
+/** Reads a PrivateMessage (RFC 9420 §6.3); what it holds stays sealed. */
+export function readPrivateMessage(reader: Reader): PrivateFrame {
+  const groupId = reader.vector();
+  const epoch = reader.epoch();
+  const contentType = readContentType(reader);
+  const authenticatedData = reader.vector();
+  reader.skipVector(); // encrypted sender data
+  reader.skipVector(); // ciphertext
+  return { wireFormat: 'private_message', groupId, epoch, contentType, authenticatedData };
+}
+
+/** Reads a PublicMessage (RFC 9420 §6.2) to its end, which only its content tells. */
+export function readPublicMessage(reader: Reader): PublicFrame {
+  const groupId = reader.vector();
+  const epoch = reader.epoch();
+  const sender = readSender(reader);
+  const authenticatedData = reader.vector();
+  const wireFormat = 'public_message';
+  const contentType = readContentType(reader);
+  // RFC 9420 §6: application data goes in a PrivateMessage.
+  if (contentType === 'application') reader.fail('application data in a PublicMessage');
+  // RFC 9420 §12.1.8, §12.4.3.2: outsiders only propose, except for the one kind of commit by which they join.
+  const joins = sender.type === 'new_member_commit';
+  if (sender.type !== 'member' && joins !== (contentType === 'commit')) reader.fail('sender does not fit the content');
+  if (contentType === 'proposal') {
+    const proposal = readProposal(reader);
+    if (sender.type === 'new_member_proposal' && proposal.type !== 'add')
+      reader.fail('sender does not fit the proposal');
+    reader.skipVector(); // signature
+    skipMembershipTag(reader, sender);
+    return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposal };
+  }
+  const proposals = reader.list(readProposalOrRef);
+  const path = reader.optional(readUpdatePath);
+  reader.skipVector(); // signature
+  const confirmationTag = reader.vector();
+  skipMembershipTag(reader, sender);
+  return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposals, path, confirmationTag };
+}
+
+function skipMembershipTag(reader: Reader, sender: Sender): void {
+  if (sender.type === 'member') reader.skipVector();
+}
+
+function readSender(reader: Reader): Sender {
+  switch (reader.u8()) {
+    case 1:
+      return { type: 'member', leafIndex: reader.u32() };
+    case 2:
+      return { type: 'external', senderIndex: reader.u32() };
+    case 3:
+      return { type: 'new_member_proposal' };
+    case 4:
+      return { type: 'new_member_commit' };
+    default:
+      return reader.fail('unknown sender type');
+  }
+}
+
+function readContentType(reader: Reader): ContentType {
+  switch (reader.u8()) {
+    case 1:
+      return 'application';
+    case 2:
+      return 'proposal';
+    case 3:
+      return 'commit';
+    default:
+      return reader.fail('unknown content type');
+  }
+}

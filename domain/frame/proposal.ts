@@ -1,0 +1,72 @@
+import type { KeyPackage, LeafNode } from './leaf.ts';
+import { readExtensions, readKeyPackage, readLeafNode } from './leaf.ts';
+import type { Reader } from './reader.ts';
+
+/** RFC 9420 §12.1, and SelfRemove of the MLS extensions draft; what a delivery service has use for. */
+export type Proposal =
+  | { readonly type: 'add'; readonly keyPackage: KeyPackage }
+  | { readonly type: 'update'; readonly leaf: LeafNode }
+  | { readonly type: 'remove'; readonly removed: number }
+  | { readonly type: 'psk' | 'reinit' | 'external_init' | 'group_context_extensions' | 'self_remove' }
+  | { readonly type: 'custom'; readonly proposalType: number };
+
+/** RFC 9420 §12.4: a proposal in full, or the hash of one sent before. */
+export type ProposalOrRef = Proposal | { readonly type: 'reference'; readonly reference: Uint8Array };
+
+/** Reads a Proposal (RFC 9420 §12.1). */
+export function readProposal(reader: Reader): Proposal {
+  const proposalType = reader.u16();
+  switch (proposalType) {
+    case 1:
+      return { type: 'add', keyPackage: readKeyPackage(reader) };
+    case 2:
+      return { type: 'update', leaf: readLeafNode(reader, 'update') };
+    case 3:
+      return { type: 'remove', removed: reader.u32() };
+    case 4:
+      skipPreSharedKeyId(reader);
+      return { type: 'psk' };
+    case 5:
+      reader.skipVector(); // group id
+      reader.u16(); // version: a re-init may move to a later one
+      reader.u16(); // cipher suite
+      readExtensions(reader);
+      return { type: 'reinit' };
+    case 6:
+      reader.skipVector(); // KEM output
+      return { type: 'external_init' };
+    case 7:
+      readExtensions(reader);
+      return { type: 'group_context_extensions' };
+    case 10:
+      return { type: 'self_remove' };
+    default:
+      // Not framed by RFC 9420; every implementation that has custom proposals puts one vector there.
+      reader.skipVector();
+      return { type: 'custom', proposalType };
+  }
+}
+
+/** Reads a ProposalOrRef (RFC 9420 §12.4). */
+export function readProposalOrRef(reader: Reader): ProposalOrRef {
+  const kind = reader.u8();
+  if (kind === 1) return readProposal(reader);
+  if (kind === 2) return { type: 'reference', reference: reader.vector() };
+  return reader.fail('neither proposal nor reference');
+}
+
+/** RFC 9420 §8.4. */
+function skipPreSharedKeyId(reader: Reader): void {
+  const type = reader.u8();
+  if (type === 2) {
+    const usage = reader.u8();
+    if (usage < 1 || usage > 3) reader.fail('unknown resumption PSK usage');
+    reader.skipVector(); // group id
+    reader.epoch();
+  } else if (type === 1) {
+    reader.skipVector(); // id
+  } else {
+    reader.fail('unknown PSK type');
+  }
+  reader.skipVector(); // nonce
+}

@@ -1,0 +1,61 @@
+import {
+  MAX_DEVICE_ID_CHARACTERS,
+  MAX_GROUP_ID_BYTES,
+  MAX_MESSAGE_ID_CHARACTERS,
+  MAX_USER_ID_CHARACTERS,
+} from './limits.ts';
+
+declare const brand: unique symbol;
+type Brand<T, B extends string> = T & { readonly [brand]: B };
+
+/** base64url (no padding) of the MLS group_id (RFC 9420 §8.1). */
+export type ConversationId = Brand<string, 'ConversationId'>;
+export type UserId = Brand<string, 'UserId'>;
+export type DeviceId = Brand<string, 'DeviceId'>;
+/** Id of a message, commit or other operation: 1 to 128 printable ASCII characters. */
+export type OperationId = Brand<string, 'OperationId'>;
+
+const BASE64URL = /^[A-Za-z0-9_-]+$/;
+const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
+// No control, format-control, surrogate or unassigned code points, and no line or paragraph separators.
+const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
+
+/** Parses a conversation id; `undefined` unless it is the canonical base64url of 1 to 64 bytes. */
+export function parseConversationId(text: string): ConversationId | undefined {
+  const remainder = text.length % 4;
+  const bytes = Math.floor((text.length * 3) / 4);
+  if (!BASE64URL.test(text) || remainder === 1 || bytes > MAX_GROUP_ID_BYTES) return undefined;
+  // Canonical: the unused low bits of the last character are zero, so that one group_id has one name.
+  const last = BASE64URL_ALPHABET.indexOf(text.charAt(text.length - 1));
+  if ((remainder === 2 && last % 16 !== 0) || (remainder === 3 && last % 4 !== 0)) return undefined;
+  return text as ConversationId;
+}
+
+/** Parses a user id: printable, up to 255 characters, not `.` or `..` (which URLs cannot carry). */
+export function parseUserId(text: string): UserId | undefined {
+  if (text === '.' || text === '..' || text.length > MAX_USER_ID_CHARACTERS || !PRINTABLE.test(text)) return undefined;
+  return text as UserId;
+}
+
+/** Parses a device id (JWT claim `device`): printable, up to 255 characters. */
+export function parseDeviceId(text: string): DeviceId | undefined {
+  return text.length <= MAX_DEVICE_ID_CHARACTERS && PRINTABLE.test(text) ? (text as DeviceId) : undefined;
+}
+
+/** Parses a message or operation id. */
+export function parseOperationId(text: string): OperationId | undefined {
+  return text.length <= MAX_MESSAGE_ID_CHARACTERS && PRINTABLE_ASCII.test(text) ? (text as OperationId) : undefined;
+}
+
+const BASE64URL_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** base64url without padding (RFC 4648 §5); here because the workflow sandbox has no Buffer. */
+export function base64url(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 3) {
+    const chunk = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    const characters = Math.min(bytes.length - i, 3) + 1;
+    for (let k = 0; k < characters; k++) text += BASE64URL_ALPHABET.charAt((chunk >> (18 - 6 * k)) & 63);
+  }
+  return text;
+}
