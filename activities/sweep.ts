@@ -1,0 +1,37 @@
+import type pg from 'pg';
+import { type SweepAges, listDue, sweep } from '../store/retention.ts';
+
+/** Conversations that one sweep wakes at most; the next one goes on. */
+const WAKE_LIMIT = 1000;
+const WAKE_PARALLEL = 20;
+
+export interface SweepActivityDeps {
+  readonly pool: pg.Pool;
+  readonly ages: SweepAges;
+  readonly onSwept: (table: string, rows: number) => void;
+  /** Starts the workflow of a conversation unless it runs; a start is enough, it looks at its due times. */
+  readonly wake: (conversation: string) => Promise<void>;
+}
+
+export interface SweepActivities {
+  wakeDue: (input: { readonly now: number }) => Promise<number>;
+  deleteOrphans: () => Promise<Record<string, number>>;
+}
+
+/** What the scheduled sweep does. */
+export function createSweepActivities(deps: SweepActivityDeps): SweepActivities {
+  return {
+    wakeDue: async ({ now }) => {
+      const due = await listDue(deps.pool, now, WAKE_LIMIT);
+      for (let i = 0; i < due.length; i += WAKE_PARALLEL) {
+        await Promise.all(due.slice(i, i + WAKE_PARALLEL).map((conversation) => deps.wake(conversation)));
+      }
+      return due.length;
+    },
+    deleteOrphans: async () => {
+      const deleted = await sweep(deps.pool, deps.ages);
+      for (const [table, rows] of Object.entries(deleted)) deps.onSwept(table, rows);
+      return deleted;
+    },
+  };
+}

@@ -1,0 +1,37 @@
+import { type Server, createServer } from 'node:http';
+
+export interface AdminServerDeps {
+  readonly host: string;
+  readonly port: number;
+  /** True while the worker polls and its database answers. */
+  readonly ready: () => Promise<Readonly<Record<string, boolean>>>;
+  readonly metrics: () => Promise<{ contentType: string; text: string }>;
+}
+
+/** Health and metrics of a worker process, on a port of their own. */
+export function startAdminServer(deps: AdminServerDeps): Promise<Server> {
+  const server = createServer((request, response) => {
+    const answer = (status: number, contentType: string, text: string): void => {
+      response.writeHead(status, { 'content-type': contentType }).end(text);
+    };
+    const handle = async (): Promise<void> => {
+      if (request.url === '/health/live') {
+        answer(200, 'text/plain', 'OK');
+      } else if (request.url === '/health' || request.url === '/health/ready') {
+        const checks = await deps.ready();
+        const ready = Object.values(checks).every(Boolean);
+        answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ready, checks }));
+      } else if (request.url === '/metrics') {
+        const { contentType, text } = await deps.metrics();
+        answer(200, contentType, text);
+      } else {
+        answer(404, 'text/plain', 'Not found');
+      }
+    };
+    handle().catch((error: unknown) => answer(500, 'text/plain', String(error)));
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(deps.port, deps.host, () => resolve(server));
+  });
+}

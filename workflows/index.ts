@@ -1,0 +1,2 @@
+export { conversation } from './conversation/workflow.ts';
+export { sweep } from './sweep.ts';

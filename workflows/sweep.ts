@@ -1,0 +1,18 @@
+import { proxyLocalActivities } from '@temporalio/workflow';
+import type { SweepActivities } from '../activities/sweep.ts';
+
+const activities = proxyLocalActivities<SweepActivities>({
+  startToCloseTimeout: '30 seconds',
+  retry: { maximumAttempts: 3 },
+});
+
+/**
+ * Runs by a Temporal Schedule: wakes conversations whose timer is due and that do not run (idle completion, terminate
+ * and delete lose no timer), and deletes orphans.
+ * @returns what it did
+ */
+export async function sweep(): Promise<{ woken: number; deleted: Record<string, number> }> {
+  const woken = await activities.wakeDue({ now: Date.now() });
+  const deleted = await activities.deleteOrphans();
+  return { woken, deleted };
+}
