@@ -1,0 +1,137 @@
+import express, { type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+import type pg from 'pg';
+import { AppError } from '../domain/errors.ts';
+import type { RateLimits } from '../ops/process/config.ts';
+import type { Authenticate } from './auth.ts';
+import { makeApplyCommit } from './conversations/commits.ts';
+import { makeCreateConversation } from './conversations/create.ts';
+import { makeKnownConversations } from './conversations/known.ts';
+import { makeLeave } from './conversations/leave.ts';
+import { makeSendMessages } from './conversations/messages.ts';
+import { makeOperate } from './conversations/operate.ts';
+import type { Submitter } from './lane/draft.ts';
+import { makeAuthenticated } from './middleware/authenticate.ts';
+import { makeRunOnce } from './middleware/idempotency.ts';
+import { makeProblemRenderer } from './middleware/problems.ts';
+import { makeRateLimits } from './middleware/rate-limits.ts';
+import { type ObserveRequest, makeRequestContext } from './middleware/request-context.ts';
+import { type Paths, adminRoutes } from './routes/admin.ts';
+import { commitRoutes } from './routes/commits.ts';
+import { conversationRoutes } from './routes/conversations.ts';
+import { docsRoutes } from './routes/docs.ts';
+import { epochRoutes } from './routes/epoch.ts';
+import { type Streams, eventRoutes } from './routes/events.ts';
+import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { memberRoutes } from './routes/members.ts';
+import { messageRoutes } from './routes/messages.ts';
+import { roleRoutes } from './routes/roles.ts';
+import { type Increment, unreadRoutes } from './routes/unread.ts';
+import { welcomeRoutes } from './routes/welcomes.ts';
+import { mountRoutes } from './routing/mount.ts';
+import type { Route } from './routing/route.ts';
+
+/** Everything that the API is made of. */
+export interface AppDeps extends HealthDeps {
+  readonly pool: pg.Pool;
+  readonly log: Logger;
+  readonly authenticate: Authenticate;
+  readonly submitter: Submitter;
+  readonly streams: Streams;
+  readonly increment: Increment;
+  readonly paths: Paths;
+  readonly observe: ObserveRequest;
+  readonly rateLimits: RateLimits;
+  readonly requestDeadlineMs: number;
+  readonly epochWindow: number;
+  readonly trustProxy: number;
+  /** The folder `docs` of the package. */
+  readonly docsFolder: string;
+}
+
+/** All routes; those that are busiest come first, because the router looks in this order. */
+export function makeRoutes(deps: AppDeps): Route[] {
+  const { pool, submitter } = deps;
+  const known = makeKnownConversations(pool);
+  const operate = makeOperate({ submitter, known, pool });
+  const applyCommit = makeApplyCommit(known, operate);
+  const sendMessages = makeSendMessages(known, operate);
+  const leave = makeLeave(known, operate);
+  const createConversation = makeCreateConversation(deps);
+  const all = { ...deps, known, operate, applyCommit, sendMessages, leave, createConversation };
+  const routes = [
+    ...messageRoutes(all),
+    ...unreadRoutes(all),
+    ...commitRoutes(all),
+    ...epochRoutes(all),
+    ...eventRoutes(all),
+    ...memberRoutes(all),
+    ...roleRoutes(all),
+    ...conversationRoutes(all),
+    ...welcomeRoutes(all),
+    ...healthRoutes(all),
+    ...adminRoutes(all),
+  ];
+  return [...routes, ...docsRoutes(routes, deps)];
+}
+
+/** The Express app. */
+export function createApp(deps: AppDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // Hashing every answer costs more than it saves; the epoch has an ETag of its own.
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.set('case sensitive routing', true);
+  app.set('trust proxy', deps.trustProxy);
+
+  const limits = makeRateLimits(deps.rateLimits);
+  app.use(makeRequestContext({ log: deps.log, deadlineMs: deps.requestDeadlineMs, observe: deps.observe }));
+  app.use(securityHeaders());
+  app.use(neverStored);
+  app.use(makeLastAnswer(deps.isDraining));
+  mountRoutes(app, makeRoutes(deps), {
+    authenticated: makeAuthenticated(deps.authenticate, limits.unauthenticated),
+    limits,
+    runOnce: makeRunOnce(deps),
+  });
+  app.use(noSuchRoute);
+  app.use(makeProblemRenderer(deps));
+  return app;
+}
+
+/** What matters for JSON, and for pages that load nothing; fewer than helmet's own choice, because every answer carries them. */
+function securityHeaders(): RequestHandler {
+  return helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
+    },
+    crossOriginOpenerPolicy: false,
+    originAgentCluster: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xFrameOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
+  });
+}
+
+/** Answers are of one user and one moment, unless a route says more. */
+function neverStored(...[, res, next]: Parameters<RequestHandler>): void {
+  res.setHeader('Cache-Control', 'no-store');
+  next();
+}
+
+/** While the process is on its way out, clients are to open their next connection elsewhere. */
+function makeLastAnswer(isDraining: () => boolean): RequestHandler {
+  return function lastAnswer(_req, res, next) {
+    if (isDraining()) res.setHeader('Connection', 'close');
+    next();
+  };
+}
+
+function noSuchRoute(): never {
+  throw new AppError('not-found');
+}

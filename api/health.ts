@@ -1,0 +1,90 @@
+import { getHeapStatistics } from 'node:v8';
+import type pg from 'pg';
+
+export type CheckStatus = 'healthy' | 'degraded' | 'unhealthy';
+
+/** What a check found, with numbers that it may show. */
+export interface CheckResult {
+  readonly status: CheckStatus;
+  readonly facts?: Readonly<Record<string, number>>;
+}
+
+export type Check = () => Promise<CheckResult>;
+
+/** What an API process needs to serve. */
+export interface HealthChecks {
+  readonly database: Check;
+  readonly temporal: Check;
+  readonly memory: Check;
+  /** With the fact `active_actors`. */
+  readonly actors: Check;
+}
+
+export type HealthReport = Readonly<Record<keyof HealthChecks, CheckResult>>;
+
+/** A check that hangs has found something. */
+const TIME_LIMIT_MS = 2000;
+const NAMES = ['database', 'temporal', 'memory', 'actors'] as const;
+const HEAP_DEGRADED = 0.85;
+const HEAP_UNHEALTHY = 0.97;
+
+/** Runs all checks at once, each within its time limit. */
+export async function runChecks(checks: HealthChecks, timeLimitMs = TIME_LIMIT_MS): Promise<HealthReport> {
+  const results = await Promise.all(NAMES.map((name) => limited(checks[name], timeLimitMs)));
+  return Object.fromEntries(NAMES.map((name, i) => [name, results[i]])) as unknown as HealthReport;
+}
+
+/** The worst of all. */
+export function overall(report: HealthReport): CheckStatus {
+  const found = Object.values(report).map(({ status }) => status);
+  if (found.includes('unhealthy')) return 'unhealthy';
+  return found.includes('degraded') ? 'degraded' : 'healthy';
+}
+
+async function limited(check: Check, timeLimitMs: number): Promise<CheckResult> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<CheckResult>((resolve) => {
+    timer = setTimeout(() => resolve({ status: 'unhealthy' }), timeLimitMs);
+  });
+  try {
+    return await Promise.race([check(), limit]);
+  } catch {
+    return { status: 'unhealthy' };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Healthy while the database answers and `isComplete` says that its tables are all there. */
+export function databaseCheck(pool: pg.Pool, isComplete: () => Promise<boolean>): Check {
+  let complete = false;
+  return async () => {
+    // Tables do not go away again; until they are there, this is asked each time.
+    if (!complete) complete = await isComplete();
+    else await pool.query('select 1');
+    return { status: complete ? 'healthy' : 'unhealthy' };
+  };
+}
+
+/** Compares the heap in use with its limit. */
+export function memoryCheck(measure: typeof getHeapStatistics = getHeapStatistics): Check {
+  return () => {
+    const { used_heap_size: used, heap_size_limit: limit } = measure();
+    const share = used / limit;
+    const status = share >= HEAP_UNHEALTHY ? 'unhealthy' : share >= HEAP_DEGRADED ? 'degraded' : 'healthy';
+    return Promise.resolve({ status });
+  };
+}
+
+/** Shows how many conversations are at work; degraded while `waiting` operations exceed `limit`. */
+export function actorsCheck(deps: {
+  readonly active: () => number;
+  readonly waiting: () => number;
+  readonly limit: number;
+}): Check {
+  return () =>
+    Promise.resolve({
+      status: deps.waiting() > deps.limit ? 'degraded' : 'healthy',
+      facts: { active_actors: deps.active() },
+    });
+}

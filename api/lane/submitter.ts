@@ -1,0 +1,133 @@
+import type { Logger } from 'pino';
+import { AppError } from '../../domain/errors.ts';
+import type { Outcome } from '../../domain/operation.ts';
+import type { Metrics } from '../../ops/process/metrics.ts';
+import type { Staged } from '../../store/stage.ts';
+import type { Draft, Submitter } from './draft.ts';
+import { Lane, type LaneDeps } from './lane.ts';
+import type { Path, PathName } from './path.ts';
+import type { Stager } from './stager.ts';
+
+export interface SubmitterDeps {
+  readonly pathOf: (conversation: string) => PathName;
+  readonly paths: Readonly<Record<PathName, Path>>;
+  readonly stager: Stager;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  /** Operations that may wait in one lane. */
+  readonly mailboxLimit: number;
+}
+
+/** All lanes of this process. */
+export interface Lanes extends Submitter {
+  /** Operations that wait, in all lanes. */
+  readonly depth: () => number;
+  /** Conversations with something in flight. */
+  readonly active: () => number;
+}
+
+/** Builds the one entrance to conversations. */
+export function makeLanes(deps: SubmitterDeps): Lanes {
+  const lanes = new Map<string, Lane>();
+  const { metrics } = deps;
+
+  const laneDeps: LaneDeps = {
+    pathOf: deps.pathOf,
+    apply: (path, batch) => deps.paths[path](batch),
+    stage: (draft) => stageDraft(deps.stager, draft),
+    onTaken: metrics.laneWait,
+    onBatch: (batch, path, { outcomes, retries }, seconds) => {
+      metrics.batch(path, batch.items.length, seconds);
+      batch.items.forEach(({ operation }, i) => {
+        const outcome = outcomes[i];
+        if (outcome !== undefined) metrics.operation(operation.kind, describe(outcome), path);
+      });
+      const { id, conversation, requests } = batch;
+      deps.log.info(
+        {
+          batch: id,
+          conversation,
+          path,
+          operations: batch.items.length,
+          retries,
+          ms: Math.round(seconds * 1000),
+          requests,
+        },
+        'batch decided',
+      );
+    },
+  };
+
+  const enter = (draft: Draft): Promise<Outcome> =>
+    new Promise((resolve, reject) => {
+      const { conversation } = draft;
+      let lane = lanes.get(conversation);
+      if (lane === undefined) lanes.set(conversation, (lane = new Lane(conversation, laneDeps)));
+      if (lane.depth >= deps.mailboxLimit) {
+        reject(new AppError('overloaded'));
+        return;
+      }
+      const owner = lane;
+      const waiting = {
+        draft,
+        since: performance.now(),
+        settled: false,
+        settle: (result: Outcome | Error) => {
+          if (waiting.settled) return;
+          waiting.settled = true;
+          clearTimeout(timer);
+          if (result instanceof Error) reject(result);
+          else resolve(result);
+        },
+      };
+      const timer = setTimeout(
+        () => waiting.settle(new AppError('deadline')),
+        Math.max(0, draft.deadline - Date.now()),
+      );
+      owner.push(waiting, () => {
+        if (owner.depth === 0 && lanes.get(conversation) === owner) lanes.delete(conversation);
+      });
+    });
+
+  return {
+    submit: async (draft) => {
+      const startedAt = performance.now();
+      const { kind } = draft.operation;
+      try {
+        const outcome = await enter({ ...draft, operation: { ...draft.operation, notAfter: draft.deadline } });
+        const seconds = (performance.now() - startedAt) / 1000;
+        metrics.actorMessageDuration(kind, seconds);
+        if (kind === 'commit' && outcome.status === 'accepted') metrics.epochIncrement(seconds);
+        if (outcome.status === 'refused' && outcome.code === 'epoch-conflict') metrics.epochConflict();
+        return outcome;
+      } catch (error) {
+        const code = error instanceof AppError ? error.code : 'internal';
+        if (code === 'overloaded') metrics.actorMailboxFull();
+        metrics.actorMessageDrop(code);
+        throw error;
+      }
+    },
+    depth: () => [...lanes.values()].reduce((sum, lane) => sum + lane.depth, 0),
+    active: () => lanes.size,
+  };
+}
+
+function stageDraft(stager: Stager, { conversation, user, operation, bytes, deadline }: Draft): Promise<Staged> {
+  const commit = operation.kind === 'commit' ? operation : undefined;
+  return stager.stage(
+    {
+      conversation,
+      user,
+      epoch: 'epoch' in operation ? operation.epoch : undefined,
+      ciphertext: bytes?.ciphertext ?? new Uint8Array(),
+      welcome: bytes?.welcome,
+      groupInfo: bytes?.groupInfo,
+      request: commit === undefined ? undefined : { adds: commit.adds ?? [], removes: commit.removes ?? [] },
+    },
+    deadline,
+  );
+}
+
+function describe(outcome: Outcome): string {
+  return outcome.status === 'refused' ? outcome.code : outcome.status;
+}

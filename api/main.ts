@@ -1,0 +1,150 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { loadConfig } from '../ops/process/config.ts';
+import { makeLogger, makeUserHash } from '../ops/process/logger.ts';
+import { makeMetrics } from '../ops/process/metrics.ts';
+import { exitWithParent } from '../ops/process/parent.ts';
+import { createReleasers } from '../ops/process/releasers.ts';
+import { packageRoot } from '../ops/process/root.ts';
+import { isTemporalUp, makeTemporalClient } from '../ops/process/temporal.ts';
+import { isMigrated, readMigrations } from '../store/migrate.ts';
+import { listen, makeNotifier } from '../store/notifications.ts';
+import { makePool, measurePool } from '../store/pool.ts';
+import { makeSettings } from '../workflows/conversation/start.ts';
+import { createApp } from './app.ts';
+import { makeAuthenticate } from './auth.ts';
+import { actorsCheck, databaseCheck, memoryCheck } from './health.ts';
+import { makeDirectPath } from './lane/direct-path.ts';
+import { makeIncrementer } from './lane/increment.ts';
+import { makePathSwitch } from './lane/path-switch.ts';
+import { makeStager } from './lane/stager.ts';
+import { makeLanes } from './lane/submitter.ts';
+import { makeWorkflowPath } from './lane/workflow-path.ts';
+import { shutDownOnSignals, startServer } from './server.ts';
+import { makeStreamHub } from './streams/hub.ts';
+
+/** The API process: everything is wired here. */
+const CHECK_MS = 1500;
+/** Connections that only stage bytes; they may commit asynchronously. */
+const STAGING_CONNECTIONS = 2;
+
+const config = loadConfig(process.env, 'api');
+const log = makeLogger({ level: config.logLevel, name: 'api' });
+exitWithParent();
+const releasers = createReleasers();
+try {
+  await main();
+} catch (error) {
+  log.fatal({ err: error }, 'API failed to start');
+  await releasers.releaseAll().catch(() => undefined);
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const metrics = makeMetrics();
+  const root = packageRoot();
+  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-api' });
+  const staging = makePool({
+    url: config.databaseUrl,
+    max: STAGING_CONNECTIONS,
+    name: 'parley-staging',
+    synchronousCommit: false,
+  });
+  for (const [name, one] of Object.entries({ api: pool, staging })) {
+    one.on('error', (error) => log.warn({ err: error, pool: name }, 'idle database connection failed'));
+    metrics.pool(name, measurePool(one));
+    releasers.add(`${name} pool`, () => one.end());
+  }
+  const { client, connection } = makeTemporalClient({
+    address: config.temporalAddress,
+    namespace: config.temporalNamespace,
+    identity: `api-${process.pid}`,
+  });
+  releasers.add('Temporal connection', () => connection.close());
+
+  const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+  const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
+  releasers.add('path switch', paths.close);
+  const settings = makeSettings({
+    idleMs: config.idleMs,
+    continueAfter: config.continueAsNewAfter,
+    logLevel: config.logLevel,
+  });
+  const { taskQueue } = config;
+  const onRetry = metrics.laneRetry;
+  const direct = makeDirectPath({ pool, notifier, log, onRetry });
+  const lanes = makeLanes({
+    pathOf: paths.pathOf,
+    paths: { direct, workflow: makeWorkflowPath({ client, taskQueue, settings, log, onRetry }) },
+    stager: makeStager(staging),
+    metrics,
+    log,
+    mailboxLimit: config.laneMailboxLimit,
+  });
+  metrics.actorMailboxDepth(lanes.depth);
+  const streams = makeStreamHub({ pool, metrics, log, slowMs: config.streamSlowMs });
+  metrics.openStreams(streams.count);
+  const listener = listen(config.databaseUrl, {
+    onEntry: streams.wake,
+    onSetting: () => void paths.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
+    onConnect: streams.wakeAll,
+    onError: (error) => log.warn({ err: error }, 'notification session failed'),
+  });
+  releasers.add('notification session', listener.close);
+
+  let isDraining = false;
+  const migrations = await readMigrations(path.join(root, 'store', 'migrations'));
+  const server = await startServer({
+    handler: createApp({
+      pool,
+      log,
+      authenticate: await makeAuthenticate({
+        source: config.jwt,
+        audience: config.jwtAudience,
+        hashUser: makeUserHash(config.logSalt),
+      }),
+      submitter: lanes,
+      streams,
+      increment: makeIncrementer({ client, taskQueue, settings, pathOf: paths.pathOf, direct }),
+      paths,
+      observe: metrics.httpRequest,
+      rateLimits: config.rateLimits,
+      requestDeadlineMs: config.requestDeadlineMs,
+      epochWindow: config.epochWindow,
+      trustProxy: config.trustProxy,
+      docsFolder: path.join(root, 'docs'),
+      checks: {
+        database: databaseCheck(pool, () => isMigrated(pool, migrations)),
+        temporal: async () => {
+          if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
+          // Without it the direct path still serves everybody.
+          const { path: current, rollout } = paths.get();
+          return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
+        },
+        memory: memoryCheck(),
+        actors: actorsCheck({ active: lanes.active, waiting: lanes.depth, limit: config.laneMailboxLimit }),
+      },
+      version: await packageVersion(root),
+      isDraining: () => isDraining,
+      metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+    }),
+    host: config.host,
+    port: config.port,
+    graceMs: config.shutdownGraceMs,
+    log,
+    onDraining: () => (isDraining = true),
+    closeStreams: streams.close,
+  });
+  shutDownOnSignals(async (signal) => {
+    log.info({ signal }, 'signal received');
+    const drained = await server.shutdown();
+    await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+    process.exit(drained ? 0 : 1);
+  }, log);
+  log.info({ url: server.url, path: config.path }, 'API started');
+}
+
+async function packageVersion(root: string): Promise<string> {
+  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,49 @@
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
+import type { ProblemCode } from '../../domain/errors.ts';
+import type { ApplyCommit } from '../conversations/commits.ts';
+import { positionOf } from '../conversations/operate.ts';
+import { reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { ConversationParams } from '../schemas/common.ts';
+import { CommitAccepted, CommitBundle } from '../schemas/members.ts';
+
+/** What can be wrong with a commit. */
+export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
+  'not-allowed',
+  'removed',
+  'not-found',
+  'epoch-conflict',
+  'epoch-ahead',
+  'id-reused',
+  'wrong-group',
+  'wrong-content-type',
+  'welcome-mismatch',
+  'group-info-mismatch',
+  'membership-mismatch',
+  'too-many-members',
+];
+
+/** Commits with everything that becomes true with them. */
+export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommit }): Route[] {
+  const commit = defineRoute({
+    method: 'post',
+    path: '/v1/conversations/{id}/commits',
+    name: 'commit',
+    tag: 'Commits',
+    summary: 'Commit',
+    description:
+      'Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from.',
+    params: ConversationParams,
+    body: CommitBundle,
+    bodyLimit: BODY_LIMIT_COMMITS,
+    replies: { 200: { description: 'Accepted, now or by an earlier request', schema: CommitAccepted } },
+    problems: COMMIT_PROBLEMS,
+    handle: async ({ params, body, operationId, ...origin }) => {
+      const outcome = await applyCommit(params.id, body, origin, operationId);
+      const { seq, epoch } = positionOf(outcome);
+      const { sha256, at = '' } = outcome;
+      return reply(200, { seq, epoch, sha256, at: new Date(at).toISOString() });
+    },
+  });
+  return [commit];
+}

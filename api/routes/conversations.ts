@@ -1,0 +1,120 @@
+import type pg from 'pg';
+import type { Policy } from '../../domain/policy.ts';
+import { listConversations } from '../../store/conversations.ts';
+import type { CreateConversation } from '../conversations/create.ts';
+import type { KnownConversations } from '../conversations/known.ts';
+import type { Operate } from '../conversations/operate.ts';
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
+import { emptyReply, reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { ConversationParams, PageQuery, cursorAfter } from '../schemas/common.ts';
+import {
+  Conversation,
+  ConversationChange,
+  ConversationChanged,
+  ConversationDetails,
+  ConversationList,
+  NewConversation,
+} from '../schemas/conversations.ts';
+
+const tag = 'Conversations';
+
+/** Conversations themselves. */
+export function conversationRoutes(deps: {
+  readonly pool: pg.Pool;
+  readonly known: KnownConversations;
+  readonly operate: Operate;
+  readonly createConversation: CreateConversation;
+}): Route[] {
+  const create = defineRoute({
+    method: 'post',
+    path: '/v1/conversations',
+    name: 'createConversation',
+    tag,
+    summary: 'Create a conversation',
+    description: 'The creator is admin. The same creator with the same content again gets 200.',
+    body: NewConversation,
+    bodyLimit: BODY_LIMIT_COMMITS,
+    replies: {
+      201: { description: 'Created', schema: Conversation },
+      200: { description: 'It was created before, by the same request', schema: Conversation },
+    },
+    problems: ['conversation-exists', 'wrong-group', 'group-info-mismatch', 'too-many-members'],
+    handle: async ({ body, caller }) => {
+      const { isNew, ...conversation } = await deps.createConversation(body, caller.user);
+      return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});
+    },
+  });
+
+  const list = defineRoute({
+    method: 'get',
+    path: '/v1/conversations',
+    name: 'listConversations',
+    tag,
+    summary: 'List your conversations',
+    description: 'Those that you left or were removed from stay for 30 days, with role `removed`.',
+    query: PageQuery,
+    replies: { 200: { description: 'Conversations by id', schema: ConversationList } },
+    problems: [],
+    handle: async ({ query: { cursor, limit }, caller }) => {
+      const rows = await listConversations(deps.pool, caller.user, cursor, limit + 1);
+      const conversations = rows
+        .slice(0, limit)
+        .map(({ policy: _policy, leftSeq: _leftSeq, ...row }) => ({ ...row, createdAt: row.createdAt.toISOString() }));
+      const last = conversations.at(-1);
+      const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.id) } : {};
+      return reply(200, { conversations, ...next });
+    },
+  });
+
+  const get = defineRoute({
+    method: 'get',
+    path: '/v1/conversations/{id}',
+    name: 'getConversation',
+    tag,
+    summary: 'A conversation as you may see it',
+    params: ConversationParams,
+    replies: { 200: { description: 'The conversation', schema: ConversationDetails } },
+    problems: ['not-found'],
+    handle: async ({ params, caller }) => {
+      const { leftSeq: _leftSeq, ...view } = await deps.known.view(params.id, caller.user);
+      return reply(200, { ...view, createdAt: view.createdAt.toISOString() });
+    },
+  });
+
+  const change = defineRoute({
+    method: 'patch',
+    path: '/v1/conversations/{id}',
+    name: 'changeConversation',
+    tag,
+    summary: 'Change the policy (admin)',
+    params: ConversationParams,
+    body: ConversationChange,
+    replies: { 200: { description: 'Changed; the whole policy', schema: ConversationChanged } },
+    problems: ['not-allowed', 'removed', 'not-found'],
+    handle: async ({ params, body, operationId, ...origin }) => {
+      const actor = origin.caller.user;
+      // `null` takes a limit away; absent fields stay.
+      const policy = body.policy as Partial<Policy>;
+      const outcome = await deps.operate.apply(params.id, { kind: 'policy', id: operationId(), actor, policy }, origin);
+      return reply(200, { policy: outcome.policy });
+    },
+  });
+
+  const remove = defineRoute({
+    method: 'delete',
+    path: '/v1/conversations/{id}',
+    name: 'deleteConversation',
+    tag,
+    summary: 'Delete a conversation for everybody (admin)',
+    params: ConversationParams,
+    replies: { 204: { description: 'Deleted' } },
+    problems: ['not-allowed', 'removed', 'not-found'],
+    handle: async ({ params, operationId, ...origin }) => {
+      const operation = { kind: 'delete', id: operationId(), actor: origin.caller.user } as const;
+      await deps.operate.apply(params.id, operation, origin);
+      return emptyReply(204);
+    },
+  });
+  return [create, list, get, change, remove];
+}

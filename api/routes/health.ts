@@ -1,0 +1,93 @@
+import { type HealthChecks, overall, runChecks } from '../health.ts';
+import { reply, textReply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { Health, Readiness } from '../schemas/operations.ts';
+
+export interface HealthDeps {
+  readonly checks: HealthChecks;
+  readonly version: string;
+  /** True once the process is on its way out. */
+  readonly isDraining: () => boolean;
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+const shared = { method: 'get', tag: 'Operators', access: 'public', problems: [] } as const;
+const NEVER_STORED = { 'Cache-Control': 'no-store' };
+
+/** Health and metrics, for machines. */
+export function healthRoutes({ checks, version, isDraining, metrics }: HealthDeps): Route[] {
+  const health = defineRoute({
+    ...shared,
+    path: '/health',
+    name: 'health',
+    summary: 'How the service is',
+    replies: {
+      200: { description: 'healthy or degraded', schema: Health },
+      503: { description: 'unhealthy', schema: Health },
+    },
+    handle: async () => {
+      const report = await runChecks(checks);
+      const status = overall(report);
+      const { database, temporal, memory, actors } = report;
+      const body = {
+        status,
+        timestamp: new Date().toISOString(),
+        version,
+        checks: {
+          database: database.status,
+          temporal: temporal.status,
+          memory: memory.status,
+          actors: {
+            active_actors: actors.facts?.active_actors ?? 0,
+            status: actors.status,
+            healthy: actors.status === 'healthy',
+          },
+        },
+      };
+      return reply(status === 'unhealthy' ? 503 : 200, body, NEVER_STORED);
+    },
+  });
+
+  const live = defineRoute({
+    ...shared,
+    path: '/health/live',
+    name: 'live',
+    summary: 'Whether the process answers',
+    replies: { 200: { description: 'OK', mediaType: 'text/plain' } },
+    handle: () => Promise.resolve(textReply(200, 'text/plain; charset=utf-8', 'OK')),
+  });
+
+  const ready = defineRoute({
+    ...shared,
+    path: '/health/ready',
+    name: 'ready',
+    summary: 'Whether the process should get requests',
+    replies: {
+      200: { description: 'Ready', schema: Readiness },
+      503: { description: 'Not ready', schema: Readiness },
+    },
+    handle: async () => {
+      const report = await runChecks(checks);
+      const found = Object.entries(report).map(([name, { status }]) => [name, status !== 'unhealthy'] as const);
+      const isReady = !isDraining() && found.every(([, passed]) => passed);
+      return reply(
+        isReady ? 200 : 503,
+        { ready: isReady, checks: { ...Object.fromEntries(found), serving: !isDraining() } },
+        NEVER_STORED,
+      );
+    },
+  });
+
+  const scrape = defineRoute({
+    ...shared,
+    path: '/metrics',
+    name: 'metrics',
+    summary: 'Metrics of this process (Prometheus)',
+    replies: { 200: { description: 'Metrics', mediaType: 'text/plain' } },
+    handle: async () => {
+      const { contentType, text } = await metrics();
+      return textReply(200, contentType, text);
+    },
+  });
+  return [health, live, ready, scrape];
+}

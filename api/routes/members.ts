@@ -1,0 +1,107 @@
+import type pg from 'pg';
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
+import { listLeaving, listMembers } from '../../store/members.ts';
+import type { KnownConversations } from '../conversations/known.ts';
+import { reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { type ApplyCommit } from '../conversations/commits.ts';
+import { type Leave, refuseOwnCommit } from '../conversations/leave.ts';
+import { positionOf } from '../conversations/operate.ts';
+import { AppError } from '../../domain/errors.ts';
+import { ConversationParams, MemberParams, PageQuery, cursorAfter } from '../schemas/common.ts';
+import { AddMembers, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
+import { COMMIT_PROBLEMS } from './commits.ts';
+
+const path = '/v1/conversations/{id}/members';
+const tag = 'Members';
+
+/** Who is in a conversation, and how that changes. */
+export function memberRoutes(deps: {
+  readonly pool: pg.Pool;
+  readonly known: KnownConversations;
+  readonly applyCommit: ApplyCommit;
+  readonly leave: Leave;
+}): Route[] {
+  const list = defineRoute({
+    method: 'get',
+    path,
+    name: 'listMembers',
+    tag,
+    summary: 'List the members',
+    params: ConversationParams,
+    query: PageQuery,
+    replies: { 200: { description: 'Members by user id', schema: MemberList } },
+    problems: ['removed', 'not-found'],
+    handle: async ({ params, query: { cursor, limit }, caller }) => {
+      await deps.known.viewAsMember(params.id, caller.user);
+      const [rows, leaving] = await Promise.all([
+        listMembers(deps.pool, params.id, cursor, limit + 1),
+        listLeaving(deps.pool, params.id),
+      ]);
+      const members = rows.slice(0, limit);
+      const last = members.at(-1);
+      const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.user) } : {};
+      return reply(200, { members, leaving, ...next });
+    },
+  });
+
+  const add = defineRoute({
+    method: 'post',
+    path,
+    name: 'addMembers',
+    tag,
+    summary: 'Add members',
+    description:
+      'In `mls` with a commit. In `opaque` it may be absent: then the add is an entry of its own and moves the epoch by one. Adding only those who are members already changes nothing.',
+    params: ConversationParams,
+    body: AddMembers,
+    bodyLimit: BODY_LIMIT_COMMITS,
+    replies: { 200: { description: 'Added', schema: MembersChanged } },
+    problems: [...COMMIT_PROBLEMS, 'commit-required'],
+    handle: async ({ params, body: { users, ...change }, operationId, ...origin }) => {
+      const outcome = await deps.applyCommit(params.id, { ...change, adds: users }, origin, operationId);
+      return reply(200, positionOf(outcome));
+    },
+  });
+
+  const removal = (own: Pick<Route, 'method' | 'path' | 'name' | 'summary'>): Route =>
+    defineRoute({
+      ...own,
+      tag,
+      description:
+        'In `mls` with a commit that removes all devices of the user. Removing oneself is leaving: sending ends at once and reading at the own Remove proposal, and a commit of somebody else completes it.',
+      params: MemberParams,
+      body: RemoveMember,
+      bodyLimit: BODY_LIMIT_COMMITS,
+      replies: { 200: { description: 'Removed', schema: MembersChanged } },
+      problems: [...COMMIT_PROBLEMS, 'commit-required', 'proposal-stale'],
+      handle: async ({ params, body, operationId, ...origin }) => {
+        const { proposal, ...change } = body;
+        if (params.user === origin.caller.user) {
+          refuseOwnCommit(change);
+          const { epoch, id } = change;
+          return reply(200, positionOf(await deps.leave(params.id, { proposal, epoch, id }, origin, operationId)));
+        }
+        if (proposal !== undefined) throw new AppError('malformed', 'A proposal goes with leaving only');
+        const outcome = await deps.applyCommit(params.id, { ...change, removes: [params.user] }, origin, operationId);
+        return reply(200, positionOf(outcome));
+      },
+    });
+
+  return [
+    list,
+    add,
+    removal({
+      method: 'delete',
+      path: `${path}/{user}`,
+      name: 'removeMember',
+      summary: 'Remove a member, or leave',
+    }),
+    removal({
+      method: 'post',
+      path: `${path}/{user}/remove`,
+      name: 'removeMemberByPost',
+      summary: 'The same as DELETE, for clients that cannot send a body with it',
+    }),
+  ];
+}

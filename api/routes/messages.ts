@@ -1,0 +1,86 @@
+import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
+import { BODY_LIMIT_MESSAGES } from '../../domain/limits.ts';
+import { readPage } from '../../store/entries.ts';
+import type { SendMessages } from '../conversations/messages.ts';
+import { problemDocument } from '../middleware/problems.ts';
+import { reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { ConversationParams } from '../schemas/common.ts';
+import { Entries, EntriesQuery, Message, MessageInput, MessageListInput, SendResults } from '../schemas/messages.ts';
+import { entryJson } from '../streams/event.ts';
+
+const path = '/v1/conversations/{id}/messages';
+const tag = 'Messages';
+
+/** Sending, and reading by pages. */
+export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessages: SendMessages }): Route[] {
+  const post = defineRoute({
+    method: 'post',
+    path,
+    name: 'sendMessages',
+    tag,
+    summary: 'Send messages',
+    description:
+      'Application messages or proposals, one or a list. A message with an id that was accepted before, and the same bytes, gets the original answer with status `duplicate`. The single form has the status of its problem; the list form is always 200, with a problem in the place of each message that was refused.',
+    rateClass: 'messages',
+    params: ConversationParams,
+    body: MessageInput,
+    choose: (body) => ('messages' in body ? MessageListInput : Message),
+    bodyLimit: BODY_LIMIT_MESSAGES,
+    replies: { 200: { description: 'Decided', schema: SendResults } },
+    problems: [
+      'removed',
+      'not-found',
+      'epoch-too-old',
+      'epoch-ahead',
+      'proposal-stale',
+      'not-allowed',
+      'id-reused',
+      'wrong-group',
+      'wrong-content-type',
+    ],
+    handle: async ({ params, body, ...origin }) => {
+      const isList = 'messages' in body;
+      const messages = isList ? body.messages : [body];
+      const sent = await deps.sendMessages(params.id, messages, origin);
+      const [first] = sent;
+      if (!isList && first instanceof AppError) throw first;
+      const results = sent.map((result, i) => {
+        const { id } = messages[i] ?? {};
+        return result instanceof AppError ? { id, ...problemDocument(result) } : { id, ...result };
+      });
+      const isFinal = sent.every((result) => !(result instanceof AppError) || result.status === 422);
+      return { ...reply(200, { results }), isFinal };
+    },
+  });
+
+  const get = defineRoute({
+    method: 'get',
+    path,
+    name: 'readEntries',
+    tag,
+    summary: 'Read the log by pages',
+    description:
+      'Entries in order of seq. Former members get what they may read, then `removed` once they are at its end.',
+    params: ConversationParams,
+    query: EntriesQuery,
+    replies: { 200: { description: 'A page', schema: Entries } },
+    problems: ['removed', 'not-found'],
+    handle: async ({ params, query, caller }) => {
+      const { after, limit, kind } = query;
+      const page = await readPage(deps.pool, params.id, caller.user, after, limit, kind);
+      if (page === undefined) throw new AppError('not-found');
+      const { entries, more, lastSeq, leftSeq } = page;
+      const last = entries.at(-1);
+      const isAtEnd = last === undefined && (kind === undefined || after >= lastSeq);
+      if (leftSeq !== null && isAtEnd) throw new AppError('removed', undefined, { seq: leftSeq });
+      return reply(200, {
+        entries: entries.map(entryJson),
+        ...(more && last !== undefined ? { next: last.seq } : {}),
+        lastSeq,
+      });
+    },
+  });
+  return [post, get];
+}

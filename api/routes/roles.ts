@@ -1,0 +1,27 @@
+import type { Operate } from '../conversations/operate.ts';
+import { reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { MemberParams } from '../schemas/common.ts';
+import { Role, RoleInput } from '../schemas/members.ts';
+
+/** Roles of members. */
+export function roleRoutes({ operate }: { readonly operate: Operate }): Route[] {
+  const setRole = defineRoute({
+    method: 'put',
+    path: '/v1/conversations/{id}/members/{user}/role',
+    name: 'setRole',
+    tag: 'Members',
+    summary: 'Change the role of a member (admin)',
+    description: 'A conversation keeps at least one admin.',
+    params: MemberParams,
+    body: RoleInput,
+    replies: { 200: { description: 'Changed', schema: Role } },
+    problems: ['not-allowed', 'removed', 'not-found'],
+    handle: async ({ params: { id, user }, body: { role }, operationId, ...origin }) => {
+      const operation = { kind: 'role', id: operationId(), actor: origin.caller.user, user, role } as const;
+      await operate.apply(id, operation, origin);
+      return reply(200, { user, role });
+    },
+  });
+  return [setRole];
+}

@@ -1,0 +1,44 @@
+import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
+import { acknowledgeWelcome, listWelcomes } from '../../store/welcomes.ts';
+import { emptyReply, reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { EmptyBody } from '../schemas/common.ts';
+import { WelcomeList, WelcomeParams } from '../schemas/welcomes.ts';
+
+const tag = 'Welcomes';
+
+/** Welcomes that wait for the caller. */
+export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
+  const list = defineRoute({
+    method: 'get',
+    path: '/v1/welcomes',
+    name: 'listWelcomes',
+    tag,
+    summary: 'List your Welcomes',
+    description: 'Reading takes nothing away: acknowledge a Welcome once its group is stored.',
+    replies: { 200: { description: 'Welcomes by seq', schema: WelcomeList } },
+    problems: [],
+    handle: async ({ caller }) => {
+      const rows = await listWelcomes(pool, caller.user);
+      return reply(200, { welcomes: rows.map((row) => ({ ...row, welcome: row.welcome.toString('base64') })) });
+    },
+  });
+
+  const acknowledge = defineRoute({
+    method: 'post',
+    path: '/v1/welcomes/{id}/ack',
+    name: 'acknowledgeWelcome',
+    tag,
+    summary: 'Acknowledge a Welcome',
+    params: WelcomeParams,
+    body: EmptyBody,
+    replies: { 204: { description: 'Forgotten' } },
+    problems: ['not-found'],
+    handle: async ({ params, caller }) => {
+      if (!(await acknowledgeWelcome(pool, caller.user, params.id))) throw new AppError('not-found');
+      return emptyReply(204);
+    },
+  });
+  return [list, acknowledge];
+}

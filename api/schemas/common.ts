@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { parseConversationId, parseOperationId, parseUserId } from '../../domain/ids.ts';
+import {
+  DEFAULT_PAGE,
+  MAX_MEMBERS_LIMIT,
+  MAX_MESSAGE_ID_CHARACTERS,
+  MAX_PAGE,
+  MAX_SAFE_EPOCH,
+  MAX_USER_ID_CHARACTERS,
+} from '../../domain/limits.ts';
+import { decodeBase64 } from './base64.ts';
+
+type Meta = Parameters<z.ZodString['meta']>[0];
+
+/** A string that a parser accepts; the document shows it as `meta` says. */
+function parsed<T>(parse: (text: string) => T | undefined, message: string, meta: Meta) {
+  return z
+    .string()
+    .transform((text, context): T => {
+      const value = parse(text);
+      if (value !== undefined) return value;
+      context.addIssue(message);
+      return z.NEVER;
+    })
+    .meta({ type: 'string', ...meta });
+}
+
+/** Bytes; at least one. */
+export const Bytes = parsed(
+  (text) => (text === '' ? undefined : decodeBase64(text)),
+  'must be standard base64 with padding (RFC 4648 §4), of at least one byte',
+  { contentEncoding: 'base64', minLength: 4 },
+);
+
+/** Bytes of an answer. */
+export const Base64 = z.base64().meta({ type: 'string', contentEncoding: 'base64' });
+export const Sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .meta({ description: 'Lower-case hex over the decoded bytes' });
+export const Time = z.iso.datetime({ offset: true }).meta({ type: 'string', format: 'date-time' });
+
+export const ConversationIdInput = parsed(parseConversationId, 'must be base64url, without padding, of 1 to 64 bytes', {
+  description: 'base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`',
+  pattern: '^[A-Za-z0-9_-]{2,86}$',
+  example: 'q83vEjRWeJASNFZ4kBI0Vg',
+});
+export const UserIdInput = parsed(
+  parseUserId,
+  `must be 1 to ${MAX_USER_ID_CHARACTERS} printable characters, not . or ..`,
+  { minLength: 1, maxLength: MAX_USER_ID_CHARACTERS, description: 'User id', example: 'did:example:alice' },
+);
+export const OperationIdInput = parsed(
+  parseOperationId,
+  `must be 1 to ${MAX_MESSAGE_ID_CHARACTERS} printable ASCII characters`,
+  { minLength: 1, maxLength: MAX_MESSAGE_ID_CHARACTERS, description: 'Id that makes a retry the same operation' },
+);
+export const UserIds = z.array(UserIdInput).max(MAX_MEMBERS_LIMIT);
+
+export const Epoch = z.number().int().min(0).max(MAX_SAFE_EPOCH).meta({ description: 'MLS epoch' });
+/** As a client states it; one that no conversation can reach is judged later, as `epoch-ahead`. */
+export const EpochInput = z
+  .number()
+  .min(0)
+  .refine((value) => Number.isInteger(value), 'must be a whole number')
+  .meta({ type: 'integer', minimum: 0, description: 'MLS epoch; in `mls` it is in the frame, and must agree' });
+export const Seq = z.number().int().min(0).meta({ description: 'Position in the log, from 1' });
+
+const wholeNumber = (min: number, max: number) =>
+  parsed(
+    (text) => (/^\d{1,16}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined),
+    `must be a whole number from ${min} to ${max}`,
+    { type: 'integer', minimum: min, maximum: max },
+  );
+export const Limit = wholeNumber(1, MAX_PAGE)
+  .optional()
+  .transform((limit = DEFAULT_PAGE) => limit)
+  .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
+export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
+
+/** A cursor is opaque; it holds the last id of the page before. */
+export const Cursor = parsed(
+  (text) => {
+    const bytes = Buffer.from(text, 'base64url');
+    return text !== '' && bytes.toString('base64url') === text ? bytes.toString('utf8') : undefined;
+  },
+  'must be the `next` of an earlier page',
+  { description: '`next` of the page before' },
+)
+  .optional()
+  .transform((cursor = '') => cursor)
+  .meta({ type: 'string' });
+export const Next = z.string().optional().meta({ description: 'Value for `cursor`; absent at the end' });
+
+/** The cursor that goes on after an id. */
+export function cursorAfter(id: string): string {
+  return Buffer.from(id, 'utf8').toString('base64url');
+}
+
+export const PageQuery = z.strictObject({ cursor: Cursor, limit: Limit });
+export const ConversationParams = z.object({ id: ConversationIdInput });
+export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
+export const EmptyBody = z.strictObject({});

@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { Base64, Bytes, ConversationIdInput, Epoch, Next, Seq, Time, UserIds } from './common.ts';
+import { Policy, PolicyChangeInput, PolicyInput } from './policy.ts';
+
+const Protocol = z.enum(['mls', 'opaque']);
+const Role = z.enum(['admin', 'member', 'removed']);
+
+export const NewConversation = z
+  .strictObject({
+    id: ConversationIdInput,
+    protocol: Protocol.default('mls'),
+    epoch: Epoch.default(0),
+    members: UserIds.default([]).meta({
+      description: 'The group as it stands at `epoch`; the creator belongs to it anyway',
+    }),
+    groupInfo: Bytes.optional(),
+    policy: PolicyInput.default({}),
+  })
+  .meta({ id: 'NewConversation' });
+
+const facts = {
+  id: z.string(),
+  protocol: Protocol,
+  epoch: Epoch,
+  lastSeq: Seq,
+  memberCount: z.number().int(),
+  createdAt: Time,
+};
+
+export const Conversation = z.object(facts).meta({ id: 'Conversation' });
+
+const own = { role: Role, unread: z.number().int() };
+
+export const ConversationDetails = z
+  .object({
+    ...facts,
+    ...own,
+    policy: Policy,
+    periods: z
+      .array(z.object({ from: Seq, to: Seq.optional() }))
+      .meta({ description: 'What you may read: one range for each stay' }),
+  })
+  .meta({ id: 'ConversationDetails' });
+
+export const ConversationList = z
+  .object({ conversations: z.array(z.object({ ...facts, ...own })), next: Next })
+  .meta({ id: 'ConversationList' });
+
+export const ConversationChange = z.strictObject({ policy: PolicyChangeInput }).meta({ id: 'ConversationChange' });
+export const ConversationChanged = z.object({ policy: Policy }).meta({ id: 'ConversationChanged' });
+export const CurrentEpoch = z.object({ epoch: Epoch }).meta({ id: 'CurrentEpoch' });
+export const GroupInfo = z.object({ groupInfo: Base64, epoch: Epoch }).meta({ id: 'GroupInfo' });

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
+import { Base64, Bytes, Epoch, EpochInput, Limit, OperationIdInput, Seq, SeqQuery, Time } from './common.ts';
+import { Problem } from './problem.ts';
+
+export const Message = z
+  .strictObject({ id: OperationIdInput, ciphertext: Bytes, epoch: EpochInput.optional() })
+  .meta({ id: 'Message', description: 'An application message or a proposal; a commit is refused here' });
+
+export const MessageListInput = z
+  .strictObject({ messages: z.array(Message).min(1).max(MAX_MESSAGES_PER_REQUEST) })
+  .meta({ id: 'Messages', description: 'Decided in this order, each by itself' });
+
+export const MessageInput = z.union([Message, MessageListInput]);
+
+export const SendResult = z
+  .object({ id: z.string(), seq: Seq, epoch: Epoch, status: z.enum(['accepted', 'duplicate']) })
+  .meta({ id: 'SendResult' });
+
+export const SendResults = z.object({ results: z.array(z.union([SendResult, Problem])) }).meta({
+  id: 'SendResults',
+  description: 'One for each message, in their order; refused ones have `id` and a problem',
+});
+
+export const Kind = z.enum(['application', 'commit', 'proposal']);
+
+export const EntriesQuery = z.strictObject({
+  after: SeqQuery.default(0).meta({ type: 'integer', minimum: 0, default: 0, description: 'Entries after this seq' }),
+  limit: Limit,
+  kind: Kind.optional(),
+});
+
+export const Entry = z
+  .object({
+    seq: Seq,
+    kind: Kind,
+    id: z.string().optional(),
+    epoch: Epoch,
+    ciphertext: Base64.optional(),
+    sender: z.string().optional().meta({ description: 'Absent for application messages of `mls` conversations' }),
+    at: Time.optional(),
+    expired: z.literal(true).optional().meta({ description: 'The body is past its retention' }),
+  })
+  .meta({ id: 'Entry' });
+
+export const Entries = z
+  .object({
+    entries: z.array(Entry),
+    next: Seq.optional().meta({ description: 'Value for `after`; absent at the end' }),
+    lastSeq: Seq,
+  })
+  .meta({ id: 'Entries' });
+
+export const ReadInput = z
+  .strictObject({ seq: Seq.optional().meta({ description: 'Only forward; absent = everything' }) })
+  .meta({ id: 'ReadMark' });
+export const Unread = z.object({ unread: z.number().int() }).meta({ id: 'Unread' });
+
+export const IncrementInput = z
+  .strictObject({ by: z.number().int().min(1).max(MAX_INCREMENT).default(1), id: OperationIdInput.optional() })
+  .meta({ id: 'UnreadIncrement' });
+export const Incremented = z.object({ id: z.string() }).meta({ id: 'Incremented' });
+
+export const EventsQuery = z.strictObject({
+  after: z
+    .union([z.literal('latest'), SeqQuery])
+    .optional()
+    .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for live entries only' }),
+});

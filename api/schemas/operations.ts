@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { CONVERSATION_PATHS } from '../../ops/process/config.ts';
+import { Time } from './common.ts';
+
+export const CheckStatus = z.enum(['healthy', 'degraded', 'unhealthy']);
+
+export const Health = z
+  .object({
+    status: CheckStatus,
+    timestamp: Time,
+    version: z.string(),
+    checks: z.object({
+      database: CheckStatus,
+      temporal: CheckStatus,
+      memory: CheckStatus,
+      actors: z.object({ active_actors: z.number().int(), status: CheckStatus, healthy: z.boolean() }),
+    }),
+  })
+  .meta({ id: 'Health' });
+
+export const Readiness = z
+  .object({ ready: z.boolean(), checks: z.record(z.string(), z.boolean()) })
+  .meta({ id: 'Readiness' });
+
+export const PathSetting = z
+  .strictObject({
+    path: z.enum(CONVERSATION_PATHS).meta({ description: 'Who applies operations' }),
+    rollout: z
+      .number()
+      .int()
+      .min(0)
+      .max(100)
+      .default(100)
+      .meta({ description: 'Percent of the conversations that take this path; the others take the other' }),
+  })
+  .meta({ id: 'PathSetting' });

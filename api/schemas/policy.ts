@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import {
+  DEFAULT_MAX_MEMBERS,
+  MAX_EPOCH_WINDOW,
+  MAX_MEMBERS_LIMIT,
+  MAX_RETENTION_DAYS,
+  MIN_MEMBERS_LIMIT,
+} from '../../domain/limits.ts';
+
+const Who = z.enum(['admin', 'member', 'nobody']);
+const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
+
+const fields = {
+  whoMayAdd: Who,
+  whoMayRemove: Who,
+  whoMayPropose: Who,
+  externalJoin: z.enum(['nobody', 'member', 'anyone']),
+  groupInfo: z.enum(['required', 'optional']),
+  maxMembers: z.number().int().min(MIN_MEMBERS_LIMIT).max(MAX_MEMBERS_LIMIT),
+  epochWindow: z.number().int().min(0).max(MAX_EPOCH_WINDOW),
+};
+
+export const Policy = z
+  .object({ ...fields, retentionDays: RetentionDays.optional() })
+  .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
+
+const stated = z.strictObject({ ...fields, retentionDays: RetentionDays }).partial();
+
+/** What a creator states; the rest has its default. */
+export const PolicyInput = stated.meta({ id: 'PolicyInput' });
+
+/** What an admin changes; the rest stays. `retentionDays: null` = keep for ever. */
+export const PolicyChangeInput = stated
+  .extend({ retentionDays: RetentionDays.nullable().optional() })
+  .meta({ id: 'PolicyChange' });

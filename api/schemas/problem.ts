@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
+import { Epoch, Seq, Sha256 } from './common.ts';
+
+const CODES = Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]];
+
+/** Every error of the service (RFC 9457). */
+export const Problem = z
+  .looseObject({
+    type: z.string().meta({ description: 'Page of this problem', example: '/docs/problems/epoch-conflict' }),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string().optional(),
+    code: z.enum(CODES).meta({ description: 'Stable' }),
+    requestId: z.string().optional().meta({ description: 'For the operator; also in X-Request-Id' }),
+    errors: z
+      .array(z.object({ pointer: z.string(), message: z.string() }))
+      .optional()
+      .meta({ description: '`malformed`: every field that was not accepted, by JSON pointer (RFC 6901)' }),
+    currentEpoch: Epoch.optional(),
+    submittedEpoch: z.number().optional(),
+    winner: z
+      .object({ seq: Seq, sha256: Sha256 })
+      .optional()
+      .meta({ description: '`epoch-conflict`: the commit that ended submittedEpoch' }),
+    after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
+    seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
+    limit: z.number().int().optional().meta({ description: '`too-large`: bytes that are accepted' }),
+  })
+  .meta({ id: 'Problem' });
