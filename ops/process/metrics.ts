@@ -1,0 +1,143 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** Buckets from one millisecond to the deadline of a request, in seconds. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const OPERATIONS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+const ACTOR = { actor_type: 'conversation' } as const;
+
+/**
+ * Every metric of Parley, in one place; API and worker each serve the registry of their process. The first nine carry the
+ * names of the system that Parley replaces. No label ever holds an id.
+ */
+export interface Metrics {
+  readonly registry: Registry;
+  readonly actorSpawns: () => void;
+  readonly actorStops: (reason: string) => void;
+  readonly actorRestarts: (reason: string) => void;
+  readonly actorMailboxDepth: (measure: () => number) => void;
+  readonly actorMessageDuration: (messageType: string, seconds: number) => void;
+  readonly actorMessageDrop: (reason: string) => void;
+  readonly actorMailboxFull: () => void;
+  readonly epochIncrement: (seconds: number) => void;
+  readonly epochConflict: () => void;
+  readonly operation: (kind: string, outcome: string, path: string) => void;
+  readonly batch: (path: string, operations: number, seconds: number) => void;
+  readonly laneWait: (path: string, seconds: number) => void;
+  readonly laneRetry: (reason: string) => void;
+  readonly httpRequest: (method: string, route: string, status: number, seconds: number) => void;
+  readonly openStreams: (measure: () => number) => void;
+  readonly streamClosed: (reason: string) => void;
+  readonly deliveryLag: (seconds: number) => void;
+  readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
+  readonly swept: (table: string, rows: number) => void;
+}
+
+/** @param collectDefaults also the process's own metrics (CPU, memory, event loop) */
+export function makeMetrics({ collectDefaults = true } = {}): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  if (collectDefaults) collectDefaultMetrics({ register: registry });
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]): Counter<L> =>
+    new Counter({ name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets = SECONDS): Histogram<L> =>
+    new Histogram({ name, help, labelNames, buckets, registers });
+
+  const spawns = counter('actor_spawns_total', 'Conversation workflows started', ['actor_type']);
+  const stops = counter('actor_stops_total', 'Conversation workflows completed', ['actor_type', 'reason']);
+  const restarts = counter(
+    'actor_restarts_total',
+    'Conversations taken up again: continued as new, or rebuilt from history',
+    ['actor_type', 'reason'],
+  );
+  new Gauge({
+    name: 'actor_mailbox_depth',
+    help: 'Operations that wait for a decision in this process',
+    labelNames: ['actor_type'],
+    registers,
+    collect() {
+      this.set(
+        ACTOR,
+        depths.reduce((sum, measure) => sum + measure(), 0),
+      );
+    },
+  });
+  const depths: (() => number)[] = [];
+  const duration = histogram('actor_message_duration_seconds', 'From entering the lane to the outcome', [
+    'actor_type',
+    'message_type',
+  ]);
+  const drops = counter('actor_message_drops_total', 'Operations that ended without a decision', [
+    'actor_type',
+    'reason',
+  ]);
+  const full = counter('actor_mailbox_full_events_total', 'Operations refused because the mailbox was full', [
+    'actor_type',
+  ]);
+  const epochSeconds = histogram('epoch_increment_duration_seconds', 'From entering the lane to the accepted commit', [
+    'actor_type',
+  ]);
+  const conflicts = counter('epoch_conflicts_total', 'Commits that lost the race for their epoch', ['actor_type']);
+
+  const operations = counter('parley_operations_total', 'Operations decided', ['kind', 'outcome', 'path']);
+  const batchSize = histogram('parley_batch_operations', 'Operations that shared one decision', ['path'], OPERATIONS);
+  const batchSeconds = histogram('parley_batch_duration_seconds', 'One batch, from hand-over to outcomes', ['path']);
+  const laneWait = histogram('parley_lane_wait_seconds', 'Time an operation waited before its batch was handed over', [
+    'path',
+  ]);
+  const laneRetries = counter('parley_lane_retries_total', 'Batches handed over again', ['reason']);
+  const http = histogram('parley_http_request_duration_seconds', 'HTTP requests by route', [
+    'method',
+    'route',
+    'status',
+  ]);
+  new Gauge({
+    name: 'parley_open_streams',
+    help: 'Event streams open in this process',
+    registers,
+    collect() {
+      this.set(streamCounts.reduce((sum, measure) => sum + measure(), 0));
+    },
+  });
+  const streamCounts: (() => number)[] = [];
+  const streamClosed = counter('parley_streams_closed_total', 'Event streams closed by the service', ['reason']);
+  const lag = histogram('parley_delivery_lag_seconds', 'From the accepted entry to its write into a live stream', []);
+  const pools = new Map<string, () => { total: number; idle: number; waiting: number }>();
+  new Gauge({
+    name: 'parley_pool_connections',
+    help: 'Postgres connections of this process',
+    labelNames: ['pool', 'state'],
+    registers,
+    collect() {
+      for (const [pool, measure] of pools) {
+        for (const [state, value] of Object.entries(measure())) this.set({ pool, state }, value);
+      }
+    },
+  });
+  const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
+
+  return {
+    registry,
+    actorSpawns: () => spawns.inc(ACTOR),
+    actorStops: (reason) => stops.inc({ ...ACTOR, reason }),
+    actorRestarts: (reason) => restarts.inc({ ...ACTOR, reason }),
+    actorMailboxDepth: (measure) => void depths.push(measure),
+    actorMessageDuration: (message_type, seconds) => duration.observe({ ...ACTOR, message_type }, seconds),
+    actorMessageDrop: (reason) => drops.inc({ ...ACTOR, reason }),
+    actorMailboxFull: () => full.inc(ACTOR),
+    epochIncrement: (seconds) => epochSeconds.observe(ACTOR, seconds),
+    epochConflict: () => conflicts.inc(ACTOR),
+    operation: (kind, outcome, path) => operations.inc({ kind, outcome, path }),
+    batch: (path, count, seconds) => {
+      batchSize.observe({ path }, count);
+      batchSeconds.observe({ path }, seconds);
+    },
+    laneWait: (path, seconds) => laneWait.observe({ path }, seconds),
+    laneRetry: (reason) => laneRetries.inc({ reason }),
+    httpRequest: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),
+    openStreams: (measure) => void streamCounts.push(measure),
+    streamClosed: (reason) => streamClosed.inc({ reason }),
+    deliveryLag: (seconds) => lag.observe(seconds),
+    pool: (name, measure) => void pools.set(name, measure),
+    swept: (table, rows) => swept.inc({ table }, rows),
+  };
+}

@@ -1,0 +1,23 @@
+import { DefaultLogger, type Logger as TemporalLogger } from '@temporalio/worker';
+import type { Logger } from 'pino';
+
+/** Temporal's logs (core, SDK and workflow code) as lines of our own log. */
+export function temporalLogger(log: Logger): TemporalLogger {
+  // Lines that nobody will see are not even made.
+  const level = log.isLevelEnabled('debug') ? 'DEBUG' : 'INFO';
+  return new DefaultLogger(level, ({ level, message, meta = {} }) => {
+    const { error, ...fields } = meta as Record<string, unknown>;
+    const line = { ...fields, ...(error === undefined ? {} : { err: error }) };
+    switch (level) {
+      case 'TRACE':
+      case 'DEBUG':
+        return log.debug(line, message);
+      case 'INFO':
+        return log.info(line, message);
+      case 'WARN':
+        return log.warn(line, message);
+      default:
+        return log.error(line, message);
+    }
+  });
+}

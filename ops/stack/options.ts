@@ -1,0 +1,66 @@
+import path from 'node:path';
+
+/** What `npm start` needs to know. */
+export type StackOptions = {
+  dataDir: string;
+  ports: StackPorts;
+  /** Where the API and the worker's port can be reached from here, as it stands in a URL. */
+  host: string;
+  namespace: string;
+  /** Set: that server is used and none is started. */
+  databaseUrl: string | undefined;
+  temporalAddress: string | undefined;
+  jwt: { secret: string | undefined; audience: string; external: boolean };
+};
+
+type StackPorts = {
+  api: number;
+  admin: number;
+  /** 0 = off. */
+  sdkMetrics: number;
+  postgres: number;
+  temporal: number;
+  temporalUi: number;
+};
+
+/** Reads the settings of the local stack; all problems are reported at once. */
+export function stackOptions(env: NodeJS.ProcessEnv, root: string): StackOptions {
+  const problems: string[] = [];
+  const value = (name: string): string | undefined => {
+    const text = env[name]?.trim();
+    return text === '' ? undefined : text;
+  };
+  const port = (name: string, otherwise: number, least = 1): number => {
+    const number = Number(value(name) ?? otherwise);
+    if (!Number.isInteger(number) || number < least || number > 65_535)
+      problems.push(`${name} must be a port from ${least} to 65535`);
+    return number;
+  };
+  const options: StackOptions = {
+    dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
+    ports: {
+      api: port('PORT', 8080),
+      admin: port('ADMIN_PORT', 9090),
+      sdkMetrics: port('SDK_METRICS_PORT', 9464, 0),
+      postgres: port('POSTGRES_PORT', 5433),
+      temporal: port('TEMPORAL_PORT', 7233),
+      temporalUi: port('TEMPORAL_UI_PORT', 8233),
+    },
+    host: reachable(value('HOST') ?? '0.0.0.0'),
+    namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
+    databaseUrl: value('DATABASE_URL'),
+    temporalAddress: value('TEMPORAL_ADDRESS'),
+    jwt: {
+      secret: value('JWT_SECRET'),
+      audience: value('JWT_AUDIENCE') ?? 'parley',
+      external: value('JWT_JWKS_URL') !== undefined || value('JWT_PUBLIC_KEY_FILE') !== undefined,
+    },
+  };
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  return options;
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}

