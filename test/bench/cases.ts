@@ -1,0 +1,126 @@
+import { closedLoop, describe } from '../load/closed-loop.ts';
+import { openLoop } from '../load/open-loop.ts';
+import { below, makeRandom } from '../load/random.ts';
+import type { Contender } from './contender.ts';
+import type { Measurement } from './measurement.ts';
+import { makeCpuMeter, toMeasurement } from './measurement.ts';
+import { paired } from './paired.ts';
+import { CONVERSATIONS, GROUP_SIZES, type Messenger, SHORT_ENTRIES, STORED_ENTRIES } from './world.ts';
+
+export interface CaseContext {
+  readonly contender: Contender;
+  readonly messenger: Messenger;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+/** One thing that is compared. */
+export interface BenchCase {
+  readonly name: string;
+  readonly about: string;
+  /** False: takes too long for `--quick`. */
+  readonly isQuick: boolean;
+  readonly run: (context: CaseContext) => Promise<Measurement[]>;
+}
+
+const OPEN_PER_SECOND = 100;
+const PAGE = SHORT_ENTRIES;
+/** Senders that touch each conversation once before an open loop, so that cold starts are not what it measures. */
+const TOUCHING = 16;
+
+/** All cases but the one about memory, in the order of the report. */
+export const CASES: readonly BenchCase[] = [
+  closed('serial', 'one after another', 1, [CONVERSATIONS.serial]),
+  closed('spread-16', '200 conversations, 16 senders', 16, CONVERSATIONS.spread),
+  closed('spread-64', '200 conversations, 64 senders', 64, CONVERSATIONS.spread),
+  closed('hot-64', 'one hot conversation, 64 senders', 64, [CONVERSATIONS.hot]),
+  closed('hot-256', 'one hot conversation, 256 senders', 256, [CONVERSATIONS.hot]),
+  open('open-200', '100 requests/s over 200 conversations', CONVERSATIONS.spread, true),
+  open('open-1000', '100 requests/s over 1000 conversations', CONVERSATIONS.wide, false),
+  {
+    name: 'sizes',
+    about: 'a send to 2, 100 and 10,000 members, in turns',
+    isQuick: true,
+    run: ({ messenger, ...context }: CaseContext): Promise<Measurement[]> =>
+      paired(
+        context,
+        GROUP_SIZES.map((size) => ({
+          load: `members-${size}`,
+          run: () => messenger.send(CONVERSATIONS.bySize[size] ?? '', 0),
+        })),
+      ),
+  },
+  {
+    name: 'stored',
+    about: `an empty log, one of a page and one of ${STORED_ENTRIES} entries, in turns: sends and pages`,
+    isQuick: true,
+    run: ({ messenger, ...context }: CaseContext): Promise<Measurement[]> => {
+      const { stored, short, empty } = CONVERSATIONS;
+      return paired(context, [
+        { load: 'send-empty', run: () => messenger.send(empty, 0) },
+        { load: 'send-stored', run: () => messenger.send(stored, 0) },
+        { load: 'page-short', run: () => messenger.page(short, 0, PAGE) },
+        { load: 'page-last', run: () => messenger.page(stored, STORED_ENTRIES - PAGE, PAGE) },
+        { load: 'page-middle', run: () => messenger.page(stored, STORED_ENTRIES / 2, PAGE) },
+      ]);
+    },
+  },
+];
+
+function closed(name: string, about: string, senders: number, conversations: readonly string[]): BenchCase {
+  return {
+    name,
+    about,
+    isQuick: true,
+    run: async ({ contender, messenger, warmUpMs, measureMs }) => {
+      const random = makeRandom(1);
+      const meter = makeCpuMeter(contender.pids);
+      const result = await closedLoop({
+        senders,
+        warmUpMs,
+        measureMs,
+        ...meter,
+        send: (sender) => messenger.send(conversations[below(random, conversations.length)] ?? '', sender),
+      });
+      return [toMeasurement(name, contender.name, result, meter.used())];
+    },
+  };
+}
+
+function open(name: string, about: string, conversations: readonly string[], isQuick: boolean): BenchCase {
+  const touched = new Set<string>();
+  return {
+    name,
+    about,
+    isQuick,
+    run: async ({ contender, messenger, warmUpMs, measureMs }) => {
+      const failures = touched.has(contender.url) ? [] : await touch(messenger, conversations);
+      touched.add(contender.url);
+      const random = makeRandom(2);
+      const meter = makeCpuMeter(contender.pids);
+      const result = await openLoop({
+        perSecond: OPEN_PER_SECOND,
+        warmUpMs,
+        measureMs,
+        ...meter,
+        // Users 0 to 7 are members everywhere.
+        send: (request) => messenger.send(conversations[below(random, conversations.length)] ?? '', request % 8),
+      });
+      const all = { ...result, failures: [...failures, ...result.failures] };
+      return [toMeasurement(name, contender.name, all, meter.used())];
+    },
+  };
+}
+
+/** Sends one message to each conversation. @returns what failed */
+export async function touch(messenger: Messenger, conversations: readonly string[]): Promise<string[]> {
+  const waiting = [...conversations];
+  const failures: string[] = [];
+  const run = async (): Promise<void> => {
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      await messenger.send(next, 0).catch((error: unknown) => failures.push(describe(error)));
+    }
+  };
+  await Promise.all(Array.from({ length: TOUCHING }, run));
+  return failures;
+}

@@ -1,0 +1,88 @@
+import path from 'node:path';
+import { createApp } from '../../../api/app.ts';
+import { makeAuthenticate } from '../../../api/auth.ts';
+import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/health.ts';
+import type { Submitter } from '../../../api/lane/draft.ts';
+import { makePathSwitch } from '../../../api/lane/path-switch.ts';
+import { shutDownOnSignals, startServer } from '../../../api/server.ts';
+import { makeStreamHub } from '../../../api/streams/hub.ts';
+import { AppError } from '../../../domain/errors.ts';
+import { loadConfig } from '../../../ops/process/config.ts';
+import { makeLogger, makeUserHash } from '../../../ops/process/logger.ts';
+import { makeMetrics } from '../../../ops/process/metrics.ts';
+import { packageRoot } from '../../../ops/process/root.ts';
+import { isTemporalUp, makeTemporalClient } from '../../../ops/process/temporal.ts';
+import { listen, makeNotifier } from '../../../store/notifications.ts';
+import { makePool } from '../../../store/pool.ts';
+import { makeNaiveSubmitter } from './naive/submitter.ts';
+import { makePlainSqlSubmitter } from './plain-sql.ts';
+
+/** An API process like the product's, in which another submitter takes the messages: `main.js plain-sql` or `main.js naive`. */
+const CHECK_MS = 1500;
+
+const config = loadConfig(process.env, 'api');
+const log = makeLogger({ level: config.logLevel, name: 'contender' });
+const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'contender' });
+// A queue of senders waits for a connection; Parley's lanes wait elsewhere.
+pool.options.connectionTimeoutMillis = config.requestDeadlineMs;
+pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
+const metrics = makeMetrics();
+const { client } = makeTemporalClient({
+  address: config.temporalAddress,
+  namespace: config.temporalNamespace,
+  identity: `contender-${process.pid}`,
+});
+const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+const streams = makeStreamHub({ pool, metrics, log, slowMs: config.streamSlowMs });
+listen(config.databaseUrl, {
+  onEntry: streams.wake,
+  onSetting: () => undefined,
+  onConnect: streams.wakeAll,
+  onError: (error) => log.warn({ err: error }, 'notification session failed'),
+});
+const server = await startServer({
+  handler: createApp({
+    pool,
+    log,
+    authenticate: await makeAuthenticate({
+      source: config.jwt,
+      audience: config.jwtAudience,
+      hashUser: makeUserHash(config.logSalt),
+    }),
+    submitter: submitterFor(process.argv[2]),
+    streams,
+    increment: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
+    paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
+    observe: metrics.httpRequest,
+    rateLimits: config.rateLimits,
+    requestDeadlineMs: config.requestDeadlineMs,
+    epochWindow: config.epochWindow,
+    trustProxy: config.trustProxy,
+    docsFolder: path.join(packageRoot(), 'docs'),
+    checks: {
+      database: databaseCheck(pool, () => Promise.resolve(true)),
+      temporal: async () => ({ status: (await isTemporalUp(client, CHECK_MS)) ? 'healthy' : 'unhealthy' }),
+      memory: memoryCheck(),
+      actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.laneMailboxLimit }),
+    },
+    version: '0.0.0',
+    isDraining: () => false,
+    metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+  }),
+  host: config.host,
+  port: config.port,
+  graceMs: config.shutdownGraceMs,
+  log,
+  onDraining: () => undefined,
+  closeStreams: streams.close,
+});
+shutDownOnSignals(async () => {
+  await server.shutdown();
+  process.exit();
+}, log);
+
+function submitterFor(name: string | undefined): Submitter {
+  if (name === 'plain-sql') return makePlainSqlSubmitter(pool, notifier);
+  if (name === 'naive') return makeNaiveSubmitter(client, config.taskQueue);
+  throw new Error('Usage: main.js plain-sql|naive');
+}

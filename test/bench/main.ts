@@ -1,0 +1,36 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describeMachine } from '../load/machine.ts';
+import { mediansOf } from './measurement.ts';
+import { type BenchOptions, USAGE, benchOptions } from './options.ts';
+import { renderErrors, renderMemory, renderTable, renderTargets } from './report.ts';
+import { runBench } from './run.ts';
+import { judge } from './targets.ts';
+
+// `npm run bench`: compares Parley with the ways in which one would else do it. See README.md beside this file.
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+let options: BenchOptions;
+try {
+  options = benchOptions(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
+  process.exit(2);
+}
+const startedAt = new Date();
+const measurements = await runBench(options, (line) => void process.stderr.write(`${line}\n`));
+const medians = mediansOf(measurements);
+const targets = judge(medians);
+mkdirSync(path.dirname(options.out), { recursive: true });
+writeFileSync(
+  options.out,
+  `${JSON.stringify({ startedAt, endedAt: new Date(), machine: describeMachine(), options, targets, medians, measurements }, null, 2)}\n`,
+);
+print(`\n${renderTable(medians)}\n`);
+print(`${renderMemory(medians)}\n`);
+print(`${renderTargets(targets)}\n`);
+const errors = medians.flatMap(({ errors: found }) => found);
+for (const line of renderErrors(medians)) print(`ERROR ${line}`);
+print(`${errors.length} failed requests. All numbers: ${options.out}`);
+process.exit(errors.length === 0 ? 0 : 1);

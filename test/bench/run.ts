@@ -1,0 +1,70 @@
+import { startServers } from '../load/servers.ts';
+import { type BenchCase, CASES } from './cases.ts';
+import { type Contender, type ContenderName, startContender } from './contender.ts';
+import type { Measurement } from './measurement.ts';
+import { measureMemory } from './memory.ts';
+import { type BenchOptions, MEMORY_CASE } from './options.ts';
+import { type Messenger, makeMessenger, seedWorld } from './world.ts';
+
+const TEMPLATE = 'bench_seed';
+
+/** Runs all cases on all contenders; gives every single measurement. */
+export async function runBench(options: BenchOptions, say: (line: string) => void): Promise<Measurement[]> {
+  const servers = await startServers(say);
+  const waiting: Promise<Contender>[] = [];
+  const running: { contender: Contender; messenger: Messenger }[] = [];
+  try {
+    say('Filling the database');
+    await seedWorld(servers, TEMPLATE);
+    const database = async (name: ContenderName, suffix = ''): Promise<string> =>
+      servers.createDatabase(`bench_${name.replace('-', '_')}${suffix}`, TEMPLATE);
+    const measurements: Measurement[] = [];
+    // First, while nothing else is in the way of the workers.
+    if (options.cases.includes(MEMORY_CASE)) {
+      for (const name of options.contenders.filter((each) => withWorker(options).includes(each))) {
+        say(`memory: ${name}`);
+        const databaseUrl = await database(name, '_memory');
+        measurements.push(...(await measureMemory({ name, servers, databaseUrl, count: options.cached })));
+      }
+    }
+    const cases = CASES.filter(({ name }) => options.cases.includes(name));
+    if (cases.length === 0) return measurements;
+    say('Starting the contenders');
+    for (const name of options.contenders) {
+      const databaseUrl = await database(name);
+      waiting.push(startContender({ name, servers, databaseUrl, profileDir: options.profileDir }));
+    }
+    const contenders = await Promise.all(waiting);
+    for (const contender of contenders) running.push({ contender, messenger: await makeMessenger(contender) });
+    for (const one of cases) measurements.push(...(await runCase(one, running, options, say)));
+    return measurements;
+  } finally {
+    await Promise.all(running.map(({ messenger }) => messenger.http.close()));
+    // Also of those that started while another one failed to.
+    const started = await Promise.allSettled(waiting);
+    await Promise.all(started.map(async (one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
+    await servers.stop();
+  }
+}
+
+/** Whose workers' memory is measured. */
+function withWorker({ quick }: BenchOptions): readonly ContenderName[] {
+  return quick ? ['workflow'] : ['workflow', 'naive'];
+}
+
+/** A B C D, A B C D, ..: what disturbs the machine for a while disturbs all of them. */
+async function runCase(
+  one: BenchCase,
+  running: readonly { contender: Contender; messenger: Messenger }[],
+  { repeats, warmUpMs, measureMs }: BenchOptions,
+  say: (line: string) => void,
+): Promise<Measurement[]> {
+  const measurements: Measurement[] = [];
+  for (let repeat = 1; repeat <= repeats; repeat++) {
+    say(`${one.name}: ${one.about}${repeats === 1 ? '' : ` (${repeat} of ${repeats})`}`);
+    for (const { contender, messenger } of running) {
+      measurements.push(...(await one.run({ contender, messenger, warmUpMs, measureMs })));
+    }
+  }
+  return measurements;
+}

@@ -1,0 +1,72 @@
+import type { ContenderName } from './contender.ts';
+import type { Measurement } from './measurement.ts';
+
+/** A figure to reach. */
+export interface Target {
+  readonly what: string;
+  readonly value: number;
+  readonly limit: number;
+  readonly isMet: boolean;
+}
+
+type Find = (load: string, contender: ContenderName, value: string) => number;
+
+/** Closed loops: who answers more. Open loops: who answers sooner. */
+const THROUGHPUT = ['serial', 'spread-16', 'spread-64', 'hot-64', 'hot-256'];
+const OPEN = ['open-200', 'open-1000'];
+const MAX_GROWTH = 1.2;
+const MAX_MB_PER_CONVERSATION = 0.5;
+const MAX_LONE_SEND_MS = 25;
+
+/** Compares the medians with what is to be reached; figures that were not measured are left out. */
+export function judge(medians: readonly Measurement[]): Target[] {
+  const find: Find = (load, contender, value) =>
+    medians.find((one) => one.load === load && one.contender === contender)?.values[value] ?? Number.NaN;
+  const times = (load: string, contender: ContenderName, other: ContenderName): number =>
+    find(load, contender, 'perSecond') / find(load, other, 'perSecond');
+  const atLeast = (what: string, value: number, limit: number): Target => ({
+    what,
+    value,
+    limit,
+    isMet: value >= limit,
+  });
+  const atMost = (what: string, value: number, limit: number): Target => ({
+    what,
+    value,
+    limit,
+    isMet: value <= limit,
+  });
+
+  const growth = (['workflow', 'direct'] as const).flatMap((contender) => [
+    atMost(
+      `${contender}: p50 with 10,000 members / with 2`,
+      find('members-10000', contender, 'p50') / find('members-2', contender, 'p50'),
+      MAX_GROWTH,
+    ),
+    atMost(
+      `${contender}: p50 with 100,000 entries / with an empty log`,
+      find('send-stored', contender, 'p50') / find('send-empty', contender, 'p50'),
+      MAX_GROWTH,
+    ),
+    ...['page-last', 'page-middle'].map((page) =>
+      atMost(
+        `${contender}: p50 of ${page} of 100,000 / of a short log`,
+        find(page, contender, 'p50') / find('page-short', contender, 'p50'),
+        MAX_GROWTH,
+      ),
+    ),
+  ]);
+  const targets = [
+    atLeast('hot-256: workflow / plain-sql', times('hot-256', 'workflow', 'plain-sql'), 2),
+    atLeast('hot-256: workflow / naive', times('hot-256', 'workflow', 'naive'), 10),
+    atLeast('spread-64: workflow / naive', times('spread-64', 'workflow', 'naive'), 1.5),
+    ...THROUGHPUT.map((load) => atLeast(`${load}: direct / plain-sql`, times(load, 'direct', 'plain-sql'), 1)),
+    ...OPEN.map((load) =>
+      atLeast(`${load}: p50 of plain-sql / direct`, find(load, 'plain-sql', 'p50') / find(load, 'direct', 'p50'), 1),
+    ),
+    atMost('serial: p50 of workflow, ms', find('serial', 'workflow', 'p50'), MAX_LONE_SEND_MS),
+    ...growth,
+    atMost('MB per cached conversation', find('memory', 'workflow', 'mbPerConversation'), MAX_MB_PER_CONVERSATION),
+  ];
+  return targets.filter(({ value }) => !Number.isNaN(value));
+}

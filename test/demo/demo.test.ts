@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { TEST_JWT_SECRET } from '../support/processes.ts';
+import { signToken } from '../../ops/stack/development-token.ts';
+import { useService } from '../support/service.ts';
+import { runScenario } from './scenario.ts';
+
+const service = useService({ apis: 1, workers: 1 });
+
+test('three MLS devices create, join, send, race for an epoch, catch up, and one is removed', async () => {
+  const lines: string[] = [];
+  const failed = await runScenario({
+    url: service().apis[0]?.url ?? '',
+    tokenFor: (user: string) => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user }),
+    say: (line: string) => void lines.push(line),
+  });
+  expect(failed, lines.join('\n')).toEqual([]);
+});

@@ -1,0 +1,84 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { expect, inject, test } from 'vitest';
+import { conversationWorkflowId, state } from '../../workflows/conversation/messages.ts';
+import { toBase64, toBase64Url } from '../kit/bytes.ts';
+import { ParleyClient } from '../kit/client.ts';
+import { createHttp } from '../kit/http.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { startFleet, useReleasers } from './fleet.ts';
+
+const later = useReleasers();
+const DEADLINE_MS = 1500;
+
+test('an operation that waited for a worker until after its deadline is refused, and its id may be used again (invariant 11)', async () => {
+  const database = await createTestDatabase();
+  later('database', database.drop);
+  const fleet = await startFleet({
+    apis: 1,
+    workers: 0,
+    databaseUrl: database.url,
+    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS) },
+  });
+  later('fleet', fleet.stop);
+  const baseUrl = fleet.apis[0]?.url ?? '';
+  const alice = new ParleyClient(createHttp({ baseUrl, token: () => fleet.token('alice'), attempts: 1 }));
+  const conversation = toBase64Url(randomBytes(18));
+  await alice.createConversation({ id: conversation, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
+
+  const message = { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) };
+  await expect(alice.send(conversation, message)).rejects.toMatchObject({ status: 503, isRetryable: true });
+
+  const connection = await Connection.connect({ address: inject('temporalAddress') });
+  later('connection', () => connection.close());
+  const handle = new Client({ connection }).workflow.getHandle(conversationWorkflowId(conversation));
+  await fleet.addWorker();
+  // The run that the request started takes up what waits for it, and decides that it came too late.
+  await waitUntil(async () => (await handle.query(state)).facts !== undefined, {
+    what: 'the workflow has looked',
+    timeoutMs: 15_000,
+  });
+  const log = await alice.log(conversation);
+  expect(log.entries).toEqual([]);
+
+  const again = await alice.send(conversation, message);
+  expect(again).toMatchObject({ seq: 1, status: 'accepted' });
+  await expect(alice.send(conversation, message)).resolves.toMatchObject({ seq: 1, status: 'duplicate' });
+});
+
+test('an operation that waited for the lock until after its deadline is refused (direct path, invariant 11)', async () => {
+  const database = await createTestDatabase();
+  later('database', database.drop);
+  const fleet = await startFleet({
+    apis: 1,
+    workers: 0,
+    databaseUrl: database.url,
+    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS), CONVERSATION_PATH: 'direct' },
+  });
+  later('fleet', fleet.stop);
+  const baseUrl = fleet.apis[0]?.url ?? '';
+  const alice = new ParleyClient(createHttp({ baseUrl, token: () => fleet.token('alice'), attempts: 1 }));
+  const conversation = toBase64Url(randomBytes(18));
+  await alice.createConversation({ id: conversation, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
+
+  const holder = new pg.Client({ connectionString: database.url });
+  await holder.connect();
+  later('holder', () => holder.end());
+  await holder.query('begin');
+  await holder.query('select from parley.conversation where id = $1 for update', [conversation]);
+  const message = { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) };
+  await expect(alice.send(conversation, message)).rejects.toMatchObject({ status: 503, isRetryable: true });
+  const waiting = async (): Promise<number> => {
+    const { rows } = await database.pool.query<{ count: number }>(
+      `select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%decide%' and datname = current_database()`,
+    );
+    return rows[0]?.count ?? 0;
+  };
+  expect(await waiting()).toBeGreaterThan(0);
+  await holder.query('rollback');
+  await waitUntil(async () => (await waiting()) === 0, { what: 'the decision went on' });
+  expect((await alice.log(conversation)).entries).toEqual([]);
+  expect(await alice.send(conversation, message)).toMatchObject({ seq: 1, status: 'accepted' });
+});

@@ -1,0 +1,258 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { toBase64, toBase64Url } from '../kit/bytes.ts';
+import { ParleyClient } from '../kit/client.ts';
+import { createHttp } from '../kit/http.ts';
+import { ProblemError } from '../kit/problem.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import type { Ledger } from './ledger.ts';
+import { createLedger } from './ledger.ts';
+import { pick } from './pick.ts';
+
+/** Kinds of operations, each as often as it stands here. */
+export type Kind = 'message' | 'repeat' | 'commit' | 'add' | 'remove' | 'increment' | 'read';
+export const EVERYTHING: readonly Kind[] = [
+  ...Array<Kind>(12).fill('message'),
+  'repeat',
+  'commit',
+  'add',
+  'remove',
+  'increment',
+  'read',
+];
+
+/** Above the service's own deadline of 10 s: what takes longer broke invariant 11. */
+const TRY_MS = 15_000;
+/** An operation that found no answer for this long is given up, which fails the test. */
+const PATIENCE_MS = 60_000;
+const PAUSE_MS = 100;
+
+export interface LoadOptions {
+  /** Asked before every try; tries go round. */
+  readonly urls: () => readonly string[];
+  readonly token: (user: string) => Promise<string>;
+  readonly conversations: number;
+  /** Clients that work at once, each with one operation at a time. */
+  readonly users: number;
+  readonly kinds?: readonly Kind[];
+  /** False: a failed try is final, so that every failure that a client could see counts. @default true */
+  readonly retries?: boolean;
+}
+
+/** A try that ended neither in success nor in a refusal that the rules of the conversation call for. */
+export interface Failure {
+  readonly kind: Kind | 'create';
+  readonly status: number | undefined;
+  readonly code: string;
+  readonly message: string;
+  /** Milliseconds that the try took. */
+  readonly ms: number;
+  readonly endedAt: number;
+}
+
+export interface Success {
+  readonly conversation: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+export interface Load {
+  readonly ledger: Ledger;
+  readonly failures: readonly Failure[];
+  readonly successes: readonly Success[];
+  /** Operations that found no answer at all. */
+  readonly abandoned: readonly string[];
+  readonly client: (user: string, url?: string) => ParleyClient;
+  /** Lets every client finish what it is at. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Creates conversations and puts load on them until it is stopped; everything that was said stands in the ledger. */
+export async function startLoad(options: LoadOptions): Promise<Load> {
+  const { kinds = EVERYTHING, retries = true } = options;
+  const ledger = createLedger();
+  const failures: Failure[] = [];
+  const successes: Success[] = [];
+  const abandoned: string[] = [];
+  const users = Array.from({ length: options.users }, (_, i) => `user-${i}`);
+  let turn = 0;
+  let stopping = false;
+
+  const client = (user: string, url?: string): ParleyClient => {
+    const urls = options.urls();
+    const baseUrl = url ?? urls[turn++ % urls.length] ?? '';
+    return new ParleyClient(createHttp({ baseUrl, token: () => options.token(user), attempts: 1, timeoutMs: TRY_MS }));
+  };
+
+  /** One operation, tried until it has an answer; `undefined` = refused, or given up. */
+  const until = async <T>(
+    kind: Kind | 'create',
+    conversation: string,
+    run: () => Promise<T>,
+    onRefused?: (problem: ProblemError) => boolean,
+  ): Promise<T | undefined> => {
+    const givenUpAt = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const startedAt = performance.now();
+      try {
+        const answer = await run();
+        successes.push({ conversation, startedAt, endedAt: performance.now() });
+        return answer;
+      } catch (error) {
+        const endedAt = performance.now();
+        const ms = Math.round(endedAt - startedAt);
+        const problem = error instanceof ProblemError ? error : undefined;
+        if (problem !== undefined && onRefused?.(problem) === true) return undefined;
+        const { status, code = 'broken' } = problem ?? {};
+        failures.push({ kind, status, code, message: reason(error), ms, endedAt });
+        const isFinal = problem !== undefined && !problem.isRetryable && problem.status !== 500;
+        if (isFinal || !retries || Date.now() > givenUpAt) {
+          abandoned.push(`${kind}: ${reason(error)}`);
+          return undefined;
+        }
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
+    }
+  };
+
+  const create = async (): Promise<string> => {
+    const id = toBase64Url(randomBytes(18));
+    const members = [...users, ledger.lurker];
+    await until('create', id, () =>
+      client(users[0] ?? '').createConversation({
+        id,
+        protocol: 'opaque',
+        members,
+        policy: { externalJoin: 'nobody' },
+      }),
+    );
+    ledger.open(id, members);
+    return id;
+  };
+  const conversations = await Promise.all(Array.from({ length: options.conversations }, create));
+
+  const operate: Readonly<Record<Kind, (user: string, conversation: string) => Promise<void>>> = {
+    message: async (user, conversation) => {
+      const id = randomUUID();
+      const ciphertext = toBase64(randomBytes(20 + Math.floor(Math.random() * 300)));
+      const entry = ledger.of(conversation).attempt(id, { kind: 'message', user, ciphertext });
+      const answer = await until('message', conversation, () => client(user).send(conversation, { id, ciphertext }));
+      if (answer !== undefined) entry.acknowledge(answer.seq, answer.epoch);
+    },
+    // The same id with the same bytes, long after it was answered (invariant 3).
+    repeat: async (user, conversation) => {
+      const earlier = ledger.of(conversation).anyMessageOf(user);
+      if (earlier === undefined) return;
+      const { id, ciphertext, acknowledge } = earlier;
+      const answer = await until('repeat', conversation, () => client(user).send(conversation, { id, ciphertext }));
+      if (answer !== undefined) acknowledge(answer.seq, answer.epoch);
+    },
+    commit: async (user, conversation) => {
+      const book = ledger.of(conversation);
+      const id = randomUUID();
+      const commit = toBase64(randomBytes(100));
+      // The epoch is left to the service, so nobody can lose the race for it.
+      const entry = book.attempt(id, { kind: 'commit', user, ciphertext: commit });
+      const answer = await until('commit', conversation, () => client(user).commit(conversation, { id, commit }));
+      if (answer !== undefined) entry.acknowledge(answer.seq, answer.epoch - 1);
+    },
+    add: async (user, conversation) => {
+      const id = randomUUID();
+      const book = ledger.of(conversation);
+      const guest = book.newGuest();
+      const entry = book.attempt(id, { kind: 'add', user, ciphertext: '' });
+      const answer = await until('add', conversation, () => client(user).addMembers(conversation, [guest], { id }));
+      if (answer === undefined) return;
+      entry.acknowledge(answer.seq, answer.epoch - 1);
+      book.joined(guest);
+    },
+    remove: async (user, conversation) => {
+      const book = ledger.of(conversation);
+      const guest = book.takeGuest();
+      if (guest === undefined) return;
+      const id = randomUUID();
+      const entry = book.attempt(id, { kind: 'remove', user, ciphertext: '' });
+      const answer = await until('remove', conversation, () => client(user).removeMember(conversation, guest, { id }));
+      if (answer === undefined) return;
+      entry.acknowledge(answer.seq, answer.epoch - 1);
+      book.left(guest);
+    },
+    increment: async (user, conversation) => {
+      const id = randomUUID();
+      const by = 1 + Math.floor(Math.random() * 5);
+      const answer = await until('increment', conversation, async () => {
+        await client(user).incrementUnread(conversation, by, id);
+        return true;
+      });
+      ledger.of(conversation).incremented(by, answer === true);
+    },
+    read: async (user, conversation) => {
+      const unread = await until('read', conversation, () => client(user).markRead(conversation));
+      if (unread !== undefined && unread !== 0) abandoned.push(`read: ${unread} unread after reading everything`);
+    },
+  };
+
+  const loop = async (user: string): Promise<void> => {
+    while (!stopping) await operate[pick(kinds)](user, pick(conversations));
+  };
+  const loops = users.map(loop);
+  return {
+    ledger,
+    failures,
+    successes,
+    abandoned,
+    client,
+    stop: async () => {
+      stopping = true;
+      await Promise.all(loops);
+    },
+  };
+}
+
+/** Waits until every conversation has answered a request that began after `from` (`performance.now()`). */
+export function untilBack({ ledger, successes }: Load, from: number): Promise<void> {
+  const isBack = (id: string): boolean =>
+    successes.some(({ conversation, startedAt }) => conversation === id && startedAt >= from);
+  const what = 'every conversation answers again';
+  return waitUntil(() => ledger.conversations().every(isBack), { what, timeoutMs: 100_000 });
+}
+
+/** Waits until the clients have had this many more successes. */
+export function untilMore({ successes }: Load, count: number): Promise<void> {
+  const enough = successes.length + count;
+  return waitUntil(() => successes.length >= enough, { what: `${count} requests succeed`, timeoutMs: 100_000 });
+}
+
+/** How the service came back after a fault at `from` (`performance.now()`). Measured and printed, never asserted. */
+export function describeRecovery(load: Load, from: number): string {
+  const after = load.successes.filter(({ startedAt }) => startedAt >= from);
+  const first = Math.min(...after.map(({ endedAt }) => endedAt - from));
+  const ofConversation = load.ledger.conversations().map((id) => {
+    const own = after.filter(({ conversation }) => conversation === id);
+    return Math.min(...own.map(({ endedAt }) => endedAt - from));
+  });
+  const slowest = Math.max(...after.map(({ startedAt, endedAt }) => endedAt - startedAt));
+  const failed = load.failures.filter(({ endedAt }) => endedAt >= from);
+  return (
+    `first success after ${ms(first)}, every conversation back after ${ms(Math.max(...ofConversation))}, ` +
+    `slowest request ${ms(slowest)}, tries that failed: ${JSON.stringify(countFailures(failed))}`
+  );
+}
+
+/** Failed tries by status and code, for messages. */
+export function countFailures(failures: readonly Failure[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { kind, status, code } of failures) {
+    const key = `${kind} ${status ?? ''} ${code}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function ms(value: number): string {
+  return `${Math.round(value)} ms`;
+}
+
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}

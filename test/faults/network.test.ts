@@ -1,0 +1,131 @@
+import { expect, inject, test } from 'vitest';
+import { createTestDatabase } from '../support/database.ts';
+import { checkInvariants } from '../support/invariants.ts';
+import { TEST_JWT_SECRET, startApi, startWorker } from '../support/processes.ts';
+import { type Inspect, type TcpProxy, startTcpProxy } from '../support/tcp-proxy.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { report, tokens, useReleasers } from './fleet.ts';
+import { expectNothingLost } from './verdict.ts';
+import { type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
+
+const later = useReleasers();
+const DEADLINE_MS = 3000;
+
+interface Setting {
+  readonly load: Load;
+  readonly proxy: TcpProxy;
+  readonly pool: Parameters<typeof expectNothingLost>[1];
+}
+
+/** One API and one worker; a proxy stands between one of them and one of its servers. */
+async function startBehindProxy(
+  between: 'api and temporal' | 'api and postgres' | 'worker and postgres',
+  env: Readonly<Record<string, string>> = {},
+): Promise<Setting> {
+  const database = await createTestDatabase();
+  later('database', database.drop);
+  const temporalAddress = inject('temporalAddress');
+  const { host } = new URL(database.url);
+  const proxy = await startTcpProxy(between === 'api and temporal' ? temporalAddress : host);
+  later('proxy', proxy.close);
+  const proxied = new URL(database.url);
+  proxied.host = proxy.address;
+  const service = {
+    temporalAddress,
+    databaseUrl: database.url,
+    taskQueue: `network-${crypto.randomUUID()}`,
+    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS), JWT_SECRET: TEST_JWT_SECRET, ...env },
+  };
+  const [worker, api] = await Promise.all([
+    startWorker({ ...service, ...(between === 'worker and postgres' ? { databaseUrl: proxied.href } : {}) }),
+    startApi({
+      ...service,
+      ...(between === 'api and temporal' ? { temporalAddress: proxy.address } : {}),
+      ...(between === 'api and postgres' ? { databaseUrl: proxied.href } : {}),
+    }),
+  ]);
+  later('processes', async () => {
+    await Promise.all([api.kill9(), worker.kill9()]);
+  });
+  const load = await startLoad({ urls: () => [api.url], token: tokens(), conversations: 3, users: 6 });
+  await untilMore(load, 150);
+  return { load, proxy, pool: database.pool };
+}
+
+/** Breaks the network, waits until clients feel it, mends it, and waits until every conversation answers. */
+async function breakAndMend({ load, proxy }: Setting, what: string, isFelt: () => boolean): Promise<void> {
+  proxy.blackHole();
+  await waitUntil(isFelt, { what: 'clients feel it', timeoutMs: 30_000 });
+  await proxy.heal();
+  const healedAt = performance.now();
+  await untilBack(load, healedAt);
+  report(`${what}: ${describeRecovery(load, healedAt)}`);
+}
+
+async function expectOrderlyEnd({ load, pool }: Setting): Promise<void> {
+  await load.stop();
+  expect(load.abandoned, JSON.stringify(countFailures(load.failures))).toEqual([]);
+  expect(load.failures.filter(({ status }) => status !== 503)).toEqual([]);
+  expect(load.failures.filter(({ ms }) => ms > DEADLINE_MS + 5000)).toEqual([]);
+  await expectNothingLost(load, pool, checkInvariants);
+}
+
+test('a half-open connection between API and Temporal ends requests as 503 within their deadline, and mends by itself (invariant 11)', async () => {
+  const setting = await startBehindProxy('api and temporal');
+  const { failures } = setting.load;
+  await breakAndMend(
+    setting,
+    'API to Temporal half-open',
+    () => failures.filter(({ status }) => status === 503).length >= 6,
+  );
+  await expectOrderlyEnd(setting);
+});
+
+for (const path of ['workflow', 'direct']) {
+  test(`a black hole between API and Postgres ends requests as 503 within their deadline, and mends by itself (${path} path, invariant 11)`, async () => {
+    const setting = await startBehindProxy('api and postgres', { CONVERSATION_PATH: path });
+    const { failures } = setting.load;
+    await breakAndMend(setting, `API to Postgres black hole, ${path} path`, () => failures.length >= 6);
+    await expectOrderlyEnd(setting);
+  });
+}
+
+test('decisions whose connection breaks in the middle, before or after they were made, are made exactly once and no request fails (invariants 1 to 3)', async () => {
+  const setting = await startBehindProxy('worker and postgres', { REQUEST_DEADLINE_MS: '10000' });
+  const { load, proxy } = setting;
+  const failuresBefore = load.failures.length;
+  proxy.inspect(cutDecisions(5));
+  await untilMore(load, 300);
+  // A slow network on top of it.
+  proxy.delay(30);
+  await untilMore(load, 100);
+  proxy.inspect();
+  await proxy.heal();
+  report(`worker to Postgres cut in every fifth decision: ${load.successes.length} requests succeeded`);
+  expect(countFailures(load.failures.slice(failuresBefore))).toEqual({});
+  await expectOrderlyEnd(setting);
+});
+
+test('a black hole between worker and Postgres ends requests as 503 within their deadline, and mends by itself (invariant 11)', async () => {
+  const setting = await startBehindProxy('worker and postgres');
+  const { failures } = setting.load;
+  await breakAndMend(setting, 'worker to Postgres black hole', () => failures.length >= 6);
+  await expectOrderlyEnd(setting);
+});
+
+/**
+ * Cuts the connection in every `n`th decision: now before it reaches Postgres, now when its answer is on its way back, which is
+ * after the commit.
+ */
+function cutDecisions(n: number): Inspect {
+  const call = Buffer.from('\0decide\0');
+  let calls = 0;
+  return (direction, chunk, { notes }) => {
+    if (direction === 'answer') return notes.get('cut') === true ? 'cut' : 'pass';
+    // The Bind message names the prepared statement.
+    if (!chunk.includes(call) || ++calls % n !== 0) return 'pass';
+    if (calls % (2 * n) === 0) return 'cut';
+    notes.set('cut', true);
+    return 'pass';
+  };
+}

@@ -1,0 +1,103 @@
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { expect, inject, test } from 'vitest';
+import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
+import { checkInvariants } from '../support/invariants.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { pick } from './pick.ts';
+import { expectNothingLost } from './verdict.ts';
+import { EVERYTHING, countFailures, startLoad } from './load.ts';
+
+const later = useReleasers();
+const EVERY_MS = 500;
+
+type Blow = (client: Client, handle: WorkflowHandle) => Promise<unknown>;
+
+const BLOWS: Readonly<Record<string, Blow>> = {
+  terminate: (_, handle) => handle.terminate('test'),
+  shutdown: (_, handle) => handle.signal(shutdown, { reason: 'test' }),
+  cancel: (_, handle) => handle.cancel(),
+  delete: (client, { workflowId }) =>
+    client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } }),
+  reset: async (client, handle) => {
+    const { runId } = await handle.describe();
+    const { events } = await handle.fetchHistory();
+    const completed = (events ?? []).filter(
+      (event) => (event.workflowTaskCompletedEventAttributes ?? undefined) !== undefined,
+    );
+    const event = pick(completed);
+    return client.workflowService.resetWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId: handle.workflowId, runId },
+      reason: 'test',
+      workflowTaskFinishEventId: event.eventId ?? null,
+      requestId: crypto.randomUUID(),
+    });
+  },
+};
+
+// A terminated or deleted run may take unapplied increments with it, which is documented; the others keep them.
+const GENTLE = new Set(['shutdown', 'cancel', 'reset']);
+
+for (const [title, blows, retries] of [
+  [
+    'no request fails while every workflow suffers terminate, delete, reset or shutdown twice a second',
+    ['terminate', 'delete', 'reset', 'shutdown'],
+    false,
+  ],
+  // A reset run takes up the signals of the old one again, a shutdown among them: there a client may have to ask again.
+  [
+    'every request succeeds in the end, and increments are exact, under shutdown, cancellation and reset twice a second',
+    ['shutdown', 'cancel', 'reset'],
+    true,
+  ],
+] as const) {
+  // Two cores are shared with another test file: a stall of the machine itself may cost a request its deadline once.
+  const options = { retry: retries ? 0 : 1 };
+  test(`${title}; nothing is lost or doubled (invariants 1 to 3, 7)`, options, async () => {
+    const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: 1 });
+    const connection = await Connection.connect({ address: inject('temporalAddress') });
+    later('connection', () => connection.close());
+    const client = new Client({ connection });
+    const kinds = EVERYTHING.filter((kind) => kind !== 'increment' || blows.every((blow) => GENTLE.has(blow)));
+    const load = await startLoad({
+      urls: fleet.urls,
+      token: fleet.token,
+      conversations: 3,
+      users: 8,
+      kinds,
+      retries,
+    });
+
+    const dealt: Record<string, number> = {};
+    let done = false;
+    const strike = async (): Promise<void> => {
+      for (const conversation of load.ledger.conversations()) {
+        const blow = pick(blows);
+        const handle = client.workflow.getHandle(conversationWorkflowId(conversation));
+        // The run may have ended by the blow before: then this one hits nobody.
+        const hit = await BLOWS[blow]?.(client, handle).then(
+          () => true,
+          () => false,
+        );
+        if (hit === true) dealt[blow] = (dealt[blow] ?? 0) + 1;
+      }
+    };
+    const timer = setInterval(() => void strike(), EVERY_MS);
+    later('timer', () => clearInterval(timer));
+    await waitUntil(
+      () => {
+        done ||= blows.every((blow) => (dealt[blow] ?? 0) >= 8) && load.successes.length > 500;
+        return done;
+      },
+      { what: 'every blow was dealt eight times', timeoutMs: 100_000 },
+    );
+    clearInterval(timer);
+    await load.stop();
+    const slowest = Math.max(...load.successes.map(({ startedAt, endedAt }) => endedAt - startedAt));
+    report(`${JSON.stringify(dealt)}: ${load.successes.length} requests, the slowest took ${Math.round(slowest)} ms`);
+    if (!retries) expect(countFailures(load.failures)).toEqual({});
+    expect(load.abandoned).toEqual([]);
+    await expectNothingLost(load, database.pool, checkInvariants);
+  });
+}

@@ -1,0 +1,16 @@
+import proto from '@temporalio/proto';
+
+/** A run's events, as the server gives them. */
+export type History = proto.temporal.api.history.v1.IHistory;
+
+const { History } = proto.temporal.api.history.v1;
+
+/** JSON that people can read and compare: bytes as base64, enums by name. */
+export function historyToText(history: History): string {
+  const plain = History.toObject(History.fromObject(history), { longs: String, enums: String, bytes: String });
+  return `${JSON.stringify(plain, null, 1)}\n`;
+}
+
+export function historyFromText(text: string): History {
+  return History.fromObject(JSON.parse(text) as Record<string, unknown>);
+}

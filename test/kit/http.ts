@@ -1,0 +1,89 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ProblemError, toProblem } from './problem.ts';
+
+export interface HttpOptions {
+  readonly baseUrl: string;
+  /** Asked before every try, so that it may renew the token. */
+  readonly token: () => string | Promise<string>;
+  /** Tries of one request. @default 6 */
+  readonly attempts?: number;
+  /** Limit of one try; above the service's own deadline of 10 s. @default 15000 */
+  readonly timeoutMs?: number;
+}
+
+export interface RequestOptions {
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** For a POST that has no id of its own; every retry sends the same. */
+  readonly idempotencyKey?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** JSON over fetch, with retries. */
+export interface Http {
+  /** The answer's JSON (`undefined` if it has none); throws {@link ProblemError}. */
+  readonly json: (method: Method, path: string, options?: RequestOptions) => Promise<unknown>;
+  /** One try, the response's body unread; throws {@link ProblemError}. */
+  readonly open: (method: Method, path: string, options?: RequestOptions) => Promise<Response>;
+}
+
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+
+/**
+ * A fetch wrapper that repeats what failed on the way, 429 and 503 (after `Retry-After`). A repeated request is the same
+ * in every byte, and every operation has an id, so nothing is ever applied twice.
+ */
+export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }: HttpOptions): Http {
+  const open = async (method: Method, path: string, options: RequestOptions = {}): Promise<Response> => {
+    const url = new URL(path, baseUrl);
+    for (const [name, value] of Object.entries(options.query ?? {})) {
+      if (value !== undefined) url.searchParams.set(name, String(value));
+    }
+    const headers = new Headers({ accept: 'application/json', ...options.headers });
+    headers.set('authorization', `Bearer ${await token()}`);
+    if (options.idempotencyKey !== undefined) headers.set('idempotency-key', options.idempotencyKey);
+    if (options.body !== undefined) headers.set('content-type', 'application/json');
+    const response = await fetch(url, {
+      method,
+      headers,
+      signal: options.signal ?? null,
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    });
+    if (!response.ok) throw await toProblem(response);
+    return response;
+  };
+
+  const once = async (method: Method, path: string, options: RequestOptions): Promise<unknown> => {
+    const limit = AbortSignal.timeout(timeoutMs);
+    const signal = options.signal === undefined ? limit : AbortSignal.any([options.signal, limit]);
+    const response = await open(method, path, { ...options, signal });
+    const text = await response.text();
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  };
+
+  const json = async (method: Method, path: string, options: RequestOptions = {}): Promise<unknown> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await once(method, path, options);
+      } catch (error) {
+        // What is not a problem document is a broken connection or a timeout: the outcome is unknown, asking again tells.
+        const isFinal = error instanceof ProblemError && !error.isRetryable;
+        if (isFinal || attempt >= attempts || options.signal?.aborted === true) throw error;
+        await pause(attempt, error, options.signal);
+      }
+    }
+  };
+
+  return { json, open };
+}
+
+/** Waits as long as the service asks for, else exponentially longer with jitter. */
+export async function pause(attempt: number, error: unknown, signal?: AbortSignal): Promise<void> {
+  const backoff = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS) * (0.5 + Math.random() / 2);
+  const asked = error instanceof ProblemError ? error.retryAfterMs : undefined;
+  await sleep(asked ?? backoff, undefined, signal === undefined ? {} : { signal });
+}

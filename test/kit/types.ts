@@ -1,0 +1,143 @@
+/** What the service answers, as JSON. Bytes are standard base64, times RFC 3339. */
+
+export type Role = 'admin' | 'member' | 'removed';
+export type EntryKind = 'application' | 'commit' | 'proposal';
+
+/** One entry of a conversation's log. */
+export interface Entry {
+  readonly seq: number;
+  readonly kind: EntryKind;
+  readonly id: string;
+  /** The one in its frame: for a commit the epoch that it ends. */
+  readonly epoch: number;
+  /** Absent if the entry has expired. */
+  readonly ciphertext?: string;
+  readonly sender?: string;
+  readonly at: string;
+  readonly expired?: true;
+}
+
+export interface Page {
+  readonly entries: readonly Entry[];
+  /** Value for `after`; absent at the end. */
+  readonly next?: number;
+  readonly lastSeq: number;
+}
+
+export interface Policy {
+  readonly whoMayAdd: 'admin' | 'member' | 'nobody';
+  readonly whoMayRemove: 'admin' | 'member' | 'nobody';
+  readonly whoMayPropose: 'admin' | 'member' | 'nobody';
+  readonly externalJoin: 'nobody' | 'member' | 'anyone';
+  readonly groupInfo: 'required' | 'optional';
+  readonly maxMembers: number;
+  readonly epochWindow: number;
+  readonly retentionDays?: number;
+}
+
+export interface NewConversation {
+  readonly id: string;
+  readonly protocol?: 'mls' | 'opaque';
+  readonly epoch?: number;
+  readonly members?: readonly string[];
+  readonly groupInfo?: string;
+  readonly policy?: Partial<Policy>;
+}
+
+export interface Conversation {
+  readonly id: string;
+  readonly protocol: 'mls' | 'opaque';
+  readonly epoch: number;
+  readonly lastSeq: number;
+  readonly memberCount: number;
+  readonly createdAt: string;
+}
+
+export interface ConversationDetails extends Conversation {
+  readonly role: Role;
+  readonly unread: number;
+  readonly policy: Policy;
+  readonly periods: readonly { readonly from: number; readonly to?: number }[];
+}
+
+export interface ConversationSummary {
+  readonly id: string;
+  readonly epoch: number;
+  readonly lastSeq: number;
+  readonly unread: number;
+  readonly role: Role;
+}
+
+export interface Member {
+  readonly user: string;
+  readonly role: Role;
+  readonly joinedSeq: number;
+  readonly joinedEpoch: number;
+}
+
+/** A commit with everything that becomes true with it, or with none of it. */
+export interface CommitBundle {
+  readonly commit: string;
+  readonly adds?: readonly string[];
+  readonly removes?: readonly string[];
+  readonly welcome?: string;
+  readonly groupInfo?: string;
+  readonly id?: string;
+}
+
+export interface CommitAccepted {
+  readonly seq: number;
+  /** The new epoch. */
+  readonly epoch: number;
+  readonly sha256: string;
+  readonly at: string;
+}
+
+/** Parts of adding or removing by the members routes; without a commit in `opaque` conversations only. */
+export interface MembershipChange {
+  readonly commit?: string;
+  readonly welcome?: string;
+  readonly groupInfo?: string;
+  readonly epoch?: number;
+  readonly id?: string;
+}
+
+export interface MembershipChanged {
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+export interface OutgoingMessage {
+  readonly id: string;
+  readonly ciphertext: string;
+  readonly epoch?: number;
+}
+
+export interface SendResult {
+  readonly id: string;
+  readonly seq: number;
+  readonly epoch: number;
+  readonly status: 'accepted' | 'duplicate';
+}
+
+/** In list form each message has its own outcome. */
+export type SendOutcome = SendResult | { readonly id: string; readonly status: number; readonly code: string };
+
+export interface PendingWelcome {
+  readonly id: string;
+  readonly conversation: string;
+  readonly welcome: string;
+  /** Of the joining commit. */
+  readonly seq: number;
+  readonly epoch: number;
+}
+
+export interface PathSetting {
+  readonly path: 'workflow' | 'direct' | 'auto';
+  readonly rollout: number;
+}
+
+export interface PageQuery {
+  readonly cursor?: string;
+  readonly limit?: number;
+}

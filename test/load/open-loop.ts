@@ -1,0 +1,56 @@
+import { describe, type LoadResult, sleep } from './closed-loop.ts';
+import { makeLatencyRecorder } from './histogram.ts';
+
+export interface OpenLoopOptions {
+  readonly perSecond: number;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+  readonly send: (request: number) => Promise<void>;
+  readonly onStart?: () => void;
+  readonly onEnd?: () => void;
+}
+
+/**
+ * Requests at fixed times, whether or not earlier ones were answered. A latency runs from the time a request was due, so
+ * that a service (or a load generator) that falls behind cannot hide it by asking less (no coordinated omission).
+ */
+export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
+  const { perSecond, warmUpMs, measureMs, send, onStart, onEnd } = options;
+  const recorder = makeLatencyRecorder();
+  const failures: string[] = [];
+  const running = new Set<Promise<void>>();
+  const startedAt = performance.now();
+  const end = warmUpMs + measureMs;
+  const fire = async (request: number, dueMs: number): Promise<void> => {
+    try {
+      await send(request);
+      if (dueMs >= warmUpMs) recorder.record(performance.now() - startedAt - dueMs);
+    } catch (error) {
+      failures.push(describe(error));
+    }
+  };
+  let measuring = false;
+  for (let request = 0; ;) {
+    const now = performance.now() - startedAt;
+    if (!measuring && now >= warmUpMs) {
+      measuring = true;
+      onStart?.();
+    }
+    // All that are due: timers come late on a busy machine.
+    for (let due = dueAt(request, perSecond); due <= now && due < end; due = dueAt(request, perSecond)) {
+      const one = fire(request, due);
+      running.add(one);
+      void one.finally(() => running.delete(one));
+      request++;
+    }
+    if (now >= end) break;
+    await sleep(Math.max(1, Math.min(dueAt(request, perSecond), end) - now));
+  }
+  await Promise.all(running);
+  onEnd?.();
+  return { seconds: (performance.now() - startedAt - warmUpMs) / 1000, latency: recorder.summary(), failures };
+}
+
+function dueAt(request: number, perSecond: number): number {
+  return (request * 1000) / perSecond;
+}

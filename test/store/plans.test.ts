@@ -1,0 +1,158 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { listConversations, viewConversation } from '../../store/conversations.ts';
+import { findStale, readPage, readTail } from '../../store/entries.ts';
+import { readGroupInfo } from '../../store/group-info.ts';
+import { listMembers } from '../../store/members.ts';
+import { makePool } from '../../store/pool.ts';
+import { expireBodies, listDue } from '../../store/retention.ts';
+import { listWelcomes } from '../../store/welcomes.ts';
+import { useDatabase } from '../support/database.ts';
+import { checkInvariants } from '../support/invariants.ts';
+import { type Request, send, sendStaged, startConversation } from '../support/requests.ts';
+
+/**
+ * A plan that a session cached while the tables were tiny must still be good when they are large: the statements run
+ * first on empty and on freshly analyzed tiny tables, then the tables grow, then the same session runs them again.
+ */
+const database = useDatabase();
+const ENTRIES = 100_000;
+const MEMBERS = 2000;
+let pool: pg.Pool;
+let conversation: string;
+let count = 0;
+
+const id = (): string => `id-${count++}`;
+
+function messages(n: number, epoch: number): Request[] {
+  return Array.from({ length: n }, () => ({ kind: 'message', id: id(), actor: 'alice', body: 'text', epoch }));
+}
+
+/** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
+const FEW = 2000;
+
+/** Every hot statement, by name; each touches a few rows per operation. */
+const statements: Record<string, (epoch: number) => Promise<unknown>> = {
+  'decide: a message': (epoch) => send(pool, conversation, messages(1, epoch)),
+  'decide: three messages': (epoch) => send(pool, conversation, messages(3, epoch)),
+  'decide: a run of messages': (epoch) => send(pool, conversation, messages(16, epoch)),
+  'decide: a run of staged messages': (epoch) => sendStaged(pool, conversation, messages(16, epoch)),
+  'decide: a staged message': (epoch) => sendStaged(pool, conversation, messages(1, epoch)),
+  'decide: a proposal': (epoch) =>
+    send(pool, conversation, [{ kind: 'message', type: 'proposal', id: id(), actor: 'bob', body: 'p', epoch }]),
+  'decide: a commit that lost': () =>
+    send(pool, conversation, [{ kind: 'commit', id: id(), actor: 'alice', body: 'late', epoch: 0, adds: ['dave'] }]),
+  'decide: a duplicate': (epoch) =>
+    send(pool, conversation, [{ kind: 'message', id: 'first', actor: 'alice', body: 'text', epoch }]),
+  'decide: a read mark': () => send(pool, conversation, [{ kind: 'read', id: id(), actor: 'carol', seq: count }]),
+  'decide: a role': () =>
+    send(pool, conversation, [{ kind: 'role', id: id(), actor: 'alice', user: 'bob', role: 'member' }]),
+  'read: a page from the middle': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10),
+  'read: a page of commits': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10, 'commit'),
+  'read: a page of a stranger': () => readPage(pool, conversation, 'mallory', 0, 10),
+  'read: the tail': () => readTail(pool, conversation, ['alice', 'bob'], ENTRIES - 5, 10),
+  'read: what is stale': () => findStale(pool, [{ conversation, seq: 5, user: 'alice' }]),
+  'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
+  'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
+  'read: my Welcomes': () => listWelcomes(pool, 'alice'),
+  'read: my conversations': () => listConversations(pool, 'alice', '', 10),
+  'read: members': () => listMembers(pool, conversation, 'user-5', 10),
+  'retention: a step': () => expireBodies(pool, conversation, Date.now(), 5),
+  'retention: what is due': () => listDue(pool, Date.now(), 5),
+};
+
+beforeAll(async () => {
+  pool = makePool({ url: database().url, max: 1, name: 'plans' });
+  for (const run of Object.values(statements).slice(10)) {
+    conversation = 'none-yet';
+    await run(0);
+  }
+  conversation = await startConversation(pool, { policy: { retentionDays: 30 } });
+  await send(pool, conversation, [{ kind: 'message', id: 'first', actor: 'alice', body: 'text', epoch: 0 }]);
+  for (const run of Object.values(statements)) await run(0);
+  await database().pool.query('vacuum (analyze) conversation, member, period, entry, operation, staged');
+  for (const run of Object.values(statements)) await run(0);
+  await grow();
+});
+
+afterAll(() => pool.end());
+
+test.each(Object.keys(statements))(
+  '%s touches a few rows of large tables, with a plan from tiny ones',
+  async (name) => {
+    const epoch = await currentEpoch();
+    const run = statements[name] ?? (() => expect.unreachable());
+    const before = await counters();
+    await run(epoch);
+    const after = await counters();
+    expect(after.sequentialScans - before.sequentialScans).toBe(0);
+    expect(after.indexRows - before.indexRows).toBeLessThan(FEW);
+    expect(after.rows - before.rows).toBeLessThan(FEW);
+  },
+);
+
+test('the grown conversation is a sound one', () => checkInvariants(database().pool, conversation));
+
+/** A long log, many members, and many other conversations, without telling the planner. */
+async function grow(): Promise<void> {
+  const db = database().pool;
+  const { rows } = await db.query<{ key: number }>('select key from conversation where id = $1', [conversation]);
+  const key = rows[0]?.key;
+  // 999 messages and a commit, again and again.
+  await insertSlowly(
+    `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+     select c.key, c.last_seq + n, case when n % 1000 = 0 then 'commit' else 'application' end, c.epoch + (n - 1) / 1000,
+       'grown-' || n, sha256(n::text::bytea), 'text', case when n % 1000 = 0 then 'alice' end,
+       c.app_count + n - n / 1000, c.last_at
+     from conversation c, generate_series(1, ${ENTRIES}) n where c.id = '${conversation}'`,
+  );
+  await db.query(
+    `update conversation set epoch = epoch + $2, last_seq = last_seq + $3, app_count = app_count + $3 - $2,
+       last_commit_seq = last_seq + $3, member_count = member_count + $4 where key = $1`,
+    [key, ENTRIES / 1000, ENTRIES, MEMBERS],
+  );
+  await db.query(
+    `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
+     select $1, 'user-' || n, 'member', 0, 0, 0, 0 from generate_series(1, $2) n`,
+    [key, MEMBERS],
+  );
+  await db.query(
+    `insert into period (conversation, user_id, from_seq) select $1, 'user-' || n, 1 from generate_series(1, $2) n`,
+    [key, MEMBERS],
+  );
+  await db.query(
+    `insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
+     select 'grown-' || n, 'mls', 0, 1, '{}', 'user-1', '' from generate_series(1, 5000) n`,
+  );
+  await db.query(
+    `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
+     select key, 'user-1', 'admin', 0, 0, 0, 0 from conversation where id like 'grown-%'`,
+  );
+}
+
+/** Outside of the pool's time limit. */
+async function insertSlowly(sql: string): Promise<void> {
+  const slow = makePool({ url: database().url, max: 1, name: 'grow', statementTimeoutMs: 60_000 });
+  try {
+    await slow.query(sql);
+  } finally {
+    await slow.end();
+  }
+}
+
+async function currentEpoch(): Promise<number> {
+  return (await viewConversation(database().pool, conversation, 'alice'))?.epoch ?? 0;
+}
+
+/** What the session under test has read since the database was made. */
+async function counters(): Promise<{ sequentialScans: number; indexRows: number; rows: number }> {
+  await pool.query('select pg_stat_force_next_flush()');
+  const { rows } = await pool.query<{ sequentialScans: number; indexRows: number; rows: number }>(
+    `select sum(seq_scan)::int as "sequentialScans", sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::int as rows,
+       (select sum(idx_tup_read)::int from pg_stat_user_indexes where schemaname = 'parley') as "indexRows"
+     from pg_stat_user_tables where schemaname = 'parley'`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('There are no statistics');
+  return row;
+}

@@ -1,0 +1,67 @@
+import { parseArgs } from 'node:util';
+
+const RUNS = ['a', 'b', 'c'] as const;
+export type RunName = (typeof RUNS)[number];
+
+export interface StressOptions {
+  readonly only: readonly RunName[];
+  readonly seed: number;
+  readonly many: { readonly conversations: number; readonly messages: number };
+  readonly steady: { readonly conversations: number; readonly seconds: number };
+  readonly kills: { readonly conversations: number; readonly seconds: number };
+}
+
+export const USAGE =
+  'npm run stress -- [--only a,b,c] [--short] [--seed N] [--seconds N] [--conversations N] [--messages N]';
+
+/** The long form, and a short one that fits into `npm test`. */
+export const LONG = {
+  many: { conversations: 1000, messages: 100 },
+  steady: { conversations: 200, seconds: 600 },
+  kills: { conversations: 100, seconds: 300 },
+} as const;
+export const SHORT = {
+  many: { conversations: 50, messages: 20 },
+  steady: { conversations: 50, seconds: 8 },
+  kills: { conversations: 30, seconds: 12 },
+} as const;
+
+/** @throws Error that says what cannot be understood */
+export function stressOptions(args: readonly string[]): StressOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      only: { type: 'string' },
+      short: { type: 'boolean', default: false },
+      seed: { type: 'string' },
+      seconds: { type: 'string' },
+      conversations: { type: 'string' },
+      messages: { type: 'string' },
+    },
+  });
+  const { many, steady, kills } = values.short ? SHORT : LONG;
+  const only = values.only?.split(',') ?? RUNS;
+  const unknown = only.filter((name) => !(RUNS as readonly string[]).includes(name));
+  if (unknown.length > 0) throw new Error(`There is no run ${unknown.join(', ')}.`);
+  const timed = (standard: StressOptions['steady']): StressOptions['steady'] => ({
+    conversations: positive(values.conversations, standard.conversations),
+    seconds: positive(values.seconds, standard.seconds),
+  });
+  return {
+    only: RUNS.filter((name) => only.includes(name)),
+    seed: positive(values.seed, 1 + (Date.now() % 1_000_000)),
+    many: {
+      conversations: positive(values.conversations, many.conversations),
+      messages: positive(values.messages, many.messages),
+    },
+    steady: timed(steady),
+    kills: timed(kills),
+  };
+}
+
+function positive(given: string | undefined, standard: number): number {
+  if (given === undefined) return standard;
+  const number = Number(given);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0.`);
+  return number;
+}

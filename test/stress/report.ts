@@ -1,0 +1,68 @@
+import type pg from 'pg';
+import type { LoadResult } from '../load/closed-loop.ts';
+import { checkLog } from './check-log.ts';
+import type { StressSender } from './sender.ts';
+import type { StressService } from './service.ts';
+
+/** What a run came to. */
+export interface StressReport {
+  readonly name: string;
+  readonly seconds: number;
+  readonly acknowledged: number;
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly max: number;
+  /** Requests sent again with the same id. */
+  readonly retries: number;
+  readonly kills: number;
+  readonly terminations: number;
+  readonly memoryMb: Readonly<Record<string, number>>;
+  /** Messages that were never acknowledged, and all that is wrong with the log. Empty = nothing was lost or doubled. */
+  readonly problems: readonly string[];
+}
+
+/** Checks the log after a run and puts its numbers together. */
+export async function reportOn(given: {
+  readonly name: string;
+  readonly service: StressService;
+  readonly pool: pg.Pool;
+  readonly sender: StressSender;
+  readonly conversations: readonly string[];
+  readonly result: LoadResult;
+  readonly kills?: number;
+  readonly terminations?: number;
+}): Promise<StressReport> {
+  const { name, service, pool, sender, conversations, result, kills = 0, terminations = 0 } = given;
+  const { p50, p95, p99, max } = result.latency;
+  const acknowledged = sender.acknowledged.length;
+  return {
+    name,
+    seconds: result.seconds,
+    acknowledged,
+    perSecond: acknowledged / result.seconds,
+    ...{ p50, p95, p99, max },
+    retries: sender.retries(),
+    kills,
+    terminations,
+    memoryMb: service.memoryMb(),
+    problems: [...result.failures, ...(await checkLog(pool, conversations, sender.acknowledged))],
+  };
+}
+
+/** A report for people. */
+export function renderReport(report: StressReport): string {
+  const { name, seconds, acknowledged, perSecond, p50, p95, p99, max, retries, kills, terminations } = report;
+  const trouble = kills + terminations === 0 ? '' : `, ${kills} workers killed, ${terminations} workflows terminated`;
+  const memory = Object.entries(report.memoryMb).map(([process, mb]) => `${process} ${mb.toFixed(0)} MB`);
+  return [
+    name,
+    `  ${acknowledged} messages in ${seconds.toFixed(1)} s (${perSecond.toFixed(0)}/s), ${retries} retries${trouble}`,
+    `  ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`,
+    `  ${memory.join(', ')}`,
+    ...(report.problems.length === 0
+      ? ['  nothing lost, nothing doubled']
+      : report.problems.map((line) => `  PROBLEM ${line}`)),
+  ].join('\n');
+}

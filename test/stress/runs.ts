@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { closedLoop, describe } from '../load/closed-loop.ts';
+import { makeLatencyRecorder } from '../load/histogram.ts';
+import { openLoop } from '../load/open-loop.ts';
+import { below, makeRandom } from '../load/random.ts';
+import { conversationId, seedConversations } from '../load/seed.ts';
+import { startDisturbing } from './disturb.ts';
+import { type StressReport, reportOn } from './report.ts';
+import { STRESS_USERS, makeStressSender } from './sender.ts';
+import type { StressService } from './service.ts';
+
+const SENDERS = 64;
+const PER_SECOND = 100;
+
+/** Every conversation gets the same number of messages, as fast as the service takes them. */
+export async function runMany(
+  service: StressService,
+  options: { readonly conversations: number; readonly messages: number },
+): Promise<StressReport> {
+  const conversations = await makeConversations(service, options.conversations);
+  const sender = await makeStressSender(service.url);
+  const recorder = makeLatencyRecorder();
+  const failures: string[] = [];
+  const total = conversations.length * options.messages;
+  let next = 0;
+  const startedAt = performance.now();
+  const run = async (): Promise<void> => {
+    while (next < total) {
+      const number = next++;
+      const from = performance.now();
+      try {
+        await sender.send(conversations[number % conversations.length] ?? '', number);
+        recorder.record(performance.now() - from);
+      } catch (error) {
+        failures.push(describe(error));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: SENDERS }, run));
+  const seconds = (performance.now() - startedAt) / 1000;
+  await sender.close();
+  const name = `(a) ${options.conversations} conversations x ${options.messages} messages, ${SENDERS} senders`;
+  const result = { seconds, latency: recorder.summary(), failures };
+  return reportOn({ name, service, pool: service.pool, sender, conversations, result });
+}
+
+/** Requests at a steady rate, whether or not earlier ones were answered. */
+export async function runSteady(
+  service: StressService,
+  options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
+): Promise<StressReport> {
+  const conversations = await makeConversations(service, options.conversations);
+  const sender = await makeStressSender(service.url);
+  const random = makeRandom(options.seed);
+  const result = await openLoop({
+    perSecond: PER_SECOND,
+    warmUpMs: 0,
+    measureMs: options.seconds * 1000,
+    send: (request) => sender.send(conversations[below(random, conversations.length)] ?? '', request),
+  });
+  await sender.close();
+  const name = `(b) ${PER_SECOND} requests/s for ${options.seconds} s over ${options.conversations} conversations`;
+  return reportOn({ name, service, pool: service.pool, sender, conversations, result });
+}
+
+/** Workers die and workflows are terminated at random, under load. */
+export async function runKills(
+  service: StressService,
+  options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
+): Promise<StressReport> {
+  const conversations = await makeConversations(service, options.conversations);
+  const sender = await makeStressSender(service.url);
+  const random = makeRandom(options.seed);
+  const disturbing = startDisturbing(service, conversations, makeRandom(options.seed + 1));
+  const result = await closedLoop({
+    senders: SENDERS,
+    warmUpMs: 0,
+    measureMs: options.seconds * 1000,
+    send: (number) => sender.send(conversations[below(random, conversations.length)] ?? '', number),
+    onEnd: disturbing.stop,
+  });
+  const { kills, terminations, failures } = await disturbing.ended;
+  await sender.close();
+  const name = `(c) worker kills and workflow terminations for ${options.seconds} s, ${SENDERS} senders, seed ${options.seed}`;
+  const all = { ...result, failures: [...result.failures, ...failures] };
+  return reportOn({ name, service, pool: service.pool, sender, conversations, result: all, kills, terminations });
+}
+
+async function makeConversations({ pool }: StressService, count: number): Promise<string[]> {
+  const prefix = randomBytes(6).toString('hex');
+  const ids = Array.from({ length: count }, (_, number) => conversationId(`${prefix} ${number}`));
+  await seedConversations(
+    pool,
+    ids.map((id) => ({ id, members: STRESS_USERS })),
+  );
+  return ids;
+}
