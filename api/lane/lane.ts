@@ -73,19 +73,20 @@ export class Lane {
     if (path === 'direct') return this.#apply('direct', waiting, waiting.map(inlineItem));
 
     const staged = await Promise.all(waiting.map((one) => this.#stage(one)));
-    const ready = (_: Waiting, i: number): boolean => staged[i] === undefined || typeof staged[i] === 'number';
-    const keys = staged.filter((one) => one === undefined || typeof one === 'number');
-    const outsiders = waiting.filter((_, i) => staged[i] === 'not-a-member');
+    const taken: Waiting[] = [];
+    const references: BatchItem[] = [];
+    const outsiders: Waiting[] = [];
     waiting.forEach((one, i) => {
-      if (staged[i] === 'over-quota') one.settle(new AppError('rate-limited', 'Too many bytes wait for a decision'));
+      const key = staged[i];
+      if (key === 'over-quota') one.settle(new AppError('rate-limited', 'Too many bytes wait for a decision'));
+      else if (key === 'not-a-member') outsiders.push(one);
+      else {
+        taken.push(one);
+        references.push(referenceItem(one, key));
+      }
     });
-    const taken = waiting.filter(ready);
     await Promise.all([
-      this.#apply(
-        'workflow',
-        taken,
-        taken.map((one, i) => referenceItem(one, keys[i])),
-      ),
+      this.#apply('workflow', taken, references),
       // Judged here and now, which gives retries of former members their answers.
       this.#apply('direct', outsiders, outsiders.map(inlineItem)),
     ]);
