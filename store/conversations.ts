@@ -104,25 +104,3 @@ export async function listConversations(
   });
   return rows;
 }
-
-/** Facts of a conversation without regard to a user, for operators and the creator's answer. */
-export interface ConversationSummary {
-  readonly id: string;
-  readonly protocol: 'mls' | 'opaque';
-  readonly epoch: number;
-  readonly lastSeq: number;
-  readonly memberCount: number;
-  readonly createdAt: Date;
-  readonly dueAt: Date | null;
-}
-
-export async function summarizeConversation(pool: pg.Pool, id: string): Promise<ConversationSummary | undefined> {
-  const { rows } = await pool.query<ConversationSummary>({
-    name: 'summarize-conversation',
-    text: `select id, protocol, epoch, last_seq as "lastSeq", member_count as "memberCount",
-        created_at as "createdAt", due_at as "dueAt"
-      from conversation where id = $1 and deleted_at is null`,
-    values: [id],
-  });
-  return rows[0];
-}

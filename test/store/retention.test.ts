@@ -1,6 +1,7 @@
+import type pg from 'pg';
 import { expect, test } from 'vitest';
 import type { ConversationFacts } from '../../domain/operation.ts';
-import { createConversation, summarizeConversation, viewConversation } from '../../store/conversations.ts';
+import { createConversation, viewConversation } from '../../store/conversations.ts';
 import { readPage } from '../../store/entries.ts';
 import { expireBodies, listDue, purgeDeleted, sweep } from '../../store/retention.ts';
 import { makePolicy } from '../../domain/policy.ts';
@@ -182,3 +183,25 @@ test('the sweep forgets old answers and keys, and leaves young ones', async () =
   expect(swept).toEqual({ staged: 0, operations: 1, idempotency: 1 });
   expect((await pool.query(`select from operation where id = 'young'`)).rowCount).toBe(1);
 });
+
+/** Facts of a conversation without regard to a user, for operators and the creator's answer. */
+interface ConversationSummary {
+  readonly id: string;
+  readonly protocol: 'mls' | 'opaque';
+  readonly epoch: number;
+  readonly lastSeq: number;
+  readonly memberCount: number;
+  readonly createdAt: Date;
+  readonly dueAt: Date | null;
+}
+
+async function summarizeConversation(pool: pg.Pool, id: string): Promise<ConversationSummary | undefined> {
+  const { rows } = await pool.query<ConversationSummary>({
+    name: 'summarize-conversation',
+    text: `select id, protocol, epoch, last_seq as "lastSeq", member_count as "memberCount",
+        created_at as "createdAt", due_at as "dueAt"
+      from conversation where id = $1 and deleted_at is null`,
+    values: [id],
+  });
+  return rows[0];
+}
