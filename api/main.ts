@@ -7,7 +7,7 @@ import { exitWithParent } from '../ops/process/parent.ts';
 import { createReleasers } from '../ops/process/releasers.ts';
 import { packageRoot } from '../ops/process/root.ts';
 import { isTemporalUp, makeTemporalClient } from '../ops/process/temporal.ts';
-import { isMigrated, readMigrations } from '../store/migrate.ts';
+import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { makeSettings } from '../workflows/conversation/start.ts';
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
   releasers.add('notification session', listener.close);
 
   let isDraining = false;
-  const migrations = await readMigrations(path.join(root, 'store', 'migrations'));
+  const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     handler: createApp({
       pool,
@@ -114,7 +114,7 @@ async function main(): Promise<void> {
       trustProxy: config.trustProxy,
       docsFolder: path.join(root, 'docs'),
       checks: {
-        database: databaseCheck(pool, () => isMigrated(pool, migrations)),
+        database: databaseCheck(pool, () => isMigrated(pool, schema)),
         temporal: async () => {
           if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
           // Without it the direct path still serves everybody.

@@ -39,8 +39,22 @@ export interface MessageOperation extends OperationBase {
   readonly bytes?: InlineBytes;
 }
 
+/** What goes with a commit and no history may hold: in the workflow path it stands in the staged row. */
+export interface CommitRequest {
+  /** Users whose devices it adds; members get further devices. */
+  readonly adds?: readonly string[];
+  /** Users all of whose devices it removes. */
+  readonly removes?: readonly string[];
+  /** KeyPackageRefs that the Welcome names, as lower-case hex (`mls`). */
+  readonly refs?: readonly string[];
+  /** Users who have leaves in the ratchet tree after the commit; absent when no tree came with it. */
+  readonly leaves?: readonly string[];
+  /** An external commit (RFC 9420 §12.4.3.2) whose leaf was checked to be the actor's. */
+  readonly external?: true;
+}
+
 /** A commit, or in `opaque` conversations an add or remove without one (then `sha256` is absent). */
-export interface CommitOperation extends OperationBase {
+export interface CommitOperation extends OperationBase, CommitRequest {
   readonly kind: 'commit';
   readonly sha256?: string;
   readonly size: number;
@@ -48,8 +62,21 @@ export interface CommitOperation extends OperationBase {
   readonly actor?: string;
   /** The epoch that the commit ends. */
   readonly epoch?: number;
-  readonly adds?: readonly string[];
-  readonly removes?: readonly string[];
+  readonly bytes?: InlineBytes;
+  /** It has waited out somebody's reservation once, and is not asked to wait again. */
+  readonly deferred?: true;
+}
+
+/** A GroupInfo for the current epoch, from a member; the first one stays. */
+export interface GroupInfoOperation extends OperationBase {
+  readonly kind: 'group-info';
+  readonly size: number;
+  readonly body?: number;
+  readonly actor?: string;
+  /** Of the GroupInfo. */
+  readonly epoch?: number;
+  /** As in {@link CommitRequest}. */
+  readonly leaves?: readonly string[];
   readonly bytes?: InlineBytes;
 }
 
@@ -92,6 +119,30 @@ export interface PolicyOperation extends OperationBase {
   readonly policy: Partial<Policy>;
 }
 
+/** The actor cannot process an entry; enough of these open a reset. */
+export interface ReportOperation extends OperationBase {
+  readonly kind: 'report';
+  readonly size: number;
+  readonly body?: number;
+  readonly actor?: string;
+  /** The entry that it cannot process. */
+  readonly seq: number;
+  /** Where its device stands. */
+  readonly epoch: number;
+  /** In the staged row in the workflow path, with the authenticator: it is the user's own text. */
+  readonly reason?: string;
+  /** Base64. */
+  readonly epochAuthenticator?: string;
+}
+
+/** Hands the conversation over to a new one with the same members and policy. */
+export interface ResetOperation extends OperationBase {
+  readonly kind: 'reset';
+  readonly actor: string;
+  /** Id of the new conversation. */
+  readonly successor: string;
+}
+
 export interface DeleteOperation extends OperationBase {
   readonly kind: 'delete';
   readonly actor: string;
@@ -101,18 +152,22 @@ export interface DeleteOperation extends OperationBase {
 export type Operation =
   | MessageOperation
   | CommitOperation
+  | GroupInfoOperation
   | LeaveOperation
   | ReadOperation
   | IncrementOperation
   | RoleOperation
   | PolicyOperation
+  | ReportOperation
+  | ResetOperation
   | DeleteOperation;
 
 /**
- * Codes with which an operation is refused. `body-missing` is internal: the staged row is gone (an earlier attempt was
- * decided, or a sweep took it), and the API stages the bytes again.
+ * Codes with which an operation is refused. Two are internal. `body-missing`: the staged row is gone (an earlier attempt
+ * was decided, or a sweep took it), and the API decides again with the bytes inline. `deferred`: somebody else's
+ * reservation holds for `forMs`; the lane puts the commit to the end of its queue after that, with `deferred: true`.
  */
-export type RefusalCode = ProblemCode | 'body-missing';
+export type RefusalCode = ProblemCode | 'body-missing' | 'deferred';
 
 /** Decided now. */
 export interface Accepted {
@@ -126,6 +181,10 @@ export interface Accepted {
   readonly unread?: number;
   readonly role?: string;
   readonly policy?: Policy;
+  /** Of a report: distinct members who reported of late, and how many open a reset. */
+  readonly reports?: number;
+  readonly needed?: number;
+  readonly successor?: string;
 }
 
 /** Decided earlier; the rest is the original answer. */
@@ -142,6 +201,14 @@ export interface Refused {
   readonly winner?: { readonly seq: number; readonly sha256: string };
   readonly after?: number;
   readonly seq?: number;
+  /** `key-package-stale`: KeyPackageRefs, base64. */
+  readonly refs?: readonly string[];
+  /** `superseded`. */
+  readonly successor?: string;
+  /** `deferred`: milliseconds. */
+  readonly forMs?: number;
+  /** `group-info-mismatch`, `welcome-mismatch`, `membership-mismatch`, `not-allowed`: which of its reasons it was. */
+  readonly detail?: string;
 }
 
 export type Outcome = Accepted | Duplicate | Refused;
@@ -154,6 +221,8 @@ export interface ConversationFacts {
   readonly epoch: number;
   readonly lastSeq: number;
   readonly memberCount: number;
+  /** More than entries changed: members, roles, policy or the conversation itself. Streams look for it. */
+  readonly changed?: true;
   /** When the conversation next needs its timer, in milliseconds since 1970; absent = never. */
   readonly dueAt?: number;
 }

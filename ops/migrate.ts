@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { migrate, readMigrations } from '../store/migrate.ts';
+import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
 import { packageRoot } from './process/root.ts';
 
@@ -12,7 +12,7 @@ if (url === undefined || url === '') {
 // Long statements are all right here: building an index on a large table takes its time.
 const pool = makePool({ url, max: 1, name: 'parley-migrate', statementTimeoutMs: 3_600_000 });
 try {
-  const applied = await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+  const applied = await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
   process.stdout.write(applied.length === 0 ? 'The schema is up to date.\n' : `Applied ${applied.join(', ')}.\n`);
 } finally {
   await pool.end();

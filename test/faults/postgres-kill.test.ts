@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../ops/process/root.ts';
 import { startPostgres } from '../../ops/stack/postgres.ts';
-import { migrate, readMigrations } from '../../store/migrate.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import { checkInvariants } from '../support/invariants.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -30,7 +30,7 @@ test('SIGKILL of all Postgres processes under load loses no acknowledged message
   const pool = makePool({ url: postgres.url(), max: 4, name: 'test', statementTimeoutMs: 30_000 });
   pool.on('error', () => undefined);
   later('pool', () => pool.end());
-  await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+  await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
 
   const fleet = await startFleet({ apis: 2, workers: 1, databaseUrl: postgres.url() });
   later('fleet', fleet.stop);

@@ -11,7 +11,7 @@ import { startPostgres } from '../../ops/stack/postgres.ts';
 import { resolveProgram } from '../../ops/stack/temporal-binary.ts';
 import { temporalCli } from '../../ops/stack/temporal-programs.ts';
 import { startTemporal } from '../../ops/stack/temporal-server.ts';
-import { migrate, readMigrations } from '../../store/migrate.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
@@ -181,7 +181,7 @@ async function main(): Promise<void> {
     releasers.add('postgres', () => postgres.stop());
     const pool = makePool({ url: postgres.url('postgres'), max: 10, name: 'histories' });
     releasers.add('pool', () => pool.end());
-    await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
     const binary = await resolveProgram(temporalCli, { say });
     const temporal = await startTemporal({
       binary,

@@ -9,7 +9,7 @@ import { signalProcess } from '../../ops/stack/process-table.ts';
 import { resolveProgram } from '../../ops/stack/temporal-binary.ts';
 import { temporalCli } from '../../ops/stack/temporal-programs.ts';
 import { startTemporal } from '../../ops/stack/temporal-server.ts';
-import { migrate, readMigrations } from '../../store/migrate.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 
 /** Postgres and Temporal as `npm start` runs them: durable, with the same settings. */
@@ -78,7 +78,7 @@ export async function startServers(say: (line: string) => void): Promise<Servers
 async function migrateDatabase(url: string): Promise<void> {
   const pool = makePool({ url, max: 1, name: 'load', statementTimeoutMs: 60_000 });
   try {
-    await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
   } finally {
     await pool.end();
   }

@@ -6,7 +6,7 @@ import { startPostgres, type Postgres } from '../../ops/stack/postgres.ts';
 import { packageRoot } from '../../ops/process/root.ts';
 import { decide } from '../../store/decide.ts';
 import { readPage } from '../../store/entries.ts';
-import { migrate, readMigrations } from '../../store/migrate.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import { sweep } from '../../store/retention.ts';
 import { type StageRow, stage } from '../../store/stage.ts';
@@ -165,7 +165,7 @@ test('invariant 3: bytes staged by an asynchronous commit outlive a crash once t
   try {
     const pool = makePool({ url: server.url(), max: 4, name: 'decides' });
     pool.on('error', () => undefined);
-    await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
     const session = await pool.connect();
     session.on('error', () => undefined);
     await session.query('set synchronous_commit = off');

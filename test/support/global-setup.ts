@@ -10,7 +10,7 @@ import { signalProcess } from '../../ops/stack/process-table.ts';
 import { resolveProgram } from '../../ops/stack/temporal-binary.ts';
 import { temporalCli } from '../../ops/stack/temporal-programs.ts';
 import { startTemporal } from '../../ops/stack/temporal-server.ts';
-import { migrate, readMigrations } from '../../store/migrate.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 
 declare module 'vitest' {
@@ -99,7 +99,7 @@ async function makeTemplate(maintenanceUrl: string, name: string): Promise<void>
   url.pathname = `/${name}`;
   const pool = makePool({ url: url.href, max: 1, name: 'tests', statementTimeoutMs: 60_000 });
   try {
-    await migrate(pool, await readMigrations(path.join(packageRoot(), 'store', 'migrations')));
+    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
   } finally {
     await pool.end();
   }

@@ -1,0 +1,26 @@
+-- Creation, claim check, retention and sweeps.
+
+-- Creates a conversation; the same creator with the same content again gets it as it stands now.
+create or replace function create_conversation(p_id text, p_protocol text, p_epoch bigint, p_creator text, p_members text[],
+                                    p_policy jsonb, p_group_info bytea, p_fingerprint bytea) returns text
+language plpgsql as $$
+declare
+  c conversation;
+  v_members text[] := array(select distinct u from unnest(p_members || p_creator) u);
+begin
+  insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
+    values (p_id, p_protocol, p_epoch, cardinality(v_members), p_policy, p_creator, p_fingerprint)
+    on conflict (id) do nothing returning * into c;
+  if not found then
+    select * into c from conversation where id = p_id;
+    return case when c.created_by = p_creator and c.fingerprint = p_fingerprint and c.deleted_at is null
+      then 'duplicate' else 'conversation-exists' end;
+  end if;
+  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
+    select c.key, u, case when u = p_creator then 'admin' else 'member' end, 0, p_epoch, 0, 0 from unnest(v_members) u;
+  insert into period (conversation, user_id, from_seq) select c.key, u, 1 from unnest(v_members) u;
+  if p_group_info is not null then
+    insert into group_info (conversation, epoch, group_info) values (c.key, p_epoch, p_group_info);
+  end if;
+  return 'created';
+end $$;

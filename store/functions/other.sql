@@ -1,0 +1,79 @@
+-- Read marks, unread increments, roles, policy, deletion: no entry, so the answer is kept under the operation's id.
+create or replace function decide_other(inout c conversation, op jsonb, out result jsonb)
+language plpgsql as $$
+declare
+  v_kind text := op ->> 'kind';
+  v_actor text := op ->> 'actor';
+  v_seq bigint;
+  v_target member;
+  -- What the operation asks for, however often and until whenever it is tried.
+  v_fingerprint bytea := sha256(convert_to((op - 'notAfter')::text, 'UTF8'));
+  m member;
+begin
+  select * into m from member where conversation = c.key and user_id = v_actor;
+  if not found then
+    result := refusal('not-found');
+    return;
+  end if;
+  result := coalesce(earlier_answer(c, op ->> 'id', v_kind, v_actor, v_fingerprint, m), membership_refusal(true, m));
+  if result is not null then return; end if;
+  if late(op) then
+    result := refusal('deadline');
+    return;
+  end if;
+
+  result := '{"status": "accepted"}';
+  case v_kind
+    when 'read' then
+      v_seq := least(coalesce((op ->> 'seq')::bigint, c.last_seq), c.last_seq);
+      if v_seq > m.read_seq then
+        select app_count into m.read_count from entry where conversation = c.key and seq = v_seq;
+        m.read_seq := v_seq;
+      end if;
+      update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = c.increments
+        where conversation = c.key and user_id = v_actor;
+      result := result || jsonb_build_object('unread', c.app_count - m.read_count);
+    when 'increment' then
+      c.increments := c.increments + (op ->> 'by')::bigint;
+      update member set increments_base = increments_base + (op ->> 'by')::bigint
+        where conversation = c.key and user_id = v_actor;
+    when 'role' then
+      select * into v_target from member where conversation = c.key and user_id = op ->> 'user' and left_seq is null;
+      if m.role <> 'admin' then
+        result := refusal('not-allowed');
+      elsif v_target.user_id is null then
+        result := refusal('not-found');
+      elsif op ->> 'role' <> 'admin' and v_target.role = 'admin' and not exists (
+          select from member x where x.conversation = c.key and x.left_seq is null and x.role = 'admin'
+            and x.user_id <> v_target.user_id) then
+        -- A conversation keeps at least one admin.
+        result := refusal('not-allowed');
+      else
+        update member set role = op ->> 'role' where conversation = c.key and user_id = op ->> 'user';
+        result := result || jsonb_build_object('role', op ->> 'role');
+      end if;
+    when 'policy' then
+      if m.role <> 'admin' then
+        result := refusal('not-allowed');
+      else
+        c.policy := c.policy || (op -> 'policy');
+        c.policy := jsonb_strip_nulls(c.policy);
+        -- The timer looks again: the new retention may be shorter than the old.
+        c.due_at := case when c.policy ? 'retentionDays' and c.app_count > 0 then clock_timestamp() end;
+        result := result || jsonb_build_object('policy', c.policy);
+      end if;
+    when 'delete' then
+      if m.role <> 'admin' then
+        result := refusal('not-allowed');
+      else
+        c.deleted_at := clock_timestamp();
+        c.due_at := c.deleted_at;
+      end if;
+    else
+      raise exception 'unknown operation kind %', v_kind using errcode = 'PA001';
+  end case;
+  if result ->> 'status' = 'accepted' then
+    insert into operation (conversation, id, kind, actor, fingerprint, answer)
+      values (c.key, op ->> 'id', v_kind, v_actor, v_fingerprint, result);
+  end if;
+end $$;
