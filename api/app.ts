@@ -4,28 +4,37 @@ import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { RateLimits } from '../ops/process/config.ts';
+import type { Notifier } from '../store/notifications.ts';
 import type { Authenticate } from './auth.ts';
 import { makeApplyCommit } from './conversations/commits.ts';
 import { makeCreateConversation } from './conversations/create.ts';
+import { makeGroupInfos } from './conversations/group-info.ts';
 import { makeKnownConversations } from './conversations/known.ts';
+import { makeLeaveAll } from './conversations/leave-all.ts';
 import { makeLeave } from './conversations/leave.ts';
 import { makeSendMessages } from './conversations/messages.ts';
 import { makeOperate } from './conversations/operate.ts';
+import { makeRepair } from './conversations/repair.ts';
+import type { Runs } from './conversations/runs.ts';
 import type { Submitter } from './lane/draft.ts';
 import { makeAuthenticated } from './middleware/authenticate.ts';
 import { makeRunOnce } from './middleware/idempotency.ts';
 import { makeProblemRenderer } from './middleware/problems.ts';
 import { makeRateLimits } from './middleware/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './middleware/request-context.ts';
+import type { SeenDevices } from './middleware/seen-devices.ts';
 import { type Paths, adminRoutes } from './routes/admin.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { conversationRoutes } from './routes/conversations.ts';
+import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
 import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type KeyPackageRules, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { type Increment, unreadRoutes } from './routes/unread.ts';
 import { welcomeRoutes } from './routes/welcomes.ts';
@@ -41,10 +50,15 @@ export interface AppDeps extends HealthDeps {
   readonly streams: Streams;
   readonly increment: Increment;
   readonly paths: Paths;
+  readonly runs: Runs;
+  readonly notifier: Pick<Notifier, 'device'>;
+  readonly seen: SeenDevices;
+  readonly keyPackages: KeyPackageRules;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
+  readonly treeCheckMaxBytes: number;
   readonly trustProxy: number;
   /** The folder `docs` of the package. */
   readonly docsFolder: string;
@@ -55,11 +69,25 @@ export function makeRoutes(deps: AppDeps): Route[] {
   const { pool, submitter } = deps;
   const known = makeKnownConversations(pool);
   const operate = makeOperate({ submitter, known, pool });
-  const applyCommit = makeApplyCommit(known, operate);
+  const applyCommit = makeApplyCommit({ ...deps, known, operate });
+  const groupInfos = makeGroupInfos({ ...deps, known, operate });
+  const repair = makeRepair(known, operate);
   const sendMessages = makeSendMessages(known, operate);
   const leave = makeLeave(known, operate);
+  const leaveAll = makeLeaveAll(pool, leave);
   const createConversation = makeCreateConversation(deps);
-  const all = { ...deps, known, operate, applyCommit, sendMessages, leave, createConversation };
+  const all = {
+    ...deps,
+    known,
+    operate,
+    applyCommit,
+    sendMessages,
+    leave,
+    leaveAll,
+    createConversation,
+    groupInfos,
+    repair,
+  };
   const routes = [
     ...messageRoutes(all),
     ...unreadRoutes(all),
@@ -69,6 +97,9 @@ export function makeRoutes(deps: AppDeps): Route[] {
     ...memberRoutes(all),
     ...roleRoutes(all),
     ...conversationRoutes(all),
+    ...repairRoutes(all),
+    ...keyPackageRoutes(all),
+    ...deviceRoutes(all),
     ...welcomeRoutes(all),
     ...healthRoutes(all),
     ...adminRoutes(all),
@@ -92,7 +123,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(neverStored);
   app.use(makeLastAnswer(deps.isDraining));
   mountRoutes(app, makeRoutes(deps), {
-    authenticated: makeAuthenticated(deps.authenticate, limits.unauthenticated),
+    authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
     limits,
     runOnce: makeRunOnce(deps),
   });

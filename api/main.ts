@@ -14,12 +14,14 @@ import { makeSettings } from '../workflows/conversation/start.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './auth.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './health.ts';
+import { makeRuns } from './conversations/runs.ts';
 import { makeDirectPath } from './lane/direct-path.ts';
 import { makeIncrementer } from './lane/increment.ts';
 import { makePathSwitch } from './lane/path-switch.ts';
 import { makeStager } from './lane/stager.ts';
 import { makeLanes } from './lane/submitter.ts';
 import { makeWorkflowPath } from './lane/workflow-path.ts';
+import { makeSeenDevices } from './middleware/seen-devices.ts';
 import { shutDownOnSignals, startServer } from './server.ts';
 import { makeStreamHub } from './streams/hub.ts';
 
@@ -107,10 +109,15 @@ async function main(): Promise<void> {
       streams,
       increment: makeIncrementer({ client, taskQueue, settings, pathOf: paths.pathOf, direct }),
       paths,
+      runs: makeRuns({ client, taskQueue, settings, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
+      notifier,
+      seen: makeSeenDevices({ pool, log }),
+      keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.claimsPerMinute },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
+      treeCheckMaxBytes: config.treeCheckMaxBytes,
       trustProxy: config.trustProxy,
       docsFolder: path.join(root, 'docs'),
       checks: {

@@ -29,6 +29,11 @@ export const MAX_RETENTION_DAYS = 3650;
 /** One increment signal adds at most this much. */
 export const MAX_INCREMENT = 1_000_000;
 
+/** Why a member cannot go on, or an operator acts: text for people. */
+export const MAX_REASON_CHARACTERS = 500;
+/** An epoch authenticator is as long as a hash (RFC 9420 §8.7). */
+export const MAX_EPOCH_AUTHENTICATOR_BYTES = 64;
+
 /** HTTP body limits (413 above): base64 makes bytes a third larger. */
 export const BODY_LIMIT_MESSAGES = 1024 * 1024;
 export const BODY_LIMIT_COMMITS = 8 * 1024 * 1024;
@@ -36,3 +41,18 @@ export const BODY_LIMIT_DEFAULT = 256 * 1024;
 
 /** Bytes one user may have staged and undecided; over it, 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
+
+/** Key packages of one upload; each costs two signature checks. */
+export const MAX_KEY_PACKAGES_PER_UPLOAD = 100;
+/** Room for a post-quantum signature and a long identity; what ts-mls makes has some 400. */
+export const MAX_KEY_PACKAGE_BYTES = 16 * 1024;
+/** Key packages that one device may have in store beside the last resort; over it, 429 until some are claimed. */
+export const MAX_KEY_PACKAGES_PER_DEVICE = 500;
+/** A device with fewer in store is asked for more. */
+export const LOW_STOCK_KEY_PACKAGES = 5;
+/** Unused single-use packages of one device that one claimer may hold from the last 24 hours. */
+export const MAX_HELD_KEY_PACKAGES = 20;
+/** Devices that one claim may name. */
+export const MAX_DEVICES_PER_CLAIM = 100;
+/** How far the clock of a device may run ahead of ours. */
+export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;

@@ -16,6 +16,10 @@ export interface Policy {
   readonly epochWindow: number;
   /** Days that application bodies are kept; absent = for ever. */
   readonly retentionDays?: number | undefined;
+  /** Days that commits are kept at most when a device still needs them; absent = as long as one does. */
+  readonly commitRetentionDays?: number | undefined;
+  /** When the last admin leaves: the longest-standing member becomes admin, or it may not leave. */
+  readonly lastAdmin: 'hand-over' | 'refuse';
 }
 
 /** What a creator or admin may state; the rest stays as it is. */
@@ -32,6 +36,8 @@ export function makePolicy(change: PolicyChange, defaults: { epochWindow: number
     groupInfo: change.groupInfo ?? (externalJoin === 'nobody' ? 'optional' : 'required'),
     maxMembers: change.maxMembers ?? DEFAULT_MAX_MEMBERS,
     epochWindow: change.epochWindow ?? defaults.epochWindow,
+    lastAdmin: change.lastAdmin ?? 'hand-over',
     ...(change.retentionDays === undefined ? {} : { retentionDays: change.retentionDays }),
+    ...(change.commitRetentionDays === undefined ? {} : { commitRetentionDays: change.commitRetentionDays }),
   };
 }

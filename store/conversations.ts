@@ -104,3 +104,14 @@ export async function listConversations(
   });
   return rows;
 }
+
+/** The protocol of a conversation that anyone may join by an external commit; `undefined` for all others. */
+export async function findOpen(pool: pg.Pool, id: string): Promise<'mls' | 'opaque' | undefined> {
+  const { rows } = await pool.query<{ protocol: 'mls' | 'opaque' }>({
+    name: 'find-open',
+    text: `select protocol from conversation
+      where id = $1 and deleted_at is null and policy ->> 'externalJoin' = 'anyone' limit 1`,
+    values: [id],
+  });
+  return rows[0]?.protocol;
+}

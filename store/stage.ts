@@ -1,5 +1,10 @@
 import type pg from 'pg';
 import { STAGED_BYTES_PER_USER } from '../domain/limits.ts';
+import type { CommitRequest, GroupInfoOperation, ReportOperation } from '../domain/operation.ts';
+
+/** Parts of an operation that stay in its staged row. */
+export type StagedRequest =
+  CommitRequest | Pick<GroupInfoOperation, 'leaves'> | Pick<ReportOperation, 'reason' | 'epochAuthenticator'>;
 
 /** Bytes and sender of one operation, on their way to the deciding transaction by reference. */
 export interface StageRow {
@@ -9,7 +14,8 @@ export interface StageRow {
   readonly ciphertext: Uint8Array;
   readonly welcome?: Uint8Array | undefined;
   readonly groupInfo?: Uint8Array | undefined;
-  readonly request?: { readonly adds: readonly string[]; readonly removes: readonly string[] } | undefined;
+  /** What else no history may hold: of a commit, a GroupInfo or a report. */
+  readonly request?: StagedRequest | undefined;
 }
 
 /** The key of a staged row, or why it was not taken. */

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { DeviceName } from './key-packages.ts';
 
 export interface WelcomeRow {
   readonly id: string;
@@ -9,24 +10,55 @@ export interface WelcomeRow {
   readonly epoch: number;
 }
 
-/** Welcomes waiting for a user, by seq; each was stored in the transaction that accepted its commit. */
-export async function listWelcomes(pool: pg.Pool, user: string): Promise<WelcomeRow[]> {
+/**
+ * Welcomes waiting for a device, by seq; each was stored in the transaction that accepted its commit. Those of `opaque`
+ * conversations are for every device of the user.
+ */
+export async function listWelcomes(pool: pg.Pool, { user, device }: DeviceName): Promise<WelcomeRow[]> {
   const { rows } = await pool.query<WelcomeRow>({
     name: 'list-welcomes',
-    text: `select w.id, c.id as conversation, w.welcome, w.seq, w.epoch
-      from welcome w cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
-      where w.user_id = $1 and c.deleted_at is null order by w.seq, w.id limit 1000`,
-    values: [user],
+    text: `select w.id, c.id as conversation, b.welcome, w.seq, w.epoch
+      from welcome w
+      cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
+      cross join lateral (
+        select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b
+      where w.user_id = $1 and w.device_id in ($2, '') and c.deleted_at is null order by w.seq, w.id limit 1000`,
+    values: [user, device],
   });
   return rows;
 }
 
-/** Forgets a Welcome that its user has taken up; false when there is none. */
-export async function acknowledgeWelcome(pool: pg.Pool, user: string, id: string): Promise<boolean> {
-  const { rowCount } = await pool.query({
+/** Forgets a Welcome that its device has taken up, with the bytes when nobody else needs them; false = there is none. */
+export async function acknowledgeWelcome(pool: pg.Pool, { user, device }: DeviceName, id: string): Promise<boolean> {
+  const { rows } = await pool.query<{ acknowledged: boolean }>({
     name: 'acknowledge-welcome',
-    text: 'delete from welcome where id = $1 and user_id = $2',
-    values: [id, user],
+    text: 'select acknowledge_welcome($1, $2, $3) as acknowledged',
+    values: [user, device, id],
   });
-  return rowCount === 1;
+  return rows[0]?.acknowledged ?? false;
+}
+
+/** Bodies that one statement looks at. */
+const SWEEP_STEP = 1000;
+
+/**
+ * Deletes bytes of Welcomes that nobody waits for any more: those of removed members, and of two last readers at once, who
+ * leave them to each other. Looks at every Welcome that is kept, in short steps.
+ * @returns bodies deleted
+ */
+export async function sweepWelcomeBodies(pool: pg.Pool): Promise<number> {
+  type Step = { conversation: number | null; seq: number | null; deleted: number };
+  let deleted = 0;
+  for (let after: Step = { conversation: 0, seq: 0, deleted: 0 }; after.conversation !== null;) {
+    const { rows } = await pool.query<Step>({
+      name: 'sweep-welcome-bodies',
+      text: 'select * from sweep_welcome_bodies($1, $2, $3)',
+      values: [after.conversation, after.seq, SWEEP_STEP],
+    });
+    const [step] = rows;
+    if (step === undefined) break;
+    deleted += step.deleted;
+    after = step;
+  }
+  return deleted;
 }

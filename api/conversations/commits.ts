@@ -1,8 +1,14 @@
 import { hash } from 'node:crypto';
+import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, CommitOperation, Duplicate } from '../../domain/operation.ts';
+import { type CurrentGroupInfo, readCurrentGroupInfo } from '../../store/group-info.ts';
 import type { DraftBytes } from '../lane/draft.ts';
-import { checkCommit, checkGroupInfo, checkWelcome } from './frames.ts';
+import { checkExternalCommit } from '../mls/external-commit.ts';
+import { type StoredTree, readStoredTree } from '../mls/tree.ts';
+import { type Bundle, checkBundle, checkSender, parseBundle } from './bundle.ts';
+import { type CommitFrame, checkCommit } from './frames.ts';
 import type { Known, KnownConversations } from './known.ts';
 import type { Operate, Origin } from './operate.ts';
 
@@ -25,13 +31,30 @@ export type ApplyCommit = (
   operationId: () => string,
 ) => Promise<Accepted | Duplicate>;
 
-export function makeApplyCommit(known: KnownConversations, operate: Operate): ApplyCommit {
+export interface CommitDeps {
+  readonly known: KnownConversations;
+  readonly operate: Operate;
+  readonly pool: pg.Pool;
+  /** Bytes of a ratchet tree up to which it is looked at. */
+  readonly treeCheckMaxBytes: number;
+}
+
+export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
+  const { known, operate, treeCheckMaxBytes } = deps;
   return async (id, change, origin, operationId) => {
-    const conversation = await known.find(id, origin.caller.user);
+    const { user } = origin.caller;
+    const conversation = await known.findToJoin(id, user);
     let operation: CommitOperation | undefined;
     try {
-      operation = commitOperation(conversation, change, origin, operationId);
-      checkParts(conversation, change, operation);
+      const parsed = commitOperation(conversation, change, origin, operationId);
+      operation = parsed.operation;
+      if (parsed.frame !== undefined) {
+        const bundle = parseBundle(conversation, parsed.frame, change, treeCheckMaxBytes);
+        const { epoch = 0 } = operation;
+        const facts = await checkBundle(bundle, change, { epoch, user });
+        await checkAgainstGroup(deps, id, bundle, { epoch, user });
+        operation = { ...operation, ...facts };
+      }
     } catch (error) {
       return operate.refuse(id, operation, origin, error);
     }
@@ -39,12 +62,48 @@ export function makeApplyCommit(known: KnownConversations, operate: Operate): Ap
   };
 }
 
+/**
+ * Holds a PublicMessage against the tree of the epoch that it ends. A commit that comes too late is let through: the
+ * deciding transaction repeats its answer or names the winner. While the epoch stands its tree does, too.
+ * @throws AppError `identity-mismatch`, `group-info-mismatch`, `group-info-missing`, or `epoch-ahead` without the epoch
+ */
+async function checkAgainstGroup(
+  { pool, treeCheckMaxBytes }: CommitDeps,
+  id: ConversationId,
+  bundle: Bundle,
+  { epoch, user }: { readonly epoch: number; readonly user: string },
+): Promise<void> {
+  const { commit, external } = bundle;
+  if (commit === undefined || (external === undefined && treeCheckMaxBytes === 0)) return;
+  const current = await readCurrentGroupInfo(pool, id);
+  if (current === undefined || epoch < current.epoch) return;
+  if (epoch > current.epoch) {
+    // By the time of the decision it might be the current one, and nobody would have looked at who sent it.
+    throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
+  }
+  const stored = storedTree(current, epoch, external === undefined ? treeCheckMaxBytes : undefined);
+  if (stored === undefined) {
+    if (external === undefined) return;
+    throw new AppError('group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree');
+  }
+  if (external !== undefined) await checkExternalCommit(external, stored, user);
+  checkSender(bundle, stored, user);
+}
+
+function storedTree(
+  { epoch, groupInfo }: CurrentGroupInfo,
+  wanted: number,
+  maxBytes: number | undefined,
+): StoredTree | undefined {
+  return epoch === wanted && groupInfo !== null ? readStoredTree(groupInfo, maxBytes) : undefined;
+}
+
 function commitOperation(
   conversation: Known,
   { commit, epoch, id, adds, removes }: GroupChange,
   { caller }: Origin,
   operationId: () => string,
-): CommitOperation {
+): { readonly operation: CommitOperation; readonly frame?: CommitFrame | undefined } {
   const common = {
     kind: 'commit',
     actor: caller.user,
@@ -54,28 +113,29 @@ function commitOperation(
   // In `opaque` an add or remove by itself; in `mls` the deciding transaction asks for the commit.
   if (commit === undefined) {
     const stated = checkCommitless(conversation, epoch);
-    return { ...common, ...stated, id: id ?? operationId(), size: 0 };
+    return { operation: { ...common, ...stated, id: id ?? operationId(), size: 0 } };
   }
   const sha256 = hash('sha256', commit, 'hex');
-  const framing = checkCommit(conversation, commit, epoch);
+  const { framing, frame } = checkCommit(conversation, commit, epoch);
   const ownId = conversation.protocol === 'mls' ? `commit-${sha256}` : operationId();
-  return { ...common, ...framing, id: id ?? ownId, sha256, size: commit.length };
+  const external = frame?.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit';
+  return {
+    operation: {
+      ...common,
+      ...framing,
+      ...(external ? { external } : {}),
+      id: id ?? ownId,
+      sha256,
+      size: commit.length,
+    },
+    frame,
+  };
 }
 
 function checkCommitless(conversation: Known, epoch: number | undefined): { epoch?: number } {
   // Its bytes would have named the epoch.
   if (conversation.protocol === 'mls') return {};
-  return checkCommit(conversation, Buffer.alloc(0), epoch);
-}
-
-function checkParts(
-  conversation: Known,
-  { welcome, groupInfo }: GroupChange,
-  { sha256, epoch }: CommitOperation,
-): void {
-  if (sha256 === undefined) return;
-  if (welcome !== undefined) checkWelcome(conversation, welcome);
-  if (groupInfo !== undefined) checkGroupInfo(conversation, groupInfo, (epoch ?? 0) + 1);
+  return checkCommit(conversation, Buffer.alloc(0), epoch).framing;
 }
 
 function bytesOf({ commit, welcome, groupInfo }: GroupChange): DraftBytes | undefined {

@@ -7,7 +7,7 @@ import { MIN_MLS_GROUP_ID_BYTES } from '../../domain/limits.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation, viewConversation } from '../../store/conversations.ts';
 import type { NewConversation } from '../schemas/conversations.ts';
-import { checkGroupInfo } from './frames.ts';
+import { type GroupInfoFacts, inspectGroupInfo } from './group-info.ts';
 
 type Request = z.output<typeof NewConversation>;
 
@@ -29,11 +29,14 @@ export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
   /** Of policies that state none. */
   readonly epochWindow: number;
+  /** Bytes of a ratchet tree up to which it is looked at. */
+  readonly treeCheckMaxBytes: number;
 }): CreateConversation {
   return async (request, creator) => {
     const members = [...new Set([creator, ...request.members])].sort();
     const policy = makePolicy(request.policy, deps);
     check(request, members, policy);
+    await checkGroup(request, members, deps.treeCheckMaxBytes);
     const { id, protocol, epoch, groupInfo } = request;
     const fingerprint = fingerprintOf(request, members);
     const result = await createConversation(deps.pool, {
@@ -62,13 +65,34 @@ export function makeCreateConversation(deps: {
   };
 }
 
-function check({ id, protocol, epoch, groupInfo }: Request, members: readonly string[], policy: Policy): void {
+function check({ id, protocol }: Request, members: readonly string[], policy: Policy): void {
   const groupId = Buffer.from(id, 'base64url');
   if (protocol === 'mls' && groupId.length < MIN_MLS_GROUP_ID_BYTES) {
     throw new AppError('malformed', `The id of an MLS group has at least ${MIN_MLS_GROUP_ID_BYTES} bytes`);
   }
-  if (groupInfo !== undefined) checkGroupInfo({ id, protocol, groupId }, groupInfo, epoch);
   if (members.length > policy.maxMembers) throw new AppError('too-many-members');
+}
+
+/** Checks that the GroupInfo is of the group as the creator states it. */
+async function checkGroup(
+  { id, protocol, epoch, groupInfo }: Request,
+  members: readonly string[],
+  treeCheckMaxBytes: number,
+): Promise<void> {
+  if (groupInfo === undefined || protocol === 'opaque') return;
+  const conversation = { id, protocol, groupId: Buffer.from(id, 'base64url') };
+  const facts = await inspectGroupInfo(conversation, groupInfo, treeCheckMaxBytes).catch(notAhead);
+  if (facts.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch}`);
+  const { leaves } = facts;
+  if (leaves !== undefined && (leaves.length !== members.length || leaves.some((user) => !members.includes(user)))) {
+    throw new AppError('membership-mismatch', 'The tree of the GroupInfo must hold exactly the members');
+  }
+}
+
+/** Of a conversation that is yet to be, no epoch is ahead: it is another than the stated one. */
+function notAhead(error: unknown): GroupInfoFacts {
+  if (error instanceof AppError && error.code === 'epoch-ahead') return {};
+  throw error;
 }
 
 /** sha256 over what the creator stated, whatever the order it stated it in. */

@@ -1,5 +1,13 @@
 import { AppError } from '../../domain/errors.ts';
-import { type Frame, FrameError, type PrivateFrame, type PublicFrame, parseFrame } from '../../domain/frame.ts';
+import {
+  type Frame,
+  FrameError,
+  type GroupInfoFrame,
+  type PrivateFrame,
+  type PublicFrame,
+  type WelcomeFrame,
+  parseFrame,
+} from '../../domain/frame.ts';
 import { MAX_SAFE_EPOCH } from '../../domain/limits.ts';
 import type { Known } from './known.ts';
 
@@ -8,6 +16,12 @@ export interface Framing {
   readonly epoch?: number;
   readonly type?: 'proposal';
 }
+
+/** A commit in either framing. */
+export type CommitFrame = (PrivateFrame | PublicFrame) & { readonly contentType: 'commit' };
+
+/** A GroupInfo of the conversation, whose epoch JSON can carry. */
+export type CheckedGroupInfo = GroupInfoFrame & { readonly epoch: number };
 
 /** Why bytes do not fit, with the epoch they name where the current one is still to be told. */
 const NOT_PRIVATE = 'application data in a PublicMessage';
@@ -34,32 +48,40 @@ export function checkProposal(conversation: Known, bytes: Buffer, stated: number
   return { epoch: checkEpoch(frame, bytes, stated) };
 }
 
-/** Checks the framing of a commit. @throws AppError as {@link checkMessage}, and `not-allowed` for external commits */
-export function checkCommit(conversation: Known, bytes: Buffer, stated: number | undefined): Framing {
-  if (conversation.protocol === 'opaque') return checkStated(stated);
+/** Checks the framing of a commit. @throws AppError as {@link checkMessage} */
+export function checkCommit(
+  conversation: Known,
+  bytes: Buffer,
+  stated: number | undefined,
+): { readonly framing: Framing; readonly frame?: CommitFrame } {
+  if (conversation.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(conversation, bytes, 'The commit');
-  if (frame.contentType !== 'commit') throw new AppError('wrong-content-type', 'This takes a commit');
-  const epoch = checkEpoch(frame, bytes, stated);
-  if (frame.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit') {
-    throw new AppError('not-allowed', 'External commits are not accepted');
-  }
-  return { epoch };
+  if (!isCommit(frame)) throw new AppError('wrong-content-type', 'This takes a commit');
+  return { framing: { epoch: checkEpoch(frame, bytes, stated) }, frame };
 }
 
-/** Checks the Welcome of a commit. @throws AppError `malformed`, `welcome-mismatch` */
-export function checkWelcome(conversation: Known, bytes: Buffer): void {
-  if (conversation.protocol === 'opaque') return;
-  if (parse(bytes, 'The Welcome').wireFormat !== 'welcome') throw new AppError('welcome-mismatch');
+/**
+ * Parses the Welcome of a commit; nothing in `opaque` conversations.
+ * @throws AppError `malformed`, `welcome-mismatch`
+ */
+export function parseWelcome(conversation: Known, bytes: Buffer): WelcomeFrame | undefined {
+  if (conversation.protocol === 'opaque') return undefined;
+  const frame = parse(bytes, 'The Welcome');
+  if (frame.wireFormat !== 'welcome') throw new AppError('welcome-mismatch', 'This is no Welcome');
+  return frame;
 }
 
-/** Checks that a GroupInfo is of this group and epoch. @throws AppError `malformed`, `wrong-group`, `group-info-mismatch` */
-export function checkGroupInfo(conversation: Known, bytes: Buffer, epoch: number): void {
-  if (conversation.protocol === 'opaque') return;
+/**
+ * Parses a GroupInfo of this group; nothing in `opaque` conversations.
+ * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, or `epoch-ahead` without the current epoch
+ */
+export function parseGroupInfo(conversation: Known, bytes: Buffer): CheckedGroupInfo | undefined {
+  if (conversation.protocol === 'opaque') return undefined;
   const frame = parse(bytes, 'The GroupInfo');
   if (frame.wireFormat !== 'group_info') throw new AppError('group-info-mismatch', 'This is no GroupInfo');
   if (!conversation.groupId.equals(frame.groupId))
     throw new AppError('wrong-group', 'The GroupInfo is of another group');
-  if (frame.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch}`);
+  return { ...frame, epoch: checkEpoch(frame, bytes, undefined) };
 }
 
 function parse(bytes: Buffer, what: string): Frame {
@@ -78,7 +100,15 @@ function contentFrame(conversation: Known, bytes: Buffer, what: string): Private
   return frame;
 }
 
-function checkEpoch(frame: PrivateFrame | PublicFrame, bytes: Buffer, stated: number | undefined): number {
+function isCommit(frame: PrivateFrame | PublicFrame): frame is CommitFrame {
+  return frame.contentType === 'commit';
+}
+
+function checkEpoch(
+  frame: PrivateFrame | PublicFrame | GroupInfoFrame,
+  bytes: Buffer,
+  stated: number | undefined,
+): number {
   if (frame.epoch === 'beyond')
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: rawEpoch(frame, bytes) });
   if (stated !== undefined && stated !== frame.epoch) {
@@ -94,7 +124,7 @@ function checkStated(epoch: number | undefined): Framing {
 }
 
 /** An epoch above 2^53 - 1, as near as JSON can tell: the eight bytes after the group id (RFC 9420 §6). */
-function rawEpoch(frame: PrivateFrame | PublicFrame, bytes: Buffer): number {
+function rawEpoch(frame: PrivateFrame | PublicFrame | GroupInfoFrame, bytes: Buffer): number {
   const offset = frame.groupId.byteOffset - bytes.byteOffset + frame.groupId.length;
   return Number(bytes.readBigUInt64BE(offset));
 }

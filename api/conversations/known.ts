@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import { type ConversationView, viewConversation } from '../../store/conversations.ts';
+import { type ConversationView, findOpen, viewConversation } from '../../store/conversations.ts';
 
 /** Conversations whose protocol is remembered; some 200 bytes each. */
 const REMEMBERED = 100_000;
@@ -20,6 +20,11 @@ export interface KnownConversations {
    * @throws AppError `not-found`
    */
   readonly find: (id: ConversationId, user: string) => Known | Promise<Known>;
+  /**
+   * The same, where anyone may join also for those who are no members: they may commit, and nothing else.
+   * @throws AppError `not-found`
+   */
+  readonly findToJoin: (id: ConversationId, user: string) => Promise<Known>;
   /** The conversation as the user sees it now. @throws AppError `not-found` */
   readonly view: (id: ConversationId, user: string) => Promise<ConversationView>;
   /** The same, for those who are members now. @throws AppError `not-found`, `removed` */
@@ -40,8 +45,18 @@ export function makeKnownConversations(pool: pg.Pool): KnownConversations {
     const { protocol } = await view(id, user);
     return { id, protocol, groupId: Buffer.from(id, 'base64url') };
   };
+  const lookToJoin = async (id: ConversationId, user: string): Promise<Known> => {
+    try {
+      return await look(id, user);
+    } catch (error) {
+      const protocol = error instanceof AppError ? await findOpen(pool, id) : undefined;
+      if (protocol === undefined) throw error;
+      return { id, protocol, groupId: Buffer.from(id, 'base64url') };
+    }
+  };
   return {
     find: (id, user) => known.get(id) ?? look(id, user),
+    findToJoin: async (id, user) => known.get(id) ?? lookToJoin(id, user),
     view,
     viewAsMember: async (id, user) => {
       const found = await view(id, user);

@@ -50,6 +50,9 @@ export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
     },
     refuse: async (conversation, operation, { caller }, refusal) => {
       if (!(refusal instanceof AppError)) throw refusal;
+      if (operation?.kind === 'commit' && operation.external === true) {
+        return refuseExternal(pool, conversation, operation, refusal);
+      }
       const { epoch, leftSeq } = await known.view(conversation, caller.user);
       if (operation !== undefined) {
         // Long past its time it stores nothing, but the retry look-up comes before that.
@@ -66,6 +69,20 @@ export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
   };
 }
 
+/** Who may join is for the deciding transaction to say; those who may not must not hear why their commit is refused. */
+async function refuseExternal(
+  pool: pg.Pool,
+  conversation: ConversationId,
+  operation: Operation,
+  refusal: AppError,
+): Promise<Accepted | Duplicate> {
+  const { facts, outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
+  const [outcome] = outcomes;
+  if (outcome !== undefined && (outcome.status !== 'refused' || outcome.code !== 'deadline')) return accepted(outcome);
+  if (refusal.code !== 'epoch-ahead') throw refusal;
+  throw new AppError('epoch-ahead', undefined, { currentEpoch: facts.epoch, ...refusal.details });
+}
+
 /** The outcome, unless it is a refusal. @throws AppError */
 export function accepted(outcome: Outcome): Accepted | Duplicate {
   if (outcome.status === 'refused') throw refusalError(outcome);
@@ -73,9 +90,10 @@ export function accepted(outcome: Outcome): Accepted | Duplicate {
 }
 
 /** A refusal as the problem that a client gets. */
-export function refusalError({ status: _status, code, ...details }: Refused): AppError {
-  // Lanes keep `body-missing` to themselves; a client could only try again.
-  return code === 'body-missing' ? new AppError('unavailable') : new AppError(code, undefined, details);
+export function refusalError({ status: _status, code, detail, forMs: _forMs, ...details }: Refused): AppError {
+  // Lanes keep these two to themselves; a client could only try again.
+  if (code === 'body-missing' || code === 'deferred') return new AppError('unavailable');
+  return new AppError(code, detail, details);
 }
 
 /** Position of an accepted operation that has one. */

@@ -84,17 +84,11 @@ function problemsOf(route: Route): RouteConfig['responses'] {
 
 /** Every code that a route answers with, by status. */
 export function problemCodes({ method, access = 'user', params, query, body, problems }: Route): ProblemCode[] {
-  if (access === 'public') return ['internal'];
-  const codes = new Set<ProblemCode>([
-    'unauthenticated',
-    'rate-limited',
-    'internal',
-    'unavailable',
-    'deadline',
-    ...problems,
-  ]);
+  const codes = new Set<ProblemCode>(['internal', ...problems]);
+  if (access !== 'public') codes.add('unauthenticated').add('rate-limited').add('unavailable').add('deadline');
   if (body !== undefined || query !== undefined) codes.add('malformed');
-  if (params !== undefined) codes.add('not-found');
+  // A path that is not percent-encoded UTF-8 is malformed; one that names nothing is not found.
+  if (params !== undefined) codes.add('malformed').add('not-found');
   if (body !== undefined) codes.add('too-large').add('unsupported-media-type');
   if (method === 'post') codes.add('malformed').add('idempotency-key-reused');
   if (method !== 'get' && params !== undefined) codes.add('overloaded');

@@ -162,6 +162,7 @@ function referenceItem({ draft: { operation } }: Waiting, body: number | undefin
     ...('type' in operation ? { type: operation.type } : {}),
     ...('sha256' in operation ? { sha256: operation.sha256 } : {}),
     ...('size' in operation ? { size: operation.size } : {}),
+    ...(operation.kind === 'report' ? { seq: operation.seq, epoch: operation.epoch } : {}),
     body,
   };
   return { operation: reference as Operation };

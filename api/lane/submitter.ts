@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { AppError } from '../../domain/errors.ts';
-import type { Outcome } from '../../domain/operation.ts';
+import type { Operation, Outcome } from '../../domain/operation.ts';
 import type { Metrics } from '../../ops/process/metrics.ts';
-import type { Staged } from '../../store/stage.ts';
+import type { Staged, StagedRequest } from '../../store/stage.ts';
 import type { Draft, Submitter } from './draft.ts';
 import { Lane, type LaneDeps } from './lane.ts';
 import type { Path, PathName } from './path.ts';
@@ -113,7 +113,6 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
 }
 
 function stageDraft(stager: Stager, { conversation, user, operation, bytes, deadline }: Draft): Promise<Staged> {
-  const commit = operation.kind === 'commit' ? operation : undefined;
   return stager.stage(
     {
       conversation,
@@ -122,10 +121,31 @@ function stageDraft(stager: Stager, { conversation, user, operation, bytes, dead
       ciphertext: bytes?.ciphertext ?? new Uint8Array(),
       welcome: bytes?.welcome,
       groupInfo: bytes?.groupInfo,
-      request: commit === undefined ? undefined : { adds: commit.adds ?? [], removes: commit.removes ?? [] },
+      request: stagedRequest(operation),
     },
     deadline,
   );
+}
+
+/** What no history may hold beside the bytes (invariant 10). Absent parts vanish in JSON. */
+function stagedRequest(operation: Operation): StagedRequest | undefined {
+  switch (operation.kind) {
+    case 'commit': {
+      const { adds = [], removes = [], refs, leaves, external } = operation;
+      return { adds, removes, ...definedOf({ refs, leaves, external }) };
+    }
+    case 'group-info':
+      return definedOf({ leaves: operation.leaves });
+    case 'report':
+      return definedOf({ reason: operation.reason, epochAuthenticator: operation.epochAuthenticator });
+    default:
+      return undefined;
+  }
+}
+
+function definedOf<T extends object>(parts: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 function describe(outcome: Outcome): string {

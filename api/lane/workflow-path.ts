@@ -109,6 +109,7 @@ function updateFor(operation: Operation | undefined): typeof sendMessages {
     case 'commit':
       if (operation.sha256 !== undefined) return commit;
       return (operation.removes?.length ?? 0) > 0 ? removeMember : addMembers;
+    // Roles, policy, deletion, GroupInfos, reports, resets.
     default:
       return administer;
   }

@@ -1,10 +1,18 @@
 import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import type { Authenticate } from '../auth.ts';
+import type { Authenticate, Caller } from '../auth.ts';
 import { callerOf, contextOf } from '../routing/context.ts';
 
-/** Refuses requests without a valid token. @param onRefused counts refusals, and answers when there were too many */
-export function makeAuthenticated(authenticate: Authenticate, onRefused: RequestHandler | undefined): RequestHandler {
+/**
+ * Refuses requests without a valid token.
+ * @param onCaller hears of every caller, and must not wait
+ * @param onRefused counts refusals, and answers when there were too many
+ */
+export function makeAuthenticated(
+  authenticate: Authenticate,
+  onCaller: (caller: Caller) => void,
+  onRefused: RequestHandler | undefined,
+): RequestHandler {
   return async function authenticated(req, res, next) {
     let caller;
     try {
@@ -17,6 +25,7 @@ export function makeAuthenticated(authenticate: Authenticate, onRefused: Request
       return;
     }
     contextOf(res).caller = caller;
+    onCaller(caller);
     next();
   };
 }

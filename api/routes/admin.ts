@@ -1,6 +1,21 @@
+import type pg from 'pg';
 import type { z } from 'zod';
+import { AppError } from '../../domain/errors.ts';
+import { type AuditEntry, listAudit, writeAudit } from '../../store/audit.ts';
+import { type ConversationOverview, overviewConversation, overviewConversations } from '../../store/overview.ts';
+import type { Runs } from '../conversations/runs.ts';
 import { reply } from '../routing/reply.ts';
 import { type Route, defineRoute } from '../routing/route.ts';
+import {
+  AdminConversation,
+  AdminConversationList,
+  AdminConversationsQuery,
+  AuditList,
+  AuditQuery,
+  OperatorReason,
+  WorkflowRun,
+} from '../schemas/admin.ts';
+import { ConversationParams, cursorAfter } from '../schemas/common.ts';
 import { PathSetting } from '../schemas/operations.ts';
 
 type Setting = z.output<typeof PathSetting>;
@@ -11,12 +26,25 @@ export interface Paths {
   readonly set: (setting: Setting) => Promise<void>;
 }
 
-const shared = { path: '/v1/admin/path', tag: 'Operators', access: 'operator' } as const;
+export interface AdminDeps {
+  readonly pool: pg.Pool;
+  readonly paths: Paths;
+  readonly runs: Runs;
+}
 
-/** What operators change at run time. */
-export function adminRoutes({ paths }: { readonly paths: Paths }): Route[] {
+const shared = { tag: 'Operators', access: 'operator' } as const;
+const DEFAULT_REASON = 'by an operator';
+
+/** What operators see, and what they change at run time. */
+export function adminRoutes(deps: AdminDeps): Route[] {
+  return [...pathRoutes(deps), ...inspectionRoutes(deps), ...runRoutes(deps), auditRoute(deps)];
+}
+
+function pathRoutes({ pool, paths }: AdminDeps): Route[] {
+  const path = '/v1/admin/path';
   const get = defineRoute({
     ...shared,
+    path,
     method: 'get',
     name: 'getPath',
     summary: 'Who applies operations',
@@ -26,6 +54,7 @@ export function adminRoutes({ paths }: { readonly paths: Paths }): Route[] {
   });
   const put = defineRoute({
     ...shared,
+    path,
     method: 'put',
     name: 'setPath',
     summary: 'Change who applies operations',
@@ -33,10 +62,127 @@ export function adminRoutes({ paths }: { readonly paths: Paths }): Route[] {
     body: PathSetting,
     replies: { 200: { description: 'The new setting', schema: PathSetting } },
     problems: ['not-allowed'],
-    handle: async ({ body }) => {
+    handle: async ({ body, caller }) => {
+      await writeAudit(pool, { actor: caller.user, action: 'path', details: { from: paths.get(), to: body } });
       await paths.set(body);
       return reply(200, body);
     },
   });
   return [get, put];
+}
+
+function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
+  const list = defineRoute({
+    ...shared,
+    method: 'get',
+    path: '/v1/admin/conversations',
+    name: 'adminListConversations',
+    summary: 'List conversations',
+    description: 'All of them by id, or those in a state.',
+    query: AdminConversationsQuery,
+    replies: { 200: { description: 'Conversations by id', schema: AdminConversationList } },
+    problems: ['not-allowed'],
+    handle: async ({ query: { state, cursor, limit } }) => {
+      const rows = await overviewConversations(pool, state, cursor, limit + 1);
+      const conversations = rows.slice(0, limit).map(present);
+      const last = conversations.at(-1);
+      const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.id) } : {};
+      return reply(200, { conversations, ...next });
+    },
+  });
+  const get = defineRoute({
+    ...shared,
+    method: 'get',
+    path: '/v1/admin/conversations/{id}',
+    name: 'adminGetConversation',
+    summary: 'A conversation and its workflow',
+    params: ConversationParams,
+    replies: { 200: { description: 'The conversation', schema: AdminConversation } },
+    problems: ['not-allowed', 'not-found'],
+    handle: async ({ params: { id }, deadline }) => {
+      const found = await overviewConversation(pool, id);
+      if (found === undefined) throw new AppError('not-found');
+      return reply(200, { ...present(found), workflow: await runs.describe(id, deadline) });
+    },
+  });
+  return [list, get];
+}
+
+function runRoutes({ pool, runs }: AdminDeps): Route[] {
+  const act = (action: 'shutdown' | 'restart', summary: string, description: string): Route =>
+    defineRoute({
+      ...shared,
+      method: 'post',
+      path: `/v1/admin/conversations/{id}/${action}`,
+      name: `${action}Conversation`,
+      summary,
+      description,
+      params: ConversationParams,
+      body: OperatorReason,
+      replies: { 202: { description: 'Asked for', schema: WorkflowRun } },
+      problems: ['not-allowed', 'not-found'],
+      handle: async ({ params: { id }, body: { reason = DEFAULT_REASON }, caller, deadline }) => {
+        if ((await overviewConversation(pool, id)) === undefined) throw new AppError('not-found');
+        const entry: AuditEntry = { conversation: id, actor: caller.user, action, details: { reason } };
+        await writeAudit(pool, entry);
+        await runs[action](id, reason, deadline);
+        return reply(202, await runs.describe(id, deadline));
+      },
+    });
+  return [
+    act(
+      'shutdown',
+      'End the run of a conversation',
+      'The run decides what it has and completes; the next operation starts another.',
+    ),
+    act(
+      'restart',
+      'Restart the run of a conversation',
+      'Ends the run as above, waits for its end and starts the next.',
+    ),
+  ];
+}
+
+function auditRoute({ pool }: AdminDeps): Route {
+  return defineRoute({
+    ...shared,
+    method: 'get',
+    path: '/v1/admin/audit',
+    name: 'listAudit',
+    summary: 'What was done',
+    description: 'Reports and resets of conversations, and what operators did.',
+    query: AuditQuery,
+    replies: { 200: { description: 'Entries, newest first', schema: AuditList } },
+    problems: ['not-allowed'],
+    handle: async ({ query: { conversation, cursor, limit } }) => {
+      const before = cursor === '' ? undefined : Number(cursor);
+      if (before !== undefined && !Number.isSafeInteger(before)) {
+        throw new AppError('malformed', 'In /cursor: must be the `next` of an earlier page');
+      }
+      const rows = await listAudit(pool, { conversation, before, limit: limit + 1 });
+      const entries = rows.slice(0, limit).map(({ key, at, conversation: about, ...entry }) => ({
+        id: key,
+        at: at.toISOString(),
+        ...(about === null ? {} : { conversation: about }),
+        ...entry,
+      }));
+      const last = entries.at(-1);
+      const next = rows.length > limit && last !== undefined ? { next: cursorAfter(String(last.id)) } : {};
+      return reply(200, { entries, ...next });
+    },
+  });
+}
+
+function present({
+  successor,
+  dueAt,
+  createdAt,
+  ...overview
+}: ConversationOverview): z.output<typeof AdminConversationList>['conversations'][number] {
+  return {
+    ...overview,
+    ...(successor === null ? {} : { successor }),
+    ...(dueAt === null ? {} : { dueAt: dueAt.toISOString() }),
+    createdAt: createdAt.toISOString(),
+  };
 }

@@ -10,10 +10,14 @@ import { CommitAccepted, CommitBundle } from '../schemas/members.ts';
 /** What can be wrong with a commit. */
 export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'not-allowed',
+  'identity-mismatch',
   'removed',
   'not-found',
+  'group-info-missing',
   'epoch-conflict',
   'epoch-ahead',
+  'key-package-stale',
+  'superseded',
   'id-reused',
   'wrong-group',
   'wrong-content-type',
@@ -32,7 +36,7 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     tag: 'Commits',
     summary: 'Commit',
     description:
-      'Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from.',
+      'Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from. An external commit (a PublicMessage of a new member) takes the same way, where the policy allows it.',
     params: ConversationParams,
     body: CommitBundle,
     bodyLimit: BODY_LIMIT_COMMITS,

@@ -39,7 +39,7 @@ export function conversationRoutes(deps: {
       201: { description: 'Created', schema: Conversation },
       200: { description: 'It was created before, by the same request', schema: Conversation },
     },
-    problems: ['conversation-exists', 'wrong-group', 'group-info-mismatch', 'too-many-members'],
+    problems: ['conversation-exists', 'wrong-group', 'group-info-mismatch', 'membership-mismatch', 'too-many-members'],
     handle: async ({ body, caller }) => {
       const { isNew, ...conversation } = await deps.createConversation(body, caller.user);
       return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});
@@ -91,7 +91,7 @@ export function conversationRoutes(deps: {
     params: ConversationParams,
     body: ConversationChange,
     replies: { 200: { description: 'Changed; the whole policy', schema: ConversationChanged } },
-    problems: ['not-allowed', 'removed', 'not-found'],
+    problems: ['not-allowed', 'removed', 'not-found', 'superseded'],
     handle: async ({ params, body, operationId, ...origin }) => {
       const actor = origin.caller.user;
       // `null` takes a limit away; absent fields stay.

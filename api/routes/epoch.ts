@@ -1,16 +1,15 @@
-import type pg from 'pg';
-import { AppError } from '../../domain/errors.ts';
-import { readGroupInfo } from '../../store/group-info.ts';
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
+import type { GroupInfos } from '../conversations/group-info.ts';
 import type { KnownConversations } from '../conversations/known.ts';
 import { emptyReply, reply } from '../routing/reply.ts';
 import { type Route, defineRoute } from '../routing/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
-import { CurrentEpoch, GroupInfo } from '../schemas/conversations.ts';
+import { CurrentEpoch, GroupInfo, GroupInfoInput } from '../schemas/conversations.ts';
 
 const tag = 'Commits';
 
 /** The epoch of a conversation, and the GroupInfo of that epoch. */
-export function epochRoutes(deps: { readonly pool: pg.Pool; readonly known: KnownConversations }): Route[] {
+export function epochRoutes(deps: { readonly known: KnownConversations; readonly groupInfos: GroupInfos }): Route[] {
   const epoch = defineRoute({
     method: 'get',
     path: '/v1/conversations/{id}/epoch',
@@ -30,24 +29,51 @@ export function epochRoutes(deps: { readonly pool: pg.Pool; readonly known: Know
     },
   });
 
-  const groupInfo = defineRoute({
+  const path = '/v1/conversations/{id}/group-info';
+  const getGroupInfo = defineRoute({
     method: 'get',
-    path: '/v1/conversations/{id}/group-info',
+    path,
     name: 'getGroupInfo',
     tag,
     summary: 'The GroupInfo of the current epoch',
+    description:
+      'Where `externalJoin` is `anyone`, also for those who are no members, except those whom somebody else removed.',
     params: ConversationParams,
     replies: { 200: { description: 'The GroupInfo', schema: GroupInfo } },
     problems: ['removed', 'not-found', 'group-info-missing'],
     handle: async ({ params, caller }) => {
-      const view = await readGroupInfo(deps.pool, params.id, caller.user);
-      if (view === undefined) throw new AppError('not-found');
-      if (view.leftSeq !== null) throw new AppError('removed', undefined, { seq: view.leftSeq });
-      if (view.groupInfo === null) throw new AppError('group-info-missing');
-      return reply(200, { groupInfo: view.groupInfo.toString('base64'), epoch: view.epoch });
+      const { epoch: current, groupInfo } = await deps.groupInfos.read(params.id, caller.user);
+      return reply(200, { groupInfo: groupInfo.toString('base64'), epoch: current });
     },
   });
-  return [epoch, groupInfo];
+
+  const putGroupInfo = defineRoute({
+    method: 'put',
+    path,
+    name: 'putGroupInfo',
+    tag,
+    summary: 'Supply the GroupInfo of the current epoch',
+    description: 'For an epoch whose commit brought none. The first one stays; later ones are answered the same.',
+    params: ConversationParams,
+    body: GroupInfoInput,
+    bodyLimit: BODY_LIMIT_COMMITS,
+    replies: { 200: { description: 'There is one for this epoch', schema: CurrentEpoch } },
+    problems: [
+      'removed',
+      'not-found',
+      'superseded',
+      'group-info-stale',
+      'epoch-ahead',
+      'wrong-group',
+      'group-info-mismatch',
+      'membership-mismatch',
+    ],
+    handle: async ({ params, body, operationId, ...origin }) => {
+      const outcome = await deps.groupInfos.supply(params.id, body.groupInfo, origin, operationId);
+      return reply(200, { epoch: outcome.epoch });
+    },
+  });
+  return [epoch, getGroupInfo, putGroupInfo];
 }
 
 /** Weak comparison with a list of entity tags (RFC 9110 §13.1.2). */

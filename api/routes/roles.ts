@@ -16,7 +16,7 @@ export function roleRoutes({ operate }: { readonly operate: Operate }): Route[] 
     params: MemberParams,
     body: RoleInput,
     replies: { 200: { description: 'Changed', schema: Role } },
-    problems: ['not-allowed', 'removed', 'not-found'],
+    problems: ['not-allowed', 'removed', 'not-found', 'superseded'],
     handle: async ({ params: { id, user }, body: { role }, operationId, ...origin }) => {
       const operation = { kind: 'role', id: operationId(), actor: origin.caller.user, user, role } as const;
       await operate.apply(id, operation, origin);

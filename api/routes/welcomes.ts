@@ -8,7 +8,7 @@ import { WelcomeList, WelcomeParams } from '../schemas/welcomes.ts';
 
 const tag = 'Welcomes';
 
-/** Welcomes that wait for the caller. */
+/** Welcomes that wait for the caller's device. */
 export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
   const list = defineRoute({
     method: 'get',
@@ -16,11 +16,12 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     name: 'listWelcomes',
     tag,
     summary: 'List your Welcomes',
-    description: 'Reading takes nothing away: acknowledge a Welcome once its group is stored.',
+    description:
+      'Of the calling device: those that name a key package of it, and in `opaque` conversations those for its user. Reading takes nothing away: acknowledge a Welcome once its group is stored.',
     replies: { 200: { description: 'Welcomes by seq', schema: WelcomeList } },
     problems: [],
     handle: async ({ caller }) => {
-      const rows = await listWelcomes(pool, caller.user);
+      const rows = await listWelcomes(pool, caller);
       return reply(200, { welcomes: rows.map((row) => ({ ...row, welcome: row.welcome.toString('base64') })) });
     },
   });
@@ -31,12 +32,13 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     name: 'acknowledgeWelcome',
     tag,
     summary: 'Acknowledge a Welcome',
+    description: 'It is forgotten: a second time there is none.',
     params: WelcomeParams,
     body: EmptyBody,
     replies: { 204: { description: 'Forgotten' } },
     problems: ['not-found'],
     handle: async ({ params, caller }) => {
-      if (!(await acknowledgeWelcome(pool, caller.user, params.id))) throw new AppError('not-found');
+      if (!(await acknowledgeWelcome(pool, caller, params.id))) throw new AppError('not-found');
       return emptyReply(204);
     },
   });

@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { parseConversationId, parseOperationId, parseUserId } from '../../domain/ids.ts';
+import { parseConversationId, parseDeviceId, parseOperationId, parseUserId } from '../../domain/ids.ts';
 import {
   DEFAULT_PAGE,
+  MAX_DEVICE_ID_CHARACTERS,
   MAX_MEMBERS_LIMIT,
   MAX_MESSAGE_ID_CHARACTERS,
   MAX_PAGE,
@@ -50,6 +51,12 @@ export const UserIdInput = parsed(
   `must be 1 to ${MAX_USER_ID_CHARACTERS} printable characters, not . or ..`,
   { minLength: 1, maxLength: MAX_USER_ID_CHARACTERS, description: 'User id', example: 'did:example:alice' },
 );
+export const DeviceIdInput = parsed(parseDeviceId, `must be 1 to ${MAX_DEVICE_ID_CHARACTERS} printable characters`, {
+  minLength: 1,
+  maxLength: MAX_DEVICE_ID_CHARACTERS,
+  description: 'Device id, the claim `device` of its tokens',
+  example: 'phone',
+});
 export const OperationIdInput = parsed(
   parseOperationId,
   `must be 1 to ${MAX_MESSAGE_ID_CHARACTERS} printable ASCII characters`,

@@ -49,4 +49,5 @@ export const ConversationList = z
 export const ConversationChange = z.strictObject({ policy: PolicyChangeInput }).meta({ id: 'ConversationChange' });
 export const ConversationChanged = z.object({ policy: Policy }).meta({ id: 'ConversationChanged' });
 export const CurrentEpoch = z.object({ epoch: Epoch }).meta({ id: 'CurrentEpoch' });
+export const GroupInfoInput = z.strictObject({ groupInfo: Bytes }).meta({ id: 'GroupInfoInput' });
 export const GroupInfo = z.object({ groupInfo: Base64, epoch: Epoch }).meta({ id: 'GroupInfo' });

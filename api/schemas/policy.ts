@@ -8,6 +8,9 @@ import {
 } from '../../domain/limits.ts';
 
 const Who = z.enum(['admin', 'member', 'nobody']);
+const LastAdmin = z
+  .enum(['hand-over', 'refuse'])
+  .meta({ description: 'When the last admin leaves: the longest-standing member becomes admin, or it may not leave' });
 const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
 
 const fields = {
@@ -21,15 +24,26 @@ const fields = {
 };
 
 export const Policy = z
-  .object({ ...fields, retentionDays: RetentionDays.optional() })
+  .object({
+    ...fields,
+    // Conversations of earlier versions have none: they hand over.
+    lastAdmin: LastAdmin.optional(),
+    retentionDays: RetentionDays.optional(),
+    commitRetentionDays: RetentionDays.optional(),
+  })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
 
-const stated = z.strictObject({ ...fields, retentionDays: RetentionDays }).partial();
+const stated = z
+  .strictObject({ ...fields, lastAdmin: LastAdmin, retentionDays: RetentionDays, commitRetentionDays: RetentionDays })
+  .partial();
 
 /** What a creator states; the rest has its default. */
 export const PolicyInput = stated.meta({ id: 'PolicyInput' });
 
-/** What an admin changes; the rest stays. `retentionDays: null` = keep for ever. */
+/** What an admin changes; the rest stays. `null` for a number of days takes that limit away. */
 export const PolicyChangeInput = stated
-  .extend({ retentionDays: RetentionDays.nullable().optional() })
+  .extend({
+    retentionDays: RetentionDays.nullable().optional(),
+    commitRetentionDays: RetentionDays.nullable().optional(),
+  })
   .meta({ id: 'PolicyChange' });

@@ -17,6 +17,11 @@ export const Problem = z
       .array(z.object({ pointer: z.string(), message: z.string() }))
       .optional()
       .meta({ description: '`malformed`: every field that was not accepted, by JSON pointer (RFC 6901)' }),
+    index: z
+      .number()
+      .int()
+      .optional()
+      .meta({ description: '`identity-mismatch` of an upload: position of the key package, from 0' }),
     currentEpoch: Epoch.optional(),
     submittedEpoch: z.number().optional(),
     winner: z
@@ -25,6 +30,11 @@ export const Problem = z
       .meta({ description: '`epoch-conflict`: the commit that ended submittedEpoch' }),
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
     seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
+    refs: z
+      .array(z.string())
+      .optional()
+      .meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
+    successor: z.string().optional().meta({ description: '`superseded`: the conversation that took over' }),
     limit: z.number().int().optional().meta({ description: '`too-large`: bytes that are accepted' }),
   })
   .meta({ id: 'Problem' });

@@ -29,6 +29,7 @@ export const VARIABLES = {
     'Temporal server, host:port. Without it `npm start` runs its own.',
   ),
   TEMPORAL_NAMESPACE: text('default', 'Temporal namespace.'),
+  TEMPORAL_UI_URL: url(['https:', 'http:'], 'Temporal Web UI, for links in answers to operators.'),
   TASK_QUEUE: text('parley', 'Temporal task queue of the workers; the same for the API.'),
   SDK_METRICS_PORT: integer(9464, 0, 65_535, "Port for the worker's Temporal SDK metrics; 0 = off."),
   PARLEY_DATA_DIR: text('.parley', 'Folder for what `npm start` keeps.'),
@@ -53,6 +54,12 @@ export const VARIABLES = {
   REQUEST_DEADLINE_MS: integer(10_000, 100, 60_000, 'Every request is answered within this time.'),
   IDLE_TIMEOUT: duration('10m', 1000, 'A conversation without work leaves the workers after this time (30s, 10m, 1h).'),
   EPOCH_WINDOW: integer(2, 0, 4, 'Epochs that a message may lag behind, where the policy states nothing else.'),
+  TREE_CHECK_MAX_BYTES: integer(
+    1_048_576,
+    0,
+    8_388_608,
+    'Ratchet trees up to this size are checked against the members; 0 = none is, and the sender is trusted.',
+  ),
   LANE_MAILBOX_LIMIT: integer(
     10_000,
     1,
@@ -65,6 +72,12 @@ export const VARIABLES = {
   RATE_LIMIT_MESSAGES: integer(60_000, 0, 1e9, 'Requests that send messages, by user, minute and process; 0 = off.'),
   RATE_LIMIT_WRITES: integer(12_000, 0, 1e9, 'All other changing requests, by user, minute and process; 0 = off.'),
   RATE_LIMIT_READS: integer(60_000, 0, 1e9, 'Reading requests, by user, minute and process; 0 = off.'),
+  RATE_LIMIT_CLAIMS: integer(
+    300,
+    0,
+    1e9,
+    'Key packages that a user may claim, by minute; 0 = off, and all may be held.',
+  ),
   RATE_LIMIT_UNAUTHENTICATED: integer(600, 0, 1e9, 'Refused tokens, by client address, minute and process; 0 = off.'),
   STREAM_SLOW_MS: integer(5000, 100, 600_000, 'An event stream whose reader takes nothing for this long is closed.'),
   KEY_PACKAGE_MAX_LIFETIME: duration('off', 60_000, 'Longest lifetime of a key package; `off` = any; 90d is advised.'),

@@ -33,6 +33,8 @@ export interface Config {
   /** Empty for a part that does not need it. */
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
+  /** Without a slash at its end; absent = no links. */
+  readonly temporalUiUrl: string | undefined;
   readonly taskQueue: string;
   readonly sdkMetricsPort: number;
   readonly jwt: JwtSource | undefined;
@@ -41,6 +43,8 @@ export interface Config {
   readonly requestDeadlineMs: number;
   readonly idleMs: number;
   readonly epochWindow: number;
+  /** Bytes of a ratchet tree up to which it is looked at. */
+  readonly treeCheckMaxBytes: number;
   /** For tests; absent = when the server suggests it. */
   readonly continueAsNewAfter: number | undefined;
   readonly laneMailboxLimit: number;
@@ -48,6 +52,8 @@ export interface Config {
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
+  /** Key packages that a user may claim in a minute, whatever process it asks; 0 = no limit. */
+  readonly claimsPerMinute: number;
   readonly streamSlowMs: number;
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
@@ -118,6 +124,7 @@ function arrange(values: Values): Config {
     databasePoolSize: values.DATABASE_POOL_SIZE,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
+    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/\/+$/, ''),
     taskQueue: values.TASK_QUEUE,
     sdkMetricsPort: values.SDK_METRICS_PORT,
     jwt: jwtSource(values),
@@ -126,6 +133,7 @@ function arrange(values: Values): Config {
     requestDeadlineMs: values.REQUEST_DEADLINE_MS,
     idleMs: values.IDLE_TIMEOUT ?? 0,
     epochWindow: values.EPOCH_WINDOW,
+    treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
     laneMailboxLimit: values.LANE_MAILBOX_LIMIT,
     workerCacheSize: values.WORKER_CACHE_SIZE,
@@ -137,6 +145,7 @@ function arrange(values: Values): Config {
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
     },
+    claimsPerMinute: values.RATE_LIMIT_CLAIMS,
     streamSlowMs: values.STREAM_SLOW_MS,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,

@@ -77,6 +77,7 @@ async function start(context: PartContext): Promise<Stack> {
       DATABASE_URL: databaseUrl,
       TEMPORAL_ADDRESS: temporal.address,
       TEMPORAL_NAMESPACE: options.namespace,
+      ...(temporal.uiUrl === undefined ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
       PARLEY_DATA_DIR: options.dataDir,
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),

@@ -1,35 +1,131 @@
--- Retention: takes the bodies of at most p_limit application entries that are past the policy's age; rows, seq and counts
--- stay (invariant 1). p_now is the workflow's clock. Returns when there is work again, null = never.
-create or replace function expire_bodies(p_id text, p_now timestamptz, p_limit int) returns timestamptz
+-- Retention (docs/explanation/retention.md). Everything here happens under the conversation's row lock, taken by the first
+-- statement; p_now is the workflow's clock. Each call does a bounded piece of work and says when to call again.
+
+-- The first entry from p_from to before p_to that is younger than p_time; p_to when there is none. Seqs are dense and times
+-- never run backwards in a log, so the look-up halves the range: a few rows, however long the log is.
+create or replace function first_younger(p_conversation bigint, p_from bigint, p_to bigint, p_time timestamptz)
+returns bigint language plpgsql stable as $$
+declare
+  v_from bigint := p_from;
+  v_to bigint := greatest(p_from, p_to);
+  v_middle bigint;
+begin
+  while v_from < v_to loop
+    v_middle := (v_from + v_to) / 2;
+    if (select at from entry where conversation = p_conversation and seq = v_middle) <= p_time then
+      v_from := v_middle + 1;
+    else
+      v_to := v_middle;
+    end if;
+  end loop;
+  return v_from;
+end $$;
+
+-- The first entry that an active device of a current member still needs; null = none does. A device needs what comes after
+-- its acknowledged position, without one everything from its member's joining entry on. Active is who was seen within
+-- 30 days: a member without such a device holds nothing back, else one lost phone would keep a log for ever.
+-- `offset 0` and `limit 1` keep the look-ups by key, in this order: members, their devices, the position of each.
+create or replace function needed_seq(p_conversation bigint, p_now timestamptz) returns bigint
+language sql stable as $$
+  select min(coalesce(p.seq + 1, m.joined_seq))
+  from (select user_id, joined_seq from member where conversation = p_conversation and left_seq is null offset 0) m
+  cross join lateral (
+    select user_id, device_id from device where user_id = m.user_id and seen_at > p_now - interval '30 days' offset 0) d
+  left join lateral (
+    select seq from device_position
+    where user_id = d.user_id and device_id = d.device_id and conversation = p_conversation limit 1) p on true
+$$;
+
+-- One step of the conversation's timer. Of the log at most p_limit entries lose their bodies and p_limit are deleted, so the
+-- lock is held for a short time.
+--
+-- Bodies: application entries older than policy.retentionDays lose their bytes; the row stays, so readers see what was there.
+-- Horizon: the largest s such that every entry before s, of whatever kind, is older than retentionDays, and either is needed
+-- by no active device or is older than policy.commitRetentionDays (4 x retentionDays when absent). What is before it is
+-- deleted: a device that has not processed a commit cannot follow the group past it, so commits wait for devices; but not
+-- for ever, and not for devices that are gone. Without retentionDays nothing is ever deleted.
+-- oldest_seq and oldest_count move in the same transaction; last_seq, app_count, epochs and read positions do not move at
+-- all, so seq is never reused and unread counts stay exact (invariants 1 and 7).
+-- Welcomes past their time go, and each leaves a change `welcome-expired`, by which the group learns that the device never
+-- came. Their bytes go with the last of them.
+--
+-- Returns null when there is no such conversation (any more), else {changed}: whether streams have something new to look for.
+create or replace function retain(p_id text, p_now timestamptz, p_limit int) returns jsonb
 language plpgsql as $$
 declare
   c conversation;
-  v_age interval;
-  v_last bigint;
-  v_next timestamptz;
+  v_keep interval;
+  v_most interval;
+  -- both exclusive: where this step ends, and where the entries older than retentionDays end
+  v_end bigint;
+  v_old bigint;
+  v_forced bigint;
+  v_seqs bigint[];
+  v_count bigint;
+  v_more boolean := false;
+  v_due timestamptz;
 begin
   select * into c from conversation where id = p_id for no key update;
   if not found or c.deleted_at is not null then return null; end if;
-  v_age := make_interval(days => (c.policy ->> 'retentionDays')::int);
-  if v_age is null then
-    update conversation set due_at = null where key = c.key and due_at is not null;
-    return null;
-  end if;
-  -- Times never run backwards in a log: what is old comes first, and the rest need not be looked at.
-  with next as (
-    select e.seq, e.at from entry e
-    where e.conversation = c.key and e.seq > c.expired_seq and e.kind = 'application'
-    order by e.seq limit p_limit
-  ), expired as (
-    update entry e set ciphertext = null from next
-    where e.conversation = c.key and e.seq = next.seq and next.at <= p_now - v_age returning e.seq
+
+  with expired as (
+    delete from welcome where id = any (array(
+      select id from welcome where conversation = c.key and expires_at <= p_now order by expires_at limit p_limit))
+    returning seq, user_id, device_id
+  ), told as (
+    insert into change (conversation, seq, kind, data)
+    select c.key, c.last_seq, 'welcome-expired', jsonb_build_object('user', user_id, 'device', device_id)
+    from expired order by seq, user_id, device_id
   )
-  select max(seq) into v_last from expired;
-  select e.at + v_age into v_next from entry e
-    where e.conversation = c.key and e.seq > coalesce(v_last, c.expired_seq) and e.kind = 'application'
-    order by e.seq limit 1;
-  update conversation set expired_seq = coalesce(v_last, expired_seq), due_at = v_next where key = c.key;
-  return v_next;
+  select array_agg(distinct seq) into v_seqs from expired;
+  if v_seqs is not null then
+    perform drop_welcome_bodies(array_fill(c.key, array[cardinality(v_seqs)]), v_seqs);
+  end if;
+  select min(expires_at) into v_due from welcome where conversation = c.key;
+
+  v_keep := make_interval(days => (c.policy ->> 'retentionDays')::int);
+  if v_keep is not null then
+    v_most := coalesce(make_interval(days => (c.policy ->> 'commitRetentionDays')::int), 4 * v_keep);
+    v_end := least(c.oldest_seq + p_limit, c.last_seq + 1);
+    v_old := first_younger(c.key, c.oldest_seq, v_end, p_now - v_keep);
+    v_forced := first_younger(c.key, c.oldest_seq, v_old, p_now - v_most);
+    if v_forced < v_old then
+      v_old := greatest(v_forced, least(v_old, coalesce(needed_seq(c.key, p_now), v_old)));
+    end if;
+    if v_old > c.oldest_seq then
+      select app_count into c.oldest_count from entry where conversation = c.key and seq = v_old - 1;
+      delete from entry where conversation = c.key and seq >= c.oldest_seq and seq < v_old;
+      c.oldest_seq := v_old;
+      c.expired_seq := greatest(c.expired_seq, v_old - 1);
+      v_more := v_old = v_end and v_end <= c.last_seq;
+    end if;
+    -- What happened between entries that are gone: streams go on from the entry before the horizon at the earliest.
+    delete from change where ctid = any (array(
+      select ctid from change where conversation = c.key and seq < c.oldest_seq - 1 order by seq limit p_limit));
+    get diagnostics v_count = row_count;
+    v_more := v_more or v_count = p_limit;
+
+    v_end := least(c.expired_seq + 1 + p_limit, c.last_seq + 1);
+    v_old := first_younger(c.key, c.expired_seq + 1, v_end, p_now - v_keep);
+    update entry set ciphertext = null
+      where conversation = c.key and seq > c.expired_seq and seq < v_old and kind = 'application';
+    c.expired_seq := v_old - 1;
+    v_more := v_more or (v_old = v_end and v_end <= c.last_seq);
+
+    -- The next body; and the horizon, which waits for age, or for devices: those tell nobody how far they are, so it looks
+    -- again every day until the entry is too old to wait for.
+    v_due := least(v_due,
+      (select at + v_keep from entry where conversation = c.key and seq = c.expired_seq + 1),
+      (select case when at + v_keep > p_now then at + v_keep else least(at + v_most, p_now + interval '1 day') end
+       from entry where conversation = c.key and seq = c.oldest_seq));
+  end if;
+
+  -- Not for each entry on its own: a busy conversation's bodies go once a minute.
+  c.due_at := case when v_more then p_now else greatest(v_due, p_now + interval '1 minute') end;
+  update conversation set due_at = c.due_at, expired_seq = c.expired_seq, oldest_seq = c.oldest_seq,
+      oldest_count = c.oldest_count
+    where key = c.key;
+  return jsonb_build_object('changed', v_seqs is not null);
 end $$;
 
 -- Removes what a deleted conversation still holds, in pieces; true when all is gone. The tombstone stays.
@@ -37,21 +133,20 @@ create or replace function purge_deleted(p_id text, p_limit int) returns boolean
 language plpgsql as $$
 declare
   c conversation;
+  v_table text;
   v_count bigint;
 begin
   select * into c from conversation where id = p_id for no key update;
   if not found or c.deleted_at is null then return true; end if;
-  delete from entry where conversation = c.key and seq in (
-    select seq from entry where conversation = c.key order by seq limit p_limit);
-  get diagnostics v_count = row_count;
-  if v_count = p_limit then return false; end if;
-  delete from staged where conversation = c.key;
-  delete from welcome where conversation = c.key;
-  delete from group_info where conversation = c.key;
-  -- The answer of the deletion itself stays for its retries, until its age sweeps it.
-  delete from operation where conversation = c.key and kind <> 'delete';
-  delete from period where conversation = c.key;
-  delete from member where conversation = c.key;
+  foreach v_table in array array['entry', 'staged', 'welcome', 'welcome_body', 'group_info', 'change', 'report', 'race',
+                                 'device_position', 'operation', 'period', 'member'] loop
+    -- The answer of the deletion itself stays for its retries, until its age sweeps it.
+    execute format('delete from %I where ctid = any (array(select ctid from %1$I where conversation = $1 %s limit $2))',
+                   v_table, case when v_table = 'operation' then 'and kind <> ''delete''' else '' end)
+      using c.key, p_limit;
+    get diagnostics v_count = row_count;
+    if v_count >= p_limit then return false; end if;
+  end loop;
   update conversation set due_at = null where key = c.key;
   return true;
 end $$;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { useDatabase } from '../support/database.ts';
-import { groupInfo, privateMessage, welcome } from './support/frames.ts';
+import { externalCommit, groupInfo, privateMessage, welcome } from './support/frames.ts';
 import { type Service, base64, createConversation, newConversationId, startService } from './support/service.ts';
 
 const database = useDatabase();
@@ -41,6 +41,13 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`POST ${at}/messages`, message(welcome())],
     [`POST ${at}/messages`, message(Buffer.from('x'))],
     [`POST ${at}/messages`, { messages: [message(privateMessage(id, 0)), { ...message(welcome()), id: 'n' }] }],
+    [`POST ${at}/commits`, { commit: base64(externalCommit(id, 0)) }],
+    [`PUT ${at}/group-info`, { groupInfo: base64(groupInfo(id, 0)) }],
+    [`PUT ${at}/group-info`, { groupInfo: base64(groupInfo(other, 99)) }],
+    [`PUT ${at}/group-info`, { groupInfo: base64('x') }],
+    [`POST ${at}/reports`, { seq: 1, epoch: 0, reason: 'no overlap between private keys' }],
+    [`POST ${at}/reset`, { successor: other }],
+    [`POST ${at}/reset`, { successor: 'q83v' }],
     [`POST ${at}/read`],
     [`POST ${at}/unread`],
   ];

@@ -1,12 +1,25 @@
+import { AdminClient } from './admin-client.ts';
 import { newId } from './bytes.ts';
+import type { AccountEvent, FollowAllOptions } from './events.ts';
+import { followAll } from './events.ts';
 import type { Http } from './http.ts';
+import type { FollowOptions, StreamEvent } from './stream.ts';
+import { follow } from './stream.ts';
 import type {
+  ClaimRequest,
+  ClaimedKeyPackages,
   CommitAccepted,
   CommitBundle,
   Conversation,
   ConversationDetails,
   ConversationSummary,
+  CurrentGroupInfo,
+  Device,
   EntryKind,
+  KeyPackageStock,
+  KeyPackageUpload,
+  KeyPackagesStored,
+  Leaving,
   Member,
   MembershipChange,
   MembershipChanged,
@@ -17,6 +30,9 @@ import type {
   PathSetting,
   PendingWelcome,
   Policy,
+  Positions,
+  Report,
+  ReportTaken,
   SendOutcome,
   SendResult,
 } from './types.ts';
@@ -26,9 +42,12 @@ const at = (conversation: string, rest = ''): string => `/v1/conversations/${enc
 /** The HTTP surface of the service, one method per route. */
 export class ParleyClient {
   readonly http: Http;
+  /** Needs the scope `operator`. */
+  readonly admin: AdminClient;
 
   constructor(http: Http) {
     this.http = http;
+    this.admin = new AdminClient(http);
   }
 
   createConversation(body: NewConversation): Promise<Conversation> {
@@ -74,6 +93,13 @@ export class ParleyClient {
     return this.http.json('POST', path, { body }) as Promise<MembershipChanged>;
   }
 
+  /** Leaves; in `mls` with the own Remove proposal, which somebody else then commits. */
+  leave(id: string, user: string, leaving: Leaving = {}): Promise<MembershipChanged> {
+    const path = at(id, `/members/${encodeURIComponent(user)}/remove`);
+    const body = { ...leaving, id: leaving.id ?? newId() };
+    return this.http.json('POST', path, { body }) as Promise<MembershipChanged>;
+  }
+
   async setRole(id: string, user: string, role: 'admin' | 'member'): Promise<void> {
     await this.http.json('PUT', at(id, `/members/${encodeURIComponent(user)}/role`), { body: { role } });
   }
@@ -100,6 +126,42 @@ export class ParleyClient {
     return this.http.json('GET', at(id, '/messages'), { query }) as Promise<Page>;
   }
 
+  /** The live log of one conversation. */
+  follow(id: string, options: FollowOptions = {}): AsyncGenerator<StreamEvent, void, void> {
+    return follow(this.http, id, options);
+  }
+
+  /** Everything that happens in all conversations of this device, from behind what it acknowledged. */
+  followAll(options: FollowAllOptions = {}): AsyncGenerator<AccountEvent, void, void> {
+    return followAll(this.http, options);
+  }
+
+  /** Says how far this device has processed; only forward. Unknown conversations are left out of the answer. */
+  async ack(positions: Positions): Promise<Positions> {
+    const answer = await this.http.json('POST', '/v1/ack', { body: { positions } });
+    return (answer as { positions: Positions }).positions;
+  }
+
+  /** The GroupInfo of the current epoch, with which to join by external commit (RFC 9420 §12.4.3.2). */
+  groupInfo(id: string): Promise<CurrentGroupInfo> {
+    return this.http.json('GET', at(id, '/group-info')) as Promise<CurrentGroupInfo>;
+  }
+
+  /** Supplies the GroupInfo of the current epoch; the first one of an epoch stays. */
+  async supplyGroupInfo(id: string, groupInfo: string): Promise<void> {
+    await this.http.json('PUT', at(id, '/group-info'), { body: { groupInfo } });
+  }
+
+  /** Tells that an entry cannot be processed; enough members that do so open a reset. */
+  report(id: string, report: Report): Promise<ReportTaken> {
+    return this.http.json('POST', at(id, '/reports'), { body: report }) as Promise<ReportTaken>;
+  }
+
+  /** Hands over to a new conversation with the same members and policy, whose id is `successor`. */
+  async reset(id: string, successor: string): Promise<void> {
+    await this.http.json('POST', at(id, '/reset'), { body: { successor } });
+  }
+
   /** Marks as read up to `seq`, or everything. */
   async markRead(id: string, seq?: number): Promise<number> {
     const body = seq === undefined ? {} : { seq };
@@ -112,6 +174,43 @@ export class ParleyClient {
     await this.http.json('POST', at(id, '/unread'), { body: { by, id: operationId } });
   }
 
+  /** Adds to the key packages of this device. */
+  uploadKeyPackages(upload: KeyPackageUpload): Promise<KeyPackagesStored> {
+    return this.http.json('POST', '/v1/key-packages', { body: upload }) as Promise<KeyPackagesStored>;
+  }
+
+  /** Replaces all key packages of this device, as when it lost their secrets. */
+  replaceKeyPackages(upload: KeyPackageUpload): Promise<KeyPackagesStored> {
+    return this.http.json('PUT', '/v1/key-packages', { body: upload }) as Promise<KeyPackagesStored>;
+  }
+
+  keyPackageCount(): Promise<KeyPackageStock> {
+    return this.http.json('GET', '/v1/key-packages') as Promise<KeyPackageStock>;
+  }
+
+  /** Takes one key package of each device of a user; a repetition on the way gives the same ones. */
+  claimKeyPackages(user: string, request: ClaimRequest = {}): Promise<ClaimedKeyPackages> {
+    const path = `/v1/users/${encodeURIComponent(user)}/key-packages/claim`;
+    const answer = this.http.json('POST', path, { body: request, idempotencyKey: newId() });
+    return answer as Promise<ClaimedKeyPackages>;
+  }
+
+  /** My devices. */
+  async devices(): Promise<Device[]> {
+    return ((await this.http.json('GET', '/v1/devices')) as { devices: Device[] }).devices;
+  }
+
+  /** Forgets a device of mine: its key packages, positions and streams; its leaves are for a group to remove. */
+  async forgetDevice(device: string): Promise<void> {
+    await this.http.json('DELETE', `/v1/devices/${encodeURIComponent(device)}`);
+  }
+
+  /** Leaves every conversation and forgets all devices. */
+  async eraseMe(): Promise<void> {
+    await this.http.json('DELETE', '/v1/me');
+  }
+
+  /** Welcomes of this device that it has not acknowledged. */
   async welcomes(): Promise<PendingWelcome[]> {
     const { welcomes } = (await this.http.json('GET', '/v1/welcomes')) as { welcomes: PendingWelcome[] };
     return welcomes;

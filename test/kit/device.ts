@@ -1,111 +1,295 @@
-import type { CiphersuiteImpl, Welcome } from 'ts-mls';
-import { createGroup, createGroupInfoWithExternalPubAndRatchetTree, emptyPskIndex, joinGroup } from 'ts-mls';
-import { toBase64, toBase64Url } from './bytes.ts';
-import type { KeyPackageOffer } from './changes.ts';
+import type { CiphersuiteImpl, ClientConfig } from 'ts-mls';
+import { createGroup } from 'ts-mls';
+import { Acks } from './acks.ts';
+import type { AuthenticationService } from './authentication.ts';
+import { clientConfig, trustOnFirstUse } from './authentication.ts';
+import { toBase64Url } from './bytes.ts';
+import { groupInfoOf } from './changes.ts';
 import type { ParleyClient } from './client.ts';
+import type { GroupApi } from './group.ts';
 import { MlsGroup } from './group.ts';
-import type { OwnKeyPackage } from './mls.ts';
-import { loadSuite, makeKeyPackage, unwire, wire } from './mls.ts';
+import type { GroupRecord } from './group-store.ts';
+import { GroupStore, storedGroups } from './group-store.ts';
+import type { DeviceIdentity } from './identity.ts';
+import { loadIdentity } from './identity.ts';
+import type { Invitation, InviteContext } from './invite.ts';
+import { invite } from './invite.ts';
+import type { JoinContext, Joined } from './joining.ts';
+import { joinByWelcome, joinExternally } from './joining.ts';
+import { KeyPackagePool } from './key-packages.ts';
+import type { LiveRunOptions } from './live.ts';
+import { runLive } from './live.ts';
+import { loadSuite, makeKeyPackage, unwire } from './mls.ts';
+import type { DeviceStore } from './store.ts';
+import { memoryStore } from './store.ts';
 import type { PendingWelcome, Policy } from './types.ts';
 
+export type DeviceApi = GroupApi &
+  Pick<
+    ParleyClient,
+    | 'createConversation'
+    | 'welcomes'
+    | 'ackWelcome'
+    | 'uploadKeyPackages'
+    | 'replaceKeyPackages'
+    | 'keyPackageCount'
+    | 'claimKeyPackages'
+    | 'ack'
+    | 'reset'
+    | 'followAll'
+  >;
+
 export interface DeviceOptions {
-  readonly api: Pick<ParleyClient, 'createConversation' | 'welcomes' | 'ackWelcome' | 'commit' | 'send' | 'log'>;
+  readonly api: DeviceApi;
   /** The user id that the service knows from the token. */
   readonly user: string;
+  /** The token's claim `device`. */
+  readonly device: string;
+  /** @default in memory */
+  readonly store?: DeviceStore;
+  /** @default trust on first use */
+  readonly authentication?: AuthenticationService;
   /** Commits as PublicMessage, whose content the service can check. @default false */
   readonly publicCommits?: boolean;
   /**
-   * Commit fresh keys at once after joining: until then the leaf's key is as old as the KeyPackage, and being an
-   * unmerged leaf (RFC 9420 §7.7) makes everybody's commits longer. @default false
+   * Commit fresh keys at once after joining: until then the leaf's key is as old as the KeyPackage, and being an unmerged
+   * leaf (RFC 9420 §7.7) makes everybody's commits longer and can keep the next joiner out. @default true
    */
   readonly updateOnJoin?: boolean;
+  /** Key packages to have in store at the service. @default 20 */
+  readonly keyPackages?: number;
+}
+
+interface Parts {
+  readonly suite: CiphersuiteImpl;
+  readonly identity: DeviceIdentity;
+  readonly store: DeviceStore;
+  readonly authentication: AuthenticationService;
 }
 
 const GROUP_ID_BYTES = 16;
+const KEY_PACKAGES = 20;
 
-/** A client's device: makes KeyPackages, starts groups and joins those it has a Welcome for. */
+/**
+ * One device of a user: its identity and key packages, and the groups that it is in. All of it is in its store, so that a
+ * device that crashed goes on where it was.
+ */
 export class MlsDevice {
   readonly user: string;
+  readonly device: string;
   /** By conversation id. */
   readonly groups = new Map<string, MlsGroup>();
+  readonly keyPackages: KeyPackagePool;
   readonly #options: DeviceOptions;
-  readonly #suite: CiphersuiteImpl;
-  readonly #keyPackages = new Map<string, OwnKeyPackage>();
+  readonly #parts: Parts;
+  readonly #config: ClientConfig;
+  readonly #acks: Acks;
 
-  private constructor(options: DeviceOptions, suite: CiphersuiteImpl) {
-    this.user = options.user;
+  private constructor(options: DeviceOptions, parts: Parts) {
+    const { api, user, device, keyPackages: size = KEY_PACKAGES } = options;
+    this.user = user;
+    this.device = device;
     this.#options = options;
-    this.#suite = suite;
+    this.#parts = parts;
+    this.#config = clientConfig(parts.authentication);
+    this.#acks = new Acks(api);
+    this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
 
-  static async create(options: DeviceOptions): Promise<MlsDevice> {
-    return new MlsDevice(options, await loadSuite());
+  /** Opens the device that the store holds, or a new one, and sees that others find key packages of it. */
+  static async open(options: DeviceOptions): Promise<MlsDevice> {
+    const { store = memoryStore() } = options;
+    const suite = await loadSuite();
+    const identity = await loadIdentity(store, options, suite);
+    const authentication = options.authentication ?? trustOnFirstUse(store);
+    const device = new MlsDevice(options, { suite, identity, store, authentication });
+    await device.#restore();
+    await device.keyPackages.topUp();
+    return device;
   }
 
-  /** A KeyPackage for one joining (RFC 9420 §10); its secrets stay here. */
-  async offerKeyPackage(): Promise<KeyPackageOffer> {
-    const own = await makeKeyPackage(this.user, this.#suite);
-    this.#keyPackages.set(own.ref, own);
-    return { user: this.user, keyPackage: wire({ wireformat: 'mls_key_package', keyPackage: own.publicPackage }) };
+  get signatureKey(): Uint8Array {
+    return this.#parts.identity.signatureKeyPair.publicKey;
+  }
+
+  /** The group of a conversation. @throws Error if the device is not in it */
+  group(conversation: string): MlsGroup {
+    const group = this.groups.get(conversation);
+    if (group === undefined) throw new Error(`not in ${conversation}`);
+    return group;
   }
 
   /** Starts a group and its conversation, whose id is the group's (RFC 9420 §11). */
   async createGroup(policy?: Partial<Policy>): Promise<MlsGroup> {
     const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
-    const { publicPackage, privatePackage } = await makeKeyPackage(this.user, this.#suite);
-    const state = await createGroup(groupId, publicPackage, privatePackage, [], this.#suite);
-    const groupInfo = await createGroupInfoWithExternalPubAndRatchetTree(state, [], this.#suite);
+    const { state, groupInfo } = await this.#newState(groupId);
     const id = toBase64Url(groupId);
     const { lastSeq } = await this.#options.api.createConversation({
       id,
-      groupInfo: wire({ wireformat: 'mls_group_info', groupInfo }),
+      groupInfo,
       ...(policy === undefined ? {} : { policy }),
     });
-    return this.#keep(id, state, lastSeq);
+    return this.#keep(id, { state, seq: lastSeq });
   }
 
-  /** Joins every group that a Welcome waits for; gives those it joined. */
+  /** Adds all devices of users; of oneself, one's other ones. */
+  invite(conversation: string, ...users: string[]): Promise<Invitation> {
+    return invite(this.#inviteContext(), this.group(conversation), users);
+  }
+
+  /** Joins every group that a Welcome waits for; gives those it joined. @throws AggregateError of what went wrong */
   async joinGroups(): Promise<MlsGroup[]> {
     const joined: MlsGroup[] = [];
+    const errors: unknown[] = [];
     for (const pending of await this.#options.api.welcomes()) {
-      const group = await this.#join(pending);
-      // An app stores the new state before this: the service forgets an acknowledged Welcome.
-      await this.#options.api.ackWelcome(pending.id);
-      if (this.#options.updateOnJoin === true) {
-        await group.receive();
-        await group.update();
+      try {
+        const group = await this.#take(pending);
+        if (group !== undefined) joined.push(group);
+      } catch (error) {
+        errors.push(error);
       }
-      joined.push(group);
     }
+    if (errors.length > 0) throw new AggregateError(errors, 'some groups could not be joined');
     return joined;
   }
 
-  async #join({ conversation, welcome: base64, seq }: PendingWelcome): Promise<MlsGroup> {
-    const message = unwire(base64);
-    if (message.wireformat !== 'mls_welcome') throw new Error('not a Welcome');
-    const own = this.#keyPackageFor(message.welcome);
-    const { publicPackage, privatePackage } = own;
-    const state = await joinGroup(message.welcome, publicPackage, privatePackage, emptyPskIndex, this.#suite);
-    if (toBase64Url(state.groupContext.groupId) !== conversation) throw new Error('a Welcome for another group');
-    this.#keyPackages.delete(own.ref); // RFC 9420 §16.8: used once
-    return this.#keep(conversation, state, seq);
+  /** Joins by external commit: as a further device, after the loss of the group's state, or where the policy is open. */
+  async joinExternally(conversation: string): Promise<MlsGroup> {
+    return this.#keep(conversation, await joinExternally(this.#joinContext(), conversation));
   }
 
-  /** The KeyPackage that a Welcome was made for (RFC 9420 §12.4.3.1). */
-  #keyPackageFor(welcome: Welcome): OwnKeyPackage {
-    for (const { newMember } of welcome.secrets) {
-      const own = this.#keyPackages.get(toBase64(newMember));
-      if (own !== undefined) return own;
+  /** Joins what there is to join, reads every group to its end, and says so. */
+  async sync(): Promise<void> {
+    await this.joinGroups();
+    for (const group of this.groups.values()) await group.receive();
+    await this.ack();
+  }
+
+  /** Tells the service how far this device has come in each group. */
+  async ack(): Promise<void> {
+    for (const group of this.groups.values()) this.noteProgress(group);
+    await this.#acks.flush();
+  }
+
+  /** The same, some time soon. */
+  noteProgress(group: MlsGroup): void {
+    // Positions of a conversation that one is out of serve nobody.
+    if (!group.isRemoved) this.#acks.note(group.id, group.position);
+  }
+
+  /** Follows all groups live until the signal aborts, or a newer run of the same device takes over. */
+  run(options: LiveRunOptions = {}): Promise<void> {
+    return runLive(this, this.#options.api, options);
+  }
+
+  /** Forgets a group's secrets, as when they are lost; its messages stay. */
+  async forget(conversation: string): Promise<void> {
+    this.groups.delete(conversation);
+    await new GroupStore(this.#parts.store, conversation).forget();
+  }
+
+  /**
+   * Has the conversation go on as a new one, with the members it has: the way out when nobody can follow it any more.
+   * The others join by the Welcome that they get.
+   */
+  async reset(conversation: string): Promise<MlsGroup> {
+    const { api } = this.#options;
+    const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
+    const successor = toBase64Url(groupId);
+    const { state, groupInfo } = await this.#newState(groupId);
+    await api.reset(conversation, successor);
+    const old = this.groups.get(conversation);
+    if (old !== undefined) old.successor = successor;
+    const group = await this.#keep(successor, { state, seq: 0 });
+    await api.supplyGroupInfo(successor, groupInfo);
+    const users = new Set<string>();
+    for (let cursor: string | undefined; ;) {
+      const page = await api.members(successor, cursor === undefined ? {} : { cursor });
+      for (const { user } of page.members) users.add(user);
+      if ((cursor = page.next) === undefined) break;
     }
-    throw new Error('a Welcome for no KeyPackage of this device');
+    await this.invite(successor, ...users);
+    return group;
   }
 
-  #keep(id: string, state: MlsGroupState, position: number): MlsGroup {
-    const { api, publicCommits = false } = this.#options;
-    const group = new MlsGroup({ api, suite: this.#suite, id, state, position, publicCommits });
+  async #newState(groupId: Uint8Array): Promise<{ state: Joined['state']; groupInfo: string }> {
+    const { suite, identity } = this.#parts;
+    const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
+    const state = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
+    return { state, groupInfo: await groupInfoOf(state, suite) };
+  }
+
+  /** Joins by one Welcome, or by external commit if that cannot be used any more. */
+  async #take(pending: PendingWelcome): Promise<MlsGroup | undefined> {
+    const { api, updateOnJoin = true } = this.#options;
+    const { conversation } = pending;
+    const known = this.groups.get(conversation);
+    if (known !== undefined && !known.isRemoved && known.position >= pending.seq) {
+      await api.ackWelcome(pending.id);
+      return undefined;
+    }
+    const message = unwire(pending.welcome);
+    const own = message.wireformat === 'mls_welcome' ? await this.keyPackages.findFor(message.welcome) : undefined;
+    let group: MlsGroup | undefined;
+    if (own !== undefined) {
+      try {
+        group = await this.#keep(conversation, await joinByWelcome(this.#joinContext(), pending, own));
+      } catch (error) {
+        // The tree of a Welcome never changes; the group's does.
+        group = await this.joinExternally(conversation).catch((cause: unknown) => {
+          throw new AggregateError([error, cause], `cannot join ${conversation}`);
+        });
+      }
+      await this.keyPackages.spend(own);
+    } else {
+      group = await this.joinExternally(conversation);
+    }
+    // Only now that the group is durable: the service forgets an acknowledged Welcome.
+    await api.ackWelcome(pending.id);
+    if (updateOnJoin) {
+      await group.receive();
+      if (!group.isRemoved) await group.update();
+    }
+    return group;
+  }
+
+  async #restore(): Promise<void> {
+    for (const id of await storedGroups(this.#parts.store)) {
+      const record = await new GroupStore(this.#parts.store, id).load(this.#config);
+      if (record !== undefined) this.groups.set(id, await this.#open(id, record));
+    }
+  }
+
+  async #keep(id: string, { state, seq }: Joined): Promise<MlsGroup> {
+    const record = {
+      state,
+      position: seq,
+      pending: new Map(),
+      sent: new Map(),
+      proposals: new Map(),
+      wasCutOff: false,
+    };
+    const group = await this.#open(id, record);
+    await group.save();
     this.groups.set(id, group);
     return group;
   }
-}
 
-type MlsGroupState = Awaited<ReturnType<typeof createGroup>>;
+  async #open(id: string, record: GroupRecord): Promise<MlsGroup> {
+    const { api, user, publicCommits = false } = this.#options;
+    const { suite, store: deviceStore } = this.#parts;
+    const store = new GroupStore(deviceStore, id);
+    const rejoin = (): Promise<Joined> => joinExternally(this.#joinContext(), id);
+    const history = await store.messages();
+    return new MlsGroup({ api, suite, store, id, user, record, history, publicCommits, rejoin });
+  }
+
+  #joinContext(): JoinContext {
+    const { suite, identity } = this.#parts;
+    return { api: this.#options.api, suite, identity, config: this.#config };
+  }
+
+  #inviteContext(): InviteContext {
+    return { api: this.#options.api, authentication: this.#parts.authentication };
+  }
+}

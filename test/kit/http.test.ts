@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { followAll } from './events.ts';
 import { createHttp } from './http.ts';
 import type { Http } from './http.ts';
 import { ProblemError } from './problem.ts';
@@ -129,5 +130,41 @@ describe('follow', () => {
   test('throws what no retry would mend', async () => {
     answers.push(json(404, { code: 'not-found', title: 'Not found' }));
     await expect(collect(follow(http, 'c'))).rejects.toThrow('404 not-found: Not found');
+  });
+
+  test('starts with what comes from now on, and then goes on after that', async () => {
+    answers.push(stream(entry(7)), stream(entry(7), entry(8), other('reset', { successor: 'd' })));
+    const seen = await collect(follow(http, 'c', { after: 'latest' }));
+    expect(seen).toEqual([7, 8, { type: 'reset', successor: 'd' }]);
+    expect(requests.map(({ url }) => new URL(url, 'http://x').searchParams.get('after'))).toEqual(['latest', '7']);
+  });
+
+  test('tells that the log no longer reaches back', async () => {
+    answers.push(stream(other('history-truncated', { oldestSeq: 40 }), entry(40), other('removed', { seq: 40 })));
+    const seen = await collect(follow(http, 'c', { after: 3 }));
+    expect(seen).toEqual([{ type: 'history-truncated', oldestSeq: 40 }, 40, { type: 'removed', seq: 40 }]);
+  });
+});
+
+describe('followAll', () => {
+  const stream =
+    (...events: [string, unknown][]): Answer =>
+    (response) => {
+      const texts = events.map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(texts.join(''));
+    };
+  const entry = (conversation: string, seq: number): [string, unknown] => ['entry', { conversation, entry: { seq } }];
+
+  test('gives no entry twice, whatever a new connection begins with, until another stream takes over', async () => {
+    const joined: [string, unknown] = ['member', { conversation: 'b', seq: 1, added: ['bob'] }];
+    answers.push(stream(entry('a', 4), joined, entry('b', 1), ['welcome', { conversation: 'b', seq: 1 }]));
+    answers.push(stream(entry('a', 4), entry('b', 1), entry('b', 2), ['low-stock', { available: 3 }]));
+    answers.push(stream(['something-new', {}], entry('a', 5), ['replaced', {}], entry('a', 6)));
+    const seen: unknown[] = [];
+    for await (const event of followAll(http)) {
+      seen.push(event.type === 'entry' ? `${event.conversation}${event.entry.seq}` : event.type);
+    }
+    expect(seen).toEqual(['a4', 'member', 'b1', 'welcome', 'b2', 'low-stock', 'a5']);
+    expect(requests.map(({ url }) => url)).toEqual(['/v1/events', '/v1/events', '/v1/events']);
   });
 });

@@ -51,6 +51,13 @@ export function epochConflict(error: unknown): EpochConflict | undefined {
   return hasCode(error, 'epoch-conflict') ? (error.details as unknown as EpochConflict) : undefined;
 }
 
+/** Id of the conversation that took over, if that is what a 410 `superseded` says. */
+export function successorOf(error: unknown): string | undefined {
+  if (!hasCode(error, 'superseded')) return undefined;
+  const { successor } = error.details;
+  return typeof successor === 'string' ? successor : undefined;
+}
+
 function parseRetryAfter(value: string | null): number | undefined {
   if (value === null) return undefined;
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();

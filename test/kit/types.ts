@@ -102,6 +102,13 @@ export interface MembershipChange {
   readonly id?: string;
 }
 
+/** What goes with leaving: the own Remove proposal, as the group has to commit it (`mls`). */
+export interface Leaving {
+  readonly proposal?: string;
+  readonly epoch?: number;
+  readonly id?: string;
+}
+
 export interface MembershipChanged {
   readonly epoch: number;
   readonly seq: number;
@@ -122,6 +129,86 @@ export interface SendResult {
 
 /** In list form each message has its own outcome. */
 export type SendOutcome = SendResult | { readonly id: string; readonly status: number; readonly code: string };
+
+/** How many key packages a device has in store. */
+export interface KeyPackageStock {
+  /** Without the last resort. */
+  readonly available: number;
+  readonly lastResort: boolean;
+  /** Time to upload more. */
+  readonly lowStock: boolean;
+}
+
+export interface KeyPackageUpload {
+  /** MLSMessages, base64. */
+  readonly keyPackages: readonly string[];
+  /** Has the extension `last_resort`: handed out again and again once the others are gone. */
+  readonly lastResort?: string;
+}
+
+export interface KeyPackagesStored {
+  readonly stored: number;
+  readonly available: number;
+}
+
+export interface ClaimRequest {
+  /** Binds the packages to this conversation, which need not exist yet. */
+  readonly conversation?: string;
+  /** Only these. @default all devices of the user but one's own calling one */
+  readonly devices?: readonly string[];
+  /** Number in RFC 9420 §17.1. @default any */
+  readonly cipherSuite?: number;
+}
+
+export interface ClaimedKeyPackage {
+  readonly device: string;
+  readonly keyPackage: string;
+  /** KeyPackageRef, base64 (RFC 9420 §5.2). */
+  readonly ref: string;
+  readonly lastResort: boolean;
+}
+
+export interface ClaimedKeyPackages {
+  readonly keyPackages: readonly ClaimedKeyPackage[];
+  /** Devices that have none left. */
+  readonly exhausted: readonly string[];
+}
+
+export interface Device {
+  readonly device: string;
+  readonly createdAt: string;
+  readonly seenAt: string;
+  readonly available: number;
+  readonly lastResort: boolean;
+  /** The one that asks. */
+  readonly current: boolean;
+}
+
+/** `seq` by conversation id. */
+export type Positions = Readonly<Record<string, number>>;
+
+export interface CurrentGroupInfo {
+  readonly groupInfo: string;
+  readonly epoch: number;
+}
+
+/** "I cannot process entry `seq`". */
+export interface Report {
+  readonly seq: number;
+  /** Where the device stands. */
+  readonly epoch: number;
+  /** One line for people. */
+  readonly reason: string;
+  /** Base64 (RFC 9420 §8.7). */
+  readonly epochAuthenticator?: string;
+}
+
+export interface ReportTaken {
+  /** Members who reported of late. */
+  readonly reports: number;
+  /** Members that open a reset. */
+  readonly needed: number;
+}
 
 export interface PendingWelcome {
   readonly id: string;

@@ -159,9 +159,9 @@ test('a Welcome waits until its user takes it, and nobody else can', async () =>
     welcome: 'come in',
   };
   await sendOne(pool, conversation, add);
-  const [welcome] = await listWelcomes(pool, 'yan');
+  const [welcome] = await listWelcomes(pool, { user: 'yan', device: 'phone' });
   expect(welcome).toMatchObject({ conversation, seq: 1, epoch: 1 });
-  expect(await acknowledgeWelcome(pool, 'bob', welcome?.id ?? '')).toBe(false);
-  expect(await acknowledgeWelcome(pool, 'yan', welcome?.id ?? '')).toBe(true);
-  expect(await listWelcomes(pool, 'yan')).toEqual([]);
+  expect(await acknowledgeWelcome(pool, { user: 'bob', device: 'phone' }, welcome?.id ?? '')).toBe(false);
+  expect(await acknowledgeWelcome(pool, { user: 'yan', device: 'phone' }, welcome?.id ?? '')).toBe(true);
+  expect(await listWelcomes(pool, { user: 'yan', device: 'phone' })).toEqual([]);
 });

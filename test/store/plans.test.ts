@@ -1,12 +1,25 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { listConversations, viewConversation } from '../../store/conversations.ts';
+import { listMemberships } from '../../store/account.ts';
+import { listAudit } from '../../store/audit.ts';
+import { findOpen, listConversations, viewConversation } from '../../store/conversations.ts';
 import { findStale, readPage, readTail } from '../../store/entries.ts';
-import { readGroupInfo } from '../../store/group-info.ts';
+import { listDevices, touchDevices } from '../../store/devices.ts';
+import { readCurrentGroupInfo, readGroupInfo } from '../../store/group-info.ts';
+import {
+  type ClaimRequest,
+  type NewKeyPackage,
+  claimKeyPackages,
+  readStock,
+  sweepKeyPackages,
+  uploadKeyPackages,
+} from '../../store/key-packages.ts';
 import { listMembers } from '../../store/members.ts';
+import { overviewConversation, overviewConversations } from '../../store/overview.ts';
 import { makePool } from '../../store/pool.ts';
 import { expireBodies, listDue } from '../../store/retention.ts';
-import { listWelcomes } from '../../store/welcomes.ts';
+import { acknowledgeWelcome, listWelcomes } from '../../store/welcomes.ts';
 import { useDatabase } from '../support/database.ts';
 import { checkInvariants } from '../support/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../support/requests.ts';
@@ -21,11 +34,31 @@ const MEMBERS = 2000;
 let pool: pg.Pool;
 let conversation: string;
 let count = 0;
+/** A device with key packages in store. */
+const owner = { user: 'alice', device: 'phone' };
 
 const id = (): string => `id-${count++}`;
 
 function messages(n: number, epoch: number): Request[] {
   return Array.from({ length: n }, () => ({ kind: 'message', id: id(), actor: 'alice', body: 'text', epoch }));
+}
+
+/** Nothing in the store looks into it. */
+function newKeyPackage(lastResort = false): NewKeyPackage {
+  const notAfter = new Date(Date.now() + 3_600_000);
+  return { ref: randomBytes(32), bytes: Buffer.from('key package'), cipherSuite: 1, lastResort, notAfter };
+}
+
+function claimOf(claimer: string): ClaimRequest {
+  const { user } = owner;
+  return {
+    claimer: { user: claimer, device: 'phone' },
+    user,
+    devices: undefined,
+    cipherSuite: undefined,
+    conversation: undefined,
+    perMinute: 300,
+  };
 }
 
 /** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
@@ -54,11 +87,27 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: what is stale': () => findStale(pool, [{ conversation, seq: 5, user: 'alice' }]),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
-  'read: my Welcomes': () => listWelcomes(pool, 'alice'),
+  'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
+  'read: whether anyone may join': () => findOpen(pool, conversation),
+  'read: one conversation, for operators': () => overviewConversation(pool, conversation),
+  'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
+  'read: the audit': () => listAudit(pool, { limit: 10 }),
+  'read: the audit of a conversation': () => listAudit(pool, { conversation, limit: 10 }),
+  'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),
   'read: my conversations': () => listConversations(pool, 'alice', '', 10),
   'read: members': () => listMembers(pool, conversation, 'user-5', 10),
   'retention: a step': () => expireBodies(pool, conversation, Date.now(), 5),
   'retention: what is due': () => listDue(pool, Date.now(), 5),
+  'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
+  'devices: mine': () => listDevices(pool, owner.user),
+  'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
+  'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
+  'key packages: stock': () => readStock(pool, owner),
+  'key packages: claim': () => claimKeyPackages(pool, claimOf('dave')),
+  'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
+  'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
+  'key packages: sweep': () => sweepKeyPackages(pool),
+  'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
 };
 
 beforeAll(async () => {
@@ -70,7 +119,9 @@ beforeAll(async () => {
   conversation = await startConversation(pool, { policy: { retentionDays: 30 } });
   await send(pool, conversation, [{ kind: 'message', id: 'first', actor: 'alice', body: 'text', epoch: 0 }]);
   for (const run of Object.values(statements)) await run(0);
-  await database().pool.query('vacuum (analyze) conversation, member, period, entry, operation, staged');
+  await database().pool.query(
+    'vacuum (analyze) conversation, member, period, entry, operation, staged, device, key_package, claim, welcome, welcome_body',
+  );
   for (const run of Object.values(statements)) await run(0);
   await grow();
 });
@@ -127,6 +178,38 @@ async function grow(): Promise<void> {
   await db.query(
     `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
      select key, 'user-1', 'admin', 0, 0, 0, 0 from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into device (user_id, device_id) select 'user-' || n, 'phone' from generate_series(1, ${MEMBERS}) n`,
+  );
+  // Ten of each user, five of which one claimer took days ago, and another some hours ago; 300 more of one device.
+  await db.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after, claimed_at)
+     select sha256(n::text::bytea), 'user-' || n % ${MEMBERS}, 'phone', 1, 'key package', false, now() + interval '1 day',
+       case when n <= ${MEMBERS} * 5 then now() - interval '2 hours' end
+     from generate_series(1, ${MEMBERS} * 10) n`,
+  );
+  await db.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after)
+     select sha256(('own-' || n)::bytea), $1, $2, 1, 'key package', false, now() + interval '1 day'
+     from generate_series(1, 300) n`,
+    [owner.user, owner.device],
+  );
+  await db.query(
+    `insert into claim (ref, user_id, at) select ref, 'user-0', claimed_at - interval '2 days' from key_package
+     where claimed_at is not null`,
+  );
+  await db.query(
+    `insert into claim (ref, user_id, at) select ref, 'erin', claimed_at from key_package where claimed_at is not null
+     limit 300`,
+  );
+  await db.query(
+    `insert into welcome_body (conversation, seq, welcome)
+     select key, 1, 'welcome' from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into welcome (conversation, user_id, device_id, seq, epoch)
+     select key, 'user-1', 'phone', 1, 1 from conversation where id like 'grown-%'`,
   );
 }
 

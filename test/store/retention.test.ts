@@ -180,7 +180,7 @@ test('the sweep forgets old answers and keys, and leaves young ones', async () =
      ('\\x02', '', now(), now())`,
   );
   const swept = await sweep(pool, { stagedMs: DAY_MS, operationsMs: DAY_MS, idempotencyMs: DAY_MS });
-  expect(swept).toEqual({ staged: 0, operations: 1, idempotency: 1 });
+  expect(swept).toEqual({ staged: 0, operations: 1, idempotency: 1, keyPackages: 0, welcomes: 0 });
   expect((await pool.query(`select from operation where id = 'young'`)).rowCount).toBe(1);
 });
 

@@ -293,7 +293,7 @@ describe('a run', () => {
       workflowId: `sweep-${randomUUID()}`,
       taskQueue: conversations.taskQueue,
     });
-    expect(result).toEqual({ woken: 0, deleted: { staged: 0, operations: 0, idempotency: 0 } });
+    expect(result).toEqual({ woken: 0, deleted: { staged: 0, operations: 0, idempotency: 0, keyPackages: 0, welcomes: 0 } });
   });
 });
 

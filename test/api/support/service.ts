@@ -7,6 +7,7 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/auth.ts';
+import { makeSeenDevices } from '../../../api/middleware/seen-devices.ts';
 import type { Draft, Submitter } from '../../../api/lane/draft.ts';
 import type { InlineBytes, Operation } from '../../../domain/operation.ts';
 import { makeLogger } from '../../../ops/process/logger.ts';
@@ -96,10 +97,19 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
         return Promise.resolve();
       },
     },
+    notifier: { device: () => undefined },
+    seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
+    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },
+    runs: {
+      describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
+      shutdown: () => Promise.resolve(),
+      restart: () => Promise.resolve(),
+    },
     observe: () => undefined,
     rateLimits: { messages: 0, writes: 0, reads: 0, unauthenticated: 0 },
     requestDeadlineMs: 10_000,
     epochWindow: 2,
+    treeCheckMaxBytes: 1024 * 1024,
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),
     checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
@@ -190,14 +200,16 @@ export function base64(bytes: Uint8Array | string): string {
   return Buffer.from(bytes).toString('base64');
 }
 
-/** Creates a conversation over HTTP. @returns its id */
+/** Creates a conversation over HTTP, to which commits without a GroupInfo may come. @returns its id */
 export async function createConversation(
   service: Service,
   members: readonly string[] = [],
   more: Readonly<Record<string, unknown>> = {},
 ): Promise<string> {
   const id = newConversationId();
-  const answer = await service.ask('POST /v1/conversations', { user: 'alice', body: { id, members, ...more } });
+  const policy = { groupInfo: 'optional', ...(more.policy as object | undefined) };
+  const body = { id, members, ...more, policy };
+  const answer = await service.ask('POST /v1/conversations', { user: 'alice', body });
   if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
   return id;
 }

@@ -2,8 +2,10 @@ import path from 'node:path';
 import { createApp } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/auth.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/health.ts';
+import { makeRuns } from '../../../api/conversations/runs.ts';
 import type { Submitter } from '../../../api/lane/draft.ts';
 import { makePathSwitch } from '../../../api/lane/path-switch.ts';
+import { makeSeenDevices } from '../../../api/middleware/seen-devices.ts';
 import { shutDownOnSignals, startServer } from '../../../api/server.ts';
 import { makeStreamHub } from '../../../api/streams/hub.ts';
 import { AppError } from '../../../domain/errors.ts';
@@ -14,6 +16,7 @@ import { packageRoot } from '../../../ops/process/root.ts';
 import { isTemporalUp, makeTemporalClient } from '../../../ops/process/temporal.ts';
 import { listen, makeNotifier } from '../../../store/notifications.ts';
 import { makePool } from '../../../store/pool.ts';
+import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
 import { makeNaiveSubmitter } from './naive/submitter.ts';
 import { makePlainSqlSubmitter } from './plain-sql.ts';
 
@@ -53,10 +56,21 @@ const server = await startServer({
     streams,
     increment: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
     paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
+    runs: makeRuns({
+      client,
+      taskQueue: config.taskQueue,
+      settings: DEFAULT_SETTINGS,
+      namespace: config.temporalNamespace,
+      uiUrl: undefined,
+    }),
+    notifier,
+    seen: makeSeenDevices({ pool, log }),
+    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.claimsPerMinute },
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     requestDeadlineMs: config.requestDeadlineMs,
     epochWindow: config.epochWindow,
+    treeCheckMaxBytes: config.treeCheckMaxBytes,
     trustProxy: config.trustProxy,
     docsFolder: path.join(packageRoot(), 'docs'),
     checks: {

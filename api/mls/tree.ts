@@ -1,0 +1,57 @@
+import {
+  type GroupInfoFrame,
+  type LeafNode,
+  RATCHET_TREE_EXTENSION,
+  parseFrame,
+  parseRatchetTree,
+} from '../../domain/frame.ts';
+import { AppError } from '../../domain/errors.ts';
+import { parseUserId } from '../../domain/ids.ts';
+import { FrameError } from '../../domain/frame.ts';
+
+/** Leaves of a ratchet tree by leaf index; blank ones are `undefined`. */
+export type Leaves = readonly (LeafNode | undefined)[];
+
+/** The bytes of the ratchet tree that a GroupInfo holds (RFC 9420 §12.4.3.3). @throws AppError `malformed` for two */
+export function treeBytes({ extensions }: GroupInfoFrame): Uint8Array | undefined {
+  const [tree, second] = extensions.filter(({ type }) => type === RATCHET_TREE_EXTENSION);
+  if (second !== undefined) throw new AppError('malformed', 'The GroupInfo has two ratchet trees');
+  return tree?.data;
+}
+
+/** The leaves of a tree. @throws AppError `malformed` */
+export function readLeaves(bytes: Uint8Array): Leaves {
+  const leaves = parseRatchetTree(bytes);
+  if (leaves instanceof FrameError) {
+    throw new AppError('malformed', `The ratchet tree of the GroupInfo is not well formed: ${leaves.message}`);
+  }
+  return leaves;
+}
+
+/** The user that a leaf belongs to: its basic credential is the user id in UTF-8. */
+export function userOf({ identity }: LeafNode): string | undefined {
+  if (identity === undefined) return undefined;
+  try {
+    return parseUserId(utf8.decode(identity));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A GroupInfo that was stored, as far as later commits are held against it. */
+export interface StoredTree {
+  readonly cipherSuite: number;
+  readonly leaves: Leaves;
+}
+
+/** The tree of a stored GroupInfo, if it holds one of at most `maxBytes`. */
+export function readStoredTree(groupInfo: Uint8Array, maxBytes = Infinity): StoredTree | undefined {
+  const frame = parseFrame(groupInfo);
+  if (frame instanceof FrameError || frame.wireFormat !== 'group_info') return undefined;
+  const bytes = treeBytes(frame);
+  if (bytes === undefined || bytes.length > maxBytes) return undefined;
+  return { cipherSuite: frame.cipherSuite, leaves: readLeaves(bytes) };
+}
+
+// A byte order mark is no part of an id, and must not vanish either.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

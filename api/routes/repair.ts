@@ -1,0 +1,49 @@
+import type { Repair } from '../conversations/repair.ts';
+import { reply } from '../routing/reply.ts';
+import { type Route, defineRoute } from '../routing/route.ts';
+import { ConversationParams } from '../schemas/common.ts';
+import { ReportInput, ReportTaken, ResetDone, ResetInput } from '../schemas/repair.ts';
+
+const tag = 'Repair';
+
+/** The way out of a group that cannot go on. */
+export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
+  const report = defineRoute({
+    method: 'post',
+    path: '/v1/conversations/{id}/reports',
+    name: 'reportEntry',
+    tag,
+    summary: 'Report an entry that you cannot process',
+    description:
+      'The newest report of each member counts, for 7 days. Those of more than half of the members open a reset, and members are told by a `conversation` event.',
+    params: ConversationParams,
+    body: ReportInput,
+    replies: { 200: { description: 'Counted', schema: ReportTaken } },
+    problems: ['removed', 'not-found', 'superseded', 'id-reused'],
+    handle: async ({ params, body, operationId, ...origin }) =>
+      reply(200, await repair.report(params.id, body, origin, operationId)),
+  });
+
+  const reset = defineRoute({
+    method: 'post',
+    path: '/v1/conversations/{id}/reset',
+    name: 'resetConversation',
+    tag,
+    summary: 'Hand over to a new conversation',
+    description:
+      'For admins at any time, for every member once reports have opened it. The successor has the same members, roles and policy, and epoch 0; the old conversation stays readable, and answers writes with `superseded`.',
+    params: ConversationParams,
+    body: ResetInput,
+    replies: {
+      201: { description: 'Done', schema: ResetDone },
+      200: { description: 'It was done before, by the same request', schema: ResetDone },
+    },
+    problems: ['not-allowed', 'removed', 'not-found', 'conversation-exists', 'superseded', 'id-reused'],
+    handle: async ({ params, body: { successor }, operationId: _operationId, ...origin }) => {
+      const { isNew } = await repair.reset(params.id, successor, origin);
+      const headers = isNew ? { Location: `/v1/conversations/${successor}` } : {};
+      return reply(isNew ? 201 : 200, { successor }, headers);
+    },
+  });
+  return [report, reset];
+}

@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { CONVERSATION_STATES } from '../../store/overview.ts';
+import { ConversationIdInput, Cursor, Epoch, Limit, Next, Seq, Time } from './common.ts';
+import { Reason } from './repair.ts';
+
+export const AdminConversationsQuery = z.strictObject({
+  state: z
+    .enum([...CONVERSATION_STATES, 'due'])
+    .optional()
+    .meta({ description: '`due` = its timer is past' }),
+  cursor: Cursor,
+  limit: Limit,
+});
+
+const facts = {
+  id: z.string(),
+  protocol: z.enum(['mls', 'opaque']),
+  epoch: Epoch,
+  lastSeq: Seq,
+  memberCount: z.number().int(),
+  oldestSeq: Seq.meta({ description: 'Entries before it were taken by retention' }),
+  state: z.enum(CONVERSATION_STATES),
+  successor: z.string().optional(),
+  dueAt: Time.optional().meta({ description: 'When its timer next has work' }),
+  createdAt: Time,
+};
+
+export const AdminConversationList = z
+  .object({ conversations: z.array(z.object(facts)), next: Next })
+  .meta({ id: 'AdminConversationList' });
+
+export const WorkflowRun = z
+  .object({
+    id: z.string(),
+    url: z.url().optional().meta({ type: 'string', format: 'uri', description: 'In the Temporal Web UI' }),
+    running: z.boolean().optional().meta({ description: 'Absent while Temporal cannot be asked' }),
+  })
+  .meta({ id: 'WorkflowRun' });
+
+export const AdminConversation = z.object({ ...facts, workflow: WorkflowRun }).meta({ id: 'AdminConversation' });
+
+export const OperatorReason = z
+  .strictObject({ reason: Reason.optional().meta({ description: 'For whoever looks at the run or the audit later' }) })
+  .meta({ id: 'OperatorReason' });
+
+export const AuditQuery = z.strictObject({
+  conversation: ConversationIdInput.optional(),
+  cursor: Cursor,
+  limit: Limit,
+});
+
+export const AuditList = z
+  .object({
+    entries: z.array(
+      z.object({
+        id: z.number().int(),
+        at: Time,
+        conversation: z.string().optional(),
+        actor: z.string().meta({ description: 'User id' }),
+        action: z.string(),
+        details: z.record(z.string(), z.unknown()),
+      }),
+    ),
+    next: Next,
+  })
+  .meta({ id: 'AuditList', description: 'Newest first' });

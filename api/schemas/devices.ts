@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { DeviceIdInput, Time } from './common.ts';
+
+export const DeviceList = z
+  .object({
+    devices: z.array(
+      z.object({
+        device: z.string(),
+        createdAt: Time,
+        seenAt: Time.meta({ description: 'To the hour' }),
+        available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
+        lastResort: z.boolean(),
+        current: z.boolean().meta({ description: 'The one that asks' }),
+      }),
+    ),
+  })
+  .meta({ id: 'DeviceList' });
+
+export const DeviceParams = z.object({ device: DeviceIdInput });

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import { MAX_EPOCH_AUTHENTICATOR_BYTES, MAX_REASON_CHARACTERS, MAX_SAFE_EPOCH } from '../../domain/limits.ts';
+import { Bytes, ConversationIdInput, Epoch } from './common.ts';
+
+/** Text for people, of one line. */
+export const Reason = z
+  .string()
+  .min(1)
+  .max(MAX_REASON_CHARACTERS)
+  // No control, format-control, surrogate or unassigned code points, and no line or paragraph separators.
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be printable');
+
+export const ReportInput = z
+  .strictObject({
+    seq: z.number().int().min(1).max(MAX_SAFE_EPOCH).meta({ description: 'The entry that cannot be processed' }),
+    epoch: Epoch.meta({ description: 'Where the device stands' }),
+    reason: Reason,
+    epochAuthenticator: Bytes.refine((bytes) => bytes.length <= MAX_EPOCH_AUTHENTICATOR_BYTES, {
+      message: `must have at most ${MAX_EPOCH_AUTHENTICATOR_BYTES} bytes`,
+    })
+      .optional()
+      .meta({ description: 'Of the device’s epoch (RFC 9420 §8.7): tells two forks from one group that is stuck' }),
+  })
+  .meta({ id: 'Report' });
+
+export const ReportTaken = z
+  .object({
+    reports: z.number().int().meta({ description: 'Members who reported within 7 days' }),
+    needed: z.number().int().meta({ description: 'Members that open a reset: more than half' }),
+    open: z.boolean().meta({ description: 'Any member may reset the conversation' }),
+  })
+  .meta({ id: 'ReportTaken' });
+
+export const ResetInput = z
+  .strictObject({ successor: ConversationIdInput })
+  .meta({ id: 'Reset', description: 'The id of the new conversation, which nobody has used' });
+export const ResetDone = z.object({ successor: z.string() }).meta({ id: 'ResetDone' });

@@ -1,0 +1,47 @@
+-- Forgets the bytes of those of these Welcomes whose last reader is gone; returns how many.
+create or replace function drop_welcome_bodies(p_conversations bigint[], p_seqs bigint[]) returns int
+language plpgsql as $$
+declare
+  v_count int := 0;
+  g record;
+begin
+  for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) loop
+    delete from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
+      and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq);
+    if found then v_count := v_count + 1; end if;
+  end loop;
+  return v_count;
+end $$;
+
+-- Forgets a Welcome of this device, or of all devices of its user; false = there is none.
+create or replace function acknowledge_welcome(p_user text, p_device text, p_id uuid) returns boolean
+language plpgsql as $$
+declare
+  w welcome;
+begin
+  delete from welcome where id = p_id and user_id = p_user and device_id in (p_device, '') returning * into w;
+  if not found then return false; end if;
+  perform drop_welcome_bodies(array[w.conversation], array[w.seq]);
+  return true;
+end $$;
+
+-- Looks at the next p_limit bodies after a position and forgets those that nobody waits for. Returns the position to go on
+-- after, null = the end.
+create or replace function sweep_welcome_bodies(p_conversation bigint, p_seq bigint, p_limit int,
+                                     out conversation bigint, out seq bigint, out deleted int)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_conversations bigint[];
+  v_seqs bigint[];
+begin
+  select array_agg(b.conversation order by b.conversation, b.seq), array_agg(b.seq order by b.conversation, b.seq)
+    into v_conversations, v_seqs
+    from (select conversation, seq from welcome_body where (conversation, seq) > (p_conversation, p_seq)
+          order by conversation, seq limit p_limit) b;
+  deleted := drop_welcome_bodies(v_conversations, v_seqs);
+  if cardinality(v_conversations) = p_limit then
+    conversation := v_conversations[p_limit];
+    seq := v_seqs[p_limit];
+  end if;
+end $$;

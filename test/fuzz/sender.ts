@@ -1,0 +1,58 @@
+import { Pool } from 'undici';
+
+export interface FuzzRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+export interface FuzzAnswer {
+  readonly status: number;
+  /** Lower-case names; repeated ones joined. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly text: string;
+}
+
+/** Sends whatever it is given, as it is. */
+export interface Sender {
+  readonly send: (request: FuzzRequest) => Promise<FuzzAnswer>;
+  readonly close: () => Promise<void>;
+}
+
+/** Above the service's own deadline of 10 s: it is the service that must answer. */
+const GIVE_UP_MS = 20_000;
+
+/** @param connections as many requests may be on their way at once */
+export function makeSender(url: string, connections: number): Sender {
+  const pool = new Pool(url, {
+    connections,
+    pipelining: 1,
+    headersTimeout: GIVE_UP_MS,
+    bodyTimeout: GIVE_UP_MS,
+    keepAliveTimeout: 60_000,
+  });
+  return {
+    send: async ({ method, target, headers, body }) => {
+      const aborter = new AbortController();
+      const answer = await pool.request({
+        // Any token is a method (RFC 9110 §9.1).
+        method: method as 'GET',
+        path: target,
+        headers,
+        signal: aborter.signal,
+        ...(body === undefined ? {} : { body }),
+      });
+      const given = Object.entries(answer.headers).map(([name, value]) => [name, String(value)] as const);
+      const result = { status: answer.statusCode, headers: Object.fromEntries(given) };
+      if (result.headers['content-type']?.startsWith('text/event-stream') === true) {
+        // A stream has no end of its own.
+        answer.body.on('error', () => undefined);
+        aborter.abort();
+        return { ...result, text: '' };
+      }
+      return { ...result, text: await answer.body.text() };
+    },
+    close: () => pool.close(),
+  };
+}

@@ -1,0 +1,85 @@
+import type { CiphersuiteImpl, ClientState, Credential, GroupInfo, LeafNode, Proposal } from 'ts-mls';
+import {
+  createCommit,
+  createGroupInfoWithExternalPubAndRatchetTree,
+  createProposal,
+  joinGroupExternal,
+} from 'ts-mls';
+import { defaultClientConfig } from 'ts-mls/clientConfig.js';
+import { encode } from 'ts-mls/codec/tlsEncoder.js';
+import { signWithLabel } from 'ts-mls/crypto/signature.js';
+import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
+import { toBase64 } from '../kit/bytes.ts';
+import type { DeviceIdentity } from '../kit/identity.ts';
+import { leavesOf, makeKeyPackage, wire } from '../kit/mls.ts';
+
+/** MLS messages that the kit never makes, and that a device has to cope with all the same. */
+
+/** A proposal of a member, for the log. */
+export async function craftProposal(state: ClientState, proposal: Proposal, suite: CiphersuiteImpl): Promise<string> {
+  const { message } = await createProposal({ ...state, unappliedProposals: {} }, false, proposal, suite);
+  return wire(message);
+}
+
+/** An Update proposal (RFC 9420 §12.1.2): fresh keys for the own leaf, which somebody else commits. */
+export async function craftUpdate(state: ClientState, suite: CiphersuiteImpl): Promise<string> {
+  const { leafIndex } = state.privatePath;
+  const own = leavesOf(state.ratchetTree).get(leafIndex);
+  if (own === undefined) throw new Error('no leaf');
+  const { hpkePublicKey: _old, leafNodeSource: _source, signature: _signature, ...rest } = own;
+  const keys = await suite.hpke.generateKeyPair();
+  const hpkePublicKey = await suite.hpke.exportPublicKey(keys.publicKey);
+  const { signaturePublicKey, credential, capabilities, extensions } = rest;
+  const leaf = { hpkePublicKey, signaturePublicKey, credential, capabilities, extensions };
+  const toSign = { ...leaf, leafNodeSource: 'update' as const, groupId: state.groupContext.groupId, leafIndex };
+  const content = encode(leafNodeTBSEncoder)(toSign);
+  const signature = await signWithLabel(state.signaturePrivateKey, 'LeafNodeTBS', content, suite.signature);
+  const leafNode = { ...leaf, leafNodeSource: 'update' as const, signature };
+  return craftProposal(state, { proposalType: 'update', update: { leafNode } }, suite);
+}
+
+/** A commit whose path gives the committer's own leaf another credential. */
+export async function craftRelabelling(
+  state: ClientState,
+  credential: Credential,
+  suite: CiphersuiteImpl,
+): Promise<string> {
+  const index = state.privatePath.leafIndex * 2;
+  const ratchetTree = state.ratchetTree.map((node, i) =>
+    i === index && node?.nodeType === 'leaf' ? { ...node, leaf: { ...node.leaf, credential } as LeafNode } : node,
+  );
+  const { commit } = await createCommit({ state: { ...state, ratchetTree }, cipherSuite: suite });
+  return wire(commit);
+}
+
+/** An external commit that removes the leaf of `victim`, whose key the joiner does not have, and its GroupInfo. */
+export async function craftExternalRemoval(
+  groupInfo: GroupInfo,
+  joiner: DeviceIdentity,
+  victim: Uint8Array,
+  suite: CiphersuiteImpl,
+): Promise<{ commit: string; groupInfo: string }> {
+  const { publicPackage, privatePackage } = await makeKeyPackage(joiner, suite);
+  const config = {
+    ...defaultClientConfig,
+    keyPackageEqualityConfig: {
+      ...defaultClientConfig.keyPackageEqualityConfig,
+      compareKeyPackageToLeafNode: (_own: unknown, leaf: LeafNode) =>
+        toBase64(leaf.signaturePublicKey) === toBase64(victim),
+    },
+  };
+  const { publicMessage, newState } = await joinGroupExternal(
+    groupInfo,
+    publicPackage,
+    privatePackage,
+    true,
+    suite,
+    undefined,
+    config,
+  );
+  const info = await createGroupInfoWithExternalPubAndRatchetTree(newState, [], suite);
+  return {
+    commit: wire({ wireformat: 'mls_public_message', publicMessage }),
+    groupInfo: wire({ wireformat: 'mls_group_info', groupInfo: info }),
+  };
+}
