@@ -5,7 +5,7 @@ import type { ConversationFacts, Operation } from '../domain/operation.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/outcome.ts';
 import { decide } from '../store/decide.ts';
 import type { Notifier } from '../store/notifications.ts';
-import { expireBodies, purgeDeleted } from '../store/retention.ts';
+import { purgeDeleted, retain } from '../store/retention.ts';
 import { isRetryable } from '../store/sqlstate.ts';
 
 /** Entries that one retention step touches while it holds the conversation's lock. */
@@ -55,7 +55,7 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
       classified(deps.onFailure, async () => {
         const startedAt = performance.now();
         const { facts, outcomes } = await decide(pool, conversation, operations);
-        if (facts.found) notifier.entry(conversation, facts.lastSeq);
+        if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({
           conversation,
           requests,
@@ -69,10 +69,11 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
 
     retain: ({ conversation, now }) =>
       classified(deps.onFailure, async () => {
+        const step = await retain(pool, conversation, now, RETENTION_STEP);
+        if (step === undefined) await purgeDeleted(pool, conversation, RETENTION_STEP);
         const facts = await load(conversation);
-        if (facts.found) await expireBodies(pool, conversation, now, RETENTION_STEP);
-        else await purgeDeleted(pool, conversation, RETENTION_STEP);
-        return load(conversation);
+        if (step?.changed === true) notifier.entry(conversation, facts.lastSeq, true);
+        return facts;
       }),
   };
 }

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { type SweepAges, listDue, sweep } from '../store/retention.ts';
+import { listDue } from '../store/retention.ts';
+import { type SweepAges, makeSweep } from '../store/sweep.ts';
 
 /** Conversations that one sweep wakes at most; the next one goes on. */
 const WAKE_LIMIT = 1000;
@@ -20,6 +21,7 @@ export interface SweepActivities {
 
 /** What the scheduled sweep does. */
 export function createSweepActivities(deps: SweepActivityDeps): SweepActivities {
+  const sweep = makeSweep(deps.pool, deps.ages);
   return {
     wakeDue: async ({ now }) => {
       const due = await listDue(deps.pool, now, WAKE_LIMIT);
@@ -29,7 +31,7 @@ export function createSweepActivities(deps: SweepActivityDeps): SweepActivities 
       return due.length;
     },
     deleteOrphans: async () => {
-      const deleted = await sweep(deps.pool, deps.ages);
+      const deleted = await sweep();
       for (const [table, rows] of Object.entries(deleted)) deps.onSwept(table, rows);
       return deleted;
     },

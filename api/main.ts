@@ -112,7 +112,7 @@ async function main(): Promise<void> {
       runs: makeRuns({ client, taskQueue, settings, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen: makeSeenDevices({ pool, log }),
-      keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.claimsPerMinute },
+      keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       requestDeadlineMs: config.requestDeadlineMs,

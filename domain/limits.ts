@@ -39,6 +39,11 @@ export const BODY_LIMIT_MESSAGES = 1024 * 1024;
 export const BODY_LIMIT_COMMITS = 8 * 1024 * 1024;
 export const BODY_LIMIT_DEFAULT = 256 * 1024;
 
+/** All devices of a user together may do so many times what one may: a phone and a computer, both at work. */
+export const RATE_LIMIT_DEVICES = 2;
+/** A reservation of a commit race delays the others by at most this much: no one notices, and a slow client can use it. */
+export const MAX_RESERVATION_MS = 300;
+
 /** Bytes one user may have staged and undecided; over it, 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
 

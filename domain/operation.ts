@@ -165,7 +165,7 @@ export type Operation =
 /**
  * Codes with which an operation is refused. Two are internal. `body-missing`: the staged row is gone (an earlier attempt
  * was decided, or a sweep took it), and the API decides again with the bytes inline. `deferred`: somebody else's
- * reservation holds for `forMs`; the lane puts the commit to the end of its queue after that, with `deferred: true`.
+ * reservation holds for `forMs`; the lane has the commit decided again after that, with `deferred: true`.
  */
 export type RefusalCode = ProblemCode | 'body-missing' | 'deferred';
 

@@ -16,7 +16,7 @@ export interface Policy {
   readonly epochWindow: number;
   /** Days that application bodies are kept; absent = for ever. */
   readonly retentionDays?: number | undefined;
-  /** Days that commits are kept at most when a device still needs them; absent = as long as one does. */
+  /** Days that commits are kept at most when a device still needs them; absent = 4 x `retentionDays`. */
   readonly commitRetentionDays?: number | undefined;
   /** When the last admin leaves: the longest-standing member becomes admin, or it may not leave. */
   readonly lastAdmin: 'hand-over' | 'refuse';

@@ -1,7 +1,10 @@
 import pg from 'pg';
+import type { DeviceName } from './key-packages.ts';
 
-/** Channel of new entries: payload `<conversation id> <last seq>`. */
+/** Channel of new entries: payload `<conversation id> <last seq>`, with ` c` behind it when more than entries changed. */
 export const ENTRIES_CHANNEL = 'parley_entries';
+/** Channel of devices: payload = JSON array of user and device, then time and id of a stream if it is about one. */
+export const DEVICES_CHANNEL = 'parley_devices';
 /** Channel of changed settings: payload = name of the setting. */
 export const SETTINGS_CHANNEL = 'parley_settings';
 
@@ -12,39 +15,70 @@ const RECONNECT_MS = 500;
 const HEARTBEAT_MS = 10_000;
 const ANSWER_MS = 5000;
 
+/** A stream `/v1/events`; of two of the same device the one with the greater time, then id, is the newer. */
+export interface StreamName {
+  /** Microseconds since 1970, by the clock of the database. */
+  readonly openedAt: number;
+  readonly id: string;
+}
+
 /** Sends wake-ups after the deciding transaction, never inside it (a commit that notifies takes a database-wide lock). */
 export interface Notifier {
-  /** Wakes the streams of a conversation, soon. Lossy by nature: streams also poll. */
-  entry: (conversation: string, lastSeq: number) => void;
+  /**
+   * Wakes the streams of a conversation, soon. Lossy by nature: streams also poll.
+   * @param changed members, roles, policy or the conversation itself changed too
+   */
+  entry: (conversation: string, lastSeq: number, changed?: boolean) => void;
+  /** Something about a device changed: its stock is low, or it is forgotten. */
+  device: (user: string, device: string) => void;
+  /** A stream of a device was opened: older ones of the same device are to end. */
+  stream: (device: DeviceName, stream: StreamName) => void;
   setting: (name: string) => Promise<void>;
 }
 
 /** One statement for many conversations, at most one every few milliseconds; the first goes at once. */
 export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): Notifier {
-  let waiting = new Map<string, number>();
+  let waiting = new Map<string, { seq: number; changed: boolean }>();
+  let devices = new Set<string>();
   let busy = false;
 
   const flush = async (): Promise<void> => {
-    while (waiting.size > 0) {
-      const payloads = [...waiting].map(([conversation, seq]) => `${conversation} ${seq}`);
+    while (waiting.size + devices.size > 0) {
+      const entries = [...waiting].map(([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`);
+      const payloads = [...entries, ...devices];
+      const channels = payloads.map((_, i) => (i < entries.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
       waiting = new Map();
+      devices = new Set();
       await pool
         .query({
           name: 'notify',
-          text: `select pg_notify('${ENTRIES_CHANNEL}', p) from unnest($1::text[]) p`,
-          values: [payloads],
+          text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) n (c, p)',
+          values: [channels, payloads],
         })
         .catch(onError);
       await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     }
     busy = false;
   };
+  const soon = (): void => {
+    if (busy) return;
+    busy = true;
+    void flush();
+  };
   return {
-    entry: (conversation, lastSeq) => {
-      waiting.set(conversation, Math.max(lastSeq, waiting.get(conversation) ?? 0));
-      if (busy) return;
-      busy = true;
-      void flush();
+    entry: (conversation, lastSeq, changed = false) => {
+      const before = waiting.get(conversation);
+      const seq = Math.max(lastSeq, before?.seq ?? 0);
+      waiting.set(conversation, { seq, changed: changed || before?.changed === true });
+      soon();
+    },
+    device: (user, device) => {
+      devices.add(JSON.stringify([user, device]));
+      soon();
+    },
+    stream: ({ user, device }, { openedAt, id }) => {
+      devices.add(JSON.stringify([user, device, openedAt, id]));
+      soon();
     },
     setting: async (name) => {
       await pool.query('select pg_notify($1, $2)', [SETTINGS_CHANNEL, name]);
@@ -65,7 +99,9 @@ export interface Listener {
 export function listen(
   url: string,
   handlers: {
-    readonly onEntry: (conversation: string, lastSeq: number) => void;
+    readonly onEntry: (conversation: string, lastSeq: number, changed: boolean) => void;
+    /** @param stream set when one was opened */
+    readonly onDevice?: (device: DeviceName, stream?: StreamName) => void;
     readonly onSetting: (name: string) => void;
     readonly onConnect: () => void;
     readonly onError: (error: unknown) => void;
@@ -106,14 +142,19 @@ export function listen(
     session.on('notification', ({ channel, payload = '' }) => {
       if (closed) return;
       if (channel === SETTINGS_CHANNEL) return handlers.onSetting(payload);
-      const space = payload.indexOf(' ');
-      handlers.onEntry(payload.slice(0, space), Number(payload.slice(space + 1)));
+      if (channel === DEVICES_CHANNEL) {
+        const [user, device, openedAt, id] = JSON.parse(payload) as [string, string, number?, string?];
+        const stream = openedAt === undefined || id === undefined ? undefined : { openedAt, id };
+        return handlers.onDevice?.({ user, device }, stream);
+      }
+      const [conversation = '', seq, flag] = payload.split(' ');
+      handlers.onEntry(conversation, Number(seq), flag === 'c');
     });
     session.on('error', handlers.onError);
     session.on('end', () => lose(session));
     try {
       await session.connect();
-      await session.query(`listen ${ENTRIES_CHANNEL}; listen ${SETTINGS_CHANNEL}`);
+      await session.query(`listen ${ENTRIES_CHANNEL}; listen ${DEVICES_CHANNEL}; listen ${SETTINGS_CHANNEL}`);
     } catch (error) {
       if (!closed) handlers.onError(error);
       lose(session);

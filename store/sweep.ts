@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { sweepKeyPackages } from './key-packages.ts';
+import { type DeviceName, sweepKeyPackages } from './key-packages.ts';
+import { type WelcomeBodyPosition, sweepWelcomeBodies } from './welcomes.ts';
 
 /** Ages after which the sweep forgets things; milliseconds. */
 export interface SweepAges {
@@ -19,53 +20,63 @@ const AUDIT_MS = 400 * DAY_MS;
 const DEVICES_MS = 400 * DAY_MS;
 /** Rows of a table that one run deletes at most; the next one goes on. */
 const LIMIT = 10_000;
-/** Rows that one run looks at in tables that are walked through from end to end, over many runs. */
+/** Devices that one run looks at. */
 const WALK_LIMIT = 1000;
 
-/** Deletes what nobody will ask for again. @returns rows deleted, by table */
-export type Sweep = () => Promise<Record<string, number>>;
-
 /**
- * A sweep whose runs are bounded, however large the tables are. It remembers how far it has walked through devices and
- * Welcomes; a process that starts again begins anew.
+ * Deletes what nobody will ask for again; each run is bounded, however large the tables are. The sweep remembers how far
+ * it has walked through devices and Welcomes; in a new process it begins anew.
+ * @returns one run of it, which tells the rows that it deleted, by table
  */
-export function makeSweep(pool: pg.Pool, ages: SweepAges): Sweep {
-  const walkDevices = makeDeviceWalk(pool);
-  const walkWelcomeBodies = makeWelcomeBodyWalk(pool);
+export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<string, number>> {
+  const devices = makeWalk((after?: DeviceName) => sweepDevices(pool, after));
+  const welcomeBodies = makeWalk((after?: WelcomeBodyPosition) => sweepWelcomeBodies(pool, after));
   return async () => ({
     staged: await sweepStaged(pool, ages.stagedMs),
-    operation: await deleteFrom(
+    operations: await deleteOld(
       pool,
-      `operation where (conversation, id) in (select conversation, id from operation where at < $1 limit $2)`,
+      'operation where (conversation, id) in (select conversation, id from operation where at < $1 limit $2)',
       ages.operationsMs,
     ),
-    idempotency: await deleteFrom(
+    idempotency: await deleteOld(
       pool,
-      `idempotency where scope in (select scope from idempotency where at < $1 limit $2)`,
+      'idempotency where scope in (select scope from idempotency where at < $1 limit $2)',
       ages.idempotencyMs,
     ),
-    // Their claims go with them, a day after they expired.
-    key_package: await sweepKeyPackages(pool),
-    // Holds the races of one day. The age stands twice: a race that is run meanwhile stays.
-    race: await deleteFrom(
+    // A day after they expired, and with them who claimed them.
+    keyPackages: await sweepKeyPackages(pool),
+    // The table holds one day of lost races. The age stands twice, so that one who loses again meanwhile stays.
+    races: await deleteOld(
       pool,
-      `race where lost_at < $1 and ctid = any (array(select ctid from race where lost_at < $1 limit $2))`,
+      'race where ctid = any (array(select ctid from race where lost_at < $1 limit $2)) and lost_at < $1',
       RACES_MS,
     ),
     // Keys follow the time: only the oldest are looked at.
-    audit: await deleteFrom(
+    audit: await deleteOld(
       pool,
       `audit where key = any (array(
          select key from (select key, at from audit order by key limit $2) oldest where at < $1))`,
       AUDIT_MS,
     ),
-    device: await walkDevices(),
-    welcome_body: await walkWelcomeBodies(),
+    devices: await devices(),
+    welcomeBodies: await welcomeBodies(),
   });
 }
 
+/** One step at each call, from the start again after the end. */
+function makeWalk<P>(
+  step: (after?: P) => Promise<{ readonly deleted: number; readonly next?: P }>,
+): () => Promise<number> {
+  let after: P | undefined;
+  return async () => {
+    const { deleted, next } = await step(after);
+    after = next;
+    return deleted;
+  };
+}
+
 /** @param where table and condition; `$1` = the time before which rows are old, `$2` = how many */
-async function deleteFrom(pool: pg.Pool, where: string, ageMs: number): Promise<number> {
+async function deleteOld(pool: pg.Pool, where: string, ageMs: number): Promise<number> {
   const { rowCount } = await pool.query(`delete from ${where}`, [before(ageMs), LIMIT]);
   return rowCount ?? 0;
 }
@@ -87,9 +98,18 @@ async function sweepStaged(pool: pg.Pool, ageMs: number): Promise<number> {
   return deleted;
 }
 
-/** Devices that were not seen for long and have nothing: no key package to claim, no Welcome waiting, no position. */
-function makeDeviceWalk(pool: pg.Pool): Sweep[keyof never] {
-  throw new Error(String(pool));
+/** Devices that were not seen for long and have nothing: one step of a walk through all devices. */
+async function sweepDevices(
+  pool: pg.Pool,
+  after: DeviceName = { user: '', device: '' },
+): Promise<{ readonly deleted: number; readonly next?: DeviceName }> {
+  const { rows } = await pool.query<{ user: string | null; device: string | null; deleted: number }>({
+    name: 'sweep-devices',
+    text: 'select user_id as "user", device_id as device, deleted from sweep_devices($1, $2, $3, $4)',
+    values: [after.user, after.device, before(DEVICES_MS), WALK_LIMIT],
+  });
+  const { user = null, device = null, deleted = 0 } = rows[0] ?? {};
+  return { deleted, ...(user === null || device === null ? {} : { next: { user, device } }) };
 }
 
 function before(ageMs: number): Date {

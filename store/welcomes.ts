@@ -38,27 +38,30 @@ export async function acknowledgeWelcome(pool: pg.Pool, { user, device }: Device
   return rows[0]?.acknowledged ?? false;
 }
 
-/** Bodies that one statement looks at. */
+/** Bodies that one step of the sweep looks at. */
 const SWEEP_STEP = 1000;
+
+/** Where a walk through the bytes of all Welcomes stands. */
+export interface WelcomeBodyPosition {
+  /** Key of the conversation. */
+  readonly conversation: number;
+  readonly seq: number;
+}
 
 /**
  * Deletes bytes of Welcomes that nobody waits for any more: those of removed members, and of two last readers at once, who
- * leave them to each other. Looks at every Welcome that is kept, in short steps.
- * @returns bodies deleted
+ * leave them to each other. One step of a walk through every Welcome that is kept.
+ * @returns bodies deleted, and where the next step goes on; `next` is absent at the end
  */
-export async function sweepWelcomeBodies(pool: pg.Pool): Promise<number> {
-  type Step = { conversation: number | null; seq: number | null; deleted: number };
-  let deleted = 0;
-  for (let after: Step = { conversation: 0, seq: 0, deleted: 0 }; after.conversation !== null;) {
-    const { rows } = await pool.query<Step>({
-      name: 'sweep-welcome-bodies',
-      text: 'select * from sweep_welcome_bodies($1, $2, $3)',
-      values: [after.conversation, after.seq, SWEEP_STEP],
-    });
-    const [step] = rows;
-    if (step === undefined) break;
-    deleted += step.deleted;
-    after = step;
-  }
-  return deleted;
+export async function sweepWelcomeBodies(
+  pool: pg.Pool,
+  after: WelcomeBodyPosition = { conversation: 0, seq: 0 },
+): Promise<{ readonly deleted: number; readonly next?: WelcomeBodyPosition }> {
+  const { rows } = await pool.query<{ conversation: number | null; seq: number | null; deleted: number }>({
+    name: 'sweep-welcome-bodies',
+    text: 'select * from sweep_welcome_bodies($1, $2, $3)',
+    values: [after.conversation, after.seq, SWEEP_STEP],
+  });
+  const { conversation = null, seq = null, deleted = 0 } = rows[0] ?? {};
+  return { deleted, ...(conversation === null || seq === null ? {} : { next: { conversation, seq } }) };
 }

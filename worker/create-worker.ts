@@ -9,7 +9,7 @@ import { createSweepActivities } from '../activities/sweep.ts';
 import type { Metrics } from '../ops/process/metrics.ts';
 import { packageRoot } from '../ops/process/root.ts';
 import type { Notifier } from '../store/notifications.ts';
-import type { SweepAges } from '../store/retention.ts';
+import type { SweepAges } from '../store/sweep.ts';
 import type { ConversationSettings } from '../workflows/conversation/messages.ts';
 import { conversationStart } from '../workflows/conversation/start.ts';
 import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';

@@ -15,9 +15,31 @@ const IDEMPOTENCY_KEY = z
     param: { name: 'Idempotency-Key', in: 'header' },
   });
 
+/** Headers of answers, as components. */
+const HEADERS = {
+  RateLimit: {
+    description:
+      'What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off',
+    schema: { type: 'string' },
+    example: '"commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60',
+  },
+  'RateLimit-Policy': {
+    description: 'The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)',
+    schema: { type: 'string' },
+    example: '"commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:',
+  },
+  'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } },
+} as const;
+const RATE_HEADERS = ['RateLimit', 'RateLimit-Policy'] as const;
+const PROBLEM_HEADERS: Readonly<Record<number, readonly (keyof typeof HEADERS)[]>> = {
+  429: [...RATE_HEADERS, 'Retry-After'],
+  503: ['Retry-After'],
+};
+
 /** The OpenAPI 3.1 document of these routes, from the schemas that validate their requests. */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
   const registry = new OpenAPIRegistry();
+  for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
   registry.registerComponent('securitySchemes', BEARER, { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' });
   for (const route of routes) registry.registerPath(pathOf(route));
   return new OpenApiGeneratorV31(registry.definitions).generateDocument({
@@ -60,13 +82,18 @@ function isNeeded(body: z.ZodType): boolean {
   return !body.safeParse({}).success;
 }
 
-function repliesOf({ replies }: Route): RouteConfig['responses'] {
+function repliesOf({ replies, access }: Route): RouteConfig['responses'] {
   const entries = Object.entries(replies).map(([status, { description, schema, mediaType = 'application/json' }]) => {
     const hasContent = schema !== undefined || mediaType !== 'application/json';
     const content = { [mediaType]: { schema: schema ?? z.string() } };
-    return [status, { description, ...(hasContent ? { content } : {}) }] as const;
+    const headers = access === 'public' ? {} : { headers: headersOf(RATE_HEADERS) };
+    return [status, { description, ...headers, ...(hasContent ? { content } : {}) }] as const;
   });
   return Object.fromEntries(entries);
+}
+
+function headersOf(names: readonly (keyof typeof HEADERS)[]): Record<string, { $ref: string }> {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 }
 
 /** Problems by status; those that any such route can have are added here. */
@@ -77,7 +104,12 @@ function problemsOf(route: Route): RouteConfig['responses'] {
     const known = responses[status];
     const line = `\`${code}\`: ${title}`;
     const description = known !== undefined && 'description' in known ? `${known.description ?? ''}\n${line}` : line;
-    responses[status] = { description, content: { 'application/problem+json': { schema: Problem } } };
+    const headers = PROBLEM_HEADERS[status];
+    responses[status] = {
+      description,
+      ...(headers === undefined ? {} : { headers: headersOf(headers) }),
+      content: { 'application/problem+json': { schema: Problem } },
+    };
   }
   return responses;
 }

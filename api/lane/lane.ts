@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, ensureError } from '../../domain/errors.ts';
-import { MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS } from '../../domain/limits.ts';
+import { MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_RESERVATION_MS } from '../../domain/limits.ts';
 import type { Operation, Outcome } from '../../domain/operation.ts';
 import type { Staged } from '../../store/stage.ts';
 import type { Draft } from './draft.ts';
@@ -14,11 +14,13 @@ export interface LaneDeps {
   readonly stage: (draft: Draft) => Promise<Staged>;
   readonly onBatch: (batch: Batch, path: PathName, applied: Applied, seconds: number) => void;
   readonly onTaken: (path: PathName, waitedSeconds: number) => void;
+  /** A commit waits for somebody else's reservation. */
+  readonly onDeferred: (path: PathName) => void;
 }
 
 /** One operation in a lane. */
 export interface Waiting {
-  readonly draft: Draft;
+  draft: Draft;
   readonly since: number;
   staged?: Promise<Staged>;
   /** Answered already, for example by its deadline. */
@@ -28,17 +30,23 @@ export interface Waiting {
 
 /**
  * The queue of one conversation in this process: one batch in flight, so each sender's order holds; while it is decided
- * the next one gathers, so batches grow with load.
+ * the next one gathers, so batches grow with load. A commit that meets somebody else's reservation steps back until that
+ * has passed, and with it what its user sent after it; the others go on.
  */
 export class Lane {
   readonly #conversation: string;
   readonly #deps: LaneDeps;
+  readonly #onIdle: () => void;
   readonly #queue: Waiting[] = [];
+  /** Users whose commit waits for a reservation to pass. */
+  readonly #deferred = new Set<string>();
   #running = false;
 
-  constructor(conversation: string, deps: LaneDeps) {
+  /** @param onIdle nothing is in flight; what is still queued waits for a reservation to pass */
+  constructor(conversation: string, deps: LaneDeps, onIdle: () => void) {
     this.#conversation = conversation;
     this.#deps = deps;
+    this.#onIdle = onIdle;
   }
 
   get depth(): number {
@@ -46,25 +54,33 @@ export class Lane {
   }
 
   /** Queues an operation. Its bytes are staged at once, while the batch before it is decided. */
-  push(waiting: Waiting, onEmpty: () => void): void {
+  push(waiting: Waiting): void {
     if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(waiting);
     this.#queue.push(waiting);
-    if (this.#running) return;
-    this.#running = true;
-    void this.#run(onEmpty);
+    this.#start();
   }
 
-  async #run(onEmpty: () => void): Promise<void> {
-    for (let batch = takeBatch(this.#queue); batch.length > 0; batch = takeBatch(this.#queue)) {
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    void this.#run();
+  }
+
+  #take(): Waiting[] {
+    return takeBatch(this.#queue, this.#deferred);
+  }
+
+  async #run(): Promise<void> {
+    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
         await this.#decide(batch);
       } catch (error) {
         for (const waiting of batch) waiting.settle(ensureError(error));
       }
     }
-    // In the same step that saw the queue empty, so that no operation can be left behind.
+    // In the same step that found nothing to take, so that no operation can be left behind.
     this.#running = false;
-    onEmpty();
+    this.#onIdle();
   }
 
   async #decide(waiting: readonly Waiting[]): Promise<void> {
@@ -109,6 +125,7 @@ export class Lane {
       const outcome = applied.outcomes[i];
       if (outcome === undefined) one.settle(new AppError('internal', 'An operation got no outcome'));
       else if (outcome.status === 'refused' && outcome.code === 'body-missing') again.push(one);
+      else if (outcome.status === 'refused' && outcome.code === 'deferred') this.#defer(one, path, outcome.forMs);
       // A duplicate of our own retry is its first success.
       else
         one.settle(
@@ -117,6 +134,22 @@ export class Lane {
     });
     // An earlier attempt consumed the staged bytes, or a sweep took them: decided again, with the bytes inline.
     if (again.length > 0) await this.#apply('direct', again, again.map(inlineItem));
+  }
+
+  /** Back to the head of the queue, to be decided once more after the reservation; its staged row is still there. */
+  #defer(waiting: Waiting, path: PathName, forMs = MAX_RESERVATION_MS): void {
+    const { draft } = waiting;
+    this.#deps.onDeferred(path);
+    waiting.draft = { ...draft, operation: { ...draft.operation, deferred: true } as Operation };
+    this.#queue.unshift(waiting);
+    this.#deferred.add(draft.user);
+    setTimeout(
+      () => {
+        this.#deferred.delete(draft.user);
+        this.#start();
+      },
+      Math.min(Math.max(forMs, 1), MAX_RESERVATION_MS),
+    );
   }
 
   #stage(waiting: Waiting): Promise<Staged | undefined> {
@@ -130,11 +163,30 @@ export class Lane {
 
 const NOTHING_TO_STAGE = Promise.resolve(undefined);
 
-/** Takes the next batch: messages (or read marks) that follow one another share one, everything else goes alone. */
-function takeBatch(queue: Waiting[]): Waiting[] {
+/**
+ * Takes the next batch: messages (or read marks) that follow one another share one, everything else goes alone.
+ * @param deferred users whose operations stay where they are
+ */
+function takeBatch(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
+  if (deferred.size > 0) return takeAround(queue, deferred);
   while (queue[0]?.settled === true) queue.shift();
+  return queue.splice(0, batchLength(queue)).filter((waiting) => !waiting.settled);
+}
+
+function takeAround(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
+  const isHeld = ({ draft }: Waiting): boolean => deferred.has(draft.user);
+  const open = queue.filter((waiting) => !waiting.settled);
+  const free = open.filter((waiting) => !isHeld(waiting));
+  const batch = free.slice(0, batchLength(free));
+  const taken = new Set(batch);
+  queue.splice(0, queue.length, ...open.filter((waiting) => !taken.has(waiting)));
+  return batch;
+}
+
+/** How many operations at the head of a queue go together. */
+function batchLength(queue: readonly Waiting[]): number {
   const first = queue[0]?.draft.operation;
-  if (first === undefined) return [];
+  if (first === undefined) return 0;
   const shares = first.kind === 'message' || first.kind === 'read';
   let bytes = 0;
   let count = 0;
@@ -144,7 +196,7 @@ function takeBatch(queue: Waiting[]): Waiting[] {
     if (count > 0 && !(shares && fits && draft.operation.kind === first.kind)) break;
     count++;
   }
-  return queue.splice(0, count).filter((waiting) => !waiting.settled);
+  return count;
 }
 
 function inlineItem({ draft }: Waiting): BatchItem {
@@ -162,6 +214,7 @@ function referenceItem({ draft: { operation } }: Waiting, body: number | undefin
     ...('type' in operation ? { type: operation.type } : {}),
     ...('sha256' in operation ? { sha256: operation.sha256 } : {}),
     ...('size' in operation ? { size: operation.size } : {}),
+    ...(operation.kind === 'commit' && operation.deferred === true ? { deferred: true } : {}),
     ...(operation.kind === 'report' ? { seq: operation.seq, epoch: operation.epoch } : {}),
     body,
   };

@@ -4,7 +4,7 @@ import type { Operation, Outcome } from '../../domain/operation.ts';
 import type { Metrics } from '../../ops/process/metrics.ts';
 import type { Staged, StagedRequest } from '../../store/stage.ts';
 import type { Draft, Submitter } from './draft.ts';
-import { Lane, type LaneDeps } from './lane.ts';
+import { Lane, type LaneDeps, type Waiting } from './lane.ts';
 import type { Path, PathName } from './path.ts';
 import type { Stager } from './stager.ts';
 
@@ -36,11 +36,13 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
     apply: (path, batch) => deps.paths[path](batch),
     stage: (draft) => stageDraft(deps.stager, draft),
     onTaken: metrics.laneWait,
+    onDeferred: metrics.commitDeferred,
     onBatch: (batch, path, { outcomes, retries }, seconds) => {
       metrics.batch(path, batch.items.length, seconds);
       batch.items.forEach(({ operation }, i) => {
         const outcome = outcomes[i];
-        if (outcome !== undefined) metrics.operation(operation.kind, describe(outcome), path);
+        if (outcome === undefined || isDeferred(outcome)) return;
+        metrics.operation(operation.kind, describe(outcome), path);
       });
       const { id, conversation, requests } = batch;
       deps.log.info(
@@ -58,17 +60,22 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
     },
   };
 
+  const open = (conversation: string): Lane => {
+    const lane = new Lane(conversation, laneDeps, () => {
+      if (lane.depth === 0 && lanes.get(conversation) === lane) lanes.delete(conversation);
+    });
+    return lane;
+  };
   const enter = (draft: Draft): Promise<Outcome> =>
     new Promise((resolve, reject) => {
       const { conversation } = draft;
       let lane = lanes.get(conversation);
-      if (lane === undefined) lanes.set(conversation, (lane = new Lane(conversation, laneDeps)));
+      if (lane === undefined) lanes.set(conversation, (lane = open(conversation)));
       if (lane.depth >= deps.mailboxLimit) {
         reject(new AppError('overloaded'));
         return;
       }
-      const owner = lane;
-      const waiting = {
+      const waiting: Waiting = {
         draft,
         since: performance.now(),
         settled: false,
@@ -84,9 +91,7 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
         () => waiting.settle(new AppError('deadline')),
         Math.max(0, draft.deadline - Date.now()),
       );
-      owner.push(waiting, () => {
-        if (owner.depth === 0 && lanes.get(conversation) === owner) lanes.delete(conversation);
-      });
+      lane.push(waiting);
     });
 
   return {
@@ -146,6 +151,11 @@ function stagedRequest(operation: Operation): StagedRequest | undefined {
 function definedOf<T extends object>(parts: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
   return Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
+/** Not decided yet. */
+function isDeferred(outcome: Outcome): boolean {
+  return outcome.status === 'refused' && outcome.code === 'deferred';
 }
 
 function describe(outcome: Outcome): string {

@@ -37,6 +37,7 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     summary: 'Commit',
     description:
       'Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from. An external commit (a PublicMessage of a new member) takes the same way, where the policy allows it.',
+    rateClass: 'commits',
     params: ConversationParams,
     body: CommitBundle,
     bodyLimit: BODY_LIMIT_COMMITS,

@@ -54,6 +54,7 @@ export function epochRoutes(deps: { readonly known: KnownConversations; readonly
     tag,
     summary: 'Supply the GroupInfo of the current epoch',
     description: 'For an epoch whose commit brought none. The first one stays; later ones are answered the same.',
+    rateClass: 'commits',
     params: ConversationParams,
     body: GroupInfoInput,
     bodyLimit: BODY_LIMIT_COMMITS,

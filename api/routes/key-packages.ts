@@ -82,6 +82,7 @@ export function keyPackageRoutes(deps: {
     tag,
     summary: 'Claim key packages of a user',
     description: `One of each device, the calling one left out. Each is handed out once, in whatever order and process claims come; only the last resort, taken when there is nothing else, may be handed out again. Claimed packages are yours for 24 hours, for the conversation named or any, and never return to the pool; with an Idempotency-Key the same claim again gives the same ones. Who holds ${MAX_HELD_KEY_PACKAGES} unused packages of a device from the last 24 hours gets its last resort. An unknown user has no devices, and a device that is not known is left out.`,
+    rateClass: 'claims',
     params: UserParams,
     body: KeyPackageClaim,
     replies: { 200: { description: 'Claimed', schema: KeyPackagesClaimed } },

@@ -53,6 +53,7 @@ export function memberRoutes(deps: {
     summary: 'Add members',
     description:
       'In `mls` with a commit. In `opaque` it may be absent: then the add is an entry of its own and moves the epoch by one. Adding only those who are members already changes nothing.',
+    rateClass: 'commits',
     params: ConversationParams,
     body: AddMembers,
     bodyLimit: BODY_LIMIT_COMMITS,
@@ -70,6 +71,7 @@ export function memberRoutes(deps: {
       tag,
       description:
         'In `mls` with a commit that removes all devices of the user. Removing oneself is leaving: sending ends at once and reading at the own Remove proposal, and a commit of somebody else completes it.',
+      rateClass: 'commits',
       params: MemberParams,
       body: RemoveMember,
       bodyLimit: BODY_LIMIT_COMMITS,

@@ -8,7 +8,8 @@ export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 /** Who may call: anybody, users with a token, or operators. */
 export type Access = 'public' | 'user' | 'operator';
 /** Requests that share a rate limit. */
-export type RateClass = 'messages' | 'writes' | 'reads';
+export const RATE_CLASSES = ['messages', 'commits', 'claims', 'writes', 'reads'] as const;
+export type RateClass = (typeof RATE_CLASSES)[number];
 
 /** What a handler gets: everything parsed and authenticated. */
 export interface Call<P, Q, B> {

@@ -30,10 +30,7 @@ export const Problem = z
       .meta({ description: '`epoch-conflict`: the commit that ended submittedEpoch' }),
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
     seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
-    refs: z
-      .array(z.string())
-      .optional()
-      .meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
+    refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
     successor: z.string().optional().meta({ description: '`superseded`: the conversation that took over' }),
     limit: z.number().int().optional().meta({ description: '`too-large`: bytes that are accepted' }),
   })

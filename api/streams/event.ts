@@ -1,8 +1,19 @@
 import type { EntryRow } from '../../store/entries.ts';
 
-/** Server-sent events (WHATWG HTML, event streams). Only `entry` carries an `id:`, the resume position. */
+/** Server-sent events (WHATWG HTML, event streams). */
 
-export type StreamEvent = 'entry' | 'removed' | 'slow-consumer' | 'reconnect';
+export type StreamEvent =
+  | 'entry'
+  | 'member'
+  | 'welcome'
+  | 'conversation'
+  | 'removed'
+  | 'reset'
+  | 'history-truncated'
+  | 'low-stock'
+  | 'slow-consumer'
+  | 'reconnect'
+  | 'replaced';
 
 /** An entry as pages and streams show it; bytes as standard base64. */
 export interface EntryJson {
@@ -31,12 +42,7 @@ export function entryJson(row: EntryRow): EntryJson {
   };
 }
 
-/** An entry as an event, with its seq as the id to resume from. */
-export function entryEvent(row: EntryRow): string {
-  return `event: entry\nid: ${row.seq}\ndata: ${JSON.stringify(entryJson(row))}\n\n`;
-}
-
-/** Any other event. JSON has no raw line breaks, so one data line is enough. */
+/** An event. JSON has no raw line breaks, so one data line is enough. */
 export function event(name: StreamEvent, data: Readonly<Record<string, unknown>> = {}): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -1,10 +1,11 @@
 import type pg from 'pg';
-import { type EntryRow, readPage, readTail } from '../../store/entries.ts';
-import { entryEvent } from './event.ts';
-import type { Stream } from './stream.ts';
+import { type Cursor, type Tail, readTail } from '../../store/follow.ts';
+import { type AddressedWelcome, readWelcomesTo } from '../../store/inbox.ts';
+import { Item } from './item.ts';
+import type { Subscription } from './subscription.ts';
 
 /** Entries per read: bounds what one reader can have in its buffer. */
-const PAGE = 200;
+export const PAGE = 200;
 
 export interface FeedDeps {
   readonly pool: pg.Pool;
@@ -12,14 +13,11 @@ export interface FeedDeps {
   readonly onError: (error: unknown) => void;
 }
 
-/**
- * The streams of one conversation in this process. Live ones are fed from one read of the log, however many they are;
- * a stream that is behind reads pages of its own until it is live again.
- */
+/** The subscriptions to one conversation in this process. Live ones are fed from one read of the log, however many they are. */
 export class Feed {
   readonly #conversation: string;
   readonly #deps: FeedDeps;
-  readonly streams = new Set<Stream>();
+  readonly subscriptions = new Set<Subscription>();
   #pumping = false;
   #again = false;
 
@@ -28,49 +26,12 @@ export class Feed {
     this.#deps = deps;
   }
 
-  /** Something happened: an entry, a membership change, or the poll thinks so. */
+  /** Something happened: an entry, a change, or the poll thinks so. */
   wake(): void {
     this.#again = true;
     if (this.#pumping) return;
     this.#pumping = true;
     void this.#pump();
-  }
-
-  /** Brings a stream up to the end of the log, by pages, and makes it live. */
-  async catchUp(stream: Stream): Promise<void> {
-    stream.live = false;
-    try {
-      while (stream.canTake()) {
-        const { conversation, user } = stream.target;
-        const page = await readPage(this.#deps.pool, conversation, user, stream.cursor, PAGE);
-        if (page === undefined) {
-          stream.end('removed', {});
-          return;
-        }
-        for (const row of page.entries) {
-          // Another look may have brought it meanwhile.
-          if (row.seq <= stream.cursor) continue;
-          stream.entry(row);
-          // Goes on when the reader has taken it.
-          if (stream.isFull) return;
-        }
-        if (page.more) continue;
-        if (page.leftSeq !== null) {
-          stream.end('removed', { seq: page.leftSeq });
-          return;
-        }
-        // A stream that is behind goes on when its socket drains.
-        if (!stream.canTake()) return;
-        stream.live = true;
-        // What was written since the page was read woke only those who were live then.
-        this.wake();
-        return;
-      }
-    } catch (error) {
-      // The database is away: the poll wakes the feed again, and the stream with it.
-      this.#deps.onError(error);
-      stream.live = stream.canTake();
-    }
   }
 
   async #pump(): Promise<void> {
@@ -85,43 +46,83 @@ export class Feed {
     this.#pumping = false;
   }
 
-  /** One read for all live streams: new entries, and who of the watchers is a member no more, of one snapshot. */
+  /** One read for all: what is new, and who of the watchers is a member no more, of one snapshot. */
   async #feed(): Promise<void> {
-    const live = [...this.streams].filter((stream) => stream.live && stream.canTake());
-    if (live.length === 0) return;
-    const after = Math.min(...live.map((stream) => stream.cursor));
-    const users = [...new Set(live.map((stream) => stream.target.user))];
+    const live: Subscription[] = [];
+    const blocked: Subscription[] = [];
+    for (const subscription of this.subscriptions) {
+      if (subscription.live && !subscription.isReady) subscription.fallBehind();
+      if (subscription.live) live.push(subscription);
+      else if (subscription.endsWithMembership && subscription.isBlocked) blocked.push(subscription);
+    }
+    if (live.length + blocked.length === 0) return;
+    const after = earliest(live);
+    const users = [...new Set([...live, ...blocked].map(({ user }) => user))];
     const tail = await readTail(this.#deps.pool, this.#conversation, users, after, PAGE);
     if (tail === undefined || tail.deleted) {
-      for (const stream of live) stream.end('removed', {});
+      for (const subscription of live) subscription.deleted();
+      for (const subscription of blocked) if (subscription.isBlocked) subscription.cut();
       return;
     }
-    const events = tail.entries.map((row) => ({ row, text: entryEvent(row) }));
-    for (const stream of live) {
-      if (tail.rejoined.includes(stream.target.user)) void this.catchUp(stream);
-      else this.#deliver(stream, events, tail.more, tail.left[stream.target.user]);
+    for (const subscription of blocked) {
+      if (subscription.isBlocked && tail.left[subscription.user] !== undefined) subscription.cut();
+    }
+    const welcomes = tail.welcomes ? await this.#welcomes(live, after) : undefined;
+    const items = tail.items.map((item) => new Item(this.#conversation, item));
+    for (const subscription of live) {
+      // It may have begun to read for itself while the log was read.
+      if (!subscription.live) continue;
+      const isGap = tail.rejoined.includes(subscription.user) || subscription.seq + 1 < tail.oldestSeq;
+      if (isGap) subscription.fallBehind();
+      else this.#deliver(subscription, items, tail, welcomes?.get(subscription.user));
     }
     if (tail.more) this.#again = true;
   }
 
+  /** Read after the log, so that those of its commits are there. */
+  async #welcomes(live: readonly Subscription[], { seq }: Cursor): Promise<Map<string, AddressedWelcome[]>> {
+    const users = new Set(live.filter(({ device }) => device !== undefined).map(({ user }) => user));
+    const byUser = new Map<string, AddressedWelcome[]>();
+    if (users.size === 0) return byUser;
+    for (const welcome of await readWelcomesTo(this.#deps.pool, this.#conversation, [...users], seq)) {
+      const known = byUser.get(welcome.user);
+      if (known === undefined) byUser.set(welcome.user, [welcome]);
+      else known.push(welcome);
+    }
+    return byUser;
+  }
+
   #deliver(
-    stream: Stream,
-    events: readonly { row: EntryRow; text: string }[],
-    more: boolean,
-    leftSeq: number | undefined,
+    subscription: Subscription,
+    items: readonly Item[],
+    tail: Tail,
+    welcomes: readonly AddressedWelcome[] = [],
   ): void {
-    // It may have begun to catch up while the log was read.
-    if (!stream.live) return;
-    for (const { row, text } of events) {
-      if (row.seq <= stream.cursor) continue;
-      if (leftSeq !== undefined && row.seq > leftSeq) break;
-      this.#deps.onDelivered((Date.now() - row.at.getTime()) / 1000);
-      if (!stream.entry(row, text)) {
-        stream.live = false;
+    const leftSeq = tail.left[subscription.user];
+    if (leftSeq === undefined) {
+      for (const welcome of welcomes) if (welcome.seq > subscription.seq) subscription.takeWelcome(welcome);
+    }
+    for (const item of items) {
+      if (!item.isAfter(subscription)) continue;
+      if (leftSeq !== undefined && item.seq > leftSeq) break;
+      if (!subscription.isReady) {
+        if (leftSeq !== undefined && subscription.endsWithMembership) subscription.cut();
+        else subscription.fallBehind();
         return;
       }
+      const { entry } = item.log;
+      if (entry !== undefined) this.#deps.onDelivered((Date.now() - entry.at.getTime()) / 1000);
+      subscription.take(item);
     }
-    const complete = !more || stream.cursor === leftSeq;
-    if (leftSeq !== undefined && complete) stream.end('removed', { seq: leftSeq });
+    if (leftSeq !== undefined && (!tail.more || (items.at(-1)?.seq ?? 0) > leftSeq)) subscription.removed(leftSeq);
   }
+}
+
+/** From where a read serves all of them; after everything when there are none. */
+function earliest(live: readonly Subscription[]): Cursor {
+  let first: Cursor = { seq: Number.MAX_SAFE_INTEGER - 1, key: 0 };
+  for (const { seq, key } of live) {
+    if (seq < first.seq || (seq === first.seq && key < first.key)) first = { seq, key };
+  }
+  return first;
 }

@@ -1,20 +1,33 @@
+import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { Metrics } from '../../ops/process/metrics.ts';
-import { findStale, readPage } from '../../store/entries.ts';
-import { Feed } from './feed.ts';
-import { Stream, type StreamTarget } from './stream.ts';
+import { readPage } from '../../store/entries.ts';
+import { readDeviceState } from '../../store/inbox.ts';
+import type { DeviceName } from '../../store/key-packages.ts';
+import type { Notifier, StreamName } from '../../store/notifications.ts';
+import { type AccountHost, AccountStream, type AccountTarget } from './account-stream.ts';
+import { Accounts } from './accounts.ts';
+import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
+import { Feeds } from './feeds.ts';
+import { makeGate } from './gate.ts';
+import { type OpenStream, isAnswered } from './stream-host.ts';
+import { makeWatch } from './watch.ts';
 
 /** The poll alone must close a removed member's stream within 2 s (invariant 8), whatever notifications are lost. */
 const POLL_MS = 1000;
-const HEARTBEAT_MS = 15_000;
+/** How exactly streams end with their tokens and their patience. */
+const CHECK_MS = 250;
+/** Reads for streams that are behind, at a time: after a restart thousands come back at once, and requests need connections too. */
+const CATCH_UP_READS = 6;
 
 export interface HubDeps {
   readonly pool: pg.Pool;
   readonly metrics: Metrics;
   readonly log: Logger;
+  readonly notifier: Pick<Notifier, 'stream'>;
   /** A reader that takes nothing for this long is closed with `slow-consumer`. */
   readonly slowMs: number;
 }
@@ -22,13 +35,17 @@ export interface HubDeps {
 /** All event streams of this process. */
 export interface StreamHub {
   /**
-   * Opens a stream on a response that has not begun.
+   * Opens the stream of a conversation on a response that has not begun.
    * @param after seq to go on after, or `latest` = live only
    * @throws AppError `not-found` when the conversation does not exist for the user
    */
   readonly open: (response: ServerResponse, target: StreamTarget, after: number | 'latest') => Promise<void>;
-  /** A notification came. */
-  readonly wake: (conversation: string) => void;
+  /** Opens the stream of all conversations of a device; an older one of the same device ends. */
+  readonly openAccount: (response: ServerResponse, target: AccountTarget) => Promise<void>;
+  /** A notification came. @param changed more than entries */
+  readonly wake: (conversation: string, seq: number, changed: boolean) => void;
+  /** A notification about a device came. @param stream one that was opened */
+  readonly wakeDevice: (device: DeviceName, stream?: StreamName) => void;
   /** Looks at everything once: after a lost session. */
   readonly wakeAll: () => void;
   readonly count: () => number;
@@ -38,73 +55,85 @@ export interface StreamHub {
 
 /** Wakes feeds by notification, and by a poll as the safety net. */
 export function makeStreamHub(deps: HubDeps): StreamHub {
-  const feeds = new Map<string, Feed>();
-  let count = 0;
+  const { pool } = deps;
+  const streams = new Set<OpenStream>();
   let closed = false;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
-
-  const feedOf = (conversation: string): Feed => {
-    let feed = feeds.get(conversation);
-    if (feed === undefined) {
-      feed = new Feed(conversation, { pool: deps.pool, onDelivered: deps.metrics.deliveryLag, onError });
-      feeds.set(conversation, feed);
-    }
-    return feed;
+  const feeds = new Feeds({ pool, onDelivered: deps.metrics.deliveryLag, onError });
+  const watch = makeWatch({ pool, feeds, onError });
+  const accounts = new Accounts({ pool, notifier: deps.notifier, onError });
+  const host: AccountHost = {
+    feeds,
+    backlog: { pool, gate: makeGate(CATCH_UP_READS), onLive: watch.soon, onError },
+    onClosed: (stream, reason) => {
+      streams.delete(stream);
+      if (stream instanceof AccountStream) accounts.delete(stream);
+      deps.metrics.streamClosed(reason);
+    },
+    lookFor: (user, conversation) => void accounts.join(conversation, [user]).catch(onError),
+    check: watch.soon,
   };
-  const streams = (): Stream[] => [...feeds.values()].flatMap((feed) => [...feed.streams]);
 
   let polling = false;
   const poll = async (): Promise<void> => {
-    const watched = streams()
-      .filter((stream) => stream.live)
-      .map(({ target, cursor }) => ({ conversation: target.conversation, user: target.user, seq: cursor }));
-    if (watched.length === 0 || polling) return;
+    // Those whose last read failed try again.
+    for (const stream of streams) stream.backlog.advance();
+    if (streams.size === 0 || polling) return;
     polling = true;
     try {
-      for (const conversation of await findStale(deps.pool, watched)) feeds.get(conversation)?.wake();
+      await Promise.all([watch.all(), accounts.poll()]);
     } finally {
       polling = false;
     }
   };
+  const check = (): void => {
+    const now = Date.now();
+    for (const stream of streams) if (stream.connection.check(now, deps.slowMs)) stream.slow();
+  };
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);
-  const heartbeatTimer = setInterval(() => streams().forEach((stream) => stream.heartbeat()), HEARTBEAT_MS);
+  const checkTimer = setInterval(check, CHECK_MS);
 
+  const refuseWhenClosed = (): void => {
+    if (closed) throw new AppError('unavailable', 'The server is shutting down');
+  };
   return {
     open: async (response, target, after) => {
-      const { conversation, user } = target;
       // Before the first byte, so that an outsider gets a problem and not a stream.
-      const probe = await readPage(deps.pool, conversation, user, Number.MAX_SAFE_INTEGER - 1, 1);
+      const probe = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
       if (probe === undefined) throw new AppError('not-found');
-      if (closed) throw new AppError('unavailable', 'The server is shutting down');
-      // The reader has gone, or was answered at its deadline, while membership was looked up.
-      if (response.headersSent || response.destroyed) return;
-      const feed = feedOf(conversation);
-      const stream = new Stream({
-        target,
-        response,
-        cursor: after === 'latest' ? probe.lastSeq : after,
-        slowMs: deps.slowMs,
-        onDrain: (drained) => void feed.catchUp(drained),
-        onClose: (reason) => {
-          count--;
-          deps.metrics.streamClosed(reason);
-          feed.streams.delete(stream);
-          if (feed.streams.size === 0 && feeds.get(conversation) === feed) feeds.delete(conversation);
-        },
-      });
-      count++;
-      feed.streams.add(stream);
+      refuseWhenClosed();
+      if (isAnswered(response)) return;
       // The stream lives on by itself; whoever opened it is done.
-      void feed.catchUp(stream);
+      streams.add(new ConversationStream(host, response, target, after === 'latest' ? probe.lastSeq : after));
     },
-    wake: (conversation) => feeds.get(conversation)?.wake(),
-    wakeAll: () => feeds.forEach((feed) => feed.wake()),
-    count: () => count,
+    openAccount: async (response, target) => {
+      const device = await readDeviceState(pool, target);
+      refuseWhenClosed();
+      if (isAnswered(response)) return;
+      const stream = new AccountStream(host, response, target, { openedAt: device.now, id: randomUUID() });
+      streams.add(stream);
+      // Before its conversations are listed: whatever is added from here on finds it.
+      accounts.add(stream);
+      void stream.start(device);
+    },
+    wake: (conversation, seq, changed) => {
+      feeds.wake(conversation);
+      if (changed) void accounts.conversationChanged(conversation, seq).catch(onError);
+    },
+    wakeDevice: (device, stream) => {
+      if (stream === undefined) void accounts.deviceChanged(device).catch(onError);
+      else accounts.announced(device, stream);
+    },
+    wakeAll: () => {
+      accounts.announceAll();
+      void poll().catch(onError);
+    },
+    count: () => streams.size,
     close: () => {
       closed = true;
       clearInterval(pollTimer);
-      clearInterval(heartbeatTimer);
-      for (const stream of streams()) stream.end('reconnect', {});
+      clearInterval(checkTimer);
+      for (const stream of streams) stream.connection.end('reconnect');
     },
   };
 }

@@ -69,9 +69,15 @@ export const VARIABLES = {
   WORKER_CACHE_SIZE: integer(2000, 1, 100_000, 'Conversations that a worker keeps in memory, at most 0.5 MB each.'),
   WORKER_TASK_SLOTS: integer(30, 2, 1000, 'Workflow tasks that a worker runs at once.'),
   WORKFLOW_STACK_TRACES: choice(['off', 'on'], 'off', 'Stack traces of workflow code, for debugging; they cost time.'),
-  RATE_LIMIT_MESSAGES: integer(60_000, 0, 1e9, 'Requests that send messages, by user, minute and process; 0 = off.'),
-  RATE_LIMIT_WRITES: integer(12_000, 0, 1e9, 'All other changing requests, by user, minute and process; 0 = off.'),
-  RATE_LIMIT_READS: integer(60_000, 0, 1e9, 'Reading requests, by user, minute and process; 0 = off.'),
+  RATE_LIMIT_MESSAGES: integer(60_000, 0, 1e9, 'Requests that send messages, by device, minute and process; 0 = off.'),
+  RATE_LIMIT_COMMITS: integer(
+    6000,
+    0,
+    1e9,
+    'Commits, adds, removals and GroupInfos, by device, minute and process; 0 = off.',
+  ),
+  RATE_LIMIT_WRITES: integer(12_000, 0, 1e9, 'All other changing requests, by device, minute and process; 0 = off.'),
+  RATE_LIMIT_READS: integer(60_000, 0, 1e9, 'Reading requests, by device, minute and process; 0 = off.'),
   RATE_LIMIT_CLAIMS: integer(
     300,
     0,

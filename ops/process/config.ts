@@ -14,9 +14,11 @@ export type JwtSource =
   | { readonly kind: 'jwks'; readonly url: string }
   | { readonly kind: 'key-file'; readonly file: string; readonly algorithm: (typeof PUBLIC_KEY_ALGORITHMS)[number] };
 
-/** Requests by user and minute; 0 = no limit. */
+/** Requests by device and minute, in one process; 0 = no limit. All devices of a user together get a multiple of it. */
 export interface RateLimits {
   readonly messages: number;
+  readonly commits: number;
+  readonly claims: number;
   readonly writes: number;
   readonly reads: number;
   /** Refused tokens, by client address. */
@@ -52,8 +54,6 @@ export interface Config {
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
-  /** Key packages that a user may claim in a minute, whatever process it asks; 0 = no limit. */
-  readonly claimsPerMinute: number;
   readonly streamSlowMs: number;
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
@@ -141,11 +141,12 @@ function arrange(values: Values): Config {
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {
       messages: values.RATE_LIMIT_MESSAGES,
+      commits: values.RATE_LIMIT_COMMITS,
+      claims: values.RATE_LIMIT_CLAIMS,
       writes: values.RATE_LIMIT_WRITES,
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
     },
-    claimsPerMinute: values.RATE_LIMIT_CLAIMS,
     streamSlowMs: values.STREAM_SLOW_MS,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,

@@ -20,6 +20,7 @@ export interface Metrics {
   readonly actorMailboxFull: () => void;
   readonly epochIncrement: (seconds: number) => void;
   readonly epochConflict: () => void;
+  readonly commitDeferred: (path: string) => void;
   readonly operation: (kind: string, outcome: string, path: string) => void;
   readonly batch: (path: string, operations: number, seconds: number) => void;
   readonly laneWait: (path: string, seconds: number) => void;
@@ -77,6 +78,9 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'actor_type',
   ]);
   const conflicts = counter('epoch_conflicts_total', 'Commits that lost the race for their epoch', ['actor_type']);
+  const deferrals = counter('parley_commits_deferred_total', "Commits that waited for somebody else's reservation", [
+    'path',
+  ]);
 
   const operations = counter('parley_operations_total', 'Operations decided', ['kind', 'outcome', 'path']);
   const batchSize = histogram('parley_batch_operations', 'Operations that shared one decision', ['path'], OPERATIONS);
@@ -126,6 +130,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     actorMailboxFull: () => full.inc(ACTOR),
     epochIncrement: (seconds) => epochSeconds.observe(ACTOR, seconds),
     epochConflict: () => conflicts.inc(ACTOR),
+    commitDeferred: (path) => deferrals.inc({ path }),
     operation: (kind, outcome, path) => operations.inc({ kind, outcome, path }),
     batch: (path, count, seconds) => {
       batchSize.observe({ path }, count);

@@ -1,74 +1,63 @@
--- A commit with its membership changes, Welcome and GroupInfo: all or none (invariant 6). In opaque conversations also an
+-- A commit with its membership changes, Welcomes and GroupInfo: all or none (invariant 6). In opaque conversations also an
 -- add or remove without a commit: an entry with empty ciphertext that moves the epoch by one.
+-- Order of checks: retry look-up, membership, deadline, successor, policy, epoch, somebody's reservation, content.
 create or replace function decide_commit(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
 language plpgsql as $$
 declare
   v_id text := op ->> 'id';
   v_sha bytea := decode(coalesce(op ->> 'sha256', ''), 'hex');
-  v_actor text;
-  v_epoch bigint;
-  v_ciphertext bytea;
-  v_welcome bytea;
-  v_group_info bytea;
-  v_request jsonb;
-  v_adds text[];
-  v_removes text[];
+  i record := operation_input(c, op, p_bytes);
+  v_adds text[] := texts(i.request -> 'adds');
+  v_removes text[] := texts(i.request -> 'removes');
+  v_refs bytea[] := array(select decode(t, 'hex') from unnest(texts(i.request -> 'refs')) t order by 1);
+  v_leaves text[] := case when i.request ? 'leaves' then texts(i.request -> 'leaves') end;
+  v_external boolean := i.request ? 'external';
   v_new text[];
+  v_gone text[];
   v_fingerprint bytea;
-  v_count int;
+  v_wait int;
   e entry;
   w entry;
   m member;
+  v_found boolean;
 begin
-  if op ? 'body' then
-    delete from staged where key = (op ->> 'body')::bigint and conversation = c.key
-      returning user_id, epoch, ciphertext, welcome, group_info, request
-      into v_actor, v_epoch, v_ciphertext, v_welcome, v_group_info, v_request;
-  else
-    v_actor := op ->> 'actor';
-    v_epoch := (op ->> 'epoch')::bigint;
-    v_ciphertext := p_bytes[(op #>> '{bytes,ciphertext}')::int];
-    v_welcome := p_bytes[(op #>> '{bytes,welcome}')::int];
-    v_group_info := p_bytes[(op #>> '{bytes,groupInfo}')::int];
-    v_request := op;
-  end if;
-  if v_actor is null then
+  if i.actor is null then
     -- The retry look-up needs the adds and removes, which went with the bytes.
     result := refusal('body-missing');
     return;
   end if;
-  select * into m from member where conversation = c.key and user_id = v_actor;
-  if not found then
+  select * into m from member where conversation = c.key and user_id = i.actor;
+  v_found := found;
+  if not v_found and not v_external then
     result := refusal('not-found');
     return;
   end if;
-  v_adds := coalesce((select array_agg(distinct u order by u) from jsonb_array_elements_text(v_request -> 'adds') u), '{}');
-  v_removes := coalesce((select array_agg(distinct u order by u) from jsonb_array_elements_text(v_request -> 'removes') u), '{}');
   v_fingerprint := sha256(convert_to(jsonb_build_array(encode(v_sha, 'hex'), v_adds, v_removes)::text, 'UTF8'));
+  result := case when v_external then external_refusal(c, v_found, m) else membership_refusal(true, m) end;
 
   -- Retry look-up: by id, else by the bytes, which name the epoch that they end.
   select * into e from entry where conversation = c.key and message_id = v_id;
   if not found and length(v_sha) > 0 then
-    select * into e from entry where conversation = c.key and kind = 'commit' and epoch = v_epoch
-      and fingerprint = v_fingerprint and sender = v_actor;
+    select * into e from entry where conversation = c.key and kind = 'commit' and epoch = i.epoch
+      and fingerprint = v_fingerprint and sender = i.actor;
   end if;
   if e.seq is not null then
-    if e.kind = 'commit' and e.sender = v_actor and e.fingerprint = v_fingerprint then
+    if e.kind = 'commit' and e.sender = i.actor and e.fingerprint = v_fingerprint then
       result := jsonb_build_object('status', 'duplicate', 'seq', e.seq, 'epoch', e.epoch + 1,
                                    'sha256', encode(e.sha256, 'hex'), 'at', e.at);
     else
-      result := coalesce(membership_refusal(true, m), refusal('id-reused'));
+      result := coalesce(result, refusal('id-reused'));
     end if;
     return;
   end if;
-  result := earlier_answer(c, v_id, 'commit', v_actor, v_fingerprint, m);
-  if result is not null then return; end if;
-  result := membership_refusal(true, m);
+  result := coalesce(earlier_answer(c, v_id, 'commit', i.actor, v_fingerprint, m), result);
   if result is not null then return; end if;
   if late(op) then
     result := refusal('deadline');
     return;
   end if;
+  result := superseded_refusal(c);
+  if result is not null then return; end if;
 
   if c.protocol = 'mls' and length(v_sha) = 0 then
     result := refusal('commit-required');
@@ -85,24 +74,36 @@ begin
     result := refusal('not-allowed');
     return;
   end if;
-
-  if v_epoch > c.epoch then
-    result := epoch_refusal('epoch-ahead', c.epoch, v_epoch);
+  if c.policy ->> 'lastAdmin' = 'refuse' and loses_last_admin(c, v_removes) then
+    result := refusal('not-allowed', '{"detail": "The last admin cannot be removed: make somebody else admin first"}');
     return;
-  elsif v_epoch < c.epoch then
+  end if;
+
+  if i.epoch > c.epoch then
+    result := epoch_refusal('epoch-ahead', c.epoch, i.epoch);
+    return;
+  elsif i.epoch < c.epoch then
     -- winner: the commit that ended the submitted epoch; after: the one that started it.
-    select * into w from entry where conversation = c.key and kind = 'commit' and epoch = v_epoch;
-    result := epoch_refusal('epoch-conflict', c.epoch, v_epoch)
+    select * into w from entry where conversation = c.key and kind = 'commit' and epoch = i.epoch;
+    result := epoch_refusal('epoch-conflict', c.epoch, i.epoch)
       || jsonb_build_object('after', coalesce((select seq from entry where conversation = c.key and kind = 'commit'
-                                               and epoch = v_epoch - 1), 0))
+                                               and epoch = i.epoch - 1), 0))
       || case when w.seq is null then '{}'
               else jsonb_build_object('winner', jsonb_build_object('seq', w.seq, 'sha256', encode(w.sha256, 'hex'))) end;
+    perform lose_race(c, i.actor);
     return;
+  end if;
+  if not op ? 'deferred' then
+    v_wait := reservation_ms(c, i.actor, v_removes);
+    if v_wait > 0 then
+      result := refusal('deferred', jsonb_build_object('forMs', v_wait));
+      return;
+    end if;
   end if;
 
   if cardinality(v_removes) > 0 and (
        v_removes && v_adds
-       or v_actor = any (v_removes)
+       or i.actor = any (v_removes)
        or (select count(*) from member where conversation = c.key and user_id = any (v_removes)
              and (left_seq is null or leaving)) < cardinality(v_removes)) then
     result := refusal(case when length(v_sha) = 0 then 'not-found' else 'membership-mismatch' end);
@@ -112,11 +113,28 @@ begin
     -- Adding members who are members already changes nothing.
     result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
     insert into operation (conversation, id, kind, actor, fingerprint, answer)
-      values (c.key, v_id, 'commit', v_actor, v_fingerprint, result);
+      values (c.key, v_id, 'commit', i.actor, v_fingerprint, result);
     return;
   end if;
-  select count(*) into v_count from member where conversation = c.key and user_id = any (v_removes) and left_seq is null;
-  if c.member_count + cardinality(v_new) - v_count > greatest((c.policy ->> 'maxMembers')::int, c.member_count) then
+  if c.protocol = 'mls' then
+    if c.policy ->> 'groupInfo' = 'required' and i.group_info is null then
+      result := refusal('group-info-mismatch', '{"detail": "The policy requires a GroupInfo with every commit"}');
+    elsif cardinality(v_refs) > 0 then
+      result := refs_refusal(c, i.actor, v_refs, v_adds);
+    end if;
+    -- Whoever joins by an external commit is in its own tree.
+    if result is null and v_leaves is not null then
+      result := leaves_refusal(c, v_leaves, case when v_external then v_adds || i.actor else v_adds end, v_removes);
+    end if;
+    if result is not null then return; end if;
+  end if;
+  if v_external and (not v_found or m.left_seq is not null) and not i.actor = any (v_new) then
+    v_new := v_new || i.actor;
+  end if;
+  v_gone := array(select user_id from member
+    where conversation = c.key and user_id = any (v_removes) and left_seq is null order by user_id);
+  if c.member_count + cardinality(v_new) - cardinality(v_gone)
+     > greatest((c.policy ->> 'maxMembers')::int, c.member_count) then
     result := refusal('too-many-members');
     return;
   end if;
@@ -124,41 +142,121 @@ begin
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
   insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at)
-    values (c.key, c.last_seq, 'commit', c.epoch, v_id, v_sha, coalesce(v_ciphertext, ''), v_actor, c.app_count,
+    values (c.key, c.last_seq, 'commit', c.epoch, v_id, v_sha, coalesce(i.ciphertext, ''), i.actor, c.app_count,
             v_fingerprint, c.last_at);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;
-  c.member_count := c.member_count + cardinality(v_new) - v_count;
+  c.member_count := c.member_count + cardinality(v_new) - cardinality(v_gone);
+  c.due_at := due_after(c);
+  perform win_race(c, i.actor);
 
-  if cardinality(v_removes) > 0 then
-    update period set to_seq = c.last_seq where conversation = c.key and user_id = any (v_removes) and to_seq is null;
-    update member set left_seq = coalesce(left_seq, c.last_seq), left_epoch = coalesce(left_epoch, c.epoch),
-                      left_at = coalesce(left_at, c.last_at), leaving = false, role = 'member'
-      where conversation = c.key and user_id = any (v_removes);
-    -- Removal withdraws a Welcome that was not taken up.
-    delete from welcome where conversation = c.key and user_id = any (v_removes);
-  end if;
+  if cardinality(v_removes) > 0 then perform remove_members(c, v_removes); end if;
+  if cardinality(v_gone) > 0 then perform tell(c, 'removed', jsonb_build_object('users', v_gone)); end if;
   if cardinality(v_new) > 0 then
-    insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, increments_base)
-      select c.key, u, 'member', c.last_seq, c.epoch, c.last_seq, c.app_count, c.increments from unnest(v_new) u
-      on conflict (conversation, user_id) do update
-        set role = 'member', joined_seq = excluded.joined_seq, joined_epoch = excluded.joined_epoch,
-            left_seq = null, left_epoch = null, left_at = null, leaving = false,
-            read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base;
-    -- A stay that ended before the first entry, and so is empty, begins at 1 as well.
-    insert into period (conversation, user_id, from_seq) select c.key, u, c.last_seq from unnest(v_new) u
-      on conflict (conversation, user_id, from_seq) do update set to_seq = null;
+    perform add_members(c, v_new);
+    perform tell(c, 'added', jsonb_build_object('users', v_new));
   end if;
-  if v_welcome is not null then
-    insert into welcome (conversation, user_id, seq, epoch, welcome)
-      select c.key, u, c.last_seq, c.epoch, v_welcome from unnest(v_adds) u
-      on conflict (conversation, user_id) do update
-        set id = excluded.id, seq = excluded.seq, epoch = excluded.epoch, welcome = excluded.welcome;
+  if cardinality(v_gone) > 0 then perform hand_over(c); end if;
+  if v_leaves is not null then
+    -- What the tree shows: who left is gone now, and who was awaited has come.
+    update member set leaving = false where conversation = c.key and leaving and user_id <> all (v_leaves);
+    update member set awaited = false where conversation = c.key and awaited and user_id = any (v_leaves);
+  else
+    update member set awaited = false where conversation = c.key and awaited and user_id = any (v_adds || i.actor);
   end if;
-  if v_group_info is not null then
-    insert into group_info (conversation, epoch, group_info) values (c.key, c.epoch, v_group_info)
+  if i.welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, i.welcome, v_refs, v_adds)); end if;
+  if i.group_info is not null then
+    insert into group_info (conversation, epoch, group_info) values (c.key, c.epoch, i.group_info)
       on conflict (conversation) do update set epoch = excluded.epoch, group_info = excluded.group_info;
   end if;
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch,
                                'sha256', encode(v_sha, 'hex'), 'at', c.last_at);
+end $$;
+
+-- Ends the stay of users with the newest entry; of those who left by themselves it ended before.
+create or replace function remove_members(c conversation, p_users text[]) returns void
+language plpgsql as $$
+declare
+  v_seqs bigint[];
+begin
+  update period set to_seq = c.last_seq where conversation = c.key and user_id = any (p_users) and to_seq is null;
+  update member set left_seq = coalesce(left_seq, c.last_seq), left_epoch = coalesce(left_epoch, c.epoch),
+                    left_at = coalesce(left_at, c.last_at), leaving = false, awaited = false, role = 'member'
+    where conversation = c.key and user_id = any (p_users);
+  -- Removal withdraws a Welcome that was not taken up.
+  with gone as (delete from welcome where conversation = c.key and user_id = any (p_users) returning seq)
+    select array_agg(distinct seq) into v_seqs from gone;
+  perform drop_welcome_bodies(c.key, v_seqs);
+end $$;
+
+-- Begins a stay of users with the newest entry, which is the commit that adds them.
+create or replace function add_members(c conversation, p_users text[]) returns void
+language plpgsql as $$
+begin
+  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, increments_base)
+    select c.key, u, 'member', c.last_seq, c.epoch, c.last_seq, c.app_count, c.increments from unnest(p_users) u
+    on conflict (conversation, user_id) do update
+      set role = 'member', joined_seq = excluded.joined_seq, joined_epoch = excluded.joined_epoch,
+          left_seq = null, left_epoch = null, left_at = null, left_self = false, leaving = false, awaited = false,
+          read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base;
+  -- A stay that ended before the first entry, and so is empty, begins at 1 as well.
+  insert into period (conversation, user_id, from_seq) select c.key, u, c.last_seq from unnest(p_users) u
+    on conflict (conversation, user_id, from_seq) do update set to_seq = null;
+end $$;
+
+-- Puts a Welcome where its devices find it: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations for
+-- every device of the users. Uses up the key packages. Returns when it expires.
+create or replace function deliver_welcome(c conversation, p_welcome bytea, p_refs bytea[], p_users text[]) returns timestamptz
+language plpgsql as $$
+declare
+  v_expires timestamptz := c.last_at + interval '30 days';
+  v_old bigint[];
+begin
+  with target as (
+    select k.user_id, k.device_id, k.ref from unnest(p_refs) r (ref)
+    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
+    union all
+    select u, '', null from unnest(p_users) u where cardinality(p_refs) = 0
+  ), old as (
+    delete from welcome w using target t
+      where w.conversation = c.key and w.user_id = t.user_id and w.device_id = t.device_id returning w.seq
+  )
+  select array_agg(distinct seq) into v_old from old;
+  insert into welcome (conversation, user_id, device_id, ref, seq, epoch, expires_at)
+    select c.key, k.user_id, k.device_id, k.ref, c.last_seq, c.epoch, v_expires from unnest(p_refs) r (ref)
+    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
+    union all
+    select c.key, u, '', null, c.last_seq, c.epoch, v_expires from unnest(p_users) u where cardinality(p_refs) = 0;
+  if not found then return null; end if;
+  insert into welcome_body (conversation, seq, welcome) values (c.key, c.last_seq, p_welcome);
+  perform drop_welcome_bodies(c.key, v_old);
+  update key_package set used_at = c.last_at, conversation = c.key where ref = any (p_refs) and not last_resort;
+  return v_expires;
+end $$;
+
+-- A GroupInfo for the current epoch from a member: the first one stays, so that everybody reads the same.
+create or replace function decide_group_info(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
+language plpgsql as $$
+declare
+  i record := operation_input(c, op, p_bytes);
+  m member;
+begin
+  if i.actor is null then
+    result := refusal('body-missing');
+    return;
+  end if;
+  select * into m from member where conversation = c.key and user_id = i.actor;
+  result := coalesce(membership_refusal(found, m), case when late(op) then refusal('deadline') end, superseded_refusal(c));
+  if result is not null then return; end if;
+  if i.epoch is distinct from c.epoch then
+    result := epoch_refusal(case when i.epoch > c.epoch then 'epoch-ahead' else 'group-info-stale' end, c.epoch, i.epoch);
+  elsif exists (select from group_info where conversation = c.key and epoch = c.epoch) then
+    result := jsonb_build_object('status', 'duplicate', 'epoch', c.epoch);
+  else
+    if i.request ? 'leaves' then result := leaves_refusal(c, texts(i.request -> 'leaves'), '{}', '{}'); end if;
+    if result is not null then return; end if;
+    insert into group_info (conversation, epoch, group_info) values (c.key, c.epoch, i.group_info)
+      on conflict (conversation) do update set epoch = excluded.epoch, group_info = excluded.group_info;
+    result := jsonb_build_object('status', 'accepted', 'epoch', c.epoch);
+  end if;
 end $$;

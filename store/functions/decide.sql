@@ -27,6 +27,7 @@ declare
   v_results jsonb[] := '{}';
   v_count int := jsonb_array_length(p_ops);
   v_run int;
+  v_changed boolean := false;
   -- position from which to look for a run again
   v_look int := 0;
   i int := 0;
@@ -63,8 +64,15 @@ begin
       when 'message' then r := decide_message(c, op, p_bytes);
       when 'commit' then r := decide_commit(c, op, p_bytes);
       when 'leave' then r := decide_leave(c, op, p_bytes);
-      else r := decide_other(c, op);
+      when 'group-info' then r := decide_group_info(c, op, p_bytes);
+      else r := decide_other(c, op, p_bytes);
     end case;
+    -- What is only deferred finds its bytes again.
+    if op ? 'body' and r.result ->> 'code' is distinct from 'deferred' then
+      delete from staged where key = (op ->> 'body')::bigint and conversation = c.key;
+    end if;
+    v_changed := v_changed
+      or r.result ->> 'status' = 'accepted' and op ->> 'kind' not in ('message', 'read', 'increment', 'group-info');
     c := r.c;
     v_results := array_append(v_results, r.result);
     i := i + 1;
@@ -72,11 +80,13 @@ begin
   if c is distinct from o then
     update conversation set epoch = c.epoch, last_seq = c.last_seq, app_count = c.app_count, increments = c.increments,
         member_count = c.member_count, policy = c.policy, last_at = c.last_at, due_at = c.due_at,
-        deleted_at = c.deleted_at, last_commit_seq = c.last_commit_seq
+        deleted_at = c.deleted_at, last_commit_seq = c.last_commit_seq, successor = c.successor,
+        reset_open_at = c.reset_open_at
       where key = c.key;
   end if;
   return jsonb_build_object(
     'facts', jsonb_build_object('found', c.deleted_at is null, 'protocol', c.protocol, 'epoch', c.epoch,
-        'lastSeq', c.last_seq, 'memberCount', c.member_count) || due_fact(c),
+        'lastSeq', c.last_seq, 'memberCount', c.member_count) || due_fact(c)
+      || case when v_changed then '{"changed": true}'::jsonb else '{}' end,
     'outcomes', to_jsonb(v_results));
 end $$;

@@ -27,6 +27,8 @@ declare
   v_seqs bigint[];
 begin
   v_devices := array(select device_id from device where user_id = p_user order by device_id for update);
+  -- Commits lock what they use in this order.
+  perform from key_package where user_id = p_user order by ref for update;
   delete from key_package where user_id = p_user;
   delete from claim where user_id = p_user;
   delete from device_position where user_id = p_user;

@@ -5,6 +5,7 @@ language plpgsql as $$
 declare
   v_fingerprint bytea := decode(coalesce(op ->> 'sha256', ''), 'hex');
   v_actor text := op ->> 'actor';
+  v_seqs bigint[];
   r record;
   m member;
 begin
@@ -30,6 +31,11 @@ begin
     return;
   end if;
 
+  if m.left_seq is null and c.policy ->> 'lastAdmin' = 'refuse' and c.member_count > 1
+     and loses_last_admin(c, array[v_actor]) then
+    result := refusal('not-allowed', '{"detail": "The last admin cannot leave: make somebody else admin first"}');
+    return;
+  end if;
   if op ? 'sha256' then
     -- The proposal is judged as any other; the leave stands or falls with it.
     r := decide_message(c, op || '{"type": "proposal"}', p_bytes);
@@ -41,11 +47,16 @@ begin
     if result is null and late(op) then result := refusal('deadline'); end if;
     if result is not null then return; end if;
   end if;
-  update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), leaving = true, role = 'member'
+  update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), leaving = true, left_self = true, awaited = false,
+                    role = 'member'
     where conversation = c.key and user_id = v_actor;
   update period set to_seq = c.last_seq where conversation = c.key and user_id = v_actor and to_seq is null;
-  delete from welcome where conversation = c.key and user_id = v_actor;
+  with gone as (delete from welcome where conversation = c.key and user_id = v_actor returning seq)
+    select array_agg(distinct seq) into v_seqs from gone;
+  perform drop_welcome_bodies(c.key, v_seqs);
   c.member_count := c.member_count - 1;
+  perform tell(c, 'removed', jsonb_build_object('users', array[v_actor]));
+  perform hand_over(c);
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
   insert into operation (conversation, id, kind, actor, fingerprint, answer)
     values (c.key, op ->> 'id', 'leave', v_actor, v_fingerprint, result);

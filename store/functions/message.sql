@@ -7,10 +7,10 @@ language sql immutable as $$
   end
 $$;
 
--- When the timer next has work, after an entry at `at`: the oldest application body decides, and is only ever older.
+-- When the timer next has work, after an entry at c.last_at: its age comes after all that the timer waits for already.
 create or replace function due_after(c conversation) returns timestamptz
 language sql stable as $$
-  select coalesce(c.due_at, c.last_at + make_interval(days => (c.policy ->> 'retentionDays')::int))
+  select least(c.due_at, c.last_at + make_interval(days => (c.policy ->> 'retentionDays')::int))
 $$;
 
 -- One message. Order of checks: retry look-up, membership, deadline, policy, epoch.
@@ -67,10 +67,13 @@ begin
     result := refusal('deadline');
     return;
   end if;
+  result := superseded_refusal(c);
+  if result is not null then return; end if;
 
   v_epoch := coalesce(v_epoch, c.epoch);
   if v_type = 'proposal' then
-    if not allows(c.policy ->> 'whoMayPropose', m.role) then
+    -- Leaving is everybody's right.
+    if op ->> 'kind' <> 'leave' and not allows(c.policy ->> 'whoMayPropose', m.role) then
       result := refusal('not-allowed');
     elsif v_epoch > c.epoch then
       result := epoch_refusal('epoch-ahead', c.epoch, v_epoch);
@@ -87,9 +90,9 @@ begin
 
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
+  c.due_at := due_after(c);
   if v_type = 'application' then
     c.app_count := c.app_count + 1;
-    c.due_at := due_after(c);
     -- Sending counts as having read (invariant 7); a client's proposals may be sent unseen by its user.
     update member set read_seq = c.last_seq, read_count = c.app_count where conversation = c.key and user_id = v_actor;
   end if;
@@ -100,7 +103,7 @@ begin
 end $$;
 
 -- A run of application messages by one statement: the same judgement as decide_message. Null when an id stands in it
--- twice: then they are decided one by one. `limit 1` and the row's address make every look-up one by key, where a join
+-- twice, or the conversation is superseded: then they are decided one by one. `limit 1` and the row's address make every look-up one by key, where a join
 -- might read all members; the address is good, since member rows only change under the conversation's lock.
 create or replace function decide_messages(inout c conversation, p_ops jsonb, p_bytes bytea[], out results jsonb)
 language plpgsql as $$
@@ -110,6 +113,7 @@ declare
   v_oldest bigint := c.epoch - (c.policy ->> 'epochWindow')::int;
   v_accepted int;
 begin
+  if c.successor is not null then return; end if;
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
   with op as (
     select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after,

@@ -1,15 +1,21 @@
--- Read marks, unread increments, roles, policy, deletion: no entry, so the answer is kept under the operation's id.
-create or replace function decide_other(inout c conversation, op jsonb, out result jsonb)
+-- Read marks, unread increments, roles, policy, reports, reset, deletion: no entry, so the answer is kept under the operation's id.
+create or replace function decide_other(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
 language plpgsql as $$
 declare
   v_kind text := op ->> 'kind';
-  v_actor text := op ->> 'actor';
+  i record := operation_input(c, op, p_bytes);
+  v_actor text := i.actor;
   v_seq bigint;
   v_target member;
-  -- What the operation asks for, however often and until whenever it is tried.
-  v_fingerprint bytea := sha256(convert_to((op - 'notAfter')::text, 'UTF8'));
+  -- What the operation asks for, however often, by whatever path and until whenever it is tried.
+  v_fingerprint bytea := sha256(convert_to(
+    ((op || i.request) - '{notAfter,actor,body,size,bytes}'::text[])::text, 'UTF8'));
   m member;
 begin
+  if v_actor is null then
+    result := refusal('body-missing');
+    return;
+  end if;
   select * into m from member where conversation = c.key and user_id = v_actor;
   if not found then
     result := refusal('not-found');
@@ -21,13 +27,21 @@ begin
     result := refusal('deadline');
     return;
   end if;
+  -- Reading and deleting go on in what another conversation took over, and a reset there may be asked for again.
+  if v_kind = 'reset' and c.successor = op ->> 'successor' then
+    result := jsonb_build_object('status', 'duplicate', 'successor', c.successor);
+  elsif v_kind not in ('read', 'delete') then
+    result := superseded_refusal(c);
+  end if;
+  if result is not null then return; end if;
 
   result := '{"status": "accepted"}';
   case v_kind
     when 'read' then
-      v_seq := least(coalesce((op ->> 'seq')::bigint, c.last_seq), c.last_seq);
+      -- Below the horizon nothing is counted any more: reading there is reading up to it.
+      v_seq := greatest(least(coalesce((op ->> 'seq')::bigint, c.last_seq), c.last_seq), c.oldest_seq - 1);
       if v_seq > m.read_seq then
-        select app_count into m.read_count from entry where conversation = c.key and seq = v_seq;
+        m.read_count := coalesce((select app_count from entry where conversation = c.key and seq = v_seq), c.oldest_count);
         m.read_seq := v_seq;
       end if;
       update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = c.increments
@@ -50,6 +64,9 @@ begin
         result := refusal('not-allowed');
       else
         update member set role = op ->> 'role' where conversation = c.key and user_id = op ->> 'user';
+        if v_target.role <> op ->> 'role' then
+          perform tell(c, 'role', jsonb_build_object('user', op ->> 'user', 'role', op ->> 'role'));
+        end if;
         result := result || jsonb_build_object('role', op ->> 'role');
       end if;
     when 'policy' then
@@ -59,8 +76,29 @@ begin
         c.policy := c.policy || (op -> 'policy');
         c.policy := jsonb_strip_nulls(c.policy);
         -- The timer looks again: the new retention may be shorter than the old.
-        c.due_at := case when c.policy ? 'retentionDays' and c.app_count > 0 then clock_timestamp() end;
+        c.due_at := case when c.policy ? 'retentionDays' and c.last_seq > 0 then clock_timestamp()
+          else (select min(expires_at) from welcome where conversation = c.key) end;
+        perform tell(c, 'policy', jsonb_build_object('policy', c.policy));
         result := result || jsonb_build_object('policy', c.policy);
+      end if;
+    when 'report' then
+      result := report(c, v_actor, op, i.request);
+      if result ->> 'needed' is not null and (result ->> 'reports')::int >= (result ->> 'needed')::int
+         and c.reset_open_at is null then
+        c.reset_open_at := clock_timestamp();
+        perform tell(c, 'reset-open', '{}');
+        perform audit(c, v_actor, 'reset-open', result - 'status');
+      end if;
+    when 'reset' then
+      if m.role <> 'admin' and c.reset_open_at is null then
+        result := refusal('not-allowed', '{"detail": "Not enough members have reported that they are stuck"}');
+      elsif not succeed(c, v_actor, op ->> 'successor') then
+        result := refusal('conversation-exists');
+      else
+        c.successor := op ->> 'successor';
+        perform tell(c, 'superseded', jsonb_build_object('successor', c.successor));
+        perform audit(c, v_actor, 'reset', jsonb_build_object('successor', c.successor));
+        result := result || jsonb_build_object('successor', c.successor);
       end if;
     when 'delete' then
       if m.role <> 'admin' then

@@ -19,6 +19,12 @@ language sql immutable as $$
   end
 $$;
 
+-- Null, or how writes are refused once another conversation took over.
+create or replace function superseded_refusal(c conversation) returns jsonb
+language sql immutable as $$
+  select case when c.successor is not null then refusal('superseded', jsonb_build_object('successor', c.successor)) end
+$$;
+
 create or replace function late(op jsonb) returns boolean
 language sql volatile as $$
   select coalesce((op ->> 'notAfter')::bigint < extract(epoch from clock_timestamp()) * 1000, false)

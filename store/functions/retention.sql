@@ -79,7 +79,7 @@ begin
   )
   select array_agg(distinct seq) into v_seqs from expired;
   if v_seqs is not null then
-    perform drop_welcome_bodies(array_fill(c.key, array[cardinality(v_seqs)]), v_seqs);
+    perform drop_welcome_bodies(c.key, v_seqs);
   end if;
   select min(expires_at) into v_due from welcome where conversation = c.key;
 
@@ -121,7 +121,7 @@ begin
   end if;
 
   -- Not for each entry on its own: a busy conversation's bodies go once a minute.
-  c.due_at := case when v_more then p_now else greatest(v_due, p_now + interval '1 minute') end;
+  c.due_at := case when v_more then p_now when v_due is not null then greatest(v_due, p_now + interval '1 minute') end;
   update conversation set due_at = c.due_at, expired_seq = c.expired_seq, oldest_seq = c.oldest_seq,
       oldest_count = c.oldest_count
     where key = c.key;

@@ -1,5 +1,6 @@
 -- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the
 -- keys by position: no row for users who are not members, a null key for those whose undecided bytes exceed the quota.
+-- Outsiders may stage an external commit where anyone may join by one.
 create or replace function stage(p_conversation text[], p_user text[], p_epoch bigint[], p_ciphertext bytea[], p_welcome bytea[],
                       p_group_info bytea[], p_request jsonb[], p_quota bigint)
 returns table (n bigint, key bigint)
@@ -9,9 +10,11 @@ language sql volatile as $$
     from unnest(p_conversation, p_user, p_epoch, p_ciphertext, p_welcome, p_group_info, p_request)
          with ordinality as i (id, user_id, epoch, ciphertext, welcome, group_info, request, n)
     -- `limit 1`: look-ups by key, whatever the tables' sizes.
-    cross join lateral (select key, deleted_at from conversation where id = i.id limit 1) c
-    cross join lateral (select left_seq from member where conversation = c.key and user_id = i.user_id limit 1) m
-    where c.deleted_at is null and m.left_seq is null
+    cross join lateral (select key, deleted_at, policy from conversation where id = i.id limit 1) c
+    left join lateral (
+      select left_seq is null as current from member where conversation = c.key and user_id = i.user_id limit 1) m on true
+    where c.deleted_at is null
+      and (m.current or (i.request ? 'external' and c.policy ->> 'externalJoin' = 'anyone'))
   ), over_quota as materialized (
     select array(select u.user_id from (select distinct user_id from input) u
       where (select sum(s.size) from staged s where s.user_id = u.user_id) >= p_quota) as users

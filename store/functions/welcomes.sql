@@ -13,6 +13,12 @@ begin
   return v_count;
 end $$;
 
+-- The same for one conversation; null = none.
+create or replace function drop_welcome_bodies(p_conversation bigint, p_seqs bigint[]) returns int
+language sql volatile as $$
+  select drop_welcome_bodies(array_fill(p_conversation, array[coalesce(cardinality(p_seqs), 0)]), p_seqs)
+$$;
+
 -- Forgets a Welcome of this device, or of all devices of its user; false = there is none.
 create or replace function acknowledge_welcome(p_user text, p_device text, p_id uuid) returns boolean
 language plpgsql as $$

@@ -4,8 +4,8 @@ import type { MlsGroup } from '../kit/group.ts';
 import type { Http } from '../kit/http.ts';
 import type { Checks } from './checks.ts';
 
-/** A user with one MLS device and its place in the group. */
-export interface Person {
+/** One MLS device of a user, and its place in the group. */
+export interface Player {
   readonly user: string;
   readonly client: ParleyClient;
   readonly device: MlsDevice;
@@ -13,48 +13,77 @@ export interface Person {
 }
 
 export interface Cast {
-  readonly alice: Person;
-  readonly bob: Person;
-  readonly carol: Person;
-  readonly all: readonly Person[];
+  readonly alice: Player;
+  readonly bob: Player;
+  /** Bob's other device. */
+  readonly laptop: Player;
+  readonly carol: Player;
+  readonly all: readonly Player[];
   /** Conversation id. */
   readonly id: string;
 }
 
-type Connected = Omit<Person, 'group'>;
+/** HTTP with the token of one device. */
+export type HttpFor = (user: string, device: string) => Http;
 
-/** Alice makes a group and adds bob and carol, who join by their Welcome. */
-export async function gather({ check }: Checks, httpFor: (user: string) => Http): Promise<Cast> {
+type Connected = Omit<Player, 'group'>;
+
+/** Alice makes a group and adds bob, who has two devices, and carol; they join by the Welcome that one commit brought. */
+export async function gather({ check }: Checks, httpFor: HttpFor): Promise<Cast> {
   // Names of their own, so that the scenario can run again on the same service.
   const run = Date.now().toString(36);
-  const connect = async (name: string): Promise<Connected> => {
+  const connect = async (name: string, device: string): Promise<Connected> => {
     const user = `${name}-${run}`;
-    const client = new ParleyClient(httpFor(user));
-    return { user, client, device: await MlsDevice.create({ api: client, user }) };
+    const client = new ParleyClient(httpFor(user, device));
+    return { user, client, device: await MlsDevice.open({ api: client, user, device, keyPackages: 5 }) };
   };
-  const [alice, bob, carol] = await Promise.all([connect('alice'), connect('bob'), connect('carol')]);
+  const [alice, bob, laptop, carol] = await Promise.all([
+    connect('alice', 'phone'),
+    connect('bob', 'phone'),
+    connect('bob', 'laptop'),
+    connect('carol', 'phone'),
+  ]);
+  const stock = await bob.client.keyPackageCount();
+  check('every device uploaded key packages, and one of last resort', stock.available === 5 && stock.lastResort);
+
   const group = await alice.device.createGroup();
   const { id } = group;
   check(`alice created the MLS group ${id}`, (await alice.client.epoch(id)) === 0);
 
-  await group.add(await Promise.all([bob.device.offerKeyPackage(), carol.device.offerKeyPackage()]));
+  const { invited } = await alice.device.invite(id, bob.user, carol.user);
   const { members } = await alice.client.members(id);
-  check('one commit added bob and carol, with their Welcome in the same bundle', members.length === 3);
+  const added = invited.length === 2 && members.length === 3 && group.epoch === 1 && group.members.length === 4;
+  check('alice claimed key packages of bob and carol; one commit added their three devices', added);
 
-  const people: Person[] = [{ ...alice, group }];
-  for (const person of [bob, carol]) {
-    const joined = (await person.device.joinGroups()).find((candidate) => candidate.id === id);
-    if (joined === undefined) throw new Error(`no Welcome for ${person.user}`);
-    people.push({ ...person, group: joined });
+  const joined: Player[] = [{ ...alice, group }];
+  for (const player of [bob, laptop, carol]) {
+    await player.device.joinGroups();
+    joined.push({ ...player, group: player.device.group(id) });
   }
-  const [first, second, third] = people;
-  if (first === undefined || second === undefined || third === undefined) throw new Error('three people');
-  check('bob and carol read the Welcome and joined at epoch 1', second.group.epoch === 1 && third.group.epoch === 1);
-  check('all three are in the same group state', agree(people));
-  return { alice: first, bob: second, carol: third, all: people, id };
+  for (const player of joined) await player.group.receive();
+  const [first, second, third, fourth] = joined;
+  if (first === undefined || second === undefined || third === undefined || fourth === undefined) {
+    throw new Error('four devices');
+  }
+  const everywhere = joined.every((player) => player.group.epoch === 4);
+  check('bob’s devices and carol’s read their Welcome, joined, and each renewed its keys: epoch 4', everywhere);
+  check('all four devices are in the same group state', agree(joined));
+  return { alice: first, bob: second, laptop: third, carol: fourth, all: joined, id };
+}
+
+/** Another device of a user, with no key package and no Welcome: it joins by external commit. */
+export async function joinWithTablet({ check }: Checks, { alice, all, id }: Cast, httpFor: HttpFor): Promise<Player> {
+  const { user } = alice;
+  const client = new ParleyClient(httpFor(user, 'tablet'));
+  const device = await MlsDevice.open({ api: client, user, device: 'tablet', keyPackages: 0 });
+  const group = await device.joinExternally(id);
+  const tablet = { user, client, device, group };
+  for (const player of all) await player.group.receive();
+  check('alice’s tablet joined with the GroupInfo that the service keeps, by external commit', agree([...all, tablet]));
+  return tablet;
 }
 
 /** Do all have the same epoch authenticator (RFC 9420 §8.7)? */
-export function agree(people: readonly Person[]): boolean {
-  return new Set(people.map(({ group }) => group.epochAuthenticator)).size === 1;
+export function agree(players: readonly Player[]): boolean {
+  return new Set(players.map(({ group }) => group.epochAuthenticator)).size === 1;
 }

@@ -6,12 +6,12 @@ import { runScenario } from './scenario.ts';
 
 const service = useService({ apis: 1, workers: 1 });
 
-test('three MLS devices create, join, send, race for an epoch, catch up, and one is removed', async () => {
+test('MLS devices of three users create, join by Welcome and by external commit, send, race for an epoch, and one is removed', async () => {
   const lines: string[] = [];
   const failed = await runScenario({
     url: service().apis[0]?.url ?? '',
-    tokenFor: (user: string) => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user }),
-    say: (line: string) => void lines.push(line),
+    tokenFor: (user, device) => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device }),
+    say: (line) => void lines.push(line),
   });
   expect(failed, lines.join('\n')).toEqual([]);
 });

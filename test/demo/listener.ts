@@ -1,34 +1,46 @@
-import type { Http } from '../kit/http.ts';
-import { follow } from '../kit/stream.ts';
+import type { MlsDevice } from '../kit/device.ts';
+import type { AccountEvent } from '../kit/events.ts';
 
-/** The live stream of one conversation, noted as it arrives. */
+/** A device that follows its conversations live, and what happened to one of them. */
 export interface Listener {
   /** `seq` of the entries, in order of arrival. */
   readonly seqs: readonly number[];
+  /** Texts it decrypted on the way. */
+  readonly texts: readonly string[];
   /** `seq` of the removing commit, once the stream said that it removed this user. */
   readonly removedAt: () => number | undefined;
   /** Ends the stream; throws what made it fail, if anything did. */
   readonly stop: () => Promise<void>;
 }
 
-/** Listens to a conversation from behind `after` on. */
-export function listen(http: Http, conversation: string, after: number): Listener {
+/** Follows `/v1/events` with a device, from behind what it acknowledged. */
+export async function listen(device: MlsDevice, conversation: string): Promise<Listener> {
+  await device.ack();
   const stop = new AbortController();
   const seqs: number[] = [];
+  const texts: string[] = [];
+  const failures: unknown[] = [];
   let removedAt: number | undefined;
-  const listening = (async () => {
-    for await (const event of follow(http, conversation, { after, signal: stop.signal })) {
-      if (event.type === 'entry') seqs.push(event.entry.seq);
-      if (event.type === 'removed') removedAt = event.seq;
-    }
-  })();
-  listening.catch(() => undefined); // told by stop()
+  const onEvent = (event: AccountEvent): void => {
+    if (!('conversation' in event) || event.conversation !== conversation) return;
+    if (event.type === 'entry') seqs.push(event.entry.seq);
+    if (event.type === 'removed') removedAt = event.seq;
+  };
+  const running = device.run({
+    signal: stop.signal,
+    onEvent,
+    onMessage: (_group, { text }) => void texts.push(text),
+    onError: (error) => void failures.push(error),
+  });
+  running.catch(() => undefined); // told by stop()
   return {
     seqs,
+    texts,
     removedAt: () => removedAt,
     stop: async () => {
       stop.abort();
-      await listening;
+      await running;
+      if (failures.length > 0) throw new AggregateError(failures, `${device.user} could not follow`);
     },
   };
 }

@@ -1,4 +1,4 @@
-// `npm run demo`: three MLS devices against the running service; starts the local stack when nothing answers.
+// `npm run demo`: MLS devices of three users against the running service; starts the local stack when nothing answers.
 import { packageRoot } from '../../ops/process/root.ts';
 import { developmentSecret, signToken } from '../../ops/stack/development-token.ts';
 import { stackOptions } from '../../ops/stack/options.ts';
@@ -24,7 +24,8 @@ async function main(): Promise<number> {
     }
     const secret = developmentSecret(options);
     if (secret === undefined) throw new Error('The demo signs its own tokens: it needs JWT_SECRET.');
-    const tokenFor = (user: string): Promise<string> => signToken({ secret, audience: options.jwt.audience, user });
+    const tokenFor = (user: string, device: string): Promise<string> =>
+      signToken({ secret, audience: options.jwt.audience, user, device });
     const failures = await Promise.race([runScenario({ url, tokenFor, say }), interrupted()]);
     say(failures.length === 0 ? '\nAll checks passed.' : `\n${failures.length} checks failed.`);
     return failures.length === 0 ? 0 : 1;

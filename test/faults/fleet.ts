@@ -33,7 +33,13 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     databaseUrl: options.databaseUrl,
     temporalAddress: options.temporalAddress ?? inject('temporalAddress'),
     taskQueue,
-    env: { RATE_LIMIT_MESSAGES: '0', RATE_LIMIT_WRITES: '0', RATE_LIMIT_READS: '0', ...options.env },
+    env: {
+      RATE_LIMIT_MESSAGES: '0',
+      RATE_LIMIT_COMMITS: '0',
+      RATE_LIMIT_WRITES: '0',
+      RATE_LIMIT_READS: '0',
+      ...options.env,
+    },
   };
   const apis: ServiceProcess[] = [];
   const workers: ServiceProcess[] = [];

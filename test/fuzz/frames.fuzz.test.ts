@@ -65,7 +65,10 @@ describe('whatever bytes come in', { timeout: TIMEOUT_MS }, () => {
         for (const finding of undocumented(api, operation, answer)) {
           const name = `${operation.name} ${finding.replaceAll(/"requestId":"[^"]*"/g, '')}`;
           if (!findings.has(name))
-            findings.set(name, `${user}: ${request.target} ${String(request.body).slice(0, 3000)}`);
+            findings.set(
+              name,
+              `${user}: ${request.target} ${String(request.body).slice(0, 3000)} ${world.errorOf(answer)}`,
+            );
         }
       });
       if (warm === undefined && sent >= FRAMES * WARM_UP) warm = memoryNow();
@@ -161,16 +164,15 @@ function byteWorld(corpora: readonly Corpus[], opaque: string): ByteWorld {
 
 /** A group of two real devices. */
 async function makeGroup(): Promise<{ alice: MlsGroup; bob: MlsGroup }> {
-  const device = async (user: string): Promise<MlsDevice> => {
-    const token = await tokenOf(user);
+  const open = async (user: string): Promise<MlsDevice> => {
+    const token = await tokenOf(user, { device: 'phone' });
     const api = new ParleyClient(createHttp({ baseUrl: world.service.url, token: () => token }));
-    return MlsDevice.create({ api, user });
+    return MlsDevice.open({ api, user, device: 'phone', keyPackages: 3 });
   };
-  const [first, second] = await Promise.all(GROUP.map(device));
-  if (first === undefined || second === undefined) throw new Error('a group has two devices');
-  const alice = await first.createGroup();
-  await alice.add([await second.offerKeyPackage()]);
-  const [bob] = await second.joinGroups();
-  if (bob === undefined) throw new Error('the Welcome did not arrive');
-  return { alice, bob };
+  const [first, second] = [await open(GROUP[0]), await open(GROUP[1])];
+  const { id } = await first.createGroup();
+  await first.invite(id, GROUP[1]);
+  await second.joinGroups();
+  for (const device of [first, second]) await device.sync();
+  return { alice: first.group(id), bob: second.group(id) };
 }

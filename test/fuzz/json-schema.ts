@@ -140,9 +140,9 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   uniqueItems: ({ value, check }) =>
     check(!Array.isArray(value) || new Set(value.map((item) => JSON.stringify(item))).size === value.length, 'repeats'),
   minLength: ({ schema: { minLength = 0 }, value, check }) =>
-    check(typeof value !== 'string' || [...value].length >= minLength, 'is too short'),
+    check(typeof value !== 'string' || codePoints(value) >= minLength, 'is too short'),
   maxLength: ({ schema: { maxLength = 0 }, value, check }) =>
-    check(typeof value !== 'string' || [...value].length <= maxLength, 'is too long'),
+    check(typeof value !== 'string' || codePoints(value) <= maxLength, 'is too long'),
   pattern: ({ schema, value, check }) =>
     check(typeof value !== 'string' || new RegExp(schema.pattern ?? '', 'u').test(value), 'does not match the pattern'),
   format: ({ schema: { format = '' }, value, check }) => {
@@ -162,6 +162,11 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   multipleOf: ({ schema: { multipleOf = 1 }, value, check }) =>
     check(typeof value !== 'number' || value % multipleOf === 0, 'is no multiple'),
 };
+
+/** Lengths count code points (JSON Schema Validation §6.3). */
+function codePoints(text: string): number {
+  return Array.from(text).length;
+}
 
 function checkAny(members: readonly JsonSchema[], value: unknown, options: CheckOptions, at: string): string[] {
   const all = members.map((member) => violations(member, value, options, at));

@@ -9,7 +9,7 @@ import type { JsonSchema } from './json-schema.ts';
 import { nounOf, nounOfParameter } from './known.ts';
 import { fuzzOptions } from './options.ts';
 import type { FuzzAnswer, FuzzRequest } from './sender.ts';
-import { changedValue, validValue } from './values.ts';
+import { changedValue, parameterText, validValue } from './values.ts';
 import { type World, startWorld } from './world.ts';
 
 const { seed: SEED } = fuzzOptions();
@@ -104,7 +104,7 @@ describe('invariant 8: who does not belong to a conversation learns nothing, not
     const removed = await world.service.ask(`DELETE /v1/conversations/${id}/members/joiner`, { user: 'user-0' });
     expect(removed.status).toBe(200);
     // Reading and clearing marks change what is answered, by themselves.
-    const all = probes('joiner').filter(({ operation }) => operation.method === 'GET');
+    const all = [...probes('joiner'), ...lists('joiner')].filter(({ operation }) => operation.method === 'GET');
     const before: string[] = [];
     for (const probe of all) before.push(await ask(probe, id));
     const say = { id: 'later', ciphertext: base64('hello') };
@@ -188,6 +188,18 @@ function probes(user: string): Probe[] {
     );
 }
 
+/** Requests for lists of what is one's own. */
+function lists(user: string): Probe[] {
+  return world.api.operations
+    .filter(({ isPublic, template }) => !isPublic && !template.includes('{'))
+    .map((operation) => ({
+      operation,
+      headers: { authorization: world.authorization(user) },
+      target: operation.template,
+      body: undefined,
+    }));
+}
+
 function bodiesOf(operation: Operation, seed: number): (string | undefined)[] {
   if (operation.body === undefined) return [undefined];
   const suggest = (field: string, schema: JsonSchema): fc.Arbitrary<unknown> | undefined => {
@@ -211,7 +223,7 @@ function queryOf({ parameters }: Operation, seed: number): string {
       numRuns: 1,
       seed: seed + i,
     });
-    return value === null || value === undefined ? [] : [`${name}=${encodeURIComponent(String(value))}`];
+    return value === null || value === undefined ? [] : [`${name}=${encodeURIComponent(parameterText(value))}`];
   });
   return fields.length === 0 ? '' : `?${fields.join('&')}`;
 }

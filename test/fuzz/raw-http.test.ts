@@ -33,7 +33,7 @@ function exchanges(): Exchange[] {
     { name: 'a chunk longer than it says', head: [...post, CHUNKED], body: ['1\r\n{}}}}}}\r\n0\r\n\r\n'] },
     { name: 'a chunk of astronomic size', head: [...post, CHUNKED], body: ['ffffffffffffffffff\r\n{}'] },
     { name: 'chunks without an end', head: [...post, CHUNKED], body: ['2\r\n{}\r\n'] },
-    { name: 'a body of one byte at a time', head: [...post, `content-length: ${BODY.length}`], body: [...BODY] },
+    { name: 'a body of one byte at a time', head: [...post, `content-length: ${BODY.length}`], body: Array.from(BODY) },
     { name: 'a body shorter than it says', head: [...post, 'content-length: 500'], body: [BODY] },
     { name: 'a body longer than it says', head: [...post, 'content-length: 2'], body: ['{}}}}}}}'] },
     { name: 'two lengths', head: [...post, 'content-length: 2', 'content-length: 3'], body: ['{}'] },

@@ -3,7 +3,7 @@ import type { Api, Operation, Parameter } from './document.ts';
 import { violations } from './json-schema.ts';
 import { type Known, nounOf, nounOfParameter } from './known.ts';
 import type { FuzzRequest } from './sender.ts';
-import { ODD_VALUES, type Suggest, changedValue, validValue } from './values.ts';
+import { ODD_VALUES, type Suggest, changedValue, parameterText, validValue } from './values.ts';
 
 /** A request with what is known of it before it is sent. */
 export interface Attempt {
@@ -112,7 +112,9 @@ export function attempts(operation: Operation, world: RequestWorld): fc.Arbitrar
       method,
       path: chosen.path.map((value) => encodeURIComponent(value)),
       query: inQuery.flatMap(({ name }, i) =>
-        chosen.query[i] === undefined ? [] : [`${name}=${encodeURIComponent(wellFormed(String(chosen.query[i])))}`],
+        chosen.query[i] === undefined
+          ? []
+          : [`${name}=${encodeURIComponent(wellFormed(parameterText(chosen.query[i])))}`],
       ),
       headers: {
         ...(operation.isPublic ? {} : { authorization: chosen.token }),

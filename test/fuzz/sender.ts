@@ -35,13 +35,16 @@ export function makeSender(url: string, connections: number): Sender {
   return {
     send: async ({ method, target, headers, body }) => {
       const aborter = new AbortController();
-      const answer = await pool.request({
+      const asking = pool.request({
         // Any token is a method (RFC 9110 §9.1).
-        method: method as 'GET',
+        method,
         path: target,
         headers,
         signal: aborter.signal,
         ...(body === undefined ? {} : { body }),
+      });
+      const answer = await asking.catch((cause: unknown) => {
+        throw new Error(`No answer to ${method} ${target.slice(0, 300)} ${String(body).slice(0, 300)}`, { cause });
       });
       const given = Object.entries(answer.headers).map(([name, value]) => [name, String(value)] as const);
       const result = { status: answer.statusCode, headers: Object.fromEntries(given) };

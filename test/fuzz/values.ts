@@ -79,19 +79,21 @@ function validString({ minLength = 0, maxLength, pattern, format, contentEncodin
   if (format === 'uuid') return fc.uuid();
   if (format === 'date-time')
     return fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) }).map((date) => date.toISOString());
-  if (pattern !== undefined) return matching(pattern, minLength, maxLength);
+  if (pattern !== undefined) return matching(pattern, minLength);
   const plain = fc.string({ minLength, maxLength: Math.min(maxLength ?? SHORT, minLength + SHORT) });
   const longest = maxLength === undefined ? 'x' : 'x'.repeat(maxLength);
   return fc.oneof({ arbitrary: plain, weight: 3 }, fc.constantFrom('x'.repeat(Math.max(minLength, 1)), longest));
 }
 
-function matching(pattern: string, minLength: number, maxLength = Infinity): fc.Arbitrary<string> {
-  const expression = new RegExp(pattern, 'u');
-  const fits = (text: string): boolean => text.length >= minLength && text.length <= maxLength && expression.test(text);
-  // Classes of Unicode characters are too many to choose from: most text is in them.
-  const isOfClasses = pattern.includes('\\p{');
-  const text = isOfClasses ? fc.string({ minLength, maxLength: minLength + SHORT }) : fc.stringMatching(expression);
-  return text.filter(fits);
+/** By pattern: making one takes longer than using it a hundred times. */
+const MATCHING = new Map<string, fc.Arbitrary<string>>();
+
+function matching(pattern: string, minLength: number): fc.Arbitrary<string> {
+  // Classes of Unicode characters are too many to choose from: plain text is in most of them.
+  if (pattern.includes('\\p{')) return fc.string({ minLength: Math.max(minLength, 1), maxLength: minLength + SHORT });
+  const known = MATCHING.get(pattern) ?? fc.stringMatching(new RegExp(pattern, 'u'));
+  MATCHING.set(pattern, known);
+  return known;
 }
 
 function merge(all: readonly JsonSchema[], schemas: Schemas): JsonSchema {
@@ -101,6 +103,11 @@ function merge(all: readonly JsonSchema[], schemas: Schemas): JsonSchema {
     properties: Object.assign({}, ...resolved.map(({ properties = {} }) => properties)) as Record<string, JsonSchema>,
     required: resolved.flatMap(({ required = [] }) => required),
   } as JsonSchema;
+}
+
+/** A value as a parameter carries it. */
+export function parameterText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Values that parsers and databases stumble over. */
@@ -174,7 +181,7 @@ function applyChange(holder: { root: unknown }, at: number, kind: string, odd: u
     }
   };
   collect(holder);
-  const [parent, key] = slots[at % slots.length] ?? [holder as Record<string, unknown>, 'root'];
+  const [parent, key] = slots[at % slots.length] ?? [holder, 'root'];
   const value = parent[key];
   if (kind === 'add' && isObject(value)) parent[key] = { ...value, [typeof odd === 'string' ? odd : 'more']: odd };
   else if (kind === 'double' && Array.isArray(value)) parent[key] = [...(value as unknown[]), ...(value as unknown[])];

@@ -13,7 +13,7 @@ import {
 import { type Corpus, kindOf, kindOfField, makeCorpus, makeKeyPackages } from './corpus.ts';
 import { type Api, readApi } from './document.ts';
 import { Known } from './known.ts';
-import { type Sender, makeSender } from './sender.ts';
+import { type FuzzAnswer, type Sender, makeSender } from './sender.ts';
 
 /** Those who send requests; `user-0` to `user-2` stand in the groups of the corpora. */
 export const USERS = ['user-0', 'user-1', 'user-2', 'joiner', 'passing', 'stranger'] as const;
@@ -36,6 +36,8 @@ export interface World {
   readonly frames: (field: string) => readonly string[];
   /** Errors that the service logged. */
   readonly errors: () => readonly string[];
+  /** What the service logged of the request with this answer. */
+  readonly errorOf: (answer: FuzzAnswer) => string;
   /** Makes a conversation of all users but the stranger, in which anything may be sent. @returns its id */
   readonly makeOpaque: () => Promise<string>;
   /** Makes the conversation of a corpus. */
@@ -87,6 +89,8 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
     badTokens: await badTokens(),
     frames: (field) => kindOfField(field).flatMap((kind) => ofKind.get(kind) ?? []),
     errors: () => errors,
+    errorOf: ({ headers }) =>
+      errors.find((line) => line.includes(headers['x-request-id'] ?? ' '))?.slice(0, 1500) ?? '',
     makeOpaque: async () => {
       const id = newConversationId();
       await create({ id, protocol: 'opaque', members: USERS.filter((user) => user !== 'stranger') });

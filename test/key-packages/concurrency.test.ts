@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { signToken } from '../../ops/stack/development-token.ts';
+import { touchDevices } from '../../store/devices.ts';
 import { uploadKeyPackages } from '../../store/key-packages.ts';
 import { checkKeyPackages } from '../../api/mls/key-package-batch.ts';
 import { type TestKeyPackage, testKeyPackage, testKeyPackages } from '../support/key-packages.ts';
@@ -20,12 +21,17 @@ interface Claimed {
 }
 
 /** One claim; what a process that is gone would have answered is undefined. */
-async function claim(api: number, claimer: string): Promise<{ status: number; keyPackages: Claimed[] } | undefined> {
+async function claim(
+  api: number,
+  claimer: string,
+  devices?: readonly string[],
+): Promise<{ status: number; keyPackages: Claimed[] } | undefined> {
   const token = await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: claimer });
   try {
     const response = await fetch(`${service.apis[api]?.url}/v1/users/alice/key-packages/claim`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ devices }),
     });
     const { keyPackages = [] } = (await response.json()) as { keyPackages?: Claimed[] };
     return { status: response.status, keyPackages };
@@ -37,14 +43,14 @@ async function claim(api: number, claimer: string): Promise<{ status: number; ke
 async function upload(
   packages: readonly TestKeyPackage[],
   lastResort?: TestKeyPackage,
-  replace = false,
+  { replace = false, device = 'phone' } = {},
 ): Promise<void> {
   const bytes = ({ message }: TestKeyPackage): Buffer => Buffer.from(message, 'base64');
   const checked = await checkKeyPackages(
     { keyPackages: packages.map(bytes), lastResort: lastResort === undefined ? undefined : bytes(lastResort) },
     { user: 'alice', maxLifetimeMs: undefined },
   );
-  const outcome = await uploadKeyPackages(service.pool, { user: 'alice', device: 'phone' }, checked, replace);
+  const outcome = await uploadKeyPackages(service.pool, { user: 'alice', device }, checked, replace);
   expect(outcome.status).toBe('stored');
 }
 
@@ -68,7 +74,7 @@ test('claims while the device replaces everything: none fails, none is doubled, 
   const last = await testKeyPackage('alice', { lastResort: true });
   await upload(old, last);
   const before = Array.from({ length: 40 }, (_, i) => claim(i % 2, `bob-${i}`));
-  const during = upload(fresh, undefined, true);
+  const during = upload(fresh, undefined, { replace: true });
   const answers = await Promise.all(before);
   await during;
   const after = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(i % 2, `carol-${i}`)));
@@ -79,6 +85,26 @@ test('claims while the device replaces everything: none fails, none is doubled, 
   expect(new Set(refsOf(claimed)).size).toBe(60);
   const known = new Set(refsOf(fresh));
   expect(after.flatMap((answer) => answer?.keyPackages ?? []).filter(({ ref }) => !known.has(ref))).toEqual([]);
+});
+
+test('claims of several devices in any order, uploads, resets and sightings at once: none waits for another for ever', async () => {
+  const devices = ['desk', 'laptop', 'phone', 'watch'];
+  const owned = devices.map((device) => ({ user: 'alice', device }));
+  const packages = await testKeyPackages('alice', 40);
+  for (const [i, device] of devices.entries()) await upload(packages.slice(i * 10, i * 10 + 5), undefined, { device });
+  const claims = Array.from({ length: 60 }, (_, i) =>
+    claim(i % 2, `bob-${i}`, i % 3 === 0 ? devices : [...devices].reverse()),
+  );
+  const others = devices.flatMap((device, i) => [
+    upload(packages.slice(i * 10 + 5, i * 10 + 10), undefined, { device, replace: i % 2 === 0 }),
+    touchDevices(service.pool, [...owned].reverse()),
+    touchDevices(service.pool, owned),
+  ]);
+  await Promise.all(others);
+  const answers = await Promise.all(claims);
+  expect(answers.filter((answer) => answer?.status !== 200)).toEqual([]);
+  const refs = answers.flatMap((answer) => refsOf(answer?.keyPackages ?? []));
+  expect(new Set(refs).size).toBe(refs.length);
 });
 
 test('a process that is killed amid claims: a package may be lost with its answer, and none goes out twice', async () => {

@@ -109,9 +109,9 @@ describe('a device among members and a service that are not honest', () => {
     const [, bob] = groups;
     const state = await stateOf('mallory', id);
     const asAlice = { credentialType: 'basic' as const, identity: bytesOf('alice') };
-    await service.api('mallory').commit(id, { commit: await craftRelabelling(state, asAlice, suite) });
+    await service.api('mallory').commit(id, await craftRelabelling(state, asAlice, suite));
     const { epoch } = bob;
-    await expect(bob.receive()).rejects.toThrow();
+    await expect(bob.receive()).rejects.toThrow('Could not validate credential');
     expect(bob.epoch).toBe(epoch);
     expect(service.reports(id)).toHaveLength(1);
     await expect(bob.receive()).rejects.toThrow();

@@ -8,7 +8,7 @@ import { groupInfoOf } from './changes.ts';
 import type { ParleyClient } from './client.ts';
 import type { GroupApi } from './group.ts';
 import { MlsGroup } from './group.ts';
-import type { GroupRecord } from './group-store.ts';
+import type { GroupRecord, ReceivedMessage } from './group-store.ts';
 import { GroupStore, storedGroups } from './group-store.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
@@ -17,7 +17,7 @@ import { invite } from './invite.ts';
 import type { JoinContext, Joined } from './joining.ts';
 import { joinByWelcome, joinExternally } from './joining.ts';
 import { KeyPackagePool } from './key-packages.ts';
-import type { LiveRunOptions } from './live.ts';
+import type { LiveRunOptions, MessageListener } from './live.ts';
 import { runLive } from './live.ts';
 import { loadSuite, makeKeyPackage, unwire } from './mls.ts';
 import type { DeviceStore } from './store.ts';
@@ -84,6 +84,7 @@ export class MlsDevice {
   readonly #parts: Parts;
   readonly #config: ClientConfig;
   readonly #acks: Acks;
+  readonly #listeners = new Set<MessageListener>();
 
   private constructor(options: DeviceOptions, parts: Parts) {
     const { api, user, device, keyPackages: size = KEY_PACKAGES } = options;
@@ -175,6 +176,12 @@ export class MlsDevice {
   noteProgress(group: MlsGroup): void {
     // Positions of a conversation that one is out of serve nobody.
     if (!group.isRemoved) this.#acks.note(group.id, group.position);
+  }
+
+  /** Tells each new message of every group, however it was read; the answer ends that. */
+  onMessage(listener: MessageListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Follows all groups live until the signal aborts, or a newer run of the same device takes over. */
@@ -281,7 +288,11 @@ export class MlsDevice {
     const store = new GroupStore(deviceStore, id);
     const rejoin = (): Promise<Joined> => joinExternally(this.#joinContext(), id);
     const history = await store.messages();
-    return new MlsGroup({ api, suite, store, id, user, record, history, publicCommits, rejoin });
+    const onMessage = (message: ReceivedMessage): void => {
+      for (const listener of this.#listeners) listener(group, message);
+    };
+    const group = new MlsGroup({ api, suite, store, id, user, record, history, publicCommits, rejoin, onMessage });
+    return group;
   }
 
   #joinContext(): JoinContext {

@@ -20,6 +20,8 @@ export interface LogOptions {
   readonly record: GroupRecord;
   /** Those before the record, in log order. */
   readonly history: readonly ReceivedMessage[];
+  /** Told each new message, once it is in the store. */
+  readonly onMessage: (message: ReceivedMessage) => void;
 }
 
 /** A commit that the service accepted and this device cannot follow. */
@@ -186,6 +188,7 @@ export class GroupLog implements GroupRecord {
     if (message.seq <= (this.history.at(-1)?.seq ?? 0)) return; // read again after a crash
     this.history.push(message);
     await this.#options.store.saveMessage(message);
+    this.#options.onMessage(message);
   }
 
   #isOwnUserLeaving(): boolean {

@@ -65,6 +65,7 @@ export class GroupRepair {
 
   /** Tells the service: when most members report, any of them may reset the conversation. */
   async #report(error: UnprocessableEntry): Promise<void> {
+    if (this.stuckAt.at(-1)?.entry.seq === error.entry.seq) return; // said before
     this.stuckAt.push(error);
     const { api, id } = this.#options;
     const { epoch, state } = this.#log;

@@ -4,6 +4,9 @@ import type { AccountEvent } from './events.ts';
 import type { MlsGroup } from './group.ts';
 import type { ReceivedMessage } from './group-store.ts';
 
+/** Told messages, in the order of each group's log. */
+export type MessageListener = (group: MlsGroup, message: ReceivedMessage) => void;
+
 /** What a live run needs of a device. */
 export interface LiveDevice {
   readonly groups: ReadonlyMap<string, MlsGroup>;
@@ -11,12 +14,12 @@ export interface LiveDevice {
   readonly joinGroups: () => Promise<MlsGroup[]>;
   readonly noteProgress: (group: MlsGroup) => void;
   readonly ack: () => Promise<void>;
+  readonly onMessage: (listener: MessageListener) => () => void;
 }
 
 export interface LiveRunOptions {
   readonly signal?: AbortSignal;
-  /** Told each message, in the order of its group's log. */
-  readonly onMessage?: (group: MlsGroup, message: ReceivedMessage) => void;
+  readonly onMessage?: MessageListener;
   /** Told each group that the device came into. */
   readonly onJoin?: (group: MlsGroup) => void;
   /** Told every event once it has been dealt with. */
@@ -59,6 +62,7 @@ export async function runLive(
     );
   };
   const live = new LiveEvents(device, options, settleSoon);
+  const quiet = options.onMessage === undefined ? undefined : device.onMessage(options.onMessage);
   try {
     await attempt(() => live.join());
     for await (const event of api.followAll({
@@ -71,6 +75,7 @@ export async function runLive(
   } finally {
     stop.abort();
     await Promise.all(settling.values());
+    quiet?.();
     await attempt(() => device.ack());
   }
 }
@@ -97,14 +102,15 @@ class LiveEvents {
     if (group === undefined) return;
     switch (event.type) {
       case 'entry':
-        await this.#read(group, () => group.take(event.entry));
+        await group.take(event.entry);
+        this.#device.noteProgress(group);
         if (event.entry.kind === 'proposal') this.#settleSoon(group);
         break;
       case 'member':
         if (event.removed !== undefined) this.#settleSoon(group);
         break;
       case 'removed':
-        await this.#read(group, () => group.receive());
+        await group.receive();
         break;
       case 'history-truncated':
         await group.resync();
@@ -116,12 +122,5 @@ class LiveEvents {
       case 'conversation':
         break;
     }
-  }
-
-  async #read(group: MlsGroup, read: () => Promise<unknown>): Promise<void> {
-    const known = group.history.length;
-    await read();
-    for (const message of group.history.slice(known)) this.#options.onMessage?.(group, message);
-    this.#device.noteProgress(group);
   }
 }

@@ -22,6 +22,7 @@ export function loadEnvironment(given: {
     REQUEST_DEADLINE_MS: '30000',
     SDK_METRICS_PORT: '0',
     RATE_LIMIT_MESSAGES: '0',
+    RATE_LIMIT_COMMITS: '0',
     RATE_LIMIT_WRITES: '0',
     RATE_LIMIT_READS: '0',
     RATE_LIMIT_UNAUTHENTICATED: '0',

@@ -72,7 +72,9 @@ test('conversations are listed by pages and by state', async () => {
   const superseded = await createConversation(service);
   const successor = newConversationId();
   await service.ask(`POST /v1/conversations/${superseded}/reset`, { user: 'alice', body: { successor } });
-  const open = await createConversation(service);
+  const open = await createConversation(service, [], { protocol: 'opaque' });
+  await service.ask(`POST /v1/conversations/${open}/members`, { user: 'alice', body: { users: ['bob'] } });
+  await service.ask(`POST /v1/conversations/${open}/members/bob/remove`, { user: 'alice' });
   await service.ask(`POST /v1/conversations/${open}/reports`, {
     user: 'alice',
     body: { seq: 1, epoch: 0, reason: 'stuck' },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../api/support/answer.ts';
+import { privateMessage } from '../api/support/frames.ts';
 import { type Service, base64, createConversation, newConversationId, startService } from '../api/support/service.ts';
 import { useDatabase } from '../support/database.ts';
 import { commit, groupInfoOf, localGroup, makeBundle, startGroup, verdict, wireGroupInfo } from './support/group.ts';
@@ -13,6 +14,14 @@ afterAll(() => service.close());
 
 const STUCK = { seq: 1, epoch: 1, reason: 'No overlap between provided private keys' };
 
+/** A conversation with one entry, which nobody can process. */
+async function stuckConversation(members: readonly string[] = []): Promise<string> {
+  const id = await createConversation(service, members);
+  const answer = await commit(service, id, 'alice', { commit: base64(privateMessage(id, 0, 'commit')) });
+  expect(answer.status).toBe(200);
+  return id;
+}
+
 function report(id: string, user: string, change: object = {}): Promise<Answer> {
   return service.ask(`POST /v1/conversations/${id}/reports`, { user, body: { ...STUCK, ...change } });
 }
@@ -22,7 +31,7 @@ function reset(id: string, user: string, successor: string): Promise<Answer> {
 }
 
 test('reports of more than half of the members open a reset; one member counts once', async () => {
-  const id = await createConversation(service, ['bob', 'carol', 'dave']);
+  const id = await stuckConversation(['bob', 'carol', 'dave']);
   expect((await report(id, 'bob')).body).toEqual({ reports: 1, needed: 3, open: false });
   expect((await report(id, 'bob', { reason: 'still stuck' })).body).toEqual({ reports: 1, needed: 3, open: false });
   expect((await report(id, 'carol')).body).toEqual({ reports: 2, needed: 3, open: false });
@@ -90,7 +99,7 @@ test('the old conversation stays readable, and answers writes with its successor
 });
 
 test('an id that is taken is refused, and the old conversation goes on', async () => {
-  const id = await createConversation(service, ['bob']);
+  const id = await stuckConversation(['bob']);
   const taken = await createConversation(service);
   expect(verdict(await reset(id, 'alice', taken))).toEqual([409, 'conversation-exists']);
   expect(verdict(await reset(id, 'alice', id))).toEqual([409, 'conversation-exists']);
@@ -125,7 +134,7 @@ test('a group that the service took ahead of all its members comes back through 
 });
 
 test('reports and resets are kept for operators', async () => {
-  const id = await createConversation(service, ['bob']);
+  const id = await stuckConversation(['bob']);
   await report(id, 'bob');
   await reset(id, 'alice', newConversationId());
   const { body } = await service.ask(`GET /v1/admin/audit?conversation=${id}`, { user: 'operator' });
@@ -139,9 +148,10 @@ test.each([
   ['no reason', { reason: '' }],
   ['a reason that is too long', { reason: 'x'.repeat(501) }],
   ['no entry', { seq: 0 }],
+  ['an entry that there is not', { seq: 2 }],
   ['an authenticator that is none', { epochAuthenticator: base64(Buffer.alloc(65)) }],
   ['an unknown field', { why: 'x' }],
 ])('%s is malformed', async (_what, change) => {
-  const id = await createConversation(service);
+  const id = await stuckConversation();
   expect(verdict(await report(id, 'alice', change))).toEqual([400, 'malformed']);
 });

@@ -515,8 +515,8 @@ async function rowsTouched(conversation: string, requests: readonly Request[]): 
 
 async function welcomes(conversation: string): Promise<unknown[]> {
   const { rows } = await database().pool.query<Record<string, unknown>>(
-    `select user_id as user, seq, w.epoch, convert_from(welcome, 'UTF8') as welcome from welcome w
-     join conversation c on c.key = w.conversation where c.id = $1 order by user_id`,
+    `select user_id as user, seq, w.epoch, convert_from(b.welcome, 'UTF8') as welcome from welcome w
+     join welcome_body b using (conversation, seq) join conversation c on c.key = w.conversation where c.id = $1 order by user_id`,
     [conversation],
   );
   return rows;

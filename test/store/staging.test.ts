@@ -8,7 +8,7 @@ import { decide } from '../../store/decide.ts';
 import { readPage } from '../../store/entries.ts';
 import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
-import { sweep } from '../../store/retention.ts';
+import { makeSweep } from '../../store/sweep.ts';
 import { type StageRow, stage } from '../../store/stage.ts';
 import { temporaryFolder } from '../ops/folder.ts';
 import { useDatabase } from '../support/database.ts';
@@ -109,7 +109,7 @@ test('the sweep takes orphans of any conversation, and nothing that is young', a
   for (const conversation of conversations) await stage(pool, [row(conversation, 'alice'), row(conversation, 'bob')]);
   await pool.query(`update staged set at = at - interval '1 hour' where user_id = 'alice'`);
   const ages = { stagedMs: 1_800_000, operationsMs: 1_800_000, idempotencyMs: 1_800_000 };
-  expect(await sweep(pool, ages)).toMatchObject({ staged: 2 });
+  expect(await makeSweep(pool, ages)()).toMatchObject({ staged: 2 });
   const { rows } = await pool.query('select user_id from staged');
   expect(rows).toEqual([{ user_id: 'bob' }, { user_id: 'bob' }]);
 });
@@ -120,7 +120,7 @@ test('a sweep that comes while bytes are decided waits, and finds nothing (invar
   const operation = await stageMessage(pool, conversation);
   const swept = await whileHeld(
     (holder) => holder.query('select decide($1, $2)', [conversation, JSON.stringify([operation])]),
-    () => sweep(pool, { stagedMs: -60_000, operationsMs: 60_000, idempotencyMs: 60_000 }),
+    makeSweep(pool, { stagedMs: -60_000, operationsMs: 60_000, idempotencyMs: 60_000 }),
   );
   expect(swept.staged).toBe(0);
   const page = await readPage(pool, conversation, 'alice', 0, 10);

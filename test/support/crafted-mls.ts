@@ -1,19 +1,20 @@
 import type { CiphersuiteImpl, ClientState, Credential, GroupInfo, LeafNode, Proposal } from 'ts-mls';
-import {
-  createCommit,
-  createGroupInfoWithExternalPubAndRatchetTree,
-  createProposal,
-  joinGroupExternal,
-} from 'ts-mls';
+import { createCommit, createProposal, joinGroupExternal } from 'ts-mls';
 import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
 import { toBase64 } from '../kit/bytes.ts';
+import { groupInfoOf } from '../kit/changes.ts';
 import type { DeviceIdentity } from '../kit/identity.ts';
 import { leavesOf, makeKeyPackage, wire } from '../kit/mls.ts';
 
 /** MLS messages that the kit never makes, and that a device has to cope with all the same. */
+
+export interface CraftedCommit {
+  readonly commit: string;
+  readonly groupInfo: string;
+}
 
 /** A proposal of a member, for the log. */
 export async function craftProposal(state: ClientState, proposal: Proposal, suite: CiphersuiteImpl): Promise<string> {
@@ -38,18 +39,18 @@ export async function craftUpdate(state: ClientState, suite: CiphersuiteImpl): P
   return craftProposal(state, { proposalType: 'update', update: { leafNode } }, suite);
 }
 
-/** A commit whose path gives the committer's own leaf another credential. */
+/** A commit whose path gives the committer's own leaf another credential, and its GroupInfo. */
 export async function craftRelabelling(
   state: ClientState,
   credential: Credential,
   suite: CiphersuiteImpl,
-): Promise<string> {
+): Promise<CraftedCommit> {
   const index = state.privatePath.leafIndex * 2;
   const ratchetTree = state.ratchetTree.map((node, i) =>
-    i === index && node?.nodeType === 'leaf' ? { ...node, leaf: { ...node.leaf, credential } as LeafNode } : node,
+    i === index && node?.nodeType === 'leaf' ? { ...node, leaf: { ...node.leaf, credential } } : node,
   );
-  const { commit } = await createCommit({ state: { ...state, ratchetTree }, cipherSuite: suite });
-  return wire(commit);
+  const { commit, newState } = await createCommit({ state: { ...state, ratchetTree }, cipherSuite: suite });
+  return { commit: wire(commit), groupInfo: await groupInfoOf(newState, suite) };
 }
 
 /** An external commit that removes the leaf of `victim`, whose key the joiner does not have, and its GroupInfo. */
@@ -58,7 +59,7 @@ export async function craftExternalRemoval(
   joiner: DeviceIdentity,
   victim: Uint8Array,
   suite: CiphersuiteImpl,
-): Promise<{ commit: string; groupInfo: string }> {
+): Promise<CraftedCommit> {
   const { publicPackage, privatePackage } = await makeKeyPackage(joiner, suite);
   const config = {
     ...defaultClientConfig,
@@ -77,9 +78,6 @@ export async function craftExternalRemoval(
     undefined,
     config,
   );
-  const info = await createGroupInfoWithExternalPubAndRatchetTree(newState, [], suite);
-  return {
-    commit: wire({ wireformat: 'mls_public_message', publicMessage }),
-    groupInfo: wire({ wireformat: 'mls_group_info', groupInfo: info }),
-  };
+  const commit = wire({ wireformat: 'mls_public_message', publicMessage });
+  return { commit, groupInfo: await groupInfoOf(newState, suite) };
 }

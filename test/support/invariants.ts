@@ -5,21 +5,27 @@ import type pg from 'pg';
  * the conversation's key. They count again from the log, without the counters that they check.
  */
 const INVARIANTS: Readonly<Record<string, string>> = {
-  'invariant 1: seq is dense from 1': `
+  'invariant 1: seq is dense from the first entry that is kept': `
     select e.seq, e.expected from (
-      select seq, row_number() over (order by seq) as expected from entry where conversation = $1) e
+      select e.seq, c.oldest_seq - 1 + row_number() over (order by e.seq) as expected
+      from entry e join conversation c on c.key = e.conversation where c.key = $1) e
     where e.seq <> e.expected
     union all
-    select c.last_seq, count(e.seq) from conversation c left join entry e on e.conversation = c.key
-    where c.key = $1 group by c.last_seq having c.last_seq <> count(e.seq)`,
+    select c.last_seq, c.oldest_seq - 1 + count(e.seq) from conversation c left join entry e on e.conversation = c.key
+    where c.key = $1 group by c.key having c.last_seq <> c.oldest_seq - 1 + count(e.seq)`,
+  'invariant 1: the first entry that is kept is one that was reached': `
+    select oldest_seq, oldest_count, last_seq, app_count from conversation where key = $1
+      and (oldest_seq not between 1 and last_seq + 1 or oldest_count not between 0 and least(app_count, oldest_seq - 1))`,
   'invariant 2: commits end consecutive epochs, in order of seq, up to the current one': `
     select x.* from (
       select seq, epoch, lead(epoch, 1, (select epoch from conversation where key = $1)) over (order by seq) as next
       from entry where conversation = $1 and kind = 'commit') x
     where x.next <> x.epoch + 1`,
   'invariant 2: the newest commit is known': `
-    select c.last_commit_seq from conversation c where c.key = $1 and c.last_commit_seq <>
-      (select coalesce(max(seq), 0) from entry where conversation = $1 and kind = 'commit')`,
+    select c.last_commit_seq from conversation c where c.key = $1 and case
+      when exists (select from entry where conversation = $1 and kind = 'commit')
+        then c.last_commit_seq <> (select max(seq) from entry where conversation = $1 and kind = 'commit')
+      else c.last_commit_seq not between 0 and c.oldest_seq - 1 end`,
   'invariant 4: entries belong to an epoch that was open when they got their seq': `
     select x.* from (
       select seq, kind, epoch, coalesce(
@@ -41,20 +47,24 @@ const INVARIANTS: Readonly<Record<string, string>> = {
       and (e.ciphertext is null) <> (e.kind = 'application' and e.seq <= c.expired_seq)`,
   'invariant 7: each entry holds the running application count': `
     select x.* from (
-      select seq, app_count, count(*) filter (where kind = 'application') over (order by seq) as expected
-      from entry where conversation = $1) x
+      select e.seq, e.app_count, c.oldest_count + count(*) filter (where e.kind = 'application') over (order by e.seq) as expected
+      from entry e join conversation c on c.key = e.conversation where c.key = $1) x
     where x.app_count <> x.expected
     union all
-    select 0, c.app_count, count(*) filter (where e.kind = 'application')
+    select 0, c.app_count, c.oldest_count + count(*) filter (where e.kind = 'application')
     from conversation c left join entry e on e.conversation = c.key
-    where c.key = $1 group by c.app_count having c.app_count <> count(*) filter (where e.kind = 'application')`,
+    where c.key = $1 group by c.key having c.app_count <> c.oldest_count + count(*) filter (where e.kind = 'application')`,
+  // A position before the horizon cannot be recounted any more: there were no more messages before it than entries.
   'invariant 7: unread is what a recount of the log gives': `
     with log as materialized (
-      select seq, count(*) filter (where kind = 'application') over (order by seq) as applications
-      from entry where conversation = $1)
-    select m.user_id, m.read_seq, m.read_count, coalesce(l.applications, 0) as recount, m.increments_base
+      select e.seq, c.oldest_count + count(*) filter (where e.kind = 'application') over (order by e.seq) as applications
+      from entry e join conversation c on c.key = e.conversation where c.key = $1)
+    select m.user_id, m.read_seq, m.read_count, l.applications as recount, m.increments_base
     from conversation c join member m on m.conversation = c.key left join log l on l.seq = m.read_seq
-    where c.key = $1 and (m.read_count <> coalesce(l.applications, 0)
+    where c.key = $1 and (case
+        when m.read_seq >= c.oldest_seq then m.read_count is distinct from l.applications
+        when m.read_seq = c.oldest_seq - 1 then m.read_count <> c.oldest_count
+        else m.read_count not between 0 and least(m.read_seq, c.oldest_count) end
       or m.read_seq not between 0 and c.last_seq or m.increments_base not between 0 and c.increments)`,
   'invariant 8: members have one open stay, others none': `
     select m.user_id, m.left_seq, count(p.from_seq) as open
@@ -70,7 +80,7 @@ const INVARIANTS: Readonly<Record<string, string>> = {
       from period p where p.conversation = $1) x
     where (x.n > 1 and (x.before is null or x.before >= x.from_seq))
       or x.to_seq < x.from_seq - case when x.from_seq = 1 then 1 else 0 end
-      or (x.from_seq > 1 and not exists (
+      or (x.from_seq > 1 and x.from_seq >= (select oldest_seq from conversation where key = $1) and not exists (
         select from entry e where e.conversation = $1 and e.seq = x.from_seq and e.kind = 'commit'))`,
   'invariant 8: the newest stay is the one that the membership tells of': `
     select m.user_id, m.joined_seq, m.left_seq, p.from_seq, p.to_seq from member m left join lateral (
@@ -91,10 +101,30 @@ const INVARIANTS: Readonly<Record<string, string>> = {
     union all
     select user_id from member where conversation = $1 and left_seq is not null and role <> 'member'`,
   'invariant 6: a Welcome belongs to an accepted commit and to a current member': `
-    select w.user_id, w.seq from welcome w where w.conversation = $1 and not exists (
-      select from entry e join member m on m.conversation = $1 and m.user_id = w.user_id and m.left_seq is null
-      where e.conversation = $1 and e.seq = w.seq and e.kind = 'commit' and e.epoch + 1 = w.epoch
-        and m.joined_seq <= w.seq)`,
+    select w.user_id, w.device_id, w.seq from welcome w join conversation c on c.key = w.conversation
+    where c.key = $1 and not exists (
+      select from member m where m.conversation = $1 and m.user_id = w.user_id and m.left_seq is null
+        and m.joined_seq <= w.seq and (w.seq < c.oldest_seq or exists (
+          select from entry e where e.conversation = $1 and e.seq = w.seq and e.kind = 'commit' and e.epoch + 1 = w.epoch)))`,
+  'invariant 6: a Welcome has its bytes, and names a key package of the device that it is for': `
+    select w.user_id, w.device_id, w.seq from welcome w where w.conversation = $1 and (
+      not exists (select from welcome_body b where b.conversation = $1 and b.seq = w.seq)
+      or exists (select from key_package k where k.ref = w.ref
+        and (k.user_id, k.device_id) is distinct from (w.user_id, w.device_id)))`,
+  'invariant 6: bytes of Welcomes belong to accepted commits': `
+    select b.seq from welcome_body b join conversation c on c.key = b.conversation
+    where c.key = $1 and b.seq >= c.oldest_seq and not exists (
+      select from entry e where e.conversation = $1 and e.seq = b.seq and e.kind = 'commit')`,
+  // One commit per conversation and ref stands in the row itself: what else could name it twice is a Welcome.
+  'invariant 6: a key package is claimed before it is used, and welcomes once': `
+    select k.ref, count(w.id) as welcomes from key_package k left join welcome w on w.ref = k.ref
+    where not k.last_resort and (k.conversation = $1 or w.conversation = $1)
+    group by k.ref
+    having count(w.id) > 1 or bool_or(k.claimed_at is null) or bool_or((k.conversation is null) <> (k.used_at is null))
+      or bool_or(w.conversation is distinct from k.conversation and w.id is not null)`,
+  'changes stand at entries that were reached': `
+    select h.seq, h.kind from change h join conversation c on c.key = h.conversation
+    where c.key = $1 and h.seq not between 0 and c.last_seq`,
   'invariant 6: a GroupInfo is of an epoch that was reached': `
     select g.epoch from group_info g join conversation c on c.key = g.conversation
     where c.key = $1 and g.epoch > c.epoch`,

@@ -61,7 +61,8 @@ export async function startConversation(
     epoch: options.epoch ?? 0,
     creator: options.creator ?? 'alice',
     members: options.members ?? ['alice', 'bob', 'carol'],
-    policy: makePolicy(options.policy ?? {}, { epochWindow: 2 }) satisfies Policy,
+    // GroupInfos have tests of their own.
+    policy: makePolicy({ groupInfo: 'optional', ...options.policy }, { epochWindow: 2 }) satisfies Policy,
     fingerprint: sha256(id),
   });
   return id;

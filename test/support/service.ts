@@ -26,6 +26,8 @@ export interface ServiceSetup {
 export interface ClientOptions {
   /** Index of the API process. @default 0 */
   readonly api?: number;
+  /** The token's claim `device`. @default none */
+  readonly device?: string;
   /** With the scope `operator`. @default false */
   readonly operator?: boolean;
   /** Tries of one request; 1 shows every error to the test. @default the kit's own */
@@ -81,20 +83,21 @@ export async function startService(setup: ServiceSetup = {}): Promise<Service> {
     const apis = processes.slice(0, apiCount);
 
     const tokens = new Map<string, Promise<string>>();
-    const tokenOf = (user: string, operator: boolean): Promise<string> => {
-      const key = `${operator ? 'operator' : 'user'} ${user}`;
-      const known = tokens.get(key) ?? signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, operator });
+    const tokenOf = (user: string, operator: boolean, device?: string): Promise<string> => {
+      const key = JSON.stringify([user, operator, device]);
+      const claims = { user, operator, ...(device === undefined ? {} : { device }) };
+      const known = tokens.get(key) ?? signToken({ secret: TEST_JWT_SECRET, audience: 'parley', ...claims });
       tokens.set(key, known);
       return known;
     };
     return {
       apis,
       workers: processes.slice(apiCount),
-      clientOf: (user, { api = 0, operator = false, attempts } = {}) => {
+      clientOf: (user, { api = 0, device, operator = false, attempts } = {}) => {
         const baseUrl = apis[api]?.url;
         if (baseUrl === undefined) throw new Error(`There is no API ${api}`);
         const tries = attempts === undefined ? {} : { attempts };
-        return new ParleyClient(createHttp({ baseUrl, token: () => tokenOf(user, operator), ...tries }));
+        return new ParleyClient(createHttp({ baseUrl, token: () => tokenOf(user, operator, device), ...tries }));
       },
       pool: database.pool,
       temporal,
@@ -122,6 +125,7 @@ export function useService(setup: ServiceSetup = {}): () => Service {
 
 const RATE_LIMITS_OFF: Env = {
   RATE_LIMIT_MESSAGES: '0',
+  RATE_LIMIT_COMMITS: '0',
   RATE_LIMIT_WRITES: '0',
   RATE_LIMIT_READS: '0',
   RATE_LIMIT_UNAUTHENTICATED: '0',

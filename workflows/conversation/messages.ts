@@ -41,7 +41,7 @@ export const removeMember = defineUpdate<UpdateResult, [UpdateInput]>('removeMem
 export const commit = defineUpdate<UpdateResult, [UpdateInput]>('commit');
 export const sendMessages = defineUpdate<UpdateResult, [UpdateInput]>('sendMessages');
 export const resetUnread = defineUpdate<UpdateResult, [UpdateInput]>('resetUnread');
-/** Roles, policy, deletion. */
+/** Roles, policy, GroupInfo, reports, reset, deletion. */
 export const administer = defineUpdate<UpdateResult, [UpdateInput]>('administer');
 
 export const incrementUnread = defineSignal<[IncrementOperation]>('incrementUnread');

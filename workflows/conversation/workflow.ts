@@ -116,7 +116,11 @@ class Conversation {
     setHandler(messages.addMembers, deliver, update('Add users, with a commit in mls conversations'));
     setHandler(messages.removeMember, deliver, update('Remove a user, or let one leave'));
     setHandler(messages.resetUnread, deliver, update('Move read positions forward and clear explicit increments'));
-    setHandler(messages.administer, deliver, update('Change a role or the policy, or delete the conversation'));
+    setHandler(
+      messages.administer,
+      deliver,
+      update('Change a role or the policy, supply a GroupInfo, report, reset or delete the conversation'),
+    );
     setHandler(messages.incrementUnread, (increment) => this.#increment(increment), {
       description: 'Add to the unread count of everybody but the sender',
     });
@@ -239,7 +243,7 @@ class Conversation {
     this.#showDetails();
   }
 
-  /** The timer's work: takes expired bodies, or what a deleted conversation left behind. */
+  /** The timer's work: takes what is past its time, or what a deleted conversation left behind. */
   async #retain(): Promise<void> {
     this.#retention.clear();
     try {

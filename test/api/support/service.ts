@@ -106,7 +106,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       restart: () => Promise.resolve(),
     },
     observe: () => undefined,
-    rateLimits: { messages: 0, writes: 0, reads: 0, unauthenticated: 0 },
+    rateLimits: { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0 },
     requestDeadlineMs: 10_000,
     epochWindow: 2,
     treeCheckMaxBytes: 1024 * 1024,

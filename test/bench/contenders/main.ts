@@ -65,7 +65,7 @@ const server = await startServer({
     }),
     notifier,
     seen: makeSeenDevices({ pool, log }),
-    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.claimsPerMinute },
+    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     requestDeadlineMs: config.requestDeadlineMs,

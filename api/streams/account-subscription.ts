@@ -1,0 +1,114 @@
+import type { Followed } from '../../store/positions.ts';
+import type { Stay } from '../../store/follow.ts';
+import type { AddressedWelcome } from '../../store/inbox.ts';
+import type { AccountStream } from './account-stream.ts';
+import { event } from './event.ts';
+import type { Item } from './item.ts';
+import type { Subscription } from './subscription.ts';
+
+/** After all changes of a seq. */
+const AFTER_CHANGES = Number.MAX_SAFE_INTEGER;
+
+/** One conversation on the account stream of a device. */
+export class AccountSubscription implements Subscription {
+  readonly conversation: string;
+  readonly endsWithMembership = false;
+  readonly #stream: AccountStream;
+  /** The device knows of stays that began up to here. */
+  readonly #known: number;
+  /** First entry of the stay that the cursor is in. */
+  #stay: number | undefined;
+  seq: number;
+  key: number;
+  live = false;
+
+  /** @param told seq up to which this stream told of an earlier stay */
+  constructor(stream: AccountStream, { conversation, position, joinedSeq }: Followed, told: number | undefined) {
+    this.#stream = stream;
+    this.conversation = conversation;
+    const acknowledged = position ?? -1;
+    if (told !== undefined && told >= acknowledged) {
+      this.seq = told;
+      this.key = AFTER_CHANGES;
+    } else if (position !== null) {
+      this.seq = position;
+      // What was told with it is told again.
+      this.key = 0;
+    } else {
+      this.seq = joinedSeq - 1;
+      this.key = AFTER_CHANGES;
+    }
+    this.#known = Math.max(acknowledged, told ?? -1);
+  }
+
+  get user(): string {
+    return this.#stream.user;
+  }
+  get device(): string {
+    return this.#stream.device;
+  }
+  get isReady(): boolean {
+    return this.#stream.connection.isReady;
+  }
+  get isBlocked(): boolean {
+    return this.#stream.connection.isBlocked;
+  }
+  get isFull(): boolean {
+    return this.#stream.connection.isFull;
+  }
+
+  take(item: Item): void {
+    this.seq = item.seq;
+    this.key = item.key;
+    this.#stream.connection.write(item.forAccount);
+  }
+
+  takeWelcome(welcome: AddressedWelcome): void {
+    if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.welcome(welcome);
+  }
+
+  enter({ from }: Stay, protocol: 'mls' | 'opaque'): void {
+    if (this.#stay === from) return;
+    const { conversation } = this;
+    // The stay before it was told to its end.
+    if (this.#stay !== undefined) this.#write('removed', { seq: Math.max(0, this.seq) });
+    this.#stay = from;
+    if (from > this.#known) this.#stream.connection.write(event('conversation', { conversation, change: 'new', seq: from, protocol }));
+  }
+
+  atEnd(lastSeq: number): void {
+    if (this.seq >= lastSeq) return;
+    this.seq = lastSeq;
+    this.key = 0;
+  }
+
+  truncated(oldestSeq: number): boolean {
+    this.#write('history-truncated', { oldestSeq });
+    this.seq = oldestSeq - 1;
+    this.key = AFTER_CHANGES;
+    return true;
+  }
+
+  removed(seq: number): void {
+    this.#write('removed', { seq });
+    this.#stream.drop(this, seq);
+  }
+
+  deleted(): void {
+    this.#write('conversation', { change: 'deleted' });
+    this.#stream.drop(this);
+  }
+
+  cut(): void {
+    return undefined;
+  }
+
+  fallBehind(): void {
+    this.#stream.backlog.add(this);
+    this.#stream.backlog.advance();
+  }
+
+  #write(name: 'removed' | 'history-truncated' | 'conversation', data: Readonly<Record<string, unknown>>): void {
+    this.#stream.connection.write(event(name, { conversation: this.conversation, ...data }));
+  }
+}

@@ -1,0 +1,33 @@
+import { Feed, type FeedDeps } from './feed.ts';
+import type { Subscription } from './subscription.ts';
+
+/** The feeds of all conversations that anybody follows in this process. */
+export class Feeds {
+  readonly #deps: FeedDeps;
+  readonly #feeds = new Map<string, Feed>();
+
+  constructor(deps: FeedDeps) {
+    this.#deps = deps;
+  }
+
+  add(subscription: Subscription): void {
+    const { conversation } = subscription;
+    let feed = this.#feeds.get(conversation);
+    if (feed === undefined) this.#feeds.set(conversation, (feed = new Feed(conversation, this.#deps)));
+    feed.subscriptions.add(subscription);
+  }
+
+  delete(subscription: Subscription): void {
+    const feed = this.#feeds.get(subscription.conversation);
+    feed?.subscriptions.delete(subscription);
+    if (feed?.subscriptions.size === 0) this.#feeds.delete(subscription.conversation);
+  }
+
+  wake(conversation: string): void {
+    this.#feeds.get(conversation)?.wake();
+  }
+
+  *subscriptions(): Generator<Subscription, void, void> {
+    for (const feed of this.#feeds.values()) yield* feed.subscriptions;
+  }
+}

@@ -1,0 +1,30 @@
+-- Looks at the next p_limit devices after a name, and forgets those that were not seen since p_before and have nothing: no
+-- key package that a claim may take, no Welcome, no position. Returns the name to go on after, null = the end.
+create or replace function sweep_devices(p_user text, p_device text, p_before timestamptz, p_limit int,
+                              out user_id text, out device_id text, out deleted int)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_rows tid[];
+  v_users text[];
+  v_devices text[];
+begin
+  select array_agg(d.ctid) filter (where d.seen_at < p_before),
+         array_agg(d.user_id order by d.user_id, d.device_id), array_agg(d.device_id order by d.user_id, d.device_id)
+    into v_rows, v_users, v_devices
+    from (select ctid, user_id, device_id, seen_at from device where (user_id, device_id) > (p_user, p_device)
+          order by user_id, device_id limit p_limit) d;
+  -- One that is seen meanwhile stays: seen_at is looked at again. Scalar look-ups, so that each is by key.
+  delete from device d where d.ctid = any (v_rows) and d.seen_at < p_before
+    and (select true from key_package k where k.user_id = d.user_id and k.device_id = d.device_id
+           and k.claimed_at is null and k.replaced_at is null and not k.last_resort limit 1) is null
+    and (select true from key_package k where k.user_id = d.user_id and k.device_id = d.device_id
+           and k.last_resort and k.replaced_at is null limit 1) is null
+    and (select true from welcome w where w.user_id = d.user_id and w.device_id = d.device_id limit 1) is null
+    and (select true from device_position p where p.user_id = d.user_id and p.device_id = d.device_id limit 1) is null;
+  get diagnostics deleted = row_count;
+  if cardinality(v_users) = p_limit then
+    user_id := v_users[p_limit];
+    device_id := v_devices[p_limit];
+  end if;
+end $$;

@@ -1,0 +1,173 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Draft } from '../../api/lane/draft.ts';
+import type { Batch, PathName } from '../../api/lane/path.ts';
+import { type Lanes, makeLanes } from '../../api/lane/submitter.ts';
+import { MAX_RESERVATION_MS } from '../../domain/limits.ts';
+import type { CommitOperation, Outcome } from '../../domain/operation.ts';
+import { type Metrics, makeMetrics } from '../../ops/process/metrics.ts';
+import { commitDraft, messageDraft } from '../support/drafts.ts';
+
+// The lane alone: a path that defers every commit of some users once, and decides everything else at once.
+const CONVERSATION = 'a-conversation';
+const HOLD_MS = 200;
+
+let batches: Batch[];
+let metrics: Metrics;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  batches = [];
+  metrics = makeMetrics({ collectDefaults: false });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface Setup {
+  readonly path?: PathName;
+  readonly forMs?: number;
+  /** Users whose commits meet a reservation. */
+  readonly deferred?: readonly string[];
+}
+
+function lanesWith({ path = 'direct', forMs = HOLD_MS, deferred = ['bob'] }: Setup = {}): Lanes {
+  let staged = 0;
+  const owners = new Map<string, string>();
+  const decide = (batch: Batch): Outcome[] =>
+    batch.items.map(({ operation }, i) => {
+      const { kind, id } = operation;
+      const user = owners.get(id) ?? '';
+      const waits = kind === 'commit' && deferred.includes(user) && operation.deferred === undefined;
+      return waits ? { status: 'refused', code: 'deferred', forMs } : { status: 'accepted', seq: i + 1, epoch: 1 };
+    });
+  const apply = async (batch: Batch): Promise<{ outcomes: Outcome[]; retries: number }> => {
+    batches.push(batch);
+    // As long as a decision takes.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return { outcomes: decide(batch), retries: 0 };
+  };
+  const lanes = makeLanes({
+    pathOf: () => path,
+    paths: { workflow: apply, direct: apply },
+    stager: { stage: () => Promise.resolve(++staged) },
+    metrics,
+    log: pino({ level: 'silent' }),
+    mailboxLimit: 100,
+  });
+  return {
+    ...lanes,
+    submit: (draft) => {
+      owners.set(draft.operation.id, draft.user);
+      return lanes.submit(draft);
+    },
+  };
+}
+
+/** Ids of the operations in the order in which they were handed to the path. */
+function handed(): string[] {
+  return batches.flatMap(({ items }) => items.map(({ operation }) => operation.id));
+}
+
+function message(user: string): Draft {
+  return messageDraft(CONVERSATION, user);
+}
+
+function commit(user: string): Draft {
+  return commitDraft(CONVERSATION, user, 0);
+}
+
+test.each<PathName>(['direct', 'workflow'])(
+  'a deferred commit is decided again after the reservation, with the same id and bytes, on the %s path',
+  async (path) => {
+    const lanes = lanesWith({ path });
+    const draft = commit('bob');
+    const outcome = lanes.submit(draft);
+    await vi.advanceTimersByTimeAsync(HOLD_MS - 50);
+    expect(batches).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await outcome).toMatchObject({ status: 'accepted' });
+    const [first, second] = batches.flatMap(({ items }) => items);
+    expect((first?.operation as CommitOperation).deferred).toBeUndefined();
+    expect(second?.operation).toEqual({ ...first?.operation, deferred: true });
+    expect(second?.bytes).toEqual(first?.bytes);
+    // By reference the bytes stay staged, inline they come again.
+    expect('body' in (second?.operation ?? {})).toBe(path === 'workflow');
+    expect(new Set(batches.map(({ id }) => id)).size).toBe(2);
+  },
+);
+
+test('others go on while a commit waits, and what its user sent after it stays behind it', async () => {
+  const lanes = lanesWith();
+  const drafts = {
+    commit: commit('bob'),
+    alice: message('alice'),
+    bob1: message('bob'),
+    carol: message('carol'),
+    bob2: message('bob'),
+    late: message('alice'),
+  };
+  const { late, ...early } = drafts;
+  const outcomes = Object.values(early).map((draft) => lanes.submit(draft));
+  await vi.advanceTimersByTimeAsync(50);
+  outcomes.push(lanes.submit(late));
+  await vi.advanceTimersByTimeAsync(50);
+  const before: Draft[] = [drafts.commit, drafts.alice, drafts.carol, drafts.late];
+  expect(handed()).toEqual(before.map(({ operation }) => operation.id));
+  // Messages of the others shared a batch, as if nobody waited between them.
+  expect(batches[1]?.items).toHaveLength(2);
+  await vi.advanceTimersByTimeAsync(HOLD_MS);
+  const after: Draft[] = [...before, drafts.commit, drafts.bob1, drafts.bob2];
+  expect(handed()).toEqual(after.map(({ operation }) => operation.id));
+  for (const outcome of await Promise.all(outcomes)) expect(outcome.status).toBe('accepted');
+});
+
+test('a second commit of the same user waits behind the first, commits of others do not', async () => {
+  const lanes = lanesWith();
+  const [first, second, other] = [commit('bob'), commit('bob'), commit('alice')];
+  const outcomes = [first, second, other].map((draft) => lanes.submit(draft));
+  await vi.advanceTimersByTimeAsync(2 * HOLD_MS + 50);
+  await Promise.all(outcomes);
+  expect(handed()).toEqual([first, other, first, second, second].map(({ operation }) => operation.id));
+});
+
+test('nobody waits longer than a reservation may last, whatever the answer says', async () => {
+  const lanes = lanesWith({ forMs: 3_600_000 });
+  const outcome = lanes.submit(commit('bob'));
+  await vi.advanceTimersByTimeAsync(MAX_RESERVATION_MS + 10);
+  expect(await outcome).toMatchObject({ status: 'accepted' });
+});
+
+test('a commit whose deadline passes while it waits is answered so, is not decided, and holds nobody up (invariant 11)', async () => {
+  const lanes = lanesWith();
+  const late = { ...commit('bob'), deadline: Date.now() + HOLD_MS / 2 };
+  const answer = lanes.submit(late).catch((error: unknown) => error);
+  const next = message('bob');
+  const outcome = lanes.submit(next);
+  await vi.advanceTimersByTimeAsync(HOLD_MS / 2 + 10);
+  expect(await answer).toMatchObject({ code: 'deadline' });
+  await vi.advanceTimersByTimeAsync(HOLD_MS);
+  expect(await outcome).toMatchObject({ status: 'accepted' });
+  expect(handed()).toEqual([late.operation.id, next.operation.id]);
+});
+
+test('a lane lives on while a commit waits in it, and ends after it', async () => {
+  const lanes = lanesWith();
+  const outcome = lanes.submit(commit('bob'));
+  await vi.advanceTimersByTimeAsync(50);
+  expect([lanes.active(), lanes.depth()]).toEqual([1, 1]);
+  await vi.advanceTimersByTimeAsync(HOLD_MS);
+  await outcome;
+  expect([lanes.active(), lanes.depth()]).toEqual([0, 0]);
+});
+
+test('a commit that waited is counted as such, and as decided once', async () => {
+  const lanes = lanesWith();
+  const outcome = lanes.submit(commit('bob'));
+  await vi.advanceTimersByTimeAsync(HOLD_MS + 50);
+  await outcome;
+  const text = await metrics.registry.metrics();
+  expect(text).toContain('parley_commits_deferred_total{path="direct"} 1');
+  expect(text).toContain('parley_operations_total{kind="commit",outcome="accepted",path="direct"} 1');
+  expect(text).not.toContain('outcome="deferred"');
+});
