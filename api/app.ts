@@ -34,6 +34,7 @@ import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type KeyPackageRules, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
 import { type Increment, unreadRoutes } from './routes/unread.ts';
@@ -51,7 +52,7 @@ export interface AppDeps extends HealthDeps {
   readonly increment: Increment;
   readonly paths: Paths;
   readonly runs: Runs;
-  readonly notifier: Pick<Notifier, 'device'>;
+  readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageRules;
   readonly observe: ObserveRequest;
@@ -94,6 +95,7 @@ export function makeRoutes(deps: AppDeps): Route[] {
     ...commitRoutes(all),
     ...epochRoutes(all),
     ...eventRoutes(all),
+    ...positionRoutes(all),
     ...memberRoutes(all),
     ...roleRoutes(all),
     ...conversationRoutes(all),

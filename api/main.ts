@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadConfig } from '../ops/process/config.ts';
+import { logUncaught } from '../ops/process/last-words.ts';
 import { makeLogger, makeUserHash } from '../ops/process/logger.ts';
 import { makeMetrics } from '../ops/process/metrics.ts';
 import { exitWithParent } from '../ops/process/parent.ts';
@@ -32,6 +33,7 @@ const STAGING_CONNECTIONS = 2;
 
 const config = loadConfig(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
+logUncaught(log);
 exitWithParent();
 const releasers = createReleasers();
 try {
@@ -84,10 +86,11 @@ async function main(): Promise<void> {
     mailboxLimit: config.laneMailboxLimit,
   });
   metrics.actorMailboxDepth(lanes.depth);
-  const streams = makeStreamHub({ pool, metrics, log, slowMs: config.streamSlowMs });
+  const streams = makeStreamHub({ pool, metrics, log, notifier, slowMs: config.streamSlowMs });
   metrics.openStreams(streams.count);
   const listener = listen(config.databaseUrl, {
     onEntry: streams.wake,
+    onDevice: streams.wakeDevice,
     onSetting: () => void paths.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),

@@ -61,3 +61,6 @@ export const MAX_HELD_KEY_PACKAGES = 20;
 export const MAX_DEVICES_PER_CLAIM = 100;
 /** How far the clock of a device may run ahead of ours. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
+
+/** Conversations of one acknowledgement: one statement, and well below the body limit. */
+export const MAX_POSITIONS_PER_REQUEST = 1000;

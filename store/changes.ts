@@ -30,7 +30,7 @@ export async function readAdditions(pool: pg.Pool, seen: readonly number[]): Pro
   const { rows } = await pool.query<Addition>({
     name: 'read-additions',
     text: `select x.key, c.id as conversation, x.data -> 'users' as users
-      from (select * from change where kind = 'added' and at > clock_timestamp() - make_interval(secs => $2)
+      from (select * from change where kind = 'added' and at > statement_timestamp() - make_interval(secs => $2)
             and key <> all($1) order by at limit $3) x
       cross join lateral (select id, deleted_at from conversation where key = x.conversation limit 1) c
       where c.deleted_at is null`,

@@ -26,6 +26,9 @@ export const withinBytes = (entries: string, parameter: string): string => `
     from (${entries}) e
   ) x where coalesce(x.before, 0) < ${parameter}`;
 
+/** `exists`, always by a look-up: the planner may else read the whole table once and hash it. */
+export const isThere = (rows: string): string => `(select true from ${rows} limit 1) is not null`;
+
 /** Of {@link withinBytes}. */
 export interface Found {
   readonly found: number;

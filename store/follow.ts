@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { MAX_PAGE_BYTES } from '../domain/limits.ts';
 import type { ChangeRow } from './changes.ts';
-import { ENTRY, type EntryRow, type Found, hasMore, withinBytes } from './entries.ts';
+import { ENTRY, type EntryRow, type Found, hasMore, isThere, withinBytes } from './entries.ts';
 
 /**
  * What streams read: entries, and the changes that are told between them. A change of seq s comes after entry s, by key,
@@ -102,7 +102,7 @@ export async function readStretch(
     name: 'read-stretch',
     text: `select coalesce(m.left_seq, c.last_seq) as "lastSeq", m.left_seq as "leftSeq", c.oldest_seq as "oldestSeq",
         c.protocol, s.stays, s.truncated, ${onFirstRow('ch.changes')} as changes,
-        exists (select from welcome w where w.conversation = c.key and w.user_id = m.user_id and w.seq > $3) as welcomes,
+        ${isThere('welcome w where w.conversation = c.key and w.user_id = m.user_id and w.seq > $3')} as welcomes,
         e.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
@@ -178,7 +178,7 @@ export async function readTail(
           where m.conversation = c.key and m.user_id = any($2) and m.left_seq is not null), '{}') as left,
         array(select p.user_id from period p
           where p.conversation = c.key and p.user_id = any($2) and p.from_seq > $3 + 1) as rejoined,
-        exists (select from welcome_body b where b.conversation = c.key and b.seq > $3) as welcomes,
+        ${isThere('welcome_body b where b.conversation = c.key and b.seq > $3')} as welcomes,
         ${onFirstRow('ch.changes')} as changes, e.*
       from (select * from conversation where id = $1 limit 1) c
       cross join lateral (${changesOf(`
@@ -213,7 +213,7 @@ export async function findStale(pool: pg.Pool, watched: readonly Watched[]): Pro
       cross join lateral (select * from conversation where id = w.id limit 1) c
       left join lateral (select * from member where conversation = c.key and user_id = w.user_id limit 1) m on true
       where c.last_seq > w.seq or c.deleted_at is not null or m.left_seq is not null
-        or exists (select from change x where x.conversation = c.key and (x.seq, x.key) > (w.seq, w.key))`,
+        or ${isThere('change x where x.conversation = c.key and (x.seq, x.key) > (w.seq, w.key)')}`,
     values: [
       watched.map((w) => w.conversation),
       watched.map((w) => w.seq),

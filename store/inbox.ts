@@ -41,8 +41,8 @@ export async function readWelcomes(
   const { rows } = await pool.query<WelcomeRow>({
     name: 'read-welcomes',
     text: `select w.id, c.id as conversation, b.welcome, w.seq, w.epoch
-      from (select * from welcome where user_id = $1 and device_id in ($2, '') and ($3::uuid is null or id > $3)
-            order by id limit $4) w
+      from (select * from welcome where user_id = $1 and device_id in ($2, '') and ($3::text is null or id::text > $3)
+            order by id::text limit $4) w
       left join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c on true
       left join lateral (
         select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b on true
@@ -87,7 +87,7 @@ export async function readLowDevices(pool: pg.Pool): Promise<(DeviceName & { rea
   const { rows } = await pool.query<DeviceName & { readonly lowSince: number }>({
     name: 'read-low-devices',
     text: `select user_id as user, device_id as device, ${MICROSECONDS('low_stock_at')} as "lowSince"
-      from device where low_stock_at > clock_timestamp() - interval '15 seconds' order by low_stock_at limit 1000`,
+      from device where low_stock_at > statement_timestamp() - interval '15 seconds' order by low_stock_at limit 1000`,
   });
   return rows;
 }

@@ -44,7 +44,9 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
 
   const flush = async (): Promise<void> => {
     while (waiting.size + devices.size > 0) {
-      const entries = [...waiting].map(([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`);
+      const entries = [...waiting].map(
+        ([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`,
+      );
       const payloads = [...entries, ...devices];
       const channels = payloads.map((_, i) => (i < entries.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
       waiting = new Map();

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { isThere } from './entries.ts';
 import type { DeviceName } from './key-packages.ts';
 
 /** What became of acknowledged positions. */
@@ -67,7 +68,7 @@ export interface Followed {
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, m.joined_seq as "joinedSeq",
     m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq > d.seq
-      or exists (select from change x where x.conversation = c.key and x.seq >= d.seq)) as behind`;
+      or ${isThere('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
 const FOLLOWED_WHERE = `
   left join lateral (
     select seq from device_position

@@ -20,15 +20,16 @@ const AUDIT_MS = 400 * DAY_MS;
 const DEVICES_MS = 400 * DAY_MS;
 /** Rows of a table that one run deletes at most; the next one goes on. */
 const LIMIT = 10_000;
-/** Devices that one run looks at. */
+/** Rows of each kind that one run looks at, young ones among them. */
 const WALK_LIMIT = 1000;
 
 /**
  * Deletes what nobody will ask for again; each run is bounded, however large the tables are. The sweep remembers how far
- * it has walked through devices and Welcomes; in a new process it begins anew.
+ * it has walked through races, devices and Welcomes; in a new process it begins anew.
  * @returns one run of it, which tells the rows that it deleted, by table
  */
 export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<string, number>> {
+  const races = makeWalk((after?: RaceName) => sweepRaces(pool, after));
   const devices = makeWalk((after?: DeviceName) => sweepDevices(pool, after));
   const welcomeBodies = makeWalk((after?: WelcomeBodyPosition) => sweepWelcomeBodies(pool, after));
   return async () => ({
@@ -45,18 +46,14 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     ),
     // A day after they expired, and with them who claimed them.
     keyPackages: await sweepKeyPackages(pool),
-    // The table holds one day of lost races. The age stands twice, so that one who loses again meanwhile stays.
-    races: await deleteOld(
-      pool,
-      'race where ctid = any (array(select ctid from race where lost_at < $1 limit $2)) and lost_at < $1',
-      RACES_MS,
-    ),
+    races: await races(),
     // Keys follow the time: only the oldest are looked at.
     audit: await deleteOld(
       pool,
       `audit where key = any (array(
          select key from (select key, at from audit order by key limit $2) oldest where at < $1))`,
       AUDIT_MS,
+      WALK_LIMIT,
     ),
     devices: await devices(),
     welcomeBodies: await welcomeBodies(),
@@ -76,8 +73,8 @@ function makeWalk<P>(
 }
 
 /** @param where table and condition; `$1` = the time before which rows are old, `$2` = how many */
-async function deleteOld(pool: pg.Pool, where: string, ageMs: number): Promise<number> {
-  const { rowCount } = await pool.query(`delete from ${where}`, [before(ageMs), LIMIT]);
+async function deleteOld(pool: pg.Pool, where: string, ageMs: number, limit = LIMIT): Promise<number> {
+  const { rowCount } = await pool.query(`delete from ${where}`, [before(ageMs), limit]);
   return rowCount ?? 0;
 }
 
@@ -96,6 +93,27 @@ async function sweepStaged(pool: pg.Pool, ageMs: number): Promise<number> {
     deleted += rows[0]?.count ?? 0;
   }
   return deleted;
+}
+
+/** Who lost a race for an epoch, and where. */
+interface RaceName {
+  /** Key of the conversation. */
+  readonly conversation: number;
+  readonly user: string;
+}
+
+/** Lost races that nobody counts any more: one step of a walk through all of them. */
+async function sweepRaces(
+  pool: pg.Pool,
+  after: RaceName = { conversation: 0, user: '' },
+): Promise<{ readonly deleted: number; readonly next?: RaceName }> {
+  const { rows } = await pool.query<{ conversation: number | null; user: string | null; deleted: number }>({
+    name: 'sweep-races',
+    text: 'select conversation, user_id as "user", deleted from sweep_races($1, $2, $3, $4)',
+    values: [after.conversation, after.user, before(RACES_MS), WALK_LIMIT],
+  });
+  const { conversation = null, user = null, deleted = 0 } = rows[0] ?? {};
+  return { deleted, ...(conversation === null || user === null ? {} : { next: { conversation, user } }) };
 }
 
 /** Devices that were not seen for long and have nothing: one step of a walk through all devices. */

@@ -1,5 +1,6 @@
 import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
 import { loadConfig } from '../ops/process/config.ts';
+import { logUncaught } from '../ops/process/last-words.ts';
 import { makeLogger } from '../ops/process/logger.ts';
 import { makeMetrics } from '../ops/process/metrics.ts';
 import { exitWithParent } from '../ops/process/parent.ts';
@@ -18,6 +19,7 @@ const CHECK_MS = 1000;
 
 const config = loadConfig(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'worker' });
+logUncaught(log);
 exitWithParent();
 Runtime.install({
   logger: temporalLogger(log),

@@ -6,6 +6,7 @@ import type { UserId } from '../../domain/ids.ts';
 import { MIN_MLS_GROUP_ID_BYTES } from '../../domain/limits.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation, viewConversation } from '../../store/conversations.ts';
+import type { Notifier } from '../../store/notifications.ts';
 import type { NewConversation } from '../schemas/conversations.ts';
 import { type GroupInfoFacts, inspectGroupInfo } from './group-info.ts';
 
@@ -27,6 +28,7 @@ export type CreateConversation = (request: Request, creator: UserId) => Promise<
 
 export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
+  readonly notifier: Pick<Notifier, 'entry'>;
   /** Of policies that state none. */
   readonly epochWindow: number;
   /** Bytes of a ratchet tree up to which it is looked at. */
@@ -50,6 +52,7 @@ export function makeCreateConversation(deps: {
       fingerprint,
     });
     if (result === 'conversation-exists') throw new AppError('conversation-exists');
+    if (result === 'created') deps.notifier.entry(id, 0, true);
     const view = await viewConversation(deps.pool, id, creator);
     // Deleted since: its id is never used again.
     if (view === undefined) throw new AppError('conversation-exists');

@@ -63,7 +63,11 @@ export function makeGroupInfos(deps: {
       const conversation = await known.find(id, origin.caller.user);
       let operation: GroupInfoOperation;
       try {
-        const facts = await inspectGroupInfo(conversation, groupInfo, deps.treeCheckMaxBytes);
+        const facts =
+          conversation.protocol === 'opaque'
+            ? // Its bytes name no epoch: it is for the one that stands.
+              { epoch: (await known.view(id, origin.caller.user)).epoch }
+            : await inspectGroupInfo(conversation, groupInfo, deps.treeCheckMaxBytes);
         const size = groupInfo.length;
         operation = { kind: 'group-info', id: operationId(), actor: origin.caller.user, size, ...facts };
       } catch (error) {

@@ -22,7 +22,7 @@ export function makeDirectPath(deps: DirectPathDeps): Path {
     for (let retries = 0; ; retries++) {
       try {
         const { facts, outcomes } = await decide(deps.pool, conversation, operations, bytes);
-        if (facts.found) deps.notifier.entry(conversation, facts.lastSeq);
+        if (facts.found) deps.notifier.entry(conversation, facts.lastSeq, facts.changed);
         return { outcomes, retries };
       } catch (error) {
         if (!isRetryable(error)) {

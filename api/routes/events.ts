@@ -13,9 +13,16 @@ export interface Streams {
     target: { readonly conversation: string; readonly user: string; readonly expiresAt: number },
     after: number | 'latest',
   ) => Promise<void>;
+  readonly openAccount: (
+    response: ServerResponse,
+    target: { readonly user: string; readonly device: string; readonly expiresAt: number },
+  ) => Promise<void>;
 }
 
-/** The event stream of a conversation. */
+const ENDS =
+  '`slow-consumer`: you took nothing for some seconds; `reconnect`: the token ends, or the server stops. Comments are heartbeats.';
+
+/** The event streams: of one conversation, and of all conversations of a device. */
 export function eventRoutes({ streams }: { readonly streams: Streams }): Route[] {
   const events = defineRoute({
     method: 'get',
@@ -23,8 +30,11 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     name: 'streamEvents',
     tag: 'Messages',
     summary: 'Follow the log',
-    description:
-      'Server-sent events. `event: entry` has `data` = the entry as in a page, and is the only one with an `id:` (its seq). It starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read. Other events: `removed`, `slow-consumer`, `reconnect`. It ends with the token.',
+    description: [
+      'Server-sent events. `event: entry` has `data` = the entry as in a page, and is the only one with an `id:` (its seq). It starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.',
+      'Other events end the stream: `removed` {seq}: you may read no further than this entry, without `seq` when the conversation was deleted; `reset` {successor}: it goes on as another conversation; `history-truncated` {oldestSeq}: retention has taken what would come next, so rejoin the group if you missed a commit, and go on after `oldestSeq` - 1; `slow-consumer` {after}.',
+      ENDS,
+    ].join('\n\n'),
     params: ConversationParams,
     query: EventsQuery,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
@@ -37,7 +47,29 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
       return undefined;
     },
   });
-  return [events];
+
+  const account = defineRoute({
+    method: 'get',
+    path: '/v1/events',
+    name: 'streamAccountEvents',
+    tag: 'Messages',
+    summary: 'Follow all your conversations',
+    description: [
+      'Server-sent events of all your conversations, for the calling device; there are no ids. Each conversation starts after the position that the device acknowledged (none: with your joining entry), and is told without a gap, in order of seq; what was not acknowledged comes again on the next stream. A new conversation joins an open stream at once.',
+      '`entry` {conversation, entry}; `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}, one for each user, after the entry `seq`; `welcome` {id, conversation, welcome, seq, epoch}, before anything of the commit that it belongs to, and again on every stream until it is acknowledged; `conversation` {conversation, change, ..} with change `new` {seq, protocol}: you became a member with this entry, `policy` {seq, policy}, `deleted`, `reset-open` {seq}: any member may reset it, `welcome-expired` {seq, user, device}; `reset` {conversation, successor}; `removed` {conversation, seq}: you may read no further; `history-truncated` {conversation, oldestSeq}: entries before this one are gone, rejoin the group if you missed a commit; `low-stock` {available}: upload key packages.',
+      'Events that end the stream: `replaced`: the device has a newer stream, or was forgotten, so do not come back by yourself; `slow-consumer` and `reconnect`: come back.',
+      ENDS,
+    ].join('\n\n'),
+    replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
+    problems: [],
+    handle: async ({ caller, response }) => {
+      contextOf(response).isStream = true;
+      const { user, device, expiresAt } = caller;
+      await streams.openAccount(response, { user, device, expiresAt });
+      return undefined;
+    },
+  });
+  return [events, account];
 }
 
 /** The position that a client resumes from. @throws AppError `malformed` */

@@ -63,16 +63,20 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     tag,
     summary: 'Read the log by pages',
     description:
-      'Entries in order of seq. Former members get what they may read, then `removed` once they are at its end.',
+      'Entries in order of seq. Former members get what they may read, then `removed` once they are at its end. Where retention has taken what would come next, the answer is 410 `history-truncated`: no page passes over a gap in silence. `after` = `oldestSeq` - 1 goes on behind it.',
     params: ConversationParams,
     query: EntriesQuery,
     replies: { 200: { description: 'A page', schema: Entries } },
-    problems: ['removed', 'not-found'],
+    problems: ['removed', 'not-found', 'history-truncated'],
     handle: async ({ params, query, caller }) => {
       const { after, limit, kind } = query;
       const page = await readPage(deps.pool, params.id, caller.user, after, limit, kind);
       if (page === undefined) throw new AppError('not-found');
-      const { entries, more, lastSeq, leftSeq } = page;
+      const { entries, more, lastSeq, leftSeq, oldestSeq } = page;
+      if (page.truncated) {
+        const detail = `Entries before ${oldestSeq} are gone: rejoin the group if you missed a commit, and go on after ${oldestSeq - 1}`;
+        throw new AppError('history-truncated', detail, { oldestSeq });
+      }
       const last = entries.at(-1);
       const isAtEnd = last === undefined && (kind === undefined || after >= lastSeq);
       if (leftSeq !== null && isAtEnd) throw new AppError('removed', undefined, { seq: leftSeq });

@@ -39,6 +39,7 @@ export class AccountSubscription implements Subscription {
       this.key = AFTER_CHANGES;
     }
     this.#known = Math.max(acknowledged, told ?? -1);
+    if (this.seq >= joinedSeq) this.#stay = Math.max(1, joinedSeq);
   }
 
   get user(): string {
@@ -73,7 +74,8 @@ export class AccountSubscription implements Subscription {
     // The stay before it was told to its end.
     if (this.#stay !== undefined) this.#write('removed', { seq: Math.max(0, this.seq) });
     this.#stay = from;
-    if (from > this.#known) this.#stream.connection.write(event('conversation', { conversation, change: 'new', seq: from, protocol }));
+    if (from > this.#known)
+      this.#stream.connection.write(event('conversation', { conversation, change: 'new', seq: from, protocol }));
   }
 
   atEnd(lastSeq: number): void {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
-/** Keys that never reach a log, wherever an object is logged; a net under the rule that payloads and tokens are not logged. */
+/** Keys that never reach a log, wherever an object is logged; a net under the rule that payloads, tokens and people are not. */
 const SECRET_KEYS = new Set([
   'authorization',
   'token',
@@ -14,6 +14,14 @@ const SECRET_KEYS = new Set([
   'keyPackage',
   'body',
   'bytes',
+  'epochAuthenticator',
+  'idempotencyKey',
+  'actor',
+  'sender',
+  'device',
+  'adds',
+  'removes',
+  'leaves',
 ]);
 const SECRET_DEPTH = 4;
 
@@ -47,15 +55,39 @@ export function makeUserHash(salt: string = randomBytes(16).toString('hex')): (u
 /** Name, message, code and stack of an error and its causes: own fields of a database error may hold what was stored. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
+  const words = isDatabaseError(error) ? withoutValues(error) : error;
   return {
     type: error.name,
-    message: error.message,
+    message: words.message,
     ...('code' in error && (typeof error.code === 'string' || typeof error.code === 'number')
       ? { code: error.code }
       : {}),
-    stack: error.stack,
+    stack: words.stack,
     ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
   };
+}
+
+/** What PostgreSQL answered, by the fields of its protocol (Error and Notice Message Fields) that `pg` hands on. */
+interface DatabaseError extends Error {
+  readonly severity: string;
+  readonly [name: string]: unknown;
+}
+
+/** Names of things of ours, which a message may keep. */
+const NAME_FIELDS = ['schema', 'table', 'column', 'dataType', 'constraint'] as const;
+
+function isDatabaseError(error: Error): error is DatabaseError {
+  return 'severity' in error && typeof error.severity === 'string';
+}
+
+/** PostgreSQL's messages repeat in quotes, or as bytes, what they object to: that may be anything a request brought. */
+function withoutValues(error: DatabaseError): { readonly message: string; readonly stack: string | undefined } {
+  const names = new Set(NAME_FIELDS.map((field) => error[field]));
+  const message = error.message
+    .replaceAll(/"([^"]*)"/g, (quoted, value: string) => (names.has(value) ? quoted : '"…"'))
+    .replaceAll(/(?:\b0x[0-9a-f]{2}\b ?)+/gi, '…');
+  // It begins with the message.
+  return { message, stack: error.stack?.split(error.message).join(message) };
 }
 
 /** The same fields, copied only where something is taken out: pino's own redaction copies every line, 30 µs each. */

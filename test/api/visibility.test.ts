@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeRoutes } from '../../api/app.ts';
 import { useDatabase } from '../support/database.ts';
 import { externalCommit, groupInfo, privateMessage, welcome } from './support/frames.ts';
-import { type Service, base64, createConversation, newConversationId, startService } from './support/service.ts';
+import {
+  type Service,
+  appDeps,
+  base64,
+  createConversation,
+  newConversationId,
+  startService,
+} from './support/service.ts';
 
 const database = useDatabase();
 let service: Service;
@@ -52,6 +60,17 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`POST ${at}/unread`],
   ];
 }
+
+test('the table of requests leaves out no route of a conversation', async () => {
+  const routes = makeRoutes(await appDeps(database().pool));
+  const asked = requests('ID').map(([what]) => what.replace(/members\/\w+/, 'members/{user}').replace('/ID', '/{id}'));
+  const ofConversations = routes
+    .filter(({ path }) => path.startsWith('/v1/conversations/{id}'))
+    .map(({ method, path }) => `${method.toUpperCase()} ${path}`)
+    // Streams have their own tests.
+    .filter((what) => !what.endsWith('/events'));
+  expect([...new Set(asked)].sort()).toEqual(ofConversations.sort());
+});
 
 test.each(['mls', 'opaque'])('an outsider cannot tell a conversation (%s) from none', async (protocol) => {
   const real = await createConversation(service, ['bob'], { protocol });

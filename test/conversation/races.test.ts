@@ -101,7 +101,7 @@ function races(service: () => Service, during: Around = (_, run) => run()): void
       for (const { epoch, seq } of added) expect(seq).toBe(epoch);
       const log = await readLog(creator, id);
       expect(log.map(({ seq, epoch }) => [seq, epoch])).toEqual(upTo(5).map((seq) => [seq, seq - 1]));
-      const times = log.map(({ at }) => Date.parse(at));
+      const times = log.map(({ at = '' }) => Date.parse(at));
       expect(times).toEqual(ascending(times));
     }),
   );

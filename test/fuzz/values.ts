@@ -167,21 +167,24 @@ export function changedValue(valid: fc.Arbitrary<unknown>): fc.Arbitrary<unknown
   });
   return fc.tuple(valid, fc.array(change, { minLength: 1, maxLength: 3 })).map(([value, changes]) => {
     const holder = { root: structuredClone(value) };
-    for (const { at, kind, odd } of changes) applyChange(holder, at, kind, odd);
+    for (const { at, kind, odd } of changes) applyChange(holder, at, kind, structuredClone(odd));
     return holder.root;
   });
 }
 
+/** A container by the names of what it holds; of an array, its indexes. */
+type Slots = Record<string, unknown>;
+
 function applyChange(holder: { root: unknown }, at: number, kind: string, odd: unknown): void {
-  const slots: (readonly [Record<string, unknown>, string])[] = [];
+  const slots: (readonly [Slots, string])[] = [];
   const collect = (parent: object): void => {
     for (const [key, inner] of Object.entries(parent) as [string, unknown][]) {
-      slots.push([parent as Record<string, unknown>, key]);
+      slots.push([parent as Slots, key]);
       if (typeof inner === 'object' && inner !== null) collect(inner);
     }
   };
   collect(holder);
-  const [parent, key] = slots[at % slots.length] ?? [holder, 'root'];
+  const [parent, key] = slots[at % slots.length] ?? ([holder, 'root'] as unknown as readonly [Slots, string]);
   const value = parent[key];
   if (kind === 'add' && isObject(value)) parent[key] = { ...value, [typeof odd === 'string' ? odd : 'more']: odd };
   else if (kind === 'double' && Array.isArray(value)) parent[key] = [...(value as unknown[]), ...(value as unknown[])];

@@ -13,7 +13,10 @@ let service: Service;
 /** Two processes with limits on one database. */
 let limited: readonly [Service, Service];
 beforeAll(async () => {
-  const notifier = { device: (user: string, device: string) => void notified.push(`${user} ${device}`) };
+  const notifier = {
+    entry: () => undefined,
+    device: (user: string, device: string) => void notified.push(`${user} ${device}`),
+  };
   service = await startService(database().pool, { notifier });
   const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE };
   const start = (): Promise<Service> => startService(database().pool, { notifier, keyPackages });

@@ -9,7 +9,10 @@ const database = useDatabase();
 const notified: string[] = [];
 let service: Service;
 beforeAll(async () => {
-  const notifier = { device: (user: string, device: string) => void notified.push(`${user} ${device}`) };
+  const notifier = {
+    entry: () => undefined,
+    device: (user: string, device: string) => void notified.push(`${user} ${device}`),
+  };
   service = await startService(database().pool, { notifier });
 });
 afterAll(() => service.close());

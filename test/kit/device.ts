@@ -20,6 +20,7 @@ import { KeyPackagePool } from './key-packages.ts';
 import type { LiveRunOptions, MessageListener } from './live.ts';
 import { runLive } from './live.ts';
 import { loadSuite, makeKeyPackage, unwire } from './mls.ts';
+import { ProblemError } from './problem.ts';
 import type { DeviceStore } from './store.ts';
 import { memoryStore } from './store.ts';
 import type { PendingWelcome, Policy } from './types.ts';
@@ -125,12 +126,15 @@ export class MlsDevice {
     const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
     const { state, groupInfo } = await this.#newState(groupId);
     const id = toBase64Url(groupId);
-    const { lastSeq } = await this.#options.api.createConversation({
-      id,
-      groupInfo,
-      ...(policy === undefined ? {} : { policy }),
-    });
-    return this.#keep(id, { state, seq: lastSeq });
+    // The state first: nobody could go on with a conversation whose only state is lost.
+    const group = await this.#keep(id, { state, seq: 0 });
+    try {
+      await this.#options.api.createConversation({ id, groupInfo, ...(policy === undefined ? {} : { policy }) });
+    } catch (error) {
+      if (error instanceof ProblemError) await this.forget(id);
+      throw error;
+    }
+    return group;
   }
 
   /** Adds all devices of users; of oneself, one's other ones. */
@@ -162,7 +166,7 @@ export class MlsDevice {
   /** Joins what there is to join, reads every group to its end, and says so. */
   async sync(): Promise<void> {
     await this.joinGroups();
-    for (const group of this.groups.values()) await group.receive();
+    for (const group of this.groups.values()) if (!group.isRemoved) await group.receive();
     await this.ack();
   }
 

@@ -2,7 +2,7 @@ import type { EventSourceMessage } from 'eventsource-parser';
 import type { Http } from './http.ts';
 import type { LiveOptions } from './sse.ts';
 import { dataOf, liveEvents } from './sse.ts';
-import type { Entry, Policy, Role } from './types.ts';
+import type { Entry, PendingWelcome, Policy, Role } from './types.ts';
 
 interface In {
   readonly conversation: string;
@@ -11,24 +11,36 @@ interface In {
 /** What happens to a user's conversations, and to the device itself. */
 export type AccountEvent =
   | (In & { readonly type: 'entry'; readonly entry: Entry })
-  | (In & { readonly type: 'member'; readonly seq: number } & MemberChange)
-  /** A Welcome waits for this device. */
-  | (In & { readonly type: 'welcome'; readonly seq: number })
-  /** One was added to it, or its policy changed. */
-  | (In & { readonly type: 'conversation'; readonly change: string; readonly policy?: Policy })
-  /** Enough members reported that they are stuck, or (with `successor`) it goes on as another one. */
-  | (In & { readonly type: 'reset'; readonly successor?: string })
+  | (In & MemberChanged)
+  /** A Welcome for this device. */
+  | (PendingWelcome & { readonly type: 'welcome' })
+  | (In & ConversationChanged)
+  /** It goes on as another one. */
+  | (In & { readonly type: 'reset'; readonly successor: string })
+  /** The user is out of it since this entry. */
   | (In & { readonly type: 'removed'; readonly seq: number })
   /** The log no longer reaches back to what this device acknowledged: rejoin. */
   | (In & { readonly type: 'history-truncated'; readonly oldestSeq: number })
   /** Upload key packages. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
-export interface MemberChange {
-  readonly added?: readonly string[];
-  readonly removed?: readonly string[];
-  readonly user?: string;
+export interface MemberChanged {
+  readonly type: 'member';
+  readonly seq: number;
+  readonly user: string;
+  readonly change: 'added' | 'removed' | 'role';
   readonly role?: Role;
+}
+
+/** `new` to this user, deleted, another policy, a Welcome that nobody took up, or enough reports for a reset. */
+export interface ConversationChanged {
+  readonly type: 'conversation';
+  readonly change: 'new' | 'deleted' | 'policy' | 'welcome-expired' | 'reset-open';
+  readonly seq?: number;
+  readonly policy?: Policy;
+  /** Whose Welcome expired. */
+  readonly user?: string;
+  readonly device?: string;
 }
 
 export type FollowAllOptions = LiveOptions;

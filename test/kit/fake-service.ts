@@ -210,7 +210,7 @@ function append(
   epoch: number,
   ciphertext: string,
   sender: string | undefined,
-): Entry {
+): Entry & { readonly id: string; readonly at: string } {
   const at = new Date().toISOString();
   const entry = {
     seq: to.log.length + 1,

@@ -166,8 +166,8 @@ export class GroupLog implements GroupRecord {
   }
 
   async #processApplication({ seq, epoch, id }: Entry, ciphertext: string): Promise<void> {
-    const own = this.sent.get(id);
-    if (own !== undefined) {
+    const own = id === undefined ? undefined : this.sent.get(id);
+    if (own !== undefined && id !== undefined) {
       this.sent.delete(id);
       await this.#keep({ seq, epoch, sender: this.#options.user, text: own });
       return;

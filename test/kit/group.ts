@@ -212,6 +212,14 @@ export class MlsGroup {
     return this.#inTurn(() => this.#repair.rejoin());
   }
 
+  /** The conversation is no more. */
+  async close(): Promise<void> {
+    await this.#inTurn(() => {
+      this.#log.wasCutOff = true;
+      return this.#log.save();
+    });
+  }
+
   /** Makes durable what the device would need after a crash. */
   save(): Promise<void> {
     return this.#inTurn(() => this.#log.save());

@@ -156,7 +156,7 @@ describe('followAll', () => {
   const entry = (conversation: string, seq: number): [string, unknown] => ['entry', { conversation, entry: { seq } }];
 
   test('gives no entry twice, whatever a new connection begins with, until another stream takes over', async () => {
-    const joined: [string, unknown] = ['member', { conversation: 'b', seq: 1, added: ['bob'] }];
+    const joined: [string, unknown] = ['member', { conversation: 'b', seq: 1, user: 'bob', change: 'added' }];
     answers.push(stream(entry('a', 4), joined, entry('b', 1), ['welcome', { conversation: 'b', seq: 1 }]));
     answers.push(stream(entry('a', 4), entry('b', 1), entry('b', 2), ['low-stock', { available: 3 }]));
     answers.push(stream(['something-new', {}], entry('a', 5), ['replaced', {}], entry('a', 6)));

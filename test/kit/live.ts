@@ -107,7 +107,7 @@ class LiveEvents {
         if (event.entry.kind === 'proposal') this.#settleSoon(group);
         break;
       case 'member':
-        if (event.removed !== undefined) this.#settleSoon(group);
+        if (event.change === 'removed') this.#settleSoon(group);
         break;
       case 'removed':
         await group.receive();
@@ -120,6 +120,7 @@ class LiveEvents {
         group.successor ??= event.successor;
         break;
       case 'conversation':
+        if (event.change === 'deleted') await group.close();
         break;
     }
   }

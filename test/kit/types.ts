@@ -7,13 +7,14 @@ export type EntryKind = 'application' | 'commit' | 'proposal';
 export interface Entry {
   readonly seq: number;
   readonly kind: EntryKind;
-  readonly id: string;
+  /** Absent, as are `ciphertext` and `at`, if the entry has expired. */
+  readonly id?: string;
   /** The one in its frame: for a commit the epoch that it ends. */
   readonly epoch: number;
-  /** Absent if the entry has expired. */
   readonly ciphertext?: string;
+  /** Absent for application messages of `mls` conversations. */
   readonly sender?: string;
-  readonly at: string;
+  readonly at?: string;
   readonly expired?: true;
 }
 

@@ -1,6 +1,7 @@
 import { createCommit } from 'ts-mls';
 import type { GroupInfo, Proposal } from 'ts-mls';
 import { signGroupInfo } from 'ts-mls/groupInfo.js';
+import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Service, base64, newConversationId, startService } from '../api/support/service.ts';
 import { useDatabase } from '../support/database.ts';
@@ -154,6 +155,14 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
     'a GroupInfo with another confirmation tag': [
       'group-info-mismatch',
       async () => ({ groupInfo: (await fork(add(await newKeys('dave')))).body.groupInfo }),
+    ],
+    'a tree in which two leaves have the same keys': [
+      'membership-mismatch',
+      async () => {
+        const tree = [...bundle.newState.ratchetTree];
+        tree[2] = tree[0];
+        return { groupInfo: await withTree(bundle.newState, encodeRatchetTree(tree)) };
+      },
     ],
     'a Welcome of another commit': [
       'welcome-mismatch',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../api/support/answer.ts';
-import { type Service, base64, newConversationId, startService } from '../api/support/service.ts';
+import { type Service, base64, createConversation, newConversationId, startService } from '../api/support/service.ts';
 import { useDatabase } from '../support/database.ts';
 import {
   type Group,
@@ -46,6 +46,15 @@ test('the first GroupInfo of an epoch stays, and whoever comes later is answered
   expect(await put(group.id, 'bob', first)).toMatchObject({ status: 200, body: { epoch: 1 } });
   expect(await put(group.id, 'alice', second)).toMatchObject({ status: 200, body: { epoch: 1 } });
   expect(await get(group.id, 'alice')).toMatchObject({ status: 200, body: { epoch: 1, groupInfo: first } });
+});
+
+test('in an opaque conversation it is for the epoch that stands, and nobody looks at its bytes', async () => {
+  const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
+  await service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['carol'] } });
+  expect(await put(id, 'bob', base64('first'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await put(id, 'alice', base64('second'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect((await get(id, 'carol')).body).toEqual({ epoch: 1, groupInfo: base64('first') });
+  expect(verdict(await put(id, 'mallory', base64('third')))).toEqual([404, 'not-found']);
 });
 
 test('one of many that come at once stays', async () => {

@@ -199,7 +199,7 @@ test('histories pair no sender with a message, and name nobody whom a commit add
 });
 
 test('the database pairs no sender with a message of an mls conversation, and holds no plaintext and no token', async () => {
-  const device = await MlsDevice.create({ api: clientOf(ALICE), user: ALICE });
+  const device = await MlsDevice.open({ api: clientOf(ALICE), user: ALICE, device: `phone-${MARK}` });
   const group = await device.createGroup({ externalJoin: 'nobody' });
   const { seq } = await group.send(`plaintext ${PLANTED}`);
   await group.update();

@@ -31,6 +31,33 @@ test('payloads, tokens and fields of errors never reach a line', () => {
   });
 });
 
+test("PostgreSQL's own words are logged without the values that they repeat", () => {
+  const destination = record();
+  const log = makeLogger({ level: 'info', name: 'api', destination });
+  const answers = [
+    {
+      message: 'invalid input syntax for type bigint: "never seen"',
+      left: 'invalid input syntax for type bigint: "…"',
+    },
+    {
+      message: 'duplicate key value violates unique constraint "member_pkey"',
+      constraint: 'member_pkey',
+      left: 'duplicate key value violates unique constraint "member_pkey"',
+    },
+    {
+      message: 'invalid byte sequence for encoding "UTF8": 0xc3 0x28',
+      left: 'invalid byte sequence for encoding "…": …',
+    },
+  ];
+  for (const { message, left, ...fields } of answers) {
+    const cause = Object.assign(new Error(message), { severity: 'ERROR', code: '22P02', ...fields });
+    log.error({ err: new Error('failed', { cause }) }, 'x');
+    const line = destination.lines.at(-1) ?? '';
+    expect(JSON.parse(line)).toMatchObject({ err: { cause: { message: left, code: '22P02' } } });
+    if (left !== message) expect(line).not.toContain(message.split(': ')[1]);
+  }
+});
+
 test('users are pseudonyms: stable under one salt, another under the next', () => {
   const hash = makeUserHash('salt');
   expect(hash('alice')).toMatch(/^u:[0-9a-f]{16}$/);

@@ -39,7 +39,7 @@ test(
       fc.array(batch, { minLength: 4, maxLength: 14 }),
       async (protocol, batches) => {
         const conversation = await startConversation(pool, { protocol, members: MEMBERS });
-        const policy = makePolicy({}, { epochWindow: 2 });
+        const policy = makePolicy({ groupInfo: 'optional' }, { epochWindow: 2 });
         const model = new Model({ protocol, creator: 'alice', members: MEMBERS, policy });
         const toRequest = makeRequests();
         const times = new Map<number, string>();
@@ -50,7 +50,10 @@ test(
             expected.push(model.apply(request, Date.now()));
             return request;
           });
-          const { facts, outcomes } = staged
+          const {
+            facts: { changed: _changed, dueAt: _dueAt, ...facts },
+            outcomes,
+          } = staged
             ? (await sendStaged(pool, conversation, requests)).decision
             : await send(pool, conversation, requests);
           expect(outcomes.map((outcome) => withoutTime(outcome, times))).toEqual(expected);

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { listConversations } from '../../store/conversations.ts';
-import { type EntryKind, findStale, readPage, readTail } from '../../store/entries.ts';
+import { type EntryKind, readPage } from '../../store/entries.ts';
+import { findStale, readTail } from '../../store/follow.ts';
 import { listMembers } from '../../store/members.ts';
 import { listWelcomes, acknowledgeWelcome } from '../../store/welcomes.ts';
 import { useDatabase } from '../support/database.ts';
@@ -71,7 +72,7 @@ test(
 test('invariant 8: a former member reads its stays and hears where they end', async () => {
   const conversation = await history('ab-aa+a-aaa');
   const page = await readPage(database().pool, conversation, 'bob', 0, 100);
-  expect(page).toMatchObject({ lastSeq: 8, leftSeq: 8, firstSeq: 1 });
+  expect(page).toMatchObject({ lastSeq: 8, leftSeq: 8, oldestSeq: 1, truncated: false });
   expect(page?.entries.map(({ seq }) => seq)).toEqual([1, 2, 3, 6, 7, 8]);
   const [entry] = page?.entries ?? [];
   expect(entry).toMatchObject({ kind: 'application', id: 'e1', epoch: 0, sender: null });
@@ -103,18 +104,16 @@ test('invariant 8: pages and removals are of one snapshot, however they race', a
 test('a tail gives new entries, and which of its watchers lost or regained the conversation', async () => {
   const { pool } = database();
   const conversation = await history('aaa-a+a');
-  expect(await readTail(pool, conversation, ['alice', 'bob'], 2, 2)).toMatchObject({
-    lastSeq: 7,
-    deleted: false,
-    left: {},
-    rejoined: ['bob'],
-    entries: [{ seq: 3 }, { seq: 4 }],
-  });
+  const tail = await readTail(pool, conversation, ['alice', 'bob'], { seq: 2, key: 0 }, 2);
+  expect(tail).toMatchObject({ lastSeq: 7, deleted: false, left: {}, rejoined: ['bob'], more: true });
+  const entries = tail?.items.filter(({ entry }) => entry !== undefined);
+  expect(entries?.map(({ seq }) => seq)).toEqual([3, 4]);
   const left = await history('aa-a');
-  expect(await readTail(pool, left, ['bob'], 4, 10)).toMatchObject({ left: { bob: 3 }, entries: [], rejoined: [] });
-  expect(await readTail(pool, 'no-such', ['bob'], 0, 10)).toBeUndefined();
+  const atEnd = await readTail(pool, left, ['bob'], { seq: 4, key: 0 }, 10);
+  expect(atEnd).toMatchObject({ left: { bob: 3 }, items: [], rejoined: [] });
+  expect(await readTail(pool, 'no-such', ['bob'], { seq: 0, key: 0 }, 10)).toBeUndefined();
   await sendOne(pool, left, { kind: 'delete', id: 'd', actor: 'alice' });
-  expect(await readTail(pool, left, ['alice'], 4, 10)).toMatchObject({ deleted: true });
+  expect(await readTail(pool, left, ['alice'], { seq: 4, key: 0 }, 10)).toMatchObject({ deleted: true });
 });
 
 test('the poll of streams finds conversations with news, lost members and deletions, and no others', async () => {
@@ -122,7 +121,7 @@ test('the poll of streams finds conversations with news, lost members and deleti
   const [quiet, news, lost, gone] = [await history('a'), await history('aa'), await history('a-'), await history('a')];
   await sendOne(pool, gone, { kind: 'delete', id: 'd', actor: 'alice' });
   const watched = [quiet, news, lost, gone].flatMap((conversation) =>
-    ['alice', 'bob'].map((user) => ({ conversation, user, seq: conversation === lost ? 2 : 1 })),
+    ['alice', 'bob'].map((user) => ({ conversation, user, seq: conversation === lost ? 2 : 1, key: 0 })),
   );
   expect((await findStale(pool, watched)).sort()).toEqual([news, lost, gone].sort());
 });

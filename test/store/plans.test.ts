@@ -4,7 +4,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { listMemberships } from '../../store/account.ts';
 import { listAudit } from '../../store/audit.ts';
 import { findOpen, listConversations, viewConversation } from '../../store/conversations.ts';
-import { findStale, readPage, readTail } from '../../store/entries.ts';
+import { readAdditions, readAdditionsTo } from '../../store/changes.ts';
+import { readPage } from '../../store/entries.ts';
+import { findStale, readStretch, readTail } from '../../store/follow.ts';
+import { readDeviceState, readLowDevices, readWelcomes, readWelcomesTo } from '../../store/inbox.ts';
 import { listDevices, touchDevices } from '../../store/devices.ts';
 import { readCurrentGroupInfo, readGroupInfo } from '../../store/group-info.ts';
 import {
@@ -18,7 +21,9 @@ import {
 import { listMembers } from '../../store/members.ts';
 import { overviewConversation, overviewConversations } from '../../store/overview.ts';
 import { makePool } from '../../store/pool.ts';
-import { expireBodies, listDue } from '../../store/retention.ts';
+import { acknowledge, listFollowed, readFollowed } from '../../store/positions.ts';
+import { listDue, retain } from '../../store/retention.ts';
+import { makeSweep } from '../../store/sweep.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../store/welcomes.ts';
 import { useDatabase } from '../support/database.ts';
 import { checkInvariants } from '../support/invariants.ts';
@@ -31,6 +36,8 @@ import { type Request, send, sendStaged, startConversation } from '../support/re
 const database = useDatabase();
 const ENTRIES = 100_000;
 const MEMBERS = 2000;
+const DAY_MS = 86_400_000;
+const SWEEP_AGES = { stagedMs: DAY_MS, operationsMs: DAY_MS, idempotencyMs: DAY_MS };
 let pool: pg.Pool;
 let conversation: string;
 let count = 0;
@@ -83,8 +90,18 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: a page from the middle': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10),
   'read: a page of commits': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10, 'commit'),
   'read: a page of a stranger': () => readPage(pool, conversation, 'mallory', 0, 10),
-  'read: the tail': () => readTail(pool, conversation, ['alice', 'bob'], ENTRIES - 5, 10),
-  'read: what is stale': () => findStale(pool, [{ conversation, seq: 5, user: 'alice' }]),
+  'streams: the tail': () => readTail(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
+  'streams: a stretch': () => readStretch(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
+  'streams: what is stale': () => findStale(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
+  'streams: additions of late': () => readAdditions(pool, [1]),
+  'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
+  'streams: my conversations': () => listFollowed(pool, owner),
+  'streams: who joined': () => readFollowed(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
+  'streams: my Welcomes': () => readWelcomes(pool, owner, undefined, 20),
+  'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
+  'streams: my device': () => readDeviceState(pool, owner),
+  'streams: devices with low stock': () => readLowDevices(pool),
+  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
   'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
@@ -96,7 +113,9 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),
   'read: my conversations': () => listConversations(pool, 'alice', '', 10),
   'read: members': () => listMembers(pool, conversation, 'user-5', 10),
-  'retention: a step': () => expireBodies(pool, conversation, Date.now(), 5),
+  'retention: a step': () => retain(pool, conversation, Date.now(), 5),
+  // So late that nothing waits for devices any more.
+  'retention: a step that deletes': () => retain(pool, conversation, Date.now() + 200 * DAY_MS, 5),
   'retention: what is due': () => listDue(pool, Date.now(), 5),
   'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
   'devices: mine': () => listDevices(pool, owner.user),
@@ -123,6 +142,7 @@ beforeAll(async () => {
     'vacuum (analyze) conversation, member, period, entry, operation, staged, device, key_package, claim, welcome, welcome_body',
   );
   for (const run of Object.values(statements)) await run(0);
+  for (const { run } of Object.values(bounded)) await run();
   await grow();
 });
 
@@ -141,6 +161,27 @@ test.each(Object.keys(statements))(
     expect(after.rows - before.rows).toBeLessThan(FEW);
   },
 );
+
+/** What reads more than a few rows, but as many as it should, however large the other tables are. */
+const bounded: Record<string, { run: () => Promise<unknown>; rows: number }> = {
+  // Each member, its device, and the position of that.
+  'retention: what devices need': {
+    run: () => pool.query(`select needed_seq(key, now()) from conversation where id = $1`, [conversation]),
+    rows: 5 * MEMBERS,
+  },
+  // A thousand devices, races and Welcomes.
+  'sweep: a run': { run: () => makeSweep(pool, SWEEP_AGES)(), rows: 10_000 },
+};
+
+test.each(Object.keys(bounded))('%s reads no more of large tables than it has to', async (name) => {
+  const { run, rows } = bounded[name] ?? expect.unreachable();
+  const before = await counters();
+  await run();
+  const after = await counters();
+  expect(after.sequentialScans - before.sequentialScans).toBe(0);
+  expect(after.indexRows - before.indexRows).toBeLessThan(rows);
+  expect(after.rows - before.rows).toBeLessThan(rows);
+});
 
 test('the grown conversation is a sound one', () => checkInvariants(database().pool, conversation));
 
@@ -182,6 +223,22 @@ async function grow(): Promise<void> {
   await db.query(
     `insert into device (user_id, device_id) select 'user-' || n, 'phone' from generate_series(1, ${MEMBERS}) n`,
   );
+  await db.query(
+    `insert into device_position (user_id, device_id, conversation, seq)
+     select 'user-' || n, 'phone', c.key, n from generate_series(1, ${MEMBERS}) n, conversation c
+     where c.key = $1 or (n = 1 and c.id like 'grown-%')`,
+    [key],
+  );
+  await db.query(
+    `insert into race (conversation, user_id) select key, 'user-1' from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into change (conversation, seq, kind, data, at)
+     select $1, n * 5, case when n % 2 = 0 then 'added' else 'policy' end, '{"users": []}', now() - interval '1 hour'
+     from generate_series(1, 20000) n`,
+    [key],
+  );
+  await db.query(`insert into audit (actor, action) select 'user-1', 'reset' from generate_series(1, 20000)`);
   // Ten of each user, five of which one claimer took days ago, and another some hours ago; 300 more of one device.
   await db.query(
     `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after, claimed_at)

@@ -9,7 +9,7 @@ import { checkInvariants } from '../support/invariants.ts';
 import { type Request, send, sendOne, startConversation } from '../support/requests.ts';
 
 const database = useDatabase();
-const ROUNDS = 80;
+const ROUNDS = 50;
 
 test('steps that race with senders, commits and readers lose nothing that is needed and leave no silent gap (invariants 1 to 8)', async () => {
   const { pool } = database();
@@ -87,7 +87,7 @@ test('steps that race with senders, commits and readers lose nothing that is nee
   for (let i = 0; i < accepted.size; i += 9) await steps();
   await checkInvariants(pool, conversation);
   const { rows } = await pool.query('select oldest_seq, last_seq from conversation where id = $1', [conversation]);
-  expect(rows).toEqual([{ oldest_seq: accepted.size + 1, last_seq: accepted.size }]);
+  expect(rows, 'all but the young ones').toEqual([{ oldest_seq: accepted.size - 3, last_seq: accepted.size }]);
 });
 
 test('a Welcome is either taken up or told as expired, never both and never neither', async () => {

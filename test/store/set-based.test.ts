@@ -35,7 +35,7 @@ test(
           await startConversation(pool, { protocol, members: MEMBERS }),
           await startConversation(pool, { protocol, members: MEMBERS }),
         ];
-        const policy = makePolicy({}, { epochWindow: 2 });
+        const policy = makePolicy({ groupInfo: 'optional' }, { epochWindow: 2 });
         const model = new Model({ protocol, creator: 'alice', members: MEMBERS, policy });
         const toRequest = makeRequests();
         const requests = [...before, ...run, ...after].map((step) => {
@@ -140,13 +140,15 @@ async function tables(pool: pg.Pool, conversation: string): Promise<Record<strin
        order by ${order}`,
       [conversation],
     );
-    return rows.map(({ row: { conversation: _, at: __, left_at: ___, id: ____, answer, ...row } }) => ({
-      ...row,
-      answer,
-    }));
+    return rows.map(
+      ({ row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, answer, ...row } }) => ({
+        ...row,
+        answer,
+      }),
+    );
   };
   const { rows } = await pool.query<Record<string, unknown>>(
-    `select epoch, last_seq, app_count, increments, member_count, policy, last_commit_seq, due_at
+    `select epoch, last_seq, app_count, increments, member_count, policy, last_commit_seq
      from conversation where id = $1`,
     [conversation],
   );

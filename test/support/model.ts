@@ -28,6 +28,8 @@ export interface ModelMember {
   leftEpoch: number;
   readSeq: number;
   increments: number;
+  /** 0 = since the creation. */
+  readonly joinedSeq: number;
   readonly stays: Stay[];
 }
 
@@ -105,7 +107,7 @@ export class Model {
     }
   }
 
-  #message(request: Of<'message'>, now: number): Outcome {
+  #message(request: Of<'message'>, now: number, leaves = false): Outcome {
     const member = this.members.get(request.actor);
     if (member === undefined) return refused('not-found');
     const kind = request.type ?? 'application';
@@ -123,7 +125,7 @@ export class Model {
 
     const epoch = request.epoch ?? this.epoch;
     if (kind === 'proposal') {
-      if (!allows(this.policy.whoMayPropose, member)) return refused('not-allowed');
+      if (!leaves && !allows(this.policy.whoMayPropose, member)) return refused('not-allowed');
       if (epoch > this.epoch) return this.#wrongEpoch('epoch-ahead', epoch);
       if (epoch < this.epoch) return this.#wrongEpoch('proposal-stale', epoch);
       const open = this.log.filter((e) => e.kind === 'proposal' && e.sender === request.actor && e.epoch === epoch);
@@ -199,6 +201,7 @@ export class Model {
       const before = this.members.get(user)?.stays ?? [];
       this.members.set(user, newMember('member', { from: seq }, seq, before));
     }
+    if (parting.length > 0) this.#handOver();
     const entry = this.log[seq - 1];
     if (entry === undefined) throw new Error('The commit is not in the log');
     return { status: 'accepted', ...committed(entry) };
@@ -211,7 +214,7 @@ export class Model {
     if (answered !== undefined) return answered;
     if (member.state === 'leaving') return { status: 'duplicate', seq: member.leftSeq, epoch: member.leftEpoch };
     if (request.body !== undefined) {
-      const proposal = this.#message({ ...request, kind: 'message', type: 'proposal', body: request.body }, now);
+      const proposal = this.#message({ ...request, kind: 'message', type: 'proposal', body: request.body }, now, true);
       if (proposal.status === 'refused') return proposal;
       // Only a leave can have brought this proposal under its id, unless the user sent it as a plain one before.
       if (member.state !== 'member') return proposal;
@@ -220,6 +223,7 @@ export class Model {
       if (early !== undefined) return early;
     }
     this.#end(request.actor, 'leaving', this.lastSeq);
+    this.#handOver();
     return this.#remember('leave', request.id, request.actor, request.body ?? '', {
       status: 'accepted',
       seq: this.lastSeq,
@@ -282,6 +286,14 @@ export class Model {
     member.leftEpoch = this.epoch;
   }
 
+  /** Without an admin, the longest-standing member becomes one. */
+  #handOver(): void {
+    const current = [...this.members].filter(([, { state }]) => state === 'member');
+    if (current.some(([, { role }]) => role === 'admin')) return;
+    const [heir] = current.sort(([a, x], [b, y]) => x.joinedSeq - y.joinedSeq || (a < b ? -1 : 1));
+    if (heir !== undefined) heir[1].role = 'admin';
+  }
+
   #answered(kind: string, id: string, actor: string, asked: string, member: ModelMember): Outcome | undefined {
     const answer = this.#answers.get(id);
     if (answer === undefined) return undefined;
@@ -312,7 +324,7 @@ export class Model {
 
 function newMember(role: 'admin' | 'member', stay: Stay, readSeq: number, before: readonly Stay[] = []): ModelMember {
   const stays = [...before.filter(({ from }) => from !== stay.from), stay];
-  return { role, state: 'member', leftSeq: 0, leftEpoch: 0, readSeq, increments: 0, stays };
+  return { role, state: 'member', leftSeq: 0, leftEpoch: 0, readSeq, increments: 0, joinedSeq: readSeq, stays };
 }
 
 function formerly(member: ModelMember): Refused | undefined {

@@ -114,6 +114,8 @@ export function inline(requests: readonly Request[]): { operations: Operation[];
         const { body, welcome, groupInfo, ...rest } = { welcome: undefined, groupInfo: undefined, ...request };
         const operation = {
           ...rest,
+          // Reservations have tests of their own; here everything is decided at once.
+          ...(rest.kind === 'commit' ? { deferred: true } : {}),
           size: body?.length ?? 0,
           sha256: body === undefined ? undefined : sha256(body).toString('hex'),
           bytes: { ciphertext: place(body), welcome: place(welcome), groupInfo: place(groupInfo) },
@@ -130,7 +132,8 @@ export function inline(requests: readonly Request[]): { operations: Operation[];
 /** The same operation with its bytes in a staged row, as it travels through the workflow path. */
 export function byReference(operation: Operation, body: number): Operation {
   const { id, kind, notAfter, type, sha256: hash, size } = operation as Extract<Operation, { kind: 'message' }>;
-  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, body }) as Operation;
+  const { deferred } = operation as Extract<Operation, { kind: 'commit' }>;
+  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, deferred, body }) as Operation;
 }
 
 /** The row that holds a request's bytes; `undefined` when it has none. */

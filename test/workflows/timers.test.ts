@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import proto from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -10,6 +11,7 @@ import {
   sendMessages,
   shutdown,
 } from '../../workflows/conversation/messages.ts';
+import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import {
   type ConversationHandle,
   type Conversations,
@@ -17,7 +19,7 @@ import {
   startConversations,
 } from '../support/conversations.ts';
 import { useDatabase } from '../support/database.ts';
-import { changeDraft, createInStore, messageDraft, readDraft } from '../support/drafts.ts';
+import { changeDraft, commitDraft, createInStore, messageDraft, readDraft } from '../support/drafts.ts';
 import { makeGate, postgresAway } from '../support/trouble.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -225,13 +227,88 @@ describe('Postgres in trouble', () => {
   });
 });
 
+/** What the scheduled sweep does, at the server's time. */
+async function sweep(): Promise<unknown> {
+  const { client, taskQueue } = conversations;
+  return client.workflow.execute(SWEEP_WORKFLOW, { workflowId: `sweep-${randomUUID()}`, taskQueue });
+}
+
+describe('a Welcome that nobody takes up', () => {
+  const expired = async (conversation: string): Promise<object[]> => {
+    const { rows } = await database().pool.query<object>(
+      `select h.seq, h.data from change h join conversation c on c.key = h.conversation
+       where c.id = $1 and h.kind = 'welcome-expired'`,
+      [conversation],
+    );
+    return rows;
+  };
+  const waiting = async (conversation: string): Promise<number | null> => {
+    const { rowCount } = await database().pool.query(
+      `select from welcome w join welcome_body b on b.conversation = w.conversation and b.seq = w.seq
+       join conversation c on c.key = w.conversation where c.id = $1`,
+      [conversation],
+    );
+    return rowCount;
+  };
+
+  test('expires by the timer of its conversation, or by the sweep when the run is gone, and the group is told', async () => {
+    await conversations.stop();
+    await start({ idleMs: 365 * DAY_MS });
+    const [running, terminated] = [await create(['alice', 'bob']), await create(['alice', 'bob'])];
+    for (const id of [running, terminated]) {
+      const bundle = { adds: ['carol'], welcome: Buffer.from('welcome') };
+      await conversations.lanes.submit(commitDraft(id, 'alice', 0, bundle));
+      expect(await sendOne(id)).toBe(2);
+    }
+    await conversations.handle(terminated).terminate();
+    await env.sleep(29 * DAY_MS);
+    expect([await waiting(running), await waiting(terminated)]).toEqual([1, 1]);
+    await env.sleep(2 * DAY_MS);
+    const told = [{ seq: 2, data: { user: 'carol', device: '' } }];
+    await waitUntil(async () => (await waiting(running)) === 0, { what: 'the Welcome has expired' });
+    expect(await expired(running)).toEqual(told);
+    expect((await conversations.state(running)).facts).not.toHaveProperty('dueAt');
+
+    expect([await waiting(terminated), await expired(terminated)]).toEqual([1, []]);
+    await sweep();
+    await waitUntil(async () => (await waiting(terminated)) === 0, { what: 'the swept Welcome has expired' });
+    expect(await expired(terminated)).toEqual(told);
+  });
+});
+
 describe('retention', () => {
+  /** The server's clock is ahead by what was skipped so far, Postgres's is not. */
+  const aheadDays = async (): Promise<number> => Math.ceil(((await env.currentTimeMs()) - Date.now()) / DAY_MS);
+
+  /** A device of a member, active for as long as this file skips time. */
+  const reads = async (user: string, conversation: string, seq = 0): Promise<void> => {
+    const { pool } = database();
+    await pool.query(
+      `insert into device (user_id, device_id, seen_at) values ($1, $2, now() + interval '10 years')
+       on conflict do nothing`,
+      [user, conversation],
+    );
+    await pool.query(
+      `insert into device_position (user_id, device_id, conversation, seq)
+       select $1, $2, key, $3 from conversation where id = $2
+       on conflict (user_id, device_id, conversation) do update set seq = excluded.seq`,
+      [user, conversation, seq],
+    );
+  };
+
+  const oldest = async (conversation: string): Promise<number | undefined> => {
+    const { rows } = await database().pool.query<{ seq: number }>(
+      'select oldest_seq as seq from conversation where id = $1',
+      [conversation],
+    );
+    return rows[0]?.seq;
+  };
+
   test('takes bodies when their time has come and shifts no seq (invariant 1)', async () => {
     await conversations.stop();
     await start({ idleMs: 365 * DAY_MS });
-    // The server's clock is ahead by what was skipped so far, Postgres's is not.
-    const aheadDays = Math.ceil(((await env.currentTimeMs()) - Date.now()) / DAY_MS);
-    const id = await create(['alice', 'bob'], { retentionDays: aheadDays + 30 });
+    const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
+    await reads('bob', id);
     for (let i = 1; i <= 3; i++) await sendOne(id);
     await conversations.lanes.submit(changeDraft(id, 'alice', { adds: ['carol'] }));
     expect((await bodies(id)).every(({ kept }) => kept)).toBe(true);
@@ -240,7 +317,7 @@ describe('retention', () => {
       { seq: 1, kept: false },
       { seq: 2, kept: false },
       { seq: 3, kept: false },
-      // A commit is kept: without it nobody could follow the group.
+      // A commit is kept: without it Bob's device could not follow the group.
       { seq: 4, kept: true },
     ];
     await waitUntil(async () => (await bodies(id)).every(({ kept }, i) => kept === expired[i]?.kept), {
@@ -251,13 +328,42 @@ describe('retention', () => {
     expect(await unread(id)).toEqual({ alice: 0, bob: 4, carol: 1 });
   });
 
+  test('deletes entries when nobody needs them any more, and looks every day whether that is so', async () => {
+    await conversations.stop();
+    await start({ idleMs: 365 * DAY_MS });
+    const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
+    await reads('bob', id, 2);
+    for (let i = 1; i <= 4; i++) await sendOne(id);
+    expect(await oldest(id)).toBe(1);
+    await env.sleep(31 * DAY_MS);
+    await waitUntil(async () => (await oldest(id)) === 3, { what: 'what Bob has read is gone' });
+    await reads('bob', id, 4);
+    await env.sleep(2 * DAY_MS);
+    await waitUntil(async () => (await oldest(id)) === 5, { what: 'the rest is gone as well' });
+    expect((await conversations.state(id)).facts).not.toHaveProperty('dueAt');
+    expect(await sendOne(id)).toBe(5);
+    expect(await unread(id)).toEqual({ alice: 0, bob: 5 });
+    expect(await bodies(id)).toEqual([{ seq: 5, kept: true }]);
+  });
+
+  test('goes on after idle completion, by the sweep', async () => {
+    const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
+    await sendOne(id);
+    expect(await conversations.handle(id).result()).toEqual({ reason: 'idle' });
+    await env.sleep(31 * DAY_MS);
+    expect(await oldest(id)).toBe(1);
+    await sweep();
+    await waitUntil(async () => (await oldest(id)) === 2, { what: 'the entry is gone' });
+    expect(await conversations.handle(id).result()).toEqual({ reason: 'idle' });
+  });
+
   test('a run that the sweep woke looks at its due times at once, and the rest of its life is idle', async () => {
     const id = await create(['alice'], { retentionDays: 1 });
     // Decided long ago, without a run: the workflow's clock is weeks ahead by now.
     await sendOne(id);
     await conversations.handle(id).terminate();
     const handle = await conversations.wake(id);
-    await waitUntil(async () => (await bodies(id))[0]?.kept === false, { what: 'the body is gone' });
+    await waitUntil(async () => (await oldest(id)) === 2, { what: 'the entry is gone' });
     expect(await handle.result()).toEqual({ reason: 'idle' });
   });
 });

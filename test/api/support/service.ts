@@ -88,7 +88,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       hashUser: (user) => `u:${user}`,
     }),
     submitter: directSubmitter(pool),
-    streams: { open: () => Promise.resolve() },
+    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
     increment: () => Promise.resolve(),
     paths: {
       get: () => setting,
@@ -97,7 +97,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
         return Promise.resolve();
       },
     },
-    notifier: { device: () => undefined },
+    notifier: { device: () => undefined, entry: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
     keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },
     runs: {
@@ -136,6 +136,11 @@ export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {})
     streams: {
       open: (response, target, after) => {
         streams.push({ target, after });
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+        return Promise.resolve();
+      },
+      openAccount: (response, target) => {
+        streams.push({ target });
         response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
         return Promise.resolve();
       },

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { checkInvariants } from '../support/invariants.ts';
+import { atOnce, createOpaque } from '../support/opaque.ts';
+import { useService } from '../support/service.ts';
+import { waitUntil } from '../support/wait-until.ts';
+import { commitInLoop, commitUntilWon } from './committers.ts';
+
+/** What nobody may keep others from for longer. */
+const WITHIN_MS = 5000;
+/** A phone that computes a commit for a large group. */
+const SLOW_BUILD_MS = 150;
+const DEVICES = 4;
+const CONNECTIONS = 3;
+const TIMEOUT_MS = 60_000;
+
+describe.each([
+  ['workflow', {}],
+  ['direct', { CONVERSATION_PATH: 'direct' }],
+] as const)('on the %s path', (path, env) => {
+  const service = useService({ workers: 1, env });
+
+  const deferrals = async (): Promise<number> => {
+    const texts = await Promise.all(
+      service().apis.map(async ({ url }) => (await fetch(new URL('/metrics', url))).text()),
+    );
+    const counts = texts.map((text) => /^parley_commits_deferred_total\{path="\w+"\} (\d+)$/m.exec(text)?.[1] ?? '0');
+    return counts.reduce((sum, count) => sum + Number(count), 0);
+  };
+  const epochOf = (conversation: string): Promise<number> => service().clientOf('alice').epoch(conversation);
+
+  test(
+    'a slow committer wins against two busy rivals within 5 s, who are delayed and never refused for it',
+    async () => {
+      const conversation = await createOpaque(service().clientOf('alice'), ['bob', 'carol', 'slow']);
+      const before = await deferrals();
+      let isOver = false;
+      const rivals = ['bob', 'carol'].map((user, api) =>
+        commitInLoop({ client: service().clientOf(user, { api, attempts: 1 }), conversation }, () => isOver),
+      );
+      await waitUntil(async () => (await epochOf(conversation)) > 5, { what: 'the rivals are busy' });
+      const client = service().clientOf('slow');
+      const tries = await commitUntilWon({ client, conversation, buildMs: SLOW_BUILD_MS }, {}, WITHIN_MS).finally(
+        () => (isOver = true),
+      );
+      for (const rival of await Promise.all(rivals)) {
+        expect(rival.unexpected).toEqual([]);
+        expect(rival.accepted).toBeGreaterThan(0);
+      }
+      // Not by luck.
+      expect(tries).toBeGreaterThan(2);
+      expect(await deferrals()).toBeGreaterThan(before);
+      await checkInvariants(service().pool, conversation);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ['a fast', 0],
+    ['a slow', SLOW_BUILD_MS],
+  ])(
+    '%s member removes one who floods commits from many devices and connections, within 5 s',
+    async (_, buildMs) => {
+      const conversation = await createOpaque(service().clientOf('alice'), ['mallory', 'bob']);
+      const flood = atOnce(DEVICES * CONNECTIONS, (i) => {
+        const options = { api: i % 2, device: `device-${i % DEVICES}`, attempts: 1 };
+        return commitInLoop({ client: service().clientOf('mallory', options), conversation }, () => false);
+      });
+      await waitUntil(async () => (await epochOf(conversation)) > 5, { what: 'the flood has begun' });
+      const client = service().clientOf('alice');
+      await commitUntilWon({ client, conversation, buildMs }, { removes: ['mallory'] }, WITHIN_MS);
+      const tallies = await flood;
+      expect(tallies.flatMap(({ unexpected }) => unexpected)).toEqual([]);
+      expect(tallies.every(({ isRemoved }) => isRemoved)).toBe(true);
+      const { members } = await client.members(conversation);
+      expect(members.map(({ user }) => user)).toEqual(['alice', 'bob']);
+      await checkInvariants(service().pool, conversation);
+    },
+    TIMEOUT_MS,
+  );
+
+  test('the reservation is told by a metric of its path', async () => {
+    const [api] = service().apis;
+    const text = await (await fetch(new URL('/metrics', api?.url))).text();
+    expect(text).toContain(`parley_commits_deferred_total{path="${path}"}`);
+  });
+});
