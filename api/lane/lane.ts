@@ -4,6 +4,7 @@ import { MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_RESERVATION_MS } from '../..
 import type { Operation, Outcome } from '../../domain/operation.ts';
 import type { Staged } from '../../store/stage.ts';
 import type { Draft } from './draft.ts';
+import { FairOrder } from './fair-order.ts';
 import type { Applied, Batch, BatchItem, PathName } from './path.ts';
 
 /** What the lanes of a process share. */
@@ -22,6 +23,8 @@ export interface LaneDeps {
 export interface Waiting {
   draft: Draft;
   readonly since: number;
+  /** Its place among those who wait ({@link FairOrder}). */
+  turn?: number;
   staged?: Promise<Staged>;
   /** Answered already, for example by its deadline. */
   settled: boolean;
@@ -30,14 +33,16 @@ export interface Waiting {
 
 /**
  * The queue of one conversation in this process: one batch in flight, so each sender's order holds; while it is decided
- * the next one gathers, so batches grow with load. A commit that meets somebody else's reservation steps back until that
+ * the next one gathers, so batches grow with load. Users take turns with what goes alone. A commit that meets somebody else's reservation steps back until that
  * has passed, and with it what its user sent after it; the others go on.
  */
 export class Lane {
   readonly #conversation: string;
   readonly #deps: LaneDeps;
   readonly #onIdle: () => void;
+  /** By turn; those of one user in the order in which they came. */
   readonly #queue: Waiting[] = [];
+  readonly #order = new FairOrder();
   /** Users whose commit waits for a reservation to pass. */
   readonly #deferred = new Set<string>();
   #running = false;
@@ -56,7 +61,12 @@ export class Lane {
   /** Queues an operation. Its bytes are staged at once, while the batch before it is decided. */
   push(waiting: Waiting): void {
     if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(waiting);
-    this.#queue.push(waiting);
+    const turn = this.#order.turnOf(waiting.draft.user, !sharesBatch(waiting.draft.operation));
+    waiting.turn = turn;
+    let place = this.#queue.length;
+    while (place > 0 && turnOf(this.#queue[place - 1]) > turn) place--;
+    if (place === this.#queue.length) this.#queue.push(waiting);
+    else this.#queue.splice(place, 0, waiting);
     this.#start();
   }
 
@@ -67,7 +77,9 @@ export class Lane {
   }
 
   #take(): Waiting[] {
-    return takeBatch(this.#queue, this.#deferred);
+    const batch = takeBatch(this.#queue, this.#deferred);
+    if (batch[0] !== undefined) this.#order.taken(turnOf(batch[0]));
+    return batch;
   }
 
   async #run(): Promise<void> {
@@ -187,7 +199,7 @@ function takeAround(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] 
 function batchLength(queue: readonly Waiting[]): number {
   const first = queue[0]?.draft.operation;
   if (first === undefined) return 0;
-  const shares = first.kind === 'message' || first.kind === 'read';
+  const shares = sharesBatch(first);
   let bytes = 0;
   let count = 0;
   for (const { draft } of queue) {
@@ -197,6 +209,14 @@ function batchLength(queue: readonly Waiting[]): number {
     count++;
   }
   return count;
+}
+
+function sharesBatch({ kind }: Operation): boolean {
+  return kind === 'message' || kind === 'read';
+}
+
+function turnOf(waiting: Waiting | undefined): number {
+  return waiting?.turn ?? 0;
 }
 
 function inlineItem({ draft }: Waiting): BatchItem {

@@ -33,7 +33,10 @@ export const Problem = z
     refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
     successor: z.string().optional().meta({ description: '`superseded`: the conversation that took over' }),
     oldestSeq: Seq.optional().meta({ description: '`history-truncated`: the first entry that is there' }),
-    conversation: z.string().optional().meta({ description: 'The conversation that it is about, where the path names none' }),
+    conversation: z
+      .string()
+      .optional()
+      .meta({ description: 'The conversation that it is about, where the path names none' }),
     lastSeq: Seq.optional().meta({ description: '`position-ahead`: the last entry that you may read' }),
     limit: z.number().int().optional().meta({ description: '`too-large`: bytes that are accepted' }),
   })

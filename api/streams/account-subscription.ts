@@ -1,6 +1,6 @@
-import type { Followed } from '../../store/positions.ts';
 import type { Stay } from '../../store/follow.ts';
 import type { AddressedWelcome } from '../../store/inbox.ts';
+import type { Followed } from '../../store/positions.ts';
 import type { AccountStream } from './account-stream.ts';
 import { event } from './event.ts';
 import type { Item } from './item.ts';
@@ -18,6 +18,8 @@ export class AccountSubscription implements Subscription {
   readonly #known: number;
   /** First entry of the stay that the cursor is in. */
   #stay: number | undefined;
+  /** Where its user left, once that was told. */
+  #leftAt: number | undefined;
   seq: number;
   key: number;
   live = false;
@@ -61,7 +63,11 @@ export class AccountSubscription implements Subscription {
   take(item: Item): void {
     this.seq = item.seq;
     this.key = item.key;
+    const { change } = item.log;
+    // Whoever left without an entry shares its last seq with changes that came after it.
+    if (change !== undefined && this.#leftAt === item.seq) return;
     this.#stream.connection.write(item.forAccount);
+    if (change?.kind === 'removed' && change.data.users.includes(this.user)) this.#leftAt = item.seq;
   }
 
   takeWelcome(welcome: AddressedWelcome): void {

@@ -131,6 +131,36 @@ test('a second commit of the same user waits behind the first, commits of others
   expect(handed()).toEqual([first, other, first, second, second].map(({ operation }) => operation.id));
 });
 
+test('who floods a lane with commits waits behind others, and each sender keeps its order', async () => {
+  const lanes = lanesWith({ deferred: [] });
+  const flood = Array.from({ length: 20 }, () => commit('mallory'));
+  const said = message('mallory');
+  const removal = commit('alice');
+  const words = [message('bob'), message('bob')];
+  const outcomes = [...flood, said, removal, ...words].map((draft) => lanes.submit(draft));
+  await vi.advanceTimersByTimeAsync(100);
+  await Promise.all(outcomes);
+  const order = handed();
+  const places = (drafts: readonly Draft[]): number[] => drafts.map(({ operation }) => order.indexOf(operation.id));
+  // The first one was in flight already.
+  expect(places([removal, ...words])).toEqual([1, 2, 3]);
+  expect(places([...flood, said])).toEqual([0, ...Array.from({ length: 20 }, (_, i) => i + 4)]);
+});
+
+test('what waits for its turn is not overtaken for ever by what never ends', async () => {
+  const lanes = lanesWith({ deferred: [] });
+  const mine = Array.from({ length: 3 }, () => commit('bob'));
+  const outcomes = mine.map((draft) => lanes.submit(draft));
+  for (let i = 0; i < 400; i++) {
+    outcomes.push(lanes.submit(message('alice')));
+    await vi.advanceTimersByTimeAsync(1);
+  }
+  await vi.advanceTimersByTimeAsync(10);
+  await Promise.all(outcomes);
+  const places = mine.map(({ operation }) => handed().indexOf(operation.id));
+  expect(Math.max(...places)).toBeLessThan(300);
+});
+
 test('nobody waits longer than a reservation may last, whatever the answer says', async () => {
   const lanes = lanesWith({ forMs: 3_600_000 });
   const outcome = lanes.submit(commit('bob'));

@@ -16,7 +16,7 @@ export interface EventStream {
   readonly close: () => void;
 }
 
-/** Opens a stream and waits for its first byte. */
+/** Opens the stream of a conversation and waits for its first byte. */
 export function openEventStream(
   url: string,
   conversation: string,
@@ -25,11 +25,16 @@ export function openEventStream(
 ): Promise<EventStream> {
   const target = new URL(`/v1/conversations/${conversation}/events`, url);
   if (from.after !== undefined) target.searchParams.set('after', String(from.after));
-  const headers = {
-    authorization: `Bearer ${token}`,
-    accept: 'text/event-stream',
-    ...(from.lastEventId === undefined ? {} : { 'last-event-id': String(from.lastEventId) }),
-  };
+  return openStream(target, token, from.lastEventId === undefined ? {} : { 'last-event-id': String(from.lastEventId) });
+}
+
+/** Opens the stream of all conversations of a device and waits for its first byte. */
+export function openAccountStream(url: string, token: string): Promise<EventStream> {
+  return openStream(new URL('/v1/events', url), token, {});
+}
+
+function openStream(target: URL, token: string, more: Readonly<Record<string, string>>): Promise<EventStream> {
+  const headers = { authorization: `Bearer ${token}`, accept: 'text/event-stream', ...more };
   return new Promise((resolve, reject) => {
     const events: EventSourceMessage[] = [];
     let comments = 0;

@@ -1,0 +1,90 @@
+import { pino } from 'pino';
+import type pg from 'pg';
+import type { Submitter } from '../../../api/lane/draft.ts';
+import { makeStreamHub } from '../../../api/streams/hub.ts';
+import { createReleasers } from '../../../ops/process/releasers.ts';
+import { makeMetrics } from '../../../ops/process/metrics.ts';
+import { listen, makeNotifier } from '../../../store/notifications.ts';
+import { type Service, directSubmitter, startService, tokenOf } from '../../api/support/service.ts';
+import type { TestDatabase } from '../../support/database.ts';
+import { type EventStream, openAccountStream, openEventStream } from '../../support/event-stream.ts';
+import { waitUntil } from '../../support/wait-until.ts';
+
+/** An API process in this one, with real streams and notifications; several on one database are replicas. */
+export interface Replica {
+  readonly service: Service;
+  readonly follow: (user: string, device?: string) => Promise<EventStream>;
+  readonly followOne: (
+    conversation: string,
+    user: string,
+    from?: { after?: number | 'latest' },
+  ) => Promise<EventStream>;
+  readonly closedStreams: (reason: string) => Promise<number>;
+  readonly stop: () => Promise<void>;
+}
+
+/** @param options.deaf it hears no notifications: its streams live on the poll */
+export async function startReplica(
+  database: TestDatabase,
+  options: { readonly deaf?: boolean; readonly slowMs?: number } = {},
+): Promise<Replica> {
+  const { pool } = database;
+  const releasers = createReleasers();
+  const log = pino({ level: 'silent' });
+  const metrics = makeMetrics({ collectDefaults: false });
+  const notifier = makeNotifier(pool, () => undefined);
+  const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs: options.slowMs ?? 1000 });
+  releasers.add('streams', () => Promise.resolve(hub.close()));
+  if (options.deaf !== true) {
+    const listener = listen(database.url, {
+      onEntry: hub.wake,
+      onDevice: hub.wakeDevice,
+      onSetting: () => undefined,
+      onConnect: hub.wakeAll,
+      onError: () => undefined,
+    });
+    releasers.add('listener', listener.close);
+    await waitUntil(listener.connected, { what: 'the replica listens' });
+  }
+  const service = await startService(pool, { streams: hub, notifier, submitter: notifying(pool, notifier) });
+  releasers.add('service', service.close);
+  const opened: EventStream[] = [];
+  releasers.add('readers', () => Promise.resolve(opened.forEach((stream) => stream.close())));
+  const keep = (stream: EventStream): EventStream => {
+    opened.push(stream);
+    return stream;
+  };
+  return {
+    service,
+    follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, claims(device)))),
+    followOne: async (conversation, user, from = {}) =>
+      keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
+    closedStreams: async (reason) => {
+      const text = await metrics.registry.metrics();
+      return Number(
+        new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
+      );
+    },
+    stop: () => releasers.releaseAll(),
+  };
+}
+
+export function claims(device: string | undefined): Record<string, unknown> {
+  return device === undefined ? {} : { device };
+}
+
+/** What the direct path does after a decision. */
+function notifying(
+  pool: pg.Pool,
+  notifier: { entry: (id: string, seq: number, changed?: boolean) => void },
+): Submitter {
+  const { submit } = directSubmitter(pool);
+  return {
+    submit: async (draft) => {
+      const outcome = await submit(draft);
+      const changed = !['message', 'read', 'increment'].includes(draft.operation.kind);
+      if (outcome.status !== 'refused') notifier.entry(draft.conversation, outcome.seq ?? 0, changed);
+      return outcome;
+    },
+  };
+}
