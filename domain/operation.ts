@@ -184,6 +184,8 @@ export interface Accepted {
   /** Of a report: distinct members who reported of late, and how many open a reset. */
   readonly reports?: number;
   readonly needed?: number;
+  /** Of a report: members may reset the conversation. */
+  readonly open?: boolean;
   readonly successor?: string;
 }
 

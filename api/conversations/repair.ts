@@ -46,8 +46,8 @@ export function makeRepair(known: KnownConversations, operate: Operate): Repair 
         origin,
         { ciphertext: new Uint8Array() },
       );
-      const { reports = 0, needed = 0 } = outcome;
-      return { reports, needed, open: reports >= needed };
+      const { reports = 0, needed = 0, open = false } = outcome;
+      return { reports, needed, open };
     },
     reset: async (id, successor, origin) => {
       const conversation = await known.find(id, origin.caller.user);

@@ -89,6 +89,9 @@ begin
         perform tell(c, 'reset-open', '{}');
         perform audit(c, v_actor, 'reset-open', result - 'status');
       end if;
+      if result ->> 'status' = 'accepted' then
+        result := result || jsonb_build_object('open', c.reset_open_at is not null);
+      end if;
     when 'reset' then
       if m.role <> 'admin' and c.reset_open_at is null then
         result := refusal('not-allowed', '{"detail": "Not enough members have reported that they are stuck"}');

@@ -52,6 +52,7 @@ create index key_package_pool on key_package (user_id, device_id, cipher_suite, 
   where claimed_at is null and replaced_at is null and not last_resort;
 create unique index key_package_last_resort on key_package (user_id, device_id, cipher_suite)
   where last_resort and replaced_at is null;
+create index key_package_owner on key_package (user_id, device_id);
 create index key_package_age on key_package (not_after);
 
 -- Who was given a key package, and for which conversation.

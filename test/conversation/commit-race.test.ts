@@ -182,7 +182,7 @@ async function tablesThatHold(service: Service, bytes: Uint8Array): Promise<stri
   const { rows } = await service.pool.query<{ name: string }>(
     `select 'entry' as name from entry where ciphertext = $1
      union select 'staged' from staged where ciphertext = $1 or welcome = $1 or group_info = $1
-     union select 'welcome' from welcome where welcome = $1
+     union select 'welcome_body' from welcome_body where welcome = $1
      union select 'group_info' from group_info where group_info = $1`,
     [Buffer.from(bytes)],
   );

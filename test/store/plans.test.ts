@@ -1,14 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { listMemberships } from '../../store/account.ts';
+import { eraseUser, listMemberships } from '../../store/account.ts';
 import { listAudit } from '../../store/audit.ts';
 import { findOpen, listConversations, viewConversation } from '../../store/conversations.ts';
 import { readAdditions, readAdditionsTo } from '../../store/changes.ts';
 import { readPage } from '../../store/entries.ts';
 import { findStale, readStretch, readTail } from '../../store/follow.ts';
 import { readDeviceState, readLowDevices, readWelcomes, readWelcomesTo } from '../../store/inbox.ts';
-import { listDevices, touchDevices } from '../../store/devices.ts';
+import { forgetDevice, listDevices, touchDevices } from '../../store/devices.ts';
 import { readCurrentGroupInfo, readGroupInfo } from '../../store/group-info.ts';
 import {
   type ClaimRequest,
@@ -121,6 +121,10 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'devices: mine': () => listDevices(pool, owner.user),
   'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
   'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
+  'key packages: replace': () =>
+    uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
+  'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
+  'devices: erase': () => eraseUser(pool, 'user-5'),
   'key packages: stock': () => readStock(pool, owner),
   'key packages: claim': () => claimKeyPackages(pool, claimOf('dave')),
   'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
@@ -221,7 +225,8 @@ async function grow(): Promise<void> {
      select key, 'user-1', 'admin', 0, 0, 0, 0 from conversation where id like 'grown-%'`,
   );
   await db.query(
-    `insert into device (user_id, device_id) select 'user-' || n, 'phone' from generate_series(1, ${MEMBERS}) n`,
+    `insert into device (user_id, device_id) select 'user-' || n, 'phone' from generate_series(1, ${MEMBERS}) n
+     on conflict do nothing`,
   );
   await db.query(
     `insert into device_position (user_id, device_id, conversation, seq)
