@@ -18,11 +18,26 @@ export function told({ events }: Pick<EventStream, 'events'>): Told[] {
   return events.map(({ event = '', data }) => ({ event, ...(JSON.parse(data) as object) }));
 }
 
-/** What was told of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. */
+/**
+ * What was told of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who
+ * were added together are in no order; here they are sorted.
+ */
 export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: string): string[] {
-  return told(stream)
-    .filter((one) => one.conversation === conversation)
-    .map(wordOf);
+  const words: string[] = [];
+  let together: string[] = [];
+  const flush = (): void => {
+    words.push(...together.sort());
+    together = [];
+  };
+  for (const one of told(stream)) {
+    if (one.conversation !== conversation) continue;
+    const word = wordOf(one);
+    if (!word.startsWith('+')) flush();
+    if (word.startsWith('+')) together.push(word);
+    else words.push(word);
+  }
+  flush();
+  return words;
 }
 
 function wordOf(one: Told): string {
