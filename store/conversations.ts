@@ -63,7 +63,7 @@ const VIEW = `
             and (p.to_seq is null or p.to_seq > m.left_seq)) end as "memberCount",
   case when m.left_seq is null then m.role else 'removed' end as role,
   case when m.left_seq is null then c.app_count - m.read_count + c.increments - m.increments_base else 0 end as unread,
-  c.policy,
+  coalesce(m.left_policy, c.policy) as policy,
   c.created_at as "createdAt",
   m.left_seq as "leftSeq"`;
 

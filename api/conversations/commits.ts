@@ -21,6 +21,8 @@ export interface GroupChange {
   readonly id?: string | undefined;
   readonly adds?: readonly string[];
   readonly removes?: readonly string[];
+  /** Takes external commits, where they are allowed of outsiders too. */
+  readonly mayJoin?: boolean;
 }
 
 /** Checks the parts of a commit bundle against one another, and has it decided. */
@@ -43,7 +45,7 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
   const { known, operate, treeCheckMaxBytes } = deps;
   return async (id, change, origin, operationId) => {
     const { user } = origin.caller;
-    const conversation = await known.findToJoin(id, user);
+    const conversation = await (change.mayJoin === true ? known.findToJoin(id, user) : known.find(id, user));
     let operation: CommitOperation | undefined;
     try {
       const parsed = commitOperation(conversation, change, origin, operationId);
@@ -100,7 +102,7 @@ function storedTree(
 
 function commitOperation(
   conversation: Known,
-  { commit, epoch, id, adds, removes }: GroupChange,
+  { commit, epoch, id, adds, removes, mayJoin }: GroupChange,
   { caller }: Origin,
   operationId: () => string,
 ): { readonly operation: CommitOperation; readonly frame?: CommitFrame | undefined } {
@@ -119,6 +121,9 @@ function commitOperation(
   const { framing, frame } = checkCommit(conversation, commit, epoch);
   const ownId = conversation.protocol === 'mls' ? `commit-${sha256}` : operationId();
   const external = frame?.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit';
+  if (external && mayJoin !== true) {
+    throw new AppError('wrong-content-type', 'An external commit goes to the commits of the conversation');
+  }
   return {
     operation: {
       ...common,

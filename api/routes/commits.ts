@@ -44,7 +44,7 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     replies: { 200: { description: 'Accepted, now or by an earlier request', schema: CommitAccepted } },
     problems: COMMIT_PROBLEMS,
     handle: async ({ params, body, operationId, ...origin }) => {
-      const outcome = await applyCommit(params.id, body, origin, operationId);
+      const outcome = await applyCommit(params.id, { ...body, mayJoin: true }, origin, operationId);
       const { seq, epoch } = positionOf(outcome);
       const { sha256, at = '' } = outcome;
       return reply(200, { seq, epoch, sha256, at: new Date(at).toISOString() });

@@ -4,7 +4,7 @@ import type { DeviceState } from '../../store/inbox.ts';
 import type { StreamName } from '../../store/notifications.ts';
 import { type Followed, listFollowed } from '../../store/positions.ts';
 import type { WelcomeRow } from '../../store/welcomes.ts';
-import { AccountSubscription } from './account-subscription.ts';
+import { type AccountOwner, AccountSubscription } from './account-subscription.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { event } from './event.ts';
@@ -30,7 +30,7 @@ export interface AccountHost extends StreamHost {
 }
 
 /** One stream for all conversations of a device. */
-export class AccountStream implements ConnectionOwner {
+export class AccountStream implements ConnectionOwner, AccountOwner {
   readonly user: string;
   readonly device: string;
   readonly name: StreamName;

@@ -1,7 +1,9 @@
 import type { Stay } from '../../store/follow.ts';
 import type { AddressedWelcome } from '../../store/inbox.ts';
 import type { Followed } from '../../store/positions.ts';
-import type { AccountStream } from './account-stream.ts';
+import type { WelcomeRow } from '../../store/welcomes.ts';
+import type { Backlog } from './backlog.ts';
+import type { Connection } from './connection.ts';
 import { event } from './event.ts';
 import type { Item } from './item.ts';
 import type { Subscription } from './subscription.ts';
@@ -9,11 +11,23 @@ import type { Subscription } from './subscription.ts';
 /** After all changes of a seq. */
 const AFTER_CHANGES = Number.MAX_SAFE_INTEGER;
 
+/** The stream that a subscription is a part of. */
+export interface AccountOwner {
+  readonly user: string;
+  readonly device: string;
+  readonly connection: Connection;
+  readonly backlog: Backlog;
+  /** Tells a Welcome once. */
+  readonly welcome: (welcome: WelcomeRow) => void;
+  /** @param told its user left, and was told everything up to here */
+  readonly drop: (subscription: AccountSubscription, told?: number) => void;
+}
+
 /** One conversation on the account stream of a device. */
 export class AccountSubscription implements Subscription {
   readonly conversation: string;
   readonly endsWithMembership = false;
-  readonly #stream: AccountStream;
+  readonly #stream: AccountOwner;
   /** The device knows of stays that began up to here. */
   readonly #known: number;
   /** First entry of the stay that the cursor is in. */
@@ -25,7 +39,7 @@ export class AccountSubscription implements Subscription {
   live = false;
 
   /** @param told seq up to which this stream told of an earlier stay */
-  constructor(stream: AccountStream, { conversation, position, joinedSeq }: Followed, told: number | undefined) {
+  constructor(stream: AccountOwner, { conversation, position, joinedSeq }: Followed, told: number | undefined) {
     this.#stream = stream;
     this.conversation = conversation;
     const acknowledged = position ?? -1;

@@ -6,6 +6,8 @@ language plpgsql as $$
 declare
   v_id text := op ->> 'id';
   v_sha bytea := decode(coalesce(op ->> 'sha256', ''), 'hex');
+  -- of an add or remove without a commit: that of no bytes
+  v_bytes_sha bytea := case when length(v_sha) = 0 then sha256('') else v_sha end;
   i record := operation_input(c, op, p_bytes);
   v_adds text[] := texts(i.request -> 'adds');
   v_removes text[] := texts(i.request -> 'removes');
@@ -142,7 +144,7 @@ begin
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
   insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at)
-    values (c.key, c.last_seq, 'commit', c.epoch, v_id, v_sha, coalesce(i.ciphertext, ''), i.actor, c.app_count,
+    values (c.key, c.last_seq, 'commit', c.epoch, v_id, v_bytes_sha, coalesce(i.ciphertext, ''), i.actor, c.app_count,
             v_fingerprint, c.last_at);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;
@@ -170,7 +172,7 @@ begin
       on conflict (conversation) do update set epoch = excluded.epoch, group_info = excluded.group_info;
   end if;
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch,
-                               'sha256', encode(v_sha, 'hex'), 'at', c.last_at);
+                               'sha256', encode(v_bytes_sha, 'hex'), 'at', c.last_at);
 end $$;
 
 -- Ends the stay of users with the newest entry; of those who left by themselves it ended before.
@@ -181,7 +183,8 @@ declare
 begin
   update period set to_seq = c.last_seq where conversation = c.key and user_id = any (p_users) and to_seq is null;
   update member set left_seq = coalesce(left_seq, c.last_seq), left_epoch = coalesce(left_epoch, c.epoch),
-                    left_at = coalesce(left_at, c.last_at), leaving = false, awaited = false, role = 'member'
+                    left_at = coalesce(left_at, c.last_at), left_policy = coalesce(left_policy, c.policy),
+                    leaving = false, awaited = false, role = 'member'
     where conversation = c.key and user_id = any (p_users);
   -- Removal withdraws a Welcome that was not taken up.
   with gone as (delete from welcome where conversation = c.key and user_id = any (p_users) returning seq)
@@ -197,7 +200,7 @@ begin
     select c.key, u, 'member', c.last_seq, c.epoch, c.last_seq, c.app_count, c.increments from unnest(p_users) u
     on conflict (conversation, user_id) do update
       set role = 'member', joined_seq = excluded.joined_seq, joined_epoch = excluded.joined_epoch,
-          left_seq = null, left_epoch = null, left_at = null, left_self = false, leaving = false, awaited = false,
+          left_seq = null, left_epoch = null, left_at = null, left_policy = null, left_self = false, leaving = false, awaited = false,
           read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base;
   -- A stay that ended before the first entry, and so is empty, begins at 1 as well.
   insert into period (conversation, user_id, from_seq) select c.key, u, c.last_seq from unnest(p_users) u

@@ -47,8 +47,8 @@ begin
     if result is null and late(op) then result := refusal('deadline'); end if;
     if result is not null then return; end if;
   end if;
-  update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), leaving = true, left_self = true, awaited = false,
-                    role = 'member'
+  update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), left_policy = c.policy,
+                    leaving = true, left_self = true, awaited = false, role = 'member'
     where conversation = c.key and user_id = v_actor;
   update period set to_seq = c.last_seq where conversation = c.key and user_id = v_actor and to_seq is null;
   with gone as (delete from welcome where conversation = c.key and user_id = v_actor returning seq)

@@ -11,11 +11,16 @@ alter table conversation
   add column reset_open_at timestamptz;
 
 alter table member
+  -- the policy as a former member saw it last
+  add column left_policy jsonb,
   -- left by itself, other than by a removal: under externalJoin `anyone` it may come back
   add column left_self boolean not null default false,
   -- copied from a predecessor; no commit has added its leaves yet
   add column awaited boolean not null default false;
 create index member_admin on member (conversation) where role = 'admin' and left_seq is null;
+
+-- Of commits without bytes too: the hash of no bytes.
+update entry set sha256 = sha256('') where kind = 'commit' and length(sha256) = 0;
 
 -- Devices as the service came to know them: by a request, a key package, a stream.
 create table device (

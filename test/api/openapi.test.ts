@@ -86,6 +86,8 @@ test('the surface is the one that clients are written against', () => {
       'GET /v1/devices',
       'DELETE /v1/devices/{device}',
       'DELETE /v1/me',
+      'GET /v1/events',
+      'POST /v1/ack',
       'GET /v1/welcomes',
       'POST /v1/welcomes/{id}/ack',
       'GET /v1/admin/path',

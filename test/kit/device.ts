@@ -235,10 +235,13 @@ export class MlsDevice {
     const { api, updateOnJoin = true } = this.#options;
     const { conversation } = pending;
     const known = this.groups.get(conversation);
+    // It was removed and came back while this device was away: what it may read of the earlier stay it reads now.
+    if (known !== undefined && known.position < pending.seq) await known.receive().catch(() => undefined);
     if (known !== undefined && !known.isRemoved && known.position >= pending.seq) {
       await api.ackWelcome(pending.id);
       return undefined;
     }
+    await known?.close();
     const message = unwire(pending.welcome);
     const own = message.wireformat === 'mls_welcome' ? await this.keyPackages.findFor(message.welcome) : undefined;
     let group: MlsGroup | undefined;

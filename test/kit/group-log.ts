@@ -80,6 +80,7 @@ export class GroupLog implements GroupRecord {
    */
   async catchUp(): Promise<ReceivedMessage[]> {
     const known = this.history.length;
+    if (this.isRemoved) return [];
     try {
       await this.#read((entry) => this.#take(entry));
       // Did the user leave from here, or only this one device?
@@ -145,12 +146,14 @@ export class GroupLog implements GroupRecord {
     }
   }
 
-  async #take(entry: Entry): Promise<true> {
-    if (entry.seq > this.position) {
-      if (entry.seq !== this.position + 1) throw new Error(`entry ${entry.seq} follows ${this.position}: a gap`);
-      if (entry.ciphertext !== undefined) await this.#process(entry, entry.ciphertext);
-      this.position = entry.seq;
-    }
+  /** @returns whether there is more to take for this state */
+  async #take(entry: Entry): Promise<boolean> {
+    if (entry.seq <= this.position) return true;
+    // The service leaves out no entry of a stay: what follows belongs to a later one, which began with a new state.
+    if (entry.seq !== this.position + 1) this.wasCutOff = true;
+    if (this.isRemoved) return false;
+    if (entry.ciphertext !== undefined) await this.#process(entry, entry.ciphertext);
+    this.position = entry.seq;
     return true;
   }
 

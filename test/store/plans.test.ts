@@ -121,8 +121,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'devices: mine': () => listDevices(pool, owner.user),
   'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
   'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
-  'key packages: replace': () =>
-    uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
+  'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
   'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
   'devices: erase': () => eraseUser(pool, 'user-5'),
   'key packages: stock': () => readStock(pool, owner),

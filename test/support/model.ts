@@ -343,9 +343,8 @@ function committed(entry: ModelEntry): { seq: number; epoch: number; sha256: str
   return { seq: entry.seq, epoch: entry.epoch + 1, sha256: hashOf(entry) };
 }
 
-/** A commit without bytes has no hash. */
 function hashOf({ body }: ModelEntry): string {
-  return body === '' ? '' : sha256(body).toString('hex');
+  return sha256(body).toString('hex');
 }
 
 function refused(code: Refused['code']): Refused {

@@ -293,7 +293,8 @@ describe('a run', () => {
       workflowId: `sweep-${randomUUID()}`,
       taskQueue: conversations.taskQueue,
     });
-    expect(result).toEqual({ woken: 0, deleted: { staged: 0, operations: 0, idempotency: 0, keyPackages: 0, welcomes: 0 } });
+    const tables = ['staged', 'operations', 'idempotency', 'keyPackages', 'races', 'audit', 'devices', 'welcomeBodies'];
+    expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
   });
 });
 
