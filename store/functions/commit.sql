@@ -1,6 +1,6 @@
 -- A commit with its membership changes, Welcomes and GroupInfo: all or none (invariant 6). In opaque conversations also an
 -- add or remove without a commit: an entry with empty ciphertext that moves the epoch by one.
--- Order of checks: retry look-up, membership, deadline, successor, policy, epoch, somebody's reservation, content.
+-- Order of checks: retry look-up, membership, deadline, successor, policy, epoch, fairness, content.
 create or replace function decide_commit(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
 language plpgsql as $$
 declare
@@ -96,7 +96,7 @@ begin
     return;
   end if;
   if not op ? 'deferred' then
-    v_wait := reservation_ms(c, i.actor, v_removes);
+    v_wait := commit_wait_ms(c, i.actor, v_removes);
     if v_wait > 0 then
       result := refusal('deferred', jsonb_build_object('forMs', v_wait));
       return;

@@ -1,7 +1,9 @@
--- Fairness among committers (docs/explanation/ordering.md). Who lost three races within ten seconds gets the next 300 ms:
--- others' commits wait in their queue for so long, and are then decided like any other. Nobody is refused for it, nobody
--- waits twice for one commit, and a commit that removes the holder does not wait. At most one reservation per user and
--- minute, and one at a time in a conversation.
+-- Fairness among committers (docs/explanation/ordering.md). Two rules have commits wait in their queue; nobody is refused for
+-- them, a commit waits once, for at most 300 ms, and is then decided like any other.
+-- Reservation: who lost three races within ten seconds gets the next 300 ms, in which others' commits wait. At most one per
+-- user and minute, one at a time in a conversation. A commit that removes the holder does not wait.
+-- Restraint: the commits of one who won ten within ten seconds wait while somebody else has lost a race in that time, so
+-- that a flood leaves a gap in which its removal wins. A commit that removes all who lost does not wait.
 
 -- Counts a lost race.
 create or replace function lose_race(c conversation, p_user text) returns void
@@ -21,15 +23,33 @@ begin
   end if;
 end $$;
 
--- Ends the series of a user whose commit was accepted.
+-- Counts a commit that was accepted, and ends the losses of its sender.
 create or replace function win_race(c conversation, p_user text) returns void
-language sql volatile as $$
-  update race set losses = 0, reserved_until = null where conversation = c.key and user_id = p_user
-$$;
+language plpgsql as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  insert into race as x (conversation, user_id, wins, won_since) values (c.key, p_user, 1, v_now)
+    on conflict (conversation, user_id) do update
+      set losses = 0, lost_at = null, reserved_until = null,
+          wins = case when x.won_since > v_now - interval '10 s' then x.wins + 1 else 1 end,
+          won_since = case when x.won_since > v_now - interval '10 s' then x.won_since else v_now end;
+end $$;
 
--- Milliseconds for which a user's commit is to wait for somebody else's reservation; null = not at all.
-create or replace function reservation_ms(c conversation, p_user text, p_removes text[]) returns int
-language sql volatile as $$
-  select ceil(extract(epoch from max(reserved_until) - clock_timestamp()) * 1000)::int from race
-  where conversation = c.key and user_id <> p_user and user_id <> all (p_removes) and reserved_until > clock_timestamp()
-$$;
+-- Milliseconds for which a user's commit is to wait for others; null = not at all.
+create or replace function commit_wait_ms(c conversation, p_user text, p_removes text[]) returns int
+language plpgsql as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_until timestamptz;
+begin
+  select max(reserved_until) into v_until from race
+    where conversation = c.key and user_id <> p_user and user_id <> all (p_removes) and reserved_until > v_now;
+  if exists (select from race where conversation = c.key and user_id = p_user and wins >= 10
+               and won_since > v_now - interval '10 s')
+     and exists (select from race where conversation = c.key and user_id <> p_user and user_id <> all (p_removes)
+                   and lost_at > v_now - interval '10 s') then
+    v_until := v_now + interval '300 ms';
+  end if;
+  return ceil(extract(epoch from v_until - v_now) * 1000)::int;
+end $$;

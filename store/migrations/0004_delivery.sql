@@ -143,12 +143,15 @@ create table audit (
 );
 create index audit_conversation on audit (conversation, key);
 
--- Lost commit races of late, and the short reservation that ends a series of them.
+-- Commits that a user won and lost of late (store/functions/races.sql), and the short reservation of a loser.
 create table race (
   conversation   bigint not null references conversation (key),
   user_id        text collate "C" not null,
   losses         integer not null default 0,
-  lost_at        timestamptz not null default clock_timestamp(),
+  lost_at        timestamptz,
+  -- since won_since
+  wins           integer not null default 0,
+  won_since      timestamptz,
   granted_at     timestamptz,
   reserved_until timestamptz,
   primary key (conversation, user_id)

@@ -379,6 +379,12 @@ test('streams start where the client says', async () => {
   expect(await open('', { 'last-event-id': 'x' })).toBe('malformed');
 });
 
+test('the stream of all conversations is for the device of the token', async () => {
+  expect((await service.ask('GET /v1/events', { user: 'alice' })).status).toBe(200);
+  expect(service.streams.at(-1)).toMatchObject({ target: { user: 'alice', device: 'default' } });
+  expect((await service.ask('GET /v1/events')).status).toBe(401);
+});
+
 test('operators see and change the path', async () => {
   const asUser = await service.ask('GET /v1/admin/path', { user: 'alice' });
   expect([asUser.status, asUser.body.code]).toEqual([403, 'not-allowed']);

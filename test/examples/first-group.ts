@@ -2,6 +2,7 @@
 // stderr and prints the id of the group on stdout.
 import { ParleyClient } from '../kit/client.ts';
 import { MlsDevice } from '../kit/device.ts';
+import type { ReceivedMessage } from '../kit/group-store.ts';
 import { createHttp } from '../kit/http.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -28,13 +29,18 @@ async function main(url: string): Promise<string> {
   say(`bob joined, epoch ${joined.epoch}`);
 
   await joined.send('Hello alice!');
-  for (const { text } of await group.receive()) say(`alice reads: ${text}`);
+  tell('alice', await group.receive());
   await group.send('Hello bob!');
-  for (const { text } of await joined.receive()) if (text.endsWith('bob!')) say(`bob reads: ${text}`);
+  tell('bob', await joined.receive());
 
   const isSame = group.epochAuthenticator === joined.epochAuthenticator;
   say(isSame ? 'both have the same group secrets' : 'the group has forked');
   return group.id;
+}
+
+/** Own messages come back in the log as well. */
+function tell(reader: string, messages: readonly ReceivedMessage[]): void {
+  for (const { sender, text } of messages) if (sender !== reader) say(`${reader} reads "${text}" of ${sender}`);
 }
 
 function openDevice(baseUrl: string, user: string, device: string, token: string): Promise<MlsDevice> {

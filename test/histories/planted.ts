@@ -6,4 +6,7 @@ export const PLANTED = {
   ciphertext: Buffer.from('planted ciphertext, which only members may see'),
   commit: Buffer.from('planted commit'),
   welcome: Buffer.from('planted Welcome'),
+  groupInfo: Buffer.from('planted GroupInfo'),
+  /** Of a report: the user's own text. */
+  reason: 'planted reason why nothing goes on',
 } as const;

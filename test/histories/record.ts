@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -67,6 +67,19 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
       draft(id, 'creator', { kind: 'policy', id: randomUUID(), actor: 'creator', policy: { maxMembers: 9 } }),
     );
     await submit(draft(id, PLANTED.sender, { kind: 'leave', id: randomUUID(), size: 0, actor: 'creator' }));
+    return [workflowOf(id)];
+  },
+
+  'group-info-and-repair': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    const { submit } = conversations.lanes;
+    const groupInfo = { kind: 'group-info', id: randomUUID(), size: 0, actor: PLANTED.sender, epoch: 0 } as const;
+    await submit(draft(id, PLANTED.sender, groupInfo, { ciphertext: Buffer.alloc(0), groupInfo: PLANTED.groupInfo }));
+    const report = { kind: 'report', id: randomUUID(), size: 0, seq: 0, epoch: 0 } as const;
+    const told = { actor: PLANTED.sender, reason: PLANTED.reason };
+    await submit(draft(id, PLANTED.sender, { ...report, ...told }, { ciphertext: Buffer.alloc(0) }));
+    const successor = randomBytes(16).toString('base64url');
+    await submit(draft(id, 'creator', { kind: 'reset', id: randomUUID(), actor: 'creator', successor }));
     return [workflowOf(id)];
   },
 

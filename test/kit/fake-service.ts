@@ -103,7 +103,8 @@ export class FakeService {
         now(() => {
           const { reports, members } = this.#findFor(user, id);
           reports.push({ ...report, user });
-          return { reports: reports.length, needed: Math.floor(members.size / 2) + 1 };
+          const needed = Math.floor(members.size / 2) + 1;
+          return { reports: reports.length, needed, open: reports.length >= needed };
         }),
       reset: (id, successor) =>
         now(() => {

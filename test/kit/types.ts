@@ -209,6 +209,8 @@ export interface ReportTaken {
   readonly reports: number;
   /** Members that open a reset. */
   readonly needed: number;
+  /** Any member may reset the conversation. */
+  readonly open: boolean;
 }
 
 export interface PendingWelcome {

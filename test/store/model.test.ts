@@ -90,7 +90,7 @@ async function expectState(conversation: string, model: Model): Promise<void> {
       epoch: member.state === 'member' ? model.epoch : member.leftEpoch,
       lastSeq: member.state === 'member' ? model.lastSeq : member.leftSeq,
       periods: member.stays.map(({ from, to }) => (to === undefined ? { from } : { from, to })),
-      policy: model.policy,
+      policy: member.leftPolicy ?? model.policy,
     });
     const entries = page?.entries.map(({ seq, kind, id, epoch, ciphertext, sender }) => {
       return { seq, kind, id, epoch, body: String(ciphertext), sender };

@@ -8,15 +8,22 @@ const database = useDatabase();
 interface Heard {
   readonly listener: Listener;
   readonly entries: [string, number][];
+  /** Entries with which more changed. */
+  readonly changed: string[];
+  readonly devices: unknown[][];
   readonly settings: string[];
   connects: number;
   errors: number;
 }
 
 function startListening(url = database().url): Heard {
-  const heard = { entries: [], settings: [], connects: 0, errors: 0 } as unknown as Heard;
+  const heard = { entries: [], changed: [], devices: [], settings: [], connects: 0, errors: 0 } as unknown as Heard;
   const listener = listen(url, {
-    onEntry: (conversation, seq) => heard.entries.push([conversation, seq]),
+    onEntry: (conversation, seq, changed) => {
+      heard.entries.push([conversation, seq]);
+      if (changed) heard.changed.push(conversation);
+    },
+    onDevice: (device, stream) => heard.devices.push(stream === undefined ? [device] : [device, stream]),
     onSetting: (name) => heard.settings.push(name),
     onConnect: () => heard.connects++,
     onError: () => heard.errors++,
@@ -44,6 +51,35 @@ test('a wake-up of an entry or a setting reaches every listener', async () => {
   });
   expect(one.entries).toEqual([['AAAA', 7]]);
   expect(two.settings).toEqual(['path']);
+});
+
+test('a wake-up says whether more than entries changed, also when it was gathered with others', async () => {
+  const { pool } = database();
+  const heard = startListening();
+  await connected(heard);
+  const notifier = makeNotifier(pool, (error) => expect.unreachable(String(error)));
+  notifier.entry('plain', 1);
+  notifier.entry('both', 5, true);
+  notifier.entry('both', 7);
+  notifier.entry('changed', 0, true);
+  await waitUntil(() => heard.entries.length === 3, { what: 'all are heard' });
+  expect(heard.entries).toContainEqual(['both', 7]);
+  expect(heard.changed.sort()).toEqual(['both', 'changed']);
+});
+
+test('a wake-up of a device names it, and the stream that was opened, whatever the ids look like', async () => {
+  const { pool } = database();
+  const heard = startListening();
+  await connected(heard);
+  const notifier = makeNotifier(pool, (error) => expect.unreachable(String(error)));
+  const device = { user: 'did:x "a" b, c', device: 'ph one\\' };
+  notifier.device(device.user, device.device);
+  notifier.device(device.user, device.device);
+  const stream = { openedAt: 1_800_000_000_000_001, id: 'one' };
+  notifier.stream(device, stream);
+  await waitUntil(() => heard.devices.some((one) => one.length === 2), { what: 'both are heard' });
+  expect(heard.devices).toContainEqual([device]);
+  expect(heard.devices).toContainEqual([device, stream]);
 });
 
 test('many wake-ups of one conversation become few, and the last seq is always told', async () => {

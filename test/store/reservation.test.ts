@@ -57,6 +57,19 @@ test('a user gets one reservation a minute, and a conversation has one at a time
   expect(await commit(conversation, 'alice', 3)).toMatchObject({ status: 'accepted' });
 });
 
+test('who won ten commits of late waits while somebody loses to it, and not when nobody does', async () => {
+  const conversation = await startConversation(database().pool);
+  for (let epoch = 0; epoch < 11; epoch++) {
+    expect(await commit(conversation, 'alice', epoch)).toMatchObject({ status: 'accepted' });
+  }
+  expect(await commit(conversation, 'bob', 10)).toMatchObject({ code: 'epoch-conflict' });
+  expect(await commit(conversation, 'alice', 11)).toMatchObject({ status: 'refused', code: 'deferred' });
+  expect(await commit(conversation, 'alice', 11, { deferred: true })).toMatchObject({ status: 'accepted' });
+  // Bob is not held back, and once he has won nobody is.
+  expect(await commit(conversation, 'bob', 12)).toMatchObject({ status: 'accepted' });
+  expect(await commit(conversation, 'alice', 13)).toMatchObject({ status: 'accepted' });
+});
+
 test('losses that are long ago do not count', async () => {
   const conversation = await conversationAtEpoch3();
   await lose(conversation, 'bob', 2);

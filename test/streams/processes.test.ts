@@ -91,19 +91,19 @@ test('a device that comes back at random, to processes one of which is killed, m
   const [alice = '', bob = ''] = users;
   const conversations = await Promise.all([create(...users), create(...users), create(...users)]);
   const each = 60;
-  let isSending = true;
+  const state = { isSending: true };
   const sending = Promise.all(
     users.map(async (user, i) => {
       for (let n = 0; n < each; n++) await say(conversations[(i + n) % 3] ?? '', user, i + n);
     }),
-  ).finally(() => (isSending = false));
+  ).finally(() => (state.isSending = false));
 
   const processed = new Map(conversations.map((id) => [id, 0]));
   const acknowledged = new Map(processed);
   const lastSeqs = async (): Promise<number[]> =>
     Promise.all(conversations.map(async (id) => (await as(alice, 1).conversation(id)).lastSeq));
   const hasAll = async (): Promise<boolean> =>
-    !isSending && (await lastSeqs()).every((last, i) => processed.get(conversations[i] ?? '') === last);
+    !state.isSending && (await lastSeqs()).every((last, i) => processed.get(conversations[i] ?? '') === last);
   const take = (stream: EventStream): void => {
     for (const id of conversations) {
       const seqs = seqsOf(stream, id);
@@ -116,7 +116,7 @@ test('a device that comes back at random, to processes one of which is killed, m
   for (let turn = 0; !(await hasAll()); turn++) {
     const stream = await follow(bob, turn);
     const enough = 5 + Math.floor(Math.random() * 40);
-    await waitUntil(() => told(stream).filter(({ event }) => event === 'entry').length >= enough || !isSending, {
+    await waitUntil(() => told(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending, {
       what: 'entries come',
       timeoutMs: 30_000,
     });
@@ -124,7 +124,7 @@ test('a device that comes back at random, to processes one of which is killed, m
       await apis[0]?.kill9();
       apis = [await startOne('workflow'), ...apis.slice(1)];
     }
-    if (!isSending) {
+    if (!state.isSending) {
       const last = await lastSeqs();
       await waitUntil(
         () =>
@@ -154,9 +154,9 @@ test('whoever is added while others send gets the Welcome, then the news of the 
   const conversation = await create(alice);
   const joiners = Array.from({ length: 12 }, () => someone('joiner'));
   const streams = await Promise.all(joiners.flatMap((user) => [follow(user, 0, 'a'), follow(user, 1, 'b')]));
-  let isSending = true;
+  const state = { isSending: true };
   const sending = (async () => {
-    for (let n = 0; isSending; n++) await say(conversation, alice, n);
+    for (let n = 0; state.isSending; n++) await say(conversation, alice, n);
   })();
   const joined = await Promise.all(
     joiners.map((user, i) =>
@@ -167,7 +167,7 @@ test('whoever is added while others send gets the Welcome, then the news of the 
       }),
     ),
   );
-  isSending = false;
+  state.isSending = false;
   await sending;
   const { lastSeq } = await as(alice).conversation(conversation);
   for (const [i, stream] of streams.entries()) {

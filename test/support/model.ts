@@ -26,6 +26,8 @@ export interface ModelMember {
   /** Last entry that a former member may read. */
   leftSeq: number;
   leftEpoch: number;
+  /** The policy as a former member saw it last. */
+  leftPolicy?: Policy;
   readSeq: number;
   increments: number;
   /** 0 = since the creation. */
@@ -284,6 +286,7 @@ export class Model {
     member.role = 'member';
     member.leftSeq = seq;
     member.leftEpoch = this.epoch;
+    member.leftPolicy = this.policy;
   }
 
   /** Without an admin, the longest-standing member becomes one. */

@@ -279,7 +279,7 @@ describe('Postgres in trouble', () => {
 
 describe('retention', () => {
   // Devices are of users, who are the same in every test.
-  beforeEach(async () => void (await database().pool.query('truncate device, device_position')));
+  beforeEach(() => database().pool.query('truncate device, device_position'));
 
   /** The server's clock is ahead by what was skipped so far, Postgres's is not. */
   const aheadDays = async (): Promise<number> => Math.ceil(((await env.currentTimeMs()) - Date.now()) / DAY_MS);

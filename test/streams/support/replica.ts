@@ -34,7 +34,10 @@ export async function startReplica(
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
   const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs: options.slowMs ?? 1000 });
-  releasers.add('streams', () => Promise.resolve(hub.close()));
+  releasers.add('streams', () => {
+    hub.close();
+    return Promise.resolve();
+  });
   if (options.deaf !== true) {
     const listener = listen(database.url, {
       onEntry: hub.wake,
@@ -49,7 +52,10 @@ export async function startReplica(
   const service = await startService(pool, { streams: hub, notifier, submitter: notifying(pool, notifier) });
   releasers.add('service', service.close);
   const opened: EventStream[] = [];
-  releasers.add('readers', () => Promise.resolve(opened.forEach((stream) => stream.close())));
+  releasers.add('readers', () => {
+    for (const stream of opened) stream.close();
+    return Promise.resolve();
+  });
   const keep = (stream: EventStream): EventStream => {
     opened.push(stream);
     return stream;
