@@ -1,5 +1,9 @@
 -- Devices, key packages, Welcomes by device, positions, changes, repair, fairness.
 
+-- Functions have moved to store/functions; these have other arguments or another name there.
+drop function if exists decide_other(conversation, jsonb);
+drop function if exists expire_bodies(text, timestamptz, int);
+
 alter table conversation
   -- entries before it were taken by retention, for good
   add column oldest_seq bigint not null default 1,
