@@ -28,7 +28,7 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
   let epoch = 0;
   while (!isOver() && !tally.isRemoved) {
     try {
-      ({ epoch } = await client.commit(conversation, bundle(epoch)));
+      ({ epoch } = await client.commit(conversation, newBundle(epoch)));
       tally.accepted++;
     } catch (error) {
       const conflict = epochConflict(error);
@@ -44,21 +44,20 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
 
 /**
  * Commits one change and builds it anew after each lost race, as a client must.
- * @returns tries it took
  * @throws Error if it has not won in `withinMs`
  */
 export async function commitUntilWon(
   { client, conversation, buildMs = 0 }: Committer,
   change: Pick<CommitBundle, 'adds' | 'removes'>,
   withinMs: number,
-): Promise<number> {
+): Promise<void> {
   const until = Date.now() + withinMs;
   let epoch = await client.epoch(conversation);
-  for (let tries = 1; Date.now() < until; tries++) {
+  while (Date.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, buildMs));
     try {
-      await client.commit(conversation, { ...bundle(epoch), ...change });
-      if (Date.now() < until) return tries;
+      await client.commit(conversation, { ...newBundle(epoch), ...change });
+      if (Date.now() < until) return;
     } catch (error) {
       const conflict = epochConflict(error);
       if (conflict === undefined) throw error;
@@ -68,6 +67,7 @@ export async function commitUntilWon(
   throw new Error(`It has not won within ${withinMs} ms`);
 }
 
-function bundle(epoch: number): CommitBundle & { readonly epoch: number } {
+/** A commit for an epoch, with bytes of its own. */
+export function newBundle(epoch: number): CommitBundle & { readonly epoch: number } {
   return { id: newId(), epoch, commit: randomCiphertext() };
 }
