@@ -69,7 +69,7 @@ export function deviceRoutes(deps: {
     tag,
     summary: 'Erase me',
     description:
-      'Leaves every conversation, then forgets your devices, key packages, claims, positions and Welcomes, and ends your streams. A conversation that its last admin may not leave is answered 403 `not-allowed` with its id, after all others were left and before anything is forgotten: hand it over or delete it, and ask again. Likewise after 503. Your user id stays where others need it: in the commits and proposals that you sent, in what your groups say of former members, and in the audit trail; each goes with its conversation. Application messages of `mls` conversations carry no sender.',
+      'Leaves every conversation, then forgets your devices, key packages, claims, positions and Welcomes, and ends your streams. A conversation that its last admin may not leave is answered 403 `not-allowed` with its id, after all others were left and before anything is forgotten: hand it over or delete it, and ask again. Likewise after 503. Your user id stays where others need it: in the commits and proposals that you sent, and in what your groups say of former members, as long as the conversation is there; and in the audit trail for 400 days. Application messages of `mls` conversations carry no sender.',
     replies: { 204: { description: 'Erased' } },
     problems: ['not-allowed', 'overloaded'],
     handle: async (origin) => {

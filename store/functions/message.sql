@@ -79,7 +79,7 @@ begin
       result := epoch_refusal('epoch-ahead', c.epoch, v_epoch);
     elsif v_epoch < c.epoch then
       result := epoch_refusal('proposal-stale', c.epoch, v_epoch);
-    elsif (select count(*) >= 3 from entry where conversation = c.key and kind = 'proposal' and sender = v_actor
+    elsif op ->> 'kind' <> 'leave' and (select count(*) >= 3 from entry where conversation = c.key and kind = 'proposal' and sender = v_actor
              and seq > c.last_commit_seq) then
       result := refusal('rate-limited');
     end if;

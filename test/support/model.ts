@@ -131,7 +131,7 @@ export class Model {
       if (epoch > this.epoch) return this.#wrongEpoch('epoch-ahead', epoch);
       if (epoch < this.epoch) return this.#wrongEpoch('proposal-stale', epoch);
       const open = this.log.filter((e) => e.kind === 'proposal' && e.sender === request.actor && e.epoch === epoch);
-      if (open.length >= 3) return refused('rate-limited');
+      if (!leaves && open.length >= 3) return refused('rate-limited');
     } else {
       if (epoch > this.epoch) return this.#wrongEpoch('epoch-ahead', epoch);
       if (epoch < this.epoch - this.policy.epochWindow) return this.#wrongEpoch('epoch-too-old', epoch);
