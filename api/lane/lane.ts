@@ -15,7 +15,7 @@ export interface LaneDeps {
   readonly stage: (draft: Draft) => Promise<Staged>;
   readonly onBatch: (batch: Batch, path: PathName, applied: Applied, seconds: number) => void;
   readonly onTaken: (path: PathName, waitedSeconds: number) => void;
-  /** A commit waits for somebody else's reservation. */
+  /** A commit waits for others. */
   readonly onDeferred: (path: PathName) => void;
 }
 
@@ -33,8 +33,8 @@ export interface Waiting {
 
 /**
  * The queue of one conversation in this process: one batch in flight, so each sender's order holds; while it is decided
- * the next one gathers, so batches grow with load. Users take turns with what goes alone. A commit that meets somebody else's reservation steps back until that
- * has passed, and with it what its user sent after it; the others go on.
+ * the next one gathers, so batches grow with load. Users take turns with what goes alone. A commit that is to wait for
+ * others (store/functions/races.sql) steps back for that time, and with it what its user sent after it; the others go on.
  */
 export class Lane {
   readonly #conversation: string;
@@ -43,11 +43,11 @@ export class Lane {
   /** By turn; those of one user in the order in which they came. */
   readonly #queue: Waiting[] = [];
   readonly #order = new FairOrder();
-  /** Users whose commit waits for a reservation to pass. */
+  /** Users whose commit waits for others. */
   readonly #deferred = new Set<string>();
   #running = false;
 
-  /** @param onIdle nothing is in flight; what is still queued waits for a reservation to pass */
+  /** @param onIdle nothing is in flight; what is still queued waits for others */
   constructor(conversation: string, deps: LaneDeps, onIdle: () => void) {
     this.#conversation = conversation;
     this.#deps = deps;
@@ -148,7 +148,7 @@ export class Lane {
     if (again.length > 0) await this.#apply('direct', again, again.map(inlineItem));
   }
 
-  /** Back to the head of the queue, to be decided once more after the reservation; its staged row is still there. */
+  /** Back to the head of the queue, to be decided once more after that time; its staged row is still there. */
   #defer(waiting: Waiting, path: PathName, forMs = MAX_RESERVATION_MS): void {
     const { draft } = waiting;
     this.#deps.onDeferred(path);
