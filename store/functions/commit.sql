@@ -81,8 +81,9 @@ begin
     return;
   end if;
 
-  if i.epoch > c.epoch then
-    result := epoch_refusal('epoch-ahead', c.epoch, i.epoch);
+  -- The last epoch that travels as a JSON number cannot be ended.
+  if i.epoch > c.epoch or c.epoch >= 9007199254740991 and coalesce(i.epoch, c.epoch) = c.epoch then
+    result := epoch_refusal('epoch-ahead', c.epoch, coalesce(i.epoch, c.epoch));
     return;
   elsif i.epoch < c.epoch then
     -- winner: the commit that ended the submitted epoch; after: the one that started it.

@@ -250,6 +250,17 @@ test('the policy says who may add, remove and propose', async () => {
   expect(await ask(conversation, commit('bob', 99, { adds: ['erin'] }))).toEqual(refused);
 });
 
+test('the last epoch that JSON can carry is not ended', async () => {
+  const epoch = Number.MAX_SAFE_INTEGER;
+  const conversation = await start({ epoch });
+  expect(await ask(conversation, commit('alice', epoch))).toEqual({
+    status: 'refused',
+    code: 'epoch-ahead',
+    currentEpoch: epoch,
+    submittedEpoch: epoch,
+  });
+});
+
 test('a conversation does not grow over its limit, and may shrink towards a lower one', async () => {
   const conversation = await start({ policy: { maxMembers: 4 } });
   const tooMany = { status: 'refused', code: 'too-many-members' };
