@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ProblemError, toProblem } from './problem.ts';
 
 export interface HttpOptions {
-  readonly baseUrl: string;
+  /** Where there are several: asked before every try, so that a retry may go elsewhere. */
+  readonly baseUrl: string | (() => string);
   /** Asked before every try, so that it may renew the token. */
   readonly token: () => string | Promise<string>;
   /** Tries of one request. @default 6 */
@@ -39,7 +40,7 @@ const MAX_PAUSE_MS = 5_000;
  */
 export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }: HttpOptions): Http {
   const open = async (method: Method, path: string, options: RequestOptions = {}): Promise<Response> => {
-    const url = new URL(path, baseUrl);
+    const url = new URL(path, typeof baseUrl === 'function' ? baseUrl() : baseUrl);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }

@@ -24,6 +24,11 @@ export async function craftProposal(state: ClientState, proposal: Proposal, suit
 
 /** An Update proposal (RFC 9420 §12.1.2): fresh keys for the own leaf, which somebody else commits. */
 export async function craftUpdate(state: ClientState, suite: CiphersuiteImpl): Promise<string> {
+  return craftProposal(state, await craftUpdateProposal(state, suite), suite);
+}
+
+/** The same, not framed yet. */
+export async function craftUpdateProposal(state: ClientState, suite: CiphersuiteImpl): Promise<Proposal> {
   const { leafIndex } = state.privatePath;
   const own = leavesOf(state.ratchetTree).get(leafIndex);
   if (own === undefined) throw new Error('no leaf');
@@ -36,7 +41,7 @@ export async function craftUpdate(state: ClientState, suite: CiphersuiteImpl): P
   const content = encode(leafNodeTBSEncoder)(toSign);
   const signature = await signWithLabel(state.signaturePrivateKey, 'LeafNodeTBS', content, suite.signature);
   const leafNode = { ...leaf, leafNodeSource: 'update' as const, signature };
-  return craftProposal(state, { proposalType: 'update', update: { leafNode } }, suite);
+  return { proposalType: 'update', update: { leafNode } };
 }
 
 /** A commit whose path gives the committer's own leaf another credential, and its GroupInfo. */

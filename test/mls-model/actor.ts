@@ -1,0 +1,233 @@
+import { createProposal } from 'ts-mls';
+import { clientConfig } from '../kit/authentication.ts';
+import { newId, toBase64 } from '../kit/bytes.ts';
+import { ParleyClient } from '../kit/client.ts';
+import { MlsDevice } from '../kit/device.ts';
+import type { MlsGroup } from '../kit/group.ts';
+import { GroupStore } from '../kit/group-store.ts';
+import type { Http } from '../kit/http.ts';
+import { createHttp } from '../kit/http.ts';
+import { loadSuite, wire } from '../kit/mls.ts';
+import { memoryStore } from '../kit/store.ts';
+import type { OutgoingMessage, SendResult } from '../kit/types.ts';
+import { craftUpdateProposal } from '../support/crafted-mls.ts';
+import type { ModelFleet } from './fleet.ts';
+
+/** The process of a device died: nothing it still tries to do reaches the service. */
+export class CrashedError extends Error {
+  override readonly name = 'CrashedError';
+}
+
+/** What an actor tells the run. */
+export interface ActorEvents {
+  readonly onSending: (messageId: string, sender: string, text: string) => void;
+  readonly onError: (name: string, what: string, error: unknown) => void;
+}
+
+/** A client that knows which text goes with which message id. */
+class ModelClient extends ParleyClient {
+  /** Of the message that is being sent. */
+  text: string | undefined;
+  readonly #onSending: (messageId: string, text: string) => void;
+
+  constructor(http: Http, onSending: (messageId: string, text: string) => void) {
+    super(http);
+    this.#onSending = onSending;
+  }
+
+  override send(id: string, message: OutgoingMessage): Promise<SendResult> {
+    if (this.text !== undefined) this.#onSending(message.id, this.text);
+    return super.send(id, message);
+  }
+}
+
+/** One process of a device. */
+interface Running {
+  readonly device: MlsDevice;
+  readonly client: ModelClient;
+  readonly store: ReturnType<typeof memoryStore>;
+  readonly die: () => void;
+}
+
+/** One device of the model over all its processes, with what is known of the states that it lost. */
+export class Actor {
+  /** `user/device` */
+  readonly name: string;
+  /** Positions at which it lost its state: what it had not read by then it may never read. */
+  readonly losses: number[] = [];
+  /** Epochs in which it proposed an Update, whose keys it does not keep. */
+  readonly updatesProposed = new Set<number>();
+  /** Entries that it could not follow. */
+  readonly stuckAt: { readonly seq: number; readonly epoch: number }[] = [];
+  /** What was wrong with the order of its streams. */
+  readonly streamFaults: string[] = [];
+  signatureKey = '';
+  readonly #fleet: ModelFleet;
+  readonly #user: string;
+  readonly #device: string;
+  readonly #place: number;
+  readonly #events: ActorEvents;
+  #running: Running | undefined;
+  #live: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+
+  constructor(fleet: ModelFleet, user: string, device: string, place: number, events: ActorEvents) {
+    this.name = `${user}/${device}`;
+    this.#fleet = fleet;
+    this.#user = user;
+    this.#device = device;
+    this.#place = place;
+    this.#events = events;
+  }
+
+  get user(): string {
+    return this.#user;
+  }
+
+  get device(): MlsDevice {
+    return this.#current().device;
+  }
+
+  get client(): ParleyClient {
+    return this.#current().client;
+  }
+
+  get isConnected(): boolean {
+    return this.#live !== undefined;
+  }
+
+  group(id: string): MlsGroup | undefined {
+    return this.#running?.device.groups.get(id);
+  }
+
+  isIn(id: string): boolean {
+    return this.group(id)?.isRemoved === false;
+  }
+
+  /** What its store holds now, for another process to start with. */
+  snapshot(): [string, string][] {
+    return this.#current().store.entries();
+  }
+
+  /** Starts a process of the device, with what the last one left. */
+  async open(
+    entries: Iterable<readonly [string, string]> = [],
+    options: { updateOnJoin?: boolean } = {},
+  ): Promise<void> {
+    let turn = this.#place;
+    let isDead = false;
+    const http = createHttp({
+      baseUrl: () => {
+        if (isDead) throw new CrashedError('crashed');
+        return this.#fleet.url(turn++);
+      },
+      token: () => this.#fleet.token(this.#user, this.#device),
+      attempts: 12,
+    });
+    const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text));
+    const store = memoryStore(entries);
+    const device = await MlsDevice.open({
+      api: client,
+      user: this.#user,
+      device: this.#device,
+      keyPackages: 3,
+      store,
+      ...options,
+    });
+    this.signatureKey = toBase64(device.signatureKey);
+    this.#running = { device, client, store, die: () => (isDead = true) };
+  }
+
+  /** Follows all groups live. */
+  connect(): void {
+    if (this.#live !== undefined) return;
+    const stop = new AbortController();
+    const last = new Map<string, number>();
+    const ended = this.#current()
+      .device.run({
+        signal: stop.signal,
+        onError: (error) => this.#events.onError(this.name, 'live', error),
+        onEvent: (event) => {
+          if (event.type !== 'entry') return;
+          const { conversation, entry } = event;
+          const before = last.get(conversation);
+          last.set(conversation, entry.seq);
+          // A gap is where the user was not a member, or where the device joined behind it.
+          if (before !== undefined && entry.seq <= before) this.streamFaults.push(`${entry.seq} after ${before}`);
+        },
+      })
+      .catch((error: unknown) => this.#events.onError(this.name, 'live run', error));
+    this.#live = { stop, ended };
+  }
+
+  async disconnect(): Promise<void> {
+    const live = this.#live;
+    this.#live = undefined;
+    live?.stop.abort();
+    await live?.ended;
+  }
+
+  /** Ends the process wherever it is, and starts another one with what was durable by then. */
+  async crash(): Promise<void> {
+    const { die, store } = this.#current();
+    const left = store.entries();
+    die();
+    this.noteStuck();
+    const wasConnected = this.isConnected;
+    void this.disconnect();
+    await this.open(left);
+    if (wasConnected) this.connect();
+  }
+
+  /** Keeps what a process found it could not follow, before it is gone. */
+  noteStuck(): void {
+    for (const group of this.#running?.device.groups.values() ?? []) {
+      for (const { entry } of group.stuckAt) {
+        if (!this.stuckAt.some(({ seq }) => seq === entry.seq)) this.stuckAt.push(entry);
+      }
+    }
+  }
+
+  async send(id: string, text: string): Promise<SendResult> {
+    const { client, device } = this.#current();
+    client.text = text;
+    try {
+      return await device.group(id).send(text);
+    } finally {
+      client.text = undefined;
+    }
+  }
+
+  /** Loses the group's state and joins again by external commit. */
+  async lose(id: string): Promise<void> {
+    const { device } = this.#current();
+    this.noteStuck();
+    this.losses.push(device.group(id).position);
+    await device.forget(id);
+    await device.joinExternally(id);
+  }
+
+  /** Proposes an Update whose keys it then does not have: it will have to join again once somebody commits it. */
+  async proposeUpdate(id: string): Promise<void> {
+    const { device, store, client } = this.#current();
+    await device.group(id).save();
+    const record = await new GroupStore(store, id).load(clientConfig({ verify: () => Promise.resolve(true) }));
+    if (record === undefined) return;
+    const suite = await loadSuite();
+    const proposal = await craftUpdateProposal(record.state, suite);
+    // Public, because the keys for private ones are the device's own to count.
+    const { message } = await createProposal({ ...record.state, unappliedProposals: {} }, true, proposal, suite);
+    this.updatesProposed.add(Number(record.state.groupContext.epoch));
+    await client.send(id, { id: newId(), ciphertext: wire(message) });
+  }
+
+  /** The end: nothing of it goes on. */
+  async close(): Promise<void> {
+    this.#running?.die();
+    await this.disconnect();
+  }
+
+  #current(): Running {
+    if (this.#running === undefined) throw new Error(`${this.name} does not run`);
+    return this.#running;
+  }
+}
