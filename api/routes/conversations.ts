@@ -39,7 +39,14 @@ export function conversationRoutes(deps: {
       201: { description: 'Created', schema: Conversation },
       200: { description: 'It was created before, by the same request', schema: Conversation },
     },
-    problems: ['conversation-exists', 'wrong-group', 'group-info-mismatch', 'membership-mismatch', 'too-many-members'],
+    problems: [
+      'conversation-exists',
+      'wrong-group',
+      'wrong-content-type',
+      'group-info-mismatch',
+      'membership-mismatch',
+      'too-many-members',
+    ],
     handle: async ({ body, caller }) => {
       const { isNew, ...conversation } = await deps.createConversation(body, caller.user);
       return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});

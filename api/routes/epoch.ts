@@ -66,6 +66,7 @@ export function epochRoutes(deps: { readonly known: KnownConversations; readonly
       'group-info-stale',
       'epoch-ahead',
       'wrong-group',
+      'wrong-content-type',
       'group-info-mismatch',
       'membership-mismatch',
     ],

@@ -8,7 +8,9 @@ export const Reason = z
   .min(1)
   .max(MAX_REASON_CHARACTERS)
   // No control, format-control, surrogate or unassigned code points, and no line or paragraph separators.
-  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be printable');
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be printable')
+  // The generator writes the flag into the pattern; patterns of JSON Schema are Unicode by themselves.
+  .meta({ pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$' });
 
 export const ReportInput = z
   .strictObject({

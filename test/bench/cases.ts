@@ -1,7 +1,10 @@
 import { closedLoop, describe } from '../load/closed-loop.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { below, makeRandom } from '../load/random.ts';
-import type { Contender } from './contender.ts';
+import { measureClaims } from './claims.ts';
+import { measureCommits } from './commits.ts';
+import type { Contender, ContenderName } from './contender.ts';
+import { measureFanOut } from './fan-out.ts';
 import type { Measurement } from './measurement.ts';
 import { makeCpuMeter, toMeasurement } from './measurement.ts';
 import { paired } from './paired.ts';
@@ -20,6 +23,8 @@ export interface BenchCase {
   readonly about: string;
   /** False: takes too long for `--quick`. */
   readonly isQuick: boolean;
+  /** Contenders that can do it; absent = all. */
+  readonly only?: readonly ContenderName[];
   readonly run: (context: CaseContext) => Promise<Measurement[]>;
 }
 
@@ -27,6 +32,9 @@ const OPEN_PER_SECOND = 100;
 const PAGE = SHORT_ENTRIES;
 /** Senders that touch each conversation once before an open loop, so that cold starts are not what it measures. */
 const TOUCHING = 16;
+
+/** The contenders can do nothing but send. */
+const PARLEY: readonly ContenderName[] = ['workflow', 'direct'];
 
 /** All cases but the one about memory, in the order of the report. */
 export const CASES: readonly BenchCase[] = [
@@ -64,6 +72,28 @@ export const CASES: readonly BenchCase[] = [
         { load: 'page-middle', run: () => messenger.page(stored, STORED_ENTRIES / 2, PAGE) },
       ]);
     },
+  },
+  {
+    name: 'fan-out',
+    about: '50 members with open streams, 100 messages/s',
+    isQuick: true,
+    only: PARLEY,
+    run: measureFanOut,
+  },
+  {
+    name: 'commit-50',
+    about: 'commits in a group of 50, with Welcome and GroupInfo and without, in turns',
+    isQuick: true,
+    only: PARLEY,
+    run: measureCommits,
+  },
+  {
+    name: 'claims-100',
+    about: "100 parallel claims of one user's key packages at two API processes",
+    isQuick: true,
+    // No operation of a conversation: the path does not matter.
+    only: ['direct'],
+    run: measureClaims,
   },
 ];
 

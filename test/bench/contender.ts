@@ -31,6 +31,8 @@ export interface Contender {
   readonly pids: Readonly<Record<string, number>>;
   /** Absent = has no worker. */
   readonly workerPid: number | undefined;
+  /** Starts another API process of the same service; whoever asks stops it. */
+  readonly startApi: () => Promise<NodeProcess>;
   readonly stop: () => Promise<void>;
 }
 
@@ -41,11 +43,13 @@ export interface ContenderOptions {
   /** Sets its task queue apart from that of another instance. @default '' */
   readonly suffix?: string;
   readonly profileDir?: string | undefined;
+  /** Options of Node itself for the API process. */
+  readonly apiNodeArgs?: readonly string[];
 }
 
 /** Starts the processes of a contender: worker first, so that the API finds it. */
 export async function startContender(options: ContenderOptions): Promise<Contender> {
-  const { name, servers, databaseUrl, suffix = '', profileDir } = options;
+  const { name, servers, databaseUrl, suffix = '', profileDir, apiNodeArgs } = options;
   const { api, apiArgs = [], worker, path } = SCRIPTS[name];
   const env = loadEnvironment({
     databaseUrl,
@@ -65,13 +69,9 @@ export async function startContender(options: ContenderOptions): Promise<Contend
       }),
     );
   }
-  const service = await startNodeProcess({
-    ...common,
-    name: `${name}-api${suffix}`,
-    script: api,
-    args: apiArgs,
-    portVariable: 'PORT',
-  });
+  const startApi = (apiName: string, nodeArgs?: readonly string[]): Promise<NodeProcess> =>
+    startNodeProcess({ ...common, name: apiName, script: api, args: apiArgs, nodeArgs, portVariable: 'PORT' });
+  const service = await startApi(`${name}-api${suffix}`, apiNodeArgs);
   const workerPid = started[0]?.pid;
   return {
     name,
@@ -84,6 +84,7 @@ export async function startContender(options: ContenderOptions): Promise<Contend
       postgres: servers.postgresPid,
       load: process.pid,
     },
+    startApi: () => startApi(`${name}-second-api${suffix}`),
     stop: async () => {
       await service.stop();
       await Promise.all(started.map((one) => one.stop()));

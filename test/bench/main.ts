@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describeMachine } from '../load/machine.ts';
 import { mediansOf } from './measurement.ts';
 import { type BenchOptions, USAGE, benchOptions } from './options.ts';
-import { renderErrors, renderMemory, renderTable, renderTargets } from './report.ts';
+import { renderErrors, renderMemory, renderStreams, renderTable, renderTargets } from './report.ts';
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
@@ -29,6 +29,7 @@ writeFileSync(
 );
 print(`\n${renderTable(medians)}\n`);
 print(`${renderMemory(medians)}\n`);
+print(`${renderStreams(medians)}\n`);
 print(`${renderTargets(targets)}\n`);
 const errors = medians.flatMap(({ errors: found }) => found);
 for (const line of renderErrors(medians)) print(`ERROR ${line}`);

@@ -7,6 +7,10 @@ import { CONTENDERS, type ContenderName } from './contender.ts';
 /** The case that `memory.ts` runs. */
 export const MEMORY_CASE = 'memory';
 
+/** The case that `streams.ts` runs. */
+export const STREAMS_CASE = 'streams-5000';
+const EXTRA_CASES = [MEMORY_CASE, STREAMS_CASE];
+
 export interface BenchOptions {
   readonly quick: boolean;
   readonly cases: readonly string[];
@@ -16,12 +20,14 @@ export interface BenchOptions {
   readonly measureMs: number;
   /** Conversations of the memory case. */
   readonly cached: number;
+  /** Open streams of the streams case. */
+  readonly streams: number;
   readonly out: string;
   readonly profileDir: string | undefined;
 }
 
 export const USAGE = `npm run bench -- [--quick] [--cases a,b] [--contenders a,b] [--repeats N] [--seconds N] [--out FILE] [--profile FOLDER]
-cases: ${[...CASES.map(({ name }) => name), MEMORY_CASE].join(', ')}
+cases: ${[...CASES.map(({ name }) => name), ...EXTRA_CASES].join(', ')}
 contenders: ${CONTENDERS.join(', ')}`;
 
 /** @throws Error that says what cannot be understood */
@@ -39,15 +45,16 @@ export function benchOptions(args: readonly string[]): BenchOptions {
     },
   });
   const { quick } = values;
-  const standard = [...CASES.filter(({ isQuick }) => isQuick || !quick).map(({ name }) => name), MEMORY_CASE];
+  const standard = [...CASES.filter(({ isQuick }) => isQuick || !quick).map(({ name }) => name), ...EXTRA_CASES];
   const stamp = new Date().toISOString().replaceAll(':', '-').slice(0, 19);
   return {
     quick,
-    cases: choose(values.cases, [...CASES.map(({ name }) => name), MEMORY_CASE], standard),
+    cases: choose(values.cases, [...CASES.map(({ name }) => name), ...EXTRA_CASES], standard),
     contenders: choose(values.contenders, CONTENDERS, CONTENDERS),
     repeats: positive(values.repeats, quick ? 1 : 3),
     warmUpMs: quick ? 400 : 3000,
     measureMs: positive(values.seconds, quick ? 1 : 10) * 1000,
+    streams: quick ? 1000 : 5000,
     cached: quick ? 300 : 1000,
     out: path.resolve(values.out ?? path.join(packageRoot(), 'bench-results', `${stamp}.json`)),
     profileDir: values.profile === undefined ? undefined : path.resolve(values.profile),

@@ -35,6 +35,16 @@ export function renderMemory(medians: readonly Measurement[]): string {
   return align([['worker of', 'conversations', 'MB before', 'MB after', 'MB each'], ...rows]);
 }
 
+/** Memory of an API process by open streams, and how messages reached them. */
+export function renderStreams(medians: readonly Measurement[]): string {
+  const columns = ['streams', 'beforeMb', 'afterMb', 'kbPerStream', 'heapKbPerStream', 'kbPerStreamBusy', 'arrivalP95'];
+  const rows = medians
+    .filter(({ load }) => load.startsWith('streams-'))
+    .map(({ load, values }) => [load, ...columns.map((name) => format(values[name]))]);
+  if (rows.length === 0) return '';
+  return align([['open', 'streams', 'MB before', 'MB after', 'KB each', 'of heap', 'busy', 'arrival p95'], ...rows]);
+}
+
 /** What was to be reached, and whether it was. */
 export function renderTargets(targets: readonly Target[]): string {
   return align(

@@ -3,7 +3,8 @@ import { type BenchCase, CASES } from './cases.ts';
 import { type Contender, type ContenderName, startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { measureMemory } from './memory.ts';
-import { type BenchOptions, MEMORY_CASE } from './options.ts';
+import { type BenchOptions, MEMORY_CASE, STREAMS_CASE } from './options.ts';
+import { measureStreams } from './streams.ts';
 import { type Messenger, makeMessenger, seedWorld } from './world.ts';
 
 const TEMPLATE = 'bench_seed';
@@ -25,6 +26,13 @@ export async function runBench(options: BenchOptions, say: (line: string) => voi
         say(`memory: ${name}`);
         const databaseUrl = await database(name, '_memory');
         measurements.push(...(await measureMemory({ name, servers, databaseUrl, count: options.cached })));
+      }
+    }
+    if (options.cases.includes(STREAMS_CASE)) {
+      for (const kind of ['conversation', 'account'] as const) {
+        say(`${STREAMS_CASE}: ${kind} streams`);
+        const databaseUrl = await database('direct', `_streams_${kind}`);
+        measurements.push(...(await measureStreams({ kind, servers, databaseUrl, count: options.streams, say })));
       }
     }
     const cases = CASES.filter(({ name }) => options.cases.includes(name));
@@ -63,6 +71,7 @@ async function runCase(
   for (let repeat = 1; repeat <= repeats; repeat++) {
     say(`${one.name}: ${one.about}${repeats === 1 ? '' : ` (${repeat} of ${repeats})`}`);
     for (const { contender, messenger } of running) {
+      if (one.only?.includes(contender.name) === false) continue;
       measurements.push(...(await one.run({ contender, messenger, warmUpMs, measureMs })));
     }
   }

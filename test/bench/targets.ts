@@ -17,6 +17,9 @@ const OPEN = ['open-200', 'open-1000'];
 const MAX_GROWTH = 1.2;
 const MAX_MB_PER_CONVERSATION = 0.5;
 const MAX_LONE_SEND_MS = 25;
+const MAX_FAN_OUT_MS = 100;
+const MAX_COMMIT_MS = 150;
+const MAX_KB_PER_STREAM = 30;
 
 /** Compares the medians with what is to be reached; figures that were not measured are left out. */
 export function judge(medians: readonly Measurement[]): Target[] {
@@ -56,6 +59,13 @@ export function judge(medians: readonly Measurement[]): Target[] {
       ),
     ),
   ]);
+  const deliveries = (['workflow', 'direct'] as const).flatMap((contender) => [
+    atMost(`${contender}: p95 from answer to stream, ms`, find('fan-out', contender, 'p95'), MAX_FAN_OUT_MS),
+    atMost(`${contender}: p95 of a commit with 50 members, ms`, find('commit-50', contender, 'p95'), MAX_COMMIT_MS),
+  ]);
+  const streams = ['conversation', 'account'].map((kind) =>
+    atMost(`KB per open ${kind} stream`, find(`streams-${kind}`, 'direct', 'kbPerStream'), MAX_KB_PER_STREAM),
+  );
   const targets = [
     atLeast('hot-256: workflow / plain-sql', times('hot-256', 'workflow', 'plain-sql'), 2),
     atLeast('hot-256: workflow / naive', times('hot-256', 'workflow', 'naive'), 10),
@@ -67,6 +77,8 @@ export function judge(medians: readonly Measurement[]): Target[] {
     atMost('serial: p50 of workflow, ms', find('serial', 'workflow', 'p50'), MAX_LONE_SEND_MS),
     ...growth,
     atMost('MB per cached conversation', find('memory', 'workflow', 'mbPerConversation'), MAX_MB_PER_CONVERSATION),
+    ...deliveries,
+    ...streams,
   ];
   return targets.filter(({ value }) => !Number.isNaN(value));
 }

@@ -36,6 +36,36 @@ export const CONVERSATIONS = {
   empty: conversationId('empty'),
 } as const;
 
+/** The users whose streams are counted stand apart: those with low numbers are in thousands of conversations. */
+const FIRST_FOLLOWER = 20_000;
+const FOLLOWERS = 5000;
+/** Members of a followed conversation, and conversations of a follower. */
+const FOLLOWED_MEMBERS = 20;
+const FOLLOWED_EACH = 5;
+const CIRCLES = FOLLOWERS / FOLLOWED_MEMBERS;
+const followed = many('followed', CIRCLES * FOLLOWED_EACH);
+
+/** Who opens streams. Circles of 20 users share 5 conversations; the stream of a single one is spread over them. */
+export const FOLLOWED: readonly { readonly user: number; readonly conversations: readonly string[] }[] = Array.from(
+  { length: FOLLOWERS },
+  (_, number) => {
+    const circle = Math.floor(number / FOLLOWED_MEMBERS);
+    return {
+      user: FIRST_FOLLOWER + number,
+      conversations: Array.from({ length: FOLLOWED_EACH }, (__, i) => {
+        return followed[circle + CIRCLES * ((number + i) % FOLLOWED_EACH)] ?? '';
+      }),
+    };
+  },
+);
+
+/** Of the first `count` followers, how many streams tell a message of this conversation. */
+export function followersOf(conversation: string, kind: 'conversation' | 'account', count: number): number {
+  return FOLLOWED.slice(0, count).filter(({ conversations }) =>
+    kind === 'account' ? conversations.includes(conversation) : conversations[0] === conversation,
+  ).length;
+}
+
 /** Makes the database that each contender gets a copy of. */
 export async function seedWorld(servers: Servers, database: string): Promise<void> {
   const pool = makePool({
@@ -52,6 +82,9 @@ export async function seedWorld(servers: Servers, database: string): Promise<voi
       ...spread.map((id) => ({ id, members: 64 })),
       ...[...wide, ...cached, ...warming].map((id) => ({ id, members: 8 })),
       ...GROUP_SIZES.map((size) => ({ id: bySize[size] ?? '', members: size })),
+      ...followed.map((id, i) => {
+        return { id, members: FOLLOWED_MEMBERS, from: FIRST_FOLLOWER + (i % CIRCLES) * FOLLOWED_MEMBERS };
+      }),
       { id: stored, members: 2 },
       { id: short, members: 2 },
       { id: empty, members: 2 },

@@ -25,6 +25,7 @@ export function loadEnvironment(given: {
     RATE_LIMIT_COMMITS: '0',
     RATE_LIMIT_WRITES: '0',
     RATE_LIMIT_READS: '0',
+    RATE_LIMIT_CLAIMS: '0',
     RATE_LIMIT_UNAUTHENTICATED: '0',
   };
 }

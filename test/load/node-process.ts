@@ -12,6 +12,8 @@ export interface NodeProcessOptions {
   /** Compiled script, from the package's folder. */
   readonly script: string;
   readonly args?: readonly string[];
+  /** Options of Node itself. */
+  readonly nodeArgs?: readonly string[] | undefined;
   readonly env: Readonly<Record<string, string>>;
   /** Variable that takes the port of its health. */
   readonly portVariable: 'PORT' | 'ADMIN_PORT';
@@ -33,14 +35,14 @@ const STOP_GRACE_MS = 30_000;
 
 /** Starts a Node process and waits until it is ready. Its log is a file, so that it costs the load generator nothing. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
-  const { name, script, args = [], env, portVariable, profileDir } = options;
+  const { name, script, args = [], nodeArgs = [], env, portVariable, profileDir } = options;
   const port = await freePort();
   const logFile = path.join(mkdtempSync(path.join(tmpdir(), 'parley-load-log-')), `${name}.log`);
   // One file for each thread, so the folder carries the name.
   const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.join(profileDir, name)}`];
   const child = await startChild({
     command: process.execPath,
-    args: [...profile, path.join(packageRoot(), 'dist', script), ...args],
+    args: [...profile, ...nodeArgs, path.join(packageRoot(), 'dist', script), ...args],
     env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: loopback, [portVariable]: String(port), ...env },
     logFile,
   });

@@ -17,10 +17,12 @@ export function conversationId(name: string): string {
   return base64url(createHash('sha256').update(name).digest().subarray(0, 16));
 }
 
-/** An opaque conversation whose members are users 0 to `members` - 1; user 0 made it. */
+/** An opaque conversation whose members are `members` users from `from` on; the first one made it. */
 export interface SeedConversation {
   readonly id: string;
   readonly members: number;
+  /** @default 0 */
+  readonly from?: number;
 }
 
 /** Makes conversations by the service's own function, without HTTP: making them is not what is measured. */
@@ -28,14 +30,15 @@ export async function seedConversations(pool: pg.Pool, conversations: readonly S
   const waiting = [...conversations];
   const run = async (): Promise<void> => {
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const { id, members, from = 0 } = next;
       await createConversation(pool, {
-        id: next.id,
+        id,
         protocol: 'opaque',
         epoch: 0,
-        creator: userName(0),
-        members: Array.from({ length: next.members }, (_, number) => userName(number)),
+        creator: userName(from),
+        members: Array.from({ length: members }, (_, number) => userName(from + number)),
         policy: makePolicy({ maxMembers: MAX_MEMBERS_LIMIT }, { epochWindow: 2 }),
-        fingerprint: createHash('sha256').update(next.id).digest(),
+        fingerprint: createHash('sha256').update(id).digest(),
       });
     }
   };

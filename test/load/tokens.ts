@@ -11,9 +11,12 @@ export function userName(number: number): string {
 
 /** `Authorization` headers of users 0 to `count` - 1, made ahead of the load. */
 export function makeTokens(count: number): Promise<string[]> {
+  return makeTokensOf(Array.from({ length: count }, (_, number) => userName(number)));
+}
+
+/** `Authorization` headers of these users, in their order. */
+export function makeTokensOf(users: readonly string[]): Promise<string[]> {
   return Promise.all(
-    Array.from({ length: count }, async (_, number) => {
-      return `Bearer ${await signToken({ secret: LOAD_SECRET, audience: AUDIENCE, user: userName(number) })}`;
-    }),
+    users.map(async (user) => `Bearer ${await signToken({ secret: LOAD_SECRET, audience: AUDIENCE, user })}`),
   );
 }

@@ -7,9 +7,10 @@ import type { MlsGroup } from '../kit/group.ts';
 import { GroupStore } from '../kit/group-store.ts';
 import type { Http } from '../kit/http.ts';
 import { createHttp } from '../kit/http.ts';
-import { loadSuite, wire } from '../kit/mls.ts';
+import { loadSuite, unwire, wire } from '../kit/mls.ts';
+import { createMutex } from '../kit/mutex.ts';
 import { memoryStore } from '../kit/store.ts';
-import type { OutgoingMessage, SendResult } from '../kit/types.ts';
+import type { CommitAccepted, CommitBundle, OutgoingMessage, SendResult } from '../kit/types.ts';
 import { craftUpdateProposal } from '../support/crafted-mls.ts';
 import type { ModelFleet } from './fleet.ts';
 
@@ -29,10 +30,23 @@ class ModelClient extends ParleyClient {
   /** Of the message that is being sent. */
   text: string | undefined;
   readonly #onSending: (messageId: string, text: string) => void;
+  readonly #rejoins: number[];
 
-  constructor(http: Http, onSending: (messageId: string, text: string) => void) {
+  constructor(http: Http, onSending: (messageId: string, text: string) => void, rejoins: number[]) {
     super(http);
     this.#onSending = onSending;
+    this.#rejoins = rejoins;
+  }
+
+  override async commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
+    const accepted = await super.commit(id, bundle);
+    const { wireformat, ...message } = unwire(bundle.commit);
+    const isExternal =
+      wireformat === 'mls_public_message' &&
+      'publicMessage' in message &&
+      message.publicMessage.content.sender.senderType === 'new_member_commit';
+    if (isExternal) this.#rejoins.push(accepted.seq);
+    return accepted;
   }
 
   override send(id: string, message: OutgoingMessage): Promise<SendResult> {
@@ -47,6 +61,10 @@ interface Running {
   readonly client: ModelClient;
   readonly store: ReturnType<typeof memoryStore>;
   readonly die: () => void;
+  /** Fails once the process is dead. */
+  readonly death: Promise<never>;
+  /** One message at a time, so that it is known which text goes with which id. */
+  readonly inTurn: ReturnType<typeof createMutex>;
 }
 
 /** One device of the model over all its processes, with what is known of the states that it lost. */
@@ -59,6 +77,8 @@ export class Actor {
   readonly updatesProposed = new Set<number>();
   /** Entries that it could not follow. */
   readonly stuckAt: { readonly seq: number; readonly epoch: number }[] = [];
+  /** `seq` of its external commits, whoever asked for them. */
+  readonly rejoins: number[] = [];
   /** What was wrong with the order of its streams. */
   readonly streamFaults: string[] = [];
   signatureKey = '';
@@ -123,7 +143,7 @@ export class Actor {
       token: () => this.#fleet.token(this.#user, this.#device),
       attempts: 12,
     });
-    const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text));
+    const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text), this.rejoins);
     const store = memoryStore(entries);
     const device = await MlsDevice.open({
       api: client,
@@ -134,7 +154,15 @@ export class Actor {
       ...options,
     });
     this.signatureKey = toBase64(device.signatureKey);
-    this.#running = { device, client, store, die: () => (isDead = true) };
+    let die = (): void => undefined;
+    const death = new Promise<never>((_resolve, reject) => {
+      die = () => {
+        isDead = true;
+        reject(new CrashedError('crashed'));
+      };
+    });
+    death.catch(() => undefined);
+    this.#running = { device, client, store, die, death, inTurn: createMutex() };
   }
 
   /** Follows all groups live. */
@@ -187,14 +215,21 @@ export class Actor {
     }
   }
 
-  async send(id: string, text: string): Promise<SendResult> {
-    const { client, device } = this.#current();
-    client.text = text;
-    try {
-      return await device.group(id).send(text);
-    } finally {
-      client.text = undefined;
-    }
+  send(id: string, text: string): Promise<SendResult> {
+    const { client, device, inTurn } = this.#current();
+    return inTurn(async () => {
+      client.text = text;
+      try {
+        return await device.group(id).send(text);
+      } finally {
+        client.text = undefined;
+      }
+    });
+  }
+
+  /** Waits for something that the current process does; fails when that process dies first. */
+  untilDeath<T>(task: Promise<T>): Promise<T> {
+    return Promise.race([task, this.#current().death]);
   }
 
   /** Loses the group's state and joins again by external commit. */
@@ -204,6 +239,13 @@ export class Actor {
     this.losses.push(device.group(id).position);
     await device.forget(id);
     await device.joinExternally(id);
+  }
+
+  /** Gives its state up and joins again: of what it had not read it still reads what the old state has keys for. */
+  async resync(id: string): Promise<void> {
+    const group = this.#current().device.group(id);
+    this.losses.push(group.position);
+    await group.resync();
   }
 
   /** Proposes an Update whose keys it then does not have: it will have to join again once somebody commits it. */
@@ -222,8 +264,8 @@ export class Actor {
 
   /** The end: nothing of it goes on. */
   async close(): Promise<void> {
-    this.#running?.die();
     await this.disconnect();
+    this.#running?.die();
   }
 
   #current(): Running {

@@ -1,21 +1,36 @@
-// `npm run mls-model`: the model run with more devices, steps and seeds. A failure prints its seed and what was done.
-import { spawn } from 'node:child_process';
-import path from 'node:path';
-import { packageRoot } from '../../ops/process/root.ts';
-import { type ModelOptions, USAGE, environmentOf, parseModelOptions } from './options.ts';
+import { parseArgs } from 'node:util';
+import { startServers } from '../load/servers.ts';
+import { startModelFleet } from './fleet.ts';
+import { renderModelReport, runModel } from './run.ts';
 
-let options: ModelOptions;
-try {
-  options = parseModelOptions(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
-  process.exit(2);
-}
-const root = packageRoot();
-const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const child = spawn(process.execPath, [vitest, 'run', 'test/mls-model'], {
-  cwd: root,
-  env: { ...process.env, ...environmentOf(options) },
-  stdio: 'inherit',
+// `npm run mls-model`: real MLS devices against real processes, one random schedule after the other.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+const { values } = parseArgs({
+  options: {
+    devices: { type: 'string', default: '20' },
+    steps: { type: 'string', default: '500' },
+    seeds: { type: 'string', default: '20' },
+    width: { type: 'string', default: '6' },
+    seed: { type: 'string', default: process.env.PARLEY_MODEL_SEED ?? '1' },
+  },
 });
-child.once('exit', (code) => process.exit(code ?? 1));
+const [devices, steps, width] = [Number(values.devices), Number(values.steps), Number(values.width)];
+const servers = await startServers((line) => void process.stderr.write(`${line}\n`));
+let isGood = true;
+try {
+  const databaseUrl = await servers.createDatabase('mls_model');
+  const fleet = await startModelFleet({ databaseUrl, temporalAddress: servers.temporalAddress });
+  try {
+    for (let run = 0; run < Number(values.seeds); run++) {
+      const report = await runModel(fleet, { seed: Number(values.seed) + run, devices, steps, width });
+      process.stdout.write(`${renderModelReport(report)}\n`);
+      isGood &&= report.problems.length === 0;
+    }
+  } finally {
+    await fleet.stop();
+  }
+} finally {
+  await servers.stop();
+}
+process.exit(isGood ? 0 : 1);
