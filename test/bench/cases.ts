@@ -3,30 +3,13 @@ import { openLoop } from '../load/open-loop.ts';
 import { below, makeRandom } from '../load/random.ts';
 import { measureClaims } from './claims.ts';
 import { measureCommits } from './commits.ts';
-import type { Contender, ContenderName } from './contender.ts';
+import type { BenchCase, CaseContext } from './case.ts';
+import type { ContenderName } from './contender.ts';
 import { measureFanOut } from './fan-out.ts';
 import type { Measurement } from './measurement.ts';
 import { makeCpuMeter, toMeasurement } from './measurement.ts';
 import { paired } from './paired.ts';
 import { CONVERSATIONS, GROUP_SIZES, type Messenger, SHORT_ENTRIES, STORED_ENTRIES } from './world.ts';
-
-export interface CaseContext {
-  readonly contender: Contender;
-  readonly messenger: Messenger;
-  readonly warmUpMs: number;
-  readonly measureMs: number;
-}
-
-/** One thing that is compared. */
-export interface BenchCase {
-  readonly name: string;
-  readonly about: string;
-  /** False: takes too long for `--quick`. */
-  readonly isQuick: boolean;
-  /** Contenders that can do it; absent = all. */
-  readonly only?: readonly ContenderName[];
-  readonly run: (context: CaseContext) => Promise<Measurement[]>;
-}
 
 const OPEN_PER_SECOND = 100;
 const PAGE = SHORT_ENTRIES;

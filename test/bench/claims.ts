@@ -4,7 +4,7 @@ import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder, median } from '../load/histogram.ts';
 import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
 import { makeTokensOf } from '../load/tokens.ts';
-import type { CaseContext } from './cases.ts';
+import type { CaseContext } from './case.ts';
 import { type Measurement, toMeasurement } from './measurement.ts';
 
 const CLAIMS = 100;

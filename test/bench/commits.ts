@@ -8,7 +8,7 @@ import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { makeTokensOf } from '../load/tokens.ts';
-import type { CaseContext } from './cases.ts';
+import type { CaseContext } from './case.ts';
 import { type Measurement, toMeasurement } from './measurement.ts';
 
 const MEMBERS = 50;

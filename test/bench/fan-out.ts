@@ -6,7 +6,7 @@ import { makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { makeTokensOf } from '../load/tokens.ts';
-import type { CaseContext } from './cases.ts';
+import type { CaseContext } from './case.ts';
 import { type Measurement, makeCpuMeter, toMeasurement } from './measurement.ts';
 
 const MEMBERS = 50;
