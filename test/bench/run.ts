@@ -1,5 +1,6 @@
 import { startServers } from '../load/servers.ts';
-import { type BenchCase, CASES } from './cases.ts';
+import type { BenchCase } from './case.ts';
+import { CASES } from './cases.ts';
 import { type Contender, type ContenderName, startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { measureMemory } from './memory.ts';
