@@ -14,6 +14,7 @@ import { makeLeaveAll } from './conversations/leave-all.ts';
 import { makeLeave } from './conversations/leave.ts';
 import { makeSendMessages } from './conversations/messages.ts';
 import { makeOperate } from './conversations/operate.ts';
+import { makeCheckProposer } from './conversations/proposer.ts';
 import { makeRepair } from './conversations/repair.ts';
 import type { Runs } from './conversations/runs.ts';
 import type { Submitter } from './lane/draft.ts';
@@ -73,8 +74,9 @@ export function makeRoutes(deps: AppDeps): Route[] {
   const applyCommit = makeApplyCommit({ ...deps, known, operate });
   const groupInfos = makeGroupInfos({ ...deps, known, operate });
   const repair = makeRepair(known, operate);
-  const sendMessages = makeSendMessages(known, operate);
-  const leave = makeLeave(known, operate);
+  const checkProposer = makeCheckProposer(pool, deps.treeCheckMaxBytes);
+  const sendMessages = makeSendMessages({ known, operate, checkProposer });
+  const leave = makeLeave({ known, operate, checkProposer });
   const leaveAll = makeLeaveAll(pool, leave);
   const createConversation = makeCreateConversation(deps);
   const all = {

@@ -47,8 +47,13 @@ export interface CommitRequest {
   readonly removes?: readonly string[];
   /** KeyPackageRefs that the Welcome names, as lower-case hex (`mls`). */
   readonly refs?: readonly string[];
+  /** KeyPackageRefs that a public commit without a Welcome adds, as lower-case hex. */
+  readonly uses?: readonly string[];
   /** Users who have leaves in the ratchet tree after the commit; absent when no tree came with it. */
   readonly leaves?: readonly string[];
+  /** Users some of whose leaves it removes, and users all of whose leaves it removes without naming them in `removes`. */
+  readonly trimmed?: readonly string[];
+  readonly dropped?: readonly string[];
   /** An external commit (RFC 9420 §12.4.3.2) whose leaf was checked to be the actor's. */
   readonly external?: true;
 }

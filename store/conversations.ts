@@ -26,6 +26,8 @@ export interface ConversationView {
   readonly policy: Policy;
   readonly periods: readonly { readonly from: number; readonly to?: number }[];
   readonly createdAt: Date;
+  /** The conversation that took over; of members only. */
+  readonly successor: string | null;
   /** Set for former members: the last entry they may read. */
   readonly leftSeq: number | null;
 }
@@ -71,7 +73,7 @@ const VIEW = `
 export async function viewConversation(pool: pg.Pool, id: string, user: string): Promise<ConversationView | undefined> {
   const { rows } = await pool.query<ConversationView>({
     name: 'view-conversation',
-    text: `select ${VIEW},
+    text: `select ${VIEW}, case when m.left_seq is null then c.successor end as successor,
         (select jsonb_agg(jsonb_build_object('from', p.from_seq)
             || case when p.to_seq is null then '{}' else jsonb_build_object('to', p.to_seq) end order by p.from_seq)
          from period p where p.conversation = c.key and p.user_id = m.user_id) as periods
@@ -92,8 +94,8 @@ export async function listConversations(
   user: string,
   after: string,
   limit: number,
-): Promise<Omit<ConversationView, 'periods'>[]> {
-  const { rows } = await pool.query<Omit<ConversationView, 'periods'>>({
+): Promise<Omit<ConversationView, 'periods' | 'successor'>[]> {
+  const { rows } = await pool.query<Omit<ConversationView, 'periods' | 'successor'>>({
     name: 'list-conversations',
     text: `select ${VIEW}
       from member m cross join lateral (select * from conversation where key = m.conversation limit 1) c

@@ -1,8 +1,9 @@
 import { AppError } from '../../domain/errors.ts';
 import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from '../../domain/frame.ts';
-import { type ExternalCommit, type PublicCommit, joiningIndex, readExternalCommit } from '../mls/external-commit.ts';
-import { checkTree, readTree } from '../mls/group-info.ts';
+import { type ExternalCommit, type PublicCommit, readExternalCommit } from '../mls/external-commit.ts';
+import { checkTree, hasExternalKey, readTree } from '../mls/group-info.ts';
 import { keyPackageRef } from '../mls/key-package-ref.ts';
+import { leavesAfter, lossesOf, sameLeaves } from '../mls/next-tree.ts';
 import { type Leaves, type StoredTree, userOf } from '../mls/tree.ts';
 import { type CheckedGroupInfo, type CommitFrame, parseGroupInfo, parseWelcome } from './frames.ts';
 import type { Known } from './known.ts';
@@ -29,7 +30,14 @@ export interface Bundle {
 /** What the deciding transaction holds against key packages and members. */
 export interface BundleFacts {
   readonly refs?: readonly string[];
+  readonly uses?: readonly string[];
   readonly leaves?: readonly string[];
+}
+
+/** What it holds against roles and policy, where the tree of the epoch that ends is known. */
+export interface RemovalFacts {
+  readonly trimmed?: readonly string[];
+  readonly dropped?: readonly string[];
 }
 
 /**
@@ -47,7 +55,9 @@ export function parseBundle(
   const external = commit?.sender.type === 'new_member_commit' ? readExternalCommit(commit) : undefined;
   const welcomeFrame = welcome === undefined ? undefined : parseWelcome(conversation, welcome);
   const infoFrame = groupInfo === undefined ? undefined : parseGroupInfo(conversation, groupInfo);
-  const leaves = infoFrame === undefined ? undefined : readTree(infoFrame, maxTreeBytes);
+  // What an external commit brings is what the next one is held against: it is looked at whatever its size.
+  const limit = external === undefined ? maxTreeBytes : Infinity;
+  const leaves = infoFrame === undefined ? undefined : readTree(infoFrame, limit);
   return { commit, external, welcome: welcomeFrame, groupInfo: infoFrame, leaves };
 }
 
@@ -67,6 +77,13 @@ export async function checkBundle(
   if (external !== undefined && welcome !== undefined) {
     throw new AppError('welcome-mismatch', 'An external commit has no Welcome');
   }
+  if (external !== undefined && groupInfo !== undefined && (leaves === undefined || !hasExternalKey(groupInfo))) {
+    // Else the next device could not join: nobody but a member could supply another one, and only with a commit.
+    throw new AppError(
+      'group-info-mismatch',
+      'The GroupInfo of an external commit has the ratchet tree and external_pub',
+    );
+  }
   const refs = welcome === undefined ? undefined : refsOf(welcome);
   if (groupInfo !== undefined && groupInfo.epoch !== epoch + 1) {
     throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch + 1}`);
@@ -74,30 +91,55 @@ export async function checkBundle(
   if (groupInfo !== undefined && welcome !== undefined && groupInfo.cipherSuite !== welcome.cipherSuite) {
     throw new AppError('welcome-mismatch', 'The Welcome and the GroupInfo are of different cipher suites');
   }
-  if (commit !== undefined) checkPublicCommit(commit, { adds, refs, groupInfo, user });
+  const uses = commit === undefined ? [] : checkPublicCommit(commit, { adds, refs, groupInfo, user });
   const tree = groupInfo === undefined || leaves === undefined ? undefined : await checkTree(groupInfo, leaves);
-  return { ...(refs === undefined ? {} : { refs }), ...(tree === undefined ? {} : { leaves: tree.users }) };
+  return {
+    ...(refs === undefined ? {} : { refs }),
+    ...(refs !== undefined || uses.length === 0 ? {} : { uses }),
+    ...(tree === undefined ? {} : { leaves: tree.users }),
+  };
 }
 
 /**
- * Checks who sent a PublicMessage, in the tree of the epoch that it ends.
- * @throws AppError `identity-mismatch`, `group-info-mismatch`
+ * Holds a PublicMessage against the tree of the epoch that it ends: who sent it, whose leaves it removes, and whether the
+ * tree that came with it is the one to which it leads.
+ * @returns users who lose leaves without standing in `removes`
+ * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`
  */
-export function checkSender({ commit, external, groupInfo, leaves }: Bundle, stored: StoredTree, user: string): void {
+export function checkAgainstTree(
+  { commit, groupInfo, leaves }: Bundle,
+  { removes = [] }: BundleParts,
+  stored: StoredTree,
+  user: string,
+): RemovalFacts {
+  if (commit === undefined) return {};
   if (groupInfo !== undefined && groupInfo.cipherSuite !== stored.cipherSuite) {
     throw new AppError('group-info-mismatch', 'The GroupInfo is of another cipher suite than the group');
   }
-  if (external !== undefined) {
-    const own = leaves?.[joiningIndex(stored.leaves, external.removed)];
-    if (leaves !== undefined && (own === undefined || !bytesEqual(own.signatureKey, external.path.signatureKey))) {
-      throw new AppError('group-info-mismatch', 'The tree of the GroupInfo does not hold the leaf that joins');
-    }
-    return;
+  if (commit.sender.type === 'member') {
+    checkSender(stored, commit.sender.leafIndex, user);
   }
-  if (commit?.sender.type !== 'member') return;
-  const sender = stored.leaves[commit.sender.leafIndex];
+  const { trimmed, dropped } = lossesOf(stored.leaves, commit, user);
+  const next = leavesAfter(stored.leaves, commit);
+  if (next !== undefined && leaves !== undefined && !sameLeaves(next, leaves)) {
+    throw new AppError('group-info-mismatch', 'The tree of the GroupInfo is not the one to which the commit leads');
+  }
+  // Removals by reference are not in it.
+  if (next?.some((leaf) => leaf !== undefined && removes.includes(userOf(leaf) ?? '')) === true) {
+    throw new AppError('membership-mismatch', 'The commit leaves a leaf of somebody whom the request removes');
+  }
+  const unnamed = dropped.filter((one) => !removes.includes(one));
+  return {
+    ...(trimmed.length === 0 ? {} : { trimmed }),
+    ...(unnamed.length === 0 ? {} : { dropped: unnamed }),
+  };
+}
+
+/** Checks that a leaf is the caller's own. @throws AppError `identity-mismatch` */
+export function checkSender({ leaves }: StoredTree, leafIndex: number, user: string): void {
+  const sender = leaves[leafIndex];
   if (sender === undefined || userOf(sender) !== user) {
-    throw new AppError('identity-mismatch', 'The leaf that sent the commit is not your own');
+    throw new AppError('identity-mismatch', 'The leaf that sent this is not your own');
   }
 }
 
@@ -107,6 +149,7 @@ function refsOf({ newMembers }: WelcomeFrame): string[] {
   return refs;
 }
 
+/** @returns KeyPackageRefs of those it adds, where the suite is known */
 function checkPublicCommit(
   { confirmationTag, path, proposals }: PublicCommit,
   request: {
@@ -115,7 +158,7 @@ function checkPublicCommit(
     readonly groupInfo: GroupInfoFrame | undefined;
     readonly user: string;
   },
-): void {
+): string[] {
   const { adds, refs, groupInfo, user } = request;
   if (path !== undefined && userOf(path) !== user) {
     throw new AppError('identity-mismatch', 'The leaf in the path of the commit must be your own');
@@ -135,13 +178,15 @@ function checkPublicCommit(
   if (isWhole && adds.some((user) => !users.has(user))) {
     throw new AppError('membership-mismatch', 'The request names somebody whom the commit does not add');
   }
-  if (refs === undefined) return;
-  for (const keyPackage of added) {
-    const ref = keyPackageRef(keyPackage);
-    if (ref !== undefined && !refs.includes(ref)) {
-      throw new AppError('welcome-mismatch', 'The commit adds a key package that the Welcome does not name');
-    }
+  const uses = added.map(keyPackageRef);
+  if (refs !== undefined && uses.some((ref) => ref !== undefined && !refs.includes(ref))) {
+    throw new AppError('welcome-mismatch', 'The commit adds a key package that the Welcome does not name');
   }
+  const known = uses.filter((ref) => ref !== undefined);
+  if (refs !== undefined && isWhole && known.length === uses.length && refs.some((ref) => !known.includes(ref))) {
+    throw new AppError('welcome-mismatch', 'The Welcome names a key package that the commit does not add');
+  }
+  return known;
 }
 
 function userOfPackage({ leaf }: KeyPackage): string | undefined {

@@ -7,7 +7,7 @@ import { type CurrentGroupInfo, readCurrentGroupInfo } from '../../store/group-i
 import type { DraftBytes } from '../lane/draft.ts';
 import { checkExternalCommit } from '../mls/external-commit.ts';
 import { type StoredTree, readStoredTree } from '../mls/tree.ts';
-import { type Bundle, checkBundle, checkSender, parseBundle } from './bundle.ts';
+import { type Bundle, type RemovalFacts, checkAgainstTree, checkBundle, parseBundle } from './bundle.ts';
 import { type CommitFrame, checkCommit } from './frames.ts';
 import type { Known, KnownConversations } from './known.ts';
 import type { Operate, Origin } from './operate.ts';
@@ -54,8 +54,8 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
         const bundle = parseBundle(conversation, parsed.frame, change, treeCheckMaxBytes);
         const { epoch = 0 } = operation;
         const facts = await checkBundle(bundle, change, { epoch, user });
-        await checkAgainstGroup(deps, id, bundle, { epoch, user });
-        operation = { ...operation, ...facts };
+        const removals = await checkAgainstGroup(deps, id, bundle, change, { epoch, user });
+        operation = { ...operation, ...facts, ...removals };
       }
     } catch (error) {
       return operate.refuse(id, operation, origin, error);
@@ -67,29 +67,31 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
 /**
  * Holds a PublicMessage against the tree of the epoch that it ends. A commit that comes too late is let through: the
  * deciding transaction repeats its answer or names the winner. While the epoch stands its tree does, too.
- * @throws AppError `identity-mismatch`, `group-info-mismatch`, `group-info-missing`, or `epoch-ahead` without the epoch
+ * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`, `group-info-missing`, or `epoch-ahead`
+ * without the epoch
  */
 async function checkAgainstGroup(
   { pool, treeCheckMaxBytes }: CommitDeps,
   id: ConversationId,
   bundle: Bundle,
+  change: GroupChange,
   { epoch, user }: { readonly epoch: number; readonly user: string },
-): Promise<void> {
+): Promise<RemovalFacts> {
   const { commit, external } = bundle;
-  if (commit === undefined || (external === undefined && treeCheckMaxBytes === 0)) return;
+  if (commit === undefined || (external === undefined && treeCheckMaxBytes === 0)) return {};
   const current = await readCurrentGroupInfo(pool, id);
-  if (current === undefined || epoch < current.epoch) return;
+  if (current === undefined || epoch < current.epoch) return {};
   if (epoch > current.epoch) {
     // By the time of the decision it might be the current one, and nobody would have looked at who sent it.
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
   }
   const stored = storedTree(current, epoch, external === undefined ? treeCheckMaxBytes : undefined);
   if (stored === undefined) {
-    if (external === undefined) return;
+    if (external === undefined) return {};
     throw new AppError('group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree');
   }
   if (external !== undefined) await checkExternalCommit(external, stored, user);
-  checkSender(bundle, stored, user);
+  return checkAgainstTree(bundle, change, stored, user);
 }
 
 function storedTree(

@@ -17,6 +17,15 @@ export interface Framing {
   readonly type?: 'proposal';
 }
 
+/** A proposal that shows who sent it and what it asks for. */
+export type PublicProposal = PublicFrame & { readonly contentType: 'proposal' };
+
+/** What a message or proposal says of itself. */
+export interface CheckedMessage {
+  readonly framing: Framing;
+  readonly proposal?: PublicProposal;
+}
+
 /** A commit in either framing. */
 export type CommitFrame = (PrivateFrame | PublicFrame) & { readonly contentType: 'commit' };
 
@@ -30,22 +39,27 @@ const NOT_PRIVATE = 'application data in a PublicMessage';
  * Checks the framing of an application message or proposal.
  * @throws AppError `malformed`, `wrong-group`, `wrong-content-type`, or `epoch-ahead` without the current epoch
  */
-export function checkMessage(conversation: Known, bytes: Buffer, stated: number | undefined): Framing {
-  if (conversation.protocol === 'opaque') return checkStated(stated);
+export function checkMessage(conversation: Known, bytes: Buffer, stated: number | undefined): CheckedMessage {
+  if (conversation.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(conversation, bytes, 'A message');
   if (frame.contentType === 'commit') {
     throw new AppError('wrong-content-type', 'A commit goes to the commits of the conversation');
   }
   const epoch = checkEpoch(frame, bytes, stated);
-  return frame.contentType === 'proposal' ? { epoch, type: 'proposal' } : { epoch };
+  if (frame.contentType === 'application') return { framing: { epoch } };
+  return { framing: { epoch, type: 'proposal' }, ...publicProposal(frame) };
 }
 
 /** Checks the framing of the proposal with which a member leaves. */
-export function checkProposal(conversation: Known, bytes: Buffer, stated: number | undefined): Framing {
-  if (conversation.protocol === 'opaque') return checkStated(stated);
+export function checkLeaving(conversation: Known, bytes: Buffer, stated: number | undefined): CheckedMessage {
+  if (conversation.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(conversation, bytes, 'The proposal');
   if (frame.contentType !== 'proposal') throw new AppError('wrong-content-type', 'Leaving takes a proposal');
-  return { epoch: checkEpoch(frame, bytes, stated) };
+  const checked = { framing: { epoch: checkEpoch(frame, bytes, stated) }, ...publicProposal(frame) };
+  if (checked.proposal !== undefined && !removesItself(checked.proposal)) {
+    throw new AppError('malformed', 'Leaving takes a proposal to remove the own leaf');
+  }
+  return checked;
 }
 
 /** Checks the framing of a commit. @throws AppError as {@link checkMessage} */
@@ -68,6 +82,7 @@ export function parseWelcome(conversation: Known, bytes: Buffer): WelcomeFrame |
   if (conversation.protocol === 'opaque') return undefined;
   const frame = parse(bytes, 'The Welcome');
   if (frame.wireFormat !== 'welcome') throw new AppError('welcome-mismatch', 'This is no Welcome');
+  if (frame.newMembers.length === 0) throw new AppError('welcome-mismatch', 'The Welcome is for nobody');
   return frame;
 }
 
@@ -98,6 +113,15 @@ function contentFrame(conversation: Known, bytes: Buffer, what: string): Private
   }
   if (!conversation.groupId.equals(frame.groupId)) throw new AppError('wrong-group');
   return frame;
+}
+
+function publicProposal(frame: PrivateFrame | PublicFrame): { readonly proposal?: PublicProposal } {
+  return frame.wireFormat === 'public_message' && frame.contentType === 'proposal' ? { proposal: frame } : {};
+}
+
+function removesItself({ sender, proposal }: PublicProposal): boolean {
+  if (sender.type !== 'member') return false;
+  return proposal.type === 'self_remove' || (proposal.type === 'remove' && proposal.removed === sender.leafIndex);
 }
 
 function isCommit(frame: PrivateFrame | PublicFrame): frame is CommitFrame {

@@ -2,9 +2,10 @@ import { hash } from 'node:crypto';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, Duplicate, LeaveOperation } from '../../domain/operation.ts';
-import { checkProposal } from './frames.ts';
+import { checkLeaving } from './frames.ts';
 import type { KnownConversations } from './known.ts';
 import type { Operate, Origin } from './operate.ts';
+import type { CheckProposer } from './proposer.ts';
 
 /** What goes with leaving. */
 export interface Leaving {
@@ -21,21 +22,30 @@ export type Leave = (
 ) => Promise<Accepted | Duplicate>;
 
 /** Has the caller leave, with its own Remove proposal if it sent one. */
-export function makeLeave(known: KnownConversations, operate: Operate): Leave {
+export function makeLeave({
+  known,
+  operate,
+  checkProposer,
+}: {
+  readonly known: KnownConversations;
+  readonly operate: Operate;
+  readonly checkProposer: CheckProposer;
+}): Leave {
   return async (id, { proposal, epoch, id: ownId }, origin, operationId) => {
     const base = { kind: 'leave', actor: origin.caller.user } as const;
     if (proposal === undefined) {
       return operate.apply(id, { ...base, id: ownId ?? operationId(), size: 0 }, origin);
     }
     const conversation = await known.find(id, origin.caller.user);
-    let operation: LeaveOperation;
+    let operation: LeaveOperation | undefined;
     try {
-      const framing = checkProposal(conversation, proposal, epoch);
+      const { framing, proposal: shown } = checkLeaving(conversation, proposal, epoch);
       const sha256 = hash('sha256', proposal, 'hex');
       // From its bytes, so that the same proposal again is a retry.
       operation = { ...base, ...framing, id: ownId ?? `leave-${sha256}`, sha256, size: proposal.length };
+      if (shown !== undefined) await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
     } catch (error) {
-      return operate.refuse(id, undefined, origin, error);
+      return operate.refuse(id, operation, origin, error);
     }
     return operate.apply(id, operation, origin, { ciphertext: proposal });
   };

@@ -2,9 +2,10 @@ import { hash } from 'node:crypto';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, Duplicate, MessageOperation } from '../../domain/operation.ts';
-import { checkMessage } from './frames.ts';
+import { type CheckedMessage, checkMessage } from './frames.ts';
 import type { Known, KnownConversations } from './known.ts';
 import type { Operate, Origin } from './operate.ts';
+import type { CheckProposer } from './proposer.ts';
 
 /** A message as a request brings it. */
 export interface IncomingMessage {
@@ -24,21 +25,52 @@ export type SendMessages = (
   origin: Origin,
 ) => Promise<Sent[]>;
 
-export function makeSendMessages(known: KnownConversations, operate: Operate): SendMessages {
-  const sendOne = (conversation: Known, message: IncomingMessage, origin: Origin): Promise<Accepted | Duplicate> => {
-    let operation: MessageOperation;
+/** A message that was parsed, or why it cannot be taken. */
+interface Prepared {
+  readonly bytes: Buffer;
+  readonly operation?: MessageOperation;
+  readonly checked?: CheckedMessage;
+  readonly refusal?: unknown;
+}
+
+export function makeSendMessages({
+  known,
+  operate,
+  checkProposer,
+}: {
+  readonly known: KnownConversations;
+  readonly operate: Operate;
+  readonly checkProposer: CheckProposer;
+}): SendMessages {
+  const sendOne = (
+    id: ConversationId,
+    { bytes, operation, refusal }: Prepared,
+    origin: Origin,
+  ): Promise<Accepted | Duplicate> =>
+    operation === undefined || refusal !== undefined
+      ? operate.refuse(id, operation, origin, refusal)
+      : operate.apply(id, operation, origin, { ciphertext: bytes });
+
+  const withProposer = async (prepared: Prepared, id: ConversationId, user: string): Promise<Prepared> => {
+    const { framing, proposal } = prepared.checked ?? {};
+    if (framing === undefined || proposal === undefined) return prepared;
     try {
-      operation = messageOperation(conversation, message, origin);
+      await checkProposer(id, { framing, proposal }, user);
+      return prepared;
     } catch (error) {
-      return operate.refuse(conversation.id, undefined, origin, error);
+      return { ...prepared, refusal: error };
     }
-    return operate.apply(conversation.id, operation, origin, { ciphertext: message.ciphertext });
   };
+
   return async (id, messages, origin) => {
     const found = known.find(id, origin.caller.user);
     const conversation = found instanceof Promise ? await found : found;
+    let prepared = messages.map((message) => prepare(conversation, message, origin));
+    if (prepared.some(({ checked }) => checked?.proposal !== undefined)) {
+      prepared = await Promise.all(prepared.map((one) => withProposer(one, id, origin.caller.user)));
+    }
     // All enter the lane in this same step, in their order.
-    const outcomes = await Promise.allSettled(messages.map((message) => sendOne(conversation, message, origin)));
+    const outcomes = await Promise.allSettled(prepared.map((one) => sendOne(id, one, origin)));
     const results = outcomes.map(sent);
     // Whether there is a conversation must not show in the form of the answer.
     if (results.every((result) => result instanceof AppError && result.code === 'not-found')) {
@@ -48,16 +80,15 @@ export function makeSendMessages(known: KnownConversations, operate: Operate): S
   };
 }
 
-function messageOperation(conversation: Known, message: IncomingMessage, { caller }: Origin): MessageOperation {
-  const { id, ciphertext } = message;
-  return {
-    kind: 'message',
-    id,
-    actor: caller.user,
-    sha256: hash('sha256', ciphertext, 'hex'),
-    size: ciphertext.length,
-    ...checkMessage(conversation, ciphertext, message.epoch),
-  };
+function prepare(conversation: Known, { id, ciphertext, epoch }: IncomingMessage, { caller }: Origin): Prepared {
+  try {
+    const checked = checkMessage(conversation, ciphertext, epoch);
+    const sha256 = hash('sha256', ciphertext, 'hex');
+    const operation = { kind: 'message', id, actor: caller.user, sha256, size: ciphertext.length } as const;
+    return { bytes: ciphertext, checked, operation: { ...operation, ...checked.framing } };
+  } catch (error) {
+    return { bytes: ciphertext, refusal: error };
+  }
 }
 
 function sent(outcome: PromiseSettledResult<Accepted | Duplicate>): Sent {

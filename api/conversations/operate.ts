@@ -58,9 +58,7 @@ export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
         // Long past its time it stores nothing, but the retry look-up comes before that.
         const { outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
         const [outcome] = outcomes;
-        if (outcome !== undefined && (outcome.status !== 'refused' || outcome.code !== 'deadline')) {
-          return accepted(outcome);
-        }
+        if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
       }
       if (leftSeq !== null && refusal.status !== 400) throw new AppError('removed', undefined, { seq: leftSeq });
       if (refusal.code !== 'epoch-ahead') throw refusal;
@@ -78,9 +76,14 @@ async function refuseExternal(
 ): Promise<Accepted | Duplicate> {
   const { facts, outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
   const [outcome] = outcomes;
-  if (outcome !== undefined && (outcome.status !== 'refused' || outcome.code !== 'deadline')) return accepted(outcome);
+  if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
   if (refusal.code !== 'epoch-ahead') throw refusal;
   throw new AppError('epoch-ahead', undefined, { currentEpoch: facts.epoch, ...refusal.details });
+}
+
+/** Of an operation that comes too late and without its bytes: not that it would have been decided otherwise. */
+function isAnswer(outcome: Outcome): boolean {
+  return outcome.status !== 'refused' || (outcome.code !== 'deadline' && outcome.code !== 'body-missing');
 }
 
 /** The outcome, unless it is a refusal. @throws AppError */

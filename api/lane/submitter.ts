@@ -136,8 +136,8 @@ function stageDraft(stager: Stager, { conversation, user, operation, bytes, dead
 function stagedRequest(operation: Operation): StagedRequest | undefined {
   switch (operation.kind) {
     case 'commit': {
-      const { adds = [], removes = [], refs, leaves, external } = operation;
-      return { adds, removes, ...definedOf({ refs, leaves, external }) };
+      const { adds = [], removes = [], refs, uses, leaves, trimmed, dropped, external } = operation;
+      return { adds, removes, ...definedOf({ refs, uses, leaves, trimmed, dropped, external }) };
     }
     case 'group-info':
       return definedOf({ leaves: operation.leaves });

@@ -1,5 +1,5 @@
 import { AppError } from '../../domain/errors.ts';
-import type { GroupInfoFrame, LeafNode } from '../../domain/frame.ts';
+import { EXTERNAL_PUB_EXTENSION, type GroupInfoFrame, type LeafNode } from '../../domain/frame.ts';
 import { verifySignature } from './signature.ts';
 import { type Leaves, readLeaves, treeBytes, userOf } from './tree.ts';
 
@@ -17,6 +17,11 @@ export interface Tree {
 export function readTree(frame: GroupInfoFrame, maxBytes: number): Leaves | undefined {
   const bytes = treeBytes(frame);
   return bytes === undefined || bytes.length > maxBytes ? undefined : readLeaves(bytes);
+}
+
+/** Whether devices can join by it: it has an `external_pub` (RFC 9420 §12.4.3.2). */
+export function hasExternalKey({ extensions }: GroupInfoFrame): boolean {
+  return extensions.some(({ type }) => type === EXTERNAL_PUB_EXTENSION);
 }
 
 /**

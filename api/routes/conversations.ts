@@ -84,8 +84,9 @@ export function conversationRoutes(deps: {
     replies: { 200: { description: 'The conversation', schema: ConversationDetails } },
     problems: ['not-found'],
     handle: async ({ params, caller }) => {
-      const { leftSeq: _leftSeq, ...view } = await deps.known.view(params.id, caller.user);
-      return reply(200, { ...view, createdAt: view.createdAt.toISOString() });
+      const { leftSeq: _leftSeq, successor, createdAt, ...view } = await deps.known.view(params.id, caller.user);
+      const next = successor === null ? {} : { successor };
+      return reply(200, { ...view, ...next, createdAt: createdAt.toISOString() });
     },
   });
 

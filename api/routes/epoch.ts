@@ -60,6 +60,7 @@ export function epochRoutes(deps: { readonly known: KnownConversations; readonly
     bodyLimit: BODY_LIMIT_COMMITS,
     replies: { 200: { description: 'There is one for this epoch', schema: CurrentEpoch } },
     problems: [
+      'not-allowed',
       'removed',
       'not-found',
       'superseded',

@@ -36,6 +36,7 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
       'epoch-ahead',
       'proposal-stale',
       'not-allowed',
+      'identity-mismatch',
       'superseded',
       'id-reused',
       'wrong-group',

@@ -15,7 +15,7 @@ export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
     tag,
     summary: 'Report an entry that you cannot process',
     description:
-      'The newest report of each member counts, for 7 days. Those of more than half of the members open a reset, and members are told by a `conversation` event.',
+      'The newest report of each member counts, for 7 days or until a commit of that member is accepted. Those of more than half of the members open a reset, and members are told by a `conversation` event.',
     params: ConversationParams,
     body: ReportInput,
     replies: { 200: { description: 'Counted', schema: ReportTaken } },

@@ -1,3 +1,4 @@
+import { AppError } from '../../domain/errors.ts';
 import type { KnownConversations } from '../conversations/known.ts';
 import type { Operate } from '../conversations/operate.ts';
 import { reply } from '../routing/reply.ts';
@@ -56,9 +57,10 @@ export function unreadRoutes(deps: {
     params: ConversationParams,
     body: IncrementInput,
     replies: { 202: { description: 'It will be counted, whatever crashes', schema: Incremented } },
-    problems: ['removed', 'not-found'],
+    problems: ['removed', 'not-found', 'superseded'],
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, requestId, deadline }) => {
-      await deps.known.viewAsMember(params.id, caller.user);
+      const { successor } = await deps.known.viewAsMember(params.id, caller.user);
+      if (successor !== null) throw new AppError('superseded', undefined, { successor });
       const id = ownId ?? operationId();
       await deps.increment({ conversation: params.id, user: caller.user, by, id, requestId, deadline });
       return reply(202, { id });

@@ -39,6 +39,7 @@ export const ConversationDetails = z
     periods: z
       .array(z.object({ from: Seq, to: Seq.optional() }))
       .meta({ description: 'What you may read: one range for each stay' }),
+    successor: z.string().optional().meta({ description: 'The conversation that took over after a reset' }),
   })
   .meta({ id: 'ConversationDetails' });
 

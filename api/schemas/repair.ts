@@ -14,7 +14,12 @@ export const Reason = z
 
 export const ReportInput = z
   .strictObject({
-    seq: z.number().int().min(1).max(MAX_SAFE_EPOCH).meta({ description: 'The entry that cannot be processed' }),
+    seq: z
+      .number()
+      .int()
+      .min(0)
+      .max(MAX_SAFE_EPOCH)
+      .meta({ description: 'The entry that cannot be processed; 0 = what the conversation began with' }),
     epoch: Epoch.meta({ description: 'Where the device stands' }),
     reason: Reason,
     epochAuthenticator: Bytes.refine((bytes) => bytes.length <= MAX_EPOCH_AUTHENTICATOR_BYTES, {

@@ -30,6 +30,8 @@ export interface GroupInfoFrame {
 
 /** GroupInfo extension that holds the ratchet tree (RFC 9420 §12.4.3.3). */
 export const RATCHET_TREE_EXTENSION = 2;
+/** GroupInfo extension that holds the key for external commits (RFC 9420 §12.4.3.2). */
+export const EXTERNAL_PUB_EXTENSION = 4;
 
 const readNewMember = (reader: Reader): Uint8Array => {
   const reference = reader.vector();

@@ -11,8 +11,11 @@ declare
   i record := operation_input(c, op, p_bytes);
   v_adds text[] := texts(i.request -> 'adds');
   v_removes text[] := texts(i.request -> 'removes');
-  v_refs bytea[] := array(select decode(t, 'hex') from unnest(texts(i.request -> 'refs')) t order by 1);
+  v_refs bytea[] := refs(i.request -> 'refs');
+  v_uses bytea[];
   v_leaves text[] := case when i.request ? 'leaves' then texts(i.request -> 'leaves') end;
+  v_trimmed text[] := texts(i.request -> 'trimmed');
+  v_dropped text[] := texts(i.request -> 'dropped');
   v_external boolean := i.request ? 'external';
   v_new text[];
   v_gone text[];
@@ -59,7 +62,15 @@ begin
     return;
   end if;
   result := superseded_refusal(c);
-  if result is not null then return; end if;
+  if result is not null then
+    -- Where the conversation went is no matter of outsiders.
+    if not v_found then result := refusal('not-found'); end if;
+    return;
+  end if;
+  if not v_external then
+    result := awaited_refusal(m);
+    if result is not null then return; end if;
+  end if;
 
   if c.protocol = 'mls' and length(v_sha) = 0 then
     result := refusal('commit-required');
@@ -70,7 +81,7 @@ begin
   v_new := array(select u from unnest(v_adds) u where not exists (
     select from member x where x.conversation = c.key and x.user_id = u and x.left_seq is null));
   if cardinality(v_new) > 0 and not allows(c.policy ->> 'whoMayAdd', m.role)
-     or exists (select from unnest(v_removes) u
+     or exists (select from unnest(v_removes || v_trimmed || v_dropped) u
                 where not allows(c.policy ->> 'whoMayRemove', m.role)
                   and not exists (select from member x where x.conversation = c.key and x.user_id = u and x.leaving)) then
     result := refusal('not-allowed');
@@ -104,6 +115,12 @@ begin
     end if;
   end if;
 
+  -- Whoever keeps no leaf is named, or left by itself before.
+  if exists (select from unnest(v_dropped) u where not exists (
+       select from member x where x.conversation = c.key and x.user_id = u and x.leaving)) then
+    result := refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
+    return;
+  end if;
   if cardinality(v_removes) > 0 and (
        v_removes && v_adds
        or i.actor = any (v_removes)
@@ -122,8 +139,12 @@ begin
   if c.protocol = 'mls' then
     if c.policy ->> 'groupInfo' = 'required' and i.group_info is null then
       result := refusal('group-info-mismatch', '{"detail": "The policy requires a GroupInfo with every commit"}');
-    elsif cardinality(v_refs) > 0 then
+    elsif i.welcome is not null then
       result := refs_refusal(c, i.actor, v_refs, v_adds);
+    elsif i.request ? 'uses' then
+      -- Those that came by another way than this service are not its to judge.
+      v_uses := array(select ref from key_package where ref = any (refs(i.request -> 'uses')) order by ref);
+      result := refs_refusal(c, i.actor, v_uses, null);
     end if;
     -- Whoever joins by an external commit is in its own tree.
     if result is null and v_leaves is not null then
@@ -159,7 +180,9 @@ begin
     perform add_members(c, v_new);
     perform tell(c, 'added', jsonb_build_object('users', v_new));
   end if;
-  if cardinality(v_gone) > 0 then perform hand_over(c); end if;
+  -- Also of one in which nobody was left.
+  if cardinality(v_gone) > 0 or c.member_count = cardinality(v_new) then perform hand_over(c); end if;
+  perform not_stuck(c, i.actor);
   if v_leaves is not null then
     -- What the tree shows: who left is gone now, and who was awaited has come.
     update member set leaving = false where conversation = c.key and leaving and user_id <> all (v_leaves);
@@ -168,6 +191,7 @@ begin
     update member set awaited = false where conversation = c.key and awaited and user_id = any (v_adds || i.actor);
   end if;
   if i.welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, i.welcome, v_refs, v_adds)); end if;
+  perform use_key_packages(c, v_refs || v_uses);
   if i.group_info is not null then
     insert into group_info (conversation, epoch, group_info) values (c.key, c.epoch, i.group_info)
       on conflict (conversation) do update set epoch = excluded.epoch, group_info = excluded.group_info;
@@ -208,8 +232,18 @@ begin
     on conflict (conversation, user_id, from_seq) do update set to_seq = null;
 end $$;
 
+-- KeyPackageRefs of a JSON array of hex, each once, in order.
+create or replace function refs(p_array jsonb) returns bytea[]
+language sql immutable as $$ select array(select decode(t, 'hex') from unnest(texts(p_array)) t order by 1) $$;
+
+-- Of those that are for single use nobody gets another one.
+create or replace function use_key_packages(c conversation, p_refs bytea[]) returns void
+language sql volatile as $$
+  update key_package set used_at = c.last_at, conversation = c.key where ref = any (p_refs) and not last_resort
+$$;
+
 -- Puts a Welcome where its devices find it: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations for
--- every device of the users. Uses up the key packages. Returns when it expires.
+-- every device of the users. Returns when it expires.
 create or replace function deliver_welcome(c conversation, p_welcome bytea, p_refs bytea[], p_users text[]) returns timestamptz
 language plpgsql as $$
 declare
@@ -220,7 +254,7 @@ begin
     select k.user_id, k.device_id, k.ref from unnest(p_refs) r (ref)
     cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
     union all
-    select u, '', null from unnest(p_users) u where cardinality(p_refs) = 0
+    select u, '', null from unnest(p_users) u where c.protocol = 'opaque'
   ), old as (
     delete from welcome w using target t
       where w.conversation = c.key and w.user_id = t.user_id and w.device_id = t.device_id returning w.seq
@@ -230,11 +264,10 @@ begin
     select c.key, k.user_id, k.device_id, k.ref, c.last_seq, c.epoch, v_expires from unnest(p_refs) r (ref)
     cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
     union all
-    select c.key, u, '', null, c.last_seq, c.epoch, v_expires from unnest(p_users) u where cardinality(p_refs) = 0;
+    select c.key, u, '', null, c.last_seq, c.epoch, v_expires from unnest(p_users) u where c.protocol = 'opaque';
   if not found then return null; end if;
   insert into welcome_body (conversation, seq, welcome) values (c.key, c.last_seq, p_welcome);
   perform drop_welcome_bodies(c.key, v_old);
-  update key_package set used_at = c.last_at, conversation = c.key where ref = any (p_refs) and not last_resort;
   return v_expires;
 end $$;
 
@@ -250,7 +283,8 @@ begin
     return;
   end if;
   select * into m from member where conversation = c.key and user_id = i.actor;
-  result := coalesce(membership_refusal(found, m), case when late(op) then refusal('deadline') end, superseded_refusal(c));
+  result := coalesce(membership_refusal(found, m), case when late(op) then refusal('deadline') end, superseded_refusal(c),
+                     awaited_refusal(m));
   if result is not null then return; end if;
   if i.epoch is distinct from c.epoch then
     result := epoch_refusal(case when i.epoch > c.epoch then 'epoch-ahead' else 'group-info-stale' end, c.epoch, i.epoch);

@@ -80,8 +80,7 @@ begin
   if c is distinct from o then
     update conversation set epoch = c.epoch, last_seq = c.last_seq, app_count = c.app_count, increments = c.increments,
         member_count = c.member_count, policy = c.policy, last_at = c.last_at, due_at = c.due_at,
-        deleted_at = c.deleted_at, last_commit_seq = c.last_commit_seq, successor = c.successor,
-        reset_open_at = c.reset_open_at
+        deleted_at = c.deleted_at, last_commit_seq = c.last_commit_seq, successor = c.successor
       where key = c.key;
   end if;
   return jsonb_build_object(

@@ -41,7 +41,11 @@ begin
     r := decide_message(c, op || '{"type": "proposal"}', p_bytes);
     c := r.c;
     result := r.result;
-    if result ->> 'status' = 'refused' or m.left_seq is not null then return; end if;
+    -- One that stands in the log from an earlier stay ended that one.
+    if result ->> 'status' = 'refused' or m.left_seq is not null
+       or result ->> 'status' = 'duplicate' and (result ->> 'seq')::bigint < m.joined_seq then
+      return;
+    end if;
   else
     result := membership_refusal(true, m);
     if result is null and late(op) then result := refusal('deadline'); end if;

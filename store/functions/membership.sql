@@ -47,7 +47,7 @@ begin
   return null;
 end $$;
 
--- Whether the Welcome's KeyPackageRefs may be used by this commit; null = yes. The packages stay locked, in the order of
+-- Whether these KeyPackageRefs may be used by this commit, in a Welcome for p_adds (null = without one); null = yes. The packages stay locked, in the order of
 -- their refs, so that no other conversation uses them meanwhile.
 create or replace function refs_refusal(c conversation, p_actor text, p_refs bytea[], p_adds text[]) returns jsonb
 language plpgsql as $$
@@ -72,12 +72,12 @@ begin
       select at from claim where ref = i.ref and user_id = p_actor and conversation in ('', c.id)
       order by at desc limit 1) l on true;
   if v_foreign then
-    return refusal('welcome-mismatch', '{"detail": "The Welcome is for a key package that its sender did not claim for this conversation, or that was used"}');
+    return refusal('welcome-mismatch', '{"detail": "It is with a key package that the sender did not claim for this conversation, or that was used"}');
   elsif v_stale is not null then
     return refusal('key-package-stale', jsonb_build_object('refs', v_stale));
-  elsif v_devices < cardinality(p_refs) then
+  elsif p_adds is not null and v_devices < cardinality(p_refs) then
     return refusal('welcome-mismatch', '{"detail": "The Welcome is for one device twice"}');
-  elsif not (v_users @> p_adds and v_users <@ p_adds) then
+  elsif p_adds is not null and not (coalesce(v_users, '{}') @> p_adds and coalesce(v_users, '{}') <@ p_adds) then
     return refusal('welcome-mismatch', '{"detail": "The Welcome is not for those who are added"}');
   end if;
   return null;

@@ -13,7 +13,7 @@ language sql stable as $$
   select least(c.due_at, c.last_at + make_interval(days => (c.policy ->> 'retentionDays')::int))
 $$;
 
--- One message. Order of checks: retry look-up, membership, deadline, policy, epoch.
+-- One message. Order of checks: retry look-up, membership, deadline, successor, policy, epoch.
 create or replace function decide_message(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
 language plpgsql as $$
 declare
@@ -67,7 +67,7 @@ begin
     result := refusal('deadline');
     return;
   end if;
-  result := superseded_refusal(c);
+  result := coalesce(superseded_refusal(c), awaited_refusal(m));
   if result is not null then return; end if;
 
   v_epoch := coalesce(v_epoch, c.epoch);
@@ -126,7 +126,7 @@ begin
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
-    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.ctid as member_row,
+    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.ctid as member_row, m.awaited_refusal,
       case
         when o.actor is not null and m.ctid is null then 'not-found'
         when e.kind = 'application' and e.sha256 = o.sha
@@ -135,12 +135,13 @@ begin
         when o.actor is null or o.ciphertext is null then 'body-missing'
         when m.left_seq is not null then 'removed'
         when o.not_after < v_now then 'deadline'
+        when m.awaited_refusal is not null then 'awaited'
         when o.epoch > c.epoch then 'epoch-ahead'
         when o.epoch < v_oldest then 'epoch-too-old'
         else 'accepted'
       end as verdict
     from op o
-    left join lateral (select ctid, left_seq from member
+    left join lateral (select ctid, left_seq, awaited_refusal(member) from member
       where conversation = c.key and user_id = o.actor limit 1) m on true
     left join lateral (select seq, epoch, kind, sha256, sender from entry
       where conversation = c.key and message_id = o.id limit 1) e on true
@@ -165,6 +166,7 @@ begin
         when 'duplicate' then jsonb_build_object('status', case when actor is null then 'accepted' else verdict end,
           'seq', first_seq, 'epoch', first_epoch)
         when 'removed' then refusal('removed', jsonb_build_object('seq', left_seq))
+        when 'awaited' then awaited_refusal
         when 'epoch-ahead' then epoch_refusal(verdict, c.epoch, epoch)
         when 'epoch-too-old' then epoch_refusal(verdict, c.epoch, epoch)
         else refusal(verdict)

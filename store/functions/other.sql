@@ -1,3 +1,11 @@
+-- What an admin states, and what follows from it: whoever opens a conversation to external commits wants a GroupInfo with
+-- every commit, unless it says otherwise.
+create or replace function changed_policy(p_policy jsonb, p_stated jsonb) returns jsonb
+language sql immutable as $$
+  select case when p_policy ->> 'externalJoin' = 'nobody' and coalesce(p_stated ->> 'externalJoin', 'nobody') <> 'nobody'
+    then '{"groupInfo": "required"}'::jsonb else '{}' end || p_stated
+$$;
+
 -- Read marks, unread increments, roles, policy, reports, reset, deletion: no entry, so the answer is kept under the operation's id.
 create or replace function decide_other(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
 language plpgsql as $$
@@ -73,8 +81,7 @@ begin
       if m.role <> 'admin' then
         result := refusal('not-allowed');
       else
-        c.policy := c.policy || (op -> 'policy');
-        c.policy := jsonb_strip_nulls(c.policy);
+        c.policy := jsonb_strip_nulls(c.policy || changed_policy(c.policy, op -> 'policy'));
         -- The timer looks again: the new retention may be shorter than the old.
         c.due_at := case when c.policy ? 'retentionDays' and c.last_seq > 0 then clock_timestamp()
           else (select min(expires_at) from welcome where conversation = c.key) end;
@@ -82,18 +89,9 @@ begin
         result := result || jsonb_build_object('policy', c.policy);
       end if;
     when 'report' then
-      result := report(c, v_actor, op, i.request);
-      if result ->> 'needed' is not null and (result ->> 'reports')::int >= (result ->> 'needed')::int
-         and c.reset_open_at is null then
-        c.reset_open_at := clock_timestamp();
-        perform tell(c, 'reset-open', '{}');
-        perform audit(c, v_actor, 'reset-open', result - 'status');
-      end if;
-      if result ->> 'status' = 'accepted' then
-        result := result || jsonb_build_object('open', c.reset_open_at is not null);
-      end if;
+      result := report(c, m, op, i.request);
     when 'reset' then
-      if m.role <> 'admin' and c.reset_open_at is null then
+      if m.role <> 'admin' and stuck_members(c) < needed_reports(c) then
         result := refusal('not-allowed', '{"detail": "Not enough members have reported that they are stuck"}');
       elsif not succeed(c, v_actor, op ->> 'successor') then
         result := refusal('conversation-exists');

@@ -25,6 +25,13 @@ language sql immutable as $$
   select case when c.successor is not null then refusal('superseded', jsonb_build_object('successor', c.successor)) end
 $$;
 
+-- Null, or how somebody is refused who has no leaf in the group yet: a member of what a reset began, who can only join it.
+create or replace function awaited_refusal(m member) returns jsonb
+language sql immutable as $$
+  select case when m.awaited then
+    refusal('not-allowed', '{"detail": "You have no leaf in the group yet: join by your Welcome or by an external commit"}') end
+$$;
+
 create or replace function late(op jsonb) returns boolean
 language sql volatile as $$
   select coalesce((op ->> 'notAfter')::bigint < extract(epoch from clock_timestamp()) * 1000, false)

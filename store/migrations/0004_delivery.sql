@@ -10,9 +10,7 @@ alter table conversation
   -- application entries before oldest_seq
   add column oldest_count bigint not null default 0,
   -- id of the conversation that took over; this one takes no more writes
-  add column successor text collate "C",
-  -- enough members reported that they are stuck: any member may reset it
-  add column reset_open_at timestamptz;
+  add column successor text collate "C";
 
 alter table member
   -- the policy as a former member saw it last

@@ -1,6 +1,5 @@
 import { createCommit } from 'ts-mls';
-import type { GroupInfo, Proposal } from 'ts-mls';
-import { signGroupInfo } from 'ts-mls/groupInfo.js';
+import type { Proposal } from 'ts-mls';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Service, base64, newConversationId, startService } from '../api/support/service.ts';
@@ -16,9 +15,11 @@ import {
   makeBundle,
   newKeys,
   removalOf,
+  resigned,
   startGroup,
   verdict,
   wire,
+  withTree,
   wireGroupInfo,
 } from './support/group.ts';
 
@@ -50,18 +51,6 @@ function cut(text: string): string {
 
 function trailed(text: string): string {
   return base64(Buffer.concat([Buffer.from(text, 'base64'), Buffer.alloc(1)]));
-}
-
-/** A GroupInfo with another tree, signed again by its signer. */
-async function withTree(state: Bundle['newState'], tree: Uint8Array): Promise<string> {
-  const { groupContext, confirmationTag, signer, extensions } = await groupInfoOf(state);
-  const others = extensions.filter(({ extensionType }) => extensionType !== 'ratchet_tree');
-  const spoilt = { extensionType: 'ratchet_tree' as const, extensionData: tree };
-  return resigned(state, { groupContext, confirmationTag, signer, extensions: [...others, spoilt] });
-}
-
-async function resigned(state: Bundle['newState'], tbs: Omit<GroupInfo, 'signature'>): Promise<string> {
-  return wireGroupInfo(await signGroupInfo(tbs, state.signaturePrivateKey, SUITE.signature));
 }
 
 describe('any malformed part refuses the whole bundle, and nothing changes (invariant 6)', () => {

@@ -1,4 +1,6 @@
 import type { ClientState, MLSMessage, Proposal } from 'ts-mls';
+import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
+import type { NodeLeaf } from 'ts-mls/ratchetTree.js';
 import { createApplicationMessage, processPrivateMessage, emptyPskIndex } from 'ts-mls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Service, newConversationId, startService } from '../api/support/service.ts';
@@ -16,9 +18,12 @@ import {
   makeExternal,
   newKeys,
   removalOf,
+  resigned,
   startGroup,
   verdict,
   wire,
+  wireGroupInfo,
+  withTree,
 } from './support/group.ts';
 
 const database = useDatabase();
@@ -179,6 +184,43 @@ describe('an external commit brings in nobody but its sender', () => {
     expect(verdict(answer)).toEqual([422, 'group-info-mismatch']);
     const without = await commit(service, group.id, 'dave', { commit: one.body.commit });
     expect(verdict(without)).toEqual([422, 'group-info-mismatch']);
+  });
+
+  test('its GroupInfo changes no leaf but the one that joins, so that nobody can take over the leaf of another with the next', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const before = await standing(group.id);
+    const one = await join(group, 'mallory');
+    const leafOf = async (user: string): Promise<NodeLeaf> => ({
+      nodeType: 'leaf',
+      leaf: (await newKeys(user)).publicPackage.leafNode,
+    });
+    const [alice = 0] = leafIndexes(one.newState, 'alice');
+    const tree = [...one.newState.ratchetTree, undefined, await leafOf('alice')];
+    tree[2 * alice] = await leafOf('mallory');
+    const groupInfo = await withTree(one.newState, encodeRatchetTree(Array.from(tree)));
+    const answer = await commit(service, group.id, 'mallory', { ...one.body, groupInfo });
+    expect(verdict(answer)).toEqual([422, 'group-info-mismatch']);
+    expect(await standing(group.id)).toEqual(before);
+  });
+
+  test('its GroupInfo has what the next one to join needs, and is looked at whatever its size', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const { body, newState } = await join(group, 'dave');
+    const { signature: _signature, ...tbs } = await groupInfoOf(newState);
+    const withoutKey = tbs.extensions.filter(({ extensionType }) => extensionType !== 'external_pub');
+    const attempt = async (at: Service, groupInfo: string): Promise<unknown> =>
+      verdict(await commit(at, group.id, 'dave', { ...body, groupInfo }));
+    const bare = wireGroupInfo(await groupInfoOf(newState, { tree: false }));
+    expect(await attempt(service, bare)).toEqual([422, 'group-info-mismatch']);
+    const keyless = await resigned(newState, { ...tbs, extensions: withoutKey });
+    expect(await attempt(service, keyless)).toEqual([422, 'group-info-mismatch']);
+    const sparing = await startService(database().pool, { treeCheckMaxBytes: 1 });
+    try {
+      const strange = await withTree(newState, encodeRatchetTree(newState.ratchetTree.slice(0, 1)));
+      expect(await attempt(sparing, strange)).toEqual([422, 'group-info-mismatch']);
+    } finally {
+      await sparing.close();
+    }
   });
 
   test('it names nobody to add or remove, and has no Welcome', async () => {

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../api/support/answer.ts';
 import { privateMessage } from '../api/support/frames.ts';
-import { type Service, base64, createConversation, newConversationId, startService } from '../api/support/service.ts';
+import {
+  type Service,
+  base64,
+  createConversation,
+  newConversationId,
+  startService,
+  tokenOf,
+} from '../api/support/service.ts';
 import { useDatabase } from '../support/database.ts';
 import { commit, groupInfoOf, localGroup, makeBundle, startGroup, verdict, wireGroupInfo } from './support/group.ts';
 
@@ -39,6 +46,53 @@ test('reports of more than half of the members open a reset; one member counts o
   const epochAuthenticator = base64(Buffer.alloc(32, 7));
   expect((await report(id, 'dave', { epochAuthenticator })).body).toEqual({ reports: 3, needed: 3, open: true });
   expect((await reset(id, 'carol', newConversationId())).status).toBe(201);
+});
+
+test('a reset stays open for as long as more than half of the members are stuck', async () => {
+  const id = await stuckConversation(['bob', 'carol']);
+  await report(id, 'bob');
+  expect((await report(id, 'carol')).body).toMatchObject({ open: true });
+  const listed = async (): Promise<string[]> => {
+    const { body } = await service.ask('GET /v1/admin/conversations?state=reset-open&limit=1000', { user: 'operator' });
+    return (body.conversations as { id: string }[]).map((one) => one.id);
+  };
+  expect(await listed()).toContain(id);
+  // Whose commit is accepted is not stuck any more.
+  const next = { commit: base64(privateMessage(id, 1, 'commit')) };
+  expect((await commit(service, id, 'carol', next)).status).toBe(200);
+  expect(await listed()).not.toContain(id);
+  expect(verdict(await reset(id, 'bob', newConversationId()))).toEqual([403, 'not-allowed']);
+  expect((await report(id, 'carol')).body).toMatchObject({ reports: 2, open: true });
+  // A report counts for a week, and only those of members.
+  await database().pool.query(
+    `update report set at = at - interval '8 days' where user_id = 'bob'
+       and conversation = (select key from conversation where id = $1)`,
+    [id],
+  );
+  expect(verdict(await reset(id, 'carol', newConversationId()))).toEqual([403, 'not-allowed']);
+  expect((await report(id, 'bob')).body).toMatchObject({ reports: 2, open: true });
+  await service.ask(`DELETE /v1/conversations/${id}/members/carol`, { user: 'carol' });
+  expect((await report(id, 'bob')).body).toEqual({ reports: 1, needed: 2, open: false });
+  const afterwards = [await report(id, 'carol'), await reset(id, 'carol', newConversationId())];
+  expect(afterwards.map(verdict)).toEqual(Array(2).fill([403, 'removed']));
+});
+
+test('nobody reports what came before its joining', async () => {
+  const id = await stuckConversation(['bob']);
+  const adds = { commit: base64(privateMessage(id, 1, 'commit')), adds: ['erin'] };
+  expect((await commit(service, id, 'alice', adds)).status).toBe(200);
+  expect(verdict(await report(id, 'erin', { seq: 1, epoch: 0 }))).toEqual([400, 'malformed']);
+  expect((await report(id, 'erin', { seq: 2, epoch: 1 })).status).toBe(200);
+});
+
+test('several devices of a user count once', async () => {
+  const id = await stuckConversation(['bob', 'carol']);
+  const of = async (device: string): Promise<Answer> => {
+    const headers = { Authorization: `Bearer ${await tokenOf('bob', { device })}` };
+    return service.ask(`POST /v1/conversations/${id}/reports`, { headers, body: STUCK });
+  };
+  expect((await of('phone')).body).toMatchObject({ reports: 1 });
+  expect((await of('laptop')).body).toMatchObject({ reports: 1 });
 });
 
 test('an admin may reset at any time; the same again gives the same answer', async () => {
@@ -147,7 +201,7 @@ test.each([
   ['a reason with a line break', { reason: 'a\nb' }],
   ['no reason', { reason: '' }],
   ['a reason that is too long', { reason: 'x'.repeat(501) }],
-  ['no entry', { seq: 0 }],
+  ['no entry', { seq: -1 }],
   ['an entry that there is not', { seq: 2 }],
   ['an authenticator that is none', { epochAuthenticator: base64(Buffer.alloc(65)) }],
   ['an unknown field', { why: 'x' }],

@@ -210,7 +210,8 @@ test('a commit is the same by its bytes as well as by its id, but not with anoth
 });
 
 test('invariant 6: a commit brings membership, Welcomes and GroupInfo, or nothing of them', async () => {
-  const conversation = await start();
+  // In `mls` a Welcome names key packages: test/store/bundle.test.ts.
+  const conversation = await start({ protocol: 'opaque' });
   const bundle = { adds: ['dave', 'erin'], removes: ['carol'], welcome: 'welcome', groupInfo: 'group info' };
   const winner = await ask(conversation, commit('alice', 0, bundle));
   expect(winner).toMatchObject({ status: 'accepted', seq: 1, epoch: 1 });

@@ -15,6 +15,7 @@ import {
   joinGroupExternal,
   processMessage,
 } from 'ts-mls';
+import { signGroupInfo } from 'ts-mls/groupInfo.js';
 import type {
   CiphersuiteImpl,
   ClientState,
@@ -78,6 +79,19 @@ export function groupInfoOf(state: ClientState, options: { readonly tree?: boole
   return options.tree === false
     ? createGroupInfoWithExternalPub(state, [], suite)
     : createGroupInfoWithExternalPubAndRatchetTree(state, [], suite);
+}
+
+/** The GroupInfo of a state with another tree, signed again. */
+export async function withTree(state: ClientState, tree: Uint8Array): Promise<string> {
+  const { groupContext, confirmationTag, signer, extensions } = await groupInfoOf(state);
+  const others = extensions.filter(({ extensionType }) => extensionType !== 'ratchet_tree');
+  const spoilt = { extensionType: 'ratchet_tree' as const, extensionData: tree };
+  return resigned(state, { groupContext, confirmationTag, signer, extensions: [...others, spoilt] });
+}
+
+/** A GroupInfo signed again by the owner of a state. */
+export async function resigned(state: ClientState, tbs: Omit<GroupInfo, 'signature'>): Promise<string> {
+  return wireGroupInfo(await signGroupInfo(tbs, state.signaturePrivateKey, suite.signature));
 }
 
 /** The body of `POST /commits`, and what it was made of. */
