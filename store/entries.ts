@@ -29,6 +29,9 @@ export const withinBytes = (entries: string, parameter: string): string => `
 /** `exists`, always by a look-up: the planner may else read the whole table once and hash it. */
 export const isThere = (rows: string): string => `(select true from ${rows} limit 1) is not null`;
 
+/** The horizon, as far as a former member may know of it: nothing tells it how the log went on (invariant 8). */
+export const OLDEST = 'least(c.oldest_seq, coalesce(m.left_seq + 1, c.oldest_seq))';
+
 /** Of {@link withinBytes}. */
 export interface Found {
   readonly found: number;
@@ -50,7 +53,7 @@ export interface Page {
   readonly lastSeq: number;
   /** Set for former members. */
   readonly leftSeq: number | null;
-  /** Entries before it are gone. */
+  /** Entries before it are gone; for former members at most the one after their last. */
   readonly oldestSeq: number;
   /** Some of what is gone would have come next: nothing after it may be shown as if it were the next. */
   readonly truncated: boolean;
@@ -80,7 +83,7 @@ export async function readPage(
   const { rows } = await pool.query<EntryRow & Found & Omit<Page, 'entries' | 'more'>>({
     name: `read-page-${kind ?? 'all'}`,
     text: `select coalesce(m.left_seq, c.last_seq) as "lastSeq", m.left_seq as "leftSeq",
-        c.oldest_seq as "oldestSeq", c.oldest_seq > 1 and exists (
+        ${OLDEST} as "oldestSeq", c.oldest_seq > 1 and exists (
           select from period p where p.conversation = c.key and p.user_id = m.user_id
             and (p.to_seq is null or p.to_seq > $3) and greatest(p.from_seq, $3::bigint + 1) < c.oldest_seq) as truncated,
         e.*

@@ -21,13 +21,15 @@ begin
   return v_from;
 end $$;
 
--- The first entry that an active device of a current member still needs; null = none does. A device needs what comes after
+-- The first entry that an active device of a current member, or whoever takes up a Welcome, still needs; null = none does. A device needs what comes after
 -- its acknowledged position, without one everything from its member's joining entry on. Active is who was seen within
 -- 30 days: a member without such a device holds nothing back, else one lost phone would keep a log for ever.
 -- `offset 0` and `limit 1` keep the look-ups by key, in this order: members, their devices, the position of each.
 create or replace function needed_seq(p_conversation bigint, p_now timestamptz) returns bigint
 language sql stable as $$
-  select min(coalesce(p.seq + 1, m.joined_seq))
+  select least(min(coalesce(p.seq + 1, m.joined_seq)), (
+    -- A Welcome opens the log after its commit, whether or not its device was seen.
+    select seq + 1 from welcome_body where conversation = p_conversation order by seq limit 1))
   from (select user_id, joined_seq from member where conversation = p_conversation and left_seq is null offset 0) m
   cross join lateral (
     select user_id, device_id from device where user_id = m.user_id and seen_at > p_now - interval '30 days' offset 0) d

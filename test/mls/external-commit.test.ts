@@ -104,6 +104,30 @@ describe('who may join by an external commit', () => {
     expect(page.body.entries).toMatchObject([{ seq: 1, kind: 'commit', epoch: 1, sender: 'dave' }]);
   });
 
+  test('whoever joins a group that all have left is its admin', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    for (const user of ['bob', 'alice']) {
+      expect((await service.ask(`DELETE /v1/conversations/${group.id}/members/${user}`, { user })).status).toBe(200);
+    }
+    expect(verdict(await commit(service, group.id, 'dave', (await join(group, 'dave')).body))).toEqual([
+      200,
+      undefined,
+    ]);
+    const { body } = await service.ask(`GET /v1/conversations/${group.id}/members`, { user: 'dave' });
+    expect(body.members).toMatchObject([{ user: 'dave', role: 'admin' }]);
+  });
+
+  test('a conversation that is opened wants a GroupInfo with every commit, unless its policy says otherwise', async () => {
+    const closed = { externalJoin: 'nobody' };
+    const patch = async (policy: object): Promise<unknown> => {
+      const { id } = await startGroup(service, ['alice', 'bob'], closed);
+      return (await service.ask(`PATCH /v1/conversations/${id}`, { user: 'alice', body: { policy } })).body.policy;
+    };
+    expect(await patch({ maxMembers: 9 })).toMatchObject({ ...closed, groupInfo: 'optional' });
+    expect(await patch({ externalJoin: 'member' })).toMatchObject({ groupInfo: 'required' });
+    expect(await patch({ externalJoin: 'anyone', groupInfo: 'optional' })).toMatchObject({ groupInfo: 'optional' });
+  });
+
   test('the same bytes again get the original answer, also from who is a member by them', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const bundle = await join(group, 'dave');

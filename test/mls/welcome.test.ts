@@ -96,6 +96,48 @@ test('a Welcome for a key package that another commit used is refused', async ()
   expect(verdict(await commit(service, second.id, 'alice', await change(second)))).toEqual([422, 'welcome-mismatch']);
 });
 
+test('a Welcome that names no key package is for nobody, and is refused', async () => {
+  const group = await startGroup(service, ['alice', 'bob']);
+  const dave = await upload('nobody-dave');
+  const bundle = await adding(group, dave);
+  const [message] = decodeMlsMessage(new Uint8Array(Buffer.from(bundle.body.welcome ?? '', 'base64')), 0) ?? [];
+  if (message?.wireformat !== 'mls_welcome') throw new Error('not a Welcome');
+  const welcome = wire({ wireformat: 'mls_welcome', welcome: { ...message.welcome, secrets: [] } });
+  const answer = await commit(service, group.id, 'alice', { ...bundle.body, welcome, adds: [dave.user] });
+  expect(verdict(answer)).toEqual([422, 'welcome-mismatch']);
+  expect(await welcomesOf(dave.user)).toEqual([]);
+});
+
+test('the Welcome of a public commit names exactly the key packages that it adds', async () => {
+  const group = await startGroup(service, ['alice', 'bob']);
+  const [phone, tablet] = [await upload('exact-dave'), await upload('exact-erin')];
+  for (const { user } of [phone, tablet]) await claim('alice', user, group.id);
+  const change = [add(phone), add(tablet)];
+  const both = await makeBundle(group.of('alice'), change, { isPublic: true });
+  const one = await makeBundle(group.of('alice'), [add(phone)], { isPublic: true });
+  const body = { ...one.body, welcome: both.body.welcome, adds: [phone.user] };
+  expect(verdict(await commit(service, group.id, 'alice', body))).toEqual([422, 'welcome-mismatch']);
+  const right = { ...both.body, adds: [phone.user, tablet.user] };
+  expect(verdict(await commit(service, group.id, 'alice', right))).toEqual([200, undefined]);
+});
+
+test('a public commit without a Welcome uses up the key packages that it adds, each for one group', async () => {
+  const groups = [await startGroup(service, ['alice', 'bob']), await startGroup(service, ['alice', 'bob'])] as const;
+  const dave = await upload('public-dave');
+  const attempt = async (group: Group, keys: Keys): Promise<unknown> => {
+    const { body } = await makeBundle(group.of('alice'), [add(keys)], { isPublic: true });
+    const { welcome: _welcome, ...parts } = body;
+    return verdict(await commit(service, group.id, 'alice', { ...parts, adds: [keys.user] }));
+  };
+  expect(await attempt(groups[0], dave)).toEqual([422, 'welcome-mismatch']);
+  const claimed = await service.ask(`POST /v1/users/${dave.user}/key-packages/claim`, { user: 'alice', body: {} });
+  expect(claimed.status).toBe(200);
+  expect(await attempt(groups[0], dave)).toEqual([200, undefined]);
+  expect(await attempt(groups[1], dave)).toEqual([422, 'welcome-mismatch']);
+  // What never was in this service is between its members.
+  expect(await attempt(groups[1], await newKeys('elsewhere-erin'))).toEqual([200, undefined]);
+});
+
 test('a Welcome for others than the request adds is refused', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('others-dave');

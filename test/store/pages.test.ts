@@ -147,7 +147,7 @@ test('lists go on where the page before ended', async () => {
 
 test('a Welcome waits until its user takes it, and nobody else can', async () => {
   const { pool } = database();
-  const conversation = await startConversation(pool);
+  const conversation = await startConversation(pool, { protocol: 'opaque' });
   const add: Request = {
     kind: 'commit',
     id: 'c',

@@ -220,6 +220,27 @@ test('the horizon waits for the slowest active device of the current members, an
   expect(await slowest()).toBe(21);
 });
 
+test('the horizon waits for whoever has a Welcome to take up, and tells those who left nothing of what came after', async () => {
+  const { pool } = database();
+  const policy = { retentionDays: 7 };
+  const conversation = await startConversation(pool, { protocol: 'opaque', members: ['alice', 'bea'], policy });
+  await send(pool, conversation, messages(1, 4));
+  await sendOne(pool, conversation, commit('in', 0, { adds: ['carl'], removes: ['bea'], welcome: 'welcome' }));
+  await send(
+    pool,
+    conversation,
+    messages(6, 9).map((request) => ({ ...request, epoch: 1 })),
+  );
+  await age(conversation, 9, 8);
+  await step(conversation);
+  expect((await horizon(conversation)).oldestSeq).toBe(6);
+  await pool.query('delete from welcome_body');
+  await step(conversation);
+  expect((await horizon(conversation)).oldestSeq).toBe(10);
+  const page = await readPage(pool, conversation, 'bea', 0, 10);
+  expect(page).toMatchObject({ entries: [], leftSeq: 5, lastSeq: 5, oldestSeq: 6, truncated: true });
+});
+
 test.each([
   ['four times retentionDays', undefined, 12],
   ['commitRetentionDays', 5, 5],
