@@ -20,6 +20,7 @@ import { KeyPackagePool } from './key-packages.ts';
 import type { LiveRunOptions, MessageListener } from './live.ts';
 import { runLive } from './live.ts';
 import { loadSuite, makeKeyPackage, unwire } from './mls.ts';
+import { createMutex } from './mutex.ts';
 import { ProblemError } from './problem.ts';
 import type { DeviceStore } from './store.ts';
 import { memoryStore } from './store.ts';
@@ -86,6 +87,8 @@ export class MlsDevice {
   readonly #config: ClientConfig;
   readonly #acks: Acks;
   readonly #listeners = new Set<MessageListener>();
+  /** One at a time comes into a group or gives one up: two joins of one device would throw each other out. */
+  readonly #inTurn = createMutex();
 
   private constructor(options: DeviceOptions, parts: Parts) {
     const { api, user, device, keyPackages: size = KEY_PACKAGES } = options;
@@ -148,7 +151,7 @@ export class MlsDevice {
     const errors: unknown[] = [];
     for (const pending of await this.#options.api.welcomes()) {
       try {
-        const group = await this.#take(pending);
+        const group = await this.#inTurn(() => this.#take(pending));
         if (group !== undefined) joined.push(group);
       } catch (error) {
         errors.push(error);
@@ -159,8 +162,8 @@ export class MlsDevice {
   }
 
   /** Joins by external commit: as a further device, after the loss of the group's state, or where the policy is open. */
-  async joinExternally(conversation: string): Promise<MlsGroup> {
-    return this.#keep(conversation, await joinExternally(this.#joinContext(), conversation));
+  joinExternally(conversation: string): Promise<MlsGroup> {
+    return this.#inTurn(() => this.#joinExternally(conversation));
   }
 
   /** Joins what there is to join, reads every group to its end, and says so. */
@@ -194,9 +197,12 @@ export class MlsDevice {
   }
 
   /** Forgets a group's secrets, as when they are lost; its messages stay. */
-  async forget(conversation: string): Promise<void> {
-    this.groups.delete(conversation);
-    await new GroupStore(this.#parts.store, conversation).forget();
+  forget(conversation: string): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.groups.get(conversation)?.abandon();
+      this.groups.delete(conversation);
+      await new GroupStore(this.#parts.store, conversation).forget();
+    });
   }
 
   /**
@@ -230,6 +236,16 @@ export class MlsDevice {
     return { state, groupInfo: await groupInfoOf(state, suite) };
   }
 
+  async #joinExternally(conversation: string): Promise<MlsGroup> {
+    const known = this.groups.get(conversation);
+    if (known?.isRemoved === false) {
+      // A Welcome came first.
+      await known.resync();
+      return known;
+    }
+    return this.#keep(conversation, await joinExternally(this.#joinContext(), conversation));
+  }
+
   /** Joins by one Welcome, or by external commit if that cannot be used any more. */
   async #take(pending: PendingWelcome): Promise<MlsGroup | undefined> {
     const { api, updateOnJoin = true } = this.#options;
@@ -241,7 +257,6 @@ export class MlsDevice {
       await api.ackWelcome(pending.id);
       return undefined;
     }
-    await known?.close();
     const message = unwire(pending.welcome);
     const own = message.wireformat === 'mls_welcome' ? await this.keyPackages.findFor(message.welcome) : undefined;
     let group: MlsGroup | undefined;
@@ -250,13 +265,13 @@ export class MlsDevice {
         group = await this.#keep(conversation, await joinByWelcome(this.#joinContext(), pending, own));
       } catch (error) {
         // The tree of a Welcome never changes; the group's does.
-        group = await this.joinExternally(conversation).catch((cause: unknown) => {
+        group = await this.#joinExternally(conversation).catch((cause: unknown) => {
           throw new AggregateError([error, cause], `cannot join ${conversation}`);
         });
       }
       await this.keyPackages.spend(own);
     } else {
-      group = await this.joinExternally(conversation);
+      group = await this.#joinExternally(conversation);
     }
     // Only now that the group is durable: the service forgets an acknowledged Welcome.
     await api.ackWelcome(pending.id);
@@ -283,6 +298,7 @@ export class MlsDevice {
       proposals: new Map(),
       wasCutOff: false,
     };
+    await this.groups.get(id)?.abandon();
     const group = await this.#open(id, record);
     await group.save();
     this.groups.set(id, group);

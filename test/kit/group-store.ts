@@ -58,13 +58,20 @@ export async function storedGroups(store: DeviceStore): Promise<string[]> {
 export class GroupStore {
   readonly #store: DeviceStore;
   readonly #id: string;
+  #isClosed = false;
 
   constructor(store: DeviceStore, id: string) {
     this.#store = store;
     this.#id = id;
   }
 
+  /** Whoever still saves by this comes too late: another state of the group has taken over, or none. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
   async save({ state, position, pending, sent, proposals, wasCutOff }: GroupRecord): Promise<void> {
+    if (this.#isClosed) return;
     const stored: StoredGroup = {
       state: encodeState(state),
       position,

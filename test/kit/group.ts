@@ -220,6 +220,15 @@ export class MlsGroup {
     });
   }
 
+  /** Ends this object, after what it is at: the device goes on with another state of the group, or with none. */
+  async abandon(): Promise<void> {
+    await this.#inTurn(() => {
+      this.#log.wasCutOff = true;
+      this.#options.store.close();
+      return Promise.resolve();
+    });
+  }
+
   /** Makes durable what the device would need after a crash. */
   save(): Promise<void> {
     return this.#inTurn(() => this.#log.save());

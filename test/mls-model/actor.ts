@@ -10,7 +10,7 @@ import { createHttp } from '../kit/http.ts';
 import { loadSuite, unwire, wire } from '../kit/mls.ts';
 import { createMutex } from '../kit/mutex.ts';
 import { memoryStore } from '../kit/store.ts';
-import type { CommitAccepted, CommitBundle, OutgoingMessage, SendResult } from '../kit/types.ts';
+import type { CommitAccepted, CommitBundle, OutgoingMessage, PendingWelcome, SendResult } from '../kit/types.ts';
 import { craftUpdateProposal } from '../support/crafted-mls.ts';
 import type { ModelFleet } from './fleet.ts';
 
@@ -31,11 +31,26 @@ class ModelClient extends ParleyClient {
   text: string | undefined;
   readonly #onSending: (messageId: string, text: string) => void;
   readonly #rejoins: number[];
+  readonly #welcomed: number[];
+  /** `seq` of Welcomes by their ids. */
+  readonly #offered = new Map<string, number>();
 
-  constructor(http: Http, onSending: (messageId: string, text: string) => void, rejoins: number[]) {
+  constructor(http: Http, onSending: (messageId: string, text: string) => void, rejoins: number[], welcomed: number[]) {
     super(http);
     this.#onSending = onSending;
     this.#rejoins = rejoins;
+    this.#welcomed = welcomed;
+  }
+
+  override async welcomes(): Promise<PendingWelcome[]> {
+    const welcomes = await super.welcomes();
+    for (const { id, seq } of welcomes) this.#offered.set(id, seq);
+    return welcomes;
+  }
+
+  override async ackWelcome(id: string): Promise<void> {
+    await super.ackWelcome(id);
+    this.#welcomed.push(this.#offered.get(id) ?? 0);
   }
 
   override async commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
@@ -76,9 +91,11 @@ export class Actor {
   /** Epochs in which it proposed an Update, whose keys it does not keep. */
   readonly updatesProposed = new Set<number>();
   /** Entries that it could not follow. */
-  readonly stuckAt: { readonly seq: number; readonly epoch: number }[] = [];
+  readonly stuckAt: { readonly seq: number; readonly epoch: number; readonly why: string }[] = [];
   /** `seq` of its external commits, whoever asked for them. */
   readonly rejoins: number[] = [];
+  /** `seq` of the Welcomes that it has taken up. */
+  readonly welcomed: number[] = [];
   /** What was wrong with the order of its streams. */
   readonly streamFaults: string[] = [];
   signatureKey = '';
@@ -143,7 +160,12 @@ export class Actor {
       token: () => this.#fleet.token(this.#user, this.#device),
       attempts: 12,
     });
-    const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text), this.rejoins);
+    const client = new ModelClient(
+      http,
+      (id, text) => this.#events.onSending(id, this.#user, text),
+      this.rejoins,
+      this.welcomed,
+    );
     const store = memoryStore(entries);
     const device = await MlsDevice.open({
       api: client,
@@ -209,8 +231,9 @@ export class Actor {
   /** Keeps what a process found it could not follow, before it is gone. */
   noteStuck(): void {
     for (const group of this.#running?.device.groups.values() ?? []) {
-      for (const { entry } of group.stuckAt) {
-        if (!this.stuckAt.some(({ seq }) => seq === entry.seq)) this.stuckAt.push(entry);
+      for (const { entry, message } of group.stuckAt) {
+        if (this.stuckAt.some(({ seq }) => seq === entry.seq)) continue;
+        this.stuckAt.push({ seq: entry.seq, epoch: entry.epoch, why: message });
       }
     }
   }
@@ -239,6 +262,14 @@ export class Actor {
     this.losses.push(device.group(id).position);
     await device.forget(id);
     await device.joinExternally(id);
+  }
+
+  /** Joins by external commit, whether or not a Welcome waits: what that would have let it read it may never read. */
+  async joinExternally(id: string): Promise<void> {
+    const { device } = this.#current();
+    const position = device.groups.get(id)?.position ?? 0;
+    await device.joinExternally(id);
+    this.losses.push(position);
   }
 
   /** Gives its state up and joins again: of what it had not read it still reads what the old state has keys for. */

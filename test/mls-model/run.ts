@@ -105,11 +105,11 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
       },
       external: (actor) => {
         const isMember = actors.some((one) => one.user === actor.user && one.isIn(id));
-        return actor.isIn(id) || !isMember ? undefined : actor.device.joinExternally(id).then(() => undefined);
+        return actor.isIn(id) || !isMember ? undefined : actor.joinExternally(id);
       },
       outsider: (actor) => {
         const isMember = actors.some((one) => one.user === actor.user && one.isIn(id));
-        return isMember ? undefined : actor.device.joinExternally(id).then(() => undefined);
+        return isMember ? undefined : actor.joinExternally(id);
       },
       leave: (actor) => {
         if (actor.user === anchor.user || !actor.isIn(id)) return undefined;

@@ -121,18 +121,25 @@ function judgeHistory(id: string, reference: Reference, actor: Actor, stays: rea
     }
   }
   for (const { seq, ...message } of reference.messages.values()) {
-    const isVisible = stays.some(({ from, to }) => from <= seq && seq <= to);
+    const stay = stays.find(({ from, to }) => from <= seq && seq <= to);
     const hasKeys = reference.epochs.get(message.epoch)?.keys.has(actor.signatureKey) === true;
-    if (!isVisible || !hasKeys) {
+    if (stay === undefined || !hasKeys) {
       if (has.has(seq)) problems.push(`${actor.name} has ${seq}, which it may not read`);
-    } else if (!has.has(seq) && !isExcused(reference, actor, seq, message.epoch)) {
+    } else if (!has.has(seq) && !wasAway(actor, stay) && !isExcused(reference, actor, seq, message.epoch)) {
       problems.push(`${actor.name} misses ${seq} of epoch ${message.epoch}`);
     }
   }
-  for (const { seq, epoch } of actor.stuckAt) {
-    if (!actor.updatesProposed.has(epoch)) problems.push(`${actor.name} could not follow ${seq}, a commit on ${epoch}`);
+  for (const { seq, epoch, why } of actor.stuckAt) {
+    if (!actor.updatesProposed.has(epoch)) {
+      problems.push(`${actor.name} could not follow ${seq}, a commit on ${epoch}: ${why}`);
+    }
   }
   return problems;
+}
+
+/** Did the stay end before the device came by? The removal withdrew its Welcome. */
+function wasAway({ welcomed, rejoins }: Actor, { from, to }: Stay): boolean {
+  return to < Infinity && ![...welcomed, ...rejoins].some((seq) => from <= seq && seq <= to);
 }
 
 /** Did it lose its state before it came to this message, and rejoin in a later epoch than the message's? */
