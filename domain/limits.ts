@@ -57,6 +57,8 @@ export const MAX_KEY_PACKAGES_PER_DEVICE = 500;
 export const LOW_STOCK_KEY_PACKAGES = 5;
 /** Unused single-use packages of one device that one claimer may hold from the last 24 hours. */
 export const MAX_HELD_KEY_PACKAGES = 20;
+/** The same, with those that commits have used: whoever adds and removes in turn does not drain a pool either. */
+export const MAX_CLAIMED_KEY_PACKAGES = 40;
 /** Devices that one claim may name. */
 export const MAX_DEVICES_PER_CLAIM = 100;
 /** How far the clock of a device may run ahead of ours. */

@@ -14,10 +14,15 @@ export async function listMemberships(pool: pg.Pool, user: string, after: string
 
 /** Forgets devices, key packages, claims, positions and Welcomes of a user. @returns the devices that it had */
 export async function eraseUser(pool: pg.Pool, user: string): Promise<string[]> {
-  const { rows } = await pool.query<{ devices: string[] }>({
-    name: 'erase-user',
-    text: 'select erase_user($1) as devices',
-    values: [user],
-  });
-  return rows[0]?.devices ?? [];
+  const erased: string[] = [];
+  for (;;) {
+    const { rows } = await pool.query<{ devices: string[] }>({
+      name: 'erase-user',
+      text: 'select erase_user($1) as devices',
+      values: [user],
+    });
+    const devices = rows[0]?.devices ?? [];
+    if (devices.length === 0) return erased;
+    erased.push(...devices);
+  }
 }

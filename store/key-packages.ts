@@ -1,5 +1,10 @@
 import type pg from 'pg';
-import { LOW_STOCK_KEY_PACKAGES, MAX_HELD_KEY_PACKAGES, MAX_KEY_PACKAGES_PER_DEVICE } from '../domain/limits.ts';
+import {
+  LOW_STOCK_KEY_PACKAGES,
+  MAX_CLAIMED_KEY_PACKAGES,
+  MAX_HELD_KEY_PACKAGES,
+  MAX_KEY_PACKAGES_PER_DEVICE,
+} from '../domain/limits.ts';
 
 /** A device of a user, as tokens name it. */
 export interface DeviceName {
@@ -45,7 +50,7 @@ export async function uploadKeyPackages(
   type Row = { stored: number; duplicates: number; available: number; foreign?: number[]; full?: boolean };
   const { rows } = await pool.query<{ upload: Row }>({
     name: 'upload-key-packages',
-    text: 'select upload_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as upload',
+    text: 'select upload_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9) as upload',
     values: [
       user,
       device,
@@ -56,7 +61,6 @@ export async function uploadKeyPackages(
       packages.map(({ lastResort }) => lastResort),
       replace,
       MAX_KEY_PACKAGES_PER_DEVICE,
-      LOW_STOCK_KEY_PACKAGES,
     ],
   });
   const upload = rows[0]?.upload;
@@ -90,6 +94,8 @@ export async function readStock(pool: pg.Pool, { user, device }: DeviceName): Pr
 
 /** A request for one key package of each device of a user. */
 export interface ClaimRequest {
+  /** Asked again with it, the same packages are the answer. */
+  readonly operationId: string;
   readonly claimer: DeviceName;
   /** Whose packages. */
   readonly user: string;
@@ -99,7 +105,7 @@ export interface ClaimRequest {
   readonly cipherSuite: number | undefined;
   /** Id of the conversation that they are for, which need not exist yet; absent = any. */
   readonly conversation: string | undefined;
-  /** Packages per claimer and minute; 0 = no limit, and none on what it holds unused. */
+  /** Packages per claimer and minute; 0 = no limit, and none on what it takes of one device. */
   readonly perMinute: number;
 }
 
@@ -120,8 +126,8 @@ export type ClaimOutcome =
       /** Devices that this claim took below the mark. */
       readonly lowStock: readonly string[];
     }
-  /** The claimer has to wait; nothing was handed out. */
-  | { readonly status: 'limited'; readonly retryAfterMs: number };
+  /** The claimer has to wait; nothing was handed out. `device` is the one of which it took too much; absent = of all. */
+  | { readonly status: 'limited'; readonly retryAfterMs: number; readonly device: string | undefined };
 
 /** Hands out key packages, for good: one transaction, durable when it returns. */
 export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Promise<ClaimOutcome> {
@@ -136,8 +142,9 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
   const { rows } = await pool.query<Row>({
     name: 'claim-key-packages',
     text: `select device, ref, key_package as "keyPackage", last_resort as "lastResort", low, wait_ms as "waitMs"
-      from claim_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      from claim_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     values: [
+      request.operationId,
       request.claimer.user,
       request.claimer.device,
       request.user,
@@ -146,11 +153,14 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
       request.conversation ?? '',
       request.perMinute,
       MAX_HELD_KEY_PACKAGES,
+      MAX_CLAIMED_KEY_PACKAGES,
       LOW_STOCK_KEY_PACKAGES,
     ],
   });
-  const waitMs = rows[0]?.waitMs ?? null;
-  if (waitMs !== null) return { status: 'limited', retryAfterMs: waitMs };
+  const [first] = rows;
+  if (first !== undefined && first.waitMs !== null) {
+    return { status: 'limited', retryAfterMs: first.waitMs, device: first.device === '' ? undefined : first.device };
+  }
   return {
     status: 'claimed',
     keyPackages: rows.flatMap(({ device, ref, keyPackage, lastResort }) =>

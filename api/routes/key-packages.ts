@@ -1,6 +1,11 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { LOW_STOCK_KEY_PACKAGES, MAX_HELD_KEY_PACKAGES, MAX_KEY_PACKAGES_PER_DEVICE } from '../../domain/limits.ts';
+import {
+  LOW_STOCK_KEY_PACKAGES,
+  MAX_CLAIMED_KEY_PACKAGES,
+  MAX_HELD_KEY_PACKAGES,
+  MAX_KEY_PACKAGES_PER_DEVICE,
+} from '../../domain/limits.ts';
 import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-packages.ts';
 import type { Notifier } from '../../store/notifications.ts';
 import { checkKeyPackages, refuseForeign } from '../mls/key-package-batch.ts';
@@ -81,19 +86,27 @@ export function keyPackageRoutes(deps: {
     name: 'claimKeyPackages',
     tag,
     summary: 'Claim key packages of a user',
-    description: `One of each device, the calling one left out. Each is handed out once, in whatever order and process claims come; only the last resort, taken when there is nothing else, may be handed out again. Claimed packages are yours for 24 hours, for the conversation named or any, and never return to the pool; with an Idempotency-Key the same claim again gives the same ones. Who holds ${MAX_HELD_KEY_PACKAGES} unused packages of a device from the last 24 hours gets its last resort. An unknown user has no devices, and a device that is not known is left out.`,
+    description: `One of each device, the calling one left out. Each is handed out once, in whatever order and process claims come; only the last resort, taken when there is nothing else, may be handed out again. Claimed packages are yours for 24 hours, for the conversation named or any, and never return to the pool; with an Idempotency-Key the same claim again gives the same ones, whatever became of them. In 24 hours you get ${MAX_CLAIMED_KEY_PACKAGES} packages of a device, and no more while ${MAX_HELD_KEY_PACKAGES} of them are unused; a claim above that gives nothing, and is answered 429 \`rate-limited\`, unless the device has none left. An unknown user has no devices, and a device that is not known is left out.`,
     rateClass: 'claims',
     params: UserParams,
     body: KeyPackageClaim,
     replies: { 200: { description: 'Claimed', schema: KeyPackagesClaimed } },
     problems: ['rate-limited'],
-    handle: async ({ params: { user }, body: { devices, cipherSuite, conversation }, caller, response }) => {
+    handle: async ({ params: { user }, body, caller, operationId, response }) => {
       const { claimsPerMinute: perMinute } = deps.keyPackages;
-      const request = { claimer: caller, user, devices, cipherSuite, conversation, perMinute };
-      const outcome = await claimKeyPackages(deps.pool, request);
+      const { devices, cipherSuite, conversation } = body;
+      const outcome = await claimKeyPackages(deps.pool, {
+        operationId: operationId(),
+        claimer: caller,
+        user,
+        devices,
+        cipherSuite,
+        conversation,
+        perMinute,
+      });
       if (outcome.status === 'limited') {
         response.setHeader('Retry-After', Math.max(1, Math.ceil(outcome.retryAfterMs / 1000)));
-        throw new AppError('rate-limited', `At most ${perMinute} key packages a minute`);
+        throw new AppError('rate-limited', limitOf(outcome.device, perMinute));
       }
       for (const device of outcome.lowStock) deps.notifier.device(user, device);
       const keyPackages = outcome.keyPackages.map(({ device, keyPackage, ref, lastResort }) => ({
@@ -129,4 +142,11 @@ export function keyPackageRoutes(deps: {
     count,
     claim,
   ];
+}
+
+/** @param device of which too much was taken; absent = of all together */
+function limitOf(device: string | undefined, perMinute: number): string {
+  return device === undefined
+    ? `At most ${perMinute} key packages a minute`
+    : `At most ${MAX_CLAIMED_KEY_PACKAGES} key packages of one device in 24 hours, and ${MAX_HELD_KEY_PACKAGES} that are unused: name other devices than ${JSON.stringify(device)}, or wait`;
 }

@@ -18,23 +18,33 @@ begin
   return true;
 end $$;
 
--- Forgets all that belongs to a user and to no conversation; returns its devices.
+-- Forgets all that belongs to a user and to no conversation; returns its devices. One that came meanwhile stays, with its
+-- key packages: call it again until there is none. Of key packages nothing stays but refs, until they expire: they never
+-- come back, and a Welcome for one is told so.
 create or replace function erase_user(p_user text) returns text[]
 language plpgsql as $$
 declare
   v_devices text[];
+  v_refs bytea[];
   v_conversations bigint[];
   v_seqs bigint[];
 begin
+  -- Locks in the order of claims and of commits: devices, then packages by ref.
   v_devices := array(select device_id from device where user_id = p_user order by device_id for update);
-  -- Commits lock what they use in this order.
-  perform from key_package where user_id = p_user order by ref for update;
-  delete from key_package where user_id = p_user;
-  delete from claim where user_id = p_user;
-  delete from device_position where user_id = p_user;
+  v_refs := array(
+    select k.ref from key_package k
+    where k.user_id = p_user and (k.device_id = any (v_devices)
+      or (select true from device d where d.user_id = p_user and d.device_id = k.device_id limit 1) is null)
+    order by k.ref for no key update);
+  update key_package set user_id = '', device_id = '', key_package = '', replaced_at = coalesce(replaced_at, clock_timestamp())
+    where ref = any (v_refs);
+  -- A claim that is locked is being deleted.
+  delete from claim where (operation, ref) in (
+    select operation, ref from claim where user_id = p_user for update skip locked);
+  delete from device_position where user_id = p_user and device_id = any (v_devices);
   with gone as (delete from welcome where user_id = p_user returning conversation, seq)
     select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
   perform drop_welcome_bodies(v_conversations, v_seqs);
-  delete from device where user_id = p_user;
+  delete from device where user_id = p_user and device_id = any (v_devices);
   return v_devices;
 end $$;

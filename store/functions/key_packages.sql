@@ -2,16 +2,13 @@
 -- take turns, and whoever needs several devices of a user locks them in the order of their ids.
 
 -- Withdraws what no commit has used yet, but for p_keep: what is in the pool, the last resort, and what was handed out.
+-- Locks in the order of refs, as commits do.
 create or replace function replace_key_packages(p_user text, p_device text, p_keep bytea[]) returns void
 language sql volatile as $$
-  update key_package set replaced_at = clock_timestamp()
-    where user_id = p_user and device_id = p_device and claimed_at is null and replaced_at is null and not last_resort
-      and ref <> all (p_keep);
-  update key_package set replaced_at = clock_timestamp()
-    where user_id = p_user and device_id = p_device and last_resort and replaced_at is null and ref <> all (p_keep);
-  update key_package set replaced_at = clock_timestamp()
-    where user_id = p_user and device_id = p_device and claimed_at is not null and used_at is null and replaced_at is null
-      and not last_resort and ref <> all (p_keep);
+  update key_package set replaced_at = clock_timestamp() where ref = any (array(
+    select ref from key_package
+    where user_id = p_user and device_id = p_device and used_at is null and replaced_at is null and ref <> all (p_keep)
+    order by ref for no key update))
 $$;
 
 -- Packages of a device that a claim may still take, the last resort not among them; counts no further than p_limit.
@@ -26,10 +23,11 @@ $$;
 
 -- Stores checked packages of one device, the oldest first; with p_replace they replace all that it had. Of each cipher
 -- suite there is one last resort: a new one replaces the one before. Returns {stored, duplicates, available}, or without
--- any effect {foreign: [positions from 1]} for packages that another device stored, or {full: true} above p_limit.
+-- any effect {foreign: [positions from 1]} for packages that another device stored, or {full: true} above p_limit. Whatever
+-- was stored arms the low-stock event again.
 create or replace function upload_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
-                                    p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean, p_limit int,
-                                    p_low int) returns jsonb
+                                    p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean,
+                                    p_limit int) returns jsonb
 language plpgsql as $$
 declare
   v_foreign int[];
@@ -44,7 +42,7 @@ begin
   v_foreign := array(
     select i.n from unnest(p_refs) with ordinality i (ref, n)
     cross join lateral (select user_id, device_id from key_package where ref = i.ref limit 1) k
-    where k.user_id <> p_user or k.device_id <> p_device order by i.n);
+    where k.user_id <> '' and (k.user_id <> p_user or k.device_id <> p_device) order by i.n);
   if cardinality(v_foreign) > 0 then return jsonb_build_object('foreign', v_foreign); end if;
   v_new := array(
     select i.ref from unnest(p_refs) i (ref)
@@ -72,19 +70,43 @@ begin
     on conflict (ref) do nothing;
   get diagnostics v_stored = row_count;
   v_available := count_available(p_user, p_device, 2147483647);
-  if v_available >= p_low then
+  if v_stored > 0 then
     update device set low_stock_at = null where user_id = p_user and device_id = p_device and low_stock_at is not null;
   end if;
   return jsonb_build_object('stored', v_stored, 'duplicates', cardinality(p_refs) - v_stored, 'available', v_available);
 end $$;
 
+-- The package of a device that its next claim gets, the last resort not among them; null = there is none.
+create or replace function next_key_package(p_user text, p_device text, p_suite int) returns bytea
+language sql stable as $$
+  select ref from key_package
+  where user_id = p_user and device_id = p_device and claimed_at is null and replaced_at is null and not last_resort
+    and not_after > clock_timestamp() and (p_suite is null or cipher_suite = p_suite)
+  order by uploaded_at, ref limit 1
+$$;
+
+-- When a claimer may take from the pool of a device again; null = now. In 24 hours it gets p_most packages, and no more
+-- while it holds p_hold of them unused.
+create or replace function next_claim_at(p_claimer text, p_user text, p_device text, p_hold int, p_most int)
+returns timestamptz language sql stable as $$
+  select interval '24 hours' + greatest(
+      (array_agg(k.claimed_at order by k.claimed_at desc))[p_most],
+      (array_agg(k.claimed_at order by k.claimed_at desc) filter (where k.used_at is null and k.replaced_at is null))[p_hold])
+  from key_package k
+  -- `limit 1`: a look-up by key, whatever the table's size.
+  cross join lateral (select from claim where ref = k.ref and user_id = p_claimer limit 1) c
+  where k.user_id = p_user and k.device_id = p_device and k.claimed_at > statement_timestamp() - interval '24 hours'
+$$;
+
 -- Hands out one package of each device of p_user (null: of all that are known; never of the claimer's own device), the
 -- oldest that is usable, for good; the last resort once there is none. One row for each device: without a ref it is
--- exhausted; `low` = this claim took its pool below p_low. A claimer that has used up p_rate packages a minute (0 = no
--- limit) gets a single row with the time to wait. One that holds p_hold unused packages of a device from the last 24 hours
--- gets no more from its pool: nobody drains the pool of another.
-create or replace function claim_key_packages(p_claimer text, p_claimer_device text, p_user text, p_devices text[], p_suite int,
-                                   p_conversation text, p_rate int, p_hold int, p_low int)
+-- exhausted; `low` = this claim took its pool below p_low. The same p_operation again gets the same packages, whatever
+-- became of them, unless their owner was erased. Nobody drains the pool of another: a claimer that has used up p_rate
+-- packages a minute (0 = no limits), or those of a device as next_claim_at() says, gets nothing but a single row with the
+-- time to wait and that device ('' = the former).
+create or replace function claim_key_packages(p_operation text, p_claimer text, p_claimer_device text, p_user text,
+                                   p_devices text[], p_suite int, p_conversation text, p_rate int, p_hold int, p_most int,
+                                   p_low int)
 returns table (device text, ref bytea, key_package bytea, last_resort boolean, low boolean, wait_ms bigint)
 language plpgsql as $$
 #variable_conflict use_column
@@ -94,58 +116,69 @@ declare
   v_count int;
   -- a variable, because an index cannot be searched by a volatile function
   v_now timestamptz;
-  v_oldest timestamptz;
-  v_held jsonb;
+  v_earlier timestamptz;
+  v_until timestamptz;
   k key_package;
   v_low boolean;
 begin
-  -- One claim of a claimer at a time, in whatever process: else its limits would be judged on what each saw of the others.
-  if p_rate > 0 then perform pg_advisory_xact_lock(hashtextextended('claims of ' || p_claimer, 0)); end if;
+  -- One claim of a claimer at a time, in whatever process: else its limits would be judged on what each saw of the others,
+  -- and one that is asked again while it runs would be made twice.
+  perform pg_advisory_xact_lock(hashtextextended(case when p_rate > 0 then 'claims of ' || p_claimer else p_operation end, 0));
   v_devices := array(
     select d.device_id from device d
     where d.user_id = p_user and (p_devices is null or d.device_id = any (p_devices))
       and not (p_user = p_claimer and d.device_id = p_claimer_device)
     order by d.device_id for no key update);
   v_now := clock_timestamp();
+  v_earlier := (select min(c.at) from claim c where c.operation = p_operation);
+  if v_earlier is not null then
+    return query
+      with given as materialized (
+        select y.* from claim c cross join lateral (select * from key_package where ref = c.ref limit 1) y
+        where c.operation = p_operation and y.user_id = p_user)
+      select g.device_id, g.ref, g.key_package, g.last_resort, false, null::bigint from given g
+      union all
+      -- Those that it found exhausted: known then, and without one.
+      select d.device_id, null, null, null, false, null
+      from unnest(v_devices) v (device_id)
+      cross join lateral (select * from device where user_id = p_user and device_id = v.device_id limit 1) d
+      where d.created_at < v_earlier and d.device_id not in (select device_id from given)
+      order by 1;
+    return;
+  end if;
+
   if p_rate > 0 then
-    select count(*), min(c.at) into v_count, v_oldest from claim c
+    select count(*), min(c.at) + interval '1 minute' into v_count, v_until from claim c
       where c.user_id = p_claimer and c.at > v_now - interval '1 minute';
-    if v_count > 0 and v_count + cardinality(v_devices) > p_rate then
-      return query select null, null::bytea, null::bytea, null::boolean, null::boolean,
-        greatest(0, ceil(extract(epoch from v_oldest + interval '1 minute' - v_now) * 1000))::bigint;
+    if v_count = 0 or v_count + cardinality(v_devices) <= p_rate then
+      select d, t.until into v_device, v_until
+        from unnest(v_devices) d cross join lateral next_claim_at(p_claimer, p_user, d, p_hold, p_most) t (until)
+        where t.until > v_now and next_key_package(p_user, d, p_suite) is not null
+        order by t.until desc limit 1;
+    end if;
+    if v_until is not null then
+      return query select coalesce(v_device, ''), null::bytea, null::bytea, null::boolean, null::boolean,
+        greatest(0, ceil(extract(epoch from v_until - v_now) * 1000))::bigint;
       return;
     end if;
-    -- The newest 5000 claims are looked at, so that a claim of one who adds thousands a day stays cheap.
-    select jsonb_object_agg(h.device_id, h.n) into v_held from (
-      select x.device_id, count(*) as n
-      from (select c.ref from claim c where c.user_id = p_claimer and c.at > v_now - interval '24 hours'
-            order by c.at desc limit 5000) c
-      cross join lateral (
-        select y.device_id from key_package y
-        where y.ref = c.ref and y.user_id = p_user and not y.last_resort and y.used_at is null and y.replaced_at is null
-        limit 1) x
-      group by x.device_id) h;
   end if;
 
   foreach v_device in array v_devices loop
-    k := null;
-    if coalesce((v_held ->> v_device)::int, 0) < p_hold then
-      update key_package y set claimed_at = clock_timestamp() where y.ref = (
-        select x.ref from key_package x
-        where x.user_id = p_user and x.device_id = v_device and x.claimed_at is null and x.replaced_at is null
-          and not x.last_resort and x.not_after > v_now and (p_suite is null or x.cipher_suite = p_suite)
-        order by x.uploaded_at, x.ref limit 1)
+    update key_package y set claimed_at = clock_timestamp() where y.ref = next_key_package(p_user, v_device, p_suite)
       returning y.* into k;
-    end if;
     if k.ref is null then
       select x.* into k from key_package x
         where x.user_id = p_user and x.device_id = v_device and x.last_resort and x.replaced_at is null
           and x.not_after > v_now and (p_suite is null or x.cipher_suite = p_suite)
         order by x.uploaded_at desc limit 1;
+      -- Of the many claims of a last resort, those that have lapsed are no use; one that is locked is being deleted.
+      delete from claim where (operation, ref) in (
+        select c.operation, c.ref from claim c
+        where c.ref = k.ref and c.user_id = p_claimer and c.conversation = p_conversation and c.at < v_now - interval '24 hours'
+        for update skip locked limit 100);
     end if;
     if k.ref is not null then
-      insert into claim (ref, user_id, conversation) values (k.ref, p_claimer, p_conversation)
-        on conflict (ref, user_id, conversation) do update set at = clock_timestamp();
+      insert into claim (ref, user_id, conversation, operation) values (k.ref, p_claimer, p_conversation, p_operation);
     end if;
     v_low := false;
     if count_available(p_user, v_device, p_low) < p_low then

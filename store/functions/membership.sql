@@ -68,9 +68,10 @@ begin
     from unnest(p_refs) i (ref)
     -- `limit 1`: look-ups by key, whatever the tables' sizes.
     left join lateral (select * from key_package where ref = i.ref limit 1) k on true
-    left join lateral (
-      select at from claim where ref = i.ref and user_id = p_actor and conversation in ('', c.id)
-      order by at desc limit 1) l on true;
+    -- One for each of both, because only then is the newest the end of an index.
+    cross join lateral (select greatest(
+      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = ''),
+      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = c.id)) as at) l;
   if v_foreign then
     return refusal('welcome-mismatch', '{"detail": "It is with a key package that the sender did not claim for this conversation, or that was used"}');
   elsif v_stale is not null then

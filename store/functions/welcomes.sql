@@ -5,7 +5,7 @@ declare
   v_count int := 0;
   g record;
 begin
-  for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) loop
+  for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) order by 1, 2 loop
     delete from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
       and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq);
     if found then v_count := v_count + 1; end if;

@@ -36,7 +36,8 @@ create table device (
 );
 create index device_low_stock on device (low_stock_at) where low_stock_at is not null;
 
--- Used and replaced packages stay until they expire, so that a Welcome for one of them is told so.
+-- Used and replaced packages stay until they expire, so that a Welcome for one of them is told so, and so that they never
+-- come back. Those of an erased user name nobody then: user, device and bytes are empty.
 create table key_package (
   -- KeyPackageRef (RFC 9420 §5.2)
   ref          bytea primary key,
@@ -59,7 +60,7 @@ create index key_package_pool on key_package (user_id, device_id, cipher_suite, 
   where claimed_at is null and replaced_at is null and not last_resort;
 create unique index key_package_last_resort on key_package (user_id, device_id, cipher_suite)
   where last_resort and replaced_at is null;
-create index key_package_owner on key_package (user_id, device_id);
+create index key_package_owner on key_package (user_id, device_id, claimed_at);
 create index key_package_age on key_package (not_after);
 
 -- Who was given a key package, and for which conversation.
@@ -69,9 +70,12 @@ create table claim (
   user_id      text collate "C" not null,
   -- id of the conversation it was claimed for, which may not exist yet; '' = any
   conversation text collate "C" not null default '',
+  -- of the request: asked again with it, the same is answered
+  operation    text collate "C" not null default gen_random_uuid()::text,
   at           timestamptz not null default clock_timestamp(),
-  primary key (ref, user_id, conversation)
+  primary key (operation, ref)
 );
+create index claim_ref on claim (ref, user_id, conversation, at);
 create index claim_user on claim (user_id, at);
 
 -- Welcomes: the bytes once, one row for each device that they are for.

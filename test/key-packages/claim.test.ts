@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LOW_STOCK_KEY_PACKAGES, MAX_HELD_KEY_PACKAGES } from '../../domain/limits.ts';
+import { LOW_STOCK_KEY_PACKAGES, MAX_CLAIMED_KEY_PACKAGES, MAX_HELD_KEY_PACKAGES } from '../../domain/limits.ts';
 import { sweepKeyPackages } from '../../store/key-packages.ts';
 import { type Service, newConversationId, startService } from '../api/support/service.ts';
 import { useDatabase } from '../support/database.ts';
@@ -29,6 +29,11 @@ afterAll(async () => {
 const refsOf = ({ keyPackages }: Claimed): string[] => keyPackages.map(({ ref }) => ref);
 const setPackages = (column: string, value: string, user: string): Promise<unknown> =>
   database().pool.query(`update key_package set ${column} = ${value} where user_id = $1`, [user]);
+
+const setPackage = (column: string, value: string, ref = ''): Promise<unknown> =>
+  database().pool.query(`update key_package set ${column} = ${value} where ref = $1`, [Buffer.from(ref, 'base64')]);
+const aMinuteLater = (claimer: string): Promise<unknown> =>
+  database().pool.query("update claim set at = at - interval '1 minute' where user_id = $1", [claimer]);
 
 describe('a claim', () => {
   let alice: TestDevice;
@@ -130,6 +135,7 @@ describe('a claim', () => {
       { ref: refs[1], conversation: '' },
       // The last resort, twice for the same.
       { ref: refs[2], conversation },
+      { ref: refs[3], conversation },
     ]);
   });
 
@@ -158,7 +164,7 @@ describe('a claim', () => {
 });
 
 describe('low stock', () => {
-  test('is told to the device once, when a claim takes it below the mark, and again after an upload', async () => {
+  test('is told to the device once, when a claim takes it below the mark, and again after any upload', async () => {
     const alice = await deviceOf(service, newUser('alice'));
     const bob = await deviceOf(service, newUser('bob'));
     const mine = (): number => notified.filter((one) => one === `${alice.user} phone`).length;
@@ -169,7 +175,7 @@ describe('low stock', () => {
       );
       return rows[0]?.low ?? false;
     };
-    await alice.stock(LOW_STOCK_KEY_PACKAGES + 1);
+    const all = await alice.stock(LOW_STOCK_KEY_PACKAGES + 1);
     await bob.claim(alice.user);
     expect([mine(), await lowSince()]).toEqual([0, false]);
     expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ lowStock: false });
@@ -179,13 +185,17 @@ describe('low stock', () => {
     await bob.claim(alice.user);
     await bob.claim(alice.user);
     expect([mine(), await lowSince()]).toEqual([1, true]);
-    // Not enough yet.
-    await alice.stock(2);
+    // The same packages again are no upload.
+    await alice.ask('POST /v1/key-packages', { keyPackages: all.map(({ message }) => message) });
     expect(await lowSince()).toBe(true);
+    // One is not enough, but the device has heard of it.
     await alice.stock(1);
     expect(await lowSince()).toBe(false);
     await bob.claim(alice.user);
     expect([mine(), await lowSince()]).toEqual([2, true]);
+    for (let left = 2; left > 0; left--) await bob.claim(alice.user);
+    expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 0 });
+    expect(mine()).toBe(2);
   });
 });
 
@@ -208,38 +218,64 @@ describe('limits', () => {
     }
     expect((await carol.claim(alice.user)).keyPackages).toHaveLength(4);
     // A minute later.
-    const { pool } = database();
-    await pool.query("update claim set at = at - interval '1 minute' where user_id = $1", [bobs[0]?.user]);
+    await aMinuteLater(bobs[0]?.user ?? '');
     expect((await bobs[0]?.ask(what))?.status).toBe(200);
   });
 
-  test('nobody drains a pool: who holds many unused packages of a device gets its last resort', async () => {
+  test('who holds many unused packages of a device gets no more of it, nor its last resort while there are others', async () => {
     const alice = await deviceOf(limited[0], newUser('alice'));
     const packages = await alice.stock(MAX_HELD_KEY_PACKAGES + 3, true);
-    const bobs = [await deviceOf(limited[0], newUser('bob'))];
-    bobs.push(await deviceOf(limited[1], bobs[0]?.user ?? ''));
-    const claims = await Promise.all(
-      Array.from({ length: MAX_HELD_KEY_PACKAGES + 5 }, (_, i) => (bobs[i % 2] ?? alice).claim(alice.user)),
+    const bob = await deviceOf(limited[0], newUser('bob'));
+    const other = await deviceOf(limited[1], bob.user, 'laptop');
+    const carol = await deviceOf(limited[1], newUser('carol'));
+    const what = `POST /v1/users/${alice.user}/key-packages/claim`;
+    const answers = await Promise.all(
+      Array.from({ length: MAX_HELD_KEY_PACKAGES + 5 }, (_, i) => (i % 2 === 0 ? bob : other).ask(what)),
     );
-    const all = claims.flatMap(({ keyPackages }) => keyPackages);
-    expect(new Set(all.filter(({ lastResort }) => !lastResort).map(({ ref }) => ref)).size).toBe(MAX_HELD_KEY_PACKAGES);
-    expect(all.filter(({ lastResort }) => lastResort)).toHaveLength(5);
+    const passed = answers.filter(({ status }) => status === 200).map(({ body }) => body as unknown as Claimed);
+    const claimed = passed.flatMap(({ keyPackages }) => keyPackages);
+    expect(claimed.filter(({ lastResort }) => lastResort)).toEqual([]);
+    expect(new Set(claimed.map(({ ref }) => ref)).size).toBe(MAX_HELD_KEY_PACKAGES);
+    for (const { status, body, headers } of answers.filter((answer) => answer.status !== 200)) {
+      expect([status, body.code]).toEqual([429, 'rate-limited']);
+      expect(body.detail).toContain('"phone"');
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    }
     expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 3 });
-    const carol = await deviceOf(limited[0], newUser('carol'));
     expect((await carol.claim(alice.user)).keyPackages).toMatchObject([{ lastResort: false }]);
 
-    // What a commit has used is no longer held, nor what is older than a day.
-    const { pool } = database();
-    const [first, second] = packages.map(({ ref }) => Buffer.from(ref, 'base64'));
-    await pool.query("update claim set at = at - interval '2 minutes' where user_id = $1", [bobs[0]?.user]);
-    await pool.query('update key_package set used_at = now() where ref = $1', [first]);
-    expect((await bobs[0]?.claim(alice.user))?.keyPackages).toMatchObject([{ lastResort: false }]);
-    expect((await bobs[0]?.claim(alice.user))?.keyPackages).toMatchObject([{ lastResort: true }]);
-    await pool.query("update claim set at = at - interval '1 day' where user_id = $1 and ref = $2", [
-      bobs[0]?.user,
-      second,
-    ]);
-    expect((await bobs[0]?.claim(alice.user))?.keyPackages).toMatchObject([{ lastResort: false }]);
+    // Nothing of the other devices is taken either, unless they are asked alone.
+    const laptop = await deviceOf(limited[0], alice.user, 'laptop');
+    await laptop.stock(2);
+    expect((await bob.ask(what)).status).toBe(429);
+    expect((await laptop.ask('GET /v1/key-packages')).body).toMatchObject({ available: 2 });
+    expect((await bob.claim(alice.user, { devices: ['laptop'] })).keyPackages).toHaveLength(1);
+
+    // What a commit has used is no longer held, nor what was claimed more than a day ago.
+    await aMinuteLater(bob.user);
+    const phone = { devices: ['phone'] };
+    await setPackage('used_at', 'now()', packages[0]?.ref);
+    expect((await bob.claim(alice.user, phone)).keyPackages).toMatchObject([{ lastResort: false }]);
+    expect((await bob.ask(what, phone)).status).toBe(429);
+    await setPackage('claimed_at', "claimed_at - interval '1 day'", packages[1]?.ref);
+    expect((await bob.claim(alice.user, phone)).keyPackages).toMatchObject([{ lastResort: false }]);
+    // Once the pool is empty, the last resort is for everybody.
+    expect((await bob.claim(alice.user, phone)).keyPackages).toMatchObject([{ lastResort: true }]);
+  });
+
+  test('who adds and removes a device in turn does not drain its pool', async () => {
+    const alice = await deviceOf(limited[0], newUser('alice'));
+    const bob = await deviceOf(limited[1], newUser('bob'));
+    await alice.stock(MAX_CLAIMED_KEY_PACKAGES + 1);
+    for (let i = 0; i < MAX_CLAIMED_KEY_PACKAGES; i++) {
+      if (i % PER_MINUTE === 0) await aMinuteLater(bob.user);
+      const [claimed] = (await bob.claim(alice.user)).keyPackages;
+      await setPackage('used_at', 'now()', claimed?.ref);
+    }
+    await aMinuteLater(bob.user);
+    const answer = await bob.ask(`POST /v1/users/${alice.user}/key-packages/claim`);
+    expect([answer.status, answer.body.code]).toEqual([429, 'rate-limited']);
+    expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
   });
 
   test('off, they hold nobody back', async () => {

@@ -25,12 +25,17 @@ async function claim(
   api: number,
   claimer: string,
   devices?: readonly string[],
+  key?: string,
 ): Promise<{ status: number; keyPackages: Claimed[] } | undefined> {
   const token = await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: claimer });
   try {
     const response = await fetch(`${service.apis[api]?.url}/v1/users/alice/key-packages/claim`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        ...(key === undefined ? {} : { 'idempotency-key': key }),
+      },
       body: JSON.stringify({ devices }),
     });
     const { keyPackages = [] } = (await response.json()) as { keyPackages?: Claimed[] };
@@ -138,4 +143,22 @@ test('a process that is killed amid claims: a package may be lost with its answe
   expect(rows).toEqual([]);
   const unheard = answers.filter((answer) => answer === undefined).length;
   expect(pool.length - refs.length).toBeLessThanOrEqual(unheard);
+});
+
+test('a process that is killed amid claims: asked again with their keys, each has its package, and none is lost', async () => {
+  const pool = await testKeyPackages('alice', 90);
+  await upload(pool);
+  const ask = (i: number, api: number): ReturnType<typeof claim> => claim(api, `bob-${i}`, undefined, `key-${i}`);
+  let answered = 0;
+  const running = Array.from({ length: pool.length }, async (_, i) => {
+    const answer = await ask(i, i % 2);
+    answered++;
+    return answer;
+  });
+  await waitUntil(() => answered >= 10, { what: 'some claims are answered', everyMs: 1 });
+  await service.apis[0]?.kill9();
+  const heard = await Promise.all(running);
+  const again = await Promise.all(heard.map((_, i) => ask(i, 1)));
+  for (const [i, answer] of heard.entries()) if (answer !== undefined) expect(again[i]).toEqual(answer);
+  expect(refsOf(again.flatMap((answer) => answer?.keyPackages ?? []))).toEqual(refsOf(pool));
 });

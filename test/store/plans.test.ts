@@ -59,6 +59,7 @@ function newKeyPackage(lastResort = false): NewKeyPackage {
 function claimOf(claimer: string): ClaimRequest {
   const { user } = owner;
   return {
+    operationId: id(),
     claimer: { user: claimer, device: 'phone' },
     user,
     devices: undefined,
@@ -128,6 +129,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'key packages: claim': () => claimKeyPackages(pool, claimOf('dave')),
   'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
   'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
+  'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
   'key packages: sweep': () => sweepKeyPackages(pool),
   'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
 };
