@@ -81,7 +81,7 @@ export async function checkBundle(
     // Else the next device could not join: nobody but a member could supply another one, and only with a commit.
     throw new AppError(
       'group-info-mismatch',
-      'The GroupInfo of an external commit has the ratchet tree and external_pub',
+      'The GroupInfo of an external commit must have the ratchet tree and external_pub',
     );
   }
   const refs = welcome === undefined ? undefined : refsOf(welcome);
