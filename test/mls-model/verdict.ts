@@ -120,14 +120,21 @@ function judgeHistory(id: string, reference: Reference, actor: Actor, stays: rea
       problems.push(`${actor.name} has "${text}" of ${sender} at ${seq}, which is ${JSON.stringify(real)}`);
     }
   }
+  const missing: string[] = [];
   for (const { seq, ...message } of reference.messages.values()) {
     const stay = stays.find(({ from, to }) => from <= seq && seq <= to);
     const hasKeys = reference.epochs.get(message.epoch)?.keys.has(actor.signatureKey) === true;
     if (stay === undefined || !hasKeys) {
       if (has.has(seq)) problems.push(`${actor.name} has ${seq}, which it may not read`);
     } else if (!has.has(seq) && !wasAway(actor, stay) && !isExcused(reference, actor, seq, message.epoch)) {
-      problems.push(`${actor.name} misses ${seq} of epoch ${message.epoch}`);
+      missing.push(`${seq} (epoch ${message.epoch})`);
     }
+  }
+  if (missing.length > 0) {
+    const { welcomed, rejoins, losses } = actor;
+    problems.push(
+      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ stays, welcomed, rejoins, losses, undecryptable: actor.group(id)?.undecryptable })}`,
+    );
   }
   for (const { seq, epoch, why } of actor.stuckAt) {
     if (!actor.updatesProposed.has(epoch)) {
