@@ -190,7 +190,7 @@ async function age(seconds: number): Promise<void> {
 
 /** Everything of the conversation that a refusal could change. */
 async function rowsOf(conversation: string): Promise<unknown[]> {
-  const { rows } = await database().pool.query(
+  const { rows } = await database().pool.query<{ row: string }>(
     `select c::text as row from conversation c where id = $1
      union all select r::text from race r join conversation c on c.key = r.conversation where c.id = $1
      union all select o::text from operation o join conversation c on c.key = o.conversation where c.id = $1`,
