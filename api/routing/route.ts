@@ -52,6 +52,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly body?: B;
   /** The member of a union that this body claims to be: its problems say more than those of all members. */
   readonly choose?: (body: Readonly<Record<string, unknown>>) => z.ZodType;
+  /** How many requests of its class this body, which may be malformed, counts as. @default 1 */
+  readonly weigh?: (body: unknown) => number;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
   readonly replies: Readonly<Record<number, DocumentedReply>>;
