@@ -17,6 +17,7 @@ export interface Call<P, Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly caller: Caller;
+  /** The service's own id of the request. */
   readonly requestId: string;
   /** Milliseconds since 1970. */
   readonly deadline: number;
