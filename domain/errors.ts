@@ -49,21 +49,28 @@ export type ProblemCode = keyof typeof PROBLEMS;
 /** Facts that go with a problem as extension members, for example `currentEpoch`. */
 export type ProblemDetails = Readonly<Record<string, unknown>>;
 
+export interface AppErrorOptions extends ErrorOptions {
+  /** When the same request may succeed, of a 429 or 503; null = time alone does not help. @default a second */
+  readonly retryAfterMs?: number | null;
+}
+
 /** The only error that a request handler throws on purpose; rendered as problem+json in one place. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ProblemCode;
   readonly details: ProblemDetails;
+  readonly retryAfterMs: number | null | undefined;
 
   /**
    * @param code stable code of the catalogue
    * @param detail one sentence for the reader, about this occurrence
    * @param details extension members of the problem document
    */
-  constructor(code: ProblemCode, detail?: string, details: ProblemDetails = {}, options?: ErrorOptions) {
+  constructor(code: ProblemCode, detail?: string, details: ProblemDetails = {}, options: AppErrorOptions = {}) {
     super(detail ?? PROBLEMS[code].title, options);
     this.code = code;
     this.details = details;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get status(): number {

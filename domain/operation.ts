@@ -212,9 +212,9 @@ export interface Refused {
   readonly refs?: readonly string[];
   /** `superseded`. */
   readonly successor?: string;
-  /** `deferred`: milliseconds. */
+  /** `deferred`, `rate-limited`: milliseconds; absent = time alone does not help. */
   readonly forMs?: number;
-  /** `group-info-mismatch`, `welcome-mismatch`, `membership-mismatch`, `not-allowed`: which of its reasons it was. */
+  /** `group-info-mismatch`, `welcome-mismatch`, `membership-mismatch`, `not-allowed`, `rate-limited`: which of its reasons it was. */
   readonly detail?: string;
 }
 

@@ -44,3 +44,8 @@ export async function stage(pool: pg.Pool, rows: readonly StageRow[]): Promise<S
   for (const { n, key } of answered) staged[n - 1] = key ?? 'over-quota';
   return staged;
 }
+
+/** Deletes staged rows whose operations will never be decided. */
+export async function discardStaged(pool: pg.Pool, keys: readonly number[]): Promise<void> {
+  await pool.query({ name: 'discard-staged', text: 'delete from staged where key = any ($1)', values: [keys] });
+}

@@ -93,10 +93,11 @@ export function accepted(outcome: Outcome): Accepted | Duplicate {
 }
 
 /** A refusal as the problem that a client gets. */
-export function refusalError({ status: _status, code, detail, forMs: _forMs, ...details }: Refused): AppError {
+export function refusalError({ status: _status, code, detail, forMs, ...details }: Refused): AppError {
   // Lanes keep these two to themselves; a client could only try again.
   if (code === 'body-missing' || code === 'deferred') return new AppError('unavailable');
-  return new AppError(code, detail, details);
+  // Without a time another commit must come first.
+  return new AppError(code, detail, details, code === 'rate-limited' ? { retryAfterMs: forMs ?? null } : {});
 }
 
 /** Position of an accepted operation that has one. */

@@ -17,7 +17,7 @@ export interface Draft {
   readonly bytes?: DraftBytes | undefined;
   /** Milliseconds since 1970; the answer is due before it, and it is the operation's `notAfter`. */
   readonly deadline: number;
-  /** Correlation id of the request. */
+  /** The service's own id of the request. */
   readonly requestId: string;
 }
 

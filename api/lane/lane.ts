@@ -13,6 +13,8 @@ export interface LaneDeps {
   readonly apply: (path: PathName, batch: Batch) => Promise<Applied>;
   /** Stages the bytes of a draft. */
   readonly stage: (draft: Draft) => Promise<Staged>;
+  /** Nobody will decide what these staged rows hold. */
+  readonly discard: (keys: readonly number[]) => void;
   readonly onBatch: (batch: Batch, path: PathName, applied: Applied, seconds: number) => void;
   readonly onTaken: (path: PathName, waitedSeconds: number) => void;
   /** A commit waits for others. */
@@ -43,6 +45,8 @@ export class Lane {
   /** By turn; those of one user in the order in which they came. */
   readonly #queue: Waiting[] = [];
   readonly #order = new FairOrder();
+  /** Operations in the queue, by user. */
+  readonly #depths = new Map<string, number>();
   /** Users whose commit waits for others. */
   readonly #deferred = new Set<string>();
   #running = false;
@@ -58,11 +62,17 @@ export class Lane {
     return this.#queue.length;
   }
 
+  /** Operations of a user that wait. */
+  depthOf(user: string): number {
+    return this.#depths.get(user) ?? 0;
+  }
+
   /** Queues an operation. Its bytes are staged at once, while the batch before it is decided. */
   push(waiting: Waiting): void {
     if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(waiting);
     const turn = this.#order.turnOf(waiting.draft.user, !sharesBatch(waiting.draft.operation));
     waiting.turn = turn;
+    this.#count(waiting, 1);
     let place = this.#queue.length;
     while (place > 0 && turnOf(this.#queue[place - 1]) > turn) place--;
     if (place === this.#queue.length) this.#queue.push(waiting);
@@ -77,9 +87,25 @@ export class Lane {
   }
 
   #take(): Waiting[] {
-    const batch = takeBatch(this.#queue, this.#deferred);
+    const taken = takeBatch(this.#queue, this.#deferred);
+    for (const waiting of taken) this.#count(waiting, -1);
+    const batch = taken.filter((waiting) => !waiting.settled);
+    if (batch.length < taken.length) void this.#discard(taken.filter((waiting) => waiting.settled));
     if (batch[0] !== undefined) this.#order.taken(turnOf(batch[0]));
     return batch;
+  }
+
+  #count({ draft: { user } }: Waiting, by: number): void {
+    const depth = this.depthOf(user) + by;
+    if (depth > 0) this.#depths.set(user, depth);
+    else this.#depths.delete(user);
+  }
+
+  /** What was staged for operations that missed their deadline names their sender beside the bytes. */
+  async #discard(late: readonly Waiting[]): Promise<void> {
+    const staged = await Promise.all(late.map(async (one) => one.staged?.catch(() => undefined)));
+    const keys = staged.filter((key) => typeof key === 'number');
+    if (keys.length > 0) this.#deps.discard(keys);
   }
 
   async #run(): Promise<void> {
@@ -154,6 +180,7 @@ export class Lane {
     this.#deps.onDeferred(path);
     waiting.draft = { ...draft, operation: { ...draft.operation, deferred: true } as Operation };
     this.#queue.unshift(waiting);
+    this.#count(waiting, 1);
     this.#deferred.add(draft.user);
     setTimeout(
       () => {
@@ -176,22 +203,23 @@ export class Lane {
 const NOTHING_TO_STAGE = Promise.resolve(undefined);
 
 /**
- * Takes the next batch: messages (or read marks) that follow one another share one, everything else goes alone.
+ * Takes the next batch: messages (or read marks) that follow one another share one, everything else goes alone. What is
+ * settled already comes with it.
  * @param deferred users whose operations stay where they are
  */
 function takeBatch(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
   if (deferred.size > 0) return takeAround(queue, deferred);
-  while (queue[0]?.settled === true) queue.shift();
-  return queue.splice(0, batchLength(queue)).filter((waiting) => !waiting.settled);
+  const open = queue.findIndex((waiting) => !waiting.settled);
+  const settled = queue.splice(0, open === -1 ? queue.length : open);
+  return [...settled, ...queue.splice(0, batchLength(queue))];
 }
 
 function takeAround(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
-  const isHeld = ({ draft }: Waiting): boolean => deferred.has(draft.user);
-  const open = queue.filter((waiting) => !waiting.settled);
-  const free = open.filter((waiting) => !isHeld(waiting));
-  const batch = free.slice(0, batchLength(free));
-  const taken = new Set(batch);
-  queue.splice(0, queue.length, ...open.filter((waiting) => !taken.has(waiting)));
+  const free = queue.filter((waiting) => !waiting.settled && !deferred.has(waiting.draft.user));
+  const taken = new Set(free.slice(0, batchLength(free)));
+  const isTaken = (waiting: Waiting): boolean => waiting.settled || taken.has(waiting);
+  const batch = queue.filter(isTaken);
+  queue.splice(0, queue.length, ...queue.filter((waiting) => !isTaken(waiting)));
   return batch;
 }
 

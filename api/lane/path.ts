@@ -15,7 +15,7 @@ export interface Batch {
   readonly id: string;
   readonly conversation: string;
   readonly items: readonly BatchItem[];
-  /** Correlation ids of the requests. */
+  /** The service's own ids of the requests. */
   readonly requests: readonly string[];
   /** Milliseconds since 1970; nobody waits any longer. */
   readonly deadline: number;

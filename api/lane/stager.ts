@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { MAX_BATCH_BYTES } from '../../domain/limits.ts';
 import { isRetryable } from '../../store/sqlstate.ts';
-import { type StageRow, type Staged, stage } from '../../store/stage.ts';
+import { type StageRow, type Staged, discardStaged, stage } from '../../store/stage.ts';
 import { jitter, pause } from './pause.ts';
 
 /** Statements at once; while they run, the next rows gather. */
@@ -21,6 +21,8 @@ export interface Stager {
    * @throws the database's error, once the deadline has passed or when trying again is of no use
    */
   stage: (row: StageRow, deadline: number) => Promise<Staged>;
+  /** Deletes rows that nobody will decide. */
+  discard: (keys: readonly number[]) => Promise<void>;
 }
 
 /**
@@ -81,5 +83,6 @@ export function makeStager(pool: pg.Pool): Stager {
         }
       }
     },
+    discard: (keys) => discardStaged(pool, keys),
   };
 }

@@ -18,6 +18,9 @@ export interface SubmitterDeps {
   readonly mailboxLimit: number;
 }
 
+/** Part of a lane that one user can fill, so that others always find room. */
+const SHARE_OF_USER = 1 / 4;
+
 /** All lanes of this process. */
 export interface Lanes extends Submitter {
   /** Operations that wait, in all lanes. */
@@ -35,6 +38,10 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
     pathOf: deps.pathOf,
     apply: (path, batch) => deps.paths[path](batch),
     stage: (draft) => stageDraft(deps.stager, draft),
+    discard: (keys) => {
+      // The sweep deletes what stays.
+      deps.stager.discard(keys).catch((error: unknown) => deps.log.warn({ err: error }, 'staged rows not discarded'));
+    },
     onTaken: metrics.laneWait,
     onDeferred: metrics.commitDeferred,
     onBatch: (batch, path, { outcomes, retries }, seconds) => {
@@ -71,7 +78,8 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
       const { conversation } = draft;
       let lane = lanes.get(conversation);
       if (lane === undefined) lanes.set(conversation, (lane = open(conversation)));
-      if (lane.depth >= deps.mailboxLimit) {
+      const isFull = lane.depth >= deps.mailboxLimit || lane.depthOf(draft.user) >= deps.mailboxLimit * SHARE_OF_USER;
+      if (isFull) {
         reject(new AppError('overloaded'));
         return;
       }

@@ -5,8 +5,8 @@ import { isRetryable } from '../../store/sqlstate.ts';
 import { contextOf } from '../routing/context.ts';
 import { write } from '../routing/reply.ts';
 
-/** Seconds after which a client may try again, unless somebody knew better. */
-const RETRY_AFTER_S = '1';
+/** After which a client may try again, unless somebody knew better. */
+const RETRY_AFTER_MS = 1000;
 
 /** RFC 9457. */
 export interface ProblemDocument {
@@ -51,7 +51,7 @@ export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorReq
   // Express knows an error handler by its four parameters.
   return function renderProblem(thrown, _req, res, _next) {
     const error = toAppError(thrown);
-    const { requestId, route } = contextOf(res);
+    const { correlationId: requestId, route } = contextOf(res);
     if (error.code === 'internal') log.error({ err: error, requestId, route }, 'request failed');
     else if (error.status >= 500) log.warn({ err: error, requestId, route }, 'request not served');
     if (res.headersSent) {
@@ -70,7 +70,8 @@ function setProblemHeaders(res: Response, error: AppError): void {
     const reason = res.req.headers.authorization === undefined ? '' : ', error="invalid_token"';
     res.setHeader('WWW-Authenticate', `Bearer realm="parley"${reason}`);
   }
-  if ((error.status === 429 || error.status === 503) && !res.hasHeader('Retry-After')) {
-    res.setHeader('Retry-After', RETRY_AFTER_S);
+  const { retryAfterMs = RETRY_AFTER_MS } = error;
+  if ((error.status === 429 || error.status === 503) && retryAfterMs !== null && !res.hasHeader('Retry-After')) {
+    res.setHeader('Retry-After', Math.ceil(retryAfterMs / 1000));
   }
 }

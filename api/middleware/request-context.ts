@@ -17,34 +17,36 @@ export interface RequestContextDeps {
   readonly observe: ObserveRequest;
 }
 
-/** Gives each request its correlation id and its deadline, and writes one line and one observation when it ends. */
+/** Gives each request its ids and its deadline, and writes one line and one observation when it ends. */
 export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
   return function requestContext(req, res, next) {
     const startedAt = performance.now();
-    const requestId = correlationId(req);
-    setContext(res, { requestId, deadline: Date.now() + deps.deadlineMs });
-    res.setHeader('X-Request-Id', requestId);
+    const requestId = randomUUID();
+    const correlationId = givenId(req) ?? requestId;
+    setContext(res, { correlationId, requestId, deadline: Date.now() + deps.deadlineMs });
+    res.setHeader('X-Request-Id', correlationId);
     res.once('close', () => finish(deps, req, res, performance.now() - startedAt));
     next();
   };
 }
 
-function correlationId(req: Request): string {
+function givenId(req: Request): string | undefined {
   const { traceparent, 'x-request-id': given } = req.headers;
   const trace = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
-  if (trace !== undefined) return trace;
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+  return trace ?? (typeof given === 'string' && REQUEST_ID.test(given) ? given : undefined);
 }
 
 function finish({ log, observe }: RequestContextDeps, req: Request, res: Response, ms: number): void {
-  const { requestId, route = 'unmatched', caller, isStream = false } = contextOf(res);
+  const { correlationId, requestId, route = 'unmatched', caller, isStream = false } = contextOf(res);
   if (NOISE.test(req.path)) return;
   // The client went away before it was answered.
   const isAborted = !res.writableFinished && !isStream;
   if (!isStream) observe(req.method, route, isAborted ? 499 : res.statusCode, ms / 1000);
   log.info(
     {
-      requestId,
+      requestId: correlationId,
+      // As `requests` of the batches.
+      request: requestId,
       method: req.method,
       route,
       status: res.statusCode,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { BODY_LIMIT_MESSAGES } from '../../domain/limits.ts';
+import { BODY_LIMIT_MESSAGES, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
 import { readPage } from '../../store/entries.ts';
 import type { SendMessages } from '../conversations/messages.ts';
 import { problemDocument } from '../middleware/problems.ts';
@@ -27,6 +27,7 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     params: ConversationParams,
     body: MessageInput,
     choose: (body) => ('messages' in body ? MessageListInput : Message),
+    weigh: countMessages,
     bodyLimit: BODY_LIMIT_MESSAGES,
     replies: { 200: { description: 'Decided', schema: SendResults } },
     problems: [
@@ -89,4 +90,10 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     },
   });
   return [post, get];
+}
+
+/** What a body counts as for the limit. */
+function countMessages(body: unknown): number {
+  const { messages } = (body ?? {}) as { readonly messages?: unknown };
+  return Array.isArray(messages) ? Math.min(messages.length, MAX_MESSAGES_PER_REQUEST) : 1;
 }

@@ -4,7 +4,9 @@ import type { Caller } from '../auth.ts';
 
 /** What is known of a request while it is served. */
 export interface RequestContext {
-  /** Correlation id: returned to the client, and passed on to batches and logs. */
+  /** What the client calls the request, if it has a name for it: returned to it, and logged. */
+  readonly correlationId: string;
+  /** What the service calls it: in batches, histories and logs, where no client may write. */
   readonly requestId: string;
   /** Milliseconds since 1970; the answer is due before it. */
   readonly deadline: number;

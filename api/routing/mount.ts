@@ -34,6 +34,7 @@ function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce }
     access === 'operator' ? operatorsOnly : undefined,
     limit,
     route.body === undefined ? undefined : makeJsonBody(route.bodyLimit ?? BODY_LIMIT_DEFAULT),
+    route.weigh === undefined ? undefined : limits.ofBody(rateClassOf(route), route.weigh),
     makeHandle(route, runOnce),
   ];
   mounted[route.method](...chain.filter((handler) => handler !== undefined));

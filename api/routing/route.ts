@@ -17,6 +17,7 @@ export interface Call<P, Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly caller: Caller;
+  /** The service's own id of the request. */
   readonly requestId: string;
   /** Milliseconds since 1970. */
   readonly deadline: number;
@@ -52,6 +53,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly body?: B;
   /** The member of a union that this body claims to be: its problems say more than those of all members. */
   readonly choose?: (body: Readonly<Record<string, unknown>>) => z.ZodType;
+  /** How many requests of its class this body, which may be malformed, counts as. @default 1 */
+  readonly weigh?: (body: unknown) => number;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
   readonly replies: Readonly<Record<number, DocumentedReply>>;

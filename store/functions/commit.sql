@@ -104,7 +104,13 @@ begin
                                                and epoch = i.epoch - 1), 0))
       || case when w.seq is null then '{}'
               else jsonb_build_object('winner', jsonb_build_object('seq', w.seq, 'sha256', encode(w.sha256, 'hex'))) end;
-    perform lose_race(c, i.actor);
+    -- Whoever lost to itself cannot be helped.
+    if w.sender is distinct from i.actor then perform lose_race(c, i.actor); end if;
+    return;
+  end if;
+  v_wait := commit_gap_ms(c, i.actor, v_removes);
+  if v_wait > 0 then
+    result := refusal('rate-limited', jsonb_build_object('forMs', v_wait));
     return;
   end if;
   if not op ? 'deferred' then

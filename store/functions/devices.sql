@@ -46,5 +46,8 @@ begin
     select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
   perform drop_welcome_bodies(v_conversations, v_seqs);
   delete from device where user_id = p_user and device_id = any (v_devices);
+  -- What a decision is at work on is left to it.
+  delete from race where ctid = any (array(select ctid from race where user_id = p_user for update skip locked));
+  delete from staged where key = any (array(select key from staged where user_id = p_user for update skip locked));
   return v_devices;
 end $$;

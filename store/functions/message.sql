@@ -81,7 +81,7 @@ begin
       result := epoch_refusal('proposal-stale', c.epoch, v_epoch);
     elsif op ->> 'kind' <> 'leave' and (select count(*) >= 3 from entry where conversation = c.key and kind = 'proposal' and sender = v_actor
              and seq > c.last_commit_seq) then
-      result := refusal('rate-limited');
+      result := refusal('rate-limited', '{"detail": "At most 3 proposals of a user in an epoch: the next commit makes room"}');
     end if;
   else
     result := window_refusal(c, v_epoch);

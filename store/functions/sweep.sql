@@ -29,7 +29,7 @@ begin
   end if;
 end $$;
 
--- The same for races that were lost before p_before; whoever loses again meanwhile stays.
+-- The same for races that were won or lost before p_before; whoever races again meanwhile stays.
 create or replace function sweep_races(p_conversation bigint, p_user text, p_before timestamptz, p_limit int,
                             out conversation bigint, out user_id text, out deleted int)
 language plpgsql as $$
@@ -39,12 +39,12 @@ declare
   v_conversations bigint[];
   v_users text[];
 begin
-  select array_agg(r.ctid) filter (where greatest(r.lost_at, r.won_since) < p_before),
+  select array_agg(r.ctid) filter (where greatest(r.lost_at, r.won[1]) < p_before),
          array_agg(r.conversation order by r.conversation, r.user_id), array_agg(r.user_id order by r.conversation, r.user_id)
     into v_rows, v_conversations, v_users
-    from (select ctid, conversation, user_id, lost_at, won_since from race where (conversation, user_id) > (p_conversation, p_user)
+    from (select ctid, conversation, user_id, lost_at, won from race where (conversation, user_id) > (p_conversation, p_user)
           order by conversation, user_id limit p_limit) r;
-  delete from race where ctid = any (v_rows) and greatest(lost_at, won_since) < p_before;
+  delete from race where ctid = any (v_rows) and greatest(lost_at, won[1]) < p_before;
   get diagnostics deleted = row_count;
   if cardinality(v_conversations) = p_limit then
     conversation := v_conversations[p_limit];

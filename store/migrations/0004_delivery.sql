@@ -153,12 +153,13 @@ create index audit_conversation on audit (conversation, key);
 create table race (
   conversation   bigint not null references conversation (key),
   user_id        text collate "C" not null,
+  -- in a row, with less than ten seconds from one to the next
   losses         integer not null default 0,
   lost_at        timestamptz,
-  -- since won_since
-  wins           integer not null default 0,
-  won_since      timestamptz,
+  -- the newest five times, newest first
+  won            timestamptz[] not null default '{}',
   granted_at     timestamptz,
   reserved_until timestamptz,
   primary key (conversation, user_id)
 );
+create index race_user on race (user_id);

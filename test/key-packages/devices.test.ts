@@ -126,13 +126,20 @@ test('erasing oneself leaves every conversation and forgets all devices', async 
     { user: phone.user, device: 'phone' },
   ]);
   await positions(first, phone.user, ['phone', 'laptop']);
+  await database().pool.query(
+    `with race as (insert into race (conversation, user_id, losses) select key, $2, 1 from conversation where id = $1)
+     insert into staged (conversation, user_id, size, ciphertext) select key, $2, 0, '' from conversation where id = $1`,
+    [first, phone.user],
+  );
 
   expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
   for (const table of ['device', 'device_position', 'welcome', 'key_package']) {
     expect([table, await rowsOf(table, phone.user)]).toEqual([table, []]);
   }
-  const claims = await database().pool.query('select 1 from claim where user_id = $1', [phone.user]);
-  expect(claims.rowCount).toBe(0);
+  for (const table of ['claim', 'race', 'staged']) {
+    const { rowCount } = await database().pool.query(`select from ${table} where user_id = $1`, [phone.user]);
+    expect([table, rowCount]).toEqual([table, 0]);
+  }
   expect(await bodies(joining)).toEqual([]);
   expect(notified).toEqual(expect.arrayContaining([`${phone.user} phone`, `${phone.user} laptop`]));
   for (const conversation of conversations) {

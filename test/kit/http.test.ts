@@ -68,6 +68,12 @@ describe('createHttp', () => {
     expect(requests).toHaveLength(1);
   });
 
+  test('does not repeat a 429 that names no time: something else must happen first', async () => {
+    answers.push(json(429, { code: 'rate-limited' }));
+    await expect(http.json('POST', '/v1/x', { body: {} })).rejects.toMatchObject({ status: 429, isRetryable: false });
+    expect(requests).toHaveLength(1);
+  });
+
   test('gives up after its attempts', async () => {
     for (let i = 0; i < 6; i++) answers.push(busy('unavailable'));
     await expect(http.json('GET', '/v1/x')).rejects.toMatchObject({ status: 503, code: 'unavailable' });

@@ -29,9 +29,9 @@ export class ProblemError extends Error {
     this.retryAfterMs = parseRetryAfter(response.headers.get('retry-after'));
   }
 
-  /** The same request, with the same ids, may succeed later. */
+  /** The same request, with the same ids, may succeed later; a 429 that names no time waits for something else. */
   get isRetryable(): boolean {
-    return this.status === 429 || this.status === 503;
+    return this.status === 503 || (this.status === 429 && this.retryAfterMs !== undefined);
   }
 }
 

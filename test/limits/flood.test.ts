@@ -29,7 +29,7 @@ describe.each([
   const epochOf = (conversation: string): Promise<number> => service().clientOf('alice').epoch(conversation);
 
   test(
-    'a slow committer wins against two busy rivals within 5 s, who are delayed and never refused for it',
+    'a slow committer wins against two busy rivals within 5 s, who win too',
     async () => {
       const conversation = await createOpaque(service().clientOf('alice'), ['bob', 'carol', 'slow']);
       let isOver = false;
@@ -50,12 +50,9 @@ describe.each([
     TIMEOUT_MS,
   );
 
-  test.each([
-    ['a fast', 0],
-    ['a slow', SLOW_BUILD_MS],
-  ])(
-    '%s member removes one who floods commits from many devices and connections, within 5 s',
-    async (_, buildMs) => {
+  test.each([0, SLOW_BUILD_MS, 400, 1500])(
+    'a member who needs %i ms for a commit removes one who floods them from many devices and connections, within 5 s',
+    async (buildMs) => {
       const conversation = await createOpaque(service().clientOf('alice'), ['mallory', 'bob']);
       const flood = atOnce(DEVICES * CONNECTIONS, (i) => {
         const options = { api: i % 2, device: `device-${i % DEVICES}`, attempts: 1 };
@@ -75,12 +72,13 @@ describe.each([
   );
 
   test('a commit that meets a reservation waits and is accepted all the same, others go on, and a metric counts it', async () => {
-    const [alice, bob, carol] = ['alice', 'bob', 'carol'].map((user) => service().clientOf(user, { attempts: 1 }));
-    if (alice === undefined || bob === undefined || carol === undefined) throw new Error('there is nobody');
-    const conversation = await createOpaque(alice, ['bob', 'carol']);
-    await alice.commit(conversation, newBundle(0));
+    // Others than above: a user has one reservation in a minute.
+    const [ann, ben, cleo] = ['ann', 'ben', 'cleo'].map((user) => service().clientOf(user, { attempts: 1 }));
+    if (ann === undefined || ben === undefined || cleo === undefined) throw new Error('there is nobody');
+    const conversation = await createOpaque(ann, ['ben', 'cleo']);
+    await ann.commit(conversation, newBundle(0));
     for (let i = 0; i < 3; i++) {
-      await expect(bob.commit(conversation, newBundle(0))).rejects.toMatchObject({ code: 'epoch-conflict' });
+      await expect(ben.commit(conversation, newBundle(0))).rejects.toMatchObject({ code: 'epoch-conflict' });
     }
     // Long enough for a busy machine; the lane lets nobody wait longer than it may last.
     const { rowCount } = await service().pool.query(
@@ -91,8 +89,8 @@ describe.each([
     expect(rowCount).toBe(1);
     const before = await deferrals();
     const [committed, said] = await Promise.all([
-      alice.commit(conversation, newBundle(1)),
-      carol.send(conversation, newMessage()),
+      ann.commit(conversation, newBundle(1)),
+      cleo.send(conversation, newMessage()),
     ]);
     expect(committed.epoch).toBe(2);
     expect(said.seq).toBeLessThan(committed.seq);

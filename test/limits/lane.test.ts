@@ -11,13 +11,17 @@ import { commitDraft, messageDraft } from '../support/drafts.ts';
 // The lane alone: a path that defers every commit of some users once, and decides everything else at once.
 const CONVERSATION = 'a-conversation';
 const HOLD_MS = 200;
+const MAILBOX_LIMIT = 100;
 
 let batches: Batch[];
+/** Keys of staged rows. */
+let discarded: number[];
 let metrics: Metrics;
 
 beforeEach(() => {
   vi.useFakeTimers();
   batches = [];
+  discarded = [];
   metrics = makeMetrics({ collectDefaults: false });
 });
 afterEach(() => {
@@ -50,10 +54,16 @@ function lanesWith({ path = 'direct', forMs = HOLD_MS, deferred = ['bob'] }: Set
   const lanes = makeLanes({
     pathOf: () => path,
     paths: { workflow: apply, direct: apply },
-    stager: { stage: () => Promise.resolve(++staged) },
+    stager: {
+      stage: () => Promise.resolve(++staged),
+      discard: (keys) => {
+        discarded.push(...keys);
+        return Promise.resolve();
+      },
+    },
     metrics,
     log: pino({ level: 'silent' }),
-    mailboxLimit: 100,
+    mailboxLimit: MAILBOX_LIMIT,
   });
   return {
     ...lanes,
@@ -146,6 +156,46 @@ test('who floods a lane with commits waits behind others, and each sender keeps 
   expect(places([removal, ...words])).toEqual([1, 2, 3]);
   expect(places([...flood, said])).toEqual([0, ...Array.from({ length: 20 }, (_, i) => i + 4)]);
 });
+
+test.each([
+  ['messages', message],
+  ['commits', commit],
+])('who fills its quarter of a lane with %s is refused, others find room', async (_, draftOf) => {
+  const lanes = lanesWith({ deferred: [] });
+  const codeOf = (user: string): Promise<string> =>
+    lanes.submit(draftOf(user)).then(
+      ({ status }) => status,
+      (error: unknown) => (error as { code: string }).code,
+    );
+  const first = codeOf('mallory');
+  const flood = Array.from({ length: MAILBOX_LIMIT }, () => codeOf('mallory'));
+  const removal = lanes.submit(commit('alice'));
+  await vi.advanceTimersByTimeAsync(100);
+  expect(await removal).toMatchObject({ status: 'accepted' });
+  expect(await first).toBe('accepted');
+  const codes = await Promise.all(flood);
+  expect(codes.filter((code) => code === 'accepted')).toHaveLength(MAILBOX_LIMIT / 4);
+  expect(codes.filter((code) => code === 'overloaded')).toHaveLength((MAILBOX_LIMIT * 3) / 4);
+  // There is room again.
+  const again = codeOf('mallory');
+  await vi.advanceTimersByTimeAsync(100);
+  expect(await again).toBe('accepted');
+});
+
+test.each([[[]], [['bob']]])(
+  'what was staged for a message that missed its deadline in the lane is deleted (while %j wait)',
+  async (deferred) => {
+    const lanes = lanesWith({ path: 'workflow', deferred });
+    const first = lanes.submit(commit('bob'));
+    const late = lanes.submit({ ...message('alice'), deadline: Date.now() }).catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await late).toMatchObject({ code: 'deadline' });
+    await vi.advanceTimersByTimeAsync(HOLD_MS + 10);
+    expect(await first).toMatchObject({ status: 'accepted' });
+    expect(discarded).toEqual([2]);
+    expect([lanes.active(), lanes.depth()]).toEqual([0, 0]);
+  },
+);
 
 test('what waits for its turn is not overtaken for ever by what never ends', async () => {
   const lanes = lanesWith({ deferred: [] });

@@ -108,6 +108,26 @@ test('answers list both policies and what is left of them, and a refusal says wh
   expect(wait).toBeLessThanOrEqual(60);
 });
 
+test('a list of messages counts as so many, and the headers say so', async () => {
+  const service = await limitedTo({ messages: 10 });
+  const send = (device: string, count: number): Promise<Answer> => {
+    const messages = Array.from({ length: count }, (_, i) => ({ id: `${device}-${i}`, ciphertext: base64('x') }));
+    return asDevice(service, device, 'POST /v1/conversations/unknown/messages', { messages });
+  };
+  const first = await send('phone', 6);
+  expect([first.status, first.headers.get('ratelimit')]).toMatchObject([
+    404,
+    expect.stringMatching(/^"messages-device"; r=4; t=\d+, "messages-user"; r=14; t=\d+$/),
+  ]);
+  const second = await send('phone', 6);
+  expect([second.status, second.body.detail]).toEqual([429, 'At most 10 messages from one device in a minute']);
+  expect(second.headers.get('ratelimit')).toMatch(/^"messages-device"; r=0; /);
+  expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
+  // Of what was refused the other devices lose no more than the one that was counted before the list was read.
+  expect((await send('computer', 10)).status).toBe(404);
+  expect((await send('computer', 1)).status).toBe(429);
+});
+
 test('with 0 nothing is limited and no header speaks of it', async () => {
   const service = await limitedTo({});
   for (let i = 0; i < 5; i++) {
@@ -121,6 +141,16 @@ test('refused tokens are limited by address', async () => {
   const service = await limitedTo({ unauthenticated: 3 });
   const refused = [];
   for (let i = 0; i < 5; i++) refused.push((await service.ask('GET /v1/welcomes')).status);
+  expect(refused).toEqual([401, 401, 401, 429, 429]);
+});
+
+test('an address that a client makes up changes no limit', async () => {
+  const service = await limitedTo({ unauthenticated: 3 });
+  const refused = [];
+  for (let i = 0; i < 5; i++) {
+    const headers = { 'x-forwarded-for': `203.0.113.${i}`, forwarded: `for=203.0.113.${i}` };
+    refused.push((await service.ask('GET /v1/welcomes', { headers })).status);
+  }
   expect(refused).toEqual([401, 401, 401, 429, 429]);
 });
 

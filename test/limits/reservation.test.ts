@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { MAX_RESERVATION_MS } from '../../domain/limits.ts';
 import type { Outcome } from '../../domain/operation.ts';
 import { decide } from '../../store/decide.ts';
@@ -8,6 +8,7 @@ import { checkInvariants } from '../support/invariants.ts';
 import { inline, startConversation } from '../support/requests.ts';
 
 const database = useDatabase();
+beforeEach(() => database().pool.query('delete from race'));
 
 interface Attempt {
   readonly epoch: number;

@@ -30,7 +30,9 @@ const tokens = new Map<string, string>();
 
 interface Line {
   readonly msg: string;
+  /** What the client calls it, and what the service does. */
   readonly requestId?: string;
+  readonly request?: string;
   readonly requests?: readonly string[];
   readonly user?: string;
   readonly [field: string]: unknown;
@@ -102,7 +104,7 @@ beforeAll(async () => {
 
 afterAll(() => releasers.releaseAll());
 
-test('one correlation id runs through request, batch, workflow and activity, and comes back to the client', async () => {
+test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
   const conversation = await create();
   const trace = randomBytes(16).toString('hex');
   const traceparent = `00-${trace}-${randomBytes(8).toString('hex')}-01`;
@@ -116,18 +118,33 @@ test('one correlation id runs through request, batch, workflow and activity, and
   );
 
   for (const id of [trace, given, fresh]) {
-    const carries = (line: Line): boolean => line.requestId === id || line.requests?.includes(id) === true;
-    const messages = (process: ServiceProcess | undefined): string[] =>
-      linesOf(process)
-        .filter(carries)
+    const ownIds = (): (string | undefined)[] =>
+      linesOf(api)
+        .filter(({ requestId }) => requestId === id)
+        .map(({ request }) => request);
+    const messages = (process: ServiceProcess | undefined): string[] => {
+      const [own = ''] = ownIds();
+      return linesOf(process)
+        .filter(({ request, requests }) => request === own || requests?.includes(own) === true)
         .map(({ msg }) => msg);
+    };
     await waitUntil(() => messages(api).length >= 2 && messages(worker).length >= 2, { what: `${id} is in every log` });
     expect(messages(api).sort()).toEqual(['batch decided', 'request']);
     // The first line is of workflow code, the second of the activity.
     expect(messages(worker).sort()).toEqual(['batch', 'batch applied']);
+    expect(ownIds()).toHaveLength(1);
     const request = linesOf(api).find((line) => line.requestId === id);
     expect(request).toMatchObject({ method: 'POST', route: '/v1/conversations/{id}/messages', status: 200 });
   }
+});
+
+test('no history has the name that a client gave to its request (invariant 10)', async () => {
+  const conversation = await create();
+  const given = `session-${randomUUID()}`;
+  expect(await send(conversation, { 'x-request-id': given })).toBe(given);
+  const trace = randomBytes(16).toString('hex');
+  expect(await send(conversation, { traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01` })).toBe(trace);
+  expectNone('history', await historyOf(conversation), [given, trace]);
 });
 
 test('a refused request carries its correlation id in the problem', async () => {

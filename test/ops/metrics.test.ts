@@ -110,7 +110,8 @@ beforeAll(async () => {
     temporalAddress: inject('temporalAddress'),
     taskQueue: `metrics-${randomUUID()}`,
     env: {
-      LANE_MAILBOX_LIMIT: String(MAILBOX_LIMIT),
+      // A quarter of it is one user's.
+      LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
       CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
       REQUEST_DEADLINE_MS: '2000',
     },

@@ -283,7 +283,9 @@ test('three proposals per user and epoch, of the current epoch only', async () =
   const propose = (actor: string, epoch: number): Promise<Outcome> =>
     ask(conversation, { ...message(actor, epoch), type: 'proposal' });
   for (let i = 0; i < 3; i++) expect(await propose('bob', 0)).toMatchObject({ status: 'accepted' });
-  expect(await propose('bob', 0)).toEqual({ status: 'refused', code: 'rate-limited' });
+  // Without a time after which to try again: only the next commit helps.
+  const detail = 'At most 3 proposals of a user in an epoch: the next commit makes room';
+  expect(await propose('bob', 0)).toEqual({ status: 'refused', code: 'rate-limited', detail });
   expect(await propose('carol', 0)).toMatchObject({ status: 'accepted', seq: 4 });
   await ask(conversation, commit('alice', 0));
   expect(await propose('bob', 0)).toMatchObject({ code: 'proposal-stale', currentEpoch: 1, submittedEpoch: 0 });

@@ -1,11 +1,12 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import type { Outcome } from '../../domain/operation.ts';
 import { makePolicy } from '../../domain/policy.ts';
 import { viewConversation } from '../../store/conversations.ts';
 import { readPage } from '../../store/entries.ts';
 import { listLeaving, listMembers } from '../../store/members.ts';
 import { useDatabase } from '../support/database.ts';
+import { leaveNoGaps } from '../support/fairness.ts';
 import { checkInvariants } from '../support/invariants.ts';
 import { Model } from '../support/model.ts';
 import {
@@ -19,6 +20,7 @@ import {
 import { send, sendStaged, startConversation } from '../support/requests.ts';
 
 const database = useDatabase();
+beforeAll(() => leaveNoGaps(database().pool));
 const MEMBERS = USERS.slice(0, 3);
 
 /** Either of everything, or so many messages in a row that they take the set-based branch. */

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import type { Operation, Outcome } from '../../domain/operation.ts';
 import { decide } from '../../store/decide.ts';
 import { type Staged, stage } from '../../store/stage.ts';
@@ -8,6 +8,7 @@ import { sha256, startConversation } from '../support/requests.ts';
 
 /** Fairness among committers: store/functions/races.sql. */
 const database = useDatabase();
+beforeEach(() => database().pool.query('delete from race'));
 
 test('who lost three races of late has the next commits of others wait, and nobody is refused for it', async () => {
   const conversation = await afterThreeLosses('bob');
@@ -57,21 +58,98 @@ test('a user gets one reservation a minute, and a conversation has one at a time
   expect(await commit(conversation, 'alice', 3)).toMatchObject({ status: 'accepted' });
 });
 
-test('who won ten commits of late waits while somebody loses to it, and not when nobody does', async () => {
-  const conversation = await startConversation(database().pool);
-  for (let epoch = 0; epoch < 11; epoch++) {
-    expect(await commit(conversation, 'alice', epoch)).toMatchObject({ status: 'accepted' });
+test('a user gets one reservation a minute over all its conversations', async () => {
+  await afterThreeLosses('bob');
+  const other = await afterThreeLosses('bob');
+  expect(await commit(other, 'alice', 3)).toMatchObject({ status: 'accepted' });
+  await age(62);
+  const third = await afterThreeLosses('bob');
+  expect(await commit(third, 'alice', 3)).toMatchObject({ code: 'deferred' });
+});
+
+test('who won five commits of late leaves a gap while somebody loses, which grows with the losses in a row', async () => {
+  const conversation = await conversationAtEpoch(5);
+  // Nobody loses.
+  expect(await commit(conversation, 'alice', 5)).toMatchObject({ status: 'accepted' });
+  for (const [losses, gapMs] of [2000, 4000, 5000, 5000].entries()) {
+    expect(await commit(conversation, 'bob', 4)).toMatchObject({ code: 'epoch-conflict' });
+    const early = await commit(conversation, 'alice', 6, { deferred: true });
+    expect([losses + 1, early]).toMatchObject([losses + 1, { status: 'refused', code: 'rate-limited' }]);
+    expect(forMs(early)).toBeLessThanOrEqual(gapMs);
+    expect(forMs(early)).toBeGreaterThan(gapMs / 2);
   }
-  expect(await commit(conversation, 'bob', 10)).toMatchObject({ code: 'epoch-conflict' });
-  expect(await commit(conversation, 'alice', 11)).toMatchObject({ status: 'refused', code: 'deferred' });
-  expect(await commit(conversation, 'alice', 11, { deferred: true })).toMatchObject({ status: 'accepted' });
-  // Bob is not held back, and once he has won nobody is.
-  expect(await commit(conversation, 'bob', 12)).toMatchObject({ status: 'accepted' });
-  expect(await commit(conversation, 'alice', 13)).toMatchObject({ status: 'accepted' });
+  // Those who seldom win are free, and so is whoever loses.
+  expect(await commit(conversation, 'carol', 6, { deferred: true })).toMatchObject({ status: 'accepted' });
+  expect(await commit(conversation, 'bob', 7)).toMatchObject({ status: 'accepted' });
+  // Once bob has won nobody is held back for it.
+  expect(await commit(conversation, 'alice', 8)).toMatchObject({ status: 'accepted', epoch: 9 });
+  await checkInvariants(database().pool, conversation);
+});
+
+test('the gap passes by itself, and a refusal leaves nothing behind', async () => {
+  const conversation = await conversationAtEpoch(5);
+  await lose(conversation, 'bob', 1);
+  const before = await rowsOf(conversation);
+  expect(await commit(conversation, 'alice', 5)).toMatchObject({ code: 'rate-limited' });
+  expect(await rowsOf(conversation)).toEqual(before);
+  await age(2);
+  expect(await commit(conversation, 'alice', 5)).toMatchObject({ status: 'accepted' });
+});
+
+test('a commit that removes all who lost is not held back', async () => {
+  const conversation = await conversationAtEpoch(5);
+  await lose(conversation, 'bob', 1);
+  await lose(conversation, 'carol', 1);
+  expect(await commit(conversation, 'alice', 5, { removes: ['bob'] })).toMatchObject({ code: 'rate-limited' });
+  expect(await commit(conversation, 'alice', 5, { removes: ['bob', 'carol'] })).toMatchObject({ status: 'accepted' });
+});
+
+test('those who win often share one gap', async () => {
+  const conversation = await conversationAtEpoch(5);
+  for (let epoch = 5; epoch < 10; epoch++) await commit(conversation, 'carol', epoch);
+  await lose(conversation, 'bob', 1);
+  expect(await commit(conversation, 'alice', 10)).toMatchObject({ code: 'rate-limited' });
+  await age(2);
+  expect(await commit(conversation, 'alice', 10)).toMatchObject({ status: 'accepted' });
+  expect(await commit(conversation, 'carol', 11)).toMatchObject({ code: 'rate-limited' });
+});
+
+test('whoever loses to another device of its own has lost to nobody', async () => {
+  const conversation = await conversationAtEpoch(5);
+  for (let epoch = 5; epoch < 10; epoch++) await commit(conversation, 'carol', epoch);
+  await commit(conversation, 'alice', 0);
+  expect(await commit(conversation, 'carol', 10)).toMatchObject({ status: 'accepted' });
+});
+
+test.each([
+  ['without a pause', 0],
+  ['at one commit a second', 1],
+  ['at one commit in two seconds', 2],
+])('a rival %s does not keep one who needs 1.5 s for a commit from winning', async (_, pauseS) => {
+  const BUILD_S = 1.5;
+  const STEP_S = 0.25;
+  const conversation = await startConversation(database().pool);
+  let epoch = 0;
+  let due = 0;
+  let bob = { base: 0, ready: BUILD_S };
+  for (let now = 0; ; now += STEP_S) {
+    if (now >= bob.ready) {
+      const outcome = await commit(conversation, 'bob', bob.base, { deferred: true });
+      if (outcome?.status === 'accepted') break;
+      bob = { base: epoch, ready: now + BUILD_S };
+    }
+    while (due <= now) {
+      const outcome = await commit(conversation, 'alice', epoch, { deferred: true });
+      if (outcome?.status === 'accepted') epoch = outcome.epoch ?? 0;
+      due += Math.max(pauseS, STEP_S / 2);
+    }
+    expect(now).toBeLessThan(10);
+    await age(STEP_S);
+  }
 });
 
 test('losses that are long ago do not count', async () => {
-  const conversation = await conversationAtEpoch3();
+  const conversation = await conversationAtEpoch(3);
   await lose(conversation, 'bob', 2);
   await database().pool.query(`update race set lost_at = lost_at - interval '11 s'`);
   await lose(conversation, 'bob', 2);
@@ -91,21 +169,45 @@ test('the staged bytes of a commit that is to wait are still there for its secon
   expect((await pool.query('select from staged where key = $1', [body])).rowCount).toBe(0);
 });
 
-async function conversationAtEpoch3(): Promise<string> {
-  const conversation = await startConversation(database().pool);
-  for (const epoch of [0, 1, 2]) await commit(conversation, 'alice', epoch);
+/** Alice has committed so many times. */
+async function conversationAtEpoch(end: number): Promise<string> {
+  const conversation = await startConversation(database().pool, { protocol: 'opaque' });
+  for (let epoch = 0; epoch < end; epoch++) {
+    expect(await commit(conversation, 'alice', epoch)).toMatchObject({ status: 'accepted' });
+  }
   return conversation;
 }
 
+/** Lets time pass for all races. */
+async function age(seconds: number): Promise<void> {
+  await database().pool.query(
+    `update race set lost_at = lost_at - x, granted_at = granted_at - x, reserved_until = reserved_until - x,
+       won = array(select t - x from unnest(won) with ordinality as w (t, n) order by n)
+     from (select make_interval(secs => $1) as x) by`,
+    [seconds],
+  );
+}
+
+/** Everything of the conversation that a refusal could change. */
+async function rowsOf(conversation: string): Promise<unknown[]> {
+  const { rows } = await database().pool.query<{ row: string }>(
+    `select c::text as row from conversation c where id = $1
+     union all select r::text from race r join conversation c on c.key = r.conversation where c.id = $1
+     union all select o::text from operation o join conversation c on c.key = o.conversation where c.id = $1`,
+    [conversation],
+  );
+  return rows;
+}
+
 async function afterThreeLosses(user: string): Promise<string> {
-  const conversation = await conversationAtEpoch3();
+  const conversation = await conversationAtEpoch(3);
   await lose(conversation, user, 3);
   return conversation;
 }
 
 async function lose(conversation: string, user: string, times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
-    expect(await commit(conversation, user, 2)).toMatchObject({ status: 'refused', code: 'epoch-conflict' });
+    expect(await commit(conversation, user, 0)).toMatchObject({ status: 'refused', code: 'epoch-conflict' });
   }
 }
 

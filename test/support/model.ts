@@ -2,6 +2,8 @@ import type { Outcome, Refused } from '../../domain/operation.ts';
 import type { Policy, Who } from '../../domain/policy.ts';
 import { type Protocol, type Request, sha256 } from './requests.ts';
 
+const TOO_MANY_PROPOSALS = 'At most 3 proposals of a user in an epoch: the next commit makes room';
+
 /** An entry of the model's log. */
 export interface ModelEntry {
   readonly seq: number;
@@ -131,7 +133,7 @@ export class Model {
       if (epoch > this.epoch) return this.#wrongEpoch('epoch-ahead', epoch);
       if (epoch < this.epoch) return this.#wrongEpoch('proposal-stale', epoch);
       const open = this.log.filter((e) => e.kind === 'proposal' && e.sender === request.actor && e.epoch === epoch);
-      if (!leaves && open.length >= 3) return refused('rate-limited');
+      if (!leaves && open.length >= 3) return { ...refused('rate-limited'), detail: TOO_MANY_PROPOSALS };
     } else {
       if (epoch > this.epoch) return this.#wrongEpoch('epoch-ahead', epoch);
       if (epoch < this.epoch - this.policy.epochWindow) return this.#wrongEpoch('epoch-too-old', epoch);
