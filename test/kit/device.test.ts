@@ -266,6 +266,54 @@ describe('MlsDevice', () => {
     expect(texts(groupOf(bob))).toEqual(['there you are']);
   });
 
+  test('is in the group by an external commit whose answer it did not live to hear, and reads what came since', async () => {
+    const alice = await open('alice');
+    const store = memoryStore();
+    const bob = await open('bob', { store });
+    const { id } = await alice.createGroup();
+    const group = groupOf(alice);
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+
+    // As another device of its user, which has no state yet ..
+    const tabletStore = memoryStore();
+    const tablet = await open('bob/tablet', { store: tabletStore });
+    service.loseNextAnswer = true;
+    await expect(tablet.joinExternally(id)).rejects.toThrow('connection lost');
+    await group.receive();
+    await group.send('one');
+    const tabletAgain = await open('bob/tablet', { store: memoryStore(tabletStore.entries()) });
+    await tabletAgain.sync();
+    expect(texts(groupOf(tabletAgain))).toEqual(['one']);
+
+    // .. and in the place of its own leaf.
+    await bob.sync();
+    service.loseNextAnswer = true;
+    await expect(groupOf(bob).resync()).rejects.toThrow('connection lost');
+    await group.receive();
+    await group.send('two');
+    const bobAgain = await open('bob', { store: memoryStore(store.entries()) });
+    await bobAgain.sync();
+    expect(texts(groupOf(bobAgain))).toEqual(['one', 'two']);
+    expect(groupOf(bobAgain).stuckAt).toEqual([]);
+    await tabletAgain.sync();
+    expect(authenticators(groupsOf([alice, bobAgain, tabletAgain]))).toBe(1);
+  });
+
+  test('two joins of one device at once are one after the other', async () => {
+    const alice = await open('alice');
+    const bob = await open('bob');
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await Promise.all([bob.joinGroups(), bob.joinExternally(id), bob.joinGroups()]);
+    await groupOf(alice).receive();
+    await groupOf(alice).send('to the one that is left');
+    await bob.sync();
+    expect(texts(groupOf(bob))).toEqual(['to the one that is left']);
+    expect(groupOf(bob).stuckAt).toEqual([]);
+    expect(groupOf(alice).members).toEqual(['alice', 'bob']);
+  });
+
   test('reports a commit that it cannot follow, and rejoins; messages before it are not lost', async () => {
     const [alice, bob, carol] = await trio();
     await alice.send('before');

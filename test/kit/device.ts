@@ -9,7 +9,8 @@ import type { ParleyClient } from './client.ts';
 import type { GroupApi } from './group.ts';
 import { MlsGroup } from './group.ts';
 import type { GroupRecord, ReceivedMessage } from './group-store.ts';
-import { GroupStore, storedGroups } from './group-store.ts';
+import { GroupStore, storedGroups, storedJoinings } from './group-store.ts';
+import type { RepairOptions } from './group-repair.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
 import type { Invitation, InviteContext } from './invite.ts';
@@ -21,10 +22,10 @@ import type { LiveRunOptions, MessageListener } from './live.ts';
 import { runLive } from './live.ts';
 import { loadSuite, makeKeyPackage, unwire } from './mls.ts';
 import { createMutex } from './mutex.ts';
-import { ProblemError } from './problem.ts';
+import { hasCode, ProblemError } from './problem.ts';
 import type { DeviceStore } from './store.ts';
 import { memoryStore } from './store.ts';
-import type { PendingWelcome, Policy } from './types.ts';
+import type { Page, PendingWelcome, Policy } from './types.ts';
 
 export type DeviceApi = GroupApi &
   Pick<
@@ -243,7 +244,38 @@ export class MlsDevice {
       await known.resync();
       return known;
     }
-    return this.#keep(conversation, await joinExternally(this.#joinContext(), conversation));
+    const store = new GroupStore(this.#parts.store, conversation);
+    const beforeCommit: JoinContext['beforeCommit'] = (commit, state) => store.saveJoining(commit, state);
+    const joined = await joinExternally({ ...this.#joinContext(), beforeCommit }, conversation);
+    const group = await this.#keep(conversation, joined);
+    await store.joined();
+    return group;
+  }
+
+  /** Comes into a group whose external commit was accepted, but whose answer the device did not live to see. */
+  async #resumeJoining(id: string): Promise<void> {
+    const store = new GroupStore(this.#parts.store, id);
+    const joining = await store.loadJoining(this.#config);
+    if (joining !== undefined && !this.groups.has(id)) {
+      const seq = await this.#findCommit(id, joining.commit);
+      if (seq !== undefined) await this.#keep(id, { state: joining.state, seq });
+    }
+    await store.joined();
+  }
+
+  /** `seq` of a commit in the log; `undefined` = it lost, or one may not see. */
+  async #findCommit(id: string, commit: string): Promise<number | undefined> {
+    try {
+      for (let after: number | undefined = 0; after !== undefined;) {
+        const page: Page = await this.#options.api.log(id, { after, kind: 'commit' });
+        const found = page.entries.find(({ ciphertext }) => ciphertext === commit);
+        if (found !== undefined) return found.seq;
+        after = page.next;
+      }
+    } catch (error) {
+      if (!hasCode(error, 'not-found', 'removed', 'history-truncated')) throw error;
+    }
+    return undefined;
   }
 
   /** Joins by one Welcome, or by external commit if that cannot be used any more. */
@@ -287,6 +319,7 @@ export class MlsDevice {
       const record = await new GroupStore(this.#parts.store, id).load(this.#config);
       if (record !== undefined) this.groups.set(id, await this.#open(id, record));
     }
+    for (const id of await storedJoinings(this.#parts.store)) await this.#resumeJoining(id);
   }
 
   async #keep(id: string, { state, seq }: Joined): Promise<MlsGroup> {
@@ -309,7 +342,8 @@ export class MlsDevice {
     const { api, user, publicCommits = false } = this.#options;
     const { suite, store: deviceStore } = this.#parts;
     const store = new GroupStore(deviceStore, id);
-    const rejoin = (): Promise<Joined> => joinExternally(this.#joinContext(), id);
+    const rejoin: RepairOptions['rejoin'] = (beforeCommit) =>
+      joinExternally({ ...this.#joinContext(), beforeCommit }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
       for (const listener of this.#listeners) listener(group, message);
@@ -318,7 +352,7 @@ export class MlsDevice {
     return group;
   }
 
-  #joinContext(): JoinContext {
+  #joinContext(): Omit<JoinContext, 'beforeCommit'> {
     const { suite, identity } = this.#parts;
     return { api: this.#options.api, suite, identity, config: this.#config };
   }

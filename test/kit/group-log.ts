@@ -8,7 +8,7 @@ import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from './gr
 import { unwire, usersByLeaf } from './mls.ts';
 import { hasCode } from './problem.ts';
 import { leavingLeaves, wouldCommit } from './proposals.ts';
-import type { Entry } from './types.ts';
+import type { Entry, Page } from './types.ts';
 
 export interface LogOptions {
   readonly api: Pick<ParleyClient, 'log'>;
@@ -132,6 +132,23 @@ export class GroupLog implements GroupRecord {
     this.position = seq;
     this.wasCutOff = false;
     await this.save();
+  }
+
+  /** Goes on with an own commit further on in the log, if one was accepted. */
+  async adoptPending(): Promise<boolean> {
+    if (this.pending.size === 0) return false;
+    const { api, id } = this.#options;
+    for (let after: number | undefined = this.position; after !== undefined;) {
+      const page: Page = await api.log(id, { after, limit: PAGE_LIMIT, kind: 'commit' });
+      for (const { ciphertext = '', seq } of page.entries) {
+        const state = this.pending.get(ciphertext);
+        if (state === undefined) continue;
+        await this.rejoin(state, seq);
+        return true;
+      }
+      after = page.next;
+    }
+    return false;
   }
 
   /** Gives entry after entry, until the log ends or `take` says that it is enough. */

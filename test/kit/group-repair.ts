@@ -2,7 +2,7 @@ import type { ParleyClient } from './client.ts';
 import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
-import type { Joined } from './joining.ts';
+import type { JoinContext, Joined } from './joining.ts';
 import { epochAuthenticator } from './mls.ts';
 import { hasCode, ProblemError } from './problem.ts';
 import type { Entry } from './types.ts';
@@ -12,7 +12,7 @@ export interface RepairOptions {
   /** Conversation id. */
   readonly id: string;
   /** Joins again by external commit, as the same device. */
-  readonly rejoin: () => Promise<Joined>;
+  readonly rejoin: (beforeCommit: JoinContext['beforeCommit']) => Promise<Joined>;
 }
 
 const MAX_REPAIRS = 3;
@@ -42,7 +42,10 @@ export class GroupRepair {
 
   /** Drops the state and joins again. */
   async rejoin(): Promise<void> {
-    const { state, seq } = await this.#options.rejoin();
+    const { state, seq } = await this.#options.rejoin(async (commit, next) => {
+      this.#log.pending.set(commit, next);
+      await this.#log.save();
+    });
     await this.#log.rejoin(state, seq);
   }
 
@@ -53,6 +56,8 @@ export class GroupRepair {
         return;
       } catch (error) {
         const isStuck = error instanceof UnprocessableEntry;
+        // It had rejoined already, and did not live to see the answer.
+        if (isStuck && (await this.#log.adoptPending())) continue;
         if (isStuck) await this.#report(error);
         // Joining again would mean to trust what was just found out to be false.
         const isUntrusted = isStuck && error.cause instanceof IdentityChangedError;

@@ -46,11 +46,18 @@ interface StoredGroup {
 }
 
 const groupKey = (id: string): string => `group/${id}`;
+const joiningKey = (id: string): string => `joining/${id}`;
 const messagesOf = (id: string): string => `message/${id}/`;
 
 /** Ids of the groups in a store. */
 export async function storedGroups(store: DeviceStore): Promise<string[]> {
   const prefix = groupKey('');
+  return (await store.keys(prefix)).map((key) => key.slice(prefix.length));
+}
+
+/** Ids of the groups that a device was about to come into. */
+export async function storedJoinings(store: DeviceStore): Promise<string[]> {
+  const prefix = joiningKey('');
   return (await store.keys(prefix)).map((key) => key.slice(prefix.length));
 }
 
@@ -97,6 +104,22 @@ export class GroupStore {
       ),
       wasCutOff: stored.wasCutOff,
     };
+  }
+
+  /** Remembers what a first external commit leads to, for a device that does not live to see its answer. */
+  async saveJoining(commit: string, state: ClientState): Promise<void> {
+    await this.#store.set(joiningKey(this.#id), JSON.stringify({ commit, state: encodeState(state) }));
+  }
+
+  async loadJoining(config: ClientConfig): Promise<{ commit: string; state: ClientState } | undefined> {
+    const text = await this.#store.get(joiningKey(this.#id));
+    if (text === undefined) return undefined;
+    const { commit, state } = JSON.parse(text) as { commit: string; state: string };
+    return { commit, state: decodeState(state, config) };
+  }
+
+  async joined(): Promise<void> {
+    await this.#store.delete(joiningKey(this.#id));
   }
 
   async saveMessage(message: ReceivedMessage): Promise<void> {

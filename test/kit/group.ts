@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KeyPackage } from 'ts-mls';
+import type { ClientState, KeyPackage } from 'ts-mls';
 import { createApplicationMessage } from 'ts-mls';
 import { newId } from './bytes.ts';
 import type { Change, Plan } from './changes.ts';
@@ -13,6 +13,7 @@ import type { RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
 import type { ReceivedMessage } from './group-store.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf, wire } from './mls.ts';
+import { isInTheWay } from './joinable.ts';
 import { createMutex } from './mutex.ts';
 import type { EpochConflict } from './problem.ts';
 import { hasCode, ProblemError, successorOf } from './problem.ts';
@@ -155,10 +156,21 @@ export class MlsGroup {
     await this.commit(planUpdate);
   }
 
-  /** Commits what is proposed, and the removal of those who are leaving; does nothing if there is nothing. */
+  /** The next joiner could not come in, and a commit of this device would help. */
+  get keepsJoinersOut(): boolean {
+    return !this.isRemoved && keepsJoinersOut(this.#log.state);
+  }
+
+  /**
+   * Commits what is proposed, the removal of those who are leaving, or fresh keys if those keep joiners out; does nothing if
+   * there is nothing.
+   */
   async settle(): Promise<void> {
     const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
-    await this.commit((state) => planRemove(leaving)(state) ?? planPending(state));
+    await this.commit(
+      (state) =>
+        planRemove(leaving)(state) ?? planPending(state) ?? (keepsJoinersOut(state) ? planUpdate(state) : undefined),
+    );
   }
 
   /**
@@ -271,4 +283,8 @@ export class MlsGroup {
       throw error;
     }
   }
+}
+
+function keepsJoinersOut({ ratchetTree, privatePath }: ClientState): boolean {
+  return isInTheWay(ratchetTree, privatePath.leafIndex);
 }

@@ -20,6 +20,31 @@ export function isJoinable(tree: RatchetTree): boolean {
   });
 }
 
+/**
+ * Could a commit of this leaf make an unjoinable tree joinable again? It gives all parents above it new keys, which merges
+ * what is unmerged there; so it helps those that share the lowest of them with a joiner that stays away.
+ */
+export function isInTheWay(tree: RatchetTree, leaf: number): boolean {
+  if (isJoinable(tree)) return false;
+  const above = (of: number): readonly number[] =>
+    directPath(leafToNodeIndex(toLeafIndex(of)), leafWidth(tree.length)).filter(
+      (index) => tree[index]?.nodeType === 'parent',
+    );
+  const own = new Set(above(leaf));
+  const unmerged = new Set(
+    tree
+      .flatMap((node) => (node?.nodeType === 'parent' ? node.parent.unmergedLeaves : []))
+      .filter((one) => one !== leaf),
+  );
+  return [...unmerged].some((joiner) => {
+    const lowest = above(joiner).find((index) => {
+      const node = tree[index];
+      return node?.nodeType === 'parent' && node.parent.unmergedLeaves.includes(joiner);
+    });
+    return lowest !== undefined && own.has(lowest);
+  });
+}
+
 function isSame(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((leaf, i) => leaf === b[i]);
 }

@@ -17,6 +17,8 @@ export interface JoinContext {
   readonly suite: CiphersuiteImpl;
   readonly identity: DeviceIdentity;
   readonly config: ClientConfig;
+  /** Makes durable what an external commit leads to, before anybody else can see that. */
+  readonly beforeCommit: (commit: string, state: ClientState) => Promise<void>;
 }
 
 /** The state of a new member, and the entry that made it one. */
@@ -32,7 +34,7 @@ const TRY_AGAIN = ['epoch-conflict', 'group-info-missing', 'group-info-stale'];
 
 /** Joins by a Welcome (RFC 9420 §12.4.3.1). @throws Error if it is not for this key package, or does not hold */
 export async function joinByWelcome(
-  { suite, config }: JoinContext,
+  { suite, config }: Pick<JoinContext, 'suite' | 'config'>,
   { conversation, welcome, seq }: PendingWelcome,
   { publicPackage, privatePackage }: OwnKeyPackage,
 ): Promise<Joined> {
@@ -58,7 +60,7 @@ export async function joinByWelcome(
  * @throws ProblemError if the policy does not allow it
  */
 export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
-  const { api, suite, identity, config } = context;
+  const { api, suite, identity, config, beforeCommit } = context;
   const end = Date.now() + LIMIT_MS;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -73,10 +75,9 @@ export async function joinExternally(context: JoinContext, conversation: string)
         undefined,
         config,
       );
-      const { seq } = await api.commit(conversation, {
-        commit: wire({ wireformat: 'mls_public_message', publicMessage }),
-        groupInfo: await groupInfoOf(newState, suite),
-      });
+      const commit = wire({ wireformat: 'mls_public_message', publicMessage });
+      await beforeCommit(commit, newState);
+      const { seq } = await api.commit(conversation, { commit, groupInfo: await groupInfoOf(newState, suite) });
       return { state: newState, seq };
     } catch (error) {
       const mayPass = hasCode(error, ...TRY_AGAIN) || error instanceof TreeNotJoinableError;

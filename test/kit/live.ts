@@ -104,7 +104,9 @@ class LiveEvents {
       case 'entry':
         await group.take(event.entry);
         this.#device.noteProgress(group);
-        if (event.entry.kind === 'proposal') this.#settleSoon(group);
+        if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.keepsJoinersOut)) {
+          this.#settleSoon(group);
+        }
         break;
       case 'member':
         if (event.change === 'removed') this.#settleSoon(group);
