@@ -267,9 +267,9 @@ export class Actor {
   /** Joins by external commit, whether or not a Welcome waits: what that would have let it read it may never read. */
   async joinExternally(id: string): Promise<void> {
     const { device } = this.#current();
-    const position = device.groups.get(id)?.position ?? 0;
+    // Before: its process may die between the acceptance and the answer.
+    this.losses.push(device.groups.get(id)?.position ?? 0);
     await device.joinExternally(id);
-    this.losses.push(position);
   }
 
   /** Gives its state up and joins again: of what it had not read it still reads what the old state has keys for. */

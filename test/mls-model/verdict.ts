@@ -149,13 +149,14 @@ function wasAway({ welcomed, rejoins }: Actor, { from, to }: Stay): boolean {
   return to < Infinity && ![...welcomed, ...rejoins].some((seq) => from <= seq && seq <= to);
 }
 
-/** Did it lose its state before it came to this message, and rejoin in a later epoch than the message's? */
-function isExcused(reference: Reference, { losses, stuckAt, rejoins }: Actor, seq: number, epoch: number): boolean {
+/** Did it lose its state before it came to this message, and come back in a later epoch than the message's? */
+function isExcused(reference: Reference, actor: Actor, seq: number, epoch: number): boolean {
+  const { losses, stuckAt, rejoins, welcomed } = actor;
   const lostAt = [...losses, ...stuckAt.map((entry) => entry.seq - 1)];
   return lostAt.some((position) => {
     if (seq <= position) return false;
-    const rejoined = Math.min(...rejoins.filter((joined) => joined > position));
-    const next = [...reference.epochs].find(([, { from }]) => from === rejoined)?.[0];
-    return next === undefined || epoch < next;
+    const back = Math.min(...[...rejoins, ...welcomed].filter((joined) => joined > position));
+    const next = [...reference.epochs].find(([, { from }]) => from === back)?.[0];
+    return next !== undefined && epoch < next;
   });
 }
