@@ -10,6 +10,9 @@ export const SETTINGS_CHANNEL = 'parley_settings';
 
 /** Pause after a statement, in which wake-ups of many conversations gather for the next. */
 const GATHER_MS = 3;
+/** A statement that failed is made again after this time, so many times in a row; then its wake-ups are left to the polls. */
+const AGAIN_MS = 200;
+const MAX_FAILURES = 10;
 const RECONNECT_MS = 500;
 /** A session that only listens would not notice for hours that its server's host is gone. */
 const HEARTBEAT_MS = 10_000;
@@ -41,24 +44,38 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
   let waiting = new Map<string, { seq: number; changed: boolean }>();
   let devices = new Set<string>();
   let busy = false;
+  let failures = 0;
 
+  const add = (conversation: string, lastSeq: number, changed: boolean): void => {
+    const before = waiting.get(conversation);
+    const seq = Math.max(lastSeq, before?.seq ?? 0);
+    waiting.set(conversation, { seq, changed: changed || before?.changed === true });
+  };
+  const notify = async (entries: typeof waiting, names: typeof devices): Promise<void> => {
+    const told = [...entries].map(([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`);
+    const payloads = [...told, ...names];
+    const channels = payloads.map((_, i) => (i < told.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
+    try {
+      await pool.query({
+        name: 'notify',
+        text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) n (c, p)',
+        values: [channels, payloads],
+      });
+      failures = 0;
+    } catch (error) {
+      onError(error);
+      if (++failures > MAX_FAILURES) return;
+      for (const [conversation, { seq, changed }] of entries) add(conversation, seq, changed);
+      devices = new Set([...names, ...devices]);
+    }
+  };
   const flush = async (): Promise<void> => {
     while (waiting.size + devices.size > 0) {
-      const entries = [...waiting].map(
-        ([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`,
-      );
-      const payloads = [...entries, ...devices];
-      const channels = payloads.map((_, i) => (i < entries.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
+      const [entries, names] = [waiting, devices];
       waiting = new Map();
       devices = new Set();
-      await pool
-        .query({
-          name: 'notify',
-          text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) n (c, p)',
-          values: [channels, payloads],
-        })
-        .catch(onError);
-      await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+      await notify(entries, names);
+      await new Promise((resolve) => setTimeout(resolve, failures === 0 ? GATHER_MS : AGAIN_MS));
     }
     busy = false;
   };
@@ -69,9 +86,7 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
   };
   return {
     entry: (conversation, lastSeq, changed = false) => {
-      const before = waiting.get(conversation);
-      const seq = Math.max(lastSeq, before?.seq ?? 0);
-      waiting.set(conversation, { seq, changed: changed || before?.changed === true });
+      add(conversation, lastSeq, changed);
       soon();
     },
     device: (user, device) => {

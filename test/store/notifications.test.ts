@@ -121,7 +121,7 @@ test('a listener that finds no server keeps trying and says why, until it is clo
   await heard.listener.close();
 });
 
-test('a notifier survives a failing statement and sends what comes after it', async () => {
+test('a statement that fails is made again, together with what came after it', async () => {
   const { pool } = database();
   const heard = startListening();
   await connected(heard);
@@ -134,10 +134,13 @@ test('a notifier survives a failing statement and sends what comes after it', as
         : (Reflect.get(target, name, receiver) as unknown),
   });
   const notifier = makeNotifier(flaky, (error) => errors.push(error));
+  notifier.entry('EEEE', 1, true);
   notifier.entry('DDDD', 1);
   await waitUntil(() => errors.length === 1, { what: 'the failure is told', everyMs: 2 });
-  fail = false;
   notifier.entry('DDDD', 2);
-  await waitUntil(() => heard.entries.length === 1, { what: 'the next one arrives' });
-  expect(heard.entries).toEqual([['DDDD', 2]]);
+  notifier.device('dan', 'phone');
+  fail = false;
+  await waitUntil(() => heard.entries.length + heard.devices.length === 3, { what: 'all arrive' });
+  expect(new Map(heard.entries)).toEqual(new Map(Object.entries({ EEEE: 1, DDDD: 2 })));
+  expect(heard.changed).toEqual(['EEEE']);
 });
