@@ -7,7 +7,7 @@ import { EventsQuery } from '../schemas/messages.ts';
 
 /** Opens event streams. */
 export interface Streams {
-  /** @throws AppError `not-found` before the first byte */
+  /** @throws AppError `not-found`, `rate-limited` before the first byte */
   readonly open: (
     response: ServerResponse,
     target: { readonly conversation: string; readonly user: string; readonly expiresAt: number },
@@ -37,8 +37,9 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     ].join('\n\n'),
     params: ConversationParams,
     query: EventsQuery,
+    isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
-    problems: ['not-found'],
+    problems: ['not-found', 'rate-limited'],
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
       contextOf(response).isStream = true;
@@ -60,8 +61,9 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
       'Events that end the stream: `replaced`: the device has a newer stream, or was forgotten, so do not come back by yourself; `slow-consumer` and `reconnect`: come back.',
       ENDS,
     ].join('\n\n'),
+    isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
-    problems: [],
+    problems: ['rate-limited'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;
       const { user, device, expiresAt } = caller;

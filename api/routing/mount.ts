@@ -20,8 +20,11 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
     const mounted = app.route(expressPath(path));
+    const methodNotAllowed = makeMethodNotAllowed(path, here);
+    // Else Express takes HEAD for a GET.
+    if (here.some(({ isStream }) => isStream)) mounted.head(methodNotAllowed);
     for (const route of here) mount(mounted, route, deps);
-    mounted.all(makeMethodNotAllowed(path, here));
+    mounted.all(methodNotAllowed);
   }
 }
 
@@ -49,7 +52,9 @@ function makeMatched(path: string): RequestHandler {
 }
 
 function makeMethodNotAllowed(path: string, routes: readonly Route[]): RequestHandler {
-  const methods = routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
+  const methods = routes.flatMap(({ method, isStream }) =>
+    method === 'get' && isStream !== true ? ['GET', 'HEAD'] : [method.toUpperCase()],
+  );
   const allow = ['OPTIONS', ...methods].sort().join(', ');
   return function methodNotAllowed(req, res) {
     contextOf(res).route = path;

@@ -57,6 +57,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly weigh?: (body: unknown) => number;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
+  /** Its answer does not end: there is no HEAD for it. */
+  readonly isStream?: boolean;
   readonly replies: Readonly<Record<number, DocumentedReply>>;
   readonly problems: readonly ProblemCode[];
   /** Returns nothing when it answers by itself, which only streams do. */
