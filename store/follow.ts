@@ -154,8 +154,8 @@ export interface Tail {
   readonly deleted: boolean;
   /** User -> last entry it may read. */
   readonly left: Readonly<Record<string, number>>;
-  /** Watching users who joined (again) later than right after `after`: what they may read has a gap. */
-  readonly rejoined: readonly string[];
+  /** User -> first entry of its latest stay, of those who joined (again) after `after`. */
+  readonly rejoined: Readonly<Record<string, number>>;
   /** A Welcome belongs to an entry after the cursor. */
   readonly welcomes: boolean;
 }
@@ -176,8 +176,8 @@ export async function readTail(
     text: `select c.last_seq as "lastSeq", c.oldest_seq as "oldestSeq", c.deleted_at is not null as deleted, coalesce((
           select jsonb_object_agg(m.user_id, m.left_seq) from member m
           where m.conversation = c.key and m.user_id = any($2) and m.left_seq is not null), '{}') as left,
-        array(select p.user_id from period p
-          where p.conversation = c.key and p.user_id = any($2) and p.from_seq > $3 + 1) as rejoined,
+        coalesce((select jsonb_object_agg(p.user_id, p.from_seq order by p.from_seq) from period p
+          where p.conversation = c.key and p.user_id = any($2) and p.from_seq > $3), '{}') as rejoined,
         ${isThere('welcome_body b where b.conversation = c.key and b.seq > $3')} as welcomes,
         ${onFirstRow('ch.changes')} as changes, e.*
       from (select * from conversation where id = $1 limit 1) c

@@ -64,17 +64,19 @@ export interface Followed {
   readonly behind: boolean;
 }
 
-// Former members are told the rest for 30 days. What was told with the position itself is told again.
+// Former members are told the rest for 30 days, and that they left until their device acknowledges again. What was told
+// with the position itself is told again.
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, m.joined_seq as "joinedSeq",
     m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq > d.seq
       or ${isThere('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
 const FOLLOWED_WHERE = `
   left join lateral (
-    select seq from device_position
+    select seq, at from device_position
     where user_id = n.user_id and device_id = n.device_id and conversation = m.conversation limit 1) d on true
   where c.deleted_at is null
-    and (m.left_seq is null or (m.left_at > clock_timestamp() - interval '30 days' and coalesce(d.seq, -1) < m.left_seq))`;
+    and (m.left_seq is null or (m.left_at > clock_timestamp() - interval '30 days'
+      and (coalesce(d.seq, -1) < m.left_seq or d.at < m.left_at)))`;
 
 /** All conversations that an account stream of the device takes up. */
 export async function listFollowed(pool: pg.Pool, { user, device }: DeviceName): Promise<Followed[]> {

@@ -107,7 +107,8 @@ export class AccountSubscription implements Subscription {
   truncated(oldestSeq: number): boolean {
     this.#write('history-truncated', { oldestSeq });
     this.seq = oldestSeq - 1;
-    this.key = AFTER_CHANGES;
+    // Changes are kept from here on.
+    this.key = 0;
     return true;
   }
 

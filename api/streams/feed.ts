@@ -72,8 +72,9 @@ export class Feed {
     for (const subscription of live) {
       // It may have begun to read for itself while the log was read.
       if (!subscription.live) continue;
-      const isGap = tail.rejoined.includes(subscription.user) || subscription.seq + 1 < tail.oldestSeq;
-      if (isGap) subscription.fallBehind();
+      // Of a stay that began meanwhile it tells that too. Whoever is there from the creation on joins with entry 1.
+      const hasRejoined = (tail.rejoined[subscription.user] ?? 0) > Math.max(1, subscription.seq);
+      if (hasRejoined || subscription.seq + 1 < tail.oldestSeq) subscription.fallBehind();
       else this.#deliver(subscription, items, tail, welcomes?.get(subscription.user));
     }
     if (tail.more) this.#again = true;

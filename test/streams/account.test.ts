@@ -164,6 +164,34 @@ test('leaving and coming back between two looks is told as both', async () => {
   expect(words).toContain('welcome 4');
 });
 
+test('leaving without an entry and coming back between two looks is told as both', async () => {
+  const [alice, bob] = [someone('alice'), someone('bob')];
+  const conversation = await talk.create(alice, bob);
+  await talk.say(conversation, alice);
+  await talk.ack(bob, undefined, { [conversation]: 1 });
+  const stream = await deaf.follow(bob);
+  await talk.expect(`DELETE /v1/conversations/${conversation}/members/${bob}`, bob, {});
+  await talk.add(conversation, alice, bob);
+  await waitUntil(() => wordsOf(stream, conversation).at(-1) === `+${bob}`, { what: 'the second stay is told' });
+  const words = wordsOf(stream, conversation).filter((word) => word !== 'welcome 2');
+  expect(words).toEqual([`-${bob}`, 'removed 1', 'new', '2', `+${bob}`]);
+});
+
+test('a device that had acknowledged everything is told that its user left, until it acknowledges again', async () => {
+  const [alice, bob] = [someone('alice'), someone('bob')];
+  const conversation = await talk.create(alice, bob);
+  await talk.say(conversation, alice);
+  await talk.ack(bob, 'laptop', { [conversation]: 1 });
+  await talk.expect(`DELETE /v1/conversations/${conversation}/members/${bob}`, bob, {});
+  const laptop = await one.follow(bob, 'laptop');
+  await untilTold(laptop, conversation, [`-${bob}`, 'removed 1']);
+  await talk.ack(bob, 'laptop', { [conversation]: 1 });
+  const again = await one.follow(bob, 'laptop');
+  const next = await talk.create(alice, bob);
+  await untilTold(again, next, ['new', `+${alice}`, `+${bob}`]);
+  expect(wordsOf(again, conversation)).toEqual([]);
+});
+
 test('a former member gets the rest of what it may read, and nothing of what came after it left', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
@@ -216,6 +244,19 @@ test('a stream whose position is before the horizon says so, and goes on from th
   await talk.ack(bob, undefined, { [conversation]: 4 });
   await untilTold(await one.follow(bob), conversation, ['5', '6']);
   await untilTold(await one.follow(alice), conversation, ['history-truncated 5', 'new', '5', '6']);
+});
+
+test('what changed after the horizon is told to a device whose position is before it', async () => {
+  const [alice, bob, carol] = [someone('alice'), someone('bob'), someone('carol')];
+  const conversation = await talk.create(alice, bob, carol);
+  const path = `/v1/conversations/${conversation}`;
+  for (let i = 0; i < 4; i++) await talk.say(conversation, alice);
+  await talk.ack(bob, undefined, { [conversation]: 2 });
+  await truncate(database().pool, conversation, 5);
+  await talk.expect(`PUT ${path}/members/${bob}/role`, alice, { role: 'admin' });
+  await talk.expect(`DELETE ${path}/members/${carol}`, carol, {});
+  await talk.expect(`POST ${path}/reset`, alice, { successor: `${conversation.slice(1)}A` });
+  await untilTold(await one.follow(bob), conversation, ['history-truncated 5', `${bob}=admin`, `-${carol}`, 'reset']);
 });
 
 test('a newer stream of the same device ends the older one, in whatever process it is, and no other', async () => {
