@@ -86,11 +86,23 @@ async function main(): Promise<void> {
     mailboxLimit: config.laneMailboxLimit,
   });
   metrics.actorMailboxDepth(lanes.depth);
-  const streams = makeStreamHub({ pool, metrics, log, notifier, slowMs: config.streamSlowMs });
+  const streams = makeStreamHub({
+    pool,
+    metrics,
+    log,
+    notifier,
+    slowMs: config.streamSlowMs,
+    perUser: config.streamsPerUser,
+  });
+  const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
   const listener = listen(config.databaseUrl, {
     onEntry: streams.wake,
-    onDevice: streams.wakeDevice,
+    onDevice: (device, stream) => {
+      // It may have been forgotten.
+      if (stream === undefined) seen.forget(device);
+      streams.wakeDevice(device, stream);
+    },
     onSetting: () => void paths.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
@@ -114,7 +126,7 @@ async function main(): Promise<void> {
       paths,
       runs: makeRuns({ client, taskQueue, settings, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
-      seen: makeSeenDevices({ pool, log }),
+      seen,
       keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,

@@ -20,21 +20,27 @@ export interface Addition {
 }
 
 /** A change may become visible as much later than its time as its transaction lasted. */
-const ADDED_WINDOW_S = 15;
-const MAX_ADDITIONS = 1000;
+const LATE_S = 15;
+/** Additions of one read; when there are as many, there may be more. */
+export const MAX_ADDITIONS = 1000;
 /** Entries of two full batches: notifications of one conversation that gather tell only the last seq. */
 const LOOK_BACK = 512;
 
-/** Additions of late to any conversation, the oldest first. @param seen keys to leave out */
-export async function readAdditions(pool: pg.Pool, seen: readonly number[]): Promise<Addition[]> {
+/**
+ * Additions of late to any conversation, the oldest first.
+ * @param sinceS seconds since all additions of that time were read
+ * @param seen keys to leave out
+ */
+export async function readAdditions(pool: pg.Pool, sinceS: number, seen: readonly number[]): Promise<Addition[]> {
   const { rows } = await pool.query<Addition>({
     name: 'read-additions',
     text: `select x.key, c.id as conversation, x.data -> 'users' as users
-      from (select * from change where kind = 'added' and at > statement_timestamp() - make_interval(secs => $2)
-            and key <> all($1) order by at limit $3) x
+      from change x
       cross join lateral (select id, deleted_at from conversation where key = x.conversation limit 1) c
-      where c.deleted_at is null`,
-    values: [seen, ADDED_WINDOW_S, MAX_ADDITIONS],
+      where x.kind = 'added' and x.at > statement_timestamp() - make_interval(secs => $2) and x.key <> all($1)
+        and c.deleted_at is null
+      order by x.at limit $3`,
+    values: [seen, sinceS + LATE_S, MAX_ADDITIONS],
   });
   return rows;
 }

@@ -18,12 +18,12 @@ export interface EntryRow {
 // through a whole index in the order of the join, and keep that plan when the tables have grown.
 export const ENTRY = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at`;
 
-/** Ends a page after `$n` bytes, whatever its limit: \`before\` = bytes of the entries before this one, \`found\` = rows there were. */
-export const withinBytes = (entries: string, parameter: string): string => `
+/** Ends a page after `$n` bytes, whatever its limit: \`before\` = bytes of the rows before this one, \`found\` = rows there were. */
+export const withinBytes = (rows: string, parameter: string, { bytes = 'ciphertext', by = 'seq' } = {}): string => `
   select x.* from (
     select e.*, count(*) over () as found,
-      sum(octet_length(e.ciphertext)) over (order by e.seq rows between unbounded preceding and 1 preceding) as before
-    from (${entries}) e
+      sum(octet_length(e.${bytes})) over (order by e.${by} rows between unbounded preceding and 1 preceding) as before
+    from (${rows}) e
   ) x where coalesce(x.before, 0) < ${parameter}`;
 
 /** `exists`, always by a look-up: the planner may else read the whole table once and hash it. */

@@ -1,8 +1,10 @@
 import type pg from 'pg';
+import { LOW_STOCK_KEY_PACKAGES } from '../domain/limits.ts';
+import { isThere } from './entries.ts';
 import type { DeviceName } from './key-packages.ts';
 import type { WelcomeRow } from './welcomes.ts';
 
-/** What account streams read for their device: Welcomes, and the state of its stock. */
+/** What account streams read for their device: its Welcomes, and how it stands. */
 
 /** A Welcome with the device that it is for; '' = every device of the user. */
 export interface AddressedWelcome extends WelcomeRow {
@@ -31,63 +33,78 @@ export async function readWelcomesTo(
   return rows;
 }
 
-/** Welcomes that wait for a device, by id, which is the order of their making. @param after id to go on after */
-export async function readWelcomes(
-  pool: pg.Pool,
-  { user, device }: DeviceName,
-  after: string | undefined,
-  limit: number,
-): Promise<WelcomeRow[]> {
-  const { rows } = await pool.query<WelcomeRow>({
-    name: 'read-welcomes',
-    text: `select w.id, c.id as conversation, b.welcome, w.seq, w.epoch
-      from (select * from welcome where user_id = $1 and device_id in ($2, '') and ($3::text is null or id::text > $3)
-            order by id::text limit $4) w
-      left join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c on true
-      left join lateral (
-        select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b on true
-      where c.deleted_at is null and b.welcome is not null order by w.id`,
-    values: [user, device, after ?? null, limit],
-  });
-  return rows;
-}
+const MICROSECONDS = (time: string): string => `(extract(epoch from ${time}) * 1000000)::bigint`;
 
-/** What a stream needs to know of its device. */
-export interface DeviceState {
-  /** Microseconds since 1970, by the clock of the database. */
-  readonly now: number;
-  /** It is on record; a device that was forgotten is not. */
-  readonly known: boolean;
-  /** When a claim took its stock below the mark, in microseconds since 1970; null = there is enough. */
-  readonly lowSince: number | null;
+/** The stock of a device, when it is low. */
+export interface LowStock {
+  /** When it became so, in microseconds since 1970. */
+  readonly lowSince: number;
   /** Key packages in store. */
   readonly available: number;
 }
 
-const MICROSECONDS = (time: string): string => `(extract(epoch from ${time}) * 1000000)::bigint`;
+/** A stream `/v1/events` as it is opened. */
+export interface OpenedStream {
+  /** Microseconds since 1970, by the clock of the database. */
+  readonly openedAt: number;
+  /** Null = there is enough, or the device never uploaded any. */
+  readonly lowSince: number | null;
+  readonly available: number;
+}
 
-/** How a device stands. */
-export async function readDeviceState(pool: pg.Pool, { user, device }: DeviceName): Promise<DeviceState> {
-  const { rows } = await pool.query<DeviceState>({
-    name: 'read-device-state',
-    text: `select ${MICROSECONDS('clock_timestamp()')} as now, d.user_id is not null as known,
-        ${MICROSECONDS('d.low_stock_at')} as "lowSince",
-        case when d.low_stock_at is null then 0 else count_available($1, $2, 2147483647) end as available
-      from (select 1) one
-      left join lateral (select * from device where user_id = $1 and device_id = $2 limit 1) d on true`,
-    values: [user, device],
+/**
+ * Puts a device on record with the stream that it opens, which replaces the one before. What expired in its stock since
+ * anybody looked is found here.
+ */
+export async function openStream(pool: pg.Pool, { user, device }: DeviceName, id: string): Promise<OpenedStream> {
+  const { rows } = await pool.query<OpenedStream>({
+    name: 'open-stream',
+    text: `with opened as (
+        insert into device (user_id, device_id, stream_id, stream_at, low_stock_at)
+        values ($1, $2, $3, clock_timestamp(), case
+          when ${isThere('key_package where user_id = $1 and device_id = $2')} and count_available($1, $2, $4) < $4
+          then clock_timestamp() end)
+        on conflict (user_id, device_id) do update set seen_at = clock_timestamp(), stream_id = excluded.stream_id,
+          stream_at = greatest(clock_timestamp(), device.stream_at + interval '1 microsecond'),
+          low_stock_at = coalesce(device.low_stock_at, excluded.low_stock_at)
+        returning stream_at, low_stock_at
+      )
+      select ${MICROSECONDS('stream_at')} as "openedAt", ${MICROSECONDS('low_stock_at')} as "lowSince",
+        case when low_stock_at is null then 0 else count_available($1, $2, 2147483647) end as available
+      from opened`,
+    values: [user, device, id, LOW_STOCK_KEY_PACKAGES],
   });
   const [row] = rows;
   if (row === undefined) throw new TypeError('There is always a row');
   return row;
 }
 
-/** Devices whose stock became low of late: for streams that missed the notification. */
-export async function readLowDevices(pool: pg.Pool): Promise<(DeviceName & { readonly lowSince: number })[]> {
-  const { rows } = await pool.query<DeviceName & { readonly lowSince: number }>({
-    name: 'read-low-devices',
-    text: `select user_id as user, device_id as device, ${MICROSECONDS('low_stock_at')} as "lowSince"
-      from device where low_stock_at > statement_timestamp() - interval '15 seconds' order by low_stock_at limit 1000`,
+/** An open stream `/v1/events`, with what it told. */
+export interface ToldStream extends DeviceName {
+  readonly id: string;
+  /** Of the low stock that it told last. */
+  readonly lowSince: number | null;
+}
+
+/** What a stream has yet to learn of its device: that it is no longer the stream of it, or that its stock is low. */
+export type DeviceNews =
+  { readonly id: string; readonly ended: true } | ({ readonly id: string; readonly ended: false } & LowStock);
+
+/** News for open streams: of those whose device was forgotten or has a newer stream, and of low stocks. */
+export async function readDeviceNews(pool: pg.Pool, streams: readonly ToldStream[]): Promise<DeviceNews[]> {
+  const { rows } = await pool.query<DeviceNews>({
+    name: 'read-device-news',
+    text: `select s.id, d.stream_id is distinct from s.id as ended, ${MICROSECONDS('d.low_stock_at')} as "lowSince",
+        case when d.stream_id = s.id then count_available(s.user_id, s.device_id, 2147483647) end as available
+      from unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[]) s (user_id, device_id, id, low_since)
+      left join lateral (select * from device where user_id = s.user_id and device_id = s.device_id limit 1) d on true
+      where d.stream_id is distinct from s.id or ${MICROSECONDS('d.low_stock_at')} <> coalesce(s.low_since, 0)`,
+    values: [
+      streams.map(({ user }) => user),
+      streams.map(({ device }) => device),
+      streams.map(({ id }) => id),
+      streams.map(({ lowSince }) => lowSince),
+    ],
   });
   return rows;
 }

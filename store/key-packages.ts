@@ -171,6 +171,32 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
   };
 }
 
+/** Sweeps come every minute; one that was missed is made good. */
+const EXPIRED_S = 3600;
+/** Packages that expired of late which one sweep looks at. */
+const EXPIRED_LIMIT = 1000;
+
+/** Notes which devices have few packages left because others expired; a claim notes it by itself. */
+async function noteLowStocks(pool: pg.Pool): Promise<void> {
+  await pool.query({
+    name: 'note-low-stocks',
+    // Devices that a claim or an upload holds are looked at again by the next sweep.
+    text: `update device set low_stock_at = clock_timestamp() where ctid = any (array(
+        select d.ctid
+        from (select distinct k.user_id, k.device_id from (
+            select user_id, device_id from key_package
+            where not_after <= now() and not_after > now() - make_interval(secs => $1)
+              and claimed_at is null and replaced_at is null and not last_resort
+            order by not_after desc limit $2) k) n
+        cross join lateral (
+          select ctid from device
+          where user_id = n.user_id and device_id = n.device_id and low_stock_at is null
+            and count_available(user_id, device_id, $3) < $3
+          limit 1 for no key update skip locked) d))`,
+    values: [EXPIRED_S, EXPIRED_LIMIT, LOW_STOCK_KEY_PACKAGES],
+  });
+}
+
 /** Key packages that one sweep deletes at most. */
 const SWEEP_LIMIT = 10_000;
 
@@ -179,6 +205,7 @@ const SWEEP_LIMIT = 10_000;
  * @returns packages deleted; when it is `SWEEP_LIMIT`, there may be more
  */
 export async function sweepKeyPackages(pool: pg.Pool): Promise<number> {
+  await noteLowStocks(pool);
   const { rowCount } = await pool.query(
     `delete from key_package where ref = any (array(
        select ref from key_package where not_after < now() - interval '1 day' order by not_after limit $1))`,

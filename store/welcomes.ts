@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { MAX_PAGE, MAX_PAGE_BYTES } from '../domain/limits.ts';
+import { type Found, withinBytes } from './entries.ts';
 import type { DeviceName } from './key-packages.ts';
 
 export interface WelcomeRow {
@@ -10,22 +12,50 @@ export interface WelcomeRow {
   readonly epoch: number;
 }
 
+/** A page of Welcomes. */
+export interface WelcomePage {
+  readonly welcomes: readonly WelcomeRow[];
+  /** Id to go on after; absent at the end. */
+  readonly next?: string;
+}
+
 /**
- * Welcomes waiting for a device, by seq; each was stored in the transaction that accepted its commit. Those of `opaque`
- * conversations are for every device of the user.
+ * Welcomes waiting for a device, by id, which is the order of their making; each was stored in the transaction that
+ * accepted its commit. Those of `opaque` conversations are for every device of the user.
+ * @param after id to go on after
+ * @param limit at most this many, and no more bytes than a page may have
  */
-export async function listWelcomes(pool: pg.Pool, { user, device }: DeviceName): Promise<WelcomeRow[]> {
-  const { rows } = await pool.query<WelcomeRow>({
+export async function listWelcomes(
+  pool: pg.Pool,
+  { user, device }: DeviceName,
+  after?: string,
+  limit = MAX_PAGE,
+): Promise<WelcomePage> {
+  const { rows } = await pool.query<Omit<WelcomeRow, 'welcome'> & { readonly welcome: Buffer | null } & Found>({
     name: 'list-welcomes',
-    text: `select w.id, c.id as conversation, b.welcome, w.seq, w.epoch
-      from welcome w
-      cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
-      cross join lateral (
-        select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b
-      where w.user_id = $1 and w.device_id in ($2, '') and c.deleted_at is null order by w.seq, w.id limit 1000`,
-    values: [user, device],
+    // As text: the planner may else walk through all Welcomes in the order of their ids.
+    text: `${withinBytes(
+      `select w.id, w.conversation, b.welcome, w.seq, w.epoch
+      from (select w.id, c.id as conversation, w.conversation as key, w.seq, w.epoch
+            from welcome w
+            cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
+            where w.user_id = $1 and w.device_id in ($2, '') and c.deleted_at is null
+              and ($3::text is null or w.id::text > $3)
+            order by w.id::text limit $4::int + 1) w
+      left join lateral (
+        select welcome from welcome_body where conversation = w.key and seq = w.seq limit 1) b on true`,
+      '$5',
+      { bytes: 'welcome', by: 'id' },
+    )} order by x.id`,
+    values: [user, device, after ?? null, limit, MAX_PAGE_BYTES],
   });
-  return rows;
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const next = last === undefined || page.length === last.found ? {} : { next: last.id };
+  const welcomes = page.flatMap(({ id, conversation, welcome, seq, epoch }) =>
+    welcome === null ? [] : [{ id, conversation, welcome, seq, epoch }],
+  );
+  return { welcomes, ...next };
 }
 
 /** Forgets a Welcome that its device has taken up, with the bytes when nobody else needs them; false = there is none. */

@@ -15,6 +15,8 @@ const MAX_TOUCHED = 1000;
 export interface SeenDevices {
   /** Notes a device, in the background and at most once an hour. */
   readonly note: (device: DeviceName) => void;
+  /** It is on record no more: its next request puts it there again. */
+  readonly forget: (device: DeviceName) => void;
   /** When everything that was noted before is in the database, or failed to be. */
   readonly settled: () => Promise<void>;
 }
@@ -25,6 +27,8 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
   let waiting = new Map<string, DeviceName>();
   let running: Promise<void> | undefined;
 
+  // Neither id has control characters.
+  const keyOf = ({ user, device }: DeviceName): string => `${user}\0${device}`;
   const flush = async (): Promise<void> => {
     while (waiting.size > 0) {
       const devices = [...waiting].slice(0, MAX_TOUCHED);
@@ -44,13 +48,13 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
   };
   return {
     note: ({ user, device }) => {
-      // Neither id has control characters.
-      const key = `${user}\0${device}`;
+      const key = keyOf({ user, device });
       if (known.get(key) === true) return;
       known.set(key, true);
       waiting.set(key, { user, device });
       running ??= flush();
     },
+    forget: (device) => void known.delete(keyOf(device)),
     settled: async () => {
       await running;
     },

@@ -18,6 +18,12 @@ export function deviceRoutes(deps: {
   readonly seen: SeenDevices;
   readonly leaveAll: LeaveAll;
 }): Route[] {
+  /** Its streams end, and no process believes that it is on record. */
+  const ended = (user: string, device: string): void => {
+    deps.seen.forget({ user, device });
+    deps.notifier.device(user, device);
+  };
+
   const list = defineRoute({
     method: 'get',
     path: '/v1/devices',
@@ -56,8 +62,9 @@ export function deviceRoutes(deps: {
     handle: async ({ params: { device }, caller: { user } }) => {
       // What this process is about to note would bring the device back.
       await deps.seen.settled();
-      if (!(await forgetDevice(deps.pool, { user, device }))) throw new AppError('not-found');
-      deps.notifier.device(user, device);
+      const isForgotten = await forgetDevice(deps.pool, { user, device });
+      ended(user, device);
+      if (!isForgotten) throw new AppError('not-found');
       return emptyReply(204);
     },
   });
@@ -76,7 +83,7 @@ export function deviceRoutes(deps: {
       const { user } = origin.caller;
       await deps.leaveAll(origin, origin.operationId);
       await deps.seen.settled();
-      for (const device of await eraseUser(deps.pool, user)) deps.notifier.device(user, device);
+      for (const device of await eraseUser(deps.pool, user)) ended(user, device);
       return emptyReply(204);
     },
   });

@@ -3,8 +3,8 @@ import { AppError } from '../../domain/errors.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../store/welcomes.ts';
 import { emptyReply, reply } from '../routing/reply.ts';
 import { type Route, defineRoute } from '../routing/route.ts';
-import { EmptyBody } from '../schemas/common.ts';
-import { WelcomeList, WelcomeParams } from '../schemas/welcomes.ts';
+import { EmptyBody, cursorAfter } from '../schemas/common.ts';
+import { WelcomeList, WelcomeParams, WelcomesQuery } from '../schemas/welcomes.ts';
 
 const tag = 'Welcomes';
 
@@ -17,12 +17,14 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag,
     summary: 'List your Welcomes',
     description:
-      'Of the calling device: those that name a key package of it, and in `opaque` conversations those for its user. Reading takes nothing away: acknowledge a Welcome once its group is stored.',
-    replies: { 200: { description: 'Welcomes by seq', schema: WelcomeList } },
+      'Of the calling device: those that name a key package of it, and in `opaque` conversations those for its user. Reading takes nothing away: acknowledge a Welcome once its group is stored. A page ends early when it has some megabytes; whoever acknowledges what it got finds the rest without a cursor too.',
+    query: WelcomesQuery,
+    replies: { 200: { description: 'Welcomes, the oldest first', schema: WelcomeList } },
     problems: [],
-    handle: async ({ caller }) => {
-      const rows = await listWelcomes(pool, caller);
-      return reply(200, { welcomes: rows.map((row) => ({ ...row, welcome: row.welcome.toString('base64') })) });
+    handle: async ({ query: { cursor, limit }, caller }) => {
+      const page = await listWelcomes(pool, caller, cursor === '' ? undefined : cursor, limit);
+      const welcomes = page.welcomes.map((row) => ({ ...row, welcome: row.welcome.toString('base64') }));
+      return reply(200, { welcomes, ...(page.next === undefined ? {} : { next: cursorAfter(page.next) }) });
     },
   });
 

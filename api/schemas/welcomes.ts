@@ -1,10 +1,16 @@
 import { z } from 'zod';
-import { Base64, Epoch, Seq } from './common.ts';
+import { Base64, Cursor, Epoch, Limit, Next, Seq } from './common.ts';
 
 export const WelcomeList = z
   .object({
     welcomes: z.array(z.object({ id: z.string(), conversation: z.string(), welcome: Base64, seq: Seq, epoch: Epoch })),
+    next: Next,
   })
   .meta({ id: 'WelcomeList', description: '`seq` is that of the joining commit' });
 
-export const WelcomeParams = z.object({ id: z.uuid() });
+const WelcomeId = z.uuid();
+export const WelcomeParams = z.object({ id: WelcomeId });
+export const WelcomesQuery = z.strictObject({
+  cursor: Cursor.refine((id) => id === '' || WelcomeId.safeParse(id).success, 'must be the `next` of an earlier page'),
+  limit: Limit,
+});

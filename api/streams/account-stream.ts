@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import { readWelcomes } from '../../store/inbox.ts';
-import type { DeviceState } from '../../store/inbox.ts';
+import type { LowStock, OpenedStream } from '../../store/inbox.ts';
 import type { StreamName } from '../../store/notifications.ts';
 import { type Followed, listFollowed } from '../../store/positions.ts';
-import type { WelcomeRow } from '../../store/welcomes.ts';
+import { type WelcomeRow, listWelcomes } from '../../store/welcomes.ts';
 import { type AccountOwner, AccountSubscription } from './account-subscription.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
@@ -11,7 +10,7 @@ import { event } from './event.ts';
 import type { StreamHost } from './stream-host.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Welcomes of one read; one of a large group has some hundred KB. */
+/** Welcomes of one read, at most. */
 const WELCOMES = 20;
 
 export interface AccountTarget {
@@ -42,7 +41,8 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   #welcomed: Set<string> | undefined;
   /** Where the stays ended that this stream told to their end. */
   #told: Map<string, number> | undefined;
-  #lowSince: number | null = null;
+  /** Of the low stock that it told last. */
+  lowSince: number | null = null;
   #onReady: (() => void) | undefined;
 
   constructor(host: AccountHost, response: ServerResponse, target: AccountTarget, name: StreamName) {
@@ -55,19 +55,13 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   }
 
   /** Tells what there is already: Welcomes first, because what follows may need them. */
-  async start(device: DeviceState): Promise<void> {
+  async start({ lowSince, available }: OpenedStream): Promise<void> {
     const { pool, gate, onError } = this.#host.backlog;
     try {
       // Before the Welcomes: those of every commit up to what is listed here are there when they are read.
       const followed = await gate(() => listFollowed(pool, this));
-      let after: string | undefined;
-      for (let more = true; more && (await this.#untilReady());) {
-        const welcomes = await gate(() => readWelcomes(pool, this, after, WELCOMES));
-        for (const welcome of welcomes) this.welcome(welcome);
-        after = welcomes.at(-1)?.id;
-        more = welcomes.length > 0;
-      }
-      this.lowStock(device);
+      await this.#tellWelcomes();
+      if (lowSince !== null) this.lowStock({ lowSince, available });
       for (const one of followed) this.follow(one);
     } catch (error) {
       onError(error);
@@ -117,14 +111,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   }
 
   /** Tells that the stock is low, once each time that it becomes so. */
-  lowStock({ lowSince, available }: Pick<DeviceState, 'lowSince' | 'available'>): void {
-    if (lowSince === null || lowSince === this.#lowSince) return;
-    this.#lowSince = lowSince;
+  lowStock({ lowSince, available }: LowStock): void {
+    if (lowSince === this.lowSince) return;
+    this.lowSince = lowSince;
     this.connection.write(event('low-stock', { available }));
-  }
-
-  hasToldLowStock(lowSince: number): boolean {
-    return this.#lowSince === lowSince;
   }
 
   slow(): void {
@@ -142,6 +132,27 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     for (const subscription of this.#subscriptions.values()) this.#host.feeds.delete(subscription);
     this.#subscriptions.clear();
     this.#host.onClosed(this, reason);
+  }
+
+  async #tellWelcomes(): Promise<void> {
+    const { pool, gate } = this.#host.backlog;
+    let after: string | undefined;
+    for (let more = true; more && (await this.#untilReady());) {
+      const { welcomes, next } = await gate(() => listWelcomes(pool, this, after, WELCOMES));
+      const blocked = this.#tellUntilFull(welcomes);
+      // What found no room is read again once the reader has taken the rest: nothing of it stays in memory.
+      after = blocked ?? next;
+      more = after !== undefined;
+    }
+  }
+
+  /** @returns id of the last one that was told, if there was no room for what follows */
+  #tellUntilFull(welcomes: readonly WelcomeRow[]): string | undefined {
+    for (const [i, welcome] of welcomes.entries()) {
+      if (i > 0 && this.connection.isFull) return welcomes[i - 1]?.id;
+      this.welcome(welcome);
+    }
+    return undefined;
   }
 
   /** @returns false when the stream has ended */

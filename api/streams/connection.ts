@@ -27,7 +27,10 @@ export class Connection {
   readonly #owner: ConnectionOwner;
   readonly #expiresAt: number;
   #beatAt: number;
+  /** When its reader last took anything of what waits for it; 0 = nothing waits. */
   #blockedAt = 0;
+  /** Bytes that waited at the last check. */
+  #waited = 0;
   isClosed = false;
 
   /** Writes the head. @param expiresAt milliseconds since 1970: the token's `exp` */
@@ -70,6 +73,7 @@ export class Connection {
   write(text: string): void {
     if (this.isClosed || text === '' || this.#response.write(text) || this.#blockedAt !== 0) return;
     this.#blockedAt = Date.now();
+    this.#waited = this.#waiting();
   }
 
   /** Ends the stream with an event that says why. */
@@ -86,12 +90,24 @@ export class Connection {
   check(now: number, slowMs: number): boolean {
     if (now >= this.#expiresAt) this.end('reconnect');
     if (this.isClosed) return false;
-    if (this.#blockedAt !== 0) return now - this.#blockedAt >= slowMs;
+    if (this.#blockedAt !== 0) {
+      const waiting = this.#waiting();
+      // A large event takes a slow line longer than that.
+      if (waiting < this.#waited) this.#blockedAt = now;
+      this.#waited = waiting;
+      return now - this.#blockedAt >= slowMs;
+    }
     if (now >= this.#beatAt) {
       this.#beatAt = now + HEARTBEAT_MS;
       this.write(HEARTBEAT);
     }
     return false;
+  }
+
+  /** What the socket was given counts as long as its system has not taken it, which Node tells of its handle only. */
+  #waiting(): number {
+    const socket = this.#response.socket as { readonly _handle?: { readonly writeQueueSize?: number } | null } | null;
+    return this.#response.writableLength + (socket?._handle?.writeQueueSize ?? 0);
   }
 
   #end(name: StreamEvent, data: Readonly<Record<string, unknown>>, graceMs: number): void {

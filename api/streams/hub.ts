@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { Metrics } from '../../ops/process/metrics.ts';
 import { readPage } from '../../store/entries.ts';
-import { readDeviceState } from '../../store/inbox.ts';
+import { openStream } from '../../store/inbox.ts';
 import type { DeviceName } from '../../store/key-packages.ts';
 import type { Notifier, StreamName } from '../../store/notifications.ts';
 import { type AccountHost, AccountStream, type AccountTarget } from './account-stream.ts';
@@ -13,6 +13,7 @@ import { Accounts } from './accounts.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeGate } from './gate.ts';
+import { makePlaces } from './places.ts';
 import { type OpenStream, isAnswered } from './stream-host.ts';
 import { makeWatch } from './watch.ts';
 
@@ -30,6 +31,8 @@ export interface HubDeps {
   readonly notifier: Pick<Notifier, 'stream'>;
   /** A reader that takes nothing for this long is closed with `slow-consumer`. */
   readonly slowMs: number;
+  /** Open streams of one user; 0 = no limit. */
+  readonly perUser: number;
 }
 
 /** All event streams of this process. */
@@ -37,7 +40,7 @@ export interface StreamHub {
   /**
    * Opens the stream of a conversation on a response that has not begun.
    * @param after seq to go on after, or `latest` = live only
-   * @throws AppError `not-found` when the conversation does not exist for the user
+   * @throws AppError `not-found` when the conversation does not exist for the user; `rate-limited` when it has too many open
    */
   readonly open: (response: ServerResponse, target: StreamTarget, after: number | 'latest') => Promise<void>;
   /** Opens the stream of all conversations of a device; an older one of the same device ends. */
@@ -61,16 +64,18 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
   const feeds = new Feeds({ pool, onDelivered: deps.metrics.deliveryLag, onError });
   const watch = makeWatch({ pool, feeds, onError });
-  const accounts = new Accounts({ pool, notifier: deps.notifier, onError });
+  const accounts = new Accounts({ pool, notifier: deps.notifier });
+  const places = makePlaces(deps.perUser);
   const host: AccountHost = {
     feeds,
     backlog: { pool, gate: makeGate(CATCH_UP_READS), onLive: watch.soon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
+      places.leave(stream.user);
       if (stream instanceof AccountStream) accounts.delete(stream);
       deps.metrics.streamClosed(reason);
     },
-    lookFor: (user, conversation) => void accounts.join(conversation, [user]).catch(onError),
+    lookFor: (user, conversation) => void accounts.lookFor(user, conversation).catch(onError),
     check: watch.soon,
   };
 
@@ -96,25 +101,56 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const refuseWhenClosed = (): void => {
     if (closed) throw new AppError('unavailable', 'The server is shutting down');
   };
+  /**
+   * Takes a place, which the stream gives back at its end.
+   * @param prepare reads what the stream begins with; throws before the first byte, so that its reader gets a problem
+   * @param begin makes the stream, which lives on by itself; whoever opened it is done
+   */
+  const openIn = async <T>(
+    response: ServerResponse,
+    user: string,
+    prepare: () => Promise<T>,
+    begin: (prepared: T) => OpenStream,
+  ): Promise<void> => {
+    refuseWhenClosed();
+    places.take(user);
+    let isOpen = false;
+    try {
+      const prepared = await prepare();
+      refuseWhenClosed();
+      if (isAnswered(response)) return;
+      streams.add(begin(prepared));
+      isOpen = true;
+    } finally {
+      if (!isOpen) places.leave(user);
+    }
+  };
   return {
-    open: async (response, target, after) => {
-      // Before the first byte, so that an outsider gets a problem and not a stream.
-      const probe = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
-      if (probe === undefined) throw new AppError('not-found');
-      refuseWhenClosed();
-      if (isAnswered(response)) return;
-      // The stream lives on by itself; whoever opened it is done.
-      streams.add(new ConversationStream(host, response, target, after === 'latest' ? probe.lastSeq : after));
-    },
-    openAccount: async (response, target) => {
-      const device = await readDeviceState(pool, target);
-      refuseWhenClosed();
-      if (isAnswered(response)) return;
-      const stream = new AccountStream(host, response, target, { openedAt: device.now, id: randomUUID() });
-      streams.add(stream);
-      // Before its conversations are listed: whatever is added from here on finds it.
-      accounts.add(stream);
-      void stream.start(device);
+    open: (response, target, after) =>
+      openIn(
+        response,
+        target.user,
+        async () => {
+          const probe = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
+          if (probe === undefined) throw new AppError('not-found');
+          return after === 'latest' ? probe.lastSeq : after;
+        },
+        (from) => new ConversationStream(host, response, target, from),
+      ),
+    openAccount: (response, target) => {
+      const id = randomUUID();
+      return openIn(
+        response,
+        target.user,
+        () => openStream(pool, target, id),
+        (opened) => {
+          const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
+          // Before its conversations are listed: whatever is added from here on finds it.
+          accounts.add(stream);
+          void stream.start(opened);
+          return stream;
+        },
+      );
     },
     wake: (conversation, seq, changed) => {
       feeds.wake(conversation);
@@ -124,10 +160,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       if (stream === undefined) void accounts.deviceChanged(device).catch(onError);
       else accounts.announced(device, stream);
     },
-    wakeAll: () => {
-      accounts.announceAll();
-      void poll().catch(onError);
-    },
+    wakeAll: () => void poll().catch(onError),
     count: () => streams.size,
     close: () => {
       closed = true;

@@ -5,6 +5,7 @@ import type { Feeds } from './feeds.ts';
 
 /** What every open stream is to the process. */
 export interface OpenStream {
+  readonly user: string;
   readonly connection: Connection;
   readonly backlog: Backlog;
   /** Ends it, because its reader takes nothing. */

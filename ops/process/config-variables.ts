@@ -86,6 +86,7 @@ export const VARIABLES = {
   ),
   RATE_LIMIT_UNAUTHENTICATED: integer(600, 0, 1e9, 'Refused tokens, by client address, minute and process; 0 = off.'),
   STREAM_SLOW_MS: integer(5000, 100, 600_000, 'An event stream whose reader takes nothing for this long is closed.'),
+  STREAMS_PER_USER: integer(100, 0, 1e9, 'Event streams that a user may have open, by process; 0 = off.'),
   KEY_PACKAGE_MAX_LIFETIME: duration('off', 60_000, 'Longest lifetime of a key package; `off` = any; 90d is advised.'),
   TRUST_PROXY: integer(0, 0, 10, 'Proxies in front of the API whose X-Forwarded-For is believed.'),
   CONTINUE_AS_NEW_AFTER: integer(

@@ -55,6 +55,8 @@ export interface Config {
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
   readonly streamSlowMs: number;
+  /** Open at once, in one process; 0 = no limit. */
+  readonly streamsPerUser: number;
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
   readonly trustProxy: number;
@@ -148,6 +150,7 @@ function arrange(values: Values): Config {
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
     },
     streamSlowMs: values.STREAM_SLOW_MS,
+    streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,

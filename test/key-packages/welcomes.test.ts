@@ -19,7 +19,7 @@ async function invited(): Promise<{ conversation: string; phone: { user: string;
   const conversation = await startConversation(pool);
   const refs = [await claimed(pool, phone), await claimed(pool, { ...phone, device: 'laptop' })];
   expect(await commit(pool, conversation, 0, { adds: [phone.user], refs })).toMatchObject({ status: 'accepted' });
-  expect(await listWelcomes(pool, phone)).toMatchObject([{ conversation, seq: 1 }]);
+  expect((await listWelcomes(pool, phone)).welcomes).toMatchObject([{ conversation, seq: 1 }]);
   return { conversation, phone };
 }
 
@@ -45,7 +45,8 @@ test('leaving withdraws a Welcome that waits', async () => {
   const { conversation, phone } = await invited();
   const leave = { kind: 'leave', id: 'leave', actor: phone.user, size: 0 } as const;
   expect((await decide(pool, conversation, [leave])).outcomes).toMatchObject([{ status: 'accepted' }]);
-  for (const device of ['phone', 'laptop']) expect(await listWelcomes(pool, { ...phone, device })).toEqual([]);
+  for (const device of ['phone', 'laptop'])
+    expect((await listWelcomes(pool, { ...phone, device })).welcomes).toEqual([]);
   expect(await bodiesOf(conversation)).toEqual([]);
 });
 
@@ -53,7 +54,7 @@ test('deleting a conversation hides its Welcomes at once', async () => {
   const { pool } = database();
   const { conversation, phone } = await invited();
   await decide(pool, conversation, [{ kind: 'delete', id: 'delete', actor: 'alice' }]);
-  expect(await listWelcomes(pool, phone)).toEqual([]);
+  expect((await listWelcomes(pool, phone)).welcomes).toEqual([]);
 });
 
 test('a later Welcome replaces the earlier one of the device that its ref names, and of no other', async () => {
@@ -61,8 +62,8 @@ test('a later Welcome replaces the earlier one of the device that its ref names,
   const { conversation, phone } = await invited();
   const again = await claimed(pool, phone);
   expect(await commit(pool, conversation, 1, { adds: [phone.user], refs: [again] })).toMatchObject({ seq: 2 });
-  expect(await listWelcomes(pool, phone)).toMatchObject([{ seq: 2, epoch: 2 }]);
-  expect(await listWelcomes(pool, { ...phone, device: 'laptop' })).toMatchObject([{ seq: 1, epoch: 1 }]);
+  expect((await listWelcomes(pool, phone)).welcomes).toMatchObject([{ seq: 2, epoch: 2 }]);
+  expect((await listWelcomes(pool, { ...phone, device: 'laptop' })).welcomes).toMatchObject([{ seq: 1, epoch: 1 }]);
   expect(await bodiesOf(conversation)).toEqual([1, 2]);
   const last = await claimed(pool, { ...phone, device: 'laptop' });
   expect(await commit(pool, conversation, 2, { adds: [phone.user], refs: [last] })).toMatchObject({ seq: 3 });

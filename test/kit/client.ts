@@ -210,10 +210,20 @@ export class ParleyClient {
     await this.http.json('DELETE', '/v1/me');
   }
 
-  /** Welcomes of this device that it has not acknowledged. */
+  /** A page of the Welcomes of this device that it has not acknowledged. */
+  welcomesPage(query: PageQuery = {}): Promise<{ welcomes: PendingWelcome[]; next?: string }> {
+    const answer = this.http.json('GET', '/v1/welcomes', { query: { ...query } });
+    return answer as Promise<{ welcomes: PendingWelcome[]; next?: string }>;
+  }
+
+  /** All of them, however many pages they fill. */
   async welcomes(): Promise<PendingWelcome[]> {
-    const { welcomes } = (await this.http.json('GET', '/v1/welcomes')) as { welcomes: PendingWelcome[] };
-    return welcomes;
+    const all: PendingWelcome[] = [];
+    for (let cursor: string | undefined; ;) {
+      const page = await this.welcomesPage(cursor === undefined ? {} : { cursor });
+      all.push(...page.welcomes);
+      if ((cursor = page.next) === undefined) return all;
+    }
   }
 
   async ackWelcome(id: string): Promise<void> {

@@ -7,7 +7,7 @@ import { findOpen, listConversations, viewConversation } from '../../store/conve
 import { readAdditions, readAdditionsTo } from '../../store/changes.ts';
 import { readPage } from '../../store/entries.ts';
 import { findStale, readStretch, readTail } from '../../store/follow.ts';
-import { readDeviceState, readLowDevices, readWelcomes, readWelcomesTo } from '../../store/inbox.ts';
+import { openStream, readDeviceNews, readWelcomesTo } from '../../store/inbox.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../store/devices.ts';
 import { readCurrentGroupInfo, readGroupInfo } from '../../store/group-info.ts';
 import {
@@ -94,14 +94,14 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'streams: the tail': () => readTail(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
   'streams: a stretch': () => readStretch(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
   'streams: what is stale': () => findStale(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
-  'streams: additions of late': () => readAdditions(pool, [1]),
+  'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
   'streams: my conversations': () => listFollowed(pool, owner),
   'streams: who joined': () => readFollowed(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
-  'streams: my Welcomes': () => readWelcomes(pool, owner, undefined, 20),
+  'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
   'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
-  'streams: my device': () => readDeviceState(pool, owner),
-  'streams: devices with low stock': () => readLowDevices(pool),
+  'streams: open': () => openStream(pool, owner, randomUUID()),
+  'streams: news of devices': () => readDeviceNews(pool, [{ ...owner, id: randomUUID(), lowSince: null }]),
   'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),

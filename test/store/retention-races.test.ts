@@ -103,7 +103,10 @@ test('a Welcome is either taken up or told as expired, never both and never neit
     welcome: 'w',
   });
   const welcomes = await Promise.all(
-    users.map(async (user) => ({ user, id: (await listWelcomes(pool, { user, device: 'phone' }))[0]?.id ?? '' })),
+    users.map(async (user) => ({
+      user,
+      id: (await listWelcomes(pool, { user, device: 'phone' })).welcomes[0]?.id ?? '',
+    })),
   );
   const later = Date.now() + 31 * 86_400_000;
   const taken: string[] = [];

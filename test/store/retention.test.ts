@@ -367,14 +367,14 @@ test('a Welcome past its time goes, the group is told, and its bytes go with the
   };
   expect(await told()).toEqual([{ seq: 3, data: { user: 'hugo', device: '' } }]);
   const waiting = async (user: string): Promise<(string | undefined)[]> =>
-    (await listWelcomes(pool, { user, device: 'phone' })).map(({ welcome }) => welcome.toString());
+    (await listWelcomes(pool, { user, device: 'phone' })).welcomes.map(({ welcome }) => welcome.toString());
   expect(await waiting('hugo')).toEqual([]);
   expect(await waiting('ida')).toEqual(['welcome']);
   expect((await facts(conversation)).dueAt, 'the other one').toBe(dueAt);
   await checkInvariants(pool, conversation);
 
   // One that was taken up in time leaves nothing to tell.
-  const [mine] = await listWelcomes(pool, { user: 'ida', device: 'phone' });
+  const [mine] = (await listWelcomes(pool, { user: 'ida', device: 'phone' })).welcomes;
   await acknowledgeWelcome(pool, { user: 'ida', device: 'phone' }, mine?.id ?? '');
   expect(await retain(pool, conversation, Date.now() + 31 * DAY_MS, 10)).toEqual({ changed: false });
   expect(await told()).toHaveLength(1);

@@ -36,7 +36,14 @@ const { client } = makeTemporalClient({
   identity: `contender-${process.pid}`,
 });
 const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-const streams = makeStreamHub({ pool, metrics, log, notifier, slowMs: config.streamSlowMs });
+const streams = makeStreamHub({
+  pool,
+  metrics,
+  log,
+  notifier,
+  slowMs: config.streamSlowMs,
+  perUser: config.streamsPerUser,
+});
 listen(config.databaseUrl, {
   onEntry: streams.wake,
   onSetting: () => undefined,

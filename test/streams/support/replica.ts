@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import type pg from 'pg';
 import type { Submitter } from '../../../api/lane/draft.ts';
+import { makeSeenDevices } from '../../../api/middleware/seen-devices.ts';
 import { makeStreamHub } from '../../../api/streams/hub.ts';
 import { createReleasers } from '../../../ops/process/releasers.ts';
 import { makeMetrics } from '../../../ops/process/metrics.ts';
@@ -19,6 +20,8 @@ export interface Replica {
     user: string,
     from?: { after?: number | 'latest' },
   ) => Promise<EventStream>;
+  /** As at its shutdown. */
+  readonly closeStreams: () => void;
   readonly closedStreams: (reason: string) => Promise<number>;
   readonly stop: () => Promise<void>;
 }
@@ -26,22 +29,27 @@ export interface Replica {
 /** @param options.deaf it hears no notifications: its streams live on the poll */
 export async function startReplica(
   database: TestDatabase,
-  options: { readonly deaf?: boolean; readonly slowMs?: number } = {},
+  options: { readonly deaf?: boolean; readonly slowMs?: number; readonly perUser?: number } = {},
 ): Promise<Replica> {
   const { pool } = database;
   const releasers = createReleasers();
   const log = pino({ level: 'silent' });
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
-  const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs: options.slowMs ?? 1000 });
+  const { deaf = false, slowMs = 1000, perUser = 0 } = options;
+  const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs, perUser });
+  const seen = makeSeenDevices({ pool, log });
   releasers.add('streams', () => {
     hub.close();
     return Promise.resolve();
   });
-  if (options.deaf !== true) {
+  if (!deaf) {
     const listener = listen(database.url, {
       onEntry: hub.wake,
-      onDevice: hub.wakeDevice,
+      onDevice: (device, stream) => {
+        if (stream === undefined) seen.forget(device);
+        hub.wakeDevice(device, stream);
+      },
       onSetting: () => undefined,
       onConnect: hub.wakeAll,
       onError: () => undefined,
@@ -49,7 +57,7 @@ export async function startReplica(
     releasers.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
-  const service = await startService(pool, { streams: hub, notifier, submitter: notifying(pool, notifier) });
+  const service = await startService(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
   releasers.add('service', service.close);
   const opened: EventStream[] = [];
   releasers.add('readers', () => {
@@ -65,6 +73,7 @@ export async function startReplica(
     follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, claims(device)))),
     followOne: async (conversation, user, from = {}) =>
       keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
+    closeStreams: hub.close,
     closedStreams: async (reason) => {
       const text = await metrics.registry.metrics();
       return Number(
