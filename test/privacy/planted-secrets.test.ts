@@ -113,7 +113,7 @@ describe.each([
     await alice.api.setRole(id, bob.user, 'admin');
     await bob.api.markRead(id);
     await bob.api.incrementUnread(id, 2);
-    await alice.api.report(id, { seq: 1, epoch: 1, reason: `I am stuck: ${planted.reason}` });
+    await bob.api.report(id, { seq: 1, epoch: 1, reason: `I am stuck: ${planted.reason}` });
     await alice.api.removeMember(id, carol.user);
     await bob.api.leave(id, bob.user);
 
