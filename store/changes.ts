@@ -52,8 +52,9 @@ export async function readAdditionsTo(pool: pg.Pool, conversation: string, seq: 
     text: `select x.key, c.id as conversation, x.data -> 'users' as users
       from (select id, key from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (
-        select key, data from change where conversation = c.key and seq >= $2 and kind = 'added'
-        order by seq, key limit $3) x`,
+        -- offset 0 keeps it from the index on additions of all conversations.
+        select key, data from (select * from change where conversation = c.key and seq >= $2 offset 0) y
+        where kind = 'added' order by seq, key limit $3) x`,
     values: [conversation, Math.max(0, seq - LOOK_BACK), MAX_ADDITIONS],
   });
   return rows;

@@ -63,8 +63,19 @@ export class GroupRepair {
         const isUntrusted = isStuck && error.cause instanceof IdentityChangedError;
         const isMendable = (isStuck && !isUntrusted) || hasCode(error, 'history-truncated');
         if (!isMendable || repairs >= MAX_REPAIRS) throw error;
-        await this.rejoin();
+        await this.#comeBack();
       }
+    }
+  }
+
+  /** Joins again; who was removed meanwhile is out, which is no failure of reading. */
+  async #comeBack(): Promise<void> {
+    try {
+      await this.rejoin();
+    } catch (error) {
+      if (!hasCode(error, 'removed', 'not-found')) throw error;
+      this.#log.wasCutOff = true;
+      await this.#log.save();
     }
   }
 

@@ -4,6 +4,7 @@ import { newId, toBase64 } from '../kit/bytes.ts';
 import { ParleyClient } from '../kit/client.ts';
 import { MlsDevice } from '../kit/device.ts';
 import type { MlsGroup } from '../kit/group.ts';
+import type { ReceivedMessage } from '../kit/group-store.ts';
 import { GroupStore } from '../kit/group-store.ts';
 import type { Http } from '../kit/http.ts';
 import { createHttp } from '../kit/http.ts';
@@ -104,6 +105,7 @@ export class Actor {
   readonly #device: string;
   readonly #place: number;
   readonly #events: ActorEvents;
+  readonly #oneCrash = createMutex();
   #running: Running | undefined;
   #live: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
@@ -143,6 +145,11 @@ export class Actor {
   /** What its store holds now, for another process to start with. */
   snapshot(): [string, string][] {
     return this.#current().store.entries();
+  }
+
+  /** What it has of a group, also of one whose state is gone. */
+  history(id: string): Promise<ReceivedMessage[]> {
+    return new GroupStore(this.#current().store, id).messages();
   }
 
   /** Starts a process of the device, with what the last one left. */
@@ -216,8 +223,12 @@ export class Actor {
     await live?.ended;
   }
 
-  /** Ends the process wherever it is, and starts another one with what was durable by then. */
-  async crash(): Promise<void> {
+  /** Ends the process wherever it is, and starts another one with what was durable by then; never two at a time. */
+  crash(): Promise<void> {
+    return this.#oneCrash(() => this.#crash());
+  }
+
+  async #crash(): Promise<void> {
     const { die, store } = this.#current();
     const left = store.entries();
     die();

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { checkInvariants } from '../support/invariants.ts';
 import type { Actor } from './actor.ts';
+import type { ReceivedMessage } from '../kit/group-store.ts';
 import type { Reference } from './reference.ts';
 
 /** What the run knows of a message that it handed to the kit. */
@@ -35,7 +36,8 @@ export async function judge(
   const stays = await readStays(pool, id);
   for (const actor of actors) {
     problems.push(...judgeState(id, reference, actor));
-    problems.push(...judgeHistory(id, reference, actor, stays.get(actor.user) ?? []));
+    const history = await actor.history(id);
+    problems.push(...judgeHistory(id, reference, actor, { stays: stays.get(actor.user) ?? [], history }));
     problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream brought ${fault}`));
   }
   return problems;
@@ -107,11 +109,16 @@ function judgeState(id: string, reference: Reference, actor: Actor): string[] {
 }
 
 /** It has every message of its epochs and stays, in order, once, as sent; but for what its lost states could read. */
-function judgeHistory(id: string, reference: Reference, actor: Actor, stays: readonly Stay[]): string[] {
+function judgeHistory(
+  id: string,
+  reference: Reference,
+  actor: Actor,
+  { stays, history }: { readonly stays: readonly Stay[]; readonly history: readonly ReceivedMessage[] },
+): string[] {
   const problems: string[] = [];
   const has = new Map<number, string>();
   let last = 0;
-  for (const { seq, epoch, sender, text } of actor.group(id)?.history ?? []) {
+  for (const { seq, epoch, sender, text } of history) {
     if (seq <= last) problems.push(`${actor.name} has ${seq} after ${last}`);
     last = seq;
     has.set(seq, text);
@@ -126,7 +133,11 @@ function judgeHistory(id: string, reference: Reference, actor: Actor, stays: rea
     const hasKeys = reference.epochs.get(message.epoch)?.keys.has(actor.signatureKey) === true;
     if (stay === undefined || !hasKeys) {
       if (has.has(seq)) problems.push(`${actor.name} has ${seq}, which it may not read`);
-    } else if (!has.has(seq) && !wasAway(actor, stay) && !isExcused(reference, actor, seq, message.epoch)) {
+    } else if (
+      !has.has(seq) &&
+      !wasAway(actor, stay) &&
+      !isExcused(reference, actor, stay, { seq, epoch: message.epoch })
+    ) {
       missing.push(`${seq} (epoch ${message.epoch})`);
     }
   }
@@ -150,12 +161,19 @@ function wasAway({ welcomed, rejoins }: Actor, { from, to }: Stay): boolean {
 }
 
 /** Did it lose its state before it came to this message, and come back in a later epoch than the message's? */
-function isExcused(reference: Reference, actor: Actor, seq: number, epoch: number): boolean {
+function isExcused(
+  reference: Reference,
+  actor: Actor,
+  { to }: Stay,
+  { seq, epoch }: { readonly seq: number; readonly epoch: number },
+): boolean {
   const { losses, stuckAt, rejoins, welcomed } = actor;
   const lostAt = [...losses, ...stuckAt.map((entry) => entry.seq - 1)];
   return lostAt.some((position) => {
     if (seq <= position) return false;
     const back = Math.min(...[...rejoins, ...welcomed].filter((joined) => joined > position));
+    // It was removed before it came back.
+    if (back > to) return true;
     const next = [...reference.epochs].find(([, { from }]) => from === back)?.[0];
     return next !== undefined && epoch < next;
   });
