@@ -1,3 +1,9 @@
+-- The key of a staged row: random, because a sequence can give a number twice. Staging commits asynchronously, so a crash can lose
+-- both the row and that its number was given; an operation that still refers to it must not find the bytes of another. It
+-- travels as a JSON number.
+create or replace function staged_key() returns bigint
+language sql volatile as $$ select floor(random() * 9007199254740991)::bigint $$;
+
 -- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the
 -- keys by position: no row for users who are not members, a null key for those whose undecided bytes exceed the quota.
 -- Outsiders may stage an external commit where anyone may join by one.
@@ -19,7 +25,7 @@ language sql volatile as $$
     select array(select u.user_id from (select distinct user_id from input) u
       where (select sum(s.size) from staged s where s.user_id = u.user_id) >= p_quota) as users
   ), keyed as materialized (
-    select i.*, case when i.user_id <> all (o.users) then nextval('staged_key_seq') end as key from input i, over_quota o
+    select i.*, case when i.user_id <> all (o.users) then staged_key() end as key from input i, over_quota o
   ), stored as (
     insert into staged (key, conversation, user_id, epoch, size, ciphertext, welcome, group_info, request)
     overriding system value

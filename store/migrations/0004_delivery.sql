@@ -108,7 +108,8 @@ create table device_position (
   at           timestamptz not null default clock_timestamp(),
   primary key (user_id, device_id, conversation)
 );
-create index device_position_conversation on device_position (conversation);
+-- Whole, so that a plan which takes it for the primary key is as good.
+create index device_position_conversation on device_position (conversation, user_id, device_id);
 
 -- What happened to a conversation beside its entries: streams tell it after the entry `seq`, in the order of `key`.
 -- kinds: added {users}, removed {users}, role {user, role}, policy {policy}, welcome-expired {user, device},
