@@ -3,10 +3,10 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, CommitOperation, Duplicate } from '../../domain/operation.ts';
-import { type CurrentGroupInfo, readCurrentGroupInfo } from '../../store/group-info.ts';
+import { readCurrentGroupInfo } from '../../store/group-info.ts';
 import type { DraftBytes } from '../lane/draft.ts';
 import { checkExternalCommit } from '../mls/external-commit.ts';
-import { type StoredTree, readStoredTree } from '../mls/tree.ts';
+import { storedTree } from '../mls/tree.ts';
 import { type Bundle, type RemovalFacts, checkAgainstTree, checkBundle, parseBundle } from './bundle.ts';
 import { type CommitFrame, checkCommit } from './frames.ts';
 import type { Known, KnownConversations } from './known.ts';
@@ -92,14 +92,6 @@ async function checkAgainstGroup(
   }
   if (external !== undefined) await checkExternalCommit(external, stored, user);
   return checkAgainstTree(bundle, change, stored, user);
-}
-
-function storedTree(
-  { epoch, groupInfo }: CurrentGroupInfo,
-  wanted: number,
-  maxBytes: number | undefined,
-): StoredTree | undefined {
-  return epoch === wanted && groupInfo !== null ? readStoredTree(groupInfo, maxBytes) : undefined;
 }
 
 function commitOperation(

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { ConversationId } from '../../domain/ids.ts';
 import { readCurrentGroupInfo } from '../../store/group-info.ts';
-import { readStoredTree } from '../mls/tree.ts';
+import { storedTree } from '../mls/tree.ts';
 import { checkSender } from './bundle.ts';
 import type { Framing, PublicProposal } from './frames.ts';
 
@@ -20,8 +20,8 @@ export function makeCheckProposer(pool: pg.Pool, treeCheckMaxBytes: number): Che
   return async (id, { framing, proposal }, user) => {
     if (proposal.sender.type !== 'member') return;
     const current = await readCurrentGroupInfo(pool, id);
-    const groupInfo = current?.epoch === framing.epoch ? current?.groupInfo : undefined;
-    const stored = groupInfo ? readStoredTree(groupInfo, treeCheckMaxBytes) : undefined;
+    if (current === undefined || framing.epoch === undefined) return;
+    const stored = storedTree(current, framing.epoch, treeCheckMaxBytes);
     if (stored !== undefined) checkSender(stored, proposal.sender.leafIndex, user);
   };
 }

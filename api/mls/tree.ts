@@ -6,6 +6,7 @@ import {
   parseRatchetTree,
 } from '../../domain/frame.ts';
 import { AppError } from '../../domain/errors.ts';
+import type { CurrentGroupInfo } from '../../store/group-info.ts';
 import { parseUserId } from '../../domain/ids.ts';
 import { FrameError } from '../../domain/frame.ts';
 
@@ -44,8 +45,13 @@ export interface StoredTree {
   readonly leaves: Leaves;
 }
 
-/** The tree of a stored GroupInfo, if it holds one of at most `maxBytes`. */
-export function readStoredTree(groupInfo: Uint8Array, maxBytes = Infinity): StoredTree | undefined {
+/** The tree of the current GroupInfo, if that is of the epoch that is wanted and holds one of at most `maxBytes`. */
+export function storedTree(
+  { epoch, groupInfo }: CurrentGroupInfo,
+  wanted: number,
+  maxBytes = Infinity,
+): StoredTree | undefined {
+  if (epoch !== wanted || groupInfo === null) return undefined;
   const frame = parseFrame(groupInfo);
   if (frame instanceof FrameError || frame.wireFormat !== 'group_info') return undefined;
   const bytes = treeBytes(frame);

@@ -8,6 +8,7 @@ import { groupInfoOf } from './changes.ts';
 import type { ParleyClient } from './client.ts';
 import type { GroupApi } from './group.ts';
 import { MlsGroup } from './group.ts';
+import { findCommit } from './group-log.ts';
 import type { GroupRecord, ReceivedMessage } from './group-store.ts';
 import { GroupStore, storedGroups, storedJoinings } from './group-store.ts';
 import type { RepairOptions } from './group-repair.ts';
@@ -25,7 +26,7 @@ import { createMutex } from './mutex.ts';
 import { hasCode, ProblemError } from './problem.ts';
 import type { DeviceStore } from './store.ts';
 import { memoryStore } from './store.ts';
-import type { Page, PendingWelcome, Policy } from './types.ts';
+import type { PendingWelcome, Policy } from './types.ts';
 
 export type DeviceApi = GroupApi &
   Pick<
@@ -257,25 +258,23 @@ export class MlsDevice {
     const store = new GroupStore(this.#parts.store, id);
     const joining = await store.loadJoining(this.#config);
     if (joining !== undefined && !this.groups.has(id)) {
-      const seq = await this.#findCommit(id, joining.commit);
-      if (seq !== undefined) await this.#keep(id, { state: joining.state, seq });
+      const found = await this.#findJoining(id, joining);
+      if (found !== undefined) await this.#keep(id, found);
     }
     await store.joined();
   }
 
-  /** `seq` of a commit in the log; `undefined` = it lost, or one may not see. */
-  async #findCommit(id: string, commit: string): Promise<number | undefined> {
+  /** The join as the log has it; `undefined` = it lost, or one may not see. */
+  async #findJoining(
+    id: string,
+    { commit, state }: { commit: string; state: Joined['state'] },
+  ): Promise<Joined | undefined> {
     try {
-      for (let after: number | undefined = 0; after !== undefined;) {
-        const page: Page = await this.#options.api.log(id, { after, kind: 'commit' });
-        const found = page.entries.find(({ ciphertext }) => ciphertext === commit);
-        if (found !== undefined) return found.seq;
-        after = page.next;
-      }
+      return await findCommit(this.#options.api, id, 0, new Map([[commit, state]]));
     } catch (error) {
       if (!hasCode(error, 'not-found', 'removed', 'history-truncated')) throw error;
+      return undefined;
     }
-    return undefined;
   }
 
   /** Joins by one Welcome, or by external commit if that cannot be used any more. */

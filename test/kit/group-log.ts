@@ -37,6 +37,24 @@ export class UnprocessableEntry extends Error {
 
 const PAGE_LIMIT = 1000;
 
+/** The first commit after `after` that is one of those given, by their bytes, with the state it leads to. */
+export async function findCommit(
+  api: LogOptions['api'],
+  id: string,
+  after: number,
+  commits: ReadonlyMap<string, ClientState>,
+): Promise<{ readonly state: ClientState; readonly seq: number } | undefined> {
+  for (let from: number | undefined = after; from !== undefined;) {
+    const page: Page = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
+    for (const { ciphertext = '', seq } of page.entries) {
+      const state = commits.get(ciphertext);
+      if (state !== undefined) return { state, seq };
+    }
+    from = page.next;
+  }
+  return undefined;
+}
+
 /** The reading half of a group: moves the MLS state along the log, one entry after the other. */
 export class GroupLog implements GroupRecord {
   readonly history: ReceivedMessage[];
@@ -138,17 +156,10 @@ export class GroupLog implements GroupRecord {
   async adoptPending(): Promise<boolean> {
     if (this.pending.size === 0) return false;
     const { api, id } = this.#options;
-    for (let after: number | undefined = this.position; after !== undefined;) {
-      const page: Page = await api.log(id, { after, limit: PAGE_LIMIT, kind: 'commit' });
-      for (const { ciphertext = '', seq } of page.entries) {
-        const state = this.pending.get(ciphertext);
-        if (state === undefined) continue;
-        await this.rejoin(state, seq);
-        return true;
-      }
-      after = page.next;
-    }
-    return false;
+    const found = await findCommit(api, id, this.position, this.pending);
+    if (found === undefined) return false;
+    await this.rejoin(found.state, found.seq);
+    return true;
   }
 
   /** Gives entry after entry, until the log ends or `take` says that it is enough. */
