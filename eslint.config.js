@@ -77,7 +77,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['ops/setup.mjs', '**/*.cjs', '**/*.js'],
+    files: ['local/setup.mjs', '**/*.cjs', '**/*.js'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', module: 'writable' } },
   },
 );

@@ -3,9 +3,9 @@ import { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
 import type { ConversationFacts, Operation } from '../domain/operation.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/outcome.ts';
-import { decide } from '../store/decide.ts';
-import type { Notifier } from '../store/notifications.ts';
-import { purgeDeleted, retain } from '../store/retention.ts';
+import { decide } from '../store/decision/decide.ts';
+import type { Notifier } from '../store/log/notifications.ts';
+import { purgeDeleted, retain } from '../store/retention/retention.ts';
 import { isRetryable } from '../store/sqlstate.ts';
 
 /** Entries that one retention step touches while it holds the conversation's lock. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { listDue } from '../store/retention.ts';
-import { type SweepAges, makeSweep } from '../store/sweep.ts';
+import { listDue } from '../store/retention/retention.ts';
+import { type SweepAges, makeSweep } from '../store/retention/sweep.ts';
 
 /** Conversations that one sweep wakes at most; the next one goes on. */
 const WAKE_LIMIT = 1000;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
-import { packageRoot } from './process/root.ts';
+import { packageRoot } from '../process/package-root.ts';
 
 /** `npm run migrate`: brings the schema of DATABASE_URL up to date. Safe to run from several places at once. */
 const url = process.env.DATABASE_URL;

@@ -26,7 +26,7 @@ export interface Schema {
   readonly functions: { readonly sql: string; readonly hash: string };
 }
 
-/** Reads `migrations/` and `functions/` of the folder `store`. */
+/** Reads `migrations/` and the functions of all other folders of `store`. */
 export async function readSchema(folder: string): Promise<Schema> {
   const migrations = path.join(folder, 'migrations');
   const names = (await readdir(migrations)).filter((name) => FILE_NAME.test(name)).sort();
@@ -38,12 +38,14 @@ export async function readSchema(folder: string): Promise<Schema> {
         sql: await readFile(path.join(migrations, name), 'utf8'),
       })),
     ),
-    functions: await readFunctions(path.join(folder, 'functions')),
+    functions: await readFunctions(folder),
   };
 }
 
 async function readFunctions(folder: string): Promise<Schema['functions']> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
+  const names = (await readdir(folder, { recursive: true }))
+    .filter((name) => name.endsWith('.sql') && !name.startsWith('migrations'))
+    .sort();
   const files = await Promise.all(names.map((name) => readFile(path.join(folder, name), 'utf8')));
   const sql = files.join('\n');
   return { sql, hash: createHash('sha256').update(sql).digest('hex') };

@@ -1,6 +1,6 @@
 import type { InjectedSinks } from '@temporalio/worker';
 import { LRUCache } from 'lru-cache';
-import type { Metrics } from '../ops/process/metrics.ts';
+import type { Metrics } from '../process/metrics.ts';
 import type { ConversationSinks } from '../workflows/conversation/sinks.ts';
 
 /** Conversations that this worker holds right now. */

@@ -1,11 +1,15 @@
 import type pg from 'pg';
 import type { z } from 'zod';
 import { AppError } from '../../domain/errors.ts';
-import { type AuditEntry, listAudit, writeAudit } from '../../store/audit.ts';
-import { type ConversationOverview, overviewConversation, overviewConversations } from '../../store/overview.ts';
-import type { Runs } from '../conversations/runs.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { type AuditEntry, listAudit, writeAudit } from '../../store/repair/audit.ts';
+import {
+  type ConversationOverview,
+  overviewConversation,
+  overviewConversations,
+} from '../../store/conversation/overview.ts';
+import type { Runs } from '../../dispatch/workflow-runs.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import {
   AdminConversation,
   AdminConversationList,

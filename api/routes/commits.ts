@@ -1,9 +1,9 @@
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import type { ProblemCode } from '../../domain/errors.ts';
-import type { ApplyCommit } from '../conversations/commits.ts';
-import { positionOf } from '../conversations/operate.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import type { ApplyCommit } from '../services/commits.ts';
+import { positionOf } from '../services/operations.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { CommitAccepted, CommitBundle } from '../schemas/members.ts';
 

@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import type { Policy } from '../../domain/policy.ts';
-import { listConversations } from '../../store/conversations.ts';
-import type { CreateConversation } from '../conversations/create.ts';
-import type { KnownConversations } from '../conversations/known.ts';
-import type { Operate } from '../conversations/operate.ts';
+import { listConversations } from '../../store/conversation/conversations.ts';
+import type { CreateConversation } from '../services/create-conversation.ts';
+import type { KnownConversations } from '../services/known-conversations.ts';
+import type { Operate } from '../services/operations.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
-import { emptyReply, reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { emptyReply, reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams, PageQuery, cursorAfter } from '../schemas/common.ts';
 import {
   Conversation,

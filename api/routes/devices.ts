@@ -1,12 +1,12 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { eraseUser } from '../../store/account.ts';
-import { forgetDevice, listDevices } from '../../store/devices.ts';
-import type { Notifier } from '../../store/notifications.ts';
-import type { LeaveAll } from '../conversations/leave-all.ts';
-import type { SeenDevices } from '../middleware/seen-devices.ts';
-import { emptyReply, reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { eraseUser } from '../../store/device/account.ts';
+import { forgetDevice, listDevices } from '../../store/device/devices.ts';
+import type { Notifier } from '../../store/log/notifications.ts';
+import type { LeaveAll } from '../services/leave-all.ts';
+import type { SeenDevices } from '../services/seen-devices.ts';
+import { emptyReply, reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { DeviceList, DeviceParams } from '../schemas/devices.ts';
 
 const tag = 'Devices';

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { AppError, PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
-import { html, page } from '../docs/html.ts';
-import { renderMarkdown } from '../docs/markdown.ts';
-import { type OpenApiDocument, openApiDocument } from '../docs/openapi.ts';
-import { referencePage } from '../docs/reference-page.ts';
-import { textReply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { html, page } from '../reference/html.ts';
+import { renderMarkdown } from '../reference/markdown.ts';
+import { type OpenApiDocument, openApiDocument } from '../reference/openapi.ts';
+import { referencePage } from '../reference/reference-page.ts';
+import { textReply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 
 const HTML = 'text/html; charset=utf-8';
 const shared = { method: 'get', tag: 'Documentation', access: 'public', problems: [] } as const;

@@ -1,8 +1,8 @@
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
-import type { GroupInfos } from '../conversations/group-info.ts';
-import type { KnownConversations } from '../conversations/known.ts';
-import { emptyReply, reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import type { GroupInfos } from '../services/group-info.ts';
+import type { KnownConversations } from '../services/known-conversations.ts';
+import { emptyReply, reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { CurrentEpoch, GroupInfo, GroupInfoInput } from '../schemas/conversations.ts';
 

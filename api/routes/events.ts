@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { AppError } from '../../domain/errors.ts';
-import { contextOf } from '../routing/context.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { contextOf } from '../http/context.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams, SeqQuery } from '../schemas/common.ts';
 import { EventsQuery } from '../schemas/messages.ts';
 

@@ -1,6 +1,6 @@
-import { type HealthChecks, overall, runChecks } from '../health.ts';
-import { reply, textReply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { type HealthChecks, overall, runChecks } from '../services/health-checks.ts';
+import { reply, textReply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { Health, Readiness } from '../schemas/operations.ts';
 
 export interface HealthDeps {

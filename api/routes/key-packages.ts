@@ -6,11 +6,11 @@ import {
   MAX_HELD_KEY_PACKAGES,
   MAX_KEY_PACKAGES_PER_DEVICE,
 } from '../../domain/limits.ts';
-import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-packages.ts';
-import type { Notifier } from '../../store/notifications.ts';
-import { checkKeyPackages, refuseForeign } from '../mls/key-package-batch.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-package/key-packages.ts';
+import type { Notifier } from '../../store/log/notifications.ts';
+import { checkKeyPackages, refuseForeign } from '../../mls/key-package-batch.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import {
   KeyPackageClaim,
   KeyPackageStock,

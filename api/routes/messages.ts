@@ -1,14 +1,14 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_MESSAGES, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
-import { readPage } from '../../store/entries.ts';
-import type { SendMessages } from '../conversations/messages.ts';
-import { problemDocument } from '../middleware/problems.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { readPage } from '../../store/log/entries.ts';
+import type { SendMessages } from '../services/send-messages.ts';
+import { problemDocument } from '../http/problems.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { Entries, EntriesQuery, Message, MessageInput, MessageListInput, SendResults } from '../schemas/messages.ts';
-import { entryJson } from '../streams/event.ts';
+import { entryJson } from '../../streams/event.ts';
 
 const path = '/v1/conversations/{id}/messages';
 const tag = 'Messages';

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { acknowledge } from '../../store/positions.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { acknowledge } from '../../store/device/positions.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { PositionsAcknowledged, PositionsInput } from '../schemas/positions.ts';
 
 /** How far the calling device has come. */

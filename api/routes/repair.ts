@@ -1,6 +1,6 @@
-import type { Repair } from '../conversations/repair.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import type { Repair } from '../services/repair.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { ReportInput, ReportTaken, ResetDone, ResetInput } from '../schemas/repair.ts';
 

@@ -1,6 +1,6 @@
-import type { Operate } from '../conversations/operate.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import type { Operate } from '../services/operations.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { MemberParams } from '../schemas/common.ts';
 import { Role, RoleInput } from '../schemas/members.ts';
 

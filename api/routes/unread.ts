@@ -1,8 +1,8 @@
 import { AppError } from '../../domain/errors.ts';
-import type { KnownConversations } from '../conversations/known.ts';
-import type { Operate } from '../conversations/operate.ts';
-import { reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import type { KnownConversations } from '../services/known-conversations.ts';
+import type { Operate } from '../services/operations.ts';
+import { reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { IncrementInput, Incremented, ReadInput, Unread } from '../schemas/messages.ts';
 

@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { acknowledgeWelcome, listWelcomes } from '../../store/welcomes.ts';
-import { emptyReply, reply } from '../routing/reply.ts';
-import { type Route, defineRoute } from '../routing/route.ts';
+import { acknowledgeWelcome, listWelcomes } from '../../store/welcome/welcomes.ts';
+import { emptyReply, reply } from '../http/reply.ts';
+import { type Route, defineRoute } from '../http/route.ts';
 import { EmptyBody, cursorAfter } from '../schemas/common.ts';
 import { WelcomeList, WelcomeParams, WelcomesQuery } from '../schemas/welcomes.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CONVERSATION_STATES } from '../../store/overview.ts';
+import { CONVERSATION_STATES } from '../../store/conversation/overview.ts';
 import { ConversationIdInput, Cursor, Epoch, Limit, Next, Seq, Time } from './common.ts';
 import { Reason } from './repair.ts';
 

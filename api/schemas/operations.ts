@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CONVERSATION_PATHS } from '../../ops/process/config.ts';
+import { CONVERSATION_PATHS } from '../../process/config.ts';
 import { Time } from './common.ts';
 
 export const CheckStatus = z.enum(['healthy', 'degraded', 'unhealthy']);

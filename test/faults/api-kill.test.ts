@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkInvariants } from '../support/invariants.ts';
+import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, inject, vi } from 'vitest';
-import { createReleasers } from '../../ops/process/releasers.ts';
-import { signToken } from '../../ops/stack/development-token.ts';
-import { createTestDatabase } from '../support/database.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../support/processes.ts';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 
 export interface FleetOptions {
   readonly apis: number;

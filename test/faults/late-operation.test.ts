@@ -3,11 +3,11 @@ import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { expect, inject, test } from 'vitest';
 import { conversationWorkflowId, state } from '../../workflows/conversation/messages.ts';
-import { toBase64, toBase64Url } from '../kit/bytes.ts';
-import { ParleyClient } from '../kit/client.ts';
-import { createHttp } from '../kit/http.ts';
-import { createTestDatabase } from '../support/database.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { startFleet, useReleasers } from './fleet.ts';
 
 const later = useReleasers();

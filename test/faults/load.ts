@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { toBase64, toBase64Url } from '../kit/bytes.ts';
-import { ParleyClient } from '../kit/client.ts';
-import { createHttp } from '../kit/http.ts';
-import { ProblemError } from '../kit/problem.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { ProblemError } from '../../client/api/problem.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';
 import { pick } from './pick.ts';

@@ -1,9 +1,9 @@
 import { expect, inject, test } from 'vitest';
-import { createTestDatabase } from '../support/database.ts';
-import { checkInvariants } from '../support/invariants.ts';
-import { TEST_JWT_SECRET, startApi, startWorker } from '../support/processes.ts';
-import { type Inspect, type TcpProxy, startTcpProxy } from '../support/tcp-proxy.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { checkInvariants } from '../../tools/harness/invariants.ts';
+import { TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { type Inspect, type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { report, tokens, useReleasers } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { checkInvariants } from '../support/invariants.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { checkInvariants } from '../../tools/harness/invariants.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';

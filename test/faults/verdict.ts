@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { expect } from 'vitest';
-import { waitUntil } from '../support/wait-until.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Load } from './load.ts';
 
 interface Row {

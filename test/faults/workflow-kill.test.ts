@@ -1,8 +1,8 @@
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { expect, inject, test } from 'vitest';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
-import { checkInvariants } from '../support/invariants.ts';
-import { waitUntil } from '../support/wait-until.ts';
+import { checkInvariants } from '../../tools/harness/invariants.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';

@@ -1,0 +1,122 @@
+import { readFile } from 'node:fs/promises';
+import { type JWTPayload, type JWTVerifyOptions, createRemoteJWKSet, errors, importSPKI, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
+import { AppError } from '../../domain/errors.ts';
+import type { DeviceId, UserId } from '../../domain/ids.ts';
+import { parseDeviceId, parseUserId } from '../../domain/ids.ts';
+import { PUBLIC_KEY_ALGORITHMS } from '../../process/config-variables.ts';
+import type { JwtSource } from '../../process/config.ts';
+
+/** Tokens whose verification is remembered; one is about 1 KB. */
+const CACHED_TOKENS = 20_000;
+const DEFAULT_DEVICE = 'default';
+const OPERATOR_SCOPE = 'operator';
+const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+
+/** Who sends a request. */
+export interface Caller {
+  readonly user: UserId;
+  readonly device: DeviceId;
+  readonly isOperator: boolean;
+  /** Milliseconds since 1970: the token's `exp`. */
+  readonly expiresAt: number;
+  /** Stands for the user in logs. */
+  readonly pseudonym: string;
+}
+
+/** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
+export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
+
+type Verify = (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
+
+export interface AuthDeps {
+  readonly source: JwtSource;
+  readonly audience: string;
+  readonly hashUser: (user: string) => string;
+}
+
+/**
+ * Verifies bearer tokens. What was verified is remembered until it expires, because a signature costs more than the rest
+ * of a request. Algorithms are fixed by the source of the keys, never by the token.
+ */
+export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
+  const { verify, algorithms } = await verifier(deps.source);
+  const options: JWTVerifyOptions = { audience: deps.audience, algorithms, requiredClaims: ['sub', 'exp'] };
+  const known = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
+
+  const check = async (token: string): Promise<Caller> => {
+    const { payload } = await verify(token, options).catch((error: unknown) => {
+      throw refuse(error);
+    });
+    const caller = callerOf(payload, deps.hashUser);
+    known.set(token, caller);
+    return caller;
+  };
+  return function authenticate(authorization) {
+    const token = BEARER.exec(authorization ?? '')?.[1];
+    if (token === undefined) throw new AppError('unauthenticated');
+    const caller = known.get(token);
+    if (caller === undefined) return check(token);
+    if (caller.expiresAt > Date.now()) return caller;
+    known.delete(token);
+    throw new AppError('unauthenticated', 'The token has expired');
+  };
+}
+
+async function verifier(source: JwtSource): Promise<{ verify: Verify; algorithms: string[] }> {
+  switch (source.kind) {
+    case 'secret': {
+      const key = new TextEncoder().encode(source.secret);
+      return { verify: (token, options) => jwtVerify(token, key, options), algorithms: ['HS256'] };
+    }
+    case 'jwks': {
+      const keys = createRemoteJWKSet(new URL(source.url), { timeoutDuration: 3000 });
+      return { verify: (token, options) => jwtVerify(token, keys, options), algorithms: [...PUBLIC_KEY_ALGORITHMS] };
+    }
+    case 'key-file': {
+      const key = await readKey(source.file, source.algorithm);
+      return { verify: (token, options) => jwtVerify(token, key, options), algorithms: [source.algorithm] };
+    }
+  }
+}
+
+async function readKey(file: string, algorithm: string): ReturnType<typeof importSPKI> {
+  try {
+    return await importSPKI(await readFile(file, 'utf8'), algorithm);
+  } catch (error) {
+    throw new Error(`JWT_PUBLIC_KEY_FILE is not a public key for ${algorithm} in PEM (SPKI) form`, { cause: error });
+  }
+}
+
+function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
+  const { sub, exp, device = DEFAULT_DEVICE, scope = '' } = payload;
+  const user = typeof sub === 'string' ? parseUserId(sub) : undefined;
+  if (user === undefined) throw new AppError('unauthenticated', 'The claim sub is not a user id');
+  const deviceId = typeof device === 'string' ? parseDeviceId(device) : undefined;
+  if (deviceId === undefined) throw new AppError('unauthenticated', 'The claim device is not a device id');
+  return {
+    user,
+    device: deviceId,
+    isOperator: typeof scope === 'string' && scope.split(' ').includes(OPERATOR_SCOPE),
+    expiresAt: (exp ?? 0) * 1000,
+    pseudonym: hashUser(user),
+  };
+}
+
+/** Says why, as far as that helps an honest client and no other. */
+function refuse(error: unknown): AppError {
+  if (error instanceof errors.JWTExpired) return new AppError('unauthenticated', 'The token has expired');
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return new AppError('unauthenticated', `The claim ${error.claim} is missing or not accepted`);
+  }
+  const isOfToken =
+    error instanceof errors.JOSEAlgNotAllowed ||
+    error instanceof errors.JWSInvalid ||
+    error instanceof errors.JWSSignatureVerificationFailed ||
+    error instanceof errors.JWTInvalid ||
+    error instanceof errors.JWKSNoMatchingKey ||
+    error instanceof errors.JWKSMultipleMatchingKeys ||
+    error instanceof errors.JOSENotSupported;
+  if (isOfToken) return new AppError('unauthenticated', 'The token is not valid', {}, { cause: error });
+  return new AppError('unavailable', 'The keys of the tokens cannot be fetched', {}, { cause: error });
+}

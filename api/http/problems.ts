@@ -1,0 +1,77 @@
+import type { ErrorRequestHandler, Response } from 'express';
+import type { Logger } from 'pino';
+import { AppError, PROBLEMS, type ProblemCode, ensureError } from '../../domain/errors.ts';
+import { isRetryable } from '../../store/sqlstate.ts';
+import { contextOf } from './context.ts';
+import { write } from './reply.ts';
+
+/** After which a client may try again, unless somebody knew better. */
+const RETRY_AFTER_MS = 1000;
+
+/** RFC 9457. */
+export interface ProblemDocument {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail?: string;
+  readonly code: ProblemCode;
+  readonly [extension: string]: unknown;
+}
+
+/** Where the page of a problem stands; also its `type`. */
+export function problemType(code: ProblemCode): string {
+  return `/docs/problems/${code}`;
+}
+
+/** The document of a problem, without the request it belongs to. */
+export function problemDocument(error: AppError): ProblemDocument {
+  const { status, title } = PROBLEMS[error.code];
+  return {
+    type: problemType(error.code),
+    title,
+    status,
+    ...(error.message === title ? {} : { detail: error.message }),
+    code: error.code,
+    ...error.details,
+  };
+}
+
+/** Whatever was thrown, as a problem of the catalogue. */
+export function toAppError(thrown: unknown): AppError {
+  if (thrown instanceof AppError) return thrown;
+  const error = ensureError(thrown);
+  // The router's own errors: a path that is not percent-encoded UTF-8.
+  if (error instanceof URIError) return new AppError('malformed', 'The path is not well formed');
+  if (isRetryable(error)) return new AppError('unavailable', 'The database is away', {}, { cause: error });
+  return new AppError('internal', undefined, {}, { cause: error });
+}
+
+/** The one place that renders errors. */
+export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorRequestHandler {
+  // Express knows an error handler by its four parameters.
+  return function renderProblem(thrown, _req, res, _next) {
+    const error = toAppError(thrown);
+    const { correlationId: requestId, route } = contextOf(res);
+    if (error.code === 'internal') log.error({ err: error, requestId, route }, 'request failed');
+    else if (error.status >= 500) log.warn({ err: error, requestId, route }, 'request not served');
+    if (res.headersSent) {
+      // The answer has begun: cutting it off is the only way to say that it is not whole.
+      res.destroy();
+      return;
+    }
+    res.statusCode = error.status;
+    setProblemHeaders(res, error);
+    write(res, 'application/problem+json; charset=utf-8', JSON.stringify({ ...problemDocument(error), requestId }));
+  };
+}
+
+function setProblemHeaders(res: Response, error: AppError): void {
+  if (error.code === 'unauthenticated') {
+    const reason = res.req.headers.authorization === undefined ? '' : ', error="invalid_token"';
+    res.setHeader('WWW-Authenticate', `Bearer realm="parley"${reason}`);
+  }
+  const { retryAfterMs = RETRY_AFTER_MS } = error;
+  if ((error.status === 429 || error.status === 503) && retryAfterMs !== null && !res.hasHeader('Retry-After')) {
+    res.setHeader('Retry-After', Math.ceil(retryAfterMs / 1000));
+  }
+}

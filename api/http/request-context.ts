@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import type { Logger } from 'pino';
+import { contextOf, setContext } from './context.ts';
+
+/** W3C Trace Context: version, trace id, parent id, flags. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
+const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+/** Asked every few seconds by machines. */
+const NOISE = /^\/(health|metrics)(\/|$)/;
+
+export type ObserveRequest = (method: string, route: string, status: number, seconds: number) => void;
+
+export interface RequestContextDeps {
+  readonly log: Logger;
+  readonly deadlineMs: number;
+  readonly observe: ObserveRequest;
+}
+
+/** Gives each request its ids and its deadline, and writes one line and one observation when it ends. */
+export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
+  return function requestContext(req, res, next) {
+    const startedAt = performance.now();
+    const requestId = randomUUID();
+    const correlationId = givenId(req) ?? requestId;
+    setContext(res, { correlationId, requestId, deadline: Date.now() + deps.deadlineMs });
+    res.setHeader('X-Request-Id', correlationId);
+    res.once('close', () => finish(deps, req, res, performance.now() - startedAt));
+    next();
+  };
+}
+
+function givenId(req: Request): string | undefined {
+  const { traceparent, 'x-request-id': given } = req.headers;
+  const trace = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
+  return trace ?? (typeof given === 'string' && REQUEST_ID.test(given) ? given : undefined);
+}
+
+function finish({ log, observe }: RequestContextDeps, req: Request, res: Response, ms: number): void {
+  const { correlationId, requestId, route = 'unmatched', caller, isStream = false } = contextOf(res);
+  if (NOISE.test(req.path)) return;
+  // The client went away before it was answered.
+  const isAborted = !res.writableFinished && !isStream;
+  if (!isStream) observe(req.method, route, isAborted ? 499 : res.statusCode, ms / 1000);
+  log.info(
+    {
+      requestId: correlationId,
+      // As `requests` of the batches.
+      request: requestId,
+      method: req.method,
+      route,
+      status: res.statusCode,
+      ms: Math.round(ms * 10) / 10,
+      ...(caller === undefined ? {} : { user: caller.pseudonym }),
+      ...(isAborted ? { aborted: true } : {}),
+    },
+    isStream ? 'stream ended' : 'request',
+  );
+}

@@ -1,0 +1,83 @@
+import type { Request, Response } from 'express';
+import type { z } from 'zod';
+import type { ProblemCode } from '../../domain/errors.ts';
+import type { Caller } from './bearer-tokens.ts';
+import type { Reply } from './reply.ts';
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+/** Who may call: anybody, users with a token, or operators. */
+export type Access = 'public' | 'user' | 'operator';
+/** Requests that share a rate limit. */
+export const RATE_CLASSES = ['messages', 'commits', 'claims', 'writes', 'reads'] as const;
+export type RateClass = (typeof RATE_CLASSES)[number];
+
+/** What a handler gets: everything parsed and authenticated. */
+export interface Call<P, Q, B> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  readonly caller: Caller;
+  /** The service's own id of the request. */
+  readonly requestId: string;
+  /** Milliseconds since 1970. */
+  readonly deadline: number;
+  /** Id for an operation whose client gave none: the same for every use of the same Idempotency-Key. */
+  readonly operationId: () => string;
+  readonly request: Request;
+  readonly response: Response;
+}
+
+export interface DocumentedReply {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** @default application/json, if there is a schema */
+  readonly mediaType?: string;
+}
+
+/** One route: what it takes, what it answers, who may call it. The OpenAPI document and the server are made from it. */
+export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly method: Method;
+  /** OpenAPI template: `/v1/conversations/{id}`. */
+  readonly path: string;
+  /** OpenAPI operationId. */
+  readonly name: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly tag: string;
+  /** @default user */
+  readonly access?: Access;
+  /** @default by method */
+  readonly rateClass?: RateClass;
+  readonly params?: P;
+  readonly query?: Q;
+  readonly body?: B;
+  /** The member of a union that this body claims to be: its problems say more than those of all members. */
+  readonly choose?: (body: Readonly<Record<string, unknown>>) => z.ZodType;
+  /** How many requests of its class this body, which may be malformed, counts as. @default 1 */
+  readonly weigh?: (body: unknown) => number;
+  /** Bytes. @default 256 KB */
+  readonly bodyLimit?: number;
+  /** Its answer does not end: there is no HEAD for it. */
+  readonly isStream?: boolean;
+  readonly replies: Readonly<Record<number, DocumentedReply>>;
+  readonly problems: readonly ProblemCode[];
+  /** Returns nothing when it answers by itself, which only streams do. */
+  readonly handle: (call: Call<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Reply | undefined>;
+}
+
+/** A route whose types were checked where it was defined. */
+export type Route = Omit<RouteSpec<z.ZodType, z.ZodType, z.ZodType>, 'handle'> & {
+  readonly handle: (call: Call<unknown, unknown, unknown>) => Promise<Reply | undefined>;
+};
+
+/** Defines a route; handlers get what the schemas parsed. */
+export function defineRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  spec: RouteSpec<P, Q, B>,
+): Route {
+  return spec as unknown as Route;
+}
+
+/** The rate limit that a route counts for. */
+export function rateClassOf(route: Route): RateClass {
+  return route.rateClass ?? (route.method === 'get' ? 'reads' : 'writes');
+}

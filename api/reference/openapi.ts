@@ -1,0 +1,128 @@
+import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
+import type { Route } from '../http/route.ts';
+import { Problem } from '../schemas/problem.ts';
+
+export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
+
+const BEARER = 'bearer';
+const IDEMPOTENCY_KEY = z
+  .string()
+  .optional()
+  .meta({
+    description: 'The same key, user, device and path again: the first answer, for 24 hours',
+    param: { name: 'Idempotency-Key', in: 'header' },
+  });
+
+/** Headers of answers, as components. */
+const HEADERS = {
+  RateLimit: {
+    description:
+      'What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off',
+    schema: { type: 'string' },
+    example: '"commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60',
+  },
+  'RateLimit-Policy': {
+    description: 'The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)',
+    schema: { type: 'string' },
+    example: '"commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:',
+  },
+  'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } },
+} as const;
+const RATE_HEADERS = ['RateLimit', 'RateLimit-Policy'] as const;
+const PROBLEM_HEADERS: Readonly<Record<number, readonly (keyof typeof HEADERS)[]>> = {
+  429: [...RATE_HEADERS, 'Retry-After'],
+  503: ['Retry-After'],
+};
+
+/** The OpenAPI 3.1 document of these routes, from the schemas that validate their requests. */
+export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+  const registry = new OpenAPIRegistry();
+  for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
+  registry.registerComponent('securitySchemes', BEARER, { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' });
+  for (const route of routes) registry.registerPath(pathOf(route));
+  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'Parley',
+      version,
+      description:
+        'Delivery service for end-to-end encrypted group chat (MLS, RFC 9420). Bytes are standard base64, times RFC 3339. Errors are problem documents (RFC 9457) with a stable `code`; what you may not see is `not-found`.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+  });
+}
+
+function pathOf(route: Route): RouteConfig {
+  const { method, path, name, tag, summary, description, access = 'user', params, query, body } = route;
+  return {
+    method,
+    path,
+    operationId: name,
+    tags: [tag],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    security: access === 'public' ? [] : [{ [BEARER]: [] }],
+    request: {
+      ...(params === undefined ? {} : { params: params as z.ZodObject }),
+      ...(query === undefined ? {} : { query: query as z.ZodObject }),
+      ...(method === 'post' ? { headers: [IDEMPOTENCY_KEY] } : {}),
+      ...(body === undefined
+        ? {}
+        : { body: { required: isNeeded(body), content: { 'application/json': { schema: body } } } }),
+    },
+    responses: { ...repliesOf(route), ...problemsOf(route) },
+  };
+}
+
+/** Where nothing is required, the body may be absent. */
+function isNeeded(body: z.ZodType): boolean {
+  return !body.safeParse({}).success;
+}
+
+function repliesOf({ replies, access }: Route): RouteConfig['responses'] {
+  const entries = Object.entries(replies).map(([status, { description, schema, mediaType = 'application/json' }]) => {
+    const hasContent = schema !== undefined || mediaType !== 'application/json';
+    const content = { [mediaType]: { schema: schema ?? z.string() } };
+    const headers = access === 'public' ? {} : { headers: headersOf(RATE_HEADERS) };
+    return [status, { description, ...headers, ...(hasContent ? { content } : {}) }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function headersOf(names: readonly (keyof typeof HEADERS)[]): Record<string, { $ref: string }> {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** Problems by status; those that any such route can have are added here. */
+function problemsOf(route: Route): RouteConfig['responses'] {
+  const responses: RouteConfig['responses'] = {};
+  for (const code of problemCodes(route)) {
+    const { status, title } = PROBLEMS[code];
+    const known = responses[status];
+    const line = `\`${code}\`: ${title}`;
+    const description = known !== undefined && 'description' in known ? `${known.description ?? ''}\n${line}` : line;
+    const headers = PROBLEM_HEADERS[status];
+    responses[status] = {
+      description,
+      ...(headers === undefined ? {} : { headers: headersOf(headers) }),
+      content: { 'application/problem+json': { schema: Problem } },
+    };
+  }
+  return responses;
+}
+
+/** Every code that a route answers with, by status. */
+export function problemCodes({ method, access = 'user', params, query, body, problems }: Route): ProblemCode[] {
+  const codes = new Set<ProblemCode>(['internal', ...problems]);
+  if (access !== 'public') codes.add('unauthenticated').add('rate-limited').add('unavailable').add('deadline');
+  if (body !== undefined || query !== undefined) codes.add('malformed');
+  // A path that is not percent-encoded UTF-8 is malformed; one that names nothing is not found.
+  if (params !== undefined) codes.add('malformed').add('not-found');
+  if (body !== undefined) codes.add('too-large').add('unsupported-media-type');
+  if (method === 'post') codes.add('malformed').add('idempotency-key-reused');
+  if (method !== 'get' && params !== undefined) codes.add('overloaded');
+  return [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status);
+}

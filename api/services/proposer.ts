@@ -1,0 +1,27 @@
+import type pg from 'pg';
+import type { ConversationId } from '../../domain/ids.ts';
+import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
+import { storedTree } from '../../mls/tree.ts';
+import { checkSender } from '../../mls/bundle.ts';
+import type { Framing, PublicProposal } from '../../mls/framing.ts';
+
+/**
+ * Checks that a member's public proposal comes from a leaf of the caller, in the tree of the epoch that stands; without
+ * that tree, or for another epoch, nothing is checked.
+ * @throws AppError `identity-mismatch`
+ */
+export type CheckProposer = (
+  conversation: ConversationId,
+  sent: { readonly framing: Framing; readonly proposal: PublicProposal },
+  user: string,
+) => Promise<void>;
+
+export function makeCheckProposer(pool: pg.Pool, treeCheckMaxBytes: number): CheckProposer {
+  return async (id, { framing, proposal }, user) => {
+    if (proposal.sender.type !== 'member') return;
+    const current = await readCurrentGroupInfo(pool, id);
+    if (current === undefined || framing.epoch === undefined) return;
+    const stored = storedTree(current, framing.epoch, treeCheckMaxBytes);
+    if (stored !== undefined) checkSender(stored, proposal.sender.leafIndex, user);
+  };
+}

@@ -1,0 +1,104 @@
+// `npm start`: PostgreSQL, Temporal, migrations, worker and API on this machine, until Ctrl-C.
+import path from 'node:path';
+import { packageRoot } from '../process/package-root.ts';
+import { stackOptions, type StackOptions } from './options.ts';
+import { superviseStack } from './stack.ts';
+import { summary } from './summary.ts';
+
+/** A Ctrl-C arrives twice: from the terminal, and from npm, which forwards it. A second press is later than this. */
+const samePressMs = 1_000;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+// A terminal that is gone must not keep the rest from being stopped.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+process.exit(await main());
+
+async function main(): Promise<number> {
+  const root = packageRoot();
+  let options: StackOptions;
+  try {
+    options = stackOptions(process.env, root);
+  } catch (error) {
+    return failWith(error);
+  }
+  const compiled = path.join(root, 'dist');
+  const supervisor = superviseStack({
+    options,
+    scripts: {
+      migrate: path.join(compiled, 'ops', 'migrate.js'),
+      worker: path.join(compiled, 'worker', 'main.js'),
+      api: path.join(compiled, 'api', 'main.js'),
+    },
+    env: process.env,
+    say,
+  });
+  const asked = stopRequests(() => {
+    supervisor.kill();
+    process.exit(1);
+  });
+  let code = 0;
+  try {
+    const stack = await Promise.race([supervisor.started, supervisor.failed.then(throwIt), asked]);
+    if (stack !== undefined) {
+      say(await summary(options, stack));
+      await Promise.race([supervisor.failed.then(throwIt), asked]);
+    }
+  } catch (error) {
+    code = failWith(error);
+  }
+  try {
+    await supervisor.stop();
+  } catch (error) {
+    code = failWith(error);
+  }
+  if (code === 0) say('Parley has stopped.');
+  return code === 0 ? Number(process.exitCode ?? 0) : code;
+}
+
+/** Resolves at the first request to stop; `force` is called at the second. */
+function stopRequests(force: () => void): Promise<undefined> {
+  return new Promise((resolve) => {
+    let first: number | undefined;
+    const request = (why: string): void => {
+      if (first === undefined) {
+        first = Date.now();
+        say(`\n${why}: stopping everything (once more: at once, without waiting)`);
+        resolve(undefined);
+      } else if (Date.now() - first > samePressMs) {
+        say('Killing everything');
+        force();
+      }
+    };
+    process.on('SIGINT', () => request('Ctrl-C'));
+    process.on('SIGTERM', () => request('SIGTERM'));
+    process.on('SIGHUP', () => request('The terminal is gone'));
+    process.on('uncaughtException', (error) => {
+      failWith(error);
+      process.exitCode = 1;
+      request('An unexpected error');
+    });
+    watchNpm(() => request('npm is gone'));
+  });
+}
+
+/** npm killed without a chance to forward anything would leave this running unseen. */
+function watchNpm(gone: () => void): void {
+  if (process.env.npm_lifecycle_event !== 'start') return;
+  const { ppid } = process;
+  const timer = setInterval(() => {
+    if (process.ppid === ppid) return;
+    clearInterval(timer);
+    gone();
+  }, 1_000).unref();
+}
+
+function throwIt(error: Error): never {
+  throw error;
+}
+
+function failWith(error: unknown): number {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return 1;
+}

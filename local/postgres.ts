@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { postgresFlags } from '../ops/postgres/settings.ts';
+import { describeExit, startChild, type Child, type Exit } from './child.ts';
+import { assertPortFree, freePort, loopback } from './ports.ts';
+import { postgresAccount, reachableFolder } from './postgres-account.ts';
+import { postgresBinaries } from './postgres-binaries.ts';
+import { clearStalePid, ensureCluster, postgresEnvironment, postgresUser } from './postgres-cluster.ts';
+import { childProcesses, processIdentity, signalProcess } from './process-table.ts';
+
+/** Long enough for the recovery of a cluster that was killed with `max_wal_size` of work to repeat. */
+const startTimeoutMs = 120_000;
+
+export type PostgresOptions = {
+  /** Where the cluster lives; created if there is none. */
+  dataDir: string;
+  /** @default a free one */
+  port?: number;
+  /** Told what is going on, one line at a time. */
+  say: (line: string) => void;
+  /** Further flags of `postgres`, for example `['-c', 'shared_buffers=64MB']`; they win over the advised settings. */
+  flags?: readonly string[];
+  /** False gives up surviving a power loss (fsync off) for speed. @default true */
+  durable?: boolean;
+  /** @default dataDir + '.log' */
+  logFile?: string;
+  /** Kept while the server runs, for the clean-up after a killed supervisor. */
+  pidFile?: string;
+};
+
+export type Postgres = {
+  /** Connection URL of a database, `parley` by default (it exists). */
+  url: (database?: string) => string;
+  readonly port: number;
+  readonly pid: number;
+  /** Where the data really is: not `options.dataDir` if the server's user cannot get there. */
+  readonly dataDir: string;
+  readonly exited: Promise<Exit>;
+  /** Fast shutdown: open transactions are rolled back, everything is flushed. */
+  stop: () => Promise<void>;
+  /** SIGKILL for the server and all its processes at once: a crash, for tests. */
+  kill9: () => Promise<void>;
+  tail: () => string;
+};
+
+/** Starts PostgreSQL on the loopback address and waits until it takes connections. */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  const { say, flags = [], durable = true, pidFile } = options;
+  if (options.port !== undefined) await assertPortFree(options.port, 'PostgreSQL', 'POSTGRES_PORT');
+  const wanted = path.resolve(options.dataDir);
+  const account = postgresAccount(wanted, say);
+  const dataDir = reachableFolder(wanted, account, say);
+  const { initdb, postgres } = postgresBinaries(account, say);
+  if (!existsSync(path.join(dataDir, 'PG_VERSION'))) say(`PostgreSQL: creating a database cluster in ${dataDir}`);
+  const password = await ensureCluster({ dataDir, initdb, account, durable });
+  clearStalePid(dataDir);
+
+  const port = options.port ?? (await freePort());
+  const volatile = durable ? [] : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'];
+  // No Unix socket: its lock file in a shared folder would be one more thing that can be stale.
+  const network = ['-p', String(port), '-c', `listen_addresses=${loopback}`, '-c', 'unix_socket_directories='];
+  const child = await startChild({
+    command: postgres,
+    args: ['-D', dataDir, ...network, ...postgresFlags(), ...volatile, ...flags],
+    env: postgresEnvironment(),
+    cwd: '/',
+    logFile: options.logFile ?? `${wanted}.log`,
+    ...(account ?? {}),
+    ...(pidFile === undefined ? {} : { pidFile }),
+  });
+  const url = (database = 'parley'): string =>
+    `postgres://${postgresUser}:${password}@${loopback}:${port}/${encodeURIComponent(database)}`;
+  try {
+    await untilReady(child, url('postgres'));
+  } catch (error) {
+    await crash(child);
+    throw error;
+  }
+  return {
+    url,
+    port,
+    pid: child.pid,
+    dataDir,
+    exited: child.exited,
+    stop: () => child.stop('SIGINT', 30_000),
+    kill9: () => crash(child),
+    tail: () => child.tail(),
+  };
+}
+
+async function untilReady(child: Child, url: string): Promise<void> {
+  const end = Date.now() + startTimeoutMs;
+  for (;;) {
+    if (!child.running())
+      throw new Error(`PostgreSQL ended while starting (${describeExit(await child.exited)}):\n${child.tail()}`);
+    try {
+      await ensureDatabase(url, 'parley');
+      return;
+    } catch (cause) {
+      if (Date.now() > end)
+        throw new Error(`PostgreSQL is not ready after ${startTimeoutMs / 1000} s:\n${child.tail()}`, { cause });
+    }
+    await sleep(50);
+  }
+}
+
+async function ensureDatabase(url: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  // Without a listener a connection that breaks between two queries would end this process.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [name]);
+    if (rowCount === 0) await client.query(`create database ${client.escapeIdentifier(name)}`);
+  } finally {
+    await client.end();
+  }
+}
+
+async function crash(child: Child): Promise<void> {
+  if (!child.running()) return;
+  // Stopped first, so that it can neither start another process nor tidy up while the list is worked through.
+  signalProcess(child.pid, 'SIGSTOP');
+  const pids = [...childProcesses(child.pid), child.pid];
+  for (const pid of pids) signalProcess(pid, 'SIGKILL');
+  await child.exited;
+  while (pids.some((pid) => processIdentity(pid) !== undefined)) await sleep(5);
+}

@@ -1,0 +1,32 @@
+// `npm run --silent token -- bob [--device phone] [--operator]` prints a development token for the local stack.
+import { parseArgs } from 'node:util';
+import { packageRoot } from '../process/package-root.ts';
+import { developmentSecret, signToken } from './development-token.ts';
+import { stackOptions } from './options.ts';
+
+try {
+  process.stdout.write(`${await main()}\n`);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<string> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { device: { type: 'string' }, operator: { type: 'boolean', default: false } },
+  });
+  const [user, ...rest] = positionals;
+  if (user === undefined || rest.length > 0) {
+    throw new Error('Usage: npm run --silent token -- <user> [--device <device>] [--operator]');
+  }
+  const options = stackOptions(process.env, packageRoot());
+  const secret = developmentSecret(options);
+  if (secret === undefined)
+    throw new Error(
+      'Tokens are checked with a public key (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE): get one from its owner.',
+    );
+  const { audience } = options.jwt;
+  const device = values.device === undefined ? {} : { device: values.device };
+  return signToken({ secret, audience, user, operator: values.operator, ...device });
+}

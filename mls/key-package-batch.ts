@@ -1,0 +1,62 @@
+import { AppError } from '../domain/errors.ts';
+import { type CheckedKeyPackage, KeyPackageFault, checkKeyPackage } from './key-package.ts';
+
+/** What one device uploads at once; each an MLSMessage. */
+export interface KeyPackageBatch {
+  readonly keyPackages: readonly Buffer[];
+  readonly lastResort?: Buffer | undefined;
+}
+
+interface Fault {
+  readonly fault: KeyPackageFault;
+  /** JSON pointer (RFC 6901) into the body. */
+  readonly pointer: string;
+  /** Position in `keyPackages`; absent for the last resort. */
+  readonly index: number | undefined;
+}
+
+/**
+ * Checks every package of a batch, one after the other.
+ * @returns all of them in order, the last resort at the end
+ * @throws AppError `malformed` that lists every bad package, or else `identity-mismatch` with the index of the first
+ */
+export async function checkKeyPackages(
+  { keyPackages, lastResort }: KeyPackageBatch,
+  rules: { readonly user: string; readonly maxLifetimeMs: number | undefined },
+): Promise<CheckedKeyPackage[]> {
+  const checked: CheckedKeyPackage[] = [];
+  const faults: Fault[] = [];
+  const check = async (bytes: Buffer, index: number | undefined): Promise<void> => {
+    const result = await checkKeyPackage(bytes, { ...rules, lastResort: index === undefined });
+    if (result instanceof KeyPackageFault) faults.push({ fault: result, pointer: pointerTo(index), index });
+    else checked.push(result);
+  };
+  for (const [index, bytes] of keyPackages.entries()) await check(bytes, index);
+  if (lastResort !== undefined) await check(lastResort, undefined);
+
+  const malformed = faults.filter(({ fault }) => fault.code === 'malformed');
+  if (malformed.length > 0)
+    throw malformedAt(malformed.map(({ fault, pointer }) => ({ pointer, message: fault.message })));
+  const [first] = faults;
+  if (first !== undefined) {
+    const { fault, pointer, index } = first;
+    throw new AppError('identity-mismatch', `${pointer} ${fault.message}`, index === undefined ? {} : { index });
+  }
+  return checked;
+}
+
+/** The problem of packages that cannot be stored. @param indexes positions in what {@link checkKeyPackages} returned */
+export function refuseForeign(batch: KeyPackageBatch, indexes: readonly number[]): AppError {
+  const message = 'was uploaded by another device';
+  const indexOf = (position: number): number | undefined =>
+    position < batch.keyPackages.length ? position : undefined;
+  return malformedAt(indexes.map((position) => ({ pointer: pointerTo(indexOf(position)), message })));
+}
+
+function pointerTo(index: number | undefined): string {
+  return index === undefined ? '/lastResort' : `/keyPackages/${index}`;
+}
+
+function malformedAt(errors: readonly { readonly pointer: string; readonly message: string }[]): AppError {
+  return new AppError('malformed', 'Some key packages are not acceptable; none was stored', { errors });
+}

@@ -1,0 +1,162 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { decodeMlsMessage } from 'ts-mls';
+import type { KeyPackage } from 'ts-mls';
+import { type CiphersuiteId, getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
+import { refhash } from 'ts-mls/crypto/hash.js';
+import { makeHashImpl } from 'ts-mls/crypto/implementation/default/makeHashImpl.js';
+import { extensionTypeToNumber } from 'ts-mls/extension.js';
+import { type KeyPackageFrame, FrameError, parseFrame } from './frame.ts';
+import { KEY_PACKAGE_CLOCK_SKEW_MS, MAX_KEY_PACKAGE_BYTES } from '../domain/limits.ts';
+import { verifySignature } from './signature.ts';
+
+/** Extension that marks a package for reuse once the pool is empty (`last_resort` of the IANA registry for MLS). */
+const LAST_RESORT_EXTENSION = 10;
+/** Extensions of RFC 9420 itself, which every client has and no capabilities list (§7.2). */
+const LAST_DEFAULT_EXTENSION = 5;
+/** Beyond it the database has no time. */
+const END_OF_TIME_MS = Date.UTC(9999, 0, 1);
+/** Bytes of a public key (RFC 9180 §7.1). */
+const KEY_BYTES: Readonly<Record<string, number>> = {
+  'DHKEM-X25519-HKDF-SHA256': 32,
+  'DHKEM-P256-HKDF-SHA256': 65,
+  'DHKEM-X448-HKDF-SHA512': 56,
+  'DHKEM-P521-HKDF-SHA512': 133,
+  'DHKEM-P384-HKDF-SHA384': 97,
+};
+
+/** A key package that may be handed out. */
+export interface CheckedKeyPackage {
+  /** KeyPackageRef (RFC 9420 §5.2): what a Welcome names it by. */
+  readonly ref: Buffer;
+  /** The MLSMessage as it came. */
+  readonly bytes: Buffer;
+  readonly cipherSuite: number;
+  readonly lastResort: boolean;
+  readonly notAfter: Date;
+}
+
+/** Why a key package is refused. */
+export class KeyPackageFault {
+  readonly code: 'malformed' | 'identity-mismatch';
+  readonly message: string;
+
+  constructor(message: string, code: KeyPackageFault['code'] = 'malformed') {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+/** What a key package has to be. */
+export interface KeyPackageRules {
+  /** Its credential has to be basic, with this user's id as UTF-8. */
+  readonly user: string;
+  readonly lastResort: boolean;
+  /** Milliseconds; absent = any lifetime. */
+  readonly maxLifetimeMs: number | undefined;
+}
+
+/**
+ * Checks a key package as those will who add it to a group (RFC 9420 §7.3, §10.1), so that no claim hands out one that
+ * cannot be used: one strict pass, then what ts-mls makes of it, then both signatures over the bytes as they came.
+ * @param bytes an MLSMessage of wire format key_package
+ */
+export async function checkKeyPackage(
+  bytes: Buffer,
+  rules: KeyPackageRules,
+): Promise<CheckedKeyPackage | KeyPackageFault> {
+  if (bytes.length > MAX_KEY_PACKAGE_BYTES) return new KeyPackageFault(`has more than ${MAX_KEY_PACKAGE_BYTES} bytes`);
+  const frame = parseFrame(bytes);
+  if (frame instanceof FrameError) return new KeyPackageFault(`is no MLSMessage: ${frame.message}`);
+  if (frame.wireFormat !== 'key_package') return new KeyPackageFault(`is a ${frame.wireFormat}, not a key_package`);
+  const { keyPackage } = frame;
+  const decoded = decode(bytes);
+  if (decoded === undefined) return new KeyPackageFault('is no KeyPackage');
+  const fault =
+    faultOfContent(keyPackage, decoded, rules) ??
+    faultOfLifetime(keyPackage, rules.maxLifetimeMs) ??
+    (await faultOfSignatures(keyPackage));
+  if (fault !== undefined) return new KeyPackageFault(fault);
+  const { identity } = keyPackage.leaf;
+  if (identity === undefined) return new KeyPackageFault('has no basic credential', 'identity-mismatch');
+  if (!Buffer.from(rules.user, 'utf8').equals(identity)) {
+    return new KeyPackageFault('has the identity of somebody else', 'identity-mismatch');
+  }
+  return {
+    ref: await refOf(keyPackage),
+    bytes,
+    cipherSuite: keyPackage.cipherSuite,
+    lastResort: rules.lastResort,
+    notAfter: new Date(Math.min((keyPackage.leaf.lifetime?.notAfter ?? 0) * 1000, END_OF_TIME_MS)),
+  };
+}
+
+type Parsed = KeyPackageFrame['keyPackage'];
+
+/** As members will read it; whatever ts-mls throws on bytes that it does not expect. */
+function decode(bytes: Uint8Array): KeyPackage | undefined {
+  try {
+    const decoded = decodeMlsMessage(bytes, 0);
+    if (decoded?.[1] !== bytes.length || decoded[0].wireformat !== 'mls_key_package') return undefined;
+    return decoded[0].keyPackage;
+  } catch {
+    return undefined;
+  }
+}
+
+function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPackageRules): string | undefined {
+  const { initKey, leaf } = keyPackage;
+  const suite = suiteOf(keyPackage.cipherSuite);
+  if (suite === undefined) return `has a cipher suite that cannot be checked here: ${keyPackage.cipherSuite}`;
+  const keyBytes = KEY_BYTES[suite.hpke.kem];
+  const isKey = (key: Uint8Array): boolean => key.length > 0 && (keyBytes === undefined || key.length === keyBytes);
+  if (!isKey(initKey) || !isKey(leaf.encryptionKey)) return 'has a key that does not fit its cipher suite';
+  // RFC 9420 §10.1: else who reads the Welcome could read what is sent to the leaf.
+  if (Buffer.from(initKey).equals(leaf.encryptionKey)) return 'has the same init key and encryption key';
+
+  const { versions, ciphersuites, credentials, extensions } = decoded.leafNode.capabilities;
+  if (!versions.includes('mls10')) return 'does not list mls10 in its capabilities';
+  if (!ciphersuites.includes(decoded.cipherSuite)) return 'does not list its cipher suite in its capabilities';
+  if (!credentials.includes(decoded.leafNode.credential.credentialType)) {
+    return 'does not list its credential type in its capabilities';
+  }
+  const isListed = (type: number): boolean => type <= LAST_DEFAULT_EXTENSION || extensions.includes(type);
+  const ofLeaf = decoded.leafNode.extensions.map(({ extensionType }) => extensionTypeToNumber(extensionType));
+  if (!ofLeaf.every(isListed)) return 'has an extension in its leaf that its capabilities do not list';
+
+  const isLastResort = keyPackage.extensions.some(({ type }) => type === LAST_RESORT_EXTENSION);
+  if (rules.lastResort && !isLastResort) return 'lacks the last_resort extension (10)';
+  if (!rules.lastResort && isLastResort) return 'has the last_resort extension (10), and belongs in lastResort';
+  if (isLastResort && !isListed(LAST_RESORT_EXTENSION)) return 'does not list last_resort (10) in its capabilities';
+  return undefined;
+}
+
+function faultOfLifetime({ leaf }: Parsed, maxLifetimeMs: number | undefined): string | undefined {
+  const { notBefore, notAfter } = leaf.lifetime ?? { notBefore: 0, notAfter: 0 };
+  const now = Date.now();
+  if (notAfter * 1000 <= now) return 'has expired';
+  if (notBefore * 1000 > now + KEY_PACKAGE_CLOCK_SKEW_MS) return 'is not valid yet';
+  if (maxLifetimeMs === undefined || (notAfter - notBefore) * 1000 <= maxLifetimeMs) return undefined;
+  return `has a lifetime above ${Math.floor(maxLifetimeMs / 1000)} seconds`;
+}
+
+async function faultOfSignatures({ cipherSuite, leaf, signed, signature }: Parsed): Promise<string | undefined> {
+  // Schemes without native code hold the process for milliseconds: others get their turn between two packages.
+  await nextTurn();
+  const own = { cipherSuite, publicKey: leaf.signatureKey };
+  const ofPackage = await verifySignature('KeyPackageTBS', { ...own, content: signed, signature });
+  if (ofPackage === 'unknown') return `has a cipher suite that cannot be checked here: ${cipherSuite}`;
+  if (ofPackage === 'invalid') return 'has a signature that is not valid';
+  const ofLeaf = await verifySignature('LeafNodeTBS', { ...own, content: leaf.signed, signature: leaf.signature });
+  return ofLeaf === 'valid' ? undefined : 'has a leaf whose signature is not valid';
+}
+
+/** MakeKeyPackageRef (RFC 9420 §5.2). */
+async function refOf({ cipherSuite, bytes }: Parsed): Promise<Buffer> {
+  const algorithm = suiteOf(cipherSuite)?.hash ?? 'SHA-256';
+  const hash = makeHashImpl(globalThis.crypto.subtle, algorithm);
+  return Buffer.from(await refhash('MLS 1.0 KeyPackage Reference', bytes, hash));
+}
+
+function suiteOf(id: number): ReturnType<typeof getCiphersuiteFromId> | undefined {
+  return getCiphersuiteFromId(id as CiphersuiteId);
+}

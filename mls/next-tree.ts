@@ -1,0 +1,67 @@
+import { AppError } from '../domain/errors.ts';
+import type { LeafNode } from './frame.ts';
+import { type PublicCommit, joiningIndex } from './external-commit.ts';
+import { type Leaves, userOf } from './tree.ts';
+
+/**
+ * The leaves to which a public commit leads (RFC 9420 §7.7, §7.8, §12.3: removals, then additions, then the committer's
+ * path); `undefined` where it commits proposals by reference, which are not in it.
+ */
+export function leavesAfter(before: Leaves, { sender, proposals, path }: PublicCommit): Leaves | undefined {
+  if (proposals.some(({ type }) => type === 'reference')) return undefined;
+  const leaves = [...before];
+  for (const proposal of proposals) if (proposal.type === 'remove') leaves[proposal.removed] = undefined;
+  const put = (leaf: LeafNode): void => void (leaves[joiningIndex(leaves, undefined)] = leaf);
+  for (const proposal of proposals) if (proposal.type === 'add') put(proposal.keyPackage.leaf);
+  if (path !== undefined && sender.type === 'member') leaves[sender.leafIndex] = path;
+  if (path !== undefined && sender.type === 'new_member_commit') put(path);
+  return leaves;
+}
+
+/** Whether two trees have the same leaves, to the byte, in the same places. */
+export function sameLeaves(one: Leaves, other: Leaves): boolean {
+  const length = Math.max(one.length, other.length);
+  return Array.from({ length }, (_, index) => sameLeaf(one[index], other[index])).every(Boolean);
+}
+
+/** Users who lose leaves by a commit, its sender aside. */
+export interface Losses {
+  /** They keep other leaves. */
+  readonly trimmed: readonly string[];
+  /** They keep none. */
+  readonly dropped: readonly string[];
+}
+
+/**
+ * Whose leaves the removals in a public commit take.
+ * @throws AppError `membership-mismatch` for one of a leaf that is not there, or that commits (RFC 9420 §12.2)
+ */
+export function lossesOf(before: Leaves, { sender, proposals }: PublicCommit, committer: string): Losses {
+  const removed = new Set(proposals.flatMap((proposal) => (proposal.type === 'remove' ? [proposal.removed] : [])));
+  const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage.leaf] : []));
+  const losers = new Set<string>();
+  for (const index of removed) {
+    if (sender.type === 'member' && sender.leafIndex === index) {
+      throw new AppError('membership-mismatch', 'Nobody can commit the own removal');
+    }
+    const leaf = before[index];
+    if (leaf === undefined)
+      throw new AppError('membership-mismatch', `The commit removes leaf ${index}, which is blank`);
+    const user = userOf(leaf);
+    if (user !== undefined && user !== committer) losers.add(user);
+  }
+  const left = new Set([...before.filter((_, index) => !removed.has(index)), ...added].map(userOfAny));
+  return {
+    trimmed: [...losers].filter((user) => left.has(user)),
+    dropped: [...losers].filter((user) => !left.has(user)),
+  };
+}
+
+function sameLeaf(one: LeafNode | undefined, other: LeafNode | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return Buffer.compare(one.signed, other.signed) === 0 && Buffer.compare(one.signature, other.signature) === 0;
+}
+
+function userOfAny(leaf: LeafNode | undefined): string | undefined {
+  return leaf === undefined ? undefined : userOf(leaf);
+}

@@ -1,0 +1,172 @@
+import { z } from 'zod';
+import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
+import { VARIABLES } from './config-variables.ts';
+import { findMisspelt } from './unknown-variables.ts';
+
+export { CONVERSATION_PATHS } from './config-variables.ts';
+
+/** Names of all variables, in the order of the docs. */
+export const CONFIG_NAMES = Object.keys(VARIABLES) as readonly (keyof typeof VARIABLES)[];
+
+/** Who verifies tokens: exactly one source. */
+export type JwtSource =
+  | { readonly kind: 'secret'; readonly secret: string }
+  | { readonly kind: 'jwks'; readonly url: string }
+  | { readonly kind: 'key-file'; readonly file: string; readonly algorithm: (typeof PUBLIC_KEY_ALGORITHMS)[number] };
+
+/** Requests by device and minute, in one process; 0 = no limit. All devices of a user together get a multiple of it. */
+export interface RateLimits {
+  readonly messages: number;
+  readonly commits: number;
+  readonly claims: number;
+  readonly writes: number;
+  readonly reads: number;
+  /** Refused tokens, by client address. */
+  readonly unauthenticated: number;
+}
+
+/** The whole configuration of a process. Times in milliseconds. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly adminPort: number;
+  readonly databaseUrl: string;
+  readonly databasePoolSize: number;
+  /** Empty for a part that does not need it. */
+  readonly temporalAddress: string;
+  readonly temporalNamespace: string;
+  /** Without a slash at its end; absent = no links. */
+  readonly temporalUiUrl: string | undefined;
+  readonly taskQueue: string;
+  readonly sdkMetricsPort: number;
+  readonly jwt: JwtSource | undefined;
+  readonly jwtAudience: string;
+  readonly path: { readonly path: (typeof CONVERSATION_PATHS)[number]; readonly rollout: number };
+  readonly requestDeadlineMs: number;
+  readonly idleMs: number;
+  readonly epochWindow: number;
+  /** Bytes of a ratchet tree up to which it is looked at. */
+  readonly treeCheckMaxBytes: number;
+  /** For tests; absent = when the server suggests it. */
+  readonly continueAsNewAfter: number | undefined;
+  readonly laneMailboxLimit: number;
+  readonly workerCacheSize: number;
+  readonly workerTaskSlots: number;
+  readonly workflowStackTraces: boolean;
+  readonly rateLimits: RateLimits;
+  readonly streamSlowMs: number;
+  /** Open at once, in one process; 0 = no limit. */
+  readonly streamsPerUser: number;
+  /** Absent = any lifetime. */
+  readonly keyPackageMaxLifetimeMs: number | undefined;
+  readonly trustProxy: number;
+  readonly shutdownGraceMs: number;
+  readonly logLevel: string;
+  readonly logSalt: string | undefined;
+}
+
+/** The API cannot start without a source of tokens. */
+export interface ApiConfig extends Config {
+  readonly jwt: JwtSource;
+}
+
+/** What a process is, which tells what it needs. */
+export type Part = 'api' | 'worker' | 'migrate';
+
+const NEEDS: Readonly<Record<Part, readonly string[]>> = {
+  api: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
+  worker: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
+  migrate: ['DATABASE_URL'],
+};
+const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
+
+/**
+ * Reads the configuration; an empty variable counts as unset.
+ * @throws Error that lists every problem at once
+ */
+export function loadConfig(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
+export function loadConfig(env: NodeJS.ProcessEnv, part?: Part): Config;
+export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Config {
+  const given = Object.fromEntries(
+    Object.entries(env)
+      .map(([name, value]) => [name, value?.trim()] as const)
+      .filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const problems = [
+    ...NEEDS[part].filter((name) => given[name] === undefined).map((name) => `${name} is not set`),
+    ...findMisspelt(Object.keys(given), CONFIG_NAMES),
+  ];
+  const sources = JWT_SOURCES.filter((name) => given[name] !== undefined);
+  if (part === 'api' && sources.length !== 1) {
+    const found = sources.length === 0 ? 'none is set' : `${sources.join(' and ')} are set`;
+    problems.push(`exactly one of ${JWT_SOURCES.join(', ')} must be set: ${found}`);
+  }
+  const parsed = schema().safeParse(given);
+  if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  if (!parsed.success || problems.length > 0) {
+    const list = problems.map((problem) => `  - ${problem}`).join('\n');
+    throw new Error(`The configuration is not usable:\n${list}\nSee docs/reference/configuration.md`);
+  }
+  return freeze(arrange(parsed.data));
+}
+
+type Values = { readonly [N in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[N]['schema']> };
+
+function schema(): z.ZodType<Values> {
+  const shape = Object.fromEntries(CONFIG_NAMES.map((name) => [name, VARIABLES[name].schema]));
+  return z.object(shape) as unknown as z.ZodType<Values>;
+}
+
+function arrange(values: Values): Config {
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    adminPort: values.ADMIN_PORT,
+    databaseUrl: values.DATABASE_URL ?? '',
+    databasePoolSize: values.DATABASE_POOL_SIZE,
+    temporalAddress: values.TEMPORAL_ADDRESS ?? '',
+    temporalNamespace: values.TEMPORAL_NAMESPACE,
+    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/\/+$/, ''),
+    taskQueue: values.TASK_QUEUE,
+    sdkMetricsPort: values.SDK_METRICS_PORT,
+    jwt: jwtSource(values),
+    jwtAudience: values.JWT_AUDIENCE,
+    path: { path: values.CONVERSATION_PATH, rollout: values.CONVERSATION_ROLLOUT },
+    requestDeadlineMs: values.REQUEST_DEADLINE_MS,
+    idleMs: values.IDLE_TIMEOUT ?? 0,
+    epochWindow: values.EPOCH_WINDOW,
+    treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
+    continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
+    laneMailboxLimit: values.LANE_MAILBOX_LIMIT,
+    workerCacheSize: values.WORKER_CACHE_SIZE,
+    workerTaskSlots: values.WORKER_TASK_SLOTS,
+    workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
+    rateLimits: {
+      messages: values.RATE_LIMIT_MESSAGES,
+      commits: values.RATE_LIMIT_COMMITS,
+      claims: values.RATE_LIMIT_CLAIMS,
+      writes: values.RATE_LIMIT_WRITES,
+      reads: values.RATE_LIMIT_READS,
+      unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
+    },
+    streamSlowMs: values.STREAM_SLOW_MS,
+    streamsPerUser: values.STREAMS_PER_USER,
+    keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
+    trustProxy: values.TRUST_PROXY,
+    shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
+    logLevel: values.LOG_LEVEL,
+    logSalt: values.LOG_SALT,
+  };
+}
+
+function jwtSource(values: Values): JwtSource | undefined {
+  if (values.JWT_SECRET !== undefined) return { kind: 'secret', secret: values.JWT_SECRET };
+  if (values.JWT_JWKS_URL !== undefined) return { kind: 'jwks', url: values.JWT_JWKS_URL };
+  if (values.JWT_PUBLIC_KEY_FILE === undefined) return undefined;
+  return { kind: 'key-file', file: values.JWT_PUBLIC_KEY_FILE, algorithm: values.JWT_PUBLIC_KEY_ALG };
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) freeze(part as object);
+  return Object.freeze(value);
+}

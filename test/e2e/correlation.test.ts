@@ -1,0 +1,269 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Client, Connection } from '@temporalio/client';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { MlsDevice } from '../../client/device/device.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+
+/** Nobody else writes this: whoever finds it found what was planted. */
+const PLANTED = `planted-${randomUUID()}`;
+/** In the ids of users and devices. */
+const MARK = `person-${randomUUID()}`;
+const ALICE = `alice-${MARK}`;
+const BOB = `bob-${MARK}`;
+
+const releasers = createReleasers();
+let api: ServiceProcess | undefined;
+let worker: ServiceProcess | undefined;
+let pool: pg.Pool | undefined;
+let temporal: Client | undefined;
+const tokens = new Map<string, string>();
+
+interface Line {
+  readonly msg: string;
+  /** What the client calls it, and what the service does. */
+  readonly requestId?: string;
+  readonly request?: string;
+  readonly requests?: readonly string[];
+  readonly user?: string;
+  readonly [field: string]: unknown;
+}
+
+function linesOf(process: ServiceProcess | undefined): Line[] {
+  return textOf(process)
+    .split('\n')
+    .filter((line) => line.startsWith('{') && line.endsWith('}'))
+    .map((line) => JSON.parse(line) as Line);
+}
+
+function textOf(process: ServiceProcess | undefined): string {
+  return readFileSync(process?.logFile ?? '', 'utf8');
+}
+
+function running(): { readonly pool: pg.Pool; readonly temporal: Client } {
+  if (pool === undefined || temporal === undefined) throw new Error('Nothing runs before the tests do');
+  return { pool, temporal };
+}
+
+function clientOf(user: string): ParleyClient {
+  return new ParleyClient(createHttp({ baseUrl: api?.url ?? '', token: () => tokens.get(user) ?? '', attempts: 1 }));
+}
+
+async function create(): Promise<string> {
+  const id = toBase64Url(randomBytes(18));
+  await clientOf(ALICE).createConversation({
+    id,
+    protocol: 'opaque',
+    members: [BOB],
+    policy: { externalJoin: 'nobody' },
+  });
+  return id;
+}
+
+/** Sends a message with headers of its own. @returns the correlation id that came back */
+async function send(conversation: string, headers: Readonly<Record<string, string>>): Promise<string> {
+  const response = await fetch(`${api?.url}/v1/conversations/${conversation}/messages`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${tokens.get(ALICE)}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ id: randomUUID(), ciphertext: toBase64(Buffer.from(PLANTED)) }),
+  });
+  expect(response.status).toBe(200);
+  return response.headers.get('x-request-id') ?? '';
+}
+
+beforeAll(async () => {
+  for (const user of [ALICE, BOB]) {
+    tokens.set(user, await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device: `phone-${MARK}` }));
+  }
+  const database = await createTestDatabase();
+  releasers.add('database', database.drop);
+  pool = database.pool;
+  const service = {
+    databaseUrl: database.url,
+    temporalAddress: inject('temporalAddress'),
+    taskQueue: `correlation-${randomUUID()}`,
+    env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' },
+  };
+  [api, worker] = await Promise.all([startApi(service), startWorker(service)]);
+  releasers.add('processes', async () => {
+    await Promise.all([api?.kill9(), worker?.kill9()]);
+  });
+  const connection = await Connection.connect({ address: inject('temporalAddress') });
+  releasers.add('connection', () => connection.close());
+  temporal = new Client({ connection });
+});
+
+afterAll(() => releasers.releaseAll());
+
+test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
+  const conversation = await create();
+  const trace = randomBytes(16).toString('hex');
+  const traceparent = `00-${trace}-${randomBytes(8).toString('hex')}-01`;
+  const given = `ticket-${randomUUID()}`;
+  expect(await send(conversation, { traceparent, 'x-request-id': given })).toBe(trace);
+  expect(await send(conversation, { 'x-request-id': given })).toBe(given);
+  const fresh = await send(conversation, {});
+  expect(fresh).not.toBe('');
+  expect(await send(conversation, { traceparent: 'nonsense', 'x-request-id': 'not allowed here' })).not.toContain(
+    'not',
+  );
+
+  for (const id of [trace, given, fresh]) {
+    const ownIds = (): (string | undefined)[] =>
+      linesOf(api)
+        .filter(({ requestId }) => requestId === id)
+        .map(({ request }) => request);
+    const messages = (process: ServiceProcess | undefined): string[] => {
+      const [own = ''] = ownIds();
+      return linesOf(process)
+        .filter(({ request, requests }) => request === own || requests?.includes(own) === true)
+        .map(({ msg }) => msg);
+    };
+    await waitUntil(() => messages(api).length >= 2 && messages(worker).length >= 2, { what: `${id} is in every log` });
+    expect(messages(api).sort()).toEqual(['batch decided', 'request']);
+    // The first line is of workflow code, the second of the activity.
+    expect(messages(worker).sort()).toEqual(['batch', 'batch applied']);
+    expect(ownIds()).toHaveLength(1);
+    const request = linesOf(api).find((line) => line.requestId === id);
+    expect(request).toMatchObject({ method: 'POST', route: '/v1/conversations/{id}/messages', status: 200 });
+  }
+});
+
+test('no history has the name that a client gave to its request (invariant 10)', async () => {
+  const conversation = await create();
+  const given = `session-${randomUUID()}`;
+  expect(await send(conversation, { 'x-request-id': given })).toBe(given);
+  const trace = randomBytes(16).toString('hex');
+  expect(await send(conversation, { traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01` })).toBe(trace);
+  expectNone('history', await historyOf(conversation), [given, trace]);
+});
+
+test('a refused request carries its correlation id in the problem', async () => {
+  const response = await fetch(`${api?.url}/v1/conversations/${toBase64Url(randomBytes(18))}`, {
+    headers: { authorization: `Bearer ${tokens.get(ALICE)}`, 'x-request-id': 'refused-1' },
+  });
+  expect(response.status).toBe(404);
+  expect(await response.json()).toMatchObject({ code: 'not-found', requestId: 'refused-1' });
+  expect(response.headers.get('x-request-id')).toBe('refused-1');
+});
+
+test('logs hold no payload, no token and no user id, and histories no payload and no token (invariant 10)', async () => {
+  const conversation = await create();
+  const alice = clientOf(ALICE);
+  const secret = Buffer.from(`payload ${PLANTED}`);
+  const ciphertext = toBase64(secret);
+  await alice.send(conversation, { id: randomUUID(), ciphertext });
+  await alice.sendAll(
+    conversation,
+    [1, 2, 3].map((n) => ({ id: randomUUID(), ciphertext: toBase64(Buffer.from(`${n} ${PLANTED}`)) })),
+  );
+  await alice.commit(conversation, {
+    id: randomUUID(),
+    commit: ciphertext,
+    adds: [`carol-${MARK}`],
+    welcome: toBase64(Buffer.from(`welcome ${PLANTED}`)),
+  });
+  await alice.addMembers(conversation, [`dave-${MARK}`]);
+  await alice.removeMember(conversation, `dave-${MARK}`);
+  // Refusals, errors and bad input are what tends to be logged.
+  await alice.send(conversation, { id: 'twice', ciphertext });
+  await alice
+    .send(conversation, { id: 'twice', ciphertext: toBase64(Buffer.from(`other ${PLANTED}`)) })
+    .catch(() => undefined);
+  await clientOf(BOB).removeMember(conversation, BOB);
+  await clientOf(BOB)
+    .send(conversation, { id: randomUUID(), ciphertext })
+    .catch(() => undefined);
+  await fetch(`${api?.url}/v1/conversations/${conversation}/messages`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${tokens.get(ALICE)}`, 'content-type': 'application/json' },
+    body: `{"ciphertext": "${PLANTED}`,
+  });
+  await fetch(`${api?.url}/v1/conversations/${conversation}?secret=${PLANTED}`, {
+    headers: { authorization: `Bearer ${PLANTED}` },
+  });
+
+  const secrets = [PLANTED, ciphertext, toBase64(Buffer.from(PLANTED)).slice(0, 40), ...tokens.values()];
+  expectNone('log of the API', textOf(api), [...secrets, MARK]);
+  expectNone('log of the worker', textOf(worker), [...secrets, MARK]);
+  expectNone('history', await historyOf(conversation), secrets);
+  const users = linesOf(api).flatMap(({ user }) => (user === undefined ? [] : [user]));
+  expect(users.length).toBeGreaterThan(0);
+  expect(users.filter((user) => !/^u:[0-9a-f]{16}$/.test(user))).toEqual([]);
+});
+
+test('histories pair no sender with a message, and name nobody whom a commit adds or removes (invariant 10)', async () => {
+  const conversation = await create();
+  const alice = clientOf(ALICE);
+  const ciphertext = toBase64(randomBytes(40));
+  await alice.send(conversation, { id: randomUUID(), ciphertext });
+  await clientOf(BOB).sendAll(
+    conversation,
+    [1, 2].map(() => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) })),
+  );
+  await alice.commit(conversation, { id: randomUUID(), commit: ciphertext, adds: [`carol-${MARK}`] });
+  await alice.commit(conversation, { id: randomUUID(), commit: toBase64(randomBytes(40)), removes: [`carol-${MARK}`] });
+  expectNone('history', await historyOf(conversation), [MARK]);
+});
+
+test('the database pairs no sender with a message of an mls conversation, and holds no plaintext and no token', async () => {
+  const device = await MlsDevice.open({ api: clientOf(ALICE), user: ALICE, device: `phone-${MARK}` });
+  const group = await device.createGroup({ externalJoin: 'nobody' });
+  const { seq } = await group.send(`plaintext ${PLANTED}`);
+  await group.update();
+  const database = running().pool;
+  const { rows } = await database.query<{ kind: string; sender: string | null }>(
+    `select e.kind, e.sender from entry e join conversation c on c.key = e.conversation where c.id = $1 order by e.seq`,
+    [group.id],
+  );
+  expect(rows[seq - 1]).toEqual({ kind: 'application', sender: null });
+
+  const tables = await database.query<{ name: string }>(
+    `select table_name as name from information_schema.tables where table_schema = 'parley'`,
+  );
+  const holders: string[] = [];
+  for (const { name } of tables.rows) {
+    // As text, bytes are hexadecimal.
+    const { rows: found } = await database.query<{ count: number }>(
+      `select count(*) as count from ${name} t where strpos(t::text, $1) > 0 or strpos(t::text, $2) > 0`,
+      [Buffer.from(`plaintext ${PLANTED}`).toString('hex'), tokens.get(ALICE)],
+    );
+    if ((found[0]?.count ?? 0) > 0) holders.push(name);
+  }
+  expect(holders).toEqual([]);
+  expect((await database.query('select from staged')).rowCount).toBe(0);
+});
+
+/** The history of a conversation's workflow as text, its payloads decoded. */
+async function historyOf(conversation: string): Promise<string> {
+  const history = await running().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
+  const payloads: string[] = [];
+  collectBytes(history, payloads);
+  expect(payloads.join('\n')).toContain('"operations"');
+  return `${JSON.stringify(history)}\n${payloads.join('\n')}`;
+}
+
+function expectNone(place: string, text: string, forbidden: readonly string[]): void {
+  expect(text.length, place).toBeGreaterThan(0);
+  expect(
+    forbidden.filter((secret) => text.includes(secret)),
+    place,
+  ).toEqual([]);
+}
+
+/** Every byte string of a structure, as text. */
+function collectBytes(value: unknown, into: string[]): void {
+  if (value instanceof Uint8Array) into.push(Buffer.from(value).toString('utf8'));
+  else if (Array.isArray(value)) value.forEach((item) => collectBytes(item, into));
+  else if (typeof value === 'object' && value !== null)
+    Object.values(value).forEach((item) => collectBytes(item, into));
+}

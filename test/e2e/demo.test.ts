@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { TEST_JWT_SECRET } from '../../tools/harness/processes.ts';
+import { signToken } from '../../local/development-token.ts';
+import { useService } from '../harness/service.ts';
+import { runScenario } from '../../tools/demo/scenario.ts';
+
+const service = useService({ apis: 1, workers: 1 });
+
+test('MLS devices of three users create, join by Welcome and by external commit, send, race for an epoch, and one is removed', async () => {
+  const lines: string[] = [];
+  const failed = await runScenario({
+    url: service().apis[0]?.url ?? '',
+    tokenFor: (user, device) => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device }),
+    say: (line) => void lines.push(line),
+  });
+  expect(failed, lines.join('\n')).toEqual([]);
+});

@@ -1,0 +1,298 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Agent, get } from 'node:http';
+import pg from 'pg';
+import { afterEach, expect, inject, test, vi } from 'vitest';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import {
+  type ServiceOptions,
+  type ServiceProcess,
+  TEST_JWT_SECRET,
+  startApi,
+  startWorker,
+} from '../../tools/harness/processes.ts';
+import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+
+vi.setConfig({ testTimeout: 180_000 });
+
+/** Checks have time limits of at most 2 s; a probe that waits longer than this would call the process dead. */
+const PROBE_MS = 8000;
+
+let releasers = createReleasers();
+
+afterEach(async () => {
+  const current = releasers;
+  releasers = createReleasers();
+  await current.releaseAll();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+async function probe(service: ServiceProcess, path: string): Promise<Answer> {
+  const response = await fetch(`${service.url}${path}`, { signal: AbortSignal.timeout(PROBE_MS) });
+  const text = await response.text();
+  return { status: response.status, body: text.startsWith('{') ? (JSON.parse(text) as unknown) : text };
+}
+
+const health = (service: ServiceProcess): Promise<Answer> => probe(service, '/health');
+const ready = (service: ServiceProcess): Promise<Answer> => probe(service, '/health/ready');
+
+async function untilReady(service: ServiceProcess, status: number): Promise<Answer> {
+  let answer = await ready(service);
+  await waitUntil(async () => (answer = await ready(service)).status === status, {
+    what: `readiness is ${status}`,
+    timeoutMs: 20_000,
+  });
+  return answer;
+}
+
+interface Setting {
+  readonly service: ServiceOptions;
+  readonly databaseUrl: string;
+  readonly pool: pg.Pool;
+  readonly postgres: TcpProxy;
+  readonly temporal: TcpProxy;
+}
+
+/** A database of its own; proxies stand in front of it and of Temporal. */
+async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Setting> {
+  const database = await createTestDatabase();
+  releasers.add('database', database.drop);
+  const postgres = await startTcpProxy(new URL(database.url).host);
+  releasers.add('postgres proxy', postgres.close);
+  const temporal = await startTcpProxy(inject('temporalAddress'));
+  releasers.add('temporal proxy', temporal.close);
+  const url = new URL(database.url);
+  url.host = postgres.address;
+  const service = {
+    databaseUrl: url.href,
+    temporalAddress: temporal.address,
+    taskQueue: `health-${randomUUID()}`,
+    env,
+  };
+  return { service, databaseUrl: database.url, pool: database.pool, postgres, temporal };
+}
+
+async function started(starting: Promise<ServiceProcess>): Promise<ServiceProcess> {
+  const service = await starting;
+  releasers.add('process', service.kill9);
+  return service;
+}
+
+function clientOf(api: ServiceProcess): ParleyClient {
+  const token = (): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: 'alice' });
+  return new ParleyClient(createHttp({ baseUrl: api.url, token, attempts: 1 }));
+}
+
+async function createConversation(api: ServiceProcess): Promise<string> {
+  const id = toBase64Url(randomBytes(18));
+  await clientOf(api).createConversation({ id, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
+  return id;
+}
+
+/** Keeps conversations from being decided. @returns lets go */
+async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  releasers.add('holder', () => client.end());
+  await client.query('begin');
+  await client.query('select from parley.conversation where id = any($1) order by key for update', [conversations]);
+  return () => client.end();
+}
+
+const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
+
+test('a healthy API says so with its version, the time and what it checked', async () => {
+  const { service } = await prepare();
+  const api = await started(startApi(service));
+  expect(await probe(api, '/health/live')).toEqual({ status: 200, body: 'OK' });
+  const { status, body } = await health(api);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({
+    status: 'healthy',
+    checks: {
+      database: 'healthy',
+      temporal: 'healthy',
+      memory: 'healthy',
+      actors: { active_actors: 0, status: 'healthy', healthy: true },
+    },
+  });
+  const { timestamp, version } = body as { timestamp: string; version: string };
+  expect(new Date(timestamp).toISOString()).toBe(timestamp);
+  expect(version).toMatch(/^\d+\.\d+\.\d+/);
+  expect(await ready(api)).toMatchObject({ status: 200, body: { ready: true } });
+});
+
+test('without Postgres the API is live, unhealthy and not ready, and comes back by itself; a Postgres that hangs is found by a time limit', async () => {
+  const { service, postgres } = await prepare();
+  const api = await started(startApi(service));
+  const breakages: Record<string, () => Promise<void> | void> = {
+    refuses: () => postgres.refuse(),
+    hangs: () => postgres.blackHole(),
+  };
+  for (const [how, break_] of Object.entries(breakages)) {
+    await break_();
+    expect((await untilReady(api, 503)).body, how).toMatchObject({ ready: false, checks: { database: false } });
+    expect(await health(api), how).toMatchObject({
+      status: 503,
+      body: { status: 'unhealthy', checks: { database: 'unhealthy' } },
+    });
+    expect(await probe(api, '/health/live'), how).toEqual({ status: 200, body: 'OK' });
+    await postgres.heal();
+    await untilReady(api, 200);
+    await waitUntil(async () => (await health(api)).status === 200, { what: 'it is healthy again' });
+  }
+});
+
+test('without Temporal the API on the workflow path says so, and comes back by itself; a Temporal that hangs is found by a time limit', async () => {
+  const { service, temporal } = await prepare();
+  const api = await started(startApi(service));
+  const breakages: Record<string, () => Promise<void> | void> = {
+    refuses: () => temporal.refuse(),
+    hangs: () => temporal.blackHole(),
+  };
+  for (const [how, break_] of Object.entries(breakages)) {
+    await break_();
+    await waitUntil(
+      async () => ((await health(api)).body as { checks: { temporal: string } }).checks.temporal !== 'healthy',
+      { what: 'it is seen' },
+    );
+    const { body } = await health(api);
+    expect((body as { status: string }).status, how).not.toBe('healthy');
+    expect(await probe(api, '/health/live'), how).toEqual({ status: 200, body: 'OK' });
+    await temporal.heal();
+    // A half-open connection is noticed by keepalive: 10 s and 5 s.
+    await waitUntil(async () => (await health(api)).status === 200, { what: 'it is healthy again', timeoutMs: 30_000 });
+    await untilReady(api, 200);
+  }
+});
+
+test('an API is degraded and still serves while more operations wait than one lane may hold', async () => {
+  const limit = 4;
+  const { service, databaseUrl } = await prepare({ LANE_MAILBOX_LIMIT: String(limit) });
+  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  // In each one is in flight, and one waits: no more of one user.
+  const conversations = await Promise.all(Array.from({ length: limit + 1 }, () => createConversation(api)));
+  const letGo = await hold(databaseUrl, conversations);
+  const sends = conversations.flatMap((conversation) =>
+    Array.from({ length: 2 }, () =>
+      clientOf(api)
+        .send(conversation, message())
+        .catch((error: unknown) => error),
+    ),
+  );
+  await waitUntil(async () => ((await health(api)).body as { status: string }).status === 'degraded', {
+    what: 'it is degraded',
+  });
+  const { status, body } = await health(api);
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ checks: { actors: { active_actors: limit + 1, status: 'degraded', healthy: false } } });
+  expect(await ready(api)).toMatchObject({ status: 200 });
+  await letGo();
+  await Promise.all(sends);
+  await waitUntil(async () => ((await health(api)).body as { status: string }).status === 'healthy', {
+    what: 'it is healthy again',
+  });
+});
+
+test('an API is not ready until every migration is in the database', async () => {
+  const { service, pool } = await prepare();
+  const { rows } = await pool.query<{ version: number; name: string }>(
+    'delete from migration where version = (select max(version) from migration) returning version, name',
+  );
+  const api = await started(startApi(service, false));
+  expect(await ready(api)).toMatchObject({ status: 503, body: { ready: false, checks: { database: false } } });
+  await pool.query('insert into migration (version, name) values ($1, $2)', [rows[0]?.version, rows[0]?.name]);
+  await untilReady(api, 200);
+});
+
+test('an API that is told to stop takes no new connection, finishes what is in flight, and ends with 0', async () => {
+  const { service, databaseUrl } = await prepare();
+  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  const conversation = await createConversation(api);
+  await clientOf(api).send(conversation, message());
+  const letGo = await hold(databaseUrl, [conversation]);
+  const inFlight = clientOf(api).send(conversation, message());
+  await waitUntil(
+    async () =>
+      ((await health(api)).body as { checks: { actors: { active_actors: number } } }).checks.actors.active_actors === 1,
+    {
+      what: 'the request is in flight',
+    },
+  );
+
+  const ended = api.stop();
+  // Whoever asks now is told to go elsewhere, by 503 or by finding nobody.
+  const status = await new Promise<number>((resolve) => {
+    const ask = (): void => {
+      const request = get(`${api.url}/health/ready`, { agent: new Agent({ keepAlive: false }) }, (response) => {
+        response.resume();
+        if (response.statusCode === 200) setTimeout(ask, 10);
+        else resolve(response.statusCode ?? 0);
+      });
+      request.on('error', () => resolve(0));
+    };
+    ask();
+  });
+  expect([0, 503]).toContain(status);
+  await letGo();
+  expect(await inFlight).toMatchObject({ seq: 2, status: 'accepted' });
+  expect(await ended).toBe(0);
+});
+
+test('a second signal ends an API at once, whatever is in flight', async () => {
+  const { service, databaseUrl } = await prepare({ SHUTDOWN_GRACE_MS: '60000', REQUEST_DEADLINE_MS: '60000' });
+  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  const conversation = await createConversation(api);
+  const letGo = await hold(databaseUrl, [conversation]);
+  const inFlight = clientOf(api)
+    .send(conversation, message())
+    .then(
+      () => 'answered',
+      () => 'broken',
+    );
+  await waitUntil(
+    async () =>
+      ((await health(api)).body as { checks: { actors: { active_actors: number } } }).checks.actors.active_actors === 1,
+    {
+      what: 'the request is in flight',
+    },
+  );
+  const ended = api.stop();
+  await waitUntil(async () => (await ready(api).catch(() => ({ status: 503 }))).status === 503, {
+    what: 'it is draining',
+  });
+  expect(api.isRunning()).toBe(true);
+  // Signals that come together with the first one count as one with it.
+  await waitUntil(() => !api.isRunning() || !process.kill(api.pid, 'SIGTERM'), { what: 'it ends', everyMs: 300 });
+  expect(await ended).toBe(1);
+  expect(await inFlight).toBe('broken');
+  await letGo();
+});
+
+test('a worker is ready while it polls and reaches Postgres and Temporal, is not otherwise, and drains with 0', async () => {
+  const { service, postgres, temporal } = await prepare();
+  const worker = await started(startWorker(service));
+  expect(await probe(worker, '/health/live')).toEqual({ status: 200, body: 'OK' });
+  expect(await ready(worker)).toMatchObject({
+    status: 200,
+    body: { ready: true, checks: { polling: true, database: true, temporal: true } },
+  });
+  await postgres.refuse();
+  expect((await untilReady(worker, 503)).body).toMatchObject({ ready: false, checks: { database: false } });
+  await postgres.heal();
+  await untilReady(worker, 200);
+  await temporal.refuse();
+  expect((await untilReady(worker, 503)).body).toMatchObject({ ready: false, checks: { temporal: false } });
+  await temporal.heal();
+  await untilReady(worker, 200);
+  expect(await worker.stop()).toBe(0);
+});

@@ -1,0 +1,320 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { freePort } from '../../local/ports.ts';
+import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { openEventStream } from '../../tools/harness/event-stream.ts';
+import {
+  type ServiceOptions,
+  type ServiceProcess,
+  TEST_JWT_SECRET,
+  startApi,
+  startWorker,
+} from '../../tools/harness/processes.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+
+vi.setConfig({ testTimeout: 180_000 });
+
+const MAILBOX_LIMIT = 5;
+const CONTINUE_AFTER = 30;
+const USERS = ['alice-of-metrics', 'bob-of-metrics'];
+
+const releasers = createReleasers();
+const ids: string[] = [...USERS];
+let api = '';
+let worker: ServiceProcess | undefined;
+let sdkMetrics = '';
+let databaseUrl = '';
+let temporal: Client | undefined;
+/** Starts one more worker; the end of the file kills it. */
+let startAnotherWorker: () => Promise<ServiceProcess>;
+
+const tokenOf = (user: string): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user });
+const as = (user: string, attempts = 6): ParleyClient =>
+  new ParleyClient(createHttp({ baseUrl: api, token: () => tokenOf(user), attempts }));
+const [alice = '', bob = ''] = USERS;
+
+function newId(): string {
+  const id = randomUUID();
+  ids.push(id);
+  return id;
+}
+
+async function create(): Promise<string> {
+  const id = toBase64Url(randomBytes(18));
+  ids.push(id);
+  await as(alice).createConversation({ id, protocol: 'opaque', members: USERS, policy: { externalJoin: 'nobody' } });
+  return id;
+}
+
+async function say(conversation: string, user = alice, attempts = 6): Promise<void> {
+  await as(user, attempts).send(conversation, { id: newId(), ciphertext: toBase64(randomBytes(40)) });
+}
+
+/** Holds the conversation's row, so that nothing is decided. @returns lets go */
+async function hold(conversation: string): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  releasers.add('holder', () => client.end());
+  await client.query('begin');
+  await client.query('select from parley.conversation where id = $1 for update', [conversation]);
+  return () => client.end();
+}
+
+async function scrape(url: string): Promise<string> {
+  return (await fetch(new URL('/metrics', url))).text();
+}
+
+/** Sum of the samples of a metric whose labels hold all of these. */
+async function read(url: string, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+  let sum = 0;
+  for (const line of (await scrape(url)).split('\n')) {
+    const [, found, given = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
+    if (found !== name) continue;
+    if (Object.entries(labels).every(([label, wanted]) => given.includes(`${label}="${wanted}"`))) sum += Number(value);
+  }
+  return sum;
+}
+
+/** Does something and waits until a metric has grown by it. */
+async function expectGrowth(
+  url: string,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  const before = await read(url, name, labels);
+  await act();
+  await waitUntil(async () => (await read(url, name, labels)) > before, {
+    what: `${name} ${JSON.stringify(labels)} grows`,
+  });
+}
+
+const actor = { actor_type: 'conversation' };
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  releasers.add('database', database.drop);
+  databaseUrl = database.url;
+  const sdkPort = await freePort();
+  sdkMetrics = `http://127.0.0.1:${sdkPort}`;
+  const service: ServiceOptions = {
+    databaseUrl,
+    temporalAddress: inject('temporalAddress'),
+    taskQueue: `metrics-${randomUUID()}`,
+    env: {
+      // A quarter of it is one user's.
+      LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
+      CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
+      REQUEST_DEADLINE_MS: '2000',
+    },
+  };
+  startAnotherWorker = async () => {
+    const next = await startWorker(service);
+    releasers.add('worker', next.kill9);
+    return next;
+  };
+  const [apiProcess, workerProcess] = await Promise.all([
+    startApi(service),
+    startWorker({ ...service, env: { ...service.env, SDK_METRICS_PORT: String(sdkPort) } }),
+  ]);
+  api = apiProcess.url;
+  worker = workerProcess;
+  releasers.add('processes', async () => {
+    await Promise.all([apiProcess.kill9(), workerProcess.kill9()]);
+  });
+  const connection = await Connection.connect({ address: inject('temporalAddress') });
+  releasers.add('connection', () => connection.close());
+  temporal = new Client({ connection });
+});
+
+afterAll(() => releasers.releaseAll());
+
+test('actor_spawns_total counts conversations whose workflow starts', async () => {
+  const conversation = await create();
+  await expectGrowth(worker?.url ?? '', 'actor_spawns_total', actor, () => say(conversation));
+});
+
+test('actor_stops_total counts workflows that complete, by reason', async () => {
+  const conversation = await create();
+  await say(conversation);
+  await expectGrowth(
+    worker?.url ?? '',
+    'actor_stops_total',
+    { ...actor, reason: 'shutdown' },
+    () =>
+      temporal?.workflow.getHandle(conversationWorkflowId(conversation)).signal(shutdown, { reason: 'test' }) ??
+      Promise.reject(new Error('no client')),
+  );
+});
+
+test('actor_restarts_total counts runs that continue as new', async () => {
+  const conversation = await create();
+  await expectGrowth(worker?.url ?? '', 'actor_restarts_total', { ...actor, reason: 'continue-as-new' }, async () => {
+    for (let i = 0; i <= CONTINUE_AFTER; i++) await say(conversation);
+  });
+});
+
+test('actor_message_duration_seconds is a histogram by message type, from the lane to the outcome', async () => {
+  const conversation = await create();
+  const labels = { ...actor, message_type: 'message' };
+  await expectGrowth(api, 'actor_message_duration_seconds_count', labels, () => say(conversation));
+  await expectGrowth(api, 'actor_message_duration_seconds_count', { ...actor, message_type: 'read' }, () =>
+    as(bob).markRead(conversation),
+  );
+  const buckets = (await scrape(api))
+    .split('\n')
+    .filter((line) => line.startsWith('actor_message_duration_seconds_bucket') && line.includes('"message"'));
+  const bounds = buckets.map((line) => /le="([^"]+)"/.exec(line)?.[1]);
+  expect(bounds).toEqual([
+    '0.001',
+    '0.0025',
+    '0.005',
+    '0.01',
+    '0.025',
+    '0.05',
+    '0.1',
+    '0.25',
+    '0.5',
+    '1',
+    '2.5',
+    '5',
+    '10',
+    '+Inf',
+  ]);
+  const counts = buckets.map((line) => Number(line.split(' ').at(-1)));
+  expect(counts).toEqual([...counts].sort((a, b) => a - b));
+  expect(counts.at(-1)).toBe(await read(api, 'actor_message_duration_seconds_count', labels));
+});
+
+test('epoch_increment_duration_seconds measures accepted commits, and epoch_conflicts_total counts those that lost', async () => {
+  const conversation = await create();
+  const commit = (): Promise<unknown> =>
+    as(alice).commit(conversation, { id: newId(), commit: toBase64(randomBytes(40)), ...{ epoch: 0 } });
+  await expectGrowth(api, 'epoch_increment_duration_seconds_count', actor, commit);
+  expect(await read(api, 'epoch_increment_duration_seconds_bucket', { ...actor, le: '+Inf' })).toBeGreaterThan(0);
+  await expectGrowth(api, 'epoch_conflicts_total', actor, () =>
+    expect(commit()).rejects.toMatchObject({ code: 'epoch-conflict' }),
+  );
+});
+
+test('actor_mailbox_depth shows what waits, actor_mailbox_full_events_total what was refused for it, and actor_message_drops_total what ended without a decision', async () => {
+  const conversation = await create();
+  await say(conversation);
+  const letGo = await hold(conversation);
+  const before = {
+    full: await read(api, 'actor_mailbox_full_events_total', actor),
+    overloaded: await read(api, 'actor_message_drops_total', { ...actor, reason: 'overloaded' }),
+    late: await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' }),
+  };
+  // The first one is in flight and the next ones wait, up to the limit.
+  const first = say(conversation, alice, 1).catch((error: unknown) => error);
+  await waitUntil(async () => (await read(api, 'parley_lane_wait_seconds_count', { path: 'workflow' })) > 0, {
+    what: 'it is taken',
+  });
+  const others = Array.from({ length: MAILBOX_LIMIT + 4 }, () =>
+    say(conversation, bob, 1).catch((error: unknown) => error),
+  );
+  await waitUntil(async () => (await read(api, 'actor_mailbox_depth', actor)) >= MAILBOX_LIMIT, {
+    what: 'the lane is full',
+  });
+  const outcomes = await Promise.all([first, ...others]);
+  await letGo();
+  const codes = outcomes.map((outcome) => (outcome as { code?: string } | undefined)?.code);
+  const overloaded = codes.filter((code) => code === 'overloaded').length;
+  const late = codes.filter((code) => code === 'deadline').length;
+  expect(overloaded).toBeGreaterThanOrEqual(3);
+  expect(late).toBeGreaterThanOrEqual(MAILBOX_LIMIT);
+  expect(await read(api, 'actor_mailbox_full_events_total', actor)).toBe(before.full + overloaded);
+  expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'overloaded' })).toBe(
+    before.overloaded + overloaded,
+  );
+  expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' })).toBe(before.late + late);
+  await waitUntil(async () => (await read(api, 'actor_mailbox_depth', actor)) === 0, {
+    what: 'the lane is empty again',
+  });
+});
+
+test('operations are counted by kind, outcome and path; batches, lane waits and requests are measured', async () => {
+  const conversation = await create();
+  const accepted = { kind: 'message', outcome: 'accepted', path: 'workflow' };
+  await expectGrowth(api, 'parley_operations_total', accepted, () => say(conversation));
+  const id = newId();
+  const ciphertext = toBase64(randomBytes(40));
+  await as(alice).send(conversation, { id, ciphertext });
+  await expectGrowth(api, 'parley_operations_total', { ...accepted, outcome: 'duplicate' }, () =>
+    as(alice).send(conversation, { id, ciphertext }),
+  );
+  await expectGrowth(api, 'parley_operations_total', { ...accepted, outcome: 'id-reused' }, () =>
+    expect(as(alice).send(conversation, { id, ciphertext: toBase64(randomBytes(40)) })).rejects.toMatchObject({
+      status: 422,
+    }),
+  );
+  for (const name of ['parley_batch_operations', 'parley_batch_duration_seconds', 'parley_lane_wait_seconds']) {
+    await expectGrowth(api, `${name}_count`, { path: 'workflow' }, () => say(conversation));
+  }
+  await expectGrowth(worker?.url ?? '', 'parley_batch_operations_count', { path: 'activity' }, () => say(conversation));
+  const request = { method: 'POST', route: '/v1/conversations/{id}/messages', status: '200' };
+  await expectGrowth(api, 'parley_http_request_duration_seconds_count', request, () => say(conversation));
+});
+
+test('open streams are counted, their delivery lag is measured, and so is the use of the pools', async () => {
+  const conversation = await create();
+  const before = await read(api, 'parley_open_streams');
+  const stream = await openEventStream(api, conversation, await tokenOf(bob));
+  await waitUntil(async () => (await read(api, 'parley_open_streams')) === before + 1, {
+    what: 'the stream is counted',
+  });
+  await expectGrowth(api, 'parley_delivery_lag_seconds_count', {}, () => say(conversation));
+  stream.close();
+  await waitUntil(async () => (await read(api, 'parley_open_streams')) === before, { what: 'its end is counted' });
+  for (const [url, pool] of [
+    [api, 'api'],
+    [worker?.url ?? '', 'worker'],
+  ] as const) {
+    expect(await read(url, 'parley_pool_connections', { pool, state: 'total' })).toBeGreaterThan(0);
+    expect(await scrape(url)).toMatch(new RegExp(`parley_pool_connections\\{pool="${pool}",state="(idle|waiting)"\\}`));
+  }
+});
+
+test("the worker serves the metrics of Temporal's SDK on a port of its own", async () => {
+  await waitUntil(async () => /^temporal_\w+\{/m.test(await scrape(sdkMetrics)), { what: 'the SDK has metrics' });
+  const text = await scrape(sdkMetrics);
+  expect(text).toContain('temporal_workflow_task_execution_latency');
+  expect(text).toContain('temporal_worker_task_slots_available');
+});
+
+test('no label of any metric holds an id', async () => {
+  const texts = await Promise.all([scrape(api), scrape(worker?.url ?? '')]);
+  for (const text of texts) {
+    expect(ids.filter((id) => text.includes(id))).toEqual([]);
+    // Ids that nobody made here: no label value looks like one.
+    const values = [...text.matchAll(/="([^"]*)"/g)].map(([, value]) => value ?? '');
+    expect(values.filter((value) => /[0-9a-f]{8}-|[A-Za-z0-9_-]{22,}/.test(value))).toEqual([]);
+  }
+});
+
+test('actor_restarts_total counts conversations that a worker rebuilds from their history after another one was killed', async () => {
+  const conversation = await create();
+  await say(conversation);
+  await worker?.kill9();
+  const next = await startAnotherWorker();
+  await waitUntil(
+    () =>
+      say(conversation, alice, 1).then(
+        () => true,
+        () => false,
+      ),
+    { what: 'the conversation answers again', timeoutMs: 20_000 },
+  );
+  await waitUntil(async () => (await read(next.url, 'actor_restarts_total', { ...actor, reason: 'replay' })) >= 1, {
+    what: 'the rebuilt run is counted',
+  });
+});

@@ -1,0 +1,217 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import {
+  type EventStream,
+  seqsOf as entrySeqsOf,
+  openAccountStream,
+  openEventStream,
+} from '../../tools/harness/event-stream.ts';
+import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { seqsOf, told, untilEnd, untilTold, wordsOf } from '../harness/streams/told.ts';
+
+vi.setConfig({ testTimeout: 180_000 });
+
+const RATE_LIMITS_OFF = Object.fromEntries(
+  ['MESSAGES', 'WRITES', 'READS', 'COMMITS', 'CLAIMS', 'UNAUTHENTICATED'].map((name) => [`RATE_LIMIT_${name}`, '0']),
+);
+const PATHS = ['workflow', 'direct'] as const;
+
+const releasers = createReleasers();
+/** Of both paths: the first takes the workflow, the second decides itself. */
+let apis: ServiceProcess[] = [];
+let startOne: (conversationPath: (typeof PATHS)[number]) => Promise<ServiceProcess>;
+let count = 0;
+const someone = (name: string): string => `${name}-${++count}`;
+
+const tokenOf = (user: string, device: string): Promise<string> =>
+  signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device });
+const urlOf = (index: number): string => apis[index % apis.length]?.url ?? '';
+const as = (user: string, index = 0, device = 'phone'): ParleyClient =>
+  new ParleyClient(createHttp({ baseUrl: urlOf(index), token: () => tokenOf(user, device) }));
+
+async function create(...users: string[]): Promise<string> {
+  const id = toBase64Url(randomBytes(18));
+  const [creator = '', ...members] = users;
+  await as(creator).createConversation({ id, protocol: 'opaque', members, policy: { externalJoin: 'nobody' } });
+  return id;
+}
+
+async function follow(user: string, index: number, device = 'phone'): Promise<EventStream> {
+  const stream = await openAccountStream(urlOf(index), await tokenOf(user, device));
+  releasers.add('stream', stream.close);
+  return stream;
+}
+
+/** Sends until it is in, whichever process is up. */
+async function say(conversation: string, user: string, index: number): Promise<void> {
+  const message = { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) };
+  for (let turn = index; ; turn++) {
+    try {
+      await as(user, turn).send(conversation, message);
+      return;
+    } catch (error) {
+      if (turn > index + 5) throw error;
+    }
+  }
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  releasers.add('database', database.drop);
+  const service = {
+    databaseUrl: database.url,
+    temporalAddress: inject('temporalAddress'),
+    taskQueue: `streams-${randomUUID()}`,
+  };
+  startOne = async (conversationPath) => {
+    const api = await startApi({ ...service, env: { ...RATE_LIMITS_OFF, CONVERSATION_PATH: conversationPath } });
+    releasers.add('api', api.kill9);
+    return api;
+  };
+  const [worker, ...started] = await Promise.all([startWorker(service), ...PATHS.map(startOne)]);
+  releasers.add('worker', worker.kill9);
+  apis = started;
+});
+
+afterAll(() => releasers.releaseAll());
+
+test('a device that comes back at random, to processes one of which is killed, misses nothing that it did not acknowledge (invariants 5 and 9)', async () => {
+  const users = ['alice', 'bob', 'carol'].map(someone);
+  const [alice = '', bob = ''] = users;
+  const conversations = await Promise.all([create(...users), create(...users), create(...users)]);
+  const each = 60;
+  const state = { isSending: true };
+  const sending = Promise.all(
+    users.map(async (user, i) => {
+      for (let n = 0; n < each; n++) await say(conversations[(i + n) % 3] ?? '', user, i + n);
+    }),
+  ).finally(() => (state.isSending = false));
+
+  const processed = new Map(conversations.map((id) => [id, 0]));
+  const acknowledged = new Map(processed);
+  const lastSeqs = async (): Promise<number[]> =>
+    Promise.all(conversations.map(async (id) => (await as(alice, 1).conversation(id)).lastSeq));
+  const hasAll = async (): Promise<boolean> =>
+    !state.isSending && (await lastSeqs()).every((last, i) => processed.get(conversations[i] ?? '') === last);
+  const take = (stream: EventStream): void => {
+    for (const id of conversations) {
+      const seqs = seqsOf(stream, id);
+      const start = (acknowledged.get(id) ?? 0) + 1;
+      // Everything after what was acknowledged, in order, once on this connection.
+      expect(seqs).toEqual(range(start, start + seqs.length - 1));
+      processed.set(id, Math.max(processed.get(id) ?? 0, seqs.at(-1) ?? 0));
+    }
+  };
+  for (let turn = 0; !(await hasAll()); turn++) {
+    const stream = await follow(bob, turn);
+    const enough = 5 + Math.floor(Math.random() * 40);
+    await waitUntil(() => told(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending, {
+      what: 'entries come',
+      timeoutMs: 30_000,
+    });
+    if (turn === 2) {
+      await apis[0]?.kill9();
+      apis = [await startOne('workflow'), ...apis.slice(1)];
+    }
+    if (!state.isSending) {
+      const last = await lastSeqs();
+      await waitUntil(
+        () =>
+          conversations.every((id, i) => (seqsOf(stream, id).at(-1) ?? acknowledged.get(id)) === last[i]) ||
+          stream.endedAt() !== undefined,
+        {
+          what: 'the rest comes',
+        },
+      );
+    }
+    stream.close();
+    take(stream);
+    // Some of it, and not always: what was processed and not acknowledged comes again.
+    const positions = [...processed].filter(() => Math.random() < 0.6);
+    const answer = await as(bob, turn + 1).ack(Object.fromEntries(positions));
+    for (const [id, seq] of positions) {
+      expect(answer[id]).toBe(seq);
+      acknowledged.set(id, seq);
+    }
+  }
+  await sending;
+  expect([...processed.values()].reduce((sum, seq) => sum + seq, 0)).toBe(users.length * each);
+});
+
+test('whoever is added while others send gets the Welcome, then the news of the conversation, then its entries, in every process (invariants 5, 6 and 9)', async () => {
+  const alice = someone('alice');
+  const conversation = await create(alice);
+  const joiners = Array.from({ length: 12 }, () => someone('joiner'));
+  const streams = await Promise.all(joiners.flatMap((user) => [follow(user, 0, 'a'), follow(user, 1, 'b')]));
+  const state = { isSending: true };
+  const sending = (async () => {
+    for (let n = 0; state.isSending; n++) await say(conversation, alice, n);
+  })();
+  const joined = await Promise.all(
+    joiners.map((user, i) =>
+      as(alice, i).commit(conversation, {
+        commit: toBase64(randomBytes(20)),
+        adds: [user],
+        welcome: toBase64(randomBytes(50)),
+      }),
+    ),
+  );
+  state.isSending = false;
+  await sending;
+  const { lastSeq } = await as(alice).conversation(conversation);
+  for (const [i, stream] of streams.entries()) {
+    const user = joiners[i >> 1] ?? '';
+    const seq = joined[i >> 1]?.seq ?? 0;
+    await waitUntil(() => seqsOf(stream, conversation).at(-1) === lastSeq, { what: 'everything came' });
+    expect(wordsOf(stream, conversation).slice(0, 4)).toEqual([`welcome ${seq}`, 'new', String(seq), `+${user}`]);
+    expect(seqsOf(stream, conversation)).toEqual(range(seq, lastSeq));
+    stream.close();
+  }
+});
+
+test.each([0, 1])(
+  'a removal ends the stream of the conversation, and is told on those of the account, under path %i (invariants 8 and 9)',
+  async (index) => {
+    const [alice, bob] = [someone('alice'), someone('bob')];
+    const conversation = await create(alice, bob);
+    const own = await Promise.all(
+      [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await tokenOf(bob, 'c'))),
+    );
+    const accounts = await Promise.all([follow(bob, 0, 'a'), follow(bob, 1, 'b')]);
+    for (const account of accounts) await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`]);
+    const { seq } = await as(alice, index).removeMember(conversation, bob);
+    const removedAt = performance.now();
+    await say(conversation, alice, index);
+    for (const stream of own) {
+      expect(await untilEnd(stream)).toEqual({ event: 'removed', seq });
+      expect(entrySeqsOf(stream)).toEqual([seq]);
+      process.stdout.write(`    closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer\n`);
+    }
+    for (const account of accounts) {
+      await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`, String(seq), `-${bob}`, `removed ${seq}`]);
+      expect(account.endedAt()).toBeUndefined();
+      account.close();
+    }
+  },
+);
+
+test('a newer stream of a device ends the older one of another process', async () => {
+  const bob = someone('bob');
+  const first = await follow(bob, 0);
+  const second = await follow(bob, 1);
+  expect(await untilEnd(first)).toEqual({ event: 'replaced' });
+  const conversation = await create(someone('alice'), bob);
+  await waitUntil(() => wordsOf(second, conversation).includes('new'), { what: 'the newer one lives' });
+  second.close();
+});

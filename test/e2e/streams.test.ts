@@ -1,0 +1,430 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
+import { createParser } from 'eventsource-parser';
+import { SignJWT } from 'jose';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
+import { createReleasers } from '../../process/cleanup.ts';
+import { signToken } from '../../local/development-token.ts';
+import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { ParleyClient } from '../../client/api/parley-client.ts';
+import { createHttp } from '../../client/api/http.ts';
+import type { SendResult } from '../../client/api/types.ts';
+import { createTestDatabase } from '../harness/database.ts';
+import { type EventStream, entriesOf, openEventStream, seqsOf, signalsOf } from '../../tools/harness/event-stream.ts';
+import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { startTcpProxy } from '../harness/tcp-proxy.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+
+vi.setConfig({ testTimeout: 180_000 });
+
+/** Long enough for a test that shares its cores, short enough for the one that waits for it. */
+const SLOW_MS = 2000;
+
+const releasers = createReleasers();
+let apis: readonly ServiceProcess[] = [];
+/** Its notifications are lost on the way: its streams live on the poll. */
+let deafApi: ServiceProcess | undefined;
+let databaseUrl = '';
+let startAnotherApi: () => Promise<ServiceProcess>;
+let idle: EventStream | undefined;
+
+const tokenOf = (user: string): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user });
+const urlOf = (index: number): string => apis[index % apis.length]?.url ?? '';
+const as = (user: string, url = urlOf(0)): ParleyClient =>
+  new ParleyClient(createHttp({ baseUrl: url, token: () => tokenOf(user) }));
+const say = (conversation: string, user: string, index = 0, bytes = 40): Promise<SendResult> =>
+  as(user, urlOf(index)).send(conversation, { id: randomUUID(), ciphertext: toBase64(randomBytes(bytes)) });
+
+async function create(...users: string[]): Promise<string> {
+  const id = toBase64Url(randomBytes(18));
+  const [creator = '', ...members] = users;
+  await as(creator).createConversation({ id, protocol: 'opaque', members, policy: { externalJoin: 'nobody' } });
+  return id;
+}
+
+/** Opens a stream that the end of the file closes. */
+async function open(
+  conversation: string,
+  user: string,
+  from: Parameters<typeof openEventStream>[3] = {},
+  url = urlOf(0),
+): Promise<EventStream> {
+  const stream = await openEventStream(url, conversation, await tokenOf(user), from);
+  releasers.add('stream', stream.close);
+  return stream;
+}
+
+async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<void> {
+  await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+function report(line: string): void {
+  process.stdout.write(`    ${line}\n`);
+}
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  releasers.add('database', database.drop);
+  databaseUrl = database.url;
+  const proxy = await startTcpProxy(new URL(database.url).host);
+  releasers.add('proxy', proxy.close);
+  // NotificationResponse, on a connection that carries little else.
+  proxy.inspect((direction, chunk) =>
+    direction === 'answer' && chunk[0] === 'A'.charCodeAt(0) && chunk.includes('parley_entries') ? 'drop' : 'pass',
+  );
+  const behindProxy = new URL(database.url);
+  behindProxy.host = proxy.address;
+  const service = {
+    databaseUrl: database.url,
+    temporalAddress: inject('temporalAddress'),
+    taskQueue: `streams-${randomUUID()}`,
+    env: { STREAM_SLOW_MS: String(SLOW_MS) },
+  };
+  startAnotherApi = async () => {
+    const api = await startApi(service);
+    releasers.add('api', api.kill9);
+    return api;
+  };
+  const [worker, ...started] = await Promise.all([
+    startWorker(service),
+    startApi(service),
+    startApi(service),
+    startApi({ ...service, databaseUrl: behindProxy.href }),
+  ]);
+  releasers.add('processes', async () => {
+    await Promise.all([worker, ...started].map((one) => one.kill9()));
+  });
+  apis = started.slice(0, 2);
+  deafApi = started[2];
+  idle = await open(await create('alice'), 'alice');
+});
+
+afterAll(() => releasers.releaseAll());
+
+test('streams are gap-free and in order from wherever they start, under concurrent sends through two API processes (invariant 5)', async () => {
+  const senders = ['alice', 'bob', 'carol', 'dave'];
+  const conversation = await create(...senders);
+  for (let i = 0; i < 20; i++) await say(conversation, 'alice', i);
+  const expectedFirst = new Map<EventStream, number>();
+  const start = async (from: { after?: number; lastEventId?: number }, first: number, index: number): Promise<void> => {
+    expectedFirst.set(await open(conversation, 'bob', from, urlOf(index)), first);
+  };
+
+  const sending = senders.map(async (user, i) => {
+    for (let n = 0; n < 60; n++) await say(conversation, user, i + n);
+  });
+  for (const index of [0, 1]) {
+    await start({}, 1, index);
+    await start({ after: 0 }, 1, index);
+    await start({ after: 7 }, 8, index);
+    await start({ lastEventId: 13 }, 14, index);
+    // The header is what a client resumes from by itself, so it wins.
+    await start({ after: 2, lastEventId: 19 }, 20, index);
+  }
+  await Promise.all(sending);
+  const lastSeq = 20 + senders.length * 60;
+  const { entries } = await as('bob').log(conversation, { after: 0, limit: 1000 });
+  expect(entries.map(({ seq }) => seq)).toEqual(range(1, lastSeq));
+  for (const [stream, first] of expectedFirst) {
+    await waitUntil(() => seqsOf(stream).at(-1) === lastSeq, { what: 'the stream has everything' });
+    expect(seqsOf(stream)).toEqual(range(first, lastSeq));
+    expect(entriesOf(stream)).toEqual(entries.slice(first - 1));
+    expect(stream.events.every(({ event, id }) => (event === 'entry') === (id !== undefined))).toBe(true);
+    stream.close();
+  }
+});
+
+test('a reader that is cut off again and again and resumes at either API process misses nothing and gets nothing twice (invariant 5)', async () => {
+  const conversation = await create('alice', 'bob');
+  const sending = (async () => {
+    for (let n = 0; n < 150; n++) await say(conversation, 'alice', n);
+  })();
+  const seen: number[] = [];
+  for (let turn = 0; seen.at(-1) !== 150; turn++) {
+    const stream = await open(conversation, 'bob', { lastEventId: seen.at(-1) ?? 0 }, urlOf(turn));
+    const enough = 1 + Math.floor(Math.random() * 20);
+    await waitUntil(() => stream.events.length >= enough || seqsOf(stream).at(-1) === 150, {
+      what: 'entries come',
+    });
+    stream.close();
+    seen.push(...seqsOf(stream));
+  }
+  await sending;
+  expect(seen).toEqual(range(1, 150));
+});
+
+test('`after=latest` brings only what comes after the opening', async () => {
+  const conversation = await create('alice', 'bob');
+  for (let i = 0; i < 5; i++) await say(conversation, 'alice');
+  const stream = await open(conversation, 'bob', { after: 'latest' });
+  await say(conversation, 'alice', 1);
+  await say(conversation, 'alice', 0);
+  await waitUntil(() => stream.events.length >= 2, { what: 'two entries came' });
+  expect(seqsOf(stream)).toEqual([6, 7]);
+});
+
+test('an outsider gets 404 `not-found` before the first byte of a stream, as for a conversation that does not exist', async () => {
+  const conversation = await create('alice', 'bob');
+  const answers = await Promise.all([open(conversation, 'mallory'), open(toBase64Url(randomBytes(18)), 'mallory')]);
+  for (const answer of answers) {
+    expect(answer.status).toBe(404);
+    expect(answer.headers['content-type']).toContain('application/problem+json');
+    await untilEnd(answer);
+    expect(JSON.parse(answer.text())).toMatchObject({ code: 'not-found', status: 404 });
+  }
+});
+
+test('a removed member gets the removing commit, `removed` with its seq, and the end (invariant 8)', async () => {
+  const conversation = await create('alice', 'bob', 'carol');
+  await say(conversation, 'alice');
+  const streams = await Promise.all([open(conversation, 'bob', {}, urlOf(0)), open(conversation, 'bob', {}, urlOf(1))]);
+  const stays = await open(conversation, 'carol');
+  const { seq } = await as('alice').removeMember(conversation, 'bob');
+  const removedAt = performance.now();
+  await say(conversation, 'alice');
+  for (const stream of streams) {
+    await untilEnd(stream);
+    expect(seqsOf(stream)).toEqual([1, seq]);
+    expect(entriesOf(stream).at(-1)).toMatchObject({ kind: 'commit', seq });
+    expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
+    report(`stream of a removed member closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
+  }
+  await waitUntil(() => seqsOf(stays).length === 3, { what: 'the others read on' });
+  expect(stays.endedAt()).toBeUndefined();
+
+  const again = await open(conversation, 'bob');
+  await untilEnd(again);
+  expect(seqsOf(again)).toEqual([1, seq]);
+  expect(signalsOf(again)).toEqual([{ event: 'removed', data: { seq } }]);
+});
+
+test('the stream of a removed member closes by the poll alone when every notification is lost (invariant 8)', async () => {
+  const conversation = await create('alice', 'bob');
+  await say(conversation, 'alice');
+  const stream = await open(conversation, 'bob', {}, deafApi?.url);
+  await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
+  const { seq } = await as('alice').removeMember(conversation, 'bob');
+  const removedAt = performance.now();
+  await untilEnd(stream);
+  expect(seqsOf(stream)).toEqual([1, seq]);
+  expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
+  report(`without notifications closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
+});
+
+test('entries arrive and removals close streams after the listening sessions were terminated (invariants 5 and 8)', async () => {
+  const conversation = await create('alice', 'bob');
+  const streams = await Promise.all([open(conversation, 'bob', {}, urlOf(0)), open(conversation, 'bob', {}, urlOf(1))]);
+  const admin = new pg.Client({ connectionString: databaseUrl });
+  await admin.connect();
+  const { rowCount } = await admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'parley-listen' and datname = current_database()`,
+  );
+  await admin.end();
+  expect(rowCount).toBeGreaterThanOrEqual(2);
+  for (let i = 0; i < 10; i++) await say(conversation, 'alice', i);
+  const { seq } = await as('alice').removeMember(conversation, 'bob');
+  const removedAt = performance.now();
+  for (const stream of streams) {
+    await untilEnd(stream);
+    expect(seqsOf(stream)).toEqual(range(1, seq));
+    expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
+    report(
+      `listening session terminated: closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`,
+    );
+  }
+});
+
+test('leaving without an entry closes the own streams too, also by the poll alone (invariant 8)', async () => {
+  const conversation = await create('alice', 'bob');
+  await say(conversation, 'alice');
+  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafApi?.url)]);
+  await waitUntil(() => streams.every((stream) => seqsOf(stream).length === 1), { what: 'the streams are live' });
+  const { seq } = await as('bob').removeMember(conversation, 'bob');
+  const leftAt = performance.now();
+  expect(seq).toBe(1);
+  for (const stream of streams) {
+    await untilEnd(stream);
+    expect(seqsOf(stream)).toEqual([1]);
+    expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
+    report(`stream of one who left closed ${Math.round((stream.endedAt() ?? 0) - leftAt)} ms after the answer`);
+  }
+});
+
+test('whoever was removed and added again reads its own periods and nothing in between (invariant 8)', async () => {
+  const conversation = await create('alice', 'bob');
+  await say(conversation, 'alice');
+  const removal = await as('alice').removeMember(conversation, 'bob');
+  await say(conversation, 'alice');
+  await say(conversation, 'alice');
+  const addition = await as('alice').addMembers(conversation, ['bob']);
+  await say(conversation, 'alice');
+  const readable = [...range(1, removal.seq), ...range(addition.seq, addition.seq + 1)];
+  expect(readable).toEqual([1, 2, 5, 6]);
+
+  const streams = await Promise.all([
+    open(conversation, 'bob'),
+    open(conversation, 'bob', { after: 0 }, deafApi?.url),
+    open(conversation, 'bob', { lastEventId: 3 }),
+  ]);
+  await say(conversation, 'alice');
+  for (const stream of streams) {
+    await waitUntil(() => seqsOf(stream).at(-1) === 7, { what: 'the live entry comes' });
+  }
+  expect(streams.map(seqsOf)).toEqual([
+    [1, 2, 5, 6, 7],
+    [1, 2, 5, 6, 7],
+    [5, 6, 7],
+  ]);
+});
+
+test('a member that is removed and added again while its stream sleeps loses no entry of its periods (invariants 5 and 8)', async () => {
+  const conversation = await create('alice', 'bob');
+  await say(conversation, 'alice');
+  const stream = await open(conversation, 'bob', {}, deafApi?.url);
+  await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
+  await as('alice').removeMember(conversation, 'bob');
+  await say(conversation, 'alice');
+  await as('alice').addMembers(conversation, ['bob']);
+  await say(conversation, 'alice');
+  // Either the poll saw the removal, and the stream has ended, or it saw only that there is a gap in what bob may read.
+  await waitUntil(() => stream.endedAt() !== undefined || seqsOf(stream).at(-1) === 5, { what: 'the poll has looked' });
+  expect(seqsOf(stream)).toEqual(stream.endedAt() === undefined ? [1, 2, 4, 5] : [1, 2]);
+});
+
+test('a stream ends with `removed` when its conversation is deleted, and is 404 from then on', async () => {
+  const conversation = await create('alice', 'bob');
+  await say(conversation, 'alice');
+  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafApi?.url)]);
+  await waitUntil(() => streams.every((stream) => seqsOf(stream).length === 1), { what: 'the streams are live' });
+  await as('alice').deleteConversation(conversation);
+  for (const stream of streams) {
+    await untilEnd(stream);
+    expect(signalsOf(stream).map(({ event }) => event)).toEqual(['removed']);
+  }
+  expect((await open(conversation, 'bob')).status).toBe(404);
+});
+
+test('a stream ends with its token, and an expired token opens none', async () => {
+  const conversation = await create('alice');
+  const expiring = await new SignJWT({})
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject('alice')
+    .setAudience('parley')
+    .setExpirationTime(Math.floor(Date.now() / 1000) + 2)
+    .sign(new TextEncoder().encode(TEST_JWT_SECRET));
+  const stream = await openEventStream(urlOf(0), conversation, expiring);
+  expect(stream.status).toBe(200);
+  await say(conversation, 'alice');
+  await untilEnd(stream);
+  expect(seqsOf(stream)).toEqual([1]);
+  expect(signalsOf(stream)).toEqual([{ event: 'reconnect', data: {} }]);
+  expect((await openEventStream(urlOf(0), conversation, expiring)).status).toBe(401);
+});
+
+test('an API process that is told to stop sends `reconnect` to every stream, and the reader goes on elsewhere', async () => {
+  const conversation = await create('alice', 'bob');
+  const api = await startAnotherApi();
+  const stream = await open(conversation, 'bob', {}, api.url);
+  await say(conversation, 'alice');
+  await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
+  expect(await api.stop()).toBe(0);
+  await untilEnd(stream);
+  expect(signalsOf(stream)).toEqual([{ event: 'reconnect', data: {} }]);
+  await say(conversation, 'alice');
+  const next = await open(conversation, 'bob', { lastEventId: 1 }, urlOf(1));
+  await waitUntil(() => seqsOf(next).length === 1, { what: 'the next entry comes' });
+  expect(seqsOf(next)).toEqual([2]);
+});
+
+test('a reader that stops reading is closed, and what it got until then has no gap (invariant 5)', async () => {
+  const conversation = await create('alice', 'bob');
+  const { host, hostname, port } = new URL(urlOf(0));
+  const socket = connect({ host: hostname, port: Number(port) });
+  const token = await tokenOf('bob');
+  socket.write(
+    `GET /v1/conversations/${conversation}/events HTTP/1.0\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`,
+  );
+  await new Promise((resolve) => socket.once('data', resolve));
+  socket.pause();
+  // More than the socket buffers of both sides hold.
+  const count = 40;
+  for (let n = 0; n < count; n++) await say(conversation, 'alice', 1, 700_000);
+  await waitUntil(async () => (await closedStreams(urlOf(0), 'slow-consumer')) === 1, {
+    what: 'the service gives the reader up',
+    timeoutMs: 20_000,
+  });
+
+  const seen: number[] = [];
+  const signals: (string | undefined)[] = [];
+  const parser = createParser({
+    onEvent: ({ event, id }) => {
+      if (event === 'entry') seen.push(Number(id));
+      else signals.push(event);
+    },
+  });
+  socket.setEncoding('latin1');
+  socket.on('data', (chunk) => parser.feed(String(chunk)));
+  let isClosed = false;
+  socket.on('error', () => undefined);
+  socket.on('close', () => (isClosed = true));
+  socket.resume();
+  await waitUntil(() => isClosed, { what: 'the connection ends' });
+  report(`slow reader: ${seen.length} of ${count} entries, then ${signals.join(', ') || 'cut off'}`);
+  expect(seen).toEqual(range(1, seen.length));
+  expect(seen.length).toBeLessThan(count);
+  expect(['', 'slow-consumer']).toContain(signals.join());
+
+  const resumed = await open(conversation, 'bob', { lastEventId: seen.length }, urlOf(1));
+  await waitUntil(() => seqsOf(resumed).at(-1) === count, { what: 'the rest comes', timeoutMs: 20_000 });
+  expect(seqsOf(resumed)).toEqual(range(seen.length + 1, count));
+});
+
+test('readers that go away while their stream is being opened leave nothing behind', async () => {
+  const conversation = await create('alice', 'bob');
+  const token = await tokenOf('bob');
+  const { host, hostname, port } = new URL(urlOf(1));
+  const before = await openStreams(urlOf(1));
+  await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      const socket = connect({ host: hostname, port: Number(port) });
+      socket.on('error', () => undefined);
+      const request = `GET /v1/conversations/${conversation}/events HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+      await new Promise<void>((resolve) => {
+        socket.write(request, () => {
+          // Some before it is read, some while membership is looked up, some later.
+          setTimeout(() => {
+            socket.resetAndDestroy();
+            resolve();
+          }, i / 10);
+        });
+      });
+    }),
+  );
+  for (let i = 0; i < 5; i++) await say(conversation, 'alice', 1);
+  await waitUntil(async () => (await openStreams(urlOf(1))) <= before, { what: 'no stream is left open' });
+  expect(apis.every((api) => api.isRunning())).toBe(true);
+});
+
+test('a stream on which nothing happens gets comments as heartbeats', async () => {
+  await waitUntil(() => (idle?.comments() ?? 0) >= 1, { what: 'a heartbeat comes', timeoutMs: 20_000 });
+  expect(idle?.events).toEqual([]);
+  expect(idle?.endedAt()).toBeUndefined();
+});
+
+async function metric(url: string, pattern: RegExp): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(pattern.exec(text)?.[1] ?? 0);
+}
+
+function closedStreams(url: string, reason: string): Promise<number> {
+  return metric(url, new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm'));
+}
+
+function openStreams(url: string): Promise<number> {
+  return metric(url, /^parley_open_streams (\d+)$/m);
+}

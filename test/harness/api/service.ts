@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { type Server, createServer } from 'node:http';
+import path from 'node:path';
+import { SignJWT } from 'jose';
+import type pg from 'pg';
+import { pino } from 'pino';
+import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
+import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
+import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
+import type { Draft, Submitter } from '../../../dispatch/command.ts';
+import type { InlineBytes, Operation } from '../../../domain/operation.ts';
+import { makeLogger } from '../../../process/logger.ts';
+import { packageRoot } from '../../../process/package-root.ts';
+import { decide } from '../../../store/decision/decide.ts';
+import type { Answer } from './answer.ts';
+import { makeContract } from './contract.ts';
+
+export const SECRET = 'a secret of the tests, more than 32 characters';
+export const AUDIENCE = 'parley';
+const HOUR_S = 3600;
+
+export interface Ask {
+  readonly user?: string | undefined;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as it is. */
+  readonly raw?: string | Uint8Array;
+}
+
+/** One API process: the real app over a real database. */
+export interface Service {
+  readonly url: string;
+  /** `ask('POST /v1/conversations', { user: 'alice', body })` */
+  readonly ask: (what: string, ask?: Ask) => Promise<Answer>;
+  readonly logs: () => Record<string, unknown>[];
+  readonly observed: { method: string; route: string; status: number }[];
+  readonly increments: unknown[];
+  readonly streams: unknown[];
+  readonly close: () => Promise<void>;
+}
+
+/** A token of a user. */
+export function tokenOf(user: string, claims: Record<string, unknown> = {}): Promise<string> {
+  return new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(user)
+    .setAudience(AUDIENCE)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + HOUR_S)
+    .sign(new TextEncoder().encode(SECRET));
+}
+
+/** Decides at once, with inline bytes: what the direct path does. */
+export function directSubmitter(pool: pg.Pool): Submitter {
+  return {
+    submit: async ({ conversation, operation, bytes, deadline }) => {
+      // Here a commit does not wait for others: there is no lane for it to wait in.
+      const decided = operation.kind === 'commit' ? { ...operation, deferred: true as const } : operation;
+      const { outcomes } = await decide(pool, conversation, ...inline(decided, bytes, deadline));
+      const [outcome] = outcomes;
+      if (outcome === undefined) throw new Error('no outcome');
+      return outcome;
+    },
+  };
+}
+
+function inline(operation: Operation, bytes: Draft['bytes'], deadline: number): [Operation[], Uint8Array[]] {
+  const all: Uint8Array[] = [];
+  const place = (value: Uint8Array | undefined): number | undefined =>
+    value === undefined ? undefined : all.push(value);
+  if (bytes === undefined) return [[{ ...operation, notAfter: deadline }], all];
+  const positions = {
+    ciphertext: place(bytes.ciphertext),
+    welcome: place(bytes.welcome),
+    groupInfo: place(bytes.groupInfo),
+  } as InlineBytes;
+  return [[{ ...operation, notAfter: deadline, bytes: positions } as Operation], all];
+}
+
+/** Everything that the app needs, for tests. */
+export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Promise<AppDeps> {
+  let setting = { path: 'workflow' as 'workflow' | 'direct', rollout: 100 };
+  const healthy = (): Promise<{ status: 'healthy' }> => Promise.resolve({ status: 'healthy' });
+  return {
+    pool,
+    log: pino({ level: 'silent' }),
+    authenticate: await makeAuthenticate({
+      source: { kind: 'secret', secret: SECRET },
+      audience: AUDIENCE,
+      hashUser: (user) => `u:${user}`,
+    }),
+    submitter: directSubmitter(pool),
+    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
+    increment: () => Promise.resolve(),
+    paths: {
+      get: () => setting,
+      set: (next) => {
+        setting = next;
+        return Promise.resolve();
+      },
+    },
+    notifier: { device: () => undefined, entry: () => undefined },
+    seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
+    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },
+    runs: {
+      describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
+      shutdown: () => Promise.resolve(),
+      restart: () => Promise.resolve(),
+    },
+    observe: () => undefined,
+    rateLimits: { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0 },
+    requestDeadlineMs: 10_000,
+    epochWindow: 2,
+    treeCheckMaxBytes: 1024 * 1024,
+    trustProxy: 0,
+    docsFolder: path.join(packageRoot(), 'docs'),
+    checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
+    version: '0.0.0-test',
+    isDraining: () => false,
+    metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'up 1\n' }),
+    ...change,
+  };
+}
+
+/** Starts an API on a free port. */
+export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {}): Promise<Service> {
+  const lines: string[] = [];
+  const observed: Service['observed'] = [];
+  const increments: unknown[] = [];
+  const streams: unknown[] = [];
+  const deps = await appDeps(pool, {
+    log: makeLogger({ level: 'info', name: 'test', destination: { write: (line) => void lines.push(line) } }),
+    observe: (method, route, status) => void observed.push({ method, route, status }),
+    increment: (increment) => {
+      increments.push(increment);
+      return Promise.resolve();
+    },
+    streams: {
+      open: (response, target, after) => {
+        streams.push({ target, after });
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+        return Promise.resolve();
+      },
+      openAccount: (response, target) => {
+        streams.push({ target });
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
+        return Promise.resolve();
+      },
+    },
+    ...change,
+  });
+  const checkContract = makeContract(makeRoutes(deps));
+  const server = createServer(createApp(deps));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const tokens = new Map<string, Promise<string>>();
+  const token = (user: string): Promise<string> => {
+    let known = tokens.get(user);
+    if (known === undefined)
+      tokens.set(user, (known = tokenOf(user, user === 'operator' ? { scope: 'operator' } : {})));
+    return known;
+  };
+  return {
+    url,
+    ask: async (what, { user, body, headers = {}, raw } = {}) => {
+      const [method = 'GET', target = '/'] = what.split(' ');
+      const content = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+      const response = await fetch(`${url}${target}`, {
+        method,
+        headers: {
+          ...(user === undefined ? {} : { authorization: `Bearer ${await token(user)}` }),
+          ...(content === undefined ? {} : { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(content === undefined ? {} : { body: content as string }),
+        redirect: 'manual',
+      });
+      const text = await response.text();
+      const isJson = response.headers.get('content-type')?.includes('json') === true;
+      const parsed = (isJson && text !== '' ? JSON.parse(text) : {}) as Answer['body'];
+      const answer = { status: response.status, headers: response.headers, body: parsed, text };
+      checkContract(method, target, answer);
+      return answer;
+    },
+    logs: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
+    observed,
+    increments,
+    streams,
+    close: () => closeServer(server),
+  };
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+/** A fresh conversation id of 16 bytes. */
+export function newConversationId(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** Standard base64. */
+export function base64(bytes: Uint8Array | string): string {
+  return Buffer.from(bytes).toString('base64');
+}
+
+/** Creates a conversation over HTTP, to which commits without a GroupInfo may come. @returns its id */
+export async function createConversation(
+  service: Service,
+  members: readonly string[] = [],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const id = newConversationId();
+  const policy = { groupInfo: 'optional', ...(more.policy as object | undefined) };
+  const body = { id, members, ...more, policy };
+  const answer = await service.ask('POST /v1/conversations', { user: 'alice', body });
+  if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
+  return id;
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { afterAll, beforeAll, inject } from 'vitest';
+import { makePool } from '../../store/pool.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+
+/** A database of its own for a test file: a clone of the migrated template. */
+export interface TestDatabase {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  /** Drops it; fails when a connection was left open. */
+  readonly drop: () => Promise<void>;
+}
+
+/** Clones the template. @param template what to clone; `template0` is an empty database */
+export async function createTestDatabase(template = inject('templateDatabase')): Promise<TestDatabase> {
+  const maintenanceUrl = inject('postgresUrl');
+  const name = `parley_test_${randomBytes(8).toString('hex')}`;
+  await asAdmin(maintenanceUrl, (client) => client.query(`create database ${name} template ${template}`));
+  const url = new URL(maintenanceUrl);
+  url.pathname = `/${name}`;
+  const pool = makePool({ url: url.href, max: 10, name: 'test' });
+  pool.on('error', () => undefined);
+  return {
+    url: url.href,
+    pool,
+    drop: async () => {
+      await pool.end();
+      await asAdmin(maintenanceUrl, async (client) => {
+        let left: string[] = [];
+        await waitUntil(async () => (left = await openConnections(client, name)).length === 0, {
+          what: 'all connections are closed',
+          timeoutMs: 5_000,
+        }).catch(() => undefined);
+        await client.query(`drop database ${name} with (force)`);
+        if (left.length > 0) throw new Error(`Connections were left open: ${left.join(', ')}`);
+      });
+    },
+  };
+}
+
+/** The database of a test file, made before its first test and dropped after its last. */
+export function useDatabase(): () => TestDatabase {
+  let database: TestDatabase | undefined;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+  afterAll(() => database?.drop());
+  return () => {
+    if (database === undefined) throw new Error('The database exists only while tests run');
+    return database;
+  };
+}
+
+async function openConnections(client: pg.Client, database: string): Promise<string[]> {
+  const { rows } = await client.query<{ connection: string }>(
+    `select application_name || ' (' || left(query, 80) || ')' as connection from pg_stat_activity
+     where datname = $1 and backend_type = 'client backend'`,
+    [database],
+  );
+  return rows.map((row) => row.connection);
+}
+
+async function asAdmin<T>(url: string, run: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return await run(client);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,261 @@
+import { createHash } from 'node:crypto';
+import { FrameError, parseFrame } from '../../mls/frame.ts';
+import { fromBase64, sha256Hex, toBase64 } from '../../client/bytes.ts';
+import type { DeviceApi } from '../../client/device/device.ts';
+import { FakeKeyPackages } from './fake-key-packages.ts';
+import { unwire } from '../../client/mls.ts';
+import { ProblemError } from '../../client/api/problem.ts';
+import type {
+  CommitBundle,
+  Entry,
+  EntryKind,
+  OutgoingMessage,
+  Page,
+  PendingWelcome,
+  Positions,
+  Report,
+} from '../../client/api/types.ts';
+
+interface Conversation {
+  epoch: number;
+  groupInfo: string | undefined;
+  successor?: string;
+  readonly members: Set<string>;
+  readonly leaving: Set<string>;
+  /** Last `seq` that those who are out may read. */
+  readonly removed: Map<string, number>;
+  readonly log: Entry[];
+  readonly reports: (Report & { readonly user: string })[];
+}
+
+const EPOCH_WINDOW = 2;
+
+/** The order, the epoch rule, the key packages and the Welcomes of the service, in memory; enough to test a device's logic. */
+export class FakeService {
+  /** Store the next commit, but break the connection before the answer. */
+  loseNextAnswer = false;
+  /** Accept the next commit, but store these bytes instead, which nobody can process. */
+  corruptNextCommit = false;
+  readonly keyPackages = new FakeKeyPackages();
+  /** Acknowledged by devices, as `user/device`. */
+  readonly acks = new Map<string, Positions>();
+  readonly #conversations = new Map<string, Conversation>();
+  readonly #welcomes: (PendingWelcome & { readonly user: string; readonly device: string })[] = [];
+
+  log(id: string): readonly Entry[] {
+    return this.#find(id).log;
+  }
+
+  reports(id: string): readonly Report[] {
+    return this.#find(id).reports;
+  }
+
+  /** Puts an entry into the log that came from no kit. */
+  plant(id: string, kind: EntryKind, ciphertext: string, sender: string): void {
+    const conversation = this.#find(id);
+    append(conversation, kind, sha256Hex(fromBase64(ciphertext)), conversation.epoch, ciphertext, sender);
+  }
+
+  /** The service as one device sees it. */
+  api(user: string, device = 'phone'): DeviceApi {
+    const own = { user, device };
+    const now = async <T>(task: () => T): Promise<T> => Promise.resolve().then(task);
+    return {
+      ...this.keyPackages.api(own),
+      createConversation: ({ id, groupInfo }) =>
+        now(() => {
+          this.#conversations.set(id, emptyConversation([user], groupInfo));
+          const createdAt = new Date().toISOString();
+          return { id, protocol: 'mls' as const, epoch: 0, lastSeq: 0, memberCount: 1, createdAt };
+        }),
+      welcomes: () => now(() => this.#welcomes.filter((one) => one.user === user && one.device === device)),
+      ackWelcome: (id) =>
+        now(() => {
+          const index = this.#welcomes.findIndex((one) => one.id === id);
+          if (index >= 0) this.#welcomes.splice(index, 1);
+        }),
+      commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
+      send: (id, message) => now(() => this.#send(user, id, message)),
+      log: (id, query) => now(() => this.#page(user, id, query?.after ?? 0)),
+      leave: (id, leaver, leaving) =>
+        now(() => {
+          const conversation = this.#findFor(user, id);
+          const { seq } = this.#send(user, id, { id: `leave-${leaver}`, ciphertext: leaving?.proposal ?? '' });
+          conversation.members.delete(user);
+          conversation.removed.set(user, seq);
+          conversation.leaving.add(user);
+          return { epoch: conversation.epoch, seq };
+        }),
+      members: (id) =>
+        now(() => {
+          const { members, leaving } = this.#findFor(user, id);
+          const member = { role: 'member' as const, joinedSeq: 0, joinedEpoch: 0 };
+          return { members: [...members].map((name) => ({ ...member, user: name })), leaving: [...leaving] };
+        }),
+      groupInfo: (id) =>
+        now(() => {
+          const { epoch, groupInfo } = this.#findFor(user, id);
+          if (groupInfo === undefined) throw problem(404, 'group-info-missing', {});
+          return { epoch, groupInfo };
+        }),
+      supplyGroupInfo: (id, groupInfo) => now(() => void (this.#findFor(user, id).groupInfo ??= groupInfo)),
+      report: (id, report) =>
+        now(() => {
+          const { reports, members } = this.#findFor(user, id);
+          reports.push({ ...report, user });
+          const needed = Math.floor(members.size / 2) + 1;
+          return { reports: reports.length, needed, open: reports.length >= needed };
+        }),
+      reset: (id, successor) =>
+        now(() => {
+          const conversation = this.#findFor(user, id);
+          conversation.successor = successor;
+          this.#conversations.set(successor, emptyConversation(conversation.members));
+        }),
+      ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
+      followAll: () => {
+        throw new Error('not faked');
+      },
+    };
+  }
+
+  #commit(user: string, id: string, bundle: CommitBundle): Awaited<ReturnType<DeviceApi['commit']>> {
+    const conversation = this.#findFor(user, id);
+    refuseSuperseded(conversation);
+    const bytes = fromBase64(bundle.commit);
+    const submittedEpoch = epochOf(bytes);
+    const currentEpoch = conversation.epoch;
+    if (submittedEpoch !== currentEpoch) {
+      const winner = conversation.log.find(({ kind, epoch }) => kind === 'commit' && epoch === submittedEpoch);
+      const sha256 = sha256Hex(fromBase64(winner?.ciphertext ?? ''));
+      throw problem(409, 'epoch-conflict', { currentEpoch, submittedEpoch, winner: { seq: winner?.seq, sha256 } });
+    }
+    const refs = refsOf(bundle.welcome);
+    const welcomed = this.keyPackages.use(refs, id);
+    const stored = this.corruptNextCommit ? toBase64(corrupted(bytes)) : bundle.commit;
+    this.corruptNextCommit = false;
+    const entry = append(conversation, 'commit', sha256Hex(bytes), currentEpoch, stored, user);
+    conversation.epoch++;
+    conversation.groupInfo = bundle.groupInfo;
+    for (const added of bundle.adds ?? []) {
+      conversation.members.add(added);
+      conversation.removed.delete(added);
+      conversation.leaving.delete(added);
+    }
+    for (const [i, owner] of welcomed.entries()) {
+      const welcome = { conversation: id, welcome: bundle.welcome ?? '', seq: entry.seq, epoch: conversation.epoch };
+      this.#welcomes.push({ id: `${id}-${entry.seq}-${i}`, ...welcome, ...owner });
+    }
+    for (const removed of bundle.removes ?? []) {
+      conversation.members.delete(removed);
+      conversation.leaving.delete(removed);
+      if (!conversation.removed.has(removed)) conversation.removed.set(removed, entry.seq);
+    }
+    if (this.loseNextAnswer) {
+      this.loseNextAnswer = false;
+      throw new TypeError('connection lost');
+    }
+    return { seq: entry.seq, epoch: conversation.epoch, sha256: entry.id, at: entry.at };
+  }
+
+  #send(user: string, id: string, message: OutgoingMessage): Awaited<ReturnType<DeviceApi['send']>> {
+    const conversation = this.#findFor(user, id);
+    refuseSuperseded(conversation);
+    const bytes = fromBase64(message.ciphertext);
+    const epoch = epochOf(bytes);
+    const kind = kindOf(bytes);
+    if (kind === 'proposal' && epoch !== conversation.epoch) throw problem(409, 'proposal-stale', {});
+    if (epoch < conversation.epoch - EPOCH_WINDOW) throw problem(409, 'epoch-too-old', {});
+    const { seq } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
+    return { id: message.id, seq, epoch, status: 'accepted' };
+  }
+
+  #page(user: string, id: string, after: number): Page {
+    const { log, removed, members } = this.#find(id);
+    if (!members.has(user) && !removed.has(user)) throw problem(404, 'not-found', {});
+    const end = removed.get(user) ?? log.length;
+    if (removed.has(user) && after >= end) throw problem(403, 'removed', { seq: end });
+    const entries = log.slice(after, Math.min(after + 2, end)); // short pages, so that paging is used
+    const last = entries.at(-1)?.seq ?? after;
+    return { entries, lastSeq: log.length, ...(last < end ? { next: last } : {}) };
+  }
+
+  #findFor(user: string, id: string): Conversation {
+    const conversation = this.#find(id);
+    const seq = conversation.removed.get(user);
+    if (seq !== undefined) throw problem(403, 'removed', { seq });
+    if (!conversation.members.has(user)) throw problem(404, 'not-found', {});
+    return conversation;
+  }
+
+  #find(id: string): Conversation {
+    const conversation = this.#conversations.get(id);
+    if (conversation === undefined) throw problem(404, 'not-found', {});
+    return conversation;
+  }
+}
+
+function emptyConversation(members: Iterable<string>, groupInfo?: string): Conversation {
+  const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [] };
+  return { epoch: 0, groupInfo, members: new Set(members), ...rest };
+}
+
+function refuseSuperseded({ successor }: Conversation): void {
+  if (successor !== undefined) throw problem(410, 'superseded', { successor });
+}
+
+function append(
+  to: Conversation,
+  kind: EntryKind,
+  id: string,
+  epoch: number,
+  ciphertext: string,
+  sender: string | undefined,
+): Entry & { readonly id: string; readonly at: string } {
+  const at = new Date().toISOString();
+  const entry = {
+    seq: to.log.length + 1,
+    kind,
+    id,
+    epoch,
+    ciphertext,
+    at,
+    ...(sender === undefined ? {} : { sender }),
+  };
+  to.log.push(entry);
+  return entry;
+}
+
+/** The same frame with another tag at its end. */
+function corrupted(bytes: Uint8Array): Uint8Array {
+  const copy = bytes.slice();
+  const digest = createHash('sha256').update(bytes).digest();
+  copy.set(digest.subarray(0, 8), copy.length - 8);
+  return copy;
+}
+
+function refsOf(welcome: string | undefined): string[] {
+  if (welcome === undefined) return [];
+  const message = unwire(welcome);
+  return message.wireformat === 'mls_welcome'
+    ? message.welcome.secrets.map(({ newMember }) => toBase64(newMember))
+    : [];
+}
+
+function epochOf(bytes: Uint8Array): number {
+  const frame = parseFrame(bytes);
+  if (frame instanceof FrameError || !('epoch' in frame) || frame.epoch === 'beyond')
+    throw problem(400, 'malformed', {});
+  return frame.epoch;
+}
+
+function kindOf(bytes: Uint8Array): EntryKind {
+  const frame = parseFrame(bytes);
+  if (frame instanceof FrameError || !('contentType' in frame)) throw problem(400, 'malformed', {});
+  return frame.contentType;
+}
+
+/** An answer that is no success, as the service gives it. */
+export function problem(status: number, code: string, details: Record<string, unknown>): ProblemError {
+  return new ProblemError({ title: code, code, ...details }, new Response(null, { status }));
+}

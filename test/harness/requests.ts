@@ -1,0 +1,164 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type pg from 'pg';
+import type { Decision, Operation, Outcome } from '../../domain/operation.ts';
+import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
+import { createConversation } from '../../store/conversation/conversations.ts';
+import { decide } from '../../store/decision/decide.ts';
+import { type StageRow, stage } from '../../store/staging/stage.ts';
+
+/** What a user asks of a conversation, before it is put into an operation; bytes are written as text. */
+export type Request =
+  | {
+      readonly kind: 'message';
+      readonly id: string;
+      readonly actor: string;
+      readonly body: string;
+      readonly type?: 'proposal' | undefined;
+      readonly epoch?: number | undefined;
+      readonly notAfter?: number | undefined;
+    }
+  | {
+      readonly kind: 'commit';
+      readonly id: string;
+      readonly actor: string;
+      /** Absent: an add or remove without a commit (`opaque`). */
+      readonly body?: string | undefined;
+      readonly epoch?: number | undefined;
+      readonly adds?: readonly string[] | undefined;
+      readonly removes?: readonly string[] | undefined;
+      readonly welcome?: string | undefined;
+      readonly groupInfo?: string | undefined;
+      readonly notAfter?: number | undefined;
+    }
+  | {
+      readonly kind: 'leave';
+      readonly id: string;
+      readonly actor: string;
+      /** The own Remove proposal. */
+      readonly body?: string | undefined;
+      readonly epoch?: number | undefined;
+      readonly notAfter?: number | undefined;
+    }
+  | Extract<Operation, { kind: 'read' | 'increment' | 'role' | 'policy' | 'delete' }>;
+
+export type Protocol = 'mls' | 'opaque';
+
+/** Creates a conversation under a fresh id. */
+export async function startConversation(
+  pool: pg.Pool,
+  options: {
+    readonly protocol?: Protocol;
+    readonly creator?: string;
+    readonly members?: readonly string[];
+    readonly policy?: PolicyChange;
+    readonly epoch?: number;
+  } = {},
+): Promise<string> {
+  const id = randomBytes(16).toString('base64url');
+  await createConversation(pool, {
+    id,
+    protocol: options.protocol ?? 'mls',
+    epoch: options.epoch ?? 0,
+    creator: options.creator ?? 'alice',
+    members: options.members ?? ['alice', 'bob', 'carol'],
+    // GroupInfos have tests of their own.
+    policy: makePolicy({ groupInfo: 'optional', ...options.policy }, { epochWindow: 2 }) satisfies Policy,
+    fingerprint: sha256(id),
+  });
+  return id;
+}
+
+/** Sends requests as one batch, their bytes inline (direct path). */
+export function send(pool: pg.Pool, conversation: string, requests: readonly Request[]): Promise<Decision> {
+  const { operations, bytes } = inline(requests);
+  return decide(pool, conversation, operations, bytes);
+}
+
+/** Sends requests as one batch, their bytes staged first (workflow path); what is not taken goes inline, as in the API. */
+export async function sendStaged(
+  pool: pg.Pool,
+  conversation: string,
+  requests: readonly Request[],
+): Promise<{ decision: Decision; operations: Operation[]; bytes: Buffer[] }> {
+  const { operations, bytes } = inline(requests);
+  const rows = requests.map((request) => stageRow(conversation, request));
+  const keys = await stage(
+    pool,
+    rows.filter((row) => row !== undefined),
+  );
+  const referenced = operations.map((operation, i) => {
+    const key = rows[i] === undefined ? undefined : keys.shift();
+    return typeof key === 'number' ? byReference(operation, key) : operation;
+  });
+  return { decision: await decide(pool, conversation, referenced, bytes), operations: referenced, bytes };
+}
+
+/** Sends one request and returns its outcome. */
+export async function sendOne(pool: pg.Pool, conversation: string, request: Request): Promise<Outcome> {
+  const { outcomes } = await send(pool, conversation, [request]);
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new Error('There is no outcome');
+  return outcome;
+}
+
+/** Requests as operations with the bytes that they point into. */
+export function inline(requests: readonly Request[]): { operations: Operation[]; bytes: Buffer[] } {
+  const bytes: Buffer[] = [];
+  const place = (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : bytes.push(Buffer.from(text));
+  const operations = requests.map((request): Operation => {
+    switch (request.kind) {
+      case 'message':
+      case 'leave':
+      case 'commit': {
+        const { body, welcome, groupInfo, ...rest } = { welcome: undefined, groupInfo: undefined, ...request };
+        const operation = {
+          ...rest,
+          // Reservations have tests of their own; here everything is decided at once.
+          ...(rest.kind === 'commit' ? { deferred: true } : {}),
+          size: body?.length ?? 0,
+          sha256: body === undefined ? undefined : sha256(body).toString('hex'),
+          bytes: { ciphertext: place(body), welcome: place(welcome), groupInfo: place(groupInfo) },
+        };
+        return withoutUndefined(operation) as Operation;
+      }
+      default:
+        return request;
+    }
+  });
+  return { operations, bytes };
+}
+
+/** The same operation with its bytes in a staged row, as it travels through the workflow path. */
+export function byReference(operation: Operation, body: number): Operation {
+  const { id, kind, notAfter, type, sha256: hash, size } = operation as Extract<Operation, { kind: 'message' }>;
+  const { deferred } = operation as Extract<Operation, { kind: 'commit' }>;
+  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, deferred, body }) as Operation;
+}
+
+/** The row that holds a request's bytes; `undefined` when it has none. */
+export function stageRow(conversation: string, request: Request): StageRow | undefined {
+  if (!('body' in request) || request.body === undefined) return undefined;
+  const bytes = (text: string | undefined): Buffer | undefined => (text === undefined ? undefined : Buffer.from(text));
+  return {
+    conversation,
+    user: request.actor,
+    epoch: request.epoch,
+    ciphertext: Buffer.from(request.body),
+    ...(request.kind === 'commit'
+      ? {
+          welcome: bytes(request.welcome),
+          groupInfo: bytes(request.groupInfo),
+          request: { adds: request.adds ?? [], removes: request.removes ?? [] },
+        }
+      : {}),
+  };
+}
+
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function withoutUndefined(record: object): object {
+  return JSON.parse(JSON.stringify(record)) as object;
+}

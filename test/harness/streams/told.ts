@@ -1,0 +1,83 @@
+import type { Entry } from '../../../client/api/types.ts';
+import type { EventStream } from '../../../tools/harness/event-stream.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+
+/** An event of an account stream. */
+export interface Told {
+  readonly event: string;
+  readonly conversation?: string;
+  readonly seq?: number;
+  readonly entry?: Entry;
+  readonly user?: string;
+  readonly change?: string;
+  readonly id?: string;
+  readonly [field: string]: unknown;
+}
+
+export function told({ events }: Pick<EventStream, 'events'>): Told[] {
+  return events.map(({ event = '', data }) => ({ event, ...(JSON.parse(data) as object) }));
+}
+
+/**
+ * What was told of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who
+ * were added together are in no order; here they are sorted.
+ */
+export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: string): string[] {
+  const words: string[] = [];
+  let together: string[] = [];
+  const flush = (): void => {
+    words.push(...together.sort());
+    together = [];
+  };
+  for (const one of told(stream)) {
+    if (one.conversation !== conversation) continue;
+    const word = wordOf(one);
+    if (!word.startsWith('+')) flush();
+    if (word.startsWith('+')) together.push(word);
+    else words.push(word);
+  }
+  flush();
+  return words;
+}
+
+function wordOf(one: Told): string {
+  switch (one.event) {
+    case 'entry':
+      return String(one.entry?.seq);
+    case 'member':
+      if (one.change === 'role') return `${one.user}=${String(one.role)}`;
+      return `${one.change === 'added' ? '+' : '-'}${one.user}`;
+    case 'conversation':
+      return one.change ?? '';
+    case 'welcome':
+    case 'removed':
+      return `${one.event} ${one.seq}`;
+    case 'history-truncated':
+      return `${one.event} ${String(one.oldestSeq)}`;
+    default:
+      return one.event;
+  }
+}
+
+export function seqsOf(stream: Pick<EventStream, 'events'>, conversation: string): number[] {
+  return told(stream).flatMap((one) =>
+    one.event === 'entry' && one.conversation === conversation && one.entry !== undefined ? [one.entry.seq] : [],
+  );
+}
+
+/** Waits until exactly this was told of a conversation. */
+export async function untilTold(
+  stream: Pick<EventStream, 'events'>,
+  conversation: string,
+  words: readonly string[],
+): Promise<void> {
+  const expected = words.join(' ');
+  await waitUntil(() => wordsOf(stream, conversation).join(' ') === expected, { what: 'it is told' }).catch(() => {
+    throw new Error(`Told: ${wordsOf(stream, conversation).join(' ')}; expected: ${expected}`);
+  });
+}
+
+export async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<Told | undefined> {
+  await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
+  return told(stream).at(-1);
+}

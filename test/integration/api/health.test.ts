@@ -1,0 +1,115 @@
+import type { getHeapStatistics } from 'node:v8';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type HealthChecks,
+  actorsCheck,
+  databaseCheck,
+  memoryCheck,
+  runChecks,
+} from '../../../api/services/health-checks.ts';
+import { makePool } from '../../../store/pool.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { type Service, startService } from '../../harness/api/service.ts';
+
+const database = useDatabase();
+let service: Service;
+let checks: HealthChecks;
+let isDraining = false;
+const healthy = { status: 'healthy' } as const;
+const allWell = (): HealthChecks => ({
+  database: databaseCheck(database().pool, () => Promise.resolve(true)),
+  temporal: () => Promise.resolve(healthy),
+  memory: memoryCheck(),
+  actors: actorsCheck({ active: () => 7, waiting: () => 0, limit: 10 }),
+});
+beforeAll(async () => {
+  checks = allWell();
+  const now: HealthChecks = {
+    database: () => checks.database(),
+    temporal: () => checks.temporal(),
+    memory: () => checks.memory(),
+    actors: () => checks.actors(),
+  };
+  service = await startService(database().pool, { checks: now, isDraining: () => isDraining });
+});
+afterAll(() => service.close());
+
+test('health tells of every part', async () => {
+  const answer = await service.ask('GET /health');
+  expect([answer.status, answer.body]).toEqual([
+    200,
+    {
+      status: 'healthy',
+      timestamp: expect.any(String) as string,
+      version: '0.0.0-test',
+      checks: {
+        database: 'healthy',
+        temporal: 'healthy',
+        memory: 'healthy',
+        actors: { active_actors: 7, status: 'healthy', healthy: true },
+      },
+    },
+  ]);
+  expect((await service.ask('GET /health/live')).text).toBe('OK');
+  expect((await service.ask('GET /metrics')).text).toBe('up 1\n');
+});
+
+test('what is degraded still serves, what is unhealthy does not', async () => {
+  checks = { ...allWell(), actors: actorsCheck({ active: () => 7, waiting: () => 11, limit: 10 }) };
+  const degraded = await service.ask('GET /health');
+  expect([degraded.status, degraded.body.status]).toEqual([200, 'degraded']);
+  expect((await service.ask('GET /health/ready')).status).toBe(200);
+
+  checks = { ...allWell(), temporal: () => Promise.reject(new Error('away')) };
+  const unhealthy = await service.ask('GET /health');
+  expect([
+    unhealthy.status,
+    unhealthy.body.status,
+    (unhealthy.body.checks as Record<string, unknown>).temporal,
+  ]).toEqual([503, 'unhealthy', 'unhealthy']);
+  const ready = await service.ask('GET /health/ready');
+  expect([ready.status, ready.body]).toEqual([
+    503,
+    { ready: false, checks: { database: true, temporal: false, memory: true, actors: true, serving: true } },
+  ]);
+  expect((await service.ask('GET /health/live')).status).toBe(200);
+  checks = allWell();
+});
+
+test('a process on its way out is not ready, and closes its connections', async () => {
+  isDraining = true;
+  const ready = await service.ask('GET /health/ready');
+  expect([ready.status, (ready.body.checks as Record<string, unknown>).serving]).toEqual([503, false]);
+  expect(ready.headers.get('connection')).toBe('close');
+  isDraining = false;
+});
+
+test('checks run at once, and one that hangs is cut off', async () => {
+  const startedAt = Date.now();
+  const hangs = (): Promise<never> => new Promise(() => undefined);
+  const report = await runChecks({ database: hangs, temporal: hangs, memory: hangs, actors: hangs }, 100);
+  expect(Date.now() - startedAt).toBeLessThan(1000);
+  expect(Object.values(report)).toEqual(Array.from({ length: 4 }, () => ({ status: 'unhealthy' })));
+});
+
+test('the database is unhealthy while tables are missing or it does not answer', async () => {
+  let complete = false;
+  const check = databaseCheck(database().pool, () => Promise.resolve(complete));
+  expect(await check()).toEqual({ status: 'unhealthy' });
+  complete = true;
+  expect(await check()).toEqual(healthy);
+  const gone = makePool({ url: 'postgres://localhost:1/none', max: 1, name: 'gone' });
+  const everything = { ...allWell(), database: databaseCheck(gone, () => gone.query('select 1').then(() => true)) };
+  expect((await runChecks(everything)).database).toEqual({ status: 'unhealthy' });
+  await gone.end();
+});
+
+test.each([
+  [0.5, 'healthy'],
+  [0.9, 'degraded'],
+  [0.98, 'unhealthy'],
+])('a heap that is used to %d is %s', async (share, status) => {
+  const measure = (): ReturnType<typeof getHeapStatistics> =>
+    ({ used_heap_size: share * 1000, heap_size_limit: 1000 }) as ReturnType<typeof getHeapStatistics>;
+  expect(await memoryCheck(measure)()).toEqual({ status });
+});

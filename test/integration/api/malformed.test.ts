@@ -1,0 +1,262 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { useDatabase } from '../../harness/database.ts';
+import { groupInfo, privateMessage } from '../../harness/api/frames.ts';
+import {
+  type Service,
+  base64,
+  createConversation,
+  newConversationId,
+  startService,
+} from '../../harness/api/service.ts';
+
+const database = useDatabase();
+let service: Service;
+let opaque: string;
+let mls: string;
+beforeAll(async () => {
+  service = await startService(database().pool);
+  opaque = await createConversation(service, ['bob'], { protocol: 'opaque' });
+  mls = await createConversation(service, ['bob']);
+});
+afterAll(() => service.close());
+
+const TABLES = ['conversation', 'member', 'period', 'entry', 'operation', 'staged', 'welcome', 'group_info'];
+
+/** Everything that requests can change. */
+async function stored(): Promise<unknown> {
+  const counts = TABLES.map((table) => `(select count(*) from ${table}) as ${table}`).join(', ');
+  const { rows } = await database().pool.query(
+    `select ${counts}, (select sum(epoch + last_seq) from conversation) as s`,
+  );
+  return rows[0];
+}
+
+/** A body that would be accepted, by route. */
+const VALID: Readonly<Record<string, () => [target: string, body: Record<string, unknown>]>> = {
+  create: () => [
+    'POST /v1/conversations',
+    { id: newConversationId(), protocol: 'opaque', epoch: 1, members: ['bob'], groupInfo: base64('g'), policy: {} },
+  ],
+  message: () => [`POST /v1/conversations/${opaque}/messages`, { id: 'x', ciphertext: base64('x'), epoch: 0 }],
+  messages: () => [
+    `POST /v1/conversations/${opaque}/messages`,
+    { messages: [{ id: 'x', ciphertext: base64('x'), epoch: 0 }] },
+  ],
+  commit: () => [
+    `POST /v1/conversations/${opaque}/commits`,
+    { commit: base64('c'), adds: ['u'], removes: [], welcome: base64('w'), groupInfo: base64('g'), epoch: 0, id: 'c' },
+  ],
+  add: () => [
+    `POST /v1/conversations/${opaque}/members`,
+    { users: ['u'], commit: base64('c'), welcome: base64('w'), groupInfo: base64('g'), epoch: 0, id: 'a' },
+  ],
+  remove: () => [
+    `POST /v1/conversations/${opaque}/members/bob/remove`,
+    { commit: base64('c'), groupInfo: base64('g'), epoch: 0, id: 'r' },
+  ],
+  'remove by DELETE': () => [
+    `DELETE /v1/conversations/${opaque}/members/bob`,
+    { commit: base64('c'), groupInfo: base64('g'), epoch: 0, id: 'r' },
+  ],
+  role: () => [`PUT /v1/conversations/${opaque}/members/bob/role`, { role: 'admin' }],
+  policy: () => [`PATCH /v1/conversations/${opaque}`, { policy: { whoMayAdd: 'admin' } }],
+  read: () => [`POST /v1/conversations/${opaque}/read`, { seq: 0 }],
+  unread: () => [`POST /v1/conversations/${opaque}/unread`, { by: 1, id: 'i' }],
+  path: () => ['PUT /v1/admin/path', { path: 'direct', rollout: 1 }],
+};
+const userOf = (name: string): string => (name === 'path' ? 'operator' : 'alice');
+
+describe.each(Object.keys(VALID))('%s', (name) => {
+  const make = VALID[name];
+  if (make === undefined) throw new Error(name);
+
+  test('refuses a field of another type, and an unknown one, by name', async () => {
+    const before = await stored();
+    const [target, body] = make();
+    const broken = [...Object.keys(body).map((field) => ({ ...body, [field]: true })), { ...body, extra: 1 }];
+    for (const [i, one] of broken.entries()) {
+      const answer = await service.ask(target, { user: userOf(name), body: one });
+      const field = Object.keys(body)[i] ?? 'extra';
+      expect([field, answer.status, answer.body.code]).toEqual([field, 400, 'malformed']);
+      expect(JSON.stringify(answer.body.errors)).toContain(field);
+    }
+    expect(await stored()).toEqual(before);
+  });
+
+  test('refuses whatever is no object of its fields', async () => {
+    const before = await stored();
+    const [target] = make();
+    const isEmptyAccepted = ['remove', 'remove by DELETE', 'read', 'unread'].includes(name);
+    const anything = fc
+      .jsonValue({ maxDepth: 2 })
+      .filter((value) => !isEmptyAccepted || JSON.stringify(value) !== '{}');
+    await fc.assert(
+      fc.asyncProperty(anything, async (value) => {
+        const answer = await service.ask(target, { user: userOf(name), raw: JSON.stringify(value) });
+        expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
+      }),
+      { numRuns: 25 },
+    );
+    expect(await stored()).toEqual(before);
+  });
+
+  test('refuses what is not JSON, not UTF-8, not declared as JSON, or compressed', async () => {
+    const [target, body] = make();
+    const user = userOf(name);
+    const raw = JSON.stringify(body);
+    const code = async (ask: Parameters<Service['ask']>[1]): Promise<unknown> =>
+      (await service.ask(target, { user, ...ask })).body.code;
+    expect(await code({ raw: raw.slice(0, -1) })).toBe('malformed');
+    expect(await code({ raw: Buffer.concat([Buffer.from('{"id":"'), Buffer.from([0xff]), Buffer.from('"}')]) })).toBe(
+      'malformed',
+    );
+    for (const headers of [
+      { 'content-type': 'text/plain' },
+      { 'content-type': 'application/json; charset=latin1' },
+      { 'content-encoding': 'gzip' },
+    ]) {
+      expect(await code({ raw, headers })).toBe('unsupported-media-type');
+    }
+  });
+});
+
+test.each([
+  ['messages', 1024 * 1024],
+  ['commit', 8 * 1024 * 1024],
+  ['add', 8 * 1024 * 1024],
+  ['create', 8 * 1024 * 1024],
+  ['read', 256 * 1024],
+  ['policy', 256 * 1024],
+])('%s takes %i bytes and no more', async (name, limit) => {
+  const [target] = VALID[name]?.() ?? [''];
+  const over = await service.ask(target, { user: 'alice', raw: `"${'x'.repeat(limit - 1)}"` });
+  expect([over.status, over.body.code, over.body.limit]).toEqual([413, 'too-large', limit]);
+  const within = await service.ask(target, { user: 'alice', raw: `"${'x'.repeat(limit - 2)}"` });
+  expect(within.body.code).toBe('malformed');
+  // Without an announced length.
+  const stream = new ReadableStream({
+    start: (controller) => {
+      controller.enqueue(Buffer.alloc(limit + 1, 0x20));
+      controller.close();
+    },
+  });
+  const { tokenOf } = await import('../../harness/api/service.ts');
+  const [method = '', path = ''] = target.split(' ');
+  const chunked = await fetch(`${service.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${await tokenOf('alice')}`, 'content-type': 'application/json' },
+    body: stream,
+    duplex: 'half',
+  });
+  expect(chunked.status).toBe(413);
+});
+
+const nonsense: readonly [what: string, field: string, value: unknown][] = [
+  ['message', 'id', ''],
+  ['message', 'id', 'x'.repeat(129)],
+  ['message', 'id', 'é'],
+  ['message', 'id', 'a\nb'],
+  ['message', 'ciphertext', ''],
+  ['message', 'ciphertext', 'YQ'],
+  ['message', 'ciphertext', 'YR=='],
+  ['message', 'ciphertext', 'Y-__'],
+  ['message', 'ciphertext', 'YWJj\n'],
+  ['message', 'epoch', -1],
+  ['message', 'epoch', 0.5],
+  ['messages', 'messages', []],
+  ['messages', 'messages', Array.from({ length: 101 }, (_, i) => ({ id: `${i}`, ciphertext: 'YQ==' }))],
+  ['create', 'id', 'a'],
+  ['create', 'id', 'A'.repeat(87)],
+  ['create', 'id', 'ab+/'],
+  ['create', 'epoch', 2 ** 53],
+  ['create', 'members', ['..']],
+  ['create', 'members', ['a\u0000']],
+  ['create', 'policy', { maxMembers: 1 }],
+  ['create', 'policy', { maxMembers: 10_001 }],
+  ['create', 'policy', { epochWindow: 5 }],
+  ['create', 'policy', { whoMayAdd: 'everybody' }],
+  ['create', 'policy', { unknown: 1 }],
+  ['commit', 'adds', ['']],
+  ['add', 'users', []],
+  ['add', 'users', ['x'.repeat(256)]],
+  ['read', 'seq', -1],
+  ['read', 'seq', 2 ** 53],
+  ['unread', 'by', 0],
+  ['unread', 'by', 1_000_001],
+  ['path', 'path', 'sideways'],
+  ['path', 'rollout', 101],
+];
+test.each(nonsense)('%s refuses %s = %j', async (name, field, value) => {
+  const before = await stored();
+  const [target, body] = VALID[name]?.() ?? ['', {}];
+  const answer = await service.ask(target, { user: userOf(name), body: { ...body, [field]: value } });
+  expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
+  expect(await stored()).toEqual(before);
+});
+
+test.each([
+  'messages?after=-1',
+  'messages?after=x',
+  'messages?limit=0',
+  'messages?limit=1001',
+  'messages?kind=other',
+  'messages?afer=1',
+  'messages?after=1&after=2',
+  'members?cursor=!',
+  'members?limit=1e2',
+])('a page refuses %s', async (query) => {
+  const answer = await service.ask(`GET /v1/conversations/${opaque}/${query}`, { user: 'alice' });
+  expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
+});
+
+test('a conversation that does not exist and an id that cannot exist are the same', async () => {
+  for (const id of [newConversationId(), '%21', 'a', 'A'.repeat(99)]) {
+    const answer = await service.ask(`GET /v1/conversations/${id}`, { user: 'alice' });
+    expect([answer.status, answer.body.code]).toEqual([404, 'not-found']);
+  }
+  expect((await service.ask('GET /v1/conversations/%ff', { user: 'alice' })).status).toBe(400);
+  expect((await service.ask('POST /v1/welcomes/x/ack', { user: 'alice' })).status).toBe(404);
+});
+
+test('frames are taken whole or not at all', async () => {
+  const before = await stored();
+  const send = async (ciphertext: Buffer): Promise<unknown> => {
+    const body = { id: 'x', ciphertext: base64(ciphertext) };
+    return (await service.ask(`POST /v1/conversations/${mls}/messages`, { user: 'alice', body })).body.code;
+  };
+  const frame = privateMessage(mls, 0);
+  await fc.assert(
+    fc.asyncProperty(fc.nat(frame.length - 1), async (length) => {
+      expect(await send(Buffer.concat([frame.subarray(0, length), Buffer.alloc(length === 0 ? 1 : 0)]))).toBe(
+        'malformed',
+      );
+    }),
+    { numRuns: 30 },
+  );
+  expect(await send(Buffer.concat([frame, Buffer.alloc(1)]))).toBe('malformed');
+  expect(await send(groupInfo(mls, 0))).toBe('wrong-content-type');
+  const { publicApplication } = await import('../../harness/api/frames.ts');
+  expect(await send(publicApplication(mls, 0))).toBe('wrong-content-type');
+  expect(await stored()).toEqual(before);
+});
+
+test('the id of an MLS group has at least 16 bytes', async () => {
+  const id = Buffer.alloc(15, 1).toString('base64url');
+  const answer = await service.ask('POST /v1/conversations', { user: 'alice', body: { id } });
+  expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
+});
+
+test('a creation with too many members, or a GroupInfo of another group or epoch, stores nothing', async () => {
+  const before = await stored();
+  const id = newConversationId();
+  const create = async (more: object): Promise<unknown[]> => {
+    const answer = await service.ask('POST /v1/conversations', { user: 'alice', body: { id, ...more } });
+    return [answer.status, answer.body.code];
+  };
+  expect(await create({ members: ['b', 'c'], policy: { maxMembers: 2 } })).toEqual([422, 'too-many-members']);
+  expect(await create({ groupInfo: base64(groupInfo(mls, 0)) })).toEqual([422, 'wrong-group']);
+  expect(await create({ groupInfo: base64(groupInfo(id, 1)) })).toEqual([422, 'group-info-mismatch']);
+  expect(await create({ groupInfo: base64('x') })).toEqual([400, 'malformed']);
+  expect(await stored()).toEqual(before);
+});

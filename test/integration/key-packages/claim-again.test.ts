@@ -1,0 +1,99 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eraseUser } from '../../../store/device/account.ts';
+import { touchDevices } from '../../../store/device/devices.ts';
+import {
+  type ClaimRequest,
+  claimKeyPackages,
+  readStock,
+  uploadKeyPackages,
+} from '../../../store/key-package/key-packages.ts';
+import type { Answer } from '../../harness/api/answer.ts';
+import { type Service, startService } from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { deviceOf, newUser } from '../../harness/key-packages/devices.ts';
+import { newKeyPackage } from '../../harness/key-packages/packages.ts';
+
+/** Claims that are asked again, because nobody heard the answer. */
+const database = useDatabase();
+let service: Service;
+beforeAll(async () => {
+  service = await startService(database().pool);
+});
+afterAll(() => service.close());
+
+/** A user whose phone has two packages, whose laptop has a last resort, and whose watch has nothing. */
+async function makeOwner(): Promise<string> {
+  const { pool } = database();
+  const user = newUser('alice');
+  await uploadKeyPackages(pool, { user, device: 'phone' }, [newKeyPackage(), newKeyPackage()], false);
+  await uploadKeyPackages(pool, { user, device: 'laptop' }, [newKeyPackage({ lastResort: true })], false);
+  await touchDevices(pool, [{ user, device: 'watch' }]);
+  return user;
+}
+
+function claimOf(user: string, perMinute: number): ClaimRequest {
+  const claimer = { user: newUser('bob'), device: 'phone' };
+  const any = { devices: undefined, cipherSuite: undefined, conversation: undefined };
+  return { operationId: randomUUID(), claimer, user, perMinute, ...any };
+}
+
+async function claim(request: ClaimRequest): Promise<object> {
+  const outcome = await claimKeyPackages(database().pool, request);
+  if (outcome.status !== 'claimed') throw new Error('The claimer has to wait');
+  const { keyPackages, exhausted } = outcome;
+  return { keyPackages, exhausted };
+}
+
+test.each([0, 300])('one claim asked many times at once gives one set (at most %i a minute)', async (perMinute) => {
+  const user = await makeOwner();
+  const request = claimOf(user, perMinute);
+  const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => claim(request)));
+  expect(first).toMatchObject({ keyPackages: [{ device: 'laptop' }, { device: 'phone' }], exhausted: ['watch'] });
+  for (const other of others) expect(other).toEqual(first);
+  expect(await readStock(database().pool, { user, device: 'phone' })).toMatchObject({ available: 1 });
+});
+
+test('what a claim gave is its answer, whatever became of the packages, the devices and the limits since', async () => {
+  const { pool } = database();
+  const user = await makeOwner();
+  // Two packages a minute, and it has them.
+  const request = claimOf(user, 2);
+  const first = await claim(request);
+  await expect(claim({ ...request, operationId: randomUUID() })).rejects.toThrow('has to wait');
+  await uploadKeyPackages(pool, { user, device: 'laptop' }, [newKeyPackage({ lastResort: true })], true);
+  await uploadKeyPackages(pool, { user, device: 'watch' }, [newKeyPackage()], false);
+  await touchDevices(pool, [{ user, device: 'new' }]);
+  await pool.query('update key_package set used_at = now(), not_after = now() where user_id = $1 and device_id = $2', [
+    user,
+    'phone',
+  ]);
+  expect(await claim(request)).toEqual(first);
+});
+
+test('of an erased user nothing is given again', async () => {
+  const user = await makeOwner();
+  const request = claimOf(user, 300);
+  await claim(request);
+  await eraseUser(database().pool, user);
+  await uploadKeyPackages(database().pool, { user, device: 'phone' }, [newKeyPackage()], false);
+  expect(await claim(request)).toEqual({ keyPackages: [], exhausted: [] });
+});
+
+test('a claim whose process died before it noted the answer gives the same with its Idempotency-Key', async () => {
+  const { pool } = database();
+  const alice = await deviceOf(service, newUser('alice'));
+  const bob = await deviceOf(service, newUser('bob'));
+  await alice.stock(3);
+  const key = { 'idempotency-key': 'unheard' };
+  const ask = (): Promise<Answer> => bob.ask(`POST /v1/users/${alice.user}/key-packages/claim`, {}, key);
+  await pool.query(
+    `create function die() returns trigger language plpgsql as $$ begin raise exception 'died'; end $$;
+     create trigger die before update of status on idempotency for each row execute function die()`,
+  );
+  const first = await ask();
+  await pool.query('drop function die cascade; update idempotency set lease_until = now() where status is null');
+  const again = await ask();
+  expect([again.status, again.body]).toEqual([200, first.body]);
+  expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 2 });
+});

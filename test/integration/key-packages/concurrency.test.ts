@@ -1,0 +1,164 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { signToken } from '../../../local/development-token.ts';
+import { touchDevices } from '../../../store/device/devices.ts';
+import { uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
+import { checkKeyPackages } from '../../../mls/key-package-batch.ts';
+import { type TestKeyPackage, testKeyPackage, testKeyPackages } from '../../harness/key-packages.ts';
+import { TEST_JWT_SECRET } from '../../../tools/harness/processes.ts';
+import { type Service, startService } from '../../harness/service.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+
+/** Claims through two API processes. */
+let service: Service;
+beforeEach(async () => {
+  service = await startService({ apis: 2, workers: 0, env: { RATE_LIMIT_CLAIMS: '0' } });
+});
+afterEach(() => service.stop());
+
+interface Claimed {
+  readonly ref: string;
+  readonly lastResort: boolean;
+}
+
+/** One claim; what a process that is gone would have answered is undefined. */
+async function claim(
+  api: number,
+  claimer: string,
+  devices?: readonly string[],
+  key?: string,
+): Promise<{ status: number; keyPackages: Claimed[] } | undefined> {
+  const token = await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: claimer });
+  try {
+    const response = await fetch(`${service.apis[api]?.url}/v1/users/alice/key-packages/claim`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        ...(key === undefined ? {} : { 'idempotency-key': key }),
+      },
+      body: JSON.stringify({ devices }),
+    });
+    const { keyPackages = [] } = (await response.json()) as { keyPackages?: Claimed[] };
+    return { status: response.status, keyPackages };
+  } catch {
+    return undefined;
+  }
+}
+
+async function upload(
+  packages: readonly TestKeyPackage[],
+  lastResort?: TestKeyPackage,
+  { replace = false, device = 'phone' } = {},
+): Promise<void> {
+  const bytes = ({ message }: TestKeyPackage): Buffer => Buffer.from(message, 'base64');
+  const checked = await checkKeyPackages(
+    { keyPackages: packages.map(bytes), lastResort: lastResort === undefined ? undefined : bytes(lastResort) },
+    { user: 'alice', maxLifetimeMs: undefined },
+  );
+  const outcome = await uploadKeyPackages(service.pool, { user: 'alice', device }, checked, replace);
+  expect(outcome.status).toBe('stored');
+}
+
+const refsOf = (packages: readonly { ref: string }[]): string[] => packages.map(({ ref }) => ref).sort();
+
+test('200 claims at once through two processes: each package goes out once, then the last resort, and none fails', async () => {
+  const pool = await testKeyPackages('alice', 150);
+  const last = await testKeyPackage('alice', { lastResort: true });
+  await upload(pool, last);
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => claim(i % 2, `bob-${i % 20}`)));
+  expect(answers.filter((answer) => answer?.status !== 200)).toEqual([]);
+  const claimed = answers.flatMap((answer) => answer?.keyPackages ?? []);
+  const ordinary = claimed.filter(({ lastResort }) => !lastResort);
+  expect(refsOf(ordinary)).toEqual(refsOf(pool));
+  expect(claimed.filter(({ lastResort }) => lastResort).map(({ ref }) => ref)).toEqual(Array(50).fill(last.ref));
+});
+
+test('claims while the device replaces everything: none fails, none is doubled, and none of the old comes after', async () => {
+  const old = await testKeyPackages('alice', 60);
+  const fresh = await testKeyPackages('alice', 60);
+  const last = await testKeyPackage('alice', { lastResort: true });
+  await upload(old, last);
+  const before = Array.from({ length: 40 }, (_, i) => claim(i % 2, `bob-${i}`));
+  const during = upload(fresh, undefined, { replace: true });
+  const answers = await Promise.all(before);
+  await during;
+  const after = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(i % 2, `carol-${i}`)));
+  expect([...answers, ...after].filter((answer) => answer?.status !== 200)).toEqual([]);
+  const claimed = [...answers, ...after].flatMap((answer) => answer?.keyPackages ?? []);
+  expect(claimed).toHaveLength(60);
+  expect(claimed.filter(({ lastResort }) => lastResort)).toEqual([]);
+  expect(new Set(refsOf(claimed)).size).toBe(60);
+  const known = new Set(refsOf(fresh));
+  expect(after.flatMap((answer) => answer?.keyPackages ?? []).filter(({ ref }) => !known.has(ref))).toEqual([]);
+});
+
+test('claims of several devices in any order, uploads, resets and sightings at once: none waits for another for ever', async () => {
+  const devices = ['desk', 'laptop', 'phone', 'watch'];
+  const owned = devices.map((device) => ({ user: 'alice', device }));
+  const packages = await testKeyPackages('alice', 40);
+  for (const [i, device] of devices.entries()) await upload(packages.slice(i * 10, i * 10 + 5), undefined, { device });
+  const claims = Array.from({ length: 60 }, (_, i) =>
+    claim(i % 2, `bob-${i}`, i % 3 === 0 ? devices : [...devices].reverse()),
+  );
+  const others = devices.flatMap((device, i) => [
+    upload(packages.slice(i * 10 + 5, i * 10 + 10), undefined, { device, replace: i % 2 === 0 }),
+    touchDevices(service.pool, [...owned].reverse()),
+    touchDevices(service.pool, owned),
+  ]);
+  await Promise.all(others);
+  const answers = await Promise.all(claims);
+  expect(answers.filter((answer) => answer?.status !== 200)).toEqual([]);
+  const refs = answers.flatMap((answer) => refsOf(answer?.keyPackages ?? []));
+  expect(new Set(refs).size).toBe(refs.length);
+});
+
+test('a process that is killed amid claims: a package may be lost with its answer, and none goes out twice', async () => {
+  const pool = await testKeyPackages('alice', 100);
+  await upload(pool);
+  let answered = 0;
+  const running = Array.from({ length: 90 }, async (_, i) => {
+    const answer = await claim(i % 2, `bob-${i}`);
+    answered++;
+    return answer;
+  });
+  await waitUntil(() => answered >= 10, { what: 'some claims are answered', everyMs: 1 });
+  await service.apis[0]?.kill9();
+  const answers = await Promise.all(running);
+  const heard = answers.flatMap((answer) => answer?.keyPackages ?? []);
+  // The other process serves on.
+  const rest: Claimed[] = [];
+  for (;;) {
+    const answer = await claim(1, 'carol');
+    expect(answer?.status).toBe(200);
+    if (answer?.keyPackages.length === 0) break;
+    rest.push(...(answer?.keyPackages ?? []));
+  }
+  const refs = refsOf([...heard, ...rest]);
+  expect(new Set(refs).size).toBe(refs.length);
+  expect(refsOf(pool)).toEqual(expect.arrayContaining(refs));
+  // Every one that nobody heard of is on record as claimed.
+  const { rows } = await service.pool.query<{ ref: string }>(
+    "select encode(ref, 'base64') as ref from key_package where claimed_at is null",
+  );
+  expect(rows).toEqual([]);
+  const unheard = answers.filter((answer) => answer === undefined).length;
+  expect(pool.length - refs.length).toBeLessThanOrEqual(unheard);
+});
+
+test('a process that is killed amid claims: asked again with their keys, each has its package, and none is lost', async () => {
+  const pool = await testKeyPackages('alice', 90);
+  await upload(pool);
+  const ask = (i: number, api: number): ReturnType<typeof claim> => claim(api, `bob-${i}`, undefined, `key-${i}`);
+  let answered = 0;
+  const running = Array.from({ length: pool.length }, async (_, i) => {
+    const answer = await ask(i, i % 2);
+    answered++;
+    return answer;
+  });
+  await waitUntil(() => answered >= 10, { what: 'some claims are answered', everyMs: 1 });
+  await service.apis[0]?.kill9();
+  const heard = await Promise.all(running);
+  const again = await Promise.all(heard.map((_, i) => ask(i, 1)));
+  for (const [i, answer] of heard.entries()) if (answer !== undefined) expect(again[i]).toEqual(answer);
+  expect(refsOf(again.flatMap((answer) => answer?.keyPackages ?? []))).toEqual(refsOf(pool));
+});

@@ -1,0 +1,292 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
+import type { Submitter } from '../../../dispatch/command.ts';
+import { type Service, base64, createConversation, directSubmitter, startService } from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
+
+const database = useDatabase();
+const notified: string[] = [];
+let service: Service;
+beforeAll(async () => {
+  const notifier = {
+    entry: () => undefined,
+    device: (user: string, device: string) => void notified.push(`${user} ${device}`),
+  };
+  service = await startService(database().pool, { notifier });
+});
+afterAll(() => service.close());
+
+interface Listed {
+  readonly device: string;
+  readonly createdAt: string;
+  readonly seenAt: string;
+}
+
+const devicesOf = async (device: TestDevice): Promise<readonly Listed[]> =>
+  (await device.ask('GET /v1/devices')).body.devices as Listed[];
+
+test('devices are known from their first request, with what each has in store', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  await phone.stock(3, true);
+  const listed = await devicesOf(laptop);
+  expect(listed).toMatchObject([
+    { device: 'laptop', available: 0, lastResort: false, current: true },
+    { device: 'phone', available: 3, lastResort: true, current: false },
+  ]);
+  expect(await devicesOf(await deviceOf(service, newUser('bob'), 'laptop'))).toHaveLength(1);
+});
+
+test('a process notes a device once an hour', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const [first] = await devicesOf(phone);
+  for (let i = 0; i < 5; i++) await phone.ask('GET /v1/conversations');
+  expect(await devicesOf(phone)).toEqual([first]);
+  // Another process has not seen it yet.
+  const other = await startService(database().pool);
+  const [again] = await devicesOf(await deviceOf(other, phone.user));
+  await other.close();
+  expect(again?.createdAt).toBe(first?.createdAt);
+  expect(Date.parse(again?.seenAt ?? '')).toBeGreaterThan(Date.parse(first?.seenAt ?? ''));
+});
+
+test('a forgotten device leaves nothing, and its unused key packages count as replaced', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  const bob = await deviceOf(service, newUser('bob'));
+  await phone.stock(2, true);
+  await laptop.stock(2);
+  const conversation = await createConversation(service, [phone.user]);
+  await welcomes(conversation, 1, [
+    { user: phone.user, device: 'phone' },
+    { user: phone.user, device: 'laptop' },
+  ]);
+  await welcomes(conversation, 2, [{ user: bob.user, device: 'phone' }]);
+  await positions(conversation, phone.user, ['phone', 'laptop']);
+  await bob.claim(phone.user);
+
+  expect((await laptop.ask('DELETE /v1/devices/phone')).status).toBe(204);
+  expect(notified).toContain(`${phone.user} phone`);
+  expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop', available: 1 }]);
+  expect(await bob.claim(phone.user, { devices: ['phone'] })).toEqual({ keyPackages: [], exhausted: [] });
+  expect(await rowsOf('device_position', phone.user)).toEqual(['laptop']);
+  expect(await rowsOf('welcome', phone.user)).toEqual(['laptop']);
+  const { rows } = await database().pool.query<{ device: string; replaced: number }>(
+    `select device_id as device, count(replaced_at)::int as replaced from key_package where user_id = $1
+     group by device_id order by device_id`,
+    [phone.user],
+  );
+  // The claimed one as well: a Welcome for it is told so.
+  expect(rows).toEqual([
+    { device: 'laptop', replaced: 0 },
+    { device: 'phone', replaced: 3 },
+  ]);
+  // Somebody else still needs these bytes.
+  expect(await bodies(conversation)).toEqual([1, 2]);
+  expect((await laptop.ask('DELETE /v1/devices/laptop')).status).toBe(204);
+  expect(await bodies(conversation)).toEqual([2]);
+});
+
+test('nobody forgets the device of another, or one that is not there', async () => {
+  const phone = await deviceOf(service, newUser('alice'), 'only-mine');
+  const bob = await deviceOf(service, newUser('bob'));
+  await devicesOf(phone);
+  for (const device of ['only-mine', 'toaster', encodeURIComponent('a\nb')]) {
+    const answer = await bob.ask(`DELETE /v1/devices/${device}`);
+    expect([answer.status, answer.body.code]).toEqual([404, 'not-found']);
+  }
+  expect(await devicesOf(phone)).toHaveLength(1);
+});
+
+test('a forgotten device that uploads is known again', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  await phone.stock(1);
+  expect((await phone.ask('DELETE /v1/devices/phone')).status).toBe(204);
+  expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop' }]);
+  await phone.stock(1);
+  expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop' }, { device: 'phone', available: 1 }]);
+});
+
+test('erasing oneself leaves every conversation and forgets all devices', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  const bob = await deviceOf(service, newUser('bob'));
+  const conversations = [];
+  for (let i = 0; i < 20; i++) conversations.push(await createConversation(service, [phone.user, bob.user]));
+  const [first = ''] = conversations;
+  const joining = await createConversation(service, [bob.user]);
+  await phone.stock(2, true);
+  await laptop.stock(1);
+  await bob.stock(2);
+  await bob.claim(phone.user);
+  await phone.claim(bob.user);
+  await welcomes(joining, 1, [
+    { user: phone.user, device: '' },
+    { user: phone.user, device: 'phone' },
+  ]);
+  await positions(first, phone.user, ['phone', 'laptop']);
+  await database().pool.query(
+    `with race as (insert into race (conversation, user_id, losses) select key, $2, 1 from conversation where id = $1)
+     insert into staged (conversation, user_id, size, ciphertext) select key, $2, 0, '' from conversation where id = $1`,
+    [first, phone.user],
+  );
+
+  expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
+  for (const table of ['device', 'device_position', 'welcome', 'key_package']) {
+    expect([table, await rowsOf(table, phone.user)]).toEqual([table, []]);
+  }
+  for (const table of ['claim', 'race', 'staged']) {
+    const { rowCount } = await database().pool.query(`select from ${table} where user_id = $1`, [phone.user]);
+    expect([table, rowCount]).toEqual([table, 0]);
+  }
+  expect(await bodies(joining)).toEqual([]);
+  expect(notified).toEqual(expect.arrayContaining([`${phone.user} phone`, `${phone.user} laptop`]));
+  for (const conversation of conversations) {
+    const answer = await bob.ask(`GET /v1/conversations/${conversation}/members`);
+    expect(answer.body.leaving).toEqual([phone.user]);
+  }
+  // Of others nothing went, and again there is nothing to erase.
+  expect((await bob.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
+  expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
+});
+
+test('a conversation that refuses to be left is named, after all others were left and before anything is forgotten', async () => {
+  const direct = directSubmitter(database().pool);
+  let refusing = '';
+  const submitter: Submitter = {
+    submit: (draft) =>
+      draft.conversation === refusing && draft.operation.kind === 'leave'
+        ? Promise.resolve({ status: 'refused', code: 'not-allowed' })
+        : direct.submit(draft),
+  };
+  const strict = await startService(database().pool, { submitter });
+  const phone = await deviceOf(strict, newUser('alice'));
+  const conversations = [];
+  for (let i = 0; i < 3; i++) conversations.push(await createConversation(strict, [phone.user]));
+  refusing = [...conversations].sort()[0] ?? '';
+  await phone.stock(1);
+  const refused = await phone.ask('DELETE /v1/me');
+  expect([refused.status, refused.body.code, refused.body.conversation]).toEqual([403, 'not-allowed', refusing]);
+  const left = await phone.ask('GET /v1/conversations');
+  const roles = (left.body.conversations as { id: string; role: string }[]).map(({ id, role }) => [
+    id === refusing,
+    role,
+  ]);
+  expect(roles.sort()).toEqual([
+    [false, 'removed'],
+    [false, 'removed'],
+    [true, 'member'],
+  ]);
+  expect((await phone.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
+  refusing = '';
+  expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
+  await strict.close();
+});
+
+test('a Welcome is read by its device alone, as often as it likes until it acknowledges it', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  const bob = await deviceOf(service, newUser('bob'));
+  const conversation = await createConversation(service, [phone.user, bob.user]);
+  const other = await createConversation(service, [phone.user]);
+  const [ofPhone] = await welcomes(conversation, 1, [
+    { user: phone.user, device: 'phone' },
+    { user: bob.user, device: 'phone' },
+  ]);
+  await welcomes(other, 5, [{ user: phone.user, device: 'phone' }]);
+
+  const expected = [
+    { id: ofPhone, conversation, welcome: base64('welcome 1'), seq: 1, epoch: 1 },
+    { conversation: other, welcome: base64('welcome 5'), seq: 5 },
+  ];
+  for (let i = 0; i < 2; i++) expect((await phone.ask('GET /v1/welcomes')).body.welcomes).toMatchObject(expected);
+  expect((await laptop.ask('GET /v1/welcomes')).body.welcomes).toEqual([]);
+  expect((await bob.ask('GET /v1/welcomes')).body.welcomes).toHaveLength(1);
+  for (const stranger of [laptop, bob]) {
+    expect((await stranger.ask(`POST /v1/welcomes/${ofPhone}/ack`)).body.code).toBe('not-found');
+  }
+  expect((await phone.ask(`POST /v1/welcomes/${ofPhone}/ack`)).status).toBe(204);
+  expect((await phone.ask(`POST /v1/welcomes/${ofPhone}/ack`)).status).toBe(404);
+  expect((await phone.ask('GET /v1/welcomes')).body.welcomes).toMatchObject([{ conversation: other }]);
+  // Its bytes stay for the other who joined with the same commit.
+  expect(await bodies(conversation)).toEqual([1]);
+  const [ofBob] = (await bob.ask('GET /v1/welcomes')).body.welcomes as { id: string }[];
+  expect((await bob.ask(`POST /v1/welcomes/${ofBob?.id}/ack`)).status).toBe(204);
+  expect(await bodies(conversation)).toEqual([]);
+});
+
+test('a Welcome for a user is read by every device of it, until one acknowledges it', async () => {
+  const phone = await deviceOf(service, newUser('alice'));
+  const laptop = await deviceOf(service, phone.user, 'laptop');
+  const conversation = await createConversation(service, [phone.user], { protocol: 'opaque' });
+  const [id] = await welcomes(conversation, 1, [{ user: phone.user, device: '' }]);
+  for (const device of [phone, laptop]) {
+    expect((await device.ask('GET /v1/welcomes')).body.welcomes).toMatchObject([{ id }]);
+  }
+  expect((await laptop.ask(`POST /v1/welcomes/${id}/ack`)).status).toBe(204);
+  expect((await phone.ask('GET /v1/welcomes')).body.welcomes).toEqual([]);
+  expect(await bodies(conversation)).toEqual([]);
+});
+
+test('the sweep takes bytes that nobody waits for, and no others', async () => {
+  await sweepWelcomeBodies(database().pool);
+  const conversation = await createConversation(service);
+  const user = newUser('alice');
+  await welcomes(conversation, 1, [{ user, device: 'phone' }]);
+  await welcomes(conversation, 2, []);
+  await welcomes(conversation, 3, []);
+  expect(await sweepWelcomeBodies(database().pool)).toEqual({ deleted: 2 });
+  expect(await bodies(conversation)).toEqual([1]);
+});
+
+/** Stores what a commit with a Welcome leaves behind. @returns ids of the rows */
+async function welcomes(
+  conversation: string,
+  seq: number,
+  devices: readonly { user: string; device: string }[],
+): Promise<string[]> {
+  const { pool } = database();
+  await pool.query(
+    `insert into welcome_body (conversation, seq, welcome)
+     select key, $2::bigint, convert_to('welcome ' || $2::bigint, 'UTF8') from conversation where id = $1`,
+    [conversation, seq],
+  );
+  const ids = [];
+  for (const { user, device } of devices) {
+    const { rows } = await pool.query<{ id: string }>(
+      `insert into welcome (conversation, user_id, device_id, seq, epoch)
+       select key, $2, $3, $4, $4 from conversation where id = $1 returning id`,
+      [conversation, user, device, seq],
+    );
+    ids.push(...rows.map(({ id }) => id));
+  }
+  return ids;
+}
+
+async function positions(conversation: string, user: string, devices: readonly string[]): Promise<void> {
+  await database().pool.query(
+    `insert into device_position (user_id, device_id, conversation, seq)
+     select $2, d, key, 0 from conversation, unnest($3::text[]) d where id = $1`,
+    [conversation, user, devices],
+  );
+}
+
+/** Devices that a table has of a user. */
+async function rowsOf(table: string, user: string): Promise<string[]> {
+  const { rows } = await database().pool.query<{ device: string }>(
+    `select device_id as device from ${table} where user_id = $1 order by device_id`,
+    [user],
+  );
+  return rows.map(({ device }) => device);
+}
+
+/** Seqs of the Welcomes whose bytes are kept. */
+async function bodies(conversation: string): Promise<number[]> {
+  const { rows } = await database().pool.query<{ seq: number }>(
+    `select b.seq from welcome_body b join conversation c on c.key = b.conversation where c.id = $1 order by b.seq`,
+    [conversation],
+  );
+  return rows.map(({ seq }) => seq);
+}

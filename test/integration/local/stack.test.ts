@@ -1,0 +1,183 @@
+import { once } from 'node:events';
+import { fork } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import ts from 'typescript';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { packageRoot } from '../../../process/package-root.ts';
+import { stackOptions } from '../../../local/options.ts';
+import { freePort } from '../../../local/ports.ts';
+import { superviseStack, type Supervisor } from '../../../local/stack.ts';
+import { summary } from '../../../local/summary.ts';
+import { testFolder } from '../../harness/folder.ts';
+
+// Stands for the worker and the API: ready at once, says when it is asked to stop, and dies on request.
+const standIn = `
+import { createServer } from 'node:http';
+import { appendFileSync } from 'node:fs';
+const name = process.argv[1].includes('worker') ? 'worker' : 'api';
+const server = createServer((request, response) => {
+  if (request.url === '/die') { console.error(name, 'has had enough'); process.exit(3); }
+  response.end();
+});
+server.listen(name === 'worker' ? process.env.ADMIN_PORT : process.env.PORT, '127.0.0.1');
+process.on('SIGTERM', () => { appendFileSync(process.env.EVENTS, name + ' stopped\\n'); process.exit(0); });
+`;
+
+type Bench = {
+  supervise: () => Supervisor;
+  said: string[];
+  events: () => string;
+  env: NodeJS.ProcessEnv;
+  dataDir: string;
+  scripts: { migrate: string; worker: string; api: string };
+};
+
+/** A stack of stand-ins on servers that are somebody else's. */
+async function bench(): Promise<Bench> {
+  const folder = testFolder();
+  const script = (name: string, content: string): string => {
+    writeFileSync(path.join(folder, name), content);
+    return path.join(folder, name);
+  };
+  const events = script('events.txt', '');
+  const scripts = {
+    migrate: script(
+      'migrate.mjs',
+      `import { appendFileSync } from 'node:fs';appendFileSync(process.env.EVENTS, 'migrated\\n');`,
+    ),
+    worker: script('worker.mjs', standIn),
+    api: script('api.mjs', standIn),
+  };
+  const dataDir = path.join(folder, 'data');
+  const env = {
+    EVENTS: events,
+    PARLEY_DATA_DIR: dataDir,
+    DATABASE_URL: 'postgres://somewhere',
+    TEMPORAL_ADDRESS: 'somewhere:7233',
+    PORT: String(await freePort()),
+    ADMIN_PORT: String(await freePort()),
+    SDK_METRICS_PORT: String(await freePort()),
+  };
+  const said: string[] = [];
+  const supervise = (): Supervisor => {
+    const supervisor = superviseStack({
+      options: stackOptions(env, folder),
+      scripts,
+      env,
+      say: (line) => said.push(line),
+    });
+    onTestFinished(() => supervisor.stop());
+    return supervisor;
+  };
+  return { supervise, said, events: () => readFileSync(events, 'utf8'), env, dataDir, scripts };
+}
+
+test('it migrates, starts, and stops in reverse order', async () => {
+  const { supervise, events } = await bench();
+  const supervisor = supervise();
+  await expect(supervisor.started).resolves.toMatchObject({
+    databaseUrl: 'postgres://somewhere',
+    temporalAddress: 'somewhere:7233',
+  });
+  await supervisor.stop();
+  expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
+});
+
+test('a second start on the same folder is refused and disturbs nothing', async () => {
+  const { supervise, dataDir, env } = await bench();
+  await supervise().started;
+  const second = supervise();
+  await expect(second.started).rejects.toThrow(`Parley is already running in ${dataDir} (process ${process.pid}).`);
+  await second.stop();
+  expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).ok).toBe(true);
+});
+
+test('a worker that ends by itself is started again, with its last words', async () => {
+  const { supervise, said, env } = await bench();
+  await supervise().started;
+  const worker = `http://127.0.0.1:${env.ADMIN_PORT}`;
+  await fetch(`${worker}/die`).catch(() => undefined);
+  await vi.waitFor(() => expect(said).toContain('Worker: ready again'), { timeout: 10_000 });
+  expect(said.find((line) => line.includes('ended by itself'))).toMatch(
+    /^Worker: ended by itself \(exit code 3\); starting it again in 0.5 s.*\nworker has had enough$/,
+  );
+  expect((await fetch(worker)).ok).toBe(true);
+});
+
+test('a failed migration ends the start with its output, and nothing else was started', async () => {
+  const { supervise, scripts, events } = await bench();
+  writeFileSync(scripts.migrate, `console.error('no such table'); process.exit(2)`);
+  const supervisor = supervise();
+  await expect(supervisor.started).rejects.toThrow('The migration failed (exit code 2):\nno such table');
+  await supervisor.stop();
+  expect(events()).toBe('');
+});
+
+test('a worker that ends while starting ends the start with its last lines', async () => {
+  const { supervise, scripts } = await bench();
+  writeFileSync(scripts.worker, `console.error('bad setting'); process.exit(78)`);
+  const supervisor = supervise();
+  await expect(supervisor.started).rejects.toThrow(/^Worker: ended while starting \(exit code 78\)[^]*\nbad setting$/);
+  await supervisor.stop();
+});
+
+test('a stop in the middle of a start leaves nothing running', async () => {
+  const { supervise, scripts, env, events } = await bench();
+  writeFileSync(scripts.api, standIn.replace('response.end()', 'response.writeHead(503).end()'));
+  const supervisor = supervise();
+  await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).status).toBe(503), {
+    timeout: 10_000,
+  });
+  await supervisor.stop();
+  expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
+});
+
+test('all busy ports are named before anything is started', async () => {
+  const { supervise, env, events } = await bench();
+  const [first, second] = [createServer(), createServer()];
+  first.listen(Number(env.PORT), '127.0.0.1');
+  second.listen(Number(env.ADMIN_PORT));
+  await Promise.all([once(first, 'listening'), once(second, 'listening')]);
+  await expect(supervise().started).rejects.toThrow(
+    `Port ${env.PORT}, needed for the API, is already in use. Set PORT to another port.\n` +
+      `Port ${env.ADMIN_PORT}, needed for the worker's health and metrics, is already in use. Set ADMIN_PORT to another port.`,
+  );
+  first.close();
+  second.close();
+  expect(events()).toBe('');
+});
+
+test('bad settings are reported all at once', () => {
+  expect(() => stackOptions({ PORT: 'http', ADMIN_PORT: '70000' }, '/')).toThrow(
+    'PORT must be a port from 1 to 65535\nADMIN_PORT must be a port from 1 to 65535',
+  );
+});
+
+test('what it shows at the end holds a token and calls to copy', async () => {
+  const options = stackOptions({ PORT: '1234' }, '/');
+  const servers = { databaseUrl: '', temporalAddress: 'here:7233', uiUrl: undefined };
+  const text = await summary(options, { ...servers, secret: 'a secret of the developer' });
+  expect(text.match(/^curl .*http:\/\/127\.0\.0\.1:1234\/v1\/conversations/gm)).toHaveLength(3);
+  expect(text).toMatch(/^export TOKEN=[\w-]+\.[\w-]+\.[\w-]+$/m);
+  expect(await summary(options, { ...servers, secret: undefined })).not.toContain('curl');
+});
+
+test('a supervised process ends when its supervisor is gone', async () => {
+  const folder = testFolder();
+  const compile = (file: string): string =>
+    ts.transpileModule(readFileSync(file, 'utf8'), {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
+    }).outputText;
+  writeFileSync(path.join(folder, 'parent.mjs'), compile(path.join(packageRoot(), 'ops', 'process', 'parent.ts')));
+  const script = path.join(folder, 'child.mjs');
+  writeFileSync(
+    script,
+    `import { exitWithParent } from '../../ops/parent.mjs'; exitWithParent(); setInterval(() => {}, 1000); process.send('up');`,
+  );
+  const child = fork(script, { env: { ...process.env, PARLEY_SUPERVISED: '1' } });
+  await once(child, 'message');
+  child.disconnect();
+  expect(await once(child, 'exit')).toEqual([null, 'SIGTERM']);
+});

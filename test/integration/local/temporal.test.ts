@@ -1,0 +1,80 @@
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { resolveProgram } from '../../../local/temporal-binary.ts';
+import { temporalCli, timeSkippingServer } from '../../../local/temporal-programs.ts';
+import { dynamicConfig } from '../../../ops/temporal/dynamic-config.ts';
+import { startTemporal, type Temporal } from '../../../local/temporal-server.ts';
+import { startTimeSkipping } from '../../../local/time-skipping.ts';
+import { temporaryFolder } from '../../harness/folder.ts';
+
+const say = (): void => undefined;
+const dataDir = temporaryFolder();
+let binary: string;
+let server: Temporal | undefined;
+
+beforeAll(async () => {
+  // The first time on a machine this is a download.
+  binary = await resolveProgram(temporalCli, { say });
+}, 120_000);
+
+afterAll(async () => {
+  await server?.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+async function withClient<T>(address: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const connection = await Connection.connect({ address });
+  try {
+    return await use(new Client({ connection }));
+  } finally {
+    await connection.close();
+  }
+}
+
+test('workflows survive a crash and an orderly stop, on the same port and file', async () => {
+  const start = async (port?: number): Promise<Temporal> =>
+    (server = await startTemporal({ binary, dataDir, say, ...(port === undefined ? {} : { port }) }));
+  const first = await start();
+  const port = Number(first.address.split(':')[1]);
+  await withClient(first.address, ({ workflow }) =>
+    workflow.start('anything', { workflowId: 'kept', taskQueue: 'none' }),
+  );
+  await first.kill9();
+
+  const second = await start(port);
+  await withClient(second.address, ({ workflow }) => workflow.getHandle('kept').signal('hello'));
+  await second.stop();
+  await second.stop();
+
+  const third = await start(port);
+  const history = await withClient(third.address, ({ workflow }) => workflow.getHandle('kept').fetchHistory());
+  expect(history.events).toHaveLength(3);
+  await third.kill9();
+}, 30_000);
+
+test('every dynamic value is one that the server knows, and it can read them all', async () => {
+  // A misspelt key is ignored without a word, so look for the names in the server itself.
+  const code = readFileSync(binary);
+  for (const key of Object.keys(dynamicConfig)) expect(code.includes(key), key).toBe(true);
+
+  const logFile = path.join(dataDir, 'in-memory.log');
+  const inMemory = await startTemporal({ binary, dataDir, inMemory: true, say, logFile });
+  await inMemory.stop();
+  expect(readFileSync(logFile, 'utf8')).not.toContain('Failed to convert value');
+});
+
+test('a server that cannot start says why', async () => {
+  const failing = startTemporal({ binary, dataDir, inMemory: true, say, flags: ['--no-such-flag'] });
+  await expect(failing).rejects.toThrow(/Temporal ended while starting \(exit code 1\):[^]*no-such-flag/);
+});
+
+test('the time-skipping server runs', async () => {
+  const skipping = await startTimeSkipping({ binary: await resolveProgram(timeSkippingServer, { say }) });
+  await withClient(skipping.address, async ({ connection }) => {
+    const { capabilities } = await connection.workflowService.getSystemInfo({});
+    expect(capabilities).toBeTruthy();
+  });
+  await skipping.stop();
+}, 120_000);

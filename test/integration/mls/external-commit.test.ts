@@ -1,0 +1,422 @@
+import type { ClientState, MLSMessage, Proposal } from 'ts-mls';
+import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
+import type { NodeLeaf } from 'ts-mls/ratchetTree.js';
+import { createApplicationMessage, processPrivateMessage, emptyPskIndex } from 'ts-mls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Service, newConversationId, startService } from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import {
+  type Bundle,
+  type Group,
+  SUITE,
+  add,
+  commit,
+  deliver,
+  groupInfoOf,
+  leafIndexes,
+  makeBundle,
+  makeExternal,
+  newKeys,
+  removalOf,
+  resigned,
+  startGroup,
+  verdict,
+  wire,
+  wireGroupInfo,
+  withTree,
+} from '../../harness/mls/group.ts';
+
+const database = useDatabase();
+let service: Service;
+beforeAll(async () => {
+  service = await startService(database().pool);
+});
+afterAll(() => service.close());
+
+const ANYONE = { externalJoin: 'anyone' };
+
+/** An external commit of a new device of `user`, on what the group's first member sees. */
+async function join(group: Group, user: string, removes?: string): Promise<Bundle> {
+  const state = [...group.states.values()][0];
+  if (state === undefined) throw new Error('a group has a member');
+  return makeExternal(await groupInfoOf(state), await newKeys(user), removes);
+}
+
+async function standing(id: string): Promise<unknown> {
+  const { rows } = await database().pool.query(
+    `select epoch, last_seq, member_count,
+       array(select user_id from member where conversation = key and left_seq is null order by 1) as members
+     from conversation where id = $1`,
+    [id],
+  );
+  return rows[0];
+}
+
+/** A member's accepted commit, which the others take. */
+async function accept(group: Group, user: string, bundle: Bundle, change: object = {}): Promise<void> {
+  const { welcome: _welcome, ...body } = bundle.body;
+  const answer = await commit(service, group.id, user, { ...body, ...change });
+  expect(verdict(answer)).toEqual([200, undefined]);
+  await deliver(group, user, bundle);
+}
+
+/** What `from` sends is what everybody else reads. */
+async function expectToUnderstand(from: ClientState, others: readonly ClientState[]): Promise<void> {
+  const { privateMessage } = await createApplicationMessage(from, Buffer.from('hello'), SUITE);
+  for (const state of others) {
+    const received = await processPrivateMessage(state, privateMessage, emptyPskIndex, SUITE);
+    expect(received.kind === 'applicationMessage' && Buffer.from(received.message).toString()).toBe('hello');
+  }
+}
+
+describe('who may join by an external commit', () => {
+  test.each([
+    ['nobody', 'mallory', 404, 'not-found'],
+    ['nobody', 'bob', 403, 'not-allowed'],
+    ['member', 'mallory', 404, 'not-found'],
+    ['member', 'bob', 200, undefined],
+    ['anyone', 'mallory', 200, undefined],
+    ['anyone', 'bob', 200, undefined],
+  ])('externalJoin %s, %s: %s', async (externalJoin, user, status, code) => {
+    const group = await startGroup(service, ['alice', 'bob'], { externalJoin });
+    const before = await standing(group.id);
+    const bundle = await join(group, user);
+    expect(verdict(await commit(service, group.id, user, bundle.body))).toEqual([status, code]);
+    if (status !== 200) {
+      expect(await standing(group.id)).toEqual(before);
+      return;
+    }
+    const members = [...new Set(['alice', 'bob', user])].sort();
+    expect(await standing(group.id)).toMatchObject({ epoch: 2, last_seq: 1, members, member_count: members.length });
+    const others = [...group.states.values()];
+    await deliver(group, `${user}'s new device`, bundle);
+    expect(others).toHaveLength(2);
+    await expectToUnderstand(bundle.newState, [group.of('alice'), group.of('bob')]);
+  });
+
+  test('an outsider that joined reads from its joining commit on, and is an ordinary member', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const bundle = await join(group, 'dave');
+    await commit(service, group.id, 'dave', bundle.body);
+    const { body } = await service.ask(`GET /v1/conversations/${group.id}`, { user: 'dave' });
+    expect(body).toMatchObject({ role: 'member', epoch: 2, periods: [{ from: 1 }] });
+    const page = await service.ask(`GET /v1/conversations/${group.id}/messages`, { user: 'dave' });
+    expect(page.body.entries).toMatchObject([{ seq: 1, kind: 'commit', epoch: 1, sender: 'dave' }]);
+  });
+
+  test('whoever joins a group that all have left is its admin', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    for (const user of ['bob', 'alice']) {
+      expect((await service.ask(`DELETE /v1/conversations/${group.id}/members/${user}`, { user })).status).toBe(200);
+    }
+    expect(verdict(await commit(service, group.id, 'dave', (await join(group, 'dave')).body))).toEqual([
+      200,
+      undefined,
+    ]);
+    const { body } = await service.ask(`GET /v1/conversations/${group.id}/members`, { user: 'dave' });
+    expect(body.members).toMatchObject([{ user: 'dave', role: 'admin' }]);
+  });
+
+  test('a conversation that is opened wants a GroupInfo with every commit, unless its policy says otherwise', async () => {
+    const closed = { externalJoin: 'nobody' };
+    const patch = async (policy: object): Promise<unknown> => {
+      const { id } = await startGroup(service, ['alice', 'bob'], closed);
+      return (await service.ask(`PATCH /v1/conversations/${id}`, { user: 'alice', body: { policy } })).body.policy;
+    };
+    expect(await patch({ maxMembers: 9 })).toMatchObject({ ...closed, groupInfo: 'optional' });
+    expect(await patch({ externalJoin: 'member' })).toMatchObject({ groupInfo: 'required' });
+    expect(await patch({ externalJoin: 'anyone', groupInfo: 'optional' })).toMatchObject({ groupInfo: 'optional' });
+  });
+
+  test('the same bytes again get the original answer, also from who is a member by them', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const bundle = await join(group, 'dave');
+    const first = await commit(service, group.id, 'dave', bundle.body);
+    expect(first.status).toBe(200);
+    const again = await commit(service, group.id, 'dave', bundle.body);
+    expect([again.status, again.body]).toEqual([200, first.body]);
+  });
+
+  test('one whom somebody else removed needs an add, one who left by itself may come back', async () => {
+    const group = await startGroup(service, ['alice', 'bob', 'carol'], ANYONE);
+    await accept(group, 'alice', await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob')), {
+      removes: ['bob'],
+    });
+    expect(verdict(await commit(service, group.id, 'bob', (await join(group, 'bob')).body))).toEqual([
+      404,
+      'not-found',
+    ]);
+
+    await service.ask(`DELETE /v1/conversations/${group.id}/members/carol`, { user: 'carol' });
+    await accept(group, 'alice', await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'carol')), {
+      removes: ['carol'],
+    });
+    const back = await join(group, 'carol');
+    expect(verdict(await commit(service, group.id, 'carol', back.body))).toEqual([200, undefined]);
+  });
+});
+
+describe('an external commit brings in nobody but its sender', () => {
+  test("an outsider with another's identity in its leaf is refused", async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const before = await standing(group.id);
+    const asBob = await join(group, 'bob');
+    expect(verdict(await commit(service, group.id, 'mallory', asBob.body))).toEqual([403, 'identity-mismatch']);
+    expect(await standing(group.id)).toEqual(before);
+  });
+
+  test("an outsider whose external commit removes somebody else's leaf is refused", async () => {
+    const group = await startGroup(service, ['alice', 'bob', 'carol'], ANYONE);
+    const before = await standing(group.id);
+    const against = await join(group, 'mallory', 'bob');
+    expect(verdict(await commit(service, group.id, 'mallory', against.body))).toEqual([403, 'identity-mismatch']);
+    // Nor may a member do so.
+    const rival = await join(group, 'carol', 'bob');
+    expect(verdict(await commit(service, group.id, 'carol', rival.body))).toEqual([403, 'identity-mismatch']);
+    expect(await standing(group.id)).toEqual(before);
+  });
+
+  test('a leaf whose signature is not valid is refused', async () => {
+    const group = await startGroup(service, ['alice', 'bob']);
+    const bundle = await join(group, 'bob');
+    const spoilt = altered(bundle.commit, (content) => {
+      const { path } = content;
+      if (path === undefined) throw new Error('an external commit has a path');
+      const signature = Uint8Array.from(path.leafNode.signature, (byte, i) => (i === 5 ? byte ^ 1 : byte));
+      return { ...content, path: { ...path, leafNode: { ...path.leafNode, signature } } };
+    });
+    const answer = await commit(service, group.id, 'bob', { ...bundle.body, commit: spoilt });
+    expect(verdict(answer)).toEqual([403, 'identity-mismatch']);
+  });
+
+  test('a leaf that was signed for another place in the tree is refused', async () => {
+    const group = await startGroup(service, ['alice', 'bob', 'carol', 'dave']);
+    // Of a group that is larger: its first free leaf is another.
+    const larger = await makeBundle(group.of('alice'), [add(await newKeys('erin'))]);
+    const elsewhere = await makeExternal(await groupInfoOf(larger.newState), await newKeys('bob'));
+    const here = await join(group, 'bob');
+    const path = contentOf(elsewhere.commit).path;
+    const spoilt = altered(here.commit, (content) => ({ ...content, path }));
+    const answer = await commit(service, group.id, 'bob', { ...here.body, commit: spoilt });
+    expect(verdict(answer)).toEqual([403, 'identity-mismatch']);
+  });
+
+  test('its GroupInfo must hold the leaf that joins', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const [one, other] = [await join(group, 'dave'), await join(group, 'dave')];
+    const answer = await commit(service, group.id, 'dave', { ...one.body, groupInfo: other.body.groupInfo });
+    expect(verdict(answer)).toEqual([422, 'group-info-mismatch']);
+    const without = await commit(service, group.id, 'dave', { commit: one.body.commit });
+    expect(verdict(without)).toEqual([422, 'group-info-mismatch']);
+  });
+
+  test('its GroupInfo changes no leaf but the one that joins, so that nobody can take over the leaf of another with the next', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const before = await standing(group.id);
+    const one = await join(group, 'mallory');
+    const leafOf = async (user: string): Promise<NodeLeaf> => ({
+      nodeType: 'leaf',
+      leaf: (await newKeys(user)).publicPackage.leafNode,
+    });
+    const [alice = 0] = leafIndexes(one.newState, 'alice');
+    const tree = [...one.newState.ratchetTree, undefined, await leafOf('alice')];
+    tree[2 * alice] = await leafOf('mallory');
+    const groupInfo = await withTree(one.newState, encodeRatchetTree(Array.from(tree)));
+    const answer = await commit(service, group.id, 'mallory', { ...one.body, groupInfo });
+    expect(verdict(answer)).toEqual([422, 'group-info-mismatch']);
+    expect(await standing(group.id)).toEqual(before);
+  });
+
+  test('its GroupInfo has what the next one to join needs, and is looked at whatever its size', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const { body, newState } = await join(group, 'dave');
+    const { signature: _signature, ...tbs } = await groupInfoOf(newState);
+    const withoutKey = tbs.extensions.filter(({ extensionType }) => extensionType !== 'external_pub');
+    const attempt = async (at: Service, groupInfo: string): Promise<unknown> =>
+      verdict(await commit(at, group.id, 'dave', { ...body, groupInfo }));
+    const bare = wireGroupInfo(await groupInfoOf(newState, { tree: false }));
+    expect(await attempt(service, bare)).toEqual([422, 'group-info-mismatch']);
+    const keyless = await resigned(newState, { ...tbs, extensions: withoutKey });
+    expect(await attempt(service, keyless)).toEqual([422, 'group-info-mismatch']);
+    const sparing = await startService(database().pool, { treeCheckMaxBytes: 1 });
+    try {
+      const strange = await withTree(newState, encodeRatchetTree(newState.ratchetTree.slice(0, 1)));
+      expect(await attempt(sparing, strange)).toEqual([422, 'group-info-mismatch']);
+    } finally {
+      await sparing.close();
+    }
+  });
+
+  test('it names nobody to add or remove, and has no Welcome', async () => {
+    const group = await startGroup(service, ['alice', 'bob']);
+    const { body } = await join(group, 'bob');
+    const { welcome } = (await makeBundle(group.of('alice'), [add(await newKeys('dave'))])).body;
+    const attempt = async (change: object): Promise<unknown> =>
+      (await commit(service, group.id, 'bob', { ...body, ...change })).body.code;
+    expect(await attempt({ adds: ['dave'] })).toBe('membership-mismatch');
+    expect(await attempt({ removes: ['alice'] })).toBe('membership-mismatch');
+    expect(await attempt({ welcome })).toBe('welcome-mismatch');
+  });
+});
+
+describe('the form of an external commit (RFC 9420 §12.4.3.2)', () => {
+  let group: Group;
+  let bundle: Bundle;
+  let before: unknown;
+  beforeAll(async () => {
+    group = await startGroup(service, ['alice', 'bob']);
+    bundle = await join(group, 'bob', 'bob');
+    before = await standing(group.id);
+  });
+
+  const inline = (proposal: Proposal): Content['proposals'][number] => ({ proposalOrRefType: 'proposal', proposal });
+  const forms: Record<string, (content: Content) => Content | Promise<Content>> = {
+    'without a path': (content) => ({ ...content, path: undefined }),
+    'without ExternalInit': (content) => ({ ...content, proposals: content.proposals.slice(0, 1) }),
+    'with two ExternalInits': (content) => ({
+      ...content,
+      proposals: [...content.proposals, ...content.proposals.slice(1)],
+    }),
+    'with two Removes': (content) => ({
+      ...content,
+      proposals: [...content.proposals, ...content.proposals.slice(0, 1)],
+    }),
+    'with an Add': async (content) => ({
+      ...content,
+      proposals: [...content.proposals, inline(add(await newKeys('eve')))],
+    }),
+    'with a change of extensions': (content) => ({
+      ...content,
+      proposals: [
+        ...content.proposals,
+        inline({ proposalType: 'group_context_extensions', groupContextExtensions: { extensions: [] } }),
+      ],
+    }),
+    'with a proposal by reference': (content) => ({
+      ...content,
+      proposals: [...content.proposals, { proposalOrRefType: 'reference', reference: new Uint8Array(32) }],
+    }),
+  };
+  test.each(Object.entries(forms))('%s it is malformed', async (_name, spoil) => {
+    const content = await spoil(contentOf(bundle.commit));
+    const spoilt = altered(bundle.commit, () => content);
+    const answer = await commit(service, group.id, 'bob', { ...bundle.body, commit: spoilt });
+    expect(verdict(answer)).toEqual([400, 'malformed']);
+    expect(await standing(group.id)).toEqual(before);
+  });
+});
+
+describe('the place of the leaf that joins', () => {
+  test.each([2, 3, 4, 5])('in a tree of %s leaves', async (size) => {
+    const users = ['alice', 'bob', 'carol', 'dave', 'erin'].slice(0, size);
+    const group = await startGroup(service, users);
+    expect(verdict(await commit(service, group.id, 'bob', (await join(group, 'bob')).body))).toEqual([200, undefined]);
+  });
+
+  test.each([1, 2, 3])('in the place of its own old leaf, or the first free one before it (leaf %s)', async (index) => {
+    const users = ['alice', 'bob', 'carol', 'dave'];
+    const group = await startGroup(service, users);
+    const user = users.find((one) => leafIndexes(group.of('alice'), one).includes(index)) ?? '';
+    const bundle = await join(group, user, user);
+    expect(verdict(await commit(service, group.id, user, bundle.body))).toEqual([200, undefined]);
+    expect(leafIndexes(bundle.newState, user)).toEqual([index]);
+  });
+
+  test('in a leaf that a removal left blank', async () => {
+    const group = await startGroup(service, ['alice', 'bob', 'carol', 'dave']);
+    const gone = leafIndexes(group.of('alice'), 'bob');
+    await accept(group, 'alice', await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob')), {
+      removes: ['bob'],
+    });
+    const bundle = await join(group, 'carol');
+    expect(leafIndexes(bundle.newState, 'carol')).toEqual(expect.arrayContaining(gone));
+    expect(verdict(await commit(service, group.id, 'carol', bundle.body))).toEqual([200, undefined]);
+  });
+});
+
+describe('an external commit competes in the same order as others', () => {
+  test('the loser hears of the winner', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const late = await join(group, 'dave');
+    const winner = await makeBundle(group.of('alice'));
+    const accepted = await commit(service, group.id, 'alice', winner.body);
+    const answer = await commit(service, group.id, 'dave', late.body);
+    expect(verdict(answer)).toEqual([409, 'epoch-conflict']);
+    const { seq, sha256 } = accepted.body;
+    expect(answer.body).toMatchObject({ currentEpoch: 2, submittedEpoch: 1, winner: { seq, sha256 }, after: 0 });
+    // On what the winner left it succeeds.
+    await deliver(group, 'alice', winner);
+    expect(verdict(await commit(service, group.id, 'dave', (await join(group, 'dave')).body))).toEqual([
+      200,
+      undefined,
+    ]);
+  });
+
+  test('of many at once exactly one wins (invariant 2)', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const users = ['alice', 'bob', 'dave', 'erin', 'frank'];
+    const bundles = await Promise.all(users.map((user) => join(group, user)));
+    const answers = await Promise.all(users.map((user, i) => commit(service, group.id, user, bundles[i]?.body)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409, 409]);
+    expect(await standing(group.id)).toMatchObject({ epoch: 2, last_seq: 1 });
+  });
+
+  test('one of an epoch that is yet to come is ahead', async () => {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE);
+    const next = await makeBundle(group.of('alice'));
+    const early = await makeExternal(next.groupInfo, await newKeys('dave'));
+    const answer = await commit(service, group.id, 'dave', early.body);
+    expect(verdict(answer)).toEqual([409, 'epoch-ahead']);
+    expect(answer.body).toMatchObject({ currentEpoch: 1, submittedEpoch: 2 });
+  });
+});
+
+test('without a GroupInfo with a tree nobody can join', async () => {
+  for (const stored of [{ groupInfo: false }, { tree: false }]) {
+    const group = await startGroup(service, ['alice', 'bob'], ANYONE, stored);
+    const bundle = await join(group, 'dave');
+    const answer = await commit(service, group.id, 'dave', bundle.body);
+    expect(verdict(answer)).toEqual([404, 'group-info-missing']);
+  }
+});
+
+test('outsiders cannot tell a conversation that is not open from none, whatever their external commit says', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], { externalJoin: 'member' });
+  await service.ask(`GET /v1/conversations/${group.id}`, { user: 'bob' });
+  const bundles = [await join(group, 'mallory'), await join(group, 'bob'), await join(group, 'mallory', 'bob')];
+  for (const { body } of bundles) {
+    const bodies = [body, { commit: body.commit }, { ...body, adds: ['eve'] }, { ...body, groupInfo: body.commit }];
+    for (const one of bodies) {
+      const there = await commit(service, group.id, 'mallory', one);
+      const nowhere = await commit(service, newConversationId(), 'mallory', one);
+      const { requestId: _own, ...problem } = there.body;
+      const { requestId: _other, ...same } = nowhere.body;
+      expect([there.status, problem]).toEqual([404, same]);
+    }
+  }
+});
+
+type Content = Extract<PublicContent, { contentType: 'commit' }>['commit'];
+type PublicContent = Extract<MLSMessage, { wireformat: 'mls_public_message' }>['publicMessage']['content'];
+
+function contentOf(message: MLSMessage): Content {
+  if (message.wireformat !== 'mls_public_message') throw new Error('not public');
+  const { content } = message.publicMessage;
+  if (content.contentType !== 'commit') throw new Error('not a commit');
+  return content.commit;
+}
+
+/** The commit with other content; its signature no longer fits, which only members can tell. */
+function altered(message: MLSMessage, change: (content: Content) => Content): string {
+  if (message.wireformat !== 'mls_public_message') throw new Error('not public');
+  const { publicMessage } = message;
+  const { content } = publicMessage;
+  if (content.contentType !== 'commit') throw new Error('not a commit');
+  return wire({
+    wireformat: 'mls_public_message',
+    publicMessage: {
+      ...publicMessage,
+      content: { ...content, commit: change(content.commit) },
+    } as typeof publicMessage,
+  });
+}

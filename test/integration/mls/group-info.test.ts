@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Answer } from '../../harness/api/answer.ts';
+import {
+  type Service,
+  base64,
+  createConversation,
+  newConversationId,
+  startService,
+} from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import {
+  type Group,
+  add,
+  commit,
+  deliver,
+  groupInfoOf,
+  localGroup,
+  makeBundle,
+  newKeys,
+  removalOf,
+  startGroup,
+  verdict,
+  wireGroupInfo,
+} from '../../harness/mls/group.ts';
+
+const database = useDatabase();
+let service: Service;
+beforeAll(async () => {
+  service = await startService(database().pool);
+});
+afterAll(() => service.close());
+
+const OPTIONAL = { groupInfo: 'optional' };
+
+function get(id: string, user: string): Promise<Answer> {
+  return service.ask(`GET /v1/conversations/${id}/group-info`, { user });
+}
+
+function put(id: string, user: string, groupInfo: string): Promise<Answer> {
+  return service.ask(`PUT /v1/conversations/${id}/group-info`, { user, body: { groupInfo } });
+}
+
+async function own(group: Group, user: string): Promise<string> {
+  return wireGroupInfo(await groupInfoOf(group.of(user)));
+}
+
+test('the first GroupInfo of an epoch stays, and whoever comes later is answered the same', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+  expect(verdict(await get(group.id, 'alice'))).toEqual([404, 'group-info-missing']);
+  const [first, second] = [await own(group, 'bob'), await own(group, 'alice')];
+  expect(first).not.toBe(second);
+  expect(await put(group.id, 'bob', first)).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await put(group.id, 'alice', second)).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await get(group.id, 'alice')).toMatchObject({ status: 200, body: { epoch: 1, groupInfo: first } });
+});
+
+test('in an opaque conversation it is for the epoch that stands, and nobody looks at its bytes', async () => {
+  const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
+  await service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['carol'] } });
+  expect(await put(id, 'bob', base64('first'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await put(id, 'alice', base64('second'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect((await get(id, 'carol')).body).toEqual({ epoch: 1, groupInfo: base64('first') });
+  expect(verdict(await put(id, 'mallory', base64('third')))).toEqual([404, 'not-found']);
+});
+
+test('one of many that come at once stays', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+  const infos = await Promise.all(Array.from({ length: 6 }, (_, i) => own(group, i % 2 === 0 ? 'alice' : 'bob')));
+  const answers = await Promise.all(infos.map((info, i) => put(group.id, i % 2 === 0 ? 'alice' : 'bob', info)));
+  expect(answers.map(({ status }) => status)).toEqual(infos.map(() => 200));
+  const [one, again] = [await get(group.id, 'alice'), await get(group.id, 'bob')];
+  expect(infos).toContain(one.body.groupInfo);
+  expect(again.body).toEqual(one.body);
+});
+
+test('it is of the current epoch, else it is stale or ahead', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+  const old = await own(group, 'alice');
+  const next = await makeBundle(group.of('alice'));
+  const ahead = await put(group.id, 'alice', next.body.groupInfo);
+  expect(verdict(ahead)).toEqual([409, 'epoch-ahead']);
+  expect(ahead.body).toMatchObject({ currentEpoch: 1, submittedEpoch: 2 });
+
+  await commit(service, group.id, 'alice', { commit: next.body.commit });
+  const stale = await put(group.id, 'alice', old);
+  expect(verdict(stale)).toEqual([409, 'group-info-stale']);
+  expect(stale.body).toMatchObject({ currentEpoch: 2, submittedEpoch: 1 });
+  expect(verdict(await get(group.id, 'bob'))).toEqual([404, 'group-info-missing']);
+  await deliver(group, 'alice', next);
+  expect((await put(group.id, 'bob', await own(group, 'bob'))).status).toBe(200);
+});
+
+test('it is checked as one that comes with a commit', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+  const elsewhere = await localGroup(['alice', 'bob']);
+  const state = elsewhere.states.get('alice');
+  if (state === undefined) throw new Error('alice has a state');
+  const more = await makeBundle(group.of('alice'), [add(await newKeys('eve'))]);
+  const info = await groupInfoOf(group.of('alice'));
+  const signature = Uint8Array.from(info.signature, (byte, i) => (i === 5 ? byte ^ 1 : byte));
+  expect(verdict(await put(group.id, 'alice', base64('noise')))).toEqual([400, 'malformed']);
+  expect(verdict(await put(group.id, 'alice', more.body.commit))).toEqual([422, 'group-info-mismatch']);
+  expect(verdict(await put(group.id, 'alice', wireGroupInfo({ ...info, signature })))).toEqual([
+    422,
+    'group-info-mismatch',
+  ]);
+  expect(verdict(await put(group.id, 'alice', wireGroupInfo(await groupInfoOf(state))))).toEqual([422, 'wrong-group']);
+  // After a commit that the service was told to add nobody, the tree of its maker says otherwise.
+  await commit(service, group.id, 'alice', { commit: more.body.commit });
+  expect(verdict(await put(group.id, 'alice', more.body.groupInfo))).toEqual([422, 'membership-mismatch']);
+  expect(verdict(await get(group.id, 'alice'))).toEqual([404, 'group-info-missing']);
+});
+
+test('members see it, and others only where anyone may join', async () => {
+  for (const [externalJoin, status] of [
+    ['nobody', 404],
+    ['member', 404],
+    ['anyone', 200],
+  ] as const) {
+    const group = await startGroup(service, ['alice', 'bob'], { externalJoin });
+    expect((await get(group.id, 'bob')).status).toBe(200);
+    const outside = await get(group.id, 'mallory');
+    expect(outside.status).toBe(status);
+    if (status === 200) continue;
+    const { requestId: _own, ...problem } = outside.body;
+    const { requestId: _other, ...same } = (await get(newConversationId(), 'mallory')).body;
+    expect(problem).toEqual(same);
+  }
+});
+
+test('where anyone may join, outsiders see the GroupInfo and nothing else', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], { externalJoin: 'anyone' });
+  const at = `/v1/conversations/${group.id}`;
+  const other = newConversationId();
+  const { body: update } = await makeBundle(group.of('alice'), [], { isPublic: true });
+  const requests: [string, object?][] = [
+    [`GET ${at}`],
+    [`GET ${at}/epoch`],
+    [`GET ${at}/members`],
+    [`GET ${at}/messages`],
+    [`PATCH ${at}`, { policy: { whoMayAdd: 'nobody' } }],
+    [`DELETE ${at}`],
+    [`POST ${at}/commits`, update],
+    [`POST ${at}/commits`, { commit: base64('noise') }],
+    [`POST ${at}/members`, { users: ['eve'], commit: update.commit }],
+    [`PUT ${at}/group-info`, { groupInfo: await own(group, 'alice') }],
+    [`POST ${at}/reports`, { seq: 1, epoch: 1, reason: 'no' }],
+    [`POST ${at}/reset`, { successor: other }],
+    [`POST ${at}/read`],
+  ];
+  for (const [what, body] of requests) {
+    const answer = await service.ask(what, { user: 'mallory', body });
+    const nowhere = await service.ask(what.replace(group.id, other), { user: 'mallory', body });
+    const { requestId: _own, ...problem } = answer.body;
+    const { requestId: _other, ...same } = nowhere.body;
+    expect([what, answer.status, problem]).toEqual([what, 404, same]);
+  }
+});
+
+test('those whom somebody else removed do not see it, those who left by themselves do where anyone may join', async () => {
+  const group = await startGroup(service, ['alice', 'bob', 'carol'], { externalJoin: 'anyone' });
+  const bundle = await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob'));
+  expect((await commit(service, group.id, 'alice', { ...bundle.body, removes: ['bob'] })).status).toBe(200);
+  expect(verdict(await get(group.id, 'bob'))).toEqual([403, 'removed']);
+  await service.ask(`DELETE /v1/conversations/${group.id}/members/carol`, { user: 'carol' });
+  expect((await get(group.id, 'carol')).status).toBe(200);
+
+  const closed = await startGroup(service, ['alice', 'bob']);
+  await service.ask(`DELETE /v1/conversations/${closed.id}/members/bob`, { user: 'bob' });
+  expect(verdict(await get(closed.id, 'bob'))).toEqual([403, 'removed']);
+});

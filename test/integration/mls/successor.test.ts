@@ -1,0 +1,172 @@
+import { type ClientState, createGroup } from 'ts-mls';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { groupInfo, privateMessage } from '../../harness/api/frames.ts';
+import type { Answer } from '../../harness/api/answer.ts';
+import { type Service, base64, newConversationId, startService } from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import {
+  SUITE,
+  add,
+  commit,
+  groupInfoOf,
+  localGroup,
+  makeBundle,
+  makeExternal,
+  newKeys,
+  removalOf,
+  startGroup,
+  verdict,
+  wireGroupInfo,
+} from '../../harness/mls/group.ts';
+
+const database = useDatabase();
+let service: Service;
+beforeAll(async () => {
+  service = await startService(database().pool);
+});
+afterAll(() => service.close());
+
+const USERS = ['alice', 'bob', 'carol'];
+
+function reset(id: string, user: string, successor: string): Promise<Answer> {
+  return service.ask(`POST /v1/conversations/${id}/reset`, { user, body: { successor } });
+}
+
+function supply(id: string, user: string, info: string): Promise<Answer> {
+  return service.ask(`PUT /v1/conversations/${id}/group-info`, { user, body: { groupInfo: info } });
+}
+
+/** A conversation that alice has handed over to a group in which she is alone yet. */
+async function successor(): Promise<{ old: string; id: string; state: ClientState }> {
+  const { id: old } = await startGroup(service, USERS);
+  const { id, states } = await localGroup(['alice']);
+  const state = states.get('alice');
+  if (state === undefined) throw new Error('alice has a state');
+  expect((await reset(old, 'alice', id)).status).toBe(201);
+  return { old, id, state };
+}
+
+async function members(id: string): Promise<unknown> {
+  const { body } = await service.ask(`GET /v1/conversations/${id}/members`, { user: 'alice' });
+  return (body.members as { user: string }[]).map(({ user }) => user);
+}
+
+test('members without a leaf in the new group can neither write to it nor stand for it', async () => {
+  const { id, state } = await successor();
+  const at = `/v1/conversations/${id}`;
+  const commitFrame = base64(privateMessage(id, 0, 'commit'));
+  const message = (n: number): object => ({ id: `m${n}`, ciphertext: base64(privateMessage(id, 0)) });
+  const refused: [string, object][] = [
+    [`POST ${at}/messages`, message(0)],
+    [`POST ${at}/messages`, { id: 'p', ciphertext: base64(privateMessage(id, 0, 'proposal')) }],
+    [`POST ${at}/commits`, { commit: commitFrame, groupInfo: base64(groupInfo(id, 1)) }],
+    [`POST ${at}/commits`, { commit: commitFrame, groupInfo: base64(groupInfo(id, 1)), removes: ['alice'] }],
+    [`PUT ${at}/group-info`, { groupInfo: wireGroupInfo(await groupInfoOf(await stranger(id))) }],
+  ];
+  for (const [what, body] of refused) {
+    expect([what, ...verdict(await service.ask(what, { user: 'carol', body }))]).toEqual([what, 403, 'not-allowed']);
+  }
+  const list = { messages: Array.from({ length: 12 }, (_, n) => message(n)) };
+  const answer = await service.ask(`POST ${at}/messages`, { user: 'carol', body: list });
+  expect((answer.body.results as { code: string }[]).every(({ code }) => code === 'not-allowed')).toBe(true);
+  // Alice goes on undisturbed, and may leave out whom she likes.
+  expect((await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)))).status).toBe(200);
+  const bob = await newKeys('bob');
+  const { welcome: _welcome, ...first } = (await makeBundle(state, [add(bob)])).body;
+  const body = { ...first, adds: ['bob'], removes: ['carol'] };
+  expect(verdict(await commit(service, id, 'alice', body))).toEqual([200, undefined]);
+  expect(await members(id)).toEqual(['alice', 'bob']);
+});
+
+test('they join by an external commit, and are members like any other from then on', async () => {
+  const { id, state } = await successor();
+  await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)));
+  const joined = await makeExternal(await groupInfoOf(state), await newKeys('carol'));
+  expect(verdict(await commit(service, id, 'carol', joined.body))).toEqual([200, undefined]);
+  const sent = await service.ask(`POST /v1/conversations/${id}/messages`, {
+    user: 'carol',
+    body: { id: 'm', ciphertext: base64(privateMessage(id, 1)) },
+  });
+  expect(sent.status).toBe(200);
+});
+
+test('when nobody ever comes to the new group, reports of its beginning open the next reset', async () => {
+  const { id } = await successor();
+  const report = (user: string, seq: number): Promise<Answer> =>
+    service.ask(`POST /v1/conversations/${id}/reports`, { user, body: { seq, epoch: 0, reason: 'nobody is here' } });
+  expect(verdict(await report('bob', 1))).toEqual([400, 'malformed']);
+  expect((await report('bob', 0)).body).toEqual({ reports: 1, needed: 2, open: false });
+  expect((await report('carol', 0)).body).toEqual({ reports: 2, needed: 2, open: true });
+  expect((await reset(id, 'carol', newConversationId())).status).toBe(201);
+});
+
+test('those who were leaving are not taken along', async () => {
+  const { id } = await startGroup(service, USERS);
+  await service.ask(`DELETE /v1/conversations/${id}/members/carol`, { user: 'carol' });
+  const next = newConversationId();
+  expect((await reset(id, 'alice', next)).status).toBe(201);
+  expect(await members(next)).toEqual(['alice', 'bob']);
+  expect(verdict(await service.ask(`GET /v1/conversations/${next}`, { user: 'carol' }))).toEqual([404, 'not-found']);
+});
+
+test('of resets at once one counts, and everybody hears which', async () => {
+  const { id } = await startGroup(service, USERS);
+  await service.ask(`PUT /v1/conversations/${id}/members/bob/role`, { user: 'alice', body: { role: 'admin' } });
+  const tries = await Promise.all(['alice', 'bob', 'alice', 'bob'].map((one) => reset(id, one, newConversationId())));
+  const won = tries.filter(({ status }) => status === 201);
+  expect(won).toHaveLength(1);
+  const chosen = String(won[0]?.body.successor);
+  for (const lost of tries.filter(({ status }) => status !== 201)) {
+    expect([...verdict(lost), lost.body.successor]).toEqual([410, 'superseded', chosen]);
+  }
+  // The same reset again, by whichever member.
+  expect((await reset(id, 'carol', chosen)).status).toBe(200);
+  const view = await service.ask(`GET /v1/conversations/${id}`, { user: 'carol' });
+  expect(view.body.successor).toBe(chosen);
+});
+
+test('the old group answers every write with its successor, and outsiders with nothing', async () => {
+  const group = await startGroup(service, [...USERS, 'dave'], { externalJoin: 'anyone' });
+  const at = `/v1/conversations/${group.id}`;
+  const next = newConversationId();
+  const own = await makeBundle(group.of('bob'));
+  const removal = await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob'));
+  const external = await makeExternal(await groupInfoOf(group.of('bob')), await newKeys('mallory'));
+  const resync = await makeExternal(await groupInfoOf(group.of('bob')), await newKeys('bob'), 'bob');
+  const proposal = base64(privateMessage(group.id, 1, 'proposal'));
+  const messages = Array.from({ length: 10 }, (_, n) => ({
+    id: `l${n}`,
+    ciphertext: base64(privateMessage(group.id, 1)),
+  }));
+  expect((await reset(group.id, 'alice', next)).status).toBe(201);
+  const writes: [string, string, object][] = [
+    ['bob', `POST ${at}/messages`, { id: 'x', ciphertext: base64(privateMessage(group.id, 1)) }],
+    ['bob', `POST ${at}/messages`, { id: 'p', ciphertext: proposal }],
+    ['bob', `POST ${at}/commits`, own.body],
+    ['bob', `POST ${at}/commits`, resync.body],
+    ['bob', `PUT ${at}/group-info`, { groupInfo: wireGroupInfo(await groupInfoOf(group.of('bob'))) }],
+    ['alice', `PUT ${at}/members/bob/role`, { role: 'admin' }],
+    ['alice', `POST ${at}/members`, { users: ['erin'], commit: own.body.commit }],
+    ['alice', `POST ${at}/members/bob/remove`, { commit: removal.body.commit, groupInfo: removal.body.groupInfo }],
+    ['bob', `POST ${at}/members/bob/remove`, { proposal }],
+    ['bob', `POST ${at}/unread`, { by: 1 }],
+    ['bob', `POST ${at}/reset`, { successor: newConversationId() }],
+  ];
+  for (const [user, what, body] of writes) {
+    const answer = await service.ask(what, { user, body });
+    expect([what, ...verdict(answer), answer.body.successor]).toEqual([what, 410, 'superseded', next]);
+  }
+  const list = await service.ask(`POST ${at}/messages`, { user: 'bob', body: { messages } });
+  expect((list.body.results as { code: string }[]).every(({ code }) => code === 'superseded')).toBe(true);
+  expect(verdict(await commit(service, group.id, 'mallory', external.body))).toEqual([404, 'not-found']);
+  // What still works.
+  expect((await service.ask(`POST ${at}/read`, { user: 'bob', body: {} })).status).toBe(200);
+  expect((await service.ask(`DELETE ${at}/members/dave`, { user: 'dave' })).status).toBe(200);
+  expect((await service.ask(`DELETE ${at}`, { user: 'alice' })).status).toBe(204);
+});
+
+/** A group of the same id with carol alone in it. */
+async function stranger(id: string): Promise<ClientState> {
+  const { publicPackage, privatePackage } = await newKeys('carol');
+  return createGroup(new Uint8Array(Buffer.from(id, 'base64url')), publicPackage, privatePackage, [], SUITE);
+}

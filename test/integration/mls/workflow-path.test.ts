@@ -1,0 +1,84 @@
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { type Service, startService } from '../../harness/api/service.ts';
+import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
+import { useDatabase } from '../../harness/database.ts';
+import {
+  commit,
+  deliver,
+  groupInfoOf,
+  makeBundle,
+  makeExternal,
+  newKeys,
+  startGroup,
+  wireGroupInfo,
+} from '../../harness/mls/group.ts';
+
+const database = useDatabase();
+let connection: Connection;
+let native: NativeConnection;
+let conversations: Conversations;
+let service: Service;
+beforeAll(async () => {
+  quietRuntime();
+  const address = inject('temporalAddress');
+  [connection, native] = await Promise.all([Connection.connect({ address }), NativeConnection.connect({ address })]);
+  const client = new Client({ connection });
+  conversations = await startConversations({ client, connection: native, pool: database().pool });
+  service = await startService(database().pool, { submitter: conversations.lanes });
+});
+afterAll(async () => {
+  await service.close();
+  await conversations.stop();
+  await Promise.all([connection.close(), native.close()]);
+});
+
+const MEMBERS = ['planted-alice', 'planted-bob'] as const;
+const OUTSIDER = 'planted-outsider';
+const REASON = 'planted reason of a report';
+
+test('joins, GroupInfos and reports go through the workflow, whose history holds no user, text or byte of them (invariant 10)', async () => {
+  const [alice, bob] = MEMBERS;
+  const group = await startGroup(service, MEMBERS, { externalJoin: 'anyone', groupInfo: 'optional' });
+
+  const update = await makeBundle(group.of(alice));
+  expect((await commit(service, group.id, alice, { commit: update.body.commit })).status).toBe(200);
+  await deliver(group, alice, update);
+  const groupInfo = wireGroupInfo(await groupInfoOf(group.of(bob)));
+  const supplied = await service.ask(`PUT /v1/conversations/${group.id}/group-info`, {
+    user: bob,
+    body: { groupInfo },
+  });
+  expect(supplied).toMatchObject({ status: 200, body: { epoch: 2 } });
+
+  const join = await makeExternal(await groupInfoOf(group.of(bob)), await newKeys(OUTSIDER));
+  expect((await commit(service, group.id, OUTSIDER, join.body)).body).toMatchObject({ epoch: 3, seq: 2 });
+  const answer = await service.ask(`POST /v1/conversations/${group.id}/reports`, {
+    user: OUTSIDER,
+    body: { seq: 2, epoch: 3, reason: REASON },
+  });
+  expect(answer.body).toMatchObject({ reports: 1, needed: 2, open: false });
+
+  const history = await conversations.handle(group.id).fetchHistory();
+  const opened = stringsOf(history).join('\n');
+  for (const kind of ['commit', 'group-info', 'report']) expect(opened).toContain(`"kind":"${kind}"`);
+  const secrets = [...MEMBERS, OUTSIDER, REASON, groupInfo, join.body.commit, join.body.groupInfo];
+  for (const secret of secrets) expect(opened.includes(secret), secret.slice(0, 40)).toBe(false);
+});
+
+test('what an outsider asks of a conversation that is not open is refused without a trace in its history', async () => {
+  const [alice] = MEMBERS;
+  const group = await startGroup(service, MEMBERS, { externalJoin: 'member' });
+  const join = await makeExternal(await groupInfoOf(group.of(alice)), await newKeys(OUTSIDER));
+  expect((await commit(service, group.id, OUTSIDER, join.body)).status).toBe(404);
+  await expect(conversations.handle(group.id).describe()).rejects.toThrow(/not found/i);
+});
+
+/** Every string of a history, and what its payloads hold. */
+function stringsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (value instanceof Uint8Array) return [Buffer.from(value).toString('utf8')];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.values(value).flatMap(stringsOf);
+}

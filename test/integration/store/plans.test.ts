@@ -1,0 +1,304 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eraseUser, listMemberships } from '../../../store/device/account.ts';
+import { listAudit } from '../../../store/repair/audit.ts';
+import { findOpen, listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
+import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
+import { readPage } from '../../../store/log/entries.ts';
+import { findStale, readStretch, readTail } from '../../../store/log/stream-reads.ts';
+import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
+import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
+import { readCurrentGroupInfo, readGroupInfo } from '../../../store/group-info/group-info.ts';
+import {
+  type ClaimRequest,
+  type NewKeyPackage,
+  claimKeyPackages,
+  readStock,
+  sweepKeyPackages,
+  uploadKeyPackages,
+} from '../../../store/key-package/key-packages.ts';
+import { listMembers } from '../../../store/membership/members.ts';
+import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
+import { makePool } from '../../../store/pool.ts';
+import { acknowledge, listFollowed, readFollowed } from '../../../store/device/positions.ts';
+import { listDue, retain } from '../../../store/retention/retention.ts';
+import { makeSweep } from '../../../store/retention/sweep.ts';
+import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { checkInvariants } from '../../../tools/harness/invariants.ts';
+import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
+
+/**
+ * A plan that a session cached while the tables were tiny must still be good when they are large: the statements run
+ * first on empty and on freshly analyzed tiny tables, then the tables grow, then the same session runs them again.
+ */
+const database = useDatabase();
+const ENTRIES = 100_000;
+const MEMBERS = 2000;
+const DAY_MS = 86_400_000;
+const SWEEP_AGES = { stagedMs: DAY_MS, operationsMs: DAY_MS, idempotencyMs: DAY_MS };
+let pool: pg.Pool;
+let conversation: string;
+let count = 0;
+/** A device with key packages in store. */
+const owner = { user: 'alice', device: 'phone' };
+
+const id = (): string => `id-${count++}`;
+
+function messages(n: number, epoch: number): Request[] {
+  return Array.from({ length: n }, () => ({ kind: 'message', id: id(), actor: 'alice', body: 'text', epoch }));
+}
+
+/** Nothing in the store looks into it. */
+function newKeyPackage(lastResort = false): NewKeyPackage {
+  const notAfter = new Date(Date.now() + 3_600_000);
+  return { ref: randomBytes(32), bytes: Buffer.from('key package'), cipherSuite: 1, lastResort, notAfter };
+}
+
+function claimOf(claimer: string): ClaimRequest {
+  const { user } = owner;
+  return {
+    operationId: id(),
+    claimer: { user: claimer, device: 'phone' },
+    user,
+    devices: undefined,
+    cipherSuite: undefined,
+    conversation: undefined,
+    perMinute: 300,
+  };
+}
+
+/** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
+const FEW = 2000;
+
+/** Every hot statement, by name; each touches a few rows per operation. */
+const statements: Record<string, (epoch: number) => Promise<unknown>> = {
+  'decide: a message': (epoch) => send(pool, conversation, messages(1, epoch)),
+  'decide: three messages': (epoch) => send(pool, conversation, messages(3, epoch)),
+  'decide: a run of messages': (epoch) => send(pool, conversation, messages(16, epoch)),
+  'decide: a run of staged messages': (epoch) => sendStaged(pool, conversation, messages(16, epoch)),
+  'decide: a staged message': (epoch) => sendStaged(pool, conversation, messages(1, epoch)),
+  'decide: a proposal': (epoch) =>
+    send(pool, conversation, [{ kind: 'message', type: 'proposal', id: id(), actor: 'bob', body: 'p', epoch }]),
+  'decide: a commit that lost': () =>
+    send(pool, conversation, [{ kind: 'commit', id: id(), actor: 'alice', body: 'late', epoch: 0, adds: ['dave'] }]),
+  'decide: a duplicate': (epoch) =>
+    send(pool, conversation, [{ kind: 'message', id: 'first', actor: 'alice', body: 'text', epoch }]),
+  'decide: a read mark': () => send(pool, conversation, [{ kind: 'read', id: id(), actor: 'carol', seq: count }]),
+  'decide: a role': () =>
+    send(pool, conversation, [{ kind: 'role', id: id(), actor: 'alice', user: 'bob', role: 'member' }]),
+  'read: a page from the middle': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10),
+  'read: a page of commits': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10, 'commit'),
+  'read: a page of a stranger': () => readPage(pool, conversation, 'mallory', 0, 10),
+  'streams: the tail': () => readTail(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
+  'streams: a stretch': () => readStretch(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
+  'streams: what is stale': () => findStale(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
+  'streams: additions of late': () => readAdditions(pool, 1, [1]),
+  'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
+  'streams: my conversations': () => listFollowed(pool, owner),
+  'streams: who joined': () => readFollowed(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
+  'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
+  'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
+  'streams: open': () => openStream(pool, owner, randomUUID()),
+  'streams: news of devices': () => readDeviceNews(pool, [{ ...owner, id: randomUUID(), lowSince: null }]),
+  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
+  'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
+  'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
+  'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
+  'read: whether anyone may join': () => findOpen(pool, conversation),
+  'read: one conversation, for operators': () => overviewConversation(pool, conversation),
+  'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
+  'read: the audit': () => listAudit(pool, { limit: 10 }),
+  'read: the audit of a conversation': () => listAudit(pool, { conversation, limit: 10 }),
+  'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),
+  'read: my conversations': () => listConversations(pool, 'alice', '', 10),
+  'read: members': () => listMembers(pool, conversation, 'user-5', 10),
+  'retention: a step': () => retain(pool, conversation, Date.now(), 5),
+  // So late that nothing waits for devices any more.
+  'retention: a step that deletes': () => retain(pool, conversation, Date.now() + 200 * DAY_MS, 5),
+  'retention: what is due': () => listDue(pool, Date.now(), 5),
+  'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
+  'devices: mine': () => listDevices(pool, owner.user),
+  'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
+  'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
+  'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
+  'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
+  'devices: erase': () => eraseUser(pool, 'user-5'),
+  'key packages: stock': () => readStock(pool, owner),
+  'key packages: claim': () => claimKeyPackages(pool, claimOf('dave')),
+  'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
+  'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
+  'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
+  'key packages: sweep': () => sweepKeyPackages(pool),
+  'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
+};
+
+beforeAll(async () => {
+  pool = makePool({ url: database().url, max: 1, name: 'plans' });
+  for (const run of Object.values(statements).slice(10)) {
+    conversation = 'none-yet';
+    await run(0);
+  }
+  conversation = await startConversation(pool, { policy: { retentionDays: 30 } });
+  await send(pool, conversation, [{ kind: 'message', id: 'first', actor: 'alice', body: 'text', epoch: 0 }]);
+  for (const run of Object.values(statements)) await run(0);
+  await database().pool.query(
+    'vacuum (analyze) conversation, member, period, entry, operation, staged, device, key_package, claim, welcome, welcome_body',
+  );
+  for (const run of Object.values(statements)) await run(0);
+  for (const { run } of Object.values(bounded)) await run();
+  await grow();
+});
+
+afterAll(() => pool.end());
+
+test.each(Object.keys(statements))(
+  '%s touches a few rows of large tables, with a plan from tiny ones',
+  async (name) => {
+    const epoch = await currentEpoch();
+    const run = statements[name] ?? (() => expect.unreachable());
+    const before = await counters();
+    await run(epoch);
+    const after = await counters();
+    expect(after.sequentialScans - before.sequentialScans).toBe(0);
+    expect(after.indexRows - before.indexRows).toBeLessThan(FEW);
+    expect(after.rows - before.rows).toBeLessThan(FEW);
+  },
+);
+
+/** What reads more than a few rows, but as many as it should, however large the other tables are. */
+const bounded: Record<string, { run: () => Promise<unknown>; rows: number }> = {
+  // Each member, its device, and the position of that.
+  'retention: what devices need': {
+    run: () => pool.query(`select needed_seq(key, now()) from conversation where id = $1`, [conversation]),
+    rows: 5 * MEMBERS,
+  },
+  // A thousand devices, races and Welcomes.
+  'sweep: a run': { run: () => makeSweep(pool, SWEEP_AGES)(), rows: 10_000 },
+};
+
+test.each(Object.keys(bounded))('%s reads no more of large tables than it has to', async (name) => {
+  const { run, rows } = bounded[name] ?? expect.unreachable();
+  const before = await counters();
+  await run();
+  const after = await counters();
+  expect(after.sequentialScans - before.sequentialScans).toBe(0);
+  expect(after.indexRows - before.indexRows).toBeLessThan(rows);
+  expect(after.rows - before.rows).toBeLessThan(rows);
+});
+
+test('the grown conversation is a sound one', () => checkInvariants(database().pool, conversation));
+
+/** A long log, many members, and many other conversations, without telling the planner. */
+async function grow(): Promise<void> {
+  const db = database().pool;
+  const { rows } = await db.query<{ key: number }>('select key from conversation where id = $1', [conversation]);
+  const key = rows[0]?.key;
+  // 999 messages and a commit, again and again.
+  await insertSlowly(
+    `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+     select c.key, c.last_seq + n, case when n % 1000 = 0 then 'commit' else 'application' end, c.epoch + (n - 1) / 1000,
+       'grown-' || n, sha256(n::text::bytea), 'text', case when n % 1000 = 0 then 'alice' end,
+       c.app_count + n - n / 1000, c.last_at
+     from conversation c, generate_series(1, ${ENTRIES}) n where c.id = '${conversation}'`,
+  );
+  await db.query(
+    `update conversation set epoch = epoch + $2, last_seq = last_seq + $3, app_count = app_count + $3 - $2,
+       last_commit_seq = last_seq + $3, member_count = member_count + $4 where key = $1`,
+    [key, ENTRIES / 1000, ENTRIES, MEMBERS],
+  );
+  await db.query(
+    `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
+     select $1, 'user-' || n, 'member', 0, 0, 0, 0 from generate_series(1, $2) n`,
+    [key, MEMBERS],
+  );
+  await db.query(
+    `insert into period (conversation, user_id, from_seq) select $1, 'user-' || n, 1 from generate_series(1, $2) n`,
+    [key, MEMBERS],
+  );
+  await db.query(
+    `insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
+     select 'grown-' || n, 'mls', 0, 1, '{}', 'user-1', '' from generate_series(1, 5000) n`,
+  );
+  await db.query(
+    `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
+     select key, 'user-1', 'admin', 0, 0, 0, 0 from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into device (user_id, device_id) select 'user-' || n, 'phone' from generate_series(1, ${MEMBERS}) n
+     on conflict do nothing`,
+  );
+  await db.query(
+    `insert into device_position (user_id, device_id, conversation, seq)
+     select 'user-' || n, 'phone', c.key, n from generate_series(1, ${MEMBERS}) n, conversation c
+     where c.key = $1 or (n = 1 and c.id like 'grown-%')`,
+    [key],
+  );
+  await db.query(
+    `insert into race (conversation, user_id) select key, 'user-1' from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into change (conversation, seq, kind, data, at)
+     select $1, n * 5, case when n % 2 = 0 then 'added' else 'policy' end, '{"users": []}', now() - interval '1 hour'
+     from generate_series(1, 20000) n`,
+    [key],
+  );
+  await db.query(`insert into audit (actor, action) select 'user-1', 'reset' from generate_series(1, 20000)`);
+  // Ten of each user, five of which one claimer took days ago, and another some hours ago; 300 more of one device.
+  await db.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after, claimed_at)
+     select sha256(n::text::bytea), 'user-' || n % ${MEMBERS}, 'phone', 1, 'key package', false, now() + interval '1 day',
+       case when n <= ${MEMBERS} * 5 then now() - interval '2 hours' end
+     from generate_series(1, ${MEMBERS} * 10) n`,
+  );
+  await db.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after)
+     select sha256(('own-' || n)::bytea), $1, $2, 1, 'key package', false, now() + interval '1 day'
+     from generate_series(1, 300) n`,
+    [owner.user, owner.device],
+  );
+  await db.query(
+    `insert into claim (ref, user_id, at) select ref, 'user-0', claimed_at - interval '2 days' from key_package
+     where claimed_at is not null`,
+  );
+  await db.query(
+    `insert into claim (ref, user_id, at) select ref, 'erin', claimed_at from key_package where claimed_at is not null
+     limit 300`,
+  );
+  await db.query(
+    `insert into welcome_body (conversation, seq, welcome)
+     select key, 1, 'welcome' from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into welcome (conversation, user_id, device_id, seq, epoch)
+     select key, 'user-1', 'phone', 1, 1 from conversation where id like 'grown-%'`,
+  );
+}
+
+/** Outside of the pool's time limit. */
+async function insertSlowly(sql: string): Promise<void> {
+  const slow = makePool({ url: database().url, max: 1, name: 'grow', statementTimeoutMs: 60_000 });
+  try {
+    await slow.query(sql);
+  } finally {
+    await slow.end();
+  }
+}
+
+async function currentEpoch(): Promise<number> {
+  return (await viewConversation(database().pool, conversation, 'alice'))?.epoch ?? 0;
+}
+
+/** What the session under test has read since the database was made. */
+async function counters(): Promise<{ sequentialScans: number; indexRows: number; rows: number }> {
+  await pool.query('select pg_stat_force_next_flush()');
+  const { rows } = await pool.query<{ sequentialScans: number; indexRows: number; rows: number }>(
+    `select sum(seq_scan)::int as "sequentialScans", sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::int as rows,
+       (select sum(idx_tup_read)::int from pg_stat_user_indexes where schemaname = 'parley') as "indexRows"
+     from pg_stat_user_tables where schemaname = 'parley'`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('There are no statistics');
+  return row;
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sweepKeyPackages } from '../../../store/key-package/key-packages.ts';
+import { tokenOf } from '../../harness/api/service.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
+import { makeTalk } from '../../harness/streams/talk.ts';
+import { told, untilEnd, wordsOf } from '../../harness/streams/told.ts';
+
+const database = useDatabase();
+let one: Replica;
+let other: Replica;
+/** It hears no notifications. */
+let deaf: Replica;
+const talk = makeTalk(
+  () => one.service,
+  (user, device) => tokenOf(user, claims(device)),
+);
+let count = 0;
+const someone = (name: string): string => `${name}-${++count}`;
+
+beforeAll(async () => {
+  [one, other, deaf] = await Promise.all([
+    startReplica(database()),
+    startReplica(database()),
+    startReplica(database(), { deaf: true }),
+  ]);
+});
+afterAll(() => Promise.all([one, other, deaf].map((replica) => replica.stop())));
+
+async function devicesOf(user: string): Promise<string[]> {
+  const { devices } = (await talk.expect('GET /v1/devices', user)) as { devices: { device: string }[] };
+  return devices.map(({ device }) => device);
+}
+
+test('a newer stream of a device ends the older one also when no notification arrives', async () => {
+  const bob = someone('bob');
+  const first = await deaf.follow(bob, 'phone');
+  const second = await one.follow(bob, 'phone');
+  expect(await untilEnd(first)).toEqual({ event: 'replaced' });
+  expect(second.endedAt()).toBeUndefined();
+});
+
+test('the streams of a forgotten device end also when no notification arrives', async () => {
+  const bob = someone('bob');
+  const [phone, laptop] = [await deaf.follow(bob, 'phone'), await deaf.follow(bob, 'laptop')];
+  await talk.expect('DELETE /v1/devices/phone', bob);
+  expect(await untilEnd(phone)).toEqual({ event: 'replaced' });
+  expect(laptop.endedAt()).toBeUndefined();
+});
+
+test('a stream of a device without a record ends when the device is forgotten', async () => {
+  const bob = someone('bob');
+  const phone = await other.follow(bob, 'phone');
+  await database().pool.query('delete from device where user_id = $1', [bob]);
+  expect((await one.service.ask('DELETE /v1/devices/phone', { user: bob })).status).toBe(404);
+  expect(await untilEnd(phone)).toEqual({ event: 'replaced' });
+});
+
+test('a forgotten device that comes back is known again, by a stream or by any request, and can be forgotten again', async () => {
+  const bob = someone('bob');
+  const phone = { headers: { authorization: `Bearer ${await tokenOf(bob, claims('phone'))}` } };
+  for (const comeBack of [
+    () => one.follow(bob, 'phone'),
+    () => one.service.ask('GET /v1/welcomes', phone),
+    () => other.service.ask('GET /v1/welcomes', phone),
+    () => other.follow(bob, 'phone'),
+  ]) {
+    // Notifications are on their way; a request after them is enough.
+    await waitUntil(
+      async () => {
+        await comeBack();
+        return (await devicesOf(bob)).includes('phone');
+      },
+      { what: 'the device is known' },
+    );
+    await talk.expect('DELETE /v1/devices/phone', bob);
+    expect(await devicesOf(bob)).not.toContain('phone');
+  }
+});
+
+test('erasing oneself ends all own streams, in every process', async () => {
+  const bob = someone('bob');
+  const streams = await Promise.all([one.follow(bob, 'a'), other.follow(bob, 'b'), deaf.follow(bob, 'c')]);
+  expect((await one.service.ask('DELETE /v1/me', { user: bob })).status).toBe(204);
+  for (const stream of streams) expect(await untilEnd(stream)).toEqual({ event: 'replaced' });
+});
+
+/** A device whose key packages have all expired. */
+async function expire(user: string, device: string): Promise<void> {
+  await database().pool.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after)
+     values ($1, $2, $3, 1, 'key package', false, now() - interval '1 second')`,
+    [randomBytes(32), user, device],
+  );
+}
+
+test('a stock that became low because packages expired is told when a stream opens, and by the sweep while it is open', async () => {
+  const bob = someone('bob');
+  const open = await deaf.follow(bob, 'laptop');
+  await expire(bob, 'phone');
+  await expire(bob, 'laptop');
+  const phone = await one.follow(bob, 'phone');
+  await waitUntil(() => told(phone).length === 1, { what: 'it is told at the opening' });
+  expect(open.events).toEqual([]);
+  await sweepKeyPackages(database().pool);
+  await waitUntil(() => told(open).length === 1, { what: 'the sweep finds it' });
+  await sweepKeyPackages(database().pool);
+  const conversation = await talk.create(someone('alice'), bob);
+  for (const stream of [phone, open]) {
+    await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'it lives' });
+    expect(told(stream).filter(({ event }) => event === 'low-stock')).toEqual([{ event: 'low-stock', available: 0 }]);
+  }
+});

@@ -1,0 +1,121 @@
+import { type Socket, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { base64, tokenOf } from '../../harness/api/service.ts';
+import { ParleyClient } from '../../../client/api/parley-client.ts';
+import { createHttp } from '../../../client/api/http.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
+import { makeTalk } from '../../harness/streams/talk.ts';
+import { told, wordsOf } from '../../harness/streams/told.ts';
+
+const MB = 1024 * 1024;
+/** Two fill a page. */
+const LARGE = 3 * MB;
+const LARGE_COUNT = 5;
+const SLOW_MS = 1500;
+
+const database = useDatabase();
+let one: Replica;
+const talk = makeTalk(
+  () => one.service,
+  (user, device) => tokenOf(user, claims(device)),
+);
+
+beforeAll(async () => {
+  one = await startReplica(database(), { slowMs: SLOW_MS });
+});
+afterAll(() => one.stop());
+
+/** Invites a user to a conversation of its own. @returns its id */
+async function invite(user: string, bytes: number): Promise<string> {
+  const conversation = await talk.create('ann');
+  const body = { commit: base64('commit'), adds: [user], welcome: base64(Buffer.alloc(bytes, 1)) };
+  await talk.expect(`POST /v1/conversations/${conversation}/commits`, 'ann', body);
+  return conversation;
+}
+
+/** A stream whose reader has taken its head, and nothing since. */
+async function openPaused(replica: Replica, user: string): Promise<Socket> {
+  const { host, hostname, port } = new URL(replica.service.url);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on('error', () => undefined);
+  const token = await tokenOf(user);
+  socket.write(`GET /v1/events HTTP/1.0\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  await new Promise((resolve) => socket.once('readable', resolve));
+  return socket;
+}
+
+test('Welcomes come in pages of some megabytes, of which the client kit reads all, and without a cursor the rest comes after an acknowledgement', async () => {
+  const invited: string[] = [];
+  for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('ben', LARGE));
+  const api = new ParleyClient(createHttp({ baseUrl: one.service.url, token: () => tokenOf('ben') }));
+  const all = await api.welcomes();
+  expect(all.map(({ conversation }) => conversation)).toEqual(invited);
+  const first = await api.welcomesPage();
+  expect(first.welcomes).toEqual(all.slice(0, 2));
+  expect((await api.welcomesPage({ limit: 1 })).welcomes).toEqual(all.slice(0, 1));
+  for (const { id } of first.welcomes) await api.ackWelcome(id);
+  const second = await api.welcomesPage();
+  expect(second.welcomes).toEqual(all.slice(2, 4));
+  const last = await api.welcomesPage({ cursor: second.next ?? '' });
+  expect(last).toEqual({ welcomes: all.slice(4) });
+  // A stream tells all of them as well.
+  const stream = await one.follow('ben');
+  await waitUntil(() => told(stream).filter(({ event }) => event === 'welcome').length === 3, { what: 'all are told' });
+  const malformed = await one.service.ask(`GET /v1/welcomes?cursor=${base64('no id')}`, { user: 'ben' });
+  expect([malformed.status, malformed.body.code]).toEqual([400, 'malformed']);
+});
+
+test('a Welcome is told on every stream, whatever Welcomes of deleted conversations stand before it', async () => {
+  for (let i = 0; i < 25; i++) {
+    await talk.expect(`DELETE /v1/conversations/${await invite('cat', 1)}`, 'ann', {});
+  }
+  const conversation = await invite('cat', 1);
+  await talk.ack('cat', undefined, { [conversation]: 1 });
+  const stream = await one.follow('cat');
+  await waitUntil(() => wordsOf(stream, conversation).includes('welcome 1'), { what: 'it is told' });
+});
+
+test('Welcomes wait in the database for a reader that does not keep up', async () => {
+  const invited: string[] = [];
+  for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('dan', LARGE));
+  const patient = await startReplica(database(), { slowMs: 600_000 });
+  try {
+    const socket = await openPaused(patient, 'dan');
+    let text = '';
+    await waitUntil(() => socket.readableLength > 0, { what: 'the first Welcome begins' });
+    // More than the buffers on the way hold is before it.
+    const api = new ParleyClient(createHttp({ baseUrl: one.service.url, token: () => tokenOf('dan') }));
+    const last = (await api.welcomes()).at(-1);
+    await api.ackWelcome(last?.id ?? '');
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    // Conversations come after all Welcomes.
+    await waitUntil(() => text.includes(`"${last?.conversation}","change":"new"`), { what: 'the stream goes on' });
+    const welcomed = [...text.matchAll(/event: welcome\ndata: \{"id":"[^"]*","conversation":"([^"]*)"/g)];
+    expect(welcomed.map(([, conversation]) => conversation)).toEqual(invited.slice(0, -1));
+    socket.destroy();
+  } finally {
+    await patient.stop();
+  }
+});
+
+test('a reader that takes something all the time is not closed as a slow one, however long a large event takes it', async () => {
+  await invite('eve', 5.9 * MB);
+  const socket = await openPaused(one, 'eve');
+  let tail = '';
+  let bytes = 0;
+  // Some 2 MB a second.
+  while (!socket.closed && !tail.includes('event: member')) {
+    const chunk = socket.read(Math.min(65_536, Math.max(1, socket.readableLength))) as Buffer | null;
+    if (chunk !== null) {
+      bytes += chunk.length;
+      tail = (tail + chunk.toString('latin1')).slice(-100_000);
+    }
+    await sleep(30);
+  }
+  expect([socket.closed, tail.includes('slow-consumer')]).toEqual([false, false]);
+  expect(bytes).toBeGreaterThan(5.9 * MB);
+  socket.destroy();
+});

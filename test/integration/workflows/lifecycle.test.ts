@@ -1,0 +1,318 @@
+import { randomUUID } from 'node:crypto';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { MAX_BATCH_OPERATIONS } from '../../../domain/limits.ts';
+import { sweepScheduleId } from '../../../worker/schedule.ts';
+import * as messages from '../../../workflows/conversation/messages.ts';
+import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
+import type { SendResult } from '../../../client/api/types.ts';
+import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { changeDraft, createInStore, messageDraft } from '../../../tools/harness/drafts.ts';
+import { checkInvariants } from '../../../tools/harness/invariants.ts';
+import { messageNames } from '../../../tools/harness/message-names.ts';
+import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
+import { useService } from '../../harness/service.ts';
+import { makeGate } from '../../../tools/harness/trouble.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+
+describe('a run that is ended from outside', () => {
+  const service = useService();
+
+  const handleOf = (id: string): ReturnType<Client['workflow']['getHandle']> =>
+    service().temporal.workflow.getHandle(messages.conversationWorkflowId(id));
+
+  const ends: Record<string, (id: string) => Promise<unknown>> = {
+    terminate: (id) => handleOf(id).terminate('test'),
+    cancel: (id) => handleOf(id).cancel(),
+    shutdown: (id) => handleOf(id).signal(messages.shutdown, { reason: 'test' }),
+    reset: async (id) => {
+      const { events } = await handleOf(id).fetchHistory();
+      const firstTask = events?.find((event) => Boolean(event.workflowTaskCompletedEventAttributes))?.eventId;
+      await service().temporal.workflowService.resetWorkflowExecution({
+        namespace: 'default',
+        workflowExecution: { workflowId: messages.conversationWorkflowId(id) },
+        reason: 'test',
+        requestId: randomUUID(),
+        workflowTaskFinishEventId: firstTask ?? null,
+      });
+    },
+    delete: (id) =>
+      service().temporal.workflowService.deleteWorkflowExecution({
+        namespace: 'default',
+        workflowExecution: { workflowId: messages.conversationWorkflowId(id) },
+      }),
+  };
+
+  test.each(Object.entries(ends))(
+    'by %s is started again by the next operation; what was acknowledged stays, what was in flight is applied once (invariants 1, 3, 9)',
+    async (_, end) => {
+      const creator = service().clientOf('creator');
+      const id = await createOpaque(creator, users(4));
+      await creator.addMembers(id, ['carol']);
+      const sent: { id: string; seq: number }[] = [];
+      const send = async (i: number): Promise<SendResult> => {
+        const message = newMessage();
+        const result = await service()
+          .clientOf(`user-${i % 4}`, { api: i % 2, attempts: 1 })
+          .send(id, message);
+        sent.push({ id: message.id, seq: result.seq });
+        return result;
+      };
+      await atOnce(4, send);
+      for (let round = 0; round < 4; round++) {
+        await Promise.all([atOnce(8, send), end(id).catch(ignoreNotFound)]);
+      }
+      const last = await send(0);
+      expect(last.status).toBe('accepted');
+      const log = await readLog(creator, id);
+      expect(log.map(({ seq }) => seq)).toEqual(upTo(38));
+      expect(ascending(sent.map(({ seq }) => seq))).toEqual(upTo(38).slice(1));
+      for (const one of sent) expect(log[one.seq - 1]).toMatchObject(one);
+      expect(await creator.epoch(id)).toBe(1);
+      await checkInvariants(service().pool, id);
+    },
+  );
+
+  test('increments survive shutdown and cancel (invariant 7)', async () => {
+    const creator = service().clientOf('creator');
+    const id = await createOpaque(creator, ['reader']);
+    for (const end of ['shutdown', 'cancel', 'shutdown', 'cancel'] as const) {
+      await Promise.all([creator.incrementUnread(id, 1), creator.incrementUnread(id, 10)]);
+      // The increments may have gone into the run that was ending already: then there is none left to end.
+      await ends[end]?.(id).catch(ignoreNotFound);
+    }
+    const unread = async (): Promise<number> => (await service().clientOf('reader').conversation(id)).unread;
+    await waitUntil(async () => (await unread()) >= 44, { what: 'all increments are applied' });
+    expect(await unread()).toBe(44);
+  });
+
+  test('an operator may send `shutdown` without input', async () => {
+    const creator = service().clientOf('creator');
+    const id = await createOpaque(creator);
+    await creator.send(id, newMessage());
+    await handleOf(id).signal('shutdown');
+    expect(await handleOf(id).result()).toEqual({ reason: 'shutdown' });
+  });
+
+  test('the sweep wakes a due conversation that does not run, and deletes staged orphans', async () => {
+    const creator = service().clientOf('creator');
+    const id = await createOpaque(creator, [], { retentionDays: 1 });
+    await creator.send(id, newMessage());
+    await ends.shutdown?.(id);
+    expect(await handleOf(id).result()).toEqual({ reason: 'shutdown' });
+
+    const { pool, temporal, taskQueue } = service();
+    await pool.query(
+      `update entry set at = at - interval '2 days'
+      where conversation = (select key from conversation where id = $1)`,
+      [id],
+    );
+    await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
+    await pool.query(
+      `insert into staged (conversation, user_id, size, ciphertext, at)
+       select c.key, 'creator', 3, 'old'::bytea, clock_timestamp() - interval '1 hour' from conversation c where c.id = $1
+       union all select c.key, 'creator', 3, 'new'::bytea, clock_timestamp() from conversation c where c.id = $1`,
+      [id],
+    );
+    await temporal.schedule.getHandle(sweepScheduleId(taskQueue)).trigger();
+    await waitUntil(async () => (await readLog(creator, id))[0]?.expired === true, { what: 'the body is gone' });
+    const left = async (): Promise<string[]> => {
+      const { rows } = await pool.query<{ text: string }>(
+        `select convert_from(ciphertext, 'UTF8') as text from staged`,
+      );
+      return rows.map(({ text }) => text);
+    };
+    await waitUntil(async () => (await left()).length === 1, { what: 'the orphan is gone' });
+    expect(await left()).toEqual(['new']);
+    expect((await handleOf(id).describe()).status.name).toBe('RUNNING');
+  });
+});
+
+describe('a run', () => {
+  const database = useDatabase();
+  let connection: Connection;
+  let native: NativeConnection;
+  let conversations: Conversations;
+
+  beforeAll(async () => {
+    quietRuntime();
+    const address = inject('temporalAddress');
+    connection = await Connection.connect({ address });
+    native = await NativeConnection.connect({ address });
+    conversations = await startConversations({
+      client: new Client({ connection }),
+      connection: native,
+      pool: database().pool,
+      settings: { mailboxLimit: MAX_BATCH_OPERATIONS },
+    });
+  });
+  afterAll(async () => {
+    await conversations.stop();
+    await native.close();
+    await connection.close();
+  });
+
+  test('of an unknown conversation ends by itself', async () => {
+    const woken = await conversations.wake('bm8tc3VjaC1jb252ZXJzYXRpb24');
+    expect(await woken.result()).toEqual({ reason: 'not-found' });
+    const add = changeDraft('bm9uZS1hdC1hbGwtaGVyZQ', 'alice', { adds: ['bob'] }).operation;
+    expect(await conversations.update(messages.addMembers, 'bm9uZS1hdC1hbGwtaGVyZQ', [add])).toEqual([
+      { status: 'refused', code: 'not-found' },
+    ]);
+    await conversations.handle('bm9uZS1hdC1hbGwtaGVyZQ').result();
+  });
+
+  test('refuses what is malformed before it is queued, and writes no event for it', async () => {
+    const id = await createInStore(database().pool, ['alice']);
+    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    const before = (await conversations.handle(id).describe()).historyLength;
+    const add = changeDraft(id, 'alice', { adds: ['bob'] }).operation;
+    const malformed: unknown[] = [
+      undefined,
+      'text',
+      [],
+      [null],
+      ['text'],
+      [{ kind: 'message' }],
+      [{ id: 'x' }],
+      [{ kind: 5, id: 'x' }],
+      Array.from({ length: MAX_BATCH_OPERATIONS + 1 }, () => add),
+    ];
+    for (const operations of malformed) {
+      await expect(conversations.update(messages.addMembers, id, operations as never)).rejects.toMatchObject({
+        cause: { type: messages.FAILURE.malformed },
+      });
+    }
+    expect((await conversations.handle(id).describe()).historyLength).toBe(before);
+    expect((await conversations.update(messages.addMembers, id, [add]))[0]).toMatchObject({ epoch: 1 });
+  });
+
+  test('refuses with `overloaded` while its mailbox is full, which is counted, and goes on afterwards', async () => {
+    const id = await createInStore(database().pool, ['alice']);
+    const gate = makeGate();
+    const adds = (count: number): ReturnType<typeof changeDraft>['operation'][] =>
+      Array.from({ length: count }, () => changeDraft(id, 'alice', { adds: [randomUUID()] }).operation);
+    conversations.trouble.before = gate.pass;
+    const deciding = conversations.update(messages.addMembers, id, adds(1));
+    await waitUntil(() => gate.waiting() === 1, { what: 'a batch is being decided' });
+    const fills = conversations.update(messages.addMembers, id, adds(MAX_BATCH_OPERATIONS), 'fills');
+    await waitUntil(() => conversations.isAdmitted(id, 'fills'), { what: 'a full mailbox is on its way' });
+    // Both reach the workflow right behind it.
+    const byHand = expect(conversations.update(messages.addMembers, id, adds(1))).rejects.toMatchObject({
+      cause: { type: messages.FAILURE.overloaded, details: [{ depth: MAX_BATCH_OPERATIONS }] },
+    });
+    const byLane = expect(conversations.lanes.submit(messageDraft(id, 'alice'))).rejects.toMatchObject({
+      code: 'overloaded',
+    });
+    await Promise.all([byHand, byLane]);
+    expect(await conversations.metrics.registry.metrics()).toContain(
+      'actor_mailbox_full_events_total{actor_type="conversation"} 1',
+    );
+    conversations.trouble.before = () => undefined;
+    gate.open();
+    await Promise.all([deciding, fills]);
+    const next = MAX_BATCH_OPERATIONS + 2;
+    expect(await conversations.lanes.submit(messageDraft(id, 'alice'))).toMatchObject({
+      seq: next,
+      status: 'accepted',
+    });
+    await checkInvariants(database().pool, id);
+  });
+
+  test('a defect in one update does not fail those that share its batch', async () => {
+    const id = await createInStore(database().pool, ['alice', 'bob']);
+    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    const gate = makeGate();
+    conversations.trouble.before = gate.pass;
+    const first = conversations.lanes.submit(messageDraft(id, 'alice'));
+    await waitUntil(() => gate.waiting() === 1, { what: 'a batch is being decided' });
+    const defect = { kind: 'nonsense', id: 'defect', actor: 'alice' } as never;
+    const ids = ['add', 'defect', 'remove'];
+    const good = conversations.update(
+      messages.administer,
+      id,
+      [changeDraft(id, 'alice', { adds: ['carol'] }).operation],
+      'add',
+    );
+    const bad = expect(conversations.update(messages.administer, id, [defect], 'defect')).rejects.toMatchObject({
+      cause: { type: messages.FAILURE.defect },
+    });
+    const alsoGood = conversations.update(
+      messages.administer,
+      id,
+      [changeDraft(id, 'alice', { removes: ['bob'] }).operation],
+      'remove',
+    );
+    await waitUntil(
+      async () => (await Promise.all(ids.map((one) => conversations.isAdmitted(id, one)))).every(Boolean),
+      {
+        what: 'three updates wait behind it',
+      },
+    );
+    gate.open();
+    conversations.trouble.before = () => undefined;
+    expect(await first).toMatchObject({ seq: 2 });
+    await bad;
+    const [[added], [removed]] = await Promise.all([good, alsoGood]);
+    expect([added?.status, removed?.status]).toEqual(['accepted', 'accepted']);
+    expect(await conversations.state(id)).toMatchObject({ health: 'healthy', facts: { epoch: 2, memberCount: 2 } });
+  });
+
+  test('tells operators what it is: every handler has a description, the details are current, queries answer', async () => {
+    const id = await createInStore(database().pool, ['alice', 'bob']);
+    await conversations.lanes.submit(changeDraft(id, 'alice', { adds: ['carol'] }));
+    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    const handle = conversations.handle(id);
+    const metadata = await handle.query<Metadata>('__temporal_workflow_metadata');
+    expect(metadata.currentDetails).toBe('**healthy** · opaque · 3 members · epoch 1 · last seq 2');
+    const { queryDefinitions, signalDefinitions, updateDefinitions } = metadata.definition;
+    const own = [...queryDefinitions, ...signalDefinitions, ...updateDefinitions].filter(
+      ({ name }) => !name.startsWith('__'),
+    );
+    const { updates, signals, queries } = messageNames;
+    expect(own.map(({ name }) => name).sort()).toEqual([...updates, ...signals, ...queries].sort());
+    for (const { description } of own) expect(description).toMatch(/\w{3}/);
+
+    expect(await handle.query(messages.epoch)).toBe(1);
+    expect(await handle.query(messages.state)).toEqual({
+      conversation: id,
+      facts: { found: true, protocol: 'opaque', epoch: 1, lastSeq: 2, memberCount: 3 },
+      health: 'healthy',
+      queued: 0,
+      pendingIncrements: 0,
+      decided: 2,
+      closing: false,
+    });
+    expect(await (await handle.describe()).staticSummary()).toBe('MLS conversation: one mailbox, one order');
+  });
+
+  test('the sweep may be started by hand and says what it did', async () => {
+    const result: unknown = await conversations.client.workflow.execute(SWEEP_WORKFLOW, {
+      workflowId: `sweep-${randomUUID()}`,
+      taskQueue: conversations.taskQueue,
+    });
+    const tables = ['staged', 'operations', 'idempotency', 'keyPackages', 'races', 'audit', 'devices', 'welcomeBodies'];
+    expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
+  });
+});
+
+interface Described {
+  readonly name: string;
+  readonly description?: string;
+}
+
+interface Metadata {
+  readonly currentDetails: string;
+  readonly definition: {
+    readonly queryDefinitions: readonly Described[];
+    readonly signalDefinitions: readonly Described[];
+    readonly updateDefinitions: readonly Described[];
+  };
+}
+
+/** Some other operation or end was first. */
+function ignoreNotFound(error: unknown): void {
+  if (!/not found|already completed/i.test(String(error))) throw error;
+}

@@ -1,0 +1,139 @@
+import { SignJWT } from 'jose';
+import { pino } from 'pino';
+import type pg from 'pg';
+import {
+  AUDIENCE,
+  SECRET,
+  type Service,
+  base64,
+  newConversationId,
+  startService,
+  tokenOf,
+} from '../../harness/api/service.ts';
+import { type Corpus, kindOf, kindOfField, makeCorpus, makeKeyPackages } from './corpus.ts';
+import { type Api, readApi } from '../../../tools/fuzz/document.ts';
+import { Known } from './known.ts';
+import { type FuzzAnswer, type Sender, makeSender } from './sender.ts';
+
+/** Those who send requests; `user-0` to `user-2` stand in the groups of the corpora. */
+export const USERS = ['user-0', 'user-1', 'user-2', 'joiner', 'passing', 'stranger'] as const;
+const KEY_PACKAGES = 6;
+const CONNECTIONS = 8;
+
+/** A service in this process, with whatever a fuzzer needs to reach it. */
+export interface World {
+  readonly service: Service;
+  readonly api: Api;
+  readonly sender: Sender;
+  readonly corpora: readonly Corpus[];
+  readonly known: Known;
+  /** `Bearer ...` by user. */
+  readonly authorization: (user: string) => string;
+  readonly tokens: readonly string[];
+  readonly tokensToSpend: readonly string[];
+  readonly badTokens: readonly (string | undefined)[];
+  /** Messages (base64) that fit a field; none for bytes that are no MLS message. */
+  readonly frames: (field: string) => readonly string[];
+  /** Errors that the service logged. */
+  readonly errors: () => readonly string[];
+  /** What the service logged of the request with this answer. */
+  readonly errorOf: (answer: FuzzAnswer) => string;
+  /** Makes a conversation of all users but the stranger, in which anything may be sent. @returns its id */
+  readonly makeOpaque: () => Promise<string>;
+  /** Makes the conversation of a corpus. */
+  readonly makeMls: (corpus: Corpus, policy?: Readonly<Record<string, unknown>>) => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts the service and gives it its first conversations. */
+export async function startWorld(pool: pg.Pool): Promise<World> {
+  const errors: string[] = [];
+  // What a test keeps of every request would count as memory of the service.
+  const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
+  const service = await startService(pool, { log, observe: () => undefined });
+  const sender = makeSender(service.url, CONNECTIONS);
+  const corpora = await Promise.all([2, 3].map(makeCorpus));
+  const users = [...USERS, 'operator'];
+  const bearers = await Promise.all(
+    users.map(async (user) => [
+      user,
+      `Bearer ${await tokenOf(user, user === 'operator' ? { scope: 'operator' } : {})}`,
+    ]),
+  );
+  const authorizations = new Map(bearers as [string, string][]);
+  const authorization = (user: string): string => authorizations.get(user) ?? '';
+  const phone = `Bearer ${await tokenOf('user-1', { device: 'phone' })}`;
+  const known = new Known({ user: [...USERS], device: ['default', 'phone'] });
+  const ofKind = new Map<string, string[]>();
+  for (const frame of corpora.flatMap(({ frames }) => frames)) {
+    ofKind.set(kindOf(frame), [...(ofKind.get(kindOf(frame)) ?? []), base64(frame.bytes)]);
+  }
+  const packages = await Promise.all(USERS.map((user) => makeKeyPackages(user, KEY_PACKAGES)));
+  ofKind.set('key package', [...(ofKind.get('key package') ?? []), ...packages.flat().map(base64)]);
+
+  const create = async (body: Readonly<Record<string, unknown>>): Promise<void> => {
+    const answer = await service.ask('POST /v1/conversations', { user: 'user-0', body });
+    if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
+    known.add('conversation', String(body.id));
+  };
+  return {
+    service,
+    api: await readApi(service.url),
+    sender,
+    corpora,
+    known,
+    authorization,
+    // Most requests come from those who may do most.
+    tokens: [...authorizations.values(), phone, ...[0, 0, 0, 1, 2].map((i) => authorization(`user-${i}`))],
+    tokensToSpend: [authorization('passing'), authorization('stranger')],
+    badTokens: await badTokens(),
+    frames: (field) => kindOfField(field).flatMap((kind) => ofKind.get(kind) ?? []),
+    errors: () => errors,
+    errorOf: ({ headers }) =>
+      errors.find((line) => line.includes(headers['x-request-id'] ?? ' '))?.slice(0, 1500) ?? '',
+    makeOpaque: async () => {
+      const id = newConversationId();
+      await create({ id, protocol: 'opaque', members: USERS.filter((user) => user !== 'stranger') });
+      return id;
+    },
+    makeMls: async ({ conversation, members, frames }, policy = {}) => {
+      const info = frames.find(({ name }) => name.startsWith('group info with tree'));
+      const groupInfo = base64(info?.bytes ?? '');
+      await create({ id: conversation, members, epoch: 1, groupInfo, policy });
+    },
+    stop: async () => {
+      await sender.close();
+      await service.close();
+    },
+  };
+}
+
+/** Tokens that no service may take (RFC 8725). */
+async function badTokens(): Promise<(string | undefined)[]> {
+  const nowS = Math.floor(Date.now() / 1000);
+  const good = { sub: 'user-0', aud: AUDIENCE, exp: nowS + 3600 };
+  const sign = async (claims: Readonly<Record<string, unknown>>, secret = SECRET): Promise<string> => {
+    const signing = new SignJWT({ ...claims }).setProtectedHeader({ alg: 'HS256' });
+    return `Bearer ${await signing.sign(new TextEncoder().encode(secret))}`;
+  };
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return [
+    undefined,
+    '',
+    'Bearer',
+    'Bearer x',
+    'Basic dXNlcjpwYXNz',
+    await sign({ ...good, exp: nowS - 3600 }),
+    await sign({ ...good, aud: 'another' }),
+    await sign({ aud: AUDIENCE, exp: nowS + 3600 }),
+    await sign({ sub: 'user-0', aud: AUDIENCE }),
+    await sign({ ...good, sub: '..' }),
+    await sign({ ...good, sub: 'a\u0000b' }),
+    await sign({ ...good, sub: 7 }),
+    await sign({ ...good, device: 7 }),
+    await sign({ ...good, nbf: nowS + 3600 }),
+    await sign(good, 'another secret, of more than 32 characters as well'),
+    `Bearer ${part({ alg: 'none' })}.${part(good)}.`,
+    `${await sign(good)}x`,
+  ];
+}

@@ -1,0 +1,79 @@
+import { Agent, type IncomingMessage, type RequestListener, get } from 'node:http';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { type RunningServer, startServer } from '../../../api/http/server.ts';
+
+const log = pino({ level: 'silent' });
+
+interface Started extends RunningServer {
+  readonly events: string[];
+}
+
+async function start(handler: RequestListener, graceMs: number): Promise<Started> {
+  const events: string[] = [];
+  const server = await startServer({
+    handler,
+    host: '127.0.0.1',
+    port: 0,
+    graceMs,
+    log,
+    onDraining: () => void events.push('not ready'),
+    closeStreams: () => void events.push('streams closed'),
+  });
+  return { ...server, events };
+}
+
+/** A request over a connection that stays open. */
+function ask(url: string, agent: Agent): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    get(url, { agent }, (response) => {
+      response.resume().on('end', () => resolve(response));
+    }).on('error', reject);
+  });
+}
+
+test('requests in flight are answered, idle connections closed, and new ones refused', async () => {
+  let answer: (() => void) | undefined;
+  const server = await start((req, res) => {
+    if (req.url === '/slow') answer = () => res.end('done');
+    else res.end('quick');
+  }, 5000);
+  const agent = new Agent({ keepAlive: true });
+  await ask(`${server.url}/quick`, agent);
+  const slow = ask(`${server.url}/slow`, new Agent({ keepAlive: true }));
+  await expect.poll(() => answer).toBeDefined();
+
+  const ended = server.shutdown();
+  expect(server.events).toEqual(['not ready', 'streams closed']);
+  await expect(ask(`${server.url}/quick`, new Agent())).rejects.toThrow(/ECONNREFUSED|ECONNRESET/);
+  answer?.();
+  expect((await slow).statusCode).toBe(200);
+  expect(await ended).toBe(true);
+  agent.destroy();
+});
+
+test('what takes longer than the grace period is cut off', async () => {
+  const server = await start(() => undefined, 200);
+  const stuck = ask(server.url, new Agent());
+  stuck.catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const [first, second] = [server.shutdown(), server.shutdown()];
+  expect(await first).toBe(false);
+  expect(await second).toBe(false);
+  await expect(stuck).rejects.toThrow();
+});
+
+test('a port that is taken fails the start', async () => {
+  const server = await start((_, res) => res.end(), 100);
+  const again = startServer({
+    handler: () => undefined,
+    host: '127.0.0.1',
+    port: server.port,
+    graceMs: 0,
+    log,
+    onDraining: () => undefined,
+    closeStreams: () => undefined,
+  });
+  await expect(again).rejects.toThrow(/EADDRINUSE/);
+  await server.shutdown();
+});

@@ -1,0 +1,164 @@
+import type { CiphersuiteImpl, ClientState } from 'ts-mls';
+import { beforeEach, describe, expect, test } from 'vitest';
+import {
+  craftExternalRemoval,
+  craftProposal,
+  craftRelabelling,
+  craftUpdate,
+} from '../../../tools/harness/crafted-mls.ts';
+import { clientConfig } from '../../../client/device/authentication.ts';
+import { MlsDevice } from '../../../client/device/device.ts';
+import { FakeService } from '../../harness/fake-service.ts';
+import type { MlsGroup } from '../../../client/group/group.ts';
+import { GroupStore } from '../../../client/group/group-store.ts';
+import { loadIdentity } from '../../../client/device/identity.ts';
+import { loadSuite, makeKeyPackage, unwire } from '../../../client/mls.ts';
+import { memoryStore } from '../../../client/device/store.ts';
+
+let service: FakeService;
+let suite: CiphersuiteImpl;
+const stores = new Map<string, ReturnType<typeof memoryStore>>();
+
+beforeEach(async () => {
+  service = new FakeService();
+  suite = await loadSuite();
+  stores.clear();
+});
+
+async function open(user: string): Promise<MlsDevice> {
+  const store = memoryStore();
+  stores.set(user, store);
+  return MlsDevice.open({ api: service.api(user), user, device: 'phone', keyPackages: 3, store });
+}
+
+async function trio(): Promise<{ id: string; groups: [MlsGroup, MlsGroup, MlsGroup] }> {
+  const [alice, bob, mallory] = [await open('alice'), await open('bob'), await open('mallory')];
+  const { id } = await alice.createGroup();
+  await alice.invite(id, 'bob', 'mallory');
+  for (const device of [bob, mallory]) await device.joinGroups();
+  for (const device of [alice, bob, mallory]) await device.sync();
+  return { id, groups: [alice.group(id), bob.group(id), mallory.group(id)] };
+}
+
+/** The state of a group as a dishonest app would take it from its device's store. */
+async function stateOf(user: string, id: string): Promise<ClientState> {
+  const store = stores.get(user);
+  const record = store && (await new GroupStore(store, id).load(clientConfig({ verify: () => Promise.resolve(true) })));
+  if (record === undefined) throw new Error('no state');
+  return record.state;
+}
+
+const signatureKeyOf = async (user: string): Promise<Uint8Array> => {
+  const store = stores.get(user) ?? memoryStore();
+  return (await loadIdentity(store, { user, device: 'phone' }, suite)).signatureKeyPair.publicKey;
+};
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+describe('a device among members and a service that are not honest', () => {
+  test('of an Update and a Remove for one leaf takes up the first, and still sends', async () => {
+    const { id, groups } = await trio();
+    const [alice, bob, mallory] = groups;
+    service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
+    await bob.proposeRemove('mallory');
+    await alice.receive();
+    expect([alice.pendingProposals, bob.pendingProposals]).toEqual([1, 1]);
+    await alice.send('still here');
+    await bob.receive();
+    await mallory.receive(); // the kit knows no keys for an Update that it did not make: it rejoins
+    expect(bob.history.map(({ text }) => text)).toEqual(['still here']);
+    await bob.remove('mallory');
+    expect(bob.members).toEqual(['alice', 'bob']);
+  });
+
+  test('removes somebody whose Update is pending', async () => {
+    const { id, groups } = await trio();
+    const [alice, bob] = groups;
+    service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
+    await alice.receive();
+    await alice.remove('mallory');
+    await bob.receive();
+    expect(bob.members).toEqual(['alice', 'bob']);
+    expect(bob.epochAuthenticator).toBe(alice.epochAuthenticator);
+  });
+
+  test('takes up no Add of others, whose key package it did not claim', async () => {
+    const { id, groups } = await trio();
+    const store = memoryStore();
+    const eve = await loadIdentity(store, { user: 'eve', device: 'phone' }, suite);
+    const { publicPackage: keyPackage } = await makeKeyPackage(eve, suite);
+    const state = await stateOf('mallory', id);
+    service.plant(
+      id,
+      'proposal',
+      await craftProposal(state, { proposalType: 'add', add: { keyPackage } }, suite),
+      'mallory',
+    );
+    await groups[0].send('no eve here');
+    expect(groups[0].members).toEqual(['alice', 'bob', 'mallory']);
+  });
+
+  test('is not stopped by a proposal that nobody can process', async () => {
+    const { id, groups } = await trio();
+    const proposal = await craftUpdate(await stateOf('mallory', id), suite);
+    const bytes = Buffer.from(proposal, 'base64');
+    bytes.writeUInt32BE(0, bytes.length - 4);
+    service.plant(id, 'proposal', bytes.toString('base64'), 'mallory');
+    await groups[0].send('hello');
+    await groups[1].receive();
+    expect(groups[1].history).toHaveLength(1);
+  });
+
+  test('follows no commit that makes a leaf somebody else, and does not rejoin behind it', async () => {
+    const { id, groups } = await trio();
+    const [, bob] = groups;
+    const state = await stateOf('mallory', id);
+    const asAlice = { credentialType: 'basic' as const, identity: bytesOf('alice') };
+    await service.api('mallory').commit(id, await craftRelabelling(state, asAlice, suite));
+    const { epoch } = bob;
+    await expect(bob.receive()).rejects.toThrow('Could not validate credential');
+    expect(bob.epoch).toBe(epoch);
+    expect(service.reports(id)).toHaveLength(1);
+    await expect(bob.receive()).rejects.toThrow();
+  });
+
+  test('follows no external commit that removes the leaf of somebody else', async () => {
+    const { id, groups } = await trio();
+    const [, bob] = groups;
+    const { groupInfo } = await service.api('mallory').groupInfo(id);
+    const message = unwire(groupInfo);
+    if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
+    const joiner = await loadIdentity(memoryStore(), { user: 'mallory', device: 'other' }, suite);
+    const bundle = await craftExternalRemoval(message.groupInfo, joiner, await signatureKeyOf('alice'), suite);
+    await service.api('mallory').commit(id, bundle);
+    await expect(bob.receive()).rejects.toThrow('is not the joiner');
+    expect(bob.members).toEqual(['alice', 'bob', 'mallory']);
+    expect(service.reports(id)).toHaveLength(1);
+  });
+
+  test('does not join a group in which a key that it knows belongs to somebody else', async () => {
+    const { groups } = await trio();
+    await groups[0].receive();
+    const thief = await MlsDevice.open({
+      api: service.api('bob', 'other'),
+      user: 'bob',
+      device: 'other',
+      store: memoryStore(
+        [...(stores.get('mallory')?.entries() ?? [])].map(([key, value]) => [
+          key,
+          key === 'identity' ? value.replace('"mallory"', '"bob"').replace('"phone"', '"other"') : value,
+        ]),
+      ),
+    });
+    const { id } = await thief.createGroup(); // mallory's key under bob's name
+    await thief.invite(id, 'alice').catch(() => undefined);
+    const alice = await MlsDevice.open({
+      api: service.api('alice'),
+      user: 'alice',
+      device: 'phone',
+      store: stores.get('alice') ?? memoryStore(),
+    });
+    await expect(alice.joinGroups()).rejects.toThrow('could not be joined');
+    expect(alice.groups.has(id)).toBe(false);
+  });
+});

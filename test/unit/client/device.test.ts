@@ -1,0 +1,380 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { fromBase64, sha256Hex } from '../../../client/bytes.ts';
+import type { DeviceOptions } from '../../../client/device/device.ts';
+import { MlsDevice } from '../../../client/device/device.ts';
+import { FakeService } from '../../harness/fake-service.ts';
+import type { MlsGroup } from '../../../client/group/group.ts';
+import { memoryStore } from '../../../client/device/store.ts';
+
+let service: FakeService;
+
+type Options = Partial<DeviceOptions>;
+
+/** Opens a device by its name, as `alice` or `alice/tablet`. */
+function open(name: string, options: Options = {}): Promise<MlsDevice> {
+  const [user = '', device = 'phone'] = name.split('/');
+  return MlsDevice.open({ api: service.api(user, device), user, device, keyPackages: 3, ...options });
+}
+
+/** Devices of which the first started a group and invited the users of all others, who joined. */
+async function gather(names: readonly string[], options: Options = {}): Promise<MlsDevice[]> {
+  const devices: MlsDevice[] = [];
+  for (const name of names) devices.push(await open(name, options));
+  const [first, ...others] = devices;
+  const group = await first?.createGroup();
+  await first?.invite(group?.id ?? '', ...new Set(devices.map(({ user }) => user)));
+  for (const device of others) await device.joinGroups();
+  for (const device of devices) await device.sync();
+  return devices;
+}
+
+const groupOf = (device: MlsDevice | undefined): MlsGroup => {
+  const [group] = device?.groups.values() ?? [];
+  if (group === undefined) throw new Error('not in a group');
+  return group;
+};
+const groupsOf = (devices: readonly MlsDevice[]): MlsGroup[] => devices.map(groupOf);
+
+/** Alice's group with bob and carol in it. */
+async function trio(options: Options = {}): Promise<[MlsGroup, MlsGroup, MlsGroup]> {
+  const [alice, bob, carol] = groupsOf(await gather(['alice', 'bob', 'carol'], options));
+  if (alice === undefined || bob === undefined || carol === undefined) throw new Error('not three');
+  return [alice, bob, carol];
+}
+
+const texts = (group: MlsGroup): string[] => group.history.map(({ text }) => text);
+const authenticators = (groups: readonly MlsGroup[]): number =>
+  new Set(groups.map((group) => group.epochAuthenticator)).size;
+
+beforeEach(() => {
+  service = new FakeService();
+});
+
+describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice with %o', (options) => {
+  test('adds two with one commit and Welcome, and all read the same messages in the same order', async () => {
+    const [alice, bob, carol] = await trio(options);
+    await Promise.all([alice.send('one'), bob.send('two'), carol.send('three')]);
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect(texts(alice).sort()).toEqual(['one', 'three', 'two']);
+    expect(bob.history).toEqual(alice.history);
+    expect(carol.history).toEqual(alice.history);
+    expect(new Set(alice.history.map(({ sender }) => sender))).toEqual(new Set(['alice', 'bob', 'carol']));
+    expect(authenticators([alice, bob, carol])).toBe(1);
+    expect(alice.members).toEqual(['alice', 'bob', 'carol']);
+  });
+
+  test('the loser of a commit race processes the winner and commits again', async () => {
+    const [alice, bob, carol] = await trio({ ...options, updateOnJoin: false });
+    await Promise.all([bob.update(), carol.update()]);
+    const conflicts = [...bob.conflicts, ...carol.conflicts];
+    const winner = service.log(alice.id).find(({ kind, epoch }) => kind === 'commit' && epoch === 1);
+    const sha256 = sha256Hex(fromBase64(winner?.ciphertext ?? ''));
+    expect(conflicts).toMatchObject([{ submittedEpoch: 1, currentEpoch: 2, winner: { seq: 2, sha256 } }]);
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect([alice.epoch, bob.epoch, carol.epoch]).toEqual([3, 3, 3]);
+    expect(authenticators([alice, bob, carol])).toBe(1);
+  });
+
+  test('nine commits at once all succeed in the end', async () => {
+    const groups = await trio(options);
+    const before = groups[0].epoch;
+    await Promise.all(Array.from({ length: 9 }, async (_, i) => groups[i % 3]?.update()));
+    for (const group of groups) await group.receive();
+    expect(groups.map(({ epoch }) => epoch)).toEqual(Array(3).fill(before + 9));
+    expect(authenticators(groups)).toBe(1);
+  });
+
+  test('a commit whose answer was lost is recognised in the log', async () => {
+    const [alice, bob] = await trio({ ...options, updateOnJoin: false });
+    service.loseNextAnswer = true;
+    await expect(bob.update()).rejects.toThrow('connection lost');
+    expect(bob.epoch).toBe(1);
+    await bob.update(); // loses to its own first commit
+    expect(bob.conflicts).toHaveLength(1);
+    await alice.receive();
+    expect(alice.epoch).toBe(3);
+    expect(bob.epochAuthenticator).toBe(alice.epochAuthenticator);
+  });
+
+  test('a message that is too old is encrypted again for the current epoch', async () => {
+    const [alice, bob] = await trio(options);
+    for (let i = 0; i < 3; i++) await alice.update();
+    const { epoch } = await bob.send('late');
+    expect(epoch).toBe(alice.epoch);
+    await alice.receive();
+    expect(texts(alice)).toEqual(['late']);
+  });
+
+  test('a removed member reads its removal and nothing after it', async () => {
+    const [alice, bob, carol] = await trio(options);
+    await alice.send('before');
+    await alice.remove('carol');
+    await alice.send('after');
+    await Promise.all([bob.receive(), carol.receive()]);
+    expect(texts(carol)).toEqual(['before']);
+    expect(carol.isRemoved).toBe(true);
+    expect(texts(bob)).toEqual(['before', 'after']);
+    await expect(carol.send('still here?')).rejects.toThrow();
+    const { epoch } = bob;
+    await bob.remove('carol'); // nothing left to do
+    expect(bob.epoch).toBe(epoch);
+  });
+
+  test('two who propose the same removal do not stop the group from sending', async () => {
+    const [alice, bob, carol] = await trio(options);
+    await Promise.all([alice.proposeRemove('carol'), bob.proposeRemove('carol')]);
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect([alice, bob].map((group) => group.pendingProposals)).toEqual([1, 1]);
+    await bob.send('still here');
+    await alice.send('so am I');
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect(texts(alice)).toEqual(['still here', 'so am I']);
+    expect(bob.history).toEqual(alice.history);
+    expect(alice.members).toEqual(['alice', 'bob']);
+    expect(carol.isRemoved).toBe(true);
+  });
+
+  test('who is proposed for removal and not removed yet can still send', async () => {
+    const [alice, bob, carol] = await trio(options);
+    await bob.proposeRemove('carol');
+    await carol.receive();
+    await carol.send('why?');
+    await alice.receive();
+    expect(texts(alice)).toEqual(['why?']);
+    await alice.remove('carol'); // proposed already: not said twice
+    expect(alice.members).toEqual(['alice', 'bob']);
+  });
+
+  test('a member leaves with all its devices, is removed by another, and comes back by invitation', async () => {
+    const devices = await gather(['alice', 'bob', 'carol', 'carol/tablet'], options);
+    const [alice, bob, carol, tablet] = groupsOf(devices);
+    if (alice === undefined || carol === undefined || tablet === undefined || bob === undefined)
+      throw new Error('four');
+    await carol.send('bye');
+    await carol.leave();
+    expect(carol.isRemoved).toBe(true);
+    await bob.receive();
+    await bob.settle();
+    for (const group of [alice, tablet]) await group.receive();
+    expect(alice.members).toEqual(['alice', 'bob']);
+    expect(tablet.isRemoved).toBe(true);
+    await devices[0]?.invite(alice.id, 'carol');
+    for (const device of devices.slice(2)) await device.sync();
+    await alice.send('welcome back');
+    for (const device of devices) await device.sync();
+    const groups = groupsOf(devices);
+    expect(groups.map((group) => texts(group).at(-1))).toEqual(Array(4).fill('welcome back'));
+    expect(authenticators(groups)).toBe(1);
+  });
+});
+
+describe('MlsDevice', () => {
+  test('invites every device of a user, and says which have no key package left', async () => {
+    const [phone, tablet, watch] = [await open('bob/phone'), await open('bob/tablet'), await open('bob/watch')];
+    const alice = await open('alice');
+    const { id } = await alice.createGroup();
+    service.keyPackages.empty({ user: 'bob', device: 'watch' });
+    const { invited, exhausted } = await alice.invite(id, 'bob', 'nobody');
+    expect(invited).toEqual(['bob']);
+    expect(exhausted).toEqual([{ user: 'bob', device: 'watch' }]);
+    expect(await Promise.all([phone, tablet].map(async (device) => (await device.joinGroups()).length))).toEqual([
+      1, 1,
+    ]);
+    await watch.joinExternally(id);
+    for (const device of [alice, phone, tablet, watch]) await device.sync();
+    expect(groupOf(alice).members).toEqual(['alice', 'bob', 'bob', 'bob']);
+    expect(authenticators(groupsOf([alice, phone, tablet, watch]))).toBe(1);
+  });
+
+  test('uploads what is missing from its stock, and a new last resort once that was used', async () => {
+    const bob = await open('bob');
+    const alice = await open('alice');
+    for (let i = 0; i < 5; i++) {
+      const { id } = await alice.createGroup();
+      await alice.invite(id, 'bob');
+      await bob.joinGroups();
+      await groupOf(alice).receive();
+    }
+    expect(bob.groups.size).toBe(5);
+    const api = service.api('bob');
+    expect(await api.keyPackageCount()).toMatchObject({ available: 0, lastResort: true });
+    await bob.keyPackages.topUp();
+    expect(await api.keyPackageCount()).toMatchObject({ available: 3, lastResort: true });
+  });
+
+  test('claims anew when a device replaced its key packages', async () => {
+    const bob = await open('bob');
+    const alice = await open('alice');
+    const { id } = await alice.createGroup();
+    service.keyPackages.onNextClaim = () => bob.keyPackages.replace();
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    await groupOf(alice).receive();
+    expect(groupOf(bob).epochAuthenticator).toBe(groupOf(alice).epochAuthenticator);
+  });
+
+  test('refuses to invite a device that comes with another key', async () => {
+    await open('bob');
+    const alice = await open('alice');
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    const impostor = await open('bob'); // the same device id, a new store
+    await impostor.keyPackages.replace();
+    const { id: other } = await alice.createGroup();
+    await expect(alice.invite(other, 'bob')).rejects.toThrow('is not the one that it was');
+  });
+
+  test('goes on where it was after a crash: states, unsent keys and messages are in the store', async () => {
+    const store = memoryStore();
+    const alice = await open('alice');
+    const bob = await open('bob', { store });
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    await groupOf(bob).send('mine');
+    await groupOf(alice).send('one');
+    await bob.sync();
+    await groupOf(bob).proposeRemove('alice');
+    service.loseNextAnswer = true;
+    await expect(groupOf(bob).update()).rejects.toThrow('connection lost');
+    await groupOf(bob)
+      .send('before the crash')
+      .catch(() => undefined);
+
+    const again = await open('bob', { store: memoryStore(store.entries()) });
+    await groupOf(alice).receive();
+    await again.sync();
+    expect(texts(groupOf(again))).toEqual(['mine', 'one', 'before the crash']);
+    await groupOf(again).send('after it');
+    expect(groupOf(again).stuckAt).toEqual([]);
+    expect(groupOf(again).isRemoved).toBe(false);
+  });
+
+  test('rejoins as the same device when it lost the state of a group', async () => {
+    const store = memoryStore();
+    const alice = await open('alice');
+    const bob = await open('bob', { store });
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    await bob.forget(id);
+    await bob.joinExternally(id);
+    await groupOf(alice).receive();
+    expect(groupOf(alice).members).toEqual(['alice', 'bob']);
+    await groupOf(alice).send('there you are');
+    await bob.sync();
+    expect(texts(groupOf(bob))).toEqual(['there you are']);
+  });
+
+  test('is in the group by an external commit whose answer it did not live to hear, and reads what came since', async () => {
+    const alice = await open('alice');
+    const store = memoryStore();
+    const bob = await open('bob', { store });
+    const { id } = await alice.createGroup();
+    const group = groupOf(alice);
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+
+    // As another device of its user, which has no state yet ..
+    const tabletStore = memoryStore();
+    const tablet = await open('bob/tablet', { store: tabletStore });
+    service.loseNextAnswer = true;
+    await expect(tablet.joinExternally(id)).rejects.toThrow('connection lost');
+    await group.receive();
+    await group.send('one');
+    const tabletAgain = await open('bob/tablet', { store: memoryStore(tabletStore.entries()) });
+    await tabletAgain.sync();
+    expect(texts(groupOf(tabletAgain))).toEqual(['one']);
+
+    // .. and in the place of its own leaf.
+    await bob.sync();
+    service.loseNextAnswer = true;
+    await expect(groupOf(bob).resync()).rejects.toThrow('connection lost');
+    await group.receive();
+    await group.send('two');
+    const bobAgain = await open('bob', { store: memoryStore(store.entries()) });
+    await bobAgain.sync();
+    expect(texts(groupOf(bobAgain))).toEqual(['one', 'two']);
+    expect(groupOf(bobAgain).stuckAt).toEqual([]);
+    await tabletAgain.sync();
+    expect(authenticators(groupsOf([alice, bobAgain, tabletAgain]))).toBe(1);
+  });
+
+  test('two joins of one device at once are one after the other', async () => {
+    const alice = await open('alice');
+    const bob = await open('bob');
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await Promise.all([bob.joinGroups(), bob.joinExternally(id), bob.joinGroups()]);
+    await groupOf(alice).receive();
+    await groupOf(alice).send('to the one that is left');
+    await bob.sync();
+    expect(texts(groupOf(bob))).toEqual(['to the one that is left']);
+    expect(groupOf(bob).stuckAt).toEqual([]);
+    expect(groupOf(alice).members).toEqual(['alice', 'bob']);
+  });
+
+  test('reports a commit that it cannot follow, and rejoins; messages before it are not lost', async () => {
+    const [alice, bob, carol] = await trio();
+    await alice.send('before');
+    service.corruptNextCommit = true;
+    await alice.update();
+    await alice.send('lost on those who could not follow');
+    await carol.receive();
+    await bob.receive();
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect(service.reports(alice.id)).toHaveLength(2);
+    expect(bob.stuckAt).toHaveLength(1);
+    expect(texts(bob)).toEqual(['before']);
+    await bob.send('back');
+    for (const group of [alice, bob, carol]) await group.receive();
+    expect(texts(alice).at(-1)).toBe('back');
+    expect(authenticators([alice, bob, carol])).toBe(1);
+  });
+
+  test('has a stuck conversation go on as another one, which all join by Welcome', async () => {
+    const devices = await gather(['alice', 'bob', 'carol', 'carol/tablet']);
+    const old = groupOf(devices[0]);
+    const successor = await devices[1]?.reset(old.id);
+    for (const device of devices) await device.sync();
+    const groups = devices.map((device) => device.group(successor?.id ?? ''));
+    for (const group of groups) await group.receive();
+    expect(groups[0]?.members).toHaveLength(4);
+    expect(authenticators(groups)).toBe(1);
+    await expect(old.send('into the void')).rejects.toThrow('superseded');
+    expect(old.successor).toBe(successor?.id);
+  });
+
+  test('acknowledges how far it has come', async () => {
+    const [alice, bob] = await gather(['alice', 'bob']);
+    await groupOf(alice).send('hello');
+    await bob?.sync();
+    expect(service.acks.get('bob/phone')).toEqual({ [groupOf(bob).id]: groupOf(bob).position });
+    expect(groupOf(bob).position).toBe(service.log(groupOf(bob).id).length);
+  });
+
+  test('invites many into a tree with gaps, as many at a time as can join', async () => {
+    const names = ['alice', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    const devices = await gather(names);
+    const group = groupOf(devices[0]);
+    await group.remove('b', 'e', 'g');
+    for (const device of devices) await groupOf(device).receive();
+    for (const i of [0, 2, 3, 5, 7]) await groupOf(devices[i]).update();
+    for (const device of devices) await groupOf(device).receive();
+    const added = ['x', 'y', 'z'];
+    const joiners = await Promise.all(added.map((name) => open(name)));
+    const inviting = devices[0]?.invite(group.id, ...added);
+    const joined = async (): Promise<void> => {
+      while (joiners.some(({ groups }) => groups.size === 0)) {
+        for (const joiner of joiners) await joiner.sync();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    await Promise.all([inviting, joined()]);
+    const members = [0, 2, 3, 5, 7].flatMap((i) => devices[i] ?? []);
+    for (const device of [...members, ...joiners]) await device.sync();
+    const groups = groupsOf([...members, ...joiners]);
+    expect(group.members).toHaveLength(8);
+    expect(authenticators(groups)).toBe(1);
+  });
+});

@@ -1,0 +1,126 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
+import type { Frame } from '../../../mls/frame.ts';
+import { decodeWhole, facts, frameFacts } from './frame-facts.ts';
+import type { NamedFrame } from './mls-frames.ts';
+import { makeFrames } from './mls-frames.ts';
+
+let corpus: NamedFrame[];
+
+beforeAll(async () => {
+  corpus = (await Promise.all([2, 3, 6].map(makeFrames))).flat();
+});
+
+function accept(bytes: Uint8Array): Frame {
+  const frame = parseFrame(bytes);
+  if (frame instanceof FrameError) throw frame;
+  return frame;
+}
+
+/** Matches a FrameError whose message has `reason` in it. */
+const refusal =
+  (reason: string) =>
+  (result: unknown): boolean =>
+    result instanceof FrameError && result.message.includes(reason);
+
+describe('parseFrame', () => {
+  test('reads every message that ts-mls makes, with the same fields', () => {
+    expect(corpus.length).toBeGreaterThan(100);
+    for (const { name, bytes } of corpus) {
+      const message = decodeWhole(bytes);
+      if (message === undefined) throw new Error(`ts-mls does not read its own ${name}`);
+      expect(frameFacts(accept(bytes)), name).toEqual(facts(message));
+    }
+  });
+
+  test('refuses every truncation and every extension of every message', () => {
+    for (const { name, bytes } of corpus) {
+      for (let length = 0; length < bytes.length; length++) {
+        expect(parseFrame(bytes.subarray(0, length)), `${name} cut to ${length}`).toBeInstanceOf(FrameError);
+      }
+      for (const extra of [[0], [1], [0, 0], [0x40, 0]]) {
+        expect(parseFrame(Buffer.concat([bytes, Buffer.from(extra)])), name).toBeInstanceOf(FrameError);
+      }
+    }
+  });
+
+  test('refuses lengths that are not minimal and the 8-byte prefix', () => {
+    const message = (groupId: number[]): Uint8Array => Uint8Array.from([0, 1, 0, 2, ...groupId, ...tail]);
+    const tail = [0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0];
+    expect(accept(message([1, 9]))).toMatchObject({ groupId: Uint8Array.of(9), epoch: 5, contentType: 'application' });
+    expect(accept(message([0x40, 64, ...Array<number>(64).fill(7)]))).toMatchObject({ epoch: 5 });
+    for (const groupId of [
+      [0x40, 1, 9],
+      [0x80, 0, 0, 1, 9],
+      [0x80, 0, 0, 64, ...Array<number>(64).fill(7)],
+    ]) {
+      expect(parseFrame(message(groupId))).toSatisfy(refusal('length is not minimal'));
+    }
+    const eight = parseFrame(message([0xc0, 0, 0, 0, 0, 0, 0, 1, 9]));
+    expect(eight).toMatchObject({ message: 'length prefix 0b11 is not allowed at byte 5', offset: 5 });
+  });
+
+  test('tells epochs above 2^53 - 1 apart', () => {
+    const message = (epoch: bigint): Uint8Array => {
+      const bytes = Buffer.from([0, 1, 0, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
+      bytes.writeBigUInt64BE(epoch, 6);
+      return bytes;
+    };
+    expect(accept(message(2n ** 53n - 1n))).toMatchObject({ epoch: Number.MAX_SAFE_INTEGER, contentType: 'commit' });
+    expect(accept(message(2n ** 32n + 1n))).toMatchObject({ epoch: 4_294_967_297 });
+    expect(accept(message(2n ** 53n))).toMatchObject({ epoch: 'beyond' });
+    expect(accept(message(2n ** 64n - 1n))).toMatchObject({ epoch: 'beyond' });
+  });
+
+  test('refuses application data in a PublicMessage and senders that do not fit the content', () => {
+    const message = (...body: number[]): FrameError | Frame =>
+      parseFrame(Uint8Array.from([0, 1, 0, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 5, ...body]));
+    const member = [1, 0, 0, 0, 0];
+    expect(message(...member, 0, 1, 0, 0, 0)).toSatisfy(refusal('application data'));
+    expect(message(4, 0, 2, 0, 3, 0, 0, 0, 0, 0)).toSatisfy(refusal('does not fit'));
+    expect(message(2, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0)).toSatisfy(refusal('does not fit'));
+    expect(message(3, 0, 2, 0, 3, 0, 0, 0, 0, 0)).toSatisfy(refusal('does not fit'));
+    expect(message(...member, 0, 2, 0, 10, 0, 0)).toMatchObject({ proposal: { type: 'self_remove' } });
+  });
+
+  test('refuses lists of more elements than any group has', () => {
+    const secrets = Buffer.alloc(3 * 65_537);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE((0x8000_0000 | secrets.length) >>> 0);
+    const welcome = Buffer.concat([Buffer.from([0, 1, 0, 3, 0, 1]), length, secrets, Buffer.from([0])]);
+    expect(parseFrame(welcome)).toSatisfy(refusal('too many elements'));
+  });
+
+  test('takes less than a microsecond for a private message', () => {
+    const bytes = corpus.find(({ name }) => name.startsWith('application'))?.bytes ?? new Uint8Array();
+    const best = Math.min(...Array.from({ length: 10 }, () => timePerRunNs(() => parseFrame(bytes), 50_000)));
+    expect(best).toBeLessThan(1_000);
+  });
+});
+
+describe('parseRatchetTree', () => {
+  test('gives the leaves of a GroupInfo and refuses anything that hides in it', () => {
+    const info = accept(
+      corpus.find(({ name }) => name === 'group info with tree, 3 members')?.bytes ?? new Uint8Array(),
+    );
+    if (info.wireFormat !== 'group_info') throw new Error('not a GroupInfo');
+    const tree = info.extensions.find(({ type }) => type === RATCHET_TREE_EXTENSION)?.data ?? new Uint8Array();
+    const leaves = parseRatchetTree(tree);
+    if (leaves instanceof FrameError) throw leaves;
+    const names = leaves.map((leaf) => new TextDecoder().decode(leaf?.identity));
+    expect(names).toEqual(['user-0', 'user-1', 'user-2']);
+    for (let length = 0; length < tree.length; length++) {
+      expect(parseRatchetTree(tree.subarray(0, length))).toBeInstanceOf(FrameError);
+    }
+    expect(parseRatchetTree(Buffer.concat([tree, Buffer.from([0])]))).toBeInstanceOf(FrameError);
+    const parentFirst = Uint8Array.of(5, 1, 2, 0, 0, 0);
+    expect(parseRatchetTree(parentFirst)).toMatchObject({ message: 'node in the wrong place at byte 6' });
+    expect(parseRatchetTree(Uint8Array.of(1, 0))).toMatchObject({ message: 'the last node is blank at byte 2' });
+  });
+});
+
+function timePerRunNs(run: () => unknown, runs: number): number {
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < runs; i++) run();
+  return Number(process.hrtime.bigint() - start) / runs;
+}

@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { VARIABLES } from '../../../process/config-variables.ts';
+import { CONFIG_NAMES, loadConfig } from '../../../process/config.ts';
+import { packageRoot } from '../../../process/package-root.ts';
+
+const SECRET = 'x'.repeat(32);
+const USABLE = { DATABASE_URL: 'postgres://localhost/parley', TEMPORAL_ADDRESS: 'localhost:7233', JWT_SECRET: SECRET };
+
+function problemsOf(env: NodeJS.ProcessEnv, part: 'api' | 'worker' | 'migrate' = 'api'): string[] {
+  try {
+    loadConfig(env, part);
+  } catch (error) {
+    return String(error)
+      .split('\n')
+      .filter((line) => line.startsWith('  - '))
+      .map((line) => line.slice(4));
+  }
+  return [];
+}
+
+function read(file: string): string {
+  return readFileSync(path.join(packageRoot(), file), 'utf8');
+}
+
+test('defaults make a usable, frozen configuration', () => {
+  const config = loadConfig(USABLE, 'api');
+  expect(config).toMatchObject({
+    port: 8080,
+    adminPort: 9090,
+    temporalNamespace: 'default',
+    jwt: { kind: 'secret', secret: SECRET },
+    jwtAudience: 'parley',
+    path: { path: 'workflow', rollout: 100 },
+    requestDeadlineMs: 10_000,
+    idleMs: 600_000,
+    epochWindow: 2,
+    keyPackageMaxLifetimeMs: undefined,
+    workflowStackTraces: false,
+    logLevel: 'info',
+  });
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(Object.isFrozen(config.rateLimits)).toBe(true);
+});
+
+test('every problem is listed at once', () => {
+  const problems = problemsOf({
+    TEMPORAL_ADDRESS: 'nowhere',
+    PORT: '80x',
+    EPOCH_WINDOW: '5',
+    IDLE_TIMEOUT: 'soon',
+    CONVERSATION_PATH: 'sideways',
+    CONVERSATION_PAHT: 'direct',
+    RATE_LIMIT_FOO: '1',
+    JWT_SECRET: 'short',
+    JWT_JWKS_URL: 'ftp://keys',
+  });
+  expect(problems).toEqual([
+    'DATABASE_URL is not set',
+    'CONVERSATION_PAHT is unknown: did you mean CONVERSATION_PATH?',
+    'RATE_LIMIT_FOO is unknown',
+    'exactly one of JWT_SECRET, JWT_JWKS_URL, JWT_PUBLIC_KEY_FILE must be set: JWT_SECRET and JWT_JWKS_URL are set',
+    'PORT must be a whole number from 0 to 65535',
+    'TEMPORAL_ADDRESS must be host:port',
+    'JWT_SECRET must have at least 32 characters',
+    'JWT_JWKS_URL must be a URL that starts with https: or http://',
+    'CONVERSATION_PATH must be workflow or direct',
+    'IDLE_TIMEOUT must be a duration such as 30s, 10m or 1h, from 1s to 365d',
+    'EPOCH_WINDOW must be a whole number from 0 to 4',
+  ]);
+});
+
+test('problems never show the value of a secret', () => {
+  try {
+    loadConfig({ ...USABLE, JWT_SECRET: 'hunter2', LOG_SALT: 'pepper' }, 'api');
+    expect.unreachable();
+  } catch (error) {
+    expect(String(error)).not.toMatch(/hunter2|pepper/);
+  }
+});
+
+test.each([
+  ['250ms', undefined],
+  ['30s', 30_000],
+  ['10m', 600_000],
+  ['1h', 3_600_000],
+  ['off', undefined],
+  ['10', undefined],
+])('IDLE_TIMEOUT=%s', (text, ms) => {
+  const env = { ...USABLE, IDLE_TIMEOUT: text };
+  if (ms === undefined) expect(problemsOf(env)).toHaveLength(1);
+  else expect(loadConfig(env).idleMs).toBe(ms);
+});
+
+test('only the API needs a source of tokens, and a migration only the database', () => {
+  const { DATABASE_URL, TEMPORAL_ADDRESS } = USABLE;
+  expect(problemsOf({ DATABASE_URL, TEMPORAL_ADDRESS }, 'worker')).toEqual([]);
+  expect(problemsOf({ DATABASE_URL }, 'migrate')).toEqual([]);
+  expect(problemsOf({ DATABASE_URL, TEMPORAL_ADDRESS }, 'api')).toHaveLength(1);
+});
+
+test('an empty variable counts as unset', () => {
+  expect(loadConfig({ ...USABLE, JWT_JWKS_URL: '', PORT: ' ' }, 'api').port).toBe(8080);
+});
+
+test('neighbours of other programs are not taken for ours', () => {
+  const foreign = {
+    HOME: '/home',
+    TEMPORAL_TLS_CERT: '1',
+    PARLEY_SUPERVISED: '1',
+    PARLEY_URL: 'http://localhost',
+    PARLEY_SERVICE_HOST: '10.0.0.1',
+    PARLEY_PORT_8080_TCP_ADDR: '10.0.0.1',
+    TEMPORAL_PORT: 'tcp://10.0.0.2:7233',
+    POSTGRES_PASSWORD: 'x',
+  };
+  expect(problemsOf({ ...USABLE, ...foreign })).toEqual([]);
+});
+
+test('the example file lists every variable with its default and explanation', () => {
+  const found = [...read('.env.example').matchAll(/^# (.+)\n#([A-Z_]+)=(.*)$/gm)].map(([, text, name, value]) => ({
+    name,
+    value: value === '' ? undefined : value,
+    text,
+  }));
+  expect(sorted(found)).toEqual(sorted(documented()));
+});
+
+test('the reference page lists every variable with its default and explanation', () => {
+  const rows = read('docs/reference/configuration.md').matchAll(/^\| `([A-Z_]+)` +\| (.*?) +\| (.+?) +\|$/gm);
+  const found = [...rows].map(([, name, value, text]) => ({
+    name,
+    value: value === '' ? undefined : value?.replaceAll('`', ''),
+    text: text?.replaceAll('`', ''),
+  }));
+  expect(sorted(found)).toEqual(sorted(documented()));
+});
+
+test('every variable of the compose file has a place in the example file', () => {
+  const used = [...read('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name);
+  const example = read('.env.example');
+  for (const name of new Set(used)) expect(example).toMatch(new RegExp(`^#?${name}=`, 'm'));
+});
+
+function documented(): { name: string; value: string | undefined; text: string }[] {
+  return CONFIG_NAMES.map((name) => ({
+    name,
+    value: VARIABLES[name].default,
+    text: VARIABLES[name].description.replaceAll('`', ''),
+  }));
+}
+
+function sorted<T extends { name: string | undefined }>(rows: readonly T[]): T[] {
+  return [...rows].sort((a, b) => String(a.name).localeCompare(String(b.name)));
+}

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto';
+import { type ClientState, type CiphersuiteImpl, createGroup } from 'ts-mls';
+import { clientConfig } from '../../client/device/authentication.ts';
+import { type BuiltCommit, buildCommit, groupInfoOf, planAdd, planRemove } from '../../client/group/changes.ts';
+import type { DeviceIdentity } from '../../client/device/identity.ts';
+import { loadSuite, makeKeyPackage, unwire, wire } from '../../client/mls.ts';
+import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
+import { describe } from '../load/closed-loop.ts';
+import { makeLatencyRecorder } from '../load/histogram.ts';
+import { makeTokensOf } from '../load/tokens.ts';
+import type { CaseContext } from './case.ts';
+import { type Measurement, toMeasurement } from './measurement.ts';
+
+const MEMBERS = 50;
+/** Joiners take turns: each commit adds one of them and removes the one before. */
+const JOINERS = 2;
+/** Commits of each kind: for each second of measurement, and before it. Making one takes longer than applying it. */
+const PER_SECOND = 6;
+const WARM_UP = 5;
+const GROUP_ID_BYTES = 16;
+const EMPTY_EPOCH = 1;
+
+interface Group {
+  readonly id: string;
+  readonly bodies: readonly string[];
+}
+
+/**
+ * Commits in a group of 50 (ts-mls): `commit-50` adds a member by a claimed key package, with Welcome and GroupInfo (the
+ * tree in it), and removes the one before; `commit-50-bare` is a commit of fresh keys in a group of the same kind, without
+ * either. All frames are made before; then the two kinds take turns.
+ */
+export async function measureCommits({ contender, measureMs }: CaseContext): Promise<Measurement[]> {
+  const http = makeHttpSender(contender.url, 4);
+  try {
+    const count = WARM_UP + Math.ceil((PER_SECOND * measureMs) / 1000);
+    const suite = await loadSuite();
+    const users = Array.from({ length: MEMBERS }, (_, number) => `${randomBytes(9).toString('base64url')}-${number}`);
+    const [token = ''] = await makeTokensOf(users.slice(0, 1));
+    const joiners = users.slice(0, JOINERS).map((user) => `${user}-joiner`);
+    for (const [i, joinerToken] of (await makeTokensOf(joiners)).entries()) {
+      await uploadKeyPackages(http, joiners[i] ?? '', joinerToken, Math.ceil(count / JOINERS), suite);
+    }
+    const kinds = [
+      { load: 'commit-50', group: await bundles(http, token, users, joiners, count, suite) },
+      { load: 'commit-50-bare', group: await bareCommits(http, token, users, count, suite) },
+    ].map((kind) => ({ ...kind, recorder: makeLatencyRecorder(), failures: [] as string[] }));
+    for (let i = 0; i < count; i++) {
+      for (const { group, recorder, failures } of kinds) {
+        // A chain: nothing after a failure could be accepted.
+        if (failures.length > 0) continue;
+        const from = performance.now();
+        try {
+          await post(http, `/v1/conversations/${group.id}/commits`, token, group.bodies[i] ?? '');
+          if (i >= WARM_UP) recorder.record(performance.now() - from);
+        } catch (error) {
+          failures.push(describe(error));
+        }
+      }
+    }
+    return kinds.map(({ load, group, recorder, failures }) => {
+      const latency = recorder.summary();
+      const result = { seconds: (latency.mean * latency.count) / 1000, latency, failures };
+      const measured = toMeasurement(load, contender.name, result);
+      return { ...measured, values: { ...measured.values, bodyKb: (group.bodies.at(-1)?.length ?? 0) / 1024 } };
+    });
+  } finally {
+    await http.close();
+  }
+}
+
+async function bundles(
+  http: HttpSender,
+  token: string,
+  users: readonly string[],
+  joiners: readonly string[],
+  count: number,
+  suite: CiphersuiteImpl,
+): Promise<Group> {
+  const { id, state: first } = await newGroup(http, token, users, {}, suite);
+  let state = first;
+  const bodies: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const joiner = joiners[i % joiners.length] ?? '';
+    const claimed = await post(
+      http,
+      `/v1/users/${joiner}/key-packages/claim`,
+      token,
+      JSON.stringify({ conversation: id }),
+    );
+    const [{ keyPackage } = { keyPackage: '' }] = (JSON.parse(claimed) as { keyPackages: { keyPackage: string }[] })
+      .keyPackages;
+    const message = unwire(keyPackage);
+    if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
+    const leaving = joiners.filter((user) => user !== joiner);
+    const change = [...(planAdd([message.keyPackage])(state) ?? []), ...(planRemove(leaving)(state) ?? [])];
+    const built: BuiltCommit = await buildCommit(state, change, suite, false);
+    bodies.push(JSON.stringify(built.bundle));
+    state = built.newState;
+  }
+  return { id, bodies };
+}
+
+async function bareCommits(
+  http: HttpSender,
+  token: string,
+  users: readonly string[],
+  count: number,
+  suite: CiphersuiteImpl,
+): Promise<Group> {
+  const { id, state: first } = await newGroup(http, token, users, { groupInfo: 'optional' }, suite);
+  let state = first;
+  const bodies: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const { bundle, newState } = await buildCommit(state, [], suite, false);
+    bodies.push(JSON.stringify({ commit: bundle.commit }));
+    state = newState;
+  }
+  return { id, bodies };
+}
+
+/** A group of all users, each with one leaf, and its conversation, which begins at epoch 1. */
+async function newGroup(
+  http: HttpSender,
+  token: string,
+  users: readonly string[],
+  policy: Readonly<Record<string, string>>,
+  suite: CiphersuiteImpl,
+): Promise<{ id: string; state: ClientState }> {
+  const [creator = '', ...others] = users;
+  const groupId = new Uint8Array(randomBytes(GROUP_ID_BYTES));
+  const id = Buffer.from(groupId).toString('base64url');
+  const own = await makeKeyPackage(await newIdentity(creator, suite), suite);
+  const empty = await createGroup(
+    groupId,
+    own.publicPackage,
+    own.privatePackage,
+    [],
+    suite,
+    clientConfig({ verify: () => Promise.resolve(true) }),
+  );
+  const packages = await Promise.all(
+    others.map(async (user) => (await makeKeyPackage(await newIdentity(user, suite), suite)).publicPackage),
+  );
+  const { newState: state } = await buildCommit(empty, planAdd(packages)(empty) ?? [], suite, false);
+  const groupInfo = await groupInfoOf(state, suite);
+  const body = { id, protocol: 'mls', epoch: EMPTY_EPOCH, members: users, groupInfo, policy };
+  await post(http, '/v1/conversations', token, JSON.stringify(body), 201);
+  return { id, state };
+}
+
+async function uploadKeyPackages(
+  http: HttpSender,
+  user: string,
+  token: string,
+  count: number,
+  suite: CiphersuiteImpl,
+): Promise<void> {
+  const packages = await Promise.all(
+    Array.from({ length: count }, async () => makeKeyPackage(await newIdentity(user, suite), suite)),
+  );
+  const keyPackages = packages.map(({ publicPackage }) =>
+    wire({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
+  );
+  await post(http, '/v1/key-packages', token, JSON.stringify({ keyPackages }));
+}
+
+async function newIdentity(user: string, suite: CiphersuiteImpl): Promise<DeviceIdentity> {
+  return { user, device: 'bench', signatureKeyPair: await suite.signature.keygen() };
+}
+
+/** @throws Error with status and answer unless the status is as expected */
+async function post(http: HttpSender, path: string, token: string, body: string, expected = 200): Promise<string> {
+  const answer = await http.post(path, token, body);
+  if (answer.status !== expected) throw new Error(`HTTP ${answer.status}: ${answer.body.slice(0, 200)}`);
+  return answer.body;
+}

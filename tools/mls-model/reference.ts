@@ -1,0 +1,69 @@
+import type pg from 'pg';
+import { clientConfig } from '../../client/device/authentication.ts';
+import { toBase64 } from '../../client/bytes.ts';
+import { GroupLog } from '../../client/group/group-log.ts';
+import { GroupStore } from '../../client/group/group-store.ts';
+import type { ReceivedMessage } from '../../client/group/group-store.ts';
+import { epochAuthenticator, leavesOf, loadSuite, usersByLeaf } from '../../client/mls.ts';
+import { memoryStore } from '../../client/device/store.ts';
+import type { Entry } from '../../client/api/types.ts';
+
+/** An epoch as the replay found it. */
+export interface ReferenceEpoch {
+  /** `seq` of the commit that started it. */
+  readonly from: number;
+  readonly authenticator: string;
+  /** Signature keys of its leaves, base64. */
+  readonly keys: ReadonlySet<string>;
+  readonly members: readonly string[];
+}
+
+/** The whole conversation, replayed from the database. */
+export interface Reference {
+  readonly lastSeq: number;
+  readonly epochs: ReadonlyMap<number, ReferenceEpoch>;
+  readonly messages: ReadonlyMap<number, ReceivedMessage>;
+  readonly messageIds: ReadonlyMap<number, string>;
+  /** Messages that the replay has no keys for. */
+  readonly undecryptable: readonly number[];
+}
+
+/** Reads the log with the state that a device had which has done nothing since: it can decrypt all that came after. */
+export async function replay(
+  pool: pg.Pool,
+  id: string,
+  auditor: { readonly user: string; readonly entries: Iterable<readonly [string, string]> },
+): Promise<Reference> {
+  const { rows } = await pool.query<Entry & { kind: Entry['kind'] }>(
+    `select e.seq, e.kind, e.epoch, e.message_id as id, encode(e.ciphertext, 'base64') as ciphertext
+     from entry e join conversation c on c.key = e.conversation where c.id = $1 order by e.seq`,
+    [id],
+  );
+  const deviceStore = memoryStore(auditor.entries);
+  const store = new GroupStore(deviceStore, id);
+  const record = await store.load(clientConfig({ verify: () => Promise.resolve(true) }));
+  if (record === undefined) throw new Error('the auditor has no state');
+  const api = { log: () => Promise.reject(new Error('the replay reads no log')) };
+  const log = new GroupLog({
+    ...{ api, suite: await loadSuite(), store, id, user: auditor.user, record, history: [] },
+    onMessage: () => undefined,
+  });
+  const epochs = new Map<number, ReferenceEpoch>();
+  const note = (): void => {
+    if (epochs.has(log.epoch)) return;
+    const { ratchetTree } = log.state;
+    const keys = new Set([...leavesOf(ratchetTree).values()].map((leaf) => toBase64(leaf.signaturePublicKey)));
+    const members = [...usersByLeaf(log.state).values()].sort();
+    epochs.set(log.epoch, { from: log.position, authenticator: epochAuthenticator(log.state), keys, members });
+  };
+  note();
+  const messageIds = new Map<number, string>();
+  for (const row of rows) {
+    if (row.kind === 'application' && row.id !== undefined) messageIds.set(row.seq, row.id);
+    if (row.seq <= log.position) continue;
+    await log.take({ ...row, ciphertext: row.ciphertext?.replaceAll('\n', '') ?? '' });
+    note();
+  }
+  const messages = new Map(log.history.map((message) => [message.seq, message]));
+  return { lastSeq: log.position, epochs, messages, messageIds, undecryptable: log.undecryptable };
+}

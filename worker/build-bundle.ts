@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { bundleWorkflowCode } from '@temporalio/worker';
+import { packageRoot } from '../process/package-root.ts';
+
+/**
+ * Builds the workflow bundles ahead of time: `npm run build`. One with stack traces switched off (the default: a half to a
+ * quarter of the CPU), one with them for debugging. Skipped when nothing that goes in has changed.
+ */
+const root = packageRoot();
+const out = path.join(root, 'dist', 'bundle');
+const sources = ['workflows', 'domain'].map((folder) => path.join(root, 'dist', folder));
+
+const hash = createHash('sha256').update(await readFile(path.join(root, 'package-lock.json')));
+for (const folder of sources) {
+  for (const name of (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.js')).sort()) {
+    hash.update(name).update(await readFile(path.join(folder, name)));
+  }
+}
+const stamp = hash.digest('hex');
+const stampFile = path.join(out, 'stamp');
+if (!existsSync(stampFile) || (await readFile(stampFile, 'utf8')) !== stamp) {
+  await mkdir(out, { recursive: true });
+  const workflows = path.join(root, 'dist', 'workflows');
+  for (const [name, preloadModules] of [
+    ['conversation', [path.join(workflows, 'stack-traces-off.js'), '@temporalio/workflow']],
+    ['conversation-traced', ['@temporalio/workflow']],
+  ] as const) {
+    const { code } = await bundleWorkflowCode({
+      workflowsPath: path.join(workflows, 'index.js'),
+      preloadModules: [...preloadModules],
+      logger: { trace: noop, debug: noop, info: noop, log: noop, warn: report, error: report },
+    });
+    await writeFile(path.join(out, `${name}.js`), code);
+  }
+  await writeFile(stampFile, stamp);
+}
+
+function noop(): void {
+  // Webpack's progress is of no interest.
+}
+
+function report(message: unknown): void {
+  process.stderr.write(`${String(message)}\n`);
+}
