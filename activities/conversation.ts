@@ -1,8 +1,9 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type pg from 'pg';
-import type { ConversationFacts, Operation } from '../domain/operation.ts';
-import { type PackedOutcome, packOutcomes } from '../domain/outcome.ts';
+import type { ConversationFacts } from '../domain/decision.ts';
+import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
+import type { StagedCommand } from '../domain/staged-command.ts';
 import { decide } from '../store/decision/decide.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { purgeDeleted, retain } from '../store/retention/retention.ts';
@@ -27,7 +28,7 @@ export interface ConversationActivityDeps {
   /** Told of every batch that was decided: for the log line and metrics. */
   readonly onBatch: (batch: {
     readonly conversation: string;
-    readonly requests: readonly string[];
+    readonly correlationIds: readonly string[];
     readonly operations: number;
     readonly seconds: number;
   }) => void;
@@ -36,9 +37,11 @@ export interface ConversationActivityDeps {
 }
 
 export interface ConversationActivities {
+  /** Decides a batch. Names of its fields stand in histories. */
   apply: (input: {
     readonly conversation: string;
-    readonly operations: readonly Operation[];
+    readonly operations: readonly StagedCommand[];
+    /** Correlation ids. */
     readonly requests: readonly string[];
   }) => Promise<{ facts: ConversationFacts; outcomes: PackedOutcome[] }>;
   load: (input: { readonly conversation: string }) => Promise<ConversationFacts>;
@@ -58,7 +61,7 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({
           conversation,
-          requests,
+          correlationIds: requests,
           operations: operations.length,
           seconds: (performance.now() - startedAt) / 1000,
         });

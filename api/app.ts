@@ -9,15 +9,16 @@ import type { Authenticate } from './http/bearer-tokens.ts';
 import { makeApplyCommit } from './services/commits.ts';
 import { makeCreateConversation } from './services/create-conversation.ts';
 import { makeGroupInfos } from './services/group-info.ts';
-import { makeKnownConversations } from './services/known-conversations.ts';
+import { makeConversationCache } from './services/conversation-cache.ts';
 import { makeLeaveAll } from './services/leave-all.ts';
 import { makeLeave } from './services/leave.ts';
 import { makeSendMessages } from './services/send-messages.ts';
-import { makeOperate } from './services/operations.ts';
+import { makeOperations } from './services/operations.ts';
 import { makeCheckProposer } from './services/proposer.ts';
 import { makeRepair } from './services/repair.ts';
-import type { Runs } from '../dispatch/workflow-runs.ts';
-import type { Submitter } from '../dispatch/command.ts';
+import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
+import type { SubmitIncrement } from '../dispatch/increments.ts';
+import type { Submitter } from '../dispatch/submission.ts';
 import { makeAuthenticated } from './http/authenticated.ts';
 import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
@@ -38,7 +39,7 @@ import { messageRoutes } from './routes/messages.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
-import { type Increment, unreadRoutes } from './routes/unread.ts';
+import { unreadRoutes } from './routes/unread.ts';
 import { welcomeRoutes } from './routes/welcomes.ts';
 import { mountRoutes } from './http/mount.ts';
 import type { Route } from './http/route.ts';
@@ -50,9 +51,9 @@ export interface AppDeps extends HealthDeps {
   readonly authenticate: Authenticate;
   readonly submitter: Submitter;
   readonly streams: Streams;
-  readonly increment: Increment;
+  readonly submitIncrement: SubmitIncrement;
   readonly paths: Paths;
-  readonly runs: Runs;
+  readonly runs: WorkflowRuns;
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageRules;
@@ -69,20 +70,20 @@ export interface AppDeps extends HealthDeps {
 /** All routes; those that are busiest come first, because the router looks in this order. */
 export function makeRoutes(deps: AppDeps): Route[] {
   const { pool, submitter } = deps;
-  const known = makeKnownConversations(pool);
-  const operate = makeOperate({ submitter, known, pool });
-  const applyCommit = makeApplyCommit({ ...deps, known, operate });
-  const groupInfos = makeGroupInfos({ ...deps, known, operate });
-  const repair = makeRepair(known, operate);
+  const conversations = makeConversationCache(pool);
+  const operations = makeOperations({ submitter, conversations, pool });
+  const applyCommit = makeApplyCommit({ ...deps, conversations, operations });
+  const groupInfos = makeGroupInfos({ ...deps, conversations, operations });
+  const repair = makeRepair(conversations, operations);
   const checkProposer = makeCheckProposer(pool, deps.treeCheckMaxBytes);
-  const sendMessages = makeSendMessages({ known, operate, checkProposer });
-  const leave = makeLeave({ known, operate, checkProposer });
+  const sendMessages = makeSendMessages({ conversations, operations, checkProposer });
+  const leave = makeLeave({ conversations, operations, checkProposer });
   const leaveAll = makeLeaveAll(pool, leave);
   const createConversation = makeCreateConversation(deps);
   const all = {
     ...deps,
-    known,
-    operate,
+    conversations,
+    operations,
     applyCommit,
     sendMessages,
     leave,

@@ -11,17 +11,18 @@ import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts'
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
-import { makeSettings } from '../workflows/conversation/start.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
-import { makeRuns } from '../dispatch/workflow-runs.ts';
-import { makeDirectPath } from '../dispatch/direct-executor.ts';
-import { makeIncrementer } from '../dispatch/increments.ts';
+import { conversationSettings } from '../dispatch/conversation-settings.ts';
+import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
+import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
+import { makeDispatcher } from '../dispatch/dispatcher.ts';
+import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeStager } from '../dispatch/stager.ts';
-import { makeLanes } from '../dispatch/dispatcher.ts';
-import { makeWorkflowPath } from '../dispatch/workflow-executor.ts';
+import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
+import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { shutDownOnSignals, startServer } from './http/server.ts';
 import { makeStreamHub } from '../streams/hub.ts';
@@ -69,23 +70,26 @@ async function main(): Promise<void> {
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
   releasers.add('path switch', paths.close);
-  const settings = makeSettings({
-    idleMs: config.idleMs,
-    continueAfter: config.continueAsNewAfter,
-    logLevel: config.logLevel,
+  const workflows = makeConversationWorkflows({
+    client,
+    taskQueue: config.taskQueue,
+    settings: conversationSettings({
+      idleMs: config.idleMs,
+      continueAfter: config.continueAsNewAfter,
+      logLevel: config.logLevel,
+    }),
   });
-  const { taskQueue } = config;
   const onRetry = metrics.laneRetry;
-  const direct = makeDirectPath({ pool, notifier, log, onRetry });
-  const lanes = makeLanes({
+  const direct = makeDirectExecutor({ pool, notifier, log, onRetry });
+  const dispatcher = makeDispatcher({
     pathOf: paths.pathOf,
-    paths: { direct, workflow: makeWorkflowPath({ client, taskQueue, settings, log, onRetry }) },
+    executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
     stager: makeStager(staging),
     metrics,
     log,
     mailboxLimit: config.laneMailboxLimit,
   });
-  metrics.actorMailboxDepth(lanes.depth);
+  metrics.actorMailboxDepth(dispatcher.depth);
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -120,11 +124,11 @@ async function main(): Promise<void> {
         audience: config.jwtAudience,
         hashUser: makeUserHash(config.logSalt),
       }),
-      submitter: lanes,
+      submitter: dispatcher,
       streams,
-      increment: makeIncrementer({ client, taskQueue, settings, pathOf: paths.pathOf, direct }),
+      submitIncrement: makeSubmitIncrement({ workflows, pathOf: paths.pathOf, direct }),
       paths,
-      runs: makeRuns({ client, taskQueue, settings, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
+      runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,
       keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
@@ -144,7 +148,7 @@ async function main(): Promise<void> {
           return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
         },
         memory: memoryCheck(),
-        actors: actorsCheck({ active: lanes.active, waiting: lanes.depth, limit: config.laneMailboxLimit }),
+        actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.laneMailboxLimit }),
       },
       version: await packageVersion(root),
       isDraining: () => isDraining,

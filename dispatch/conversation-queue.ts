@@ -1,58 +1,56 @@
 import { randomUUID } from 'node:crypto';
+import type { Command } from '../domain/command.ts';
 import { AppError, ensureError } from '../domain/errors.ts';
-import { MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, MAX_RESERVATION_MS } from '../domain/limits.ts';
-import type { Operation, Outcome } from '../domain/operation.ts';
-import type { Staged } from '../store/staging/stage.ts';
-import type { Draft } from './command.ts';
+import { MAX_RESERVATION_MS } from '../domain/limits.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import { type StagedCommand, toStagedCommand } from '../domain/staged-command.ts';
+import type { StagedKey } from '../store/staging/stage.ts';
+import { takeBatch } from './batching.ts';
+import type { Applied, Batch, ExecutionPath, Executors } from './executor.ts';
 import { FairOrder } from './fair-order.ts';
-import type { Applied, Batch, BatchItem, PathName } from './executor.ts';
+import { type QueuedCommand, sharesBatch } from './queued-command.ts';
+import type { Submission } from './submission.ts';
 
-/** What the lanes of a process share. */
-export interface LaneDeps {
-  readonly pathOf: (conversation: string) => PathName;
-  readonly apply: (path: PathName, batch: Batch) => Promise<Applied>;
-  /** Stages the bytes of a draft. */
-  readonly stage: (draft: Draft) => Promise<Staged>;
-  /** Nobody will decide what these staged rows hold. */
+/** What the queues of a process share. */
+export interface QueueDeps {
+  readonly pathOf: (conversation: string) => ExecutionPath;
+  readonly executors: Executors;
+  /** Stages the bytes of a command; `undefined` = the command has none. */
+  readonly stage: (submission: Submission) => Promise<StagedKey> | undefined;
+  /** The commands of these staged rows will never be decided. */
   readonly discard: (keys: readonly number[]) => void;
-  readonly onBatch: (batch: Batch, path: PathName, applied: Applied, seconds: number) => void;
-  readonly onTaken: (path: PathName, waitedSeconds: number) => void;
-  /** A commit waits for others. */
-  readonly onDeferred: (path: PathName) => void;
-}
-
-/** One operation in a lane. */
-export interface Waiting {
-  draft: Draft;
-  readonly since: number;
-  /** Its place among those who wait ({@link FairOrder}). */
-  turn?: number;
-  staged?: Promise<Staged>;
-  /** Answered already, for example by its deadline. */
-  settled: boolean;
-  readonly settle: (result: Outcome | Error) => void;
+  readonly onBatch: (
+    batch: Batch<Command | StagedCommand>,
+    path: ExecutionPath,
+    applied: Applied,
+    seconds: number,
+  ) => void;
+  readonly onTaken: (path: ExecutionPath, waitedSeconds: number) => void;
+  /** A commit waits for a reservation. */
+  readonly onReservationWait: (path: ExecutionPath) => void;
 }
 
 /**
- * The queue of one conversation in this process: one batch in flight, so each sender's order holds; while it is decided
- * the next one gathers, so batches grow with load. Users take turns with what goes alone. A commit that is to wait for
- * others (store/commit/contention.sql) steps back for that time, and with it what its user sent after it; the others go on.
+ * The queue of one conversation in this process. One batch is in flight, so each sender's order holds; while it is decided
+ * the next one gathers, so batches grow with load. Users take turns with commands that go alone. A commit that has to wait
+ * for a reservation (store/commit/contention.sql) steps back for that time, together with the later commands of its user;
+ * the commands of others go on.
  */
-export class Lane {
+export class ConversationQueue {
   readonly #conversation: string;
-  readonly #deps: LaneDeps;
+  readonly #deps: QueueDeps;
   readonly #onIdle: () => void;
   /** By turn; those of one user in the order in which they came. */
-  readonly #queue: Waiting[] = [];
+  readonly #queue: QueuedCommand[] = [];
   readonly #order = new FairOrder();
-  /** Operations in the queue, by user. */
+  /** Commands in the queue, by user. */
   readonly #depths = new Map<string, number>();
-  /** Users whose commit waits for others. */
-  readonly #deferred = new Set<string>();
+  /** Users with a commit that waits for a reservation. */
+  readonly #waitingUsers = new Set<string>();
   #running = false;
 
-  /** @param onIdle nothing is in flight; what is still queued waits for others */
-  constructor(conversation: string, deps: LaneDeps, onIdle: () => void) {
+  /** @param onIdle nothing is in flight; commands that are still queued wait for a reservation */
+  constructor(conversation: string, deps: QueueDeps, onIdle: () => void) {
     this.#conversation = conversation;
     this.#deps = deps;
     this.#onIdle = onIdle;
@@ -62,21 +60,18 @@ export class Lane {
     return this.#queue.length;
   }
 
-  /** Operations of a user that wait. */
+  /** How many commands of a user wait. */
   depthOf(user: string): number {
     return this.#depths.get(user) ?? 0;
   }
 
-  /** Queues an operation. Its bytes are staged at once, while the batch before it is decided. */
-  push(waiting: Waiting): void {
-    if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(waiting);
-    const turn = this.#order.turnOf(waiting.draft.user, !sharesBatch(waiting.draft.operation));
-    waiting.turn = turn;
-    this.#count(waiting, 1);
-    let place = this.#queue.length;
-    while (place > 0 && turnOf(this.#queue[place - 1]) > turn) place--;
-    if (place === this.#queue.length) this.#queue.push(waiting);
-    else this.#queue.splice(place, 0, waiting);
+  /** Queues a command. Its bytes are staged at once, while the batch before it is decided. */
+  push(queued: QueuedCommand): void {
+    if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(queued);
+    queued.turn = this.#order.turnOf(queued.submission.command.actor, !sharesBatch(queued));
+    this.#count(queued, 1);
+    const place = this.#queue.findLastIndex(({ turn }) => turn <= queued.turn) + 1;
+    this.#queue.splice(place, 0, queued);
     this.#start();
   }
 
@@ -86,185 +81,143 @@ export class Lane {
     void this.#run();
   }
 
-  #take(): Waiting[] {
-    const taken = takeBatch(this.#queue, this.#deferred);
-    for (const waiting of taken) this.#count(waiting, -1);
-    const batch = taken.filter((waiting) => !waiting.settled);
-    if (batch.length < taken.length) void this.#discard(taken.filter((waiting) => waiting.settled));
-    if (batch[0] !== undefined) this.#order.taken(turnOf(batch[0]));
-    return batch;
-  }
-
-  #count({ draft: { user } }: Waiting, by: number): void {
-    const depth = this.depthOf(user) + by;
-    if (depth > 0) this.#depths.set(user, depth);
-    else this.#depths.delete(user);
-  }
-
-  /** What was staged for operations that missed their deadline names their sender beside the bytes. */
-  async #discard(late: readonly Waiting[]): Promise<void> {
-    const staged = await Promise.all(late.map(async (one) => one.staged?.catch(() => undefined)));
-    const keys = staged.filter((key) => typeof key === 'number');
-    if (keys.length > 0) this.#deps.discard(keys);
-  }
-
   async #run(): Promise<void> {
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       try {
         await this.#decide(batch);
       } catch (error) {
-        for (const waiting of batch) waiting.settle(ensureError(error));
+        for (const queued of batch) queued.settle(ensureError(error));
       }
     }
-    // In the same step that found nothing to take, so that no operation can be left behind.
+    // In the same step that found nothing to take, so that no command can be left behind.
     this.#running = false;
     this.#onIdle();
   }
 
-  async #decide(waiting: readonly Waiting[]): Promise<void> {
-    const path = this.#deps.pathOf(this.#conversation);
-    for (const { since } of waiting) this.#deps.onTaken(path, (performance.now() - since) / 1000);
-    if (path === 'direct') return this.#apply('direct', waiting, waiting.map(inlineItem));
+  #take(): QueuedCommand[] {
+    const taken = takeBatch(this.#queue, this.#waitingUsers);
+    for (const queued of taken) this.#count(queued, -1);
+    const batch = taken.filter((queued) => !queued.settled);
+    if (batch.length < taken.length) void this.#discard(taken.filter((queued) => queued.settled));
+    if (batch[0] !== undefined) this.#order.taken(batch[0].turn);
+    return batch;
+  }
 
-    const staged = await Promise.all(waiting.map((one) => this.#stage(one)));
-    const taken: Waiting[] = [];
-    const references: BatchItem[] = [];
-    const outsiders: Waiting[] = [];
-    waiting.forEach((one, i) => {
-      const key = staged[i];
-      if (key === 'over-quota') one.settle(new AppError('rate-limited', 'Too many bytes wait for a decision'));
-      else if (key === 'not-a-member') outsiders.push(one);
-      else {
-        taken.push(one);
-        references.push(referenceItem(one, key));
+  #count({ submission }: QueuedCommand, by: number): void {
+    const user = submission.command.actor;
+    const depth = this.depthOf(user) + by;
+    if (depth > 0) this.#depths.set(user, depth);
+    else this.#depths.delete(user);
+  }
+
+  /** Rows of commands that missed their deadline: they name the sender beside the bytes. */
+  async #discard(late: readonly QueuedCommand[]): Promise<void> {
+    const staged = await Promise.all(late.map(async (queued) => queued.staged?.catch(() => undefined)));
+    const keys = staged.filter((key) => typeof key === 'number');
+    if (keys.length > 0) this.#deps.discard(keys);
+  }
+
+  async #decide(batch: readonly QueuedCommand[]): Promise<void> {
+    const path = this.#deps.pathOf(this.#conversation);
+    for (const { since } of batch) this.#deps.onTaken(path, (performance.now() - since) / 1000);
+    if (path === 'direct') await this.#applyDirectly(batch);
+    else await this.#applyByWorkflow(batch);
+  }
+
+  async #applyByWorkflow(batch: readonly QueuedCommand[]): Promise<void> {
+    const keys = await Promise.all(batch.map((queued) => this.#stage(queued)));
+    const taken: QueuedCommand[] = [];
+    const commands: StagedCommand[] = [];
+    const outsiders: QueuedCommand[] = [];
+    batch.forEach((queued, i) => {
+      const key = keys[i];
+      if (key === 'over-quota') {
+        queued.settle(new AppError('rate-limited', 'Too many of your bytes wait for a decision'));
+      } else if (key === 'not-a-member') {
+        outsiders.push(queued);
+      } else {
+        taken.push(queued);
+        commands.push(toStagedCommand(queued.submission.command, key));
       }
     });
     await Promise.all([
-      this.#apply('workflow', taken, references),
-      // Judged here and now, which gives retries of former members their answers.
-      this.#apply('direct', outsiders, outsiders.map(inlineItem)),
+      this.#apply('workflow', taken, commands, this.#deps.executors.workflow),
+      // Decided here and now: a retry of a former member gets its first answer.
+      this.#applyDirectly(outsiders),
     ]);
   }
 
-  async #apply(path: PathName, waiting: readonly Waiting[], items: readonly BatchItem[]): Promise<void> {
-    if (waiting.length === 0) return;
-    const batch: Batch = {
-      id: randomUUID(),
-      conversation: this.#conversation,
-      items,
-      requests: [...new Set(waiting.map(({ draft }) => draft.requestId))],
-      deadline: Math.max(...waiting.map(({ draft }) => draft.deadline)),
-    };
-    const startedAt = performance.now();
-    const applied = await this.#deps.apply(path, batch);
-    this.#deps.onBatch(batch, path, applied, (performance.now() - startedAt) / 1000);
-    const again: Waiting[] = [];
-    waiting.forEach((one, i) => {
-      const outcome = applied.outcomes[i];
-      if (outcome === undefined) one.settle(new AppError('internal', 'An operation got no outcome'));
-      else if (outcome.status === 'refused' && outcome.code === 'body-missing') again.push(one);
-      else if (outcome.status === 'refused' && outcome.code === 'deferred') this.#defer(one, path, outcome.forMs);
-      // A duplicate of our own retry is its first success.
-      else
-        one.settle(
-          outcome.status === 'duplicate' && applied.retries > 0 ? { ...outcome, status: 'accepted' } : outcome,
-        );
-    });
-    // An earlier attempt consumed the staged bytes, or a sweep took them: decided again, with the bytes inline.
-    if (again.length > 0) await this.#apply('direct', again, again.map(inlineItem));
+  #applyDirectly(batch: readonly QueuedCommand[]): Promise<void> {
+    const commands = batch.map(({ submission }) => submission.command);
+    return this.#apply('direct', batch, commands, this.#deps.executors.direct);
   }
 
-  /** Back to the head of the queue, to be decided once more after that time; its staged row is still there. */
-  #defer(waiting: Waiting, path: PathName, forMs = MAX_RESERVATION_MS): void {
-    const { draft } = waiting;
-    this.#deps.onDeferred(path);
-    waiting.draft = { ...draft, operation: { ...draft.operation, deferred: true } as Operation };
-    this.#queue.unshift(waiting);
-    this.#count(waiting, 1);
-    this.#deferred.add(draft.user);
+  async #apply<C extends Command | StagedCommand>(
+    path: ExecutionPath,
+    queued: readonly QueuedCommand[],
+    commands: readonly C[],
+    execute: (batch: Batch<C>) => Promise<Applied>,
+  ): Promise<void> {
+    if (queued.length === 0) return;
+    const batch: Batch<C> = {
+      id: randomUUID(),
+      conversation: this.#conversation,
+      commands,
+      correlationIds: [...new Set(queued.map(({ submission }) => submission.correlationId))],
+      deadline: Math.max(...queued.map(({ submission }) => submission.deadline)),
+    };
+    const startedAt = performance.now();
+    const applied = await execute(batch);
+    this.#deps.onBatch(batch, path, applied, (performance.now() - startedAt) / 1000);
+    await this.#settle(path, queued, applied);
+  }
+
+  async #settle(path: ExecutionPath, batch: readonly QueuedCommand[], { outcomes, retries }: Applied): Promise<void> {
+    const withoutBytes: QueuedCommand[] = [];
+    batch.forEach((queued, i) => {
+      const outcome = outcomes[i];
+      if (outcome === undefined) queued.settle(new AppError('internal', 'A command got no outcome'));
+      else if (outcome.status === 'refused' && outcome.code === 'body-missing') withoutBytes.push(queued);
+      else if (outcome.status === 'refused' && outcome.code === 'deferred') this.#postpone(queued, path, outcome.forMs);
+      else queued.settle(firstSuccess(outcome, retries));
+    });
+    // An earlier attempt used up the staged bytes, or a sweep took them: decided again, with the bytes inline.
+    if (withoutBytes.length > 0) await this.#applyDirectly(withoutBytes);
+  }
+
+  /** Puts a commit back to the head of the queue, to be decided once more after the time of a reservation. */
+  #postpone(queued: QueuedCommand, path: ExecutionPath, forMs = MAX_RESERVATION_MS): void {
+    const { submission } = queued;
+    const { command } = submission;
+    this.#deps.onReservationWait(path);
+    if (command.kind === 'commit') {
+      queued.submission = { ...submission, command: { ...command, waitedForReservation: true } };
+    }
+    this.#queue.unshift(queued);
+    this.#count(queued, 1);
+    this.#waitingUsers.add(command.actor);
     setTimeout(
       () => {
-        this.#deferred.delete(draft.user);
+        this.#waitingUsers.delete(command.actor);
         this.#start();
       },
       Math.min(Math.max(forMs, 1), MAX_RESERVATION_MS),
     );
   }
 
-  #stage(waiting: Waiting): Promise<Staged | undefined> {
-    if (waiting.draft.bytes === undefined) return NOTHING_TO_STAGE;
-    waiting.staged ??= this.#deps.stage(waiting.draft);
+  /** Stages a command's bytes once; a commit that waited finds its row again. */
+  #stage(queued: QueuedCommand): Promise<StagedKey | undefined> {
+    const staging = (queued.staged ??= this.#deps.stage(queued.submission));
+    if (staging === undefined) return NOTHING_TO_STAGE;
     // Handled where it is awaited; it may fail long before.
-    waiting.staged.catch(() => undefined);
-    return waiting.staged;
+    staging.catch(() => undefined);
+    return staging;
   }
 }
 
 const NOTHING_TO_STAGE = Promise.resolve(undefined);
 
-/**
- * Takes the next batch: messages (or read marks) that follow one another share one, everything else goes alone. What is
- * settled already comes with it.
- * @param deferred users whose operations stay where they are
- */
-function takeBatch(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
-  if (deferred.size > 0) return takeAround(queue, deferred);
-  const open = queue.findIndex((waiting) => !waiting.settled);
-  const settled = queue.splice(0, open === -1 ? queue.length : open);
-  return [...settled, ...queue.splice(0, batchLength(queue))];
-}
-
-function takeAround(queue: Waiting[], deferred: ReadonlySet<string>): Waiting[] {
-  const free = queue.filter((waiting) => !waiting.settled && !deferred.has(waiting.draft.user));
-  const taken = new Set(free.slice(0, batchLength(free)));
-  const isTaken = (waiting: Waiting): boolean => waiting.settled || taken.has(waiting);
-  const batch = queue.filter(isTaken);
-  queue.splice(0, queue.length, ...queue.filter((waiting) => !isTaken(waiting)));
-  return batch;
-}
-
-/** How many operations at the head of a queue go together. */
-function batchLength(queue: readonly Waiting[]): number {
-  const first = queue[0]?.draft.operation;
-  if (first === undefined) return 0;
-  const shares = sharesBatch(first);
-  let bytes = 0;
-  let count = 0;
-  for (const { draft } of queue) {
-    bytes += draft.bytes?.ciphertext.length ?? 0;
-    const fits = count < MAX_BATCH_OPERATIONS && bytes <= MAX_BATCH_BYTES;
-    if (count > 0 && !(shares && fits && draft.operation.kind === first.kind)) break;
-    count++;
-  }
-  return count;
-}
-
-function sharesBatch({ kind }: Operation): boolean {
-  return kind === 'message' || kind === 'read';
-}
-
-function turnOf(waiting: Waiting | undefined): number {
-  return waiting?.turn ?? 0;
-}
-
-function inlineItem({ draft }: Waiting): BatchItem {
-  return { operation: draft.operation, bytes: draft.bytes };
-}
-
-/** By reference: sender, epoch and membership changes stand in the staged row, not in the update. */
-function referenceItem({ draft: { operation } }: Waiting, body: number | undefined): BatchItem {
-  if (body === undefined) return { operation };
-  const { id, kind, notAfter } = operation;
-  const reference = {
-    id,
-    kind,
-    ...(notAfter === undefined ? {} : { notAfter }),
-    ...('type' in operation ? { type: operation.type } : {}),
-    ...('sha256' in operation ? { sha256: operation.sha256 } : {}),
-    ...('size' in operation ? { size: operation.size } : {}),
-    ...(operation.kind === 'commit' && operation.deferred === true ? { deferred: true } : {}),
-    ...(operation.kind === 'report' ? { seq: operation.seq, epoch: operation.epoch } : {}),
-    body,
-  };
-  return { operation: reference as Operation };
+/** A duplicate that answers a retry of this process is its first success. */
+function firstSuccess(outcome: Outcome, retries: number): Outcome {
+  return outcome.status === 'duplicate' && retries > 0 ? { ...outcome, status: 'accepted' } : outcome;
 }

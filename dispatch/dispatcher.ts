@@ -1,117 +1,86 @@
 import type { Logger } from 'pino';
+import type { Command } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
-import type { Operation, Outcome } from '../domain/operation.ts';
+import { type Outcome, outcomeFor } from '../domain/outcome.ts';
 import type { Metrics } from '../process/metrics.ts';
-import type { Staged, StagedRequest } from '../store/staging/stage.ts';
-import type { Draft, Submitter } from './command.ts';
-import { Lane, type LaneDeps, type Waiting } from './conversation-queue.ts';
-import type { Path, PathName } from './executor.ts';
+import { stageRow } from '../store/staging/stage.ts';
+import { ConversationQueue, type QueueDeps } from './conversation-queue.ts';
+import type { ExecutionPath, Executors } from './executor.ts';
+import type { QueuedCommand } from './queued-command.ts';
 import type { Stager } from './stager.ts';
+import type { Submission, Submitter } from './submission.ts';
 
-export interface SubmitterDeps {
-  readonly pathOf: (conversation: string) => PathName;
-  readonly paths: Readonly<Record<PathName, Path>>;
+export interface DispatcherDeps {
+  readonly pathOf: (conversation: string) => ExecutionPath;
+  readonly executors: Executors;
   readonly stager: Stager;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Operations that may wait in one lane. */
+  /** Commands that may wait in one queue. */
   readonly mailboxLimit: number;
 }
 
-/** Part of a lane that one user can fill, so that others always find room. */
+/** Part of a queue that one user can fill, so that others always find room. */
 const SHARE_OF_USER = 1 / 4;
 
-/** All lanes of this process. */
-export interface Lanes extends Submitter {
-  /** Operations that wait, in all lanes. */
+/** The queues of all conversations in this process. */
+export interface Dispatcher extends Submitter {
+  /** Commands that wait, in all queues. */
   readonly depth: () => number;
   /** Conversations with something in flight. */
   readonly active: () => number;
 }
 
-/** Builds the one entrance to conversations. */
-export function makeLanes(deps: SubmitterDeps): Lanes {
-  const lanes = new Map<string, Lane>();
+/** Builds the one way in: it queues each command by conversation, and answers with the outcome before the deadline. */
+export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
+  const queues = new Map<string, ConversationQueue>();
   const { metrics } = deps;
+  const queueDeps = makeQueueDeps(deps);
 
-  const laneDeps: LaneDeps = {
-    pathOf: deps.pathOf,
-    apply: (path, batch) => deps.paths[path](batch),
-    stage: (draft) => stageDraft(deps.stager, draft),
-    discard: (keys) => {
-      // The sweep deletes what stays.
-      deps.stager.discard(keys).catch((error: unknown) => deps.log.warn({ err: error }, 'staged rows not discarded'));
-    },
-    onTaken: metrics.laneWait,
-    onDeferred: metrics.commitDeferred,
-    onBatch: (batch, path, { outcomes, retries }, seconds) => {
-      metrics.batch(path, batch.items.length, seconds);
-      batch.items.forEach(({ operation }, i) => {
-        const outcome = outcomes[i];
-        if (outcome === undefined || isDeferred(outcome)) return;
-        metrics.operation(operation.kind, describe(outcome), path);
-      });
-      const { id, conversation, requests } = batch;
-      deps.log.info(
-        {
-          batch: id,
-          conversation,
-          path,
-          operations: batch.items.length,
-          retries,
-          ms: Math.round(seconds * 1000),
-          requests,
-        },
-        'batch decided',
-      );
-    },
-  };
-
-  const open = (conversation: string): Lane => {
-    const lane = new Lane(conversation, laneDeps, () => {
-      if (lane.depth === 0 && lanes.get(conversation) === lane) lanes.delete(conversation);
+  const open = (conversation: string): ConversationQueue => {
+    const queue = new ConversationQueue(conversation, queueDeps, () => {
+      if (queue.depth === 0 && queues.get(conversation) === queue) queues.delete(conversation);
     });
-    return lane;
+    return queue;
   };
-  const enter = (draft: Draft): Promise<Outcome> =>
+  const enter = (submission: Submission): Promise<Outcome> =>
     new Promise((resolve, reject) => {
-      const { conversation } = draft;
-      let lane = lanes.get(conversation);
-      if (lane === undefined) lanes.set(conversation, (lane = open(conversation)));
-      const isFull = lane.depth >= deps.mailboxLimit || lane.depthOf(draft.user) >= deps.mailboxLimit * SHARE_OF_USER;
+      const { conversation, command, deadline } = submission;
+      let queue = queues.get(conversation);
+      if (queue === undefined) queues.set(conversation, (queue = open(conversation)));
+      const isFull =
+        queue.depth >= deps.mailboxLimit || queue.depthOf(command.actor) >= deps.mailboxLimit * SHARE_OF_USER;
       if (isFull) {
         reject(new AppError('overloaded'));
         return;
       }
-      const waiting: Waiting = {
-        draft,
+      const queued: QueuedCommand = {
+        submission,
         since: performance.now(),
+        turn: 0,
+        staged: undefined,
         settled: false,
         settle: (result: Outcome | Error) => {
-          if (waiting.settled) return;
-          waiting.settled = true;
+          if (queued.settled) return;
+          queued.settled = true;
           clearTimeout(timer);
           if (result instanceof Error) reject(result);
           else resolve(result);
         },
       };
-      const timer = setTimeout(
-        () => waiting.settle(new AppError('deadline')),
-        Math.max(0, draft.deadline - Date.now()),
-      );
-      lane.push(waiting);
+      const timer = setTimeout(() => queued.settle(new AppError('deadline')), Math.max(0, deadline - Date.now()));
+      queue.push(queued);
     });
 
   return {
-    submit: async (draft) => {
+    submit: async <C extends Command>(submission: Submission<C>): Promise<Outcome<C['kind']>> => {
       const startedAt = performance.now();
-      const { kind } = draft.operation;
+      const { kind } = submission.command;
       try {
-        const outcome = await enter({ ...draft, operation: { ...draft.operation, notAfter: draft.deadline } });
-        const seconds = (performance.now() - startedAt) / 1000;
-        metrics.actorMessageDuration(kind, seconds);
-        if (kind === 'commit' && outcome.status === 'accepted') metrics.epochIncrement(seconds);
-        if (outcome.status === 'refused' && outcome.code === 'epoch-conflict') metrics.epochConflict();
+        const command = { ...submission.command, notAfter: submission.deadline };
+        // Also checks what came through Temporal, perhaps from a worker of another version.
+        const outcome = outcomeFor(submission.command, await enter({ ...submission, command }));
+        observe(metrics, kind, outcome, (performance.now() - startedAt) / 1000);
         return outcome;
       } catch (error) {
         const code = error instanceof AppError ? error.code : 'internal';
@@ -120,52 +89,52 @@ export function makeLanes(deps: SubmitterDeps): Lanes {
         throw error;
       }
     },
-    depth: () => [...lanes.values()].reduce((sum, lane) => sum + lane.depth, 0),
-    active: () => lanes.size,
+    depth: () => [...queues.values()].reduce((sum, queue) => sum + queue.depth, 0),
+    active: () => queues.size,
   };
 }
 
-function stageDraft(stager: Stager, { conversation, user, operation, bytes, deadline }: Draft): Promise<Staged> {
-  return stager.stage(
-    {
-      conversation,
-      user,
-      epoch: 'epoch' in operation ? operation.epoch : undefined,
-      ciphertext: bytes?.ciphertext ?? new Uint8Array(),
-      welcome: bytes?.welcome,
-      groupInfo: bytes?.groupInfo,
-      request: stagedRequest(operation),
+function makeQueueDeps({ pathOf, executors, stager, metrics, log }: DispatcherDeps): QueueDeps {
+  return {
+    pathOf,
+    executors,
+    stage: ({ conversation, command, deadline }) => {
+      const row = stageRow(conversation, command);
+      return row === undefined ? undefined : stager.stage(row, deadline);
     },
-    deadline,
-  );
+    discard: (keys) => {
+      // The sweep deletes what stays.
+      stager.discard(keys).catch((error: unknown) => log.warn({ err: error }, 'staged rows were not discarded'));
+    },
+    onTaken: metrics.laneWait,
+    onReservationWait: metrics.commitDeferred,
+    onBatch: ({ id, conversation, commands, correlationIds }, path, { outcomes, retries }, seconds) => {
+      metrics.batch(path, commands.length, seconds);
+      commands.forEach(({ kind }, i) => {
+        const outcome = outcomes[i];
+        if (outcome !== undefined && !waitsForReservation(outcome)) metrics.operation(kind, nameOf(outcome), path);
+      });
+      const ms = Math.round(seconds * 1000);
+      log.info(
+        { batch: id, conversation, path, operations: commands.length, retries, ms, correlationIds },
+        'batch decided',
+      );
+    },
+  };
 }
 
-/** What no history may hold beside the bytes (invariant 10). Absent parts vanish in JSON. */
-function stagedRequest(operation: Operation): StagedRequest | undefined {
-  switch (operation.kind) {
-    case 'commit': {
-      const { adds = [], removes = [], refs, uses, leaves, trimmed, dropped, external } = operation;
-      return { adds, removes, ...definedOf({ refs, uses, leaves, trimmed, dropped, external }) };
-    }
-    case 'group-info':
-      return definedOf({ leaves: operation.leaves });
-    case 'report':
-      return definedOf({ reason: operation.reason, epochAuthenticator: operation.epochAuthenticator });
-    default:
-      return undefined;
-  }
+function observe(metrics: Metrics, kind: Command['kind'], outcome: Outcome, seconds: number): void {
+  metrics.actorMessageDuration(kind, seconds);
+  if (kind === 'commit' && outcome.status === 'accepted') metrics.epochIncrement(seconds);
+  if (outcome.status === 'refused' && outcome.code === 'epoch-conflict') metrics.epochConflict();
 }
 
-function definedOf<T extends object>(parts: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  const defined = Object.entries(parts).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> };
-}
-
-/** Not decided yet. */
-function isDeferred(outcome: Outcome): boolean {
+/** The commit is not decided yet. */
+function waitsForReservation(outcome: Outcome): boolean {
   return outcome.status === 'refused' && outcome.code === 'deferred';
 }
 
-function describe(outcome: Outcome): string {
+/** Label of a metric. */
+function nameOf(outcome: Outcome): string {
   return outcome.status === 'refused' ? outcome.code : outcome.status;
 }

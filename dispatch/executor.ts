@@ -1,35 +1,38 @@
-import type { Operation, Outcome } from '../domain/operation.ts';
-import type { DraftBytes } from './command.ts';
+import type { Command } from '../domain/command.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import type { StagedCommand } from '../domain/staged-command.ts';
 
 /** Who applies a batch: the conversation's workflow, or the API process itself. */
-export type PathName = 'workflow' | 'direct';
+export type ExecutionPath = 'workflow' | 'direct';
 
-/** An operation as a path gets it: complete; with `body` when its bytes are staged. */
-export interface BatchItem {
-  readonly operation: Operation;
-  readonly bytes?: DraftBytes | undefined;
-}
-
-export interface Batch {
+/** Commands of one conversation that are decided together, in their order. */
+export interface Batch<C extends Command | StagedCommand> {
   /** Prefix of the update ids; new for each batch. */
   readonly id: string;
   readonly conversation: string;
-  readonly items: readonly BatchItem[];
-  /** The service's own ids of the requests. */
-  readonly requests: readonly string[];
-  /** Milliseconds since 1970; nobody waits any longer. */
+  readonly commands: readonly C[];
+  readonly correlationIds: readonly string[];
+  /** Milliseconds since 1970. No request of the batch waits longer. */
   readonly deadline: number;
 }
 
 export interface Applied {
-  /** One for each item. */
+  /** One for each command. */
   readonly outcomes: readonly Outcome[];
-  /** Times it was handed over again, always with the same operation ids. */
+  /** How often the batch was handed over again, always with the same command ids. */
   readonly retries: number;
 }
 
 /**
- * Applies a batch through the one deciding transaction. Any number of paths may be at work on a conversation at once.
+ * Applies a batch through the one deciding transaction. Several executors may work on one conversation at once.
  * @throws AppError `deadline`, `overloaded`, `unavailable` or `internal`
  */
-export type Path = (batch: Batch) => Promise<Applied>;
+export type Executor<C extends Command | StagedCommand> = (batch: Batch<C>) => Promise<Applied>;
+
+/** The executors of a process. */
+export interface Executors {
+  /** Bytes travel in staged rows. */
+  readonly workflow: Executor<StagedCommand>;
+  /** Bytes travel inline. */
+  readonly direct: Executor<Command>;
+}

@@ -1,20 +1,20 @@
-/** Turns that pass with each batch, so that what was put back for others is not overtaken for ever. */
+/** Turns that pass with each batch. Without it a command that went back for others could be overtaken for ever. */
 const AGING = 1 / 64;
-/** Users remembered before those without a claim are forgotten. */
+/** Users that are remembered. Above it, users whose turn is over are forgotten. */
 const REMEMBERED = 256;
 
 /**
- * Start-time fair queueing (Goyal, Vin, Cheng 1996) for the operations of a lane that go alone, such as commits: the first
- * one of a user is due now, each further one a turn later. So who floods a lane waits behind others, not they behind it.
+ * Start-time fair queueing (Goyal, Vin, Cheng 1996) for commands that go alone, such as commits. The first one of a user
+ * is due now, each further one a turn later. So a user who floods the queue waits behind others, not they behind that user.
  * Messages and read marks share batches and cost no turn.
  */
 export class FairOrder {
-  /** Virtual time: the turn that is being served. */
+  /** Virtual time: the turn that is served now. */
   #now = 0;
-  /** Turn of the newest operation of a user. */
+  /** Turn of the newest command of a user. */
   readonly #last = new Map<string, number>();
 
-  /** The turn of a user's next operation; never before those that the user has already. */
+  /** The turn of a user's next command; never before the turns that the user has already. */
   turnOf(user: string, goesAlone: boolean): number {
     const last = this.#last.get(user);
     if (!goesAlone) return Math.max(this.#now, last ?? 0);

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Notifier } from '../store/log/notifications.ts';
 import { readSetting, writeSetting } from '../store/settings.ts';
-import type { PathName } from './executor.ts';
+import type { ExecutionPath } from './executor.ts';
 
 const SETTING = 'path';
 /** Replicas hear of a change by notification; this poll is for those whose session was down. */
@@ -11,7 +11,7 @@ const POLL_MS = 1000;
 
 /** Which path conversations take. */
 export interface PathSetting {
-  readonly path: PathName;
+  readonly path: ExecutionPath;
   /** Percent of conversations that take `path`; the others take the other one. */
   readonly rollout: number;
 }
@@ -21,7 +21,7 @@ export interface PathSwitch {
   readonly get: () => PathSetting;
   /** Changes it for all replicas; they follow within a second. */
   readonly set: (setting: PathSetting) => Promise<void>;
-  readonly pathOf: (conversation: string) => PathName;
+  readonly pathOf: (conversation: string) => ExecutionPath;
   /** Reads the setting now; called on a notification. */
   readonly refresh: () => Promise<void>;
   readonly close: () => void;
@@ -70,7 +70,7 @@ export function bucketOf(conversation: string): number {
   return createHash('sha256').update(conversation).digest().readUInt32BE(0) % 100;
 }
 
-function other(path: PathName): PathName {
+function other(path: ExecutionPath): ExecutionPath {
   return path === 'workflow' ? 'direct' : 'workflow';
 }
 

@@ -1,40 +1,40 @@
 import type pg from 'pg';
 import { MAX_BATCH_BYTES } from '../domain/limits.ts';
 import { isRetryable } from '../store/sqlstate.ts';
-import { type StageRow, type Staged, discardStaged, stage } from '../store/staging/stage.ts';
+import { type StageRow, type StagedKey, discardStaged, stage } from '../store/staging/stage.ts';
 import { jitter, pause } from './pause.ts';
 
-/** Statements at once; while they run, the next rows gather. */
+/** Statements at once. While they run, the next rows gather. */
 const STATEMENTS = 2;
 const ROWS = 512;
 
-interface Waiting {
+interface WaitingRow {
   readonly row: StageRow;
-  readonly resolve: (staged: Staged) => void;
+  readonly resolve: (key: StagedKey) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Stores bytes ahead of their updates (claim check): one insert for many messages of many conversations. */
+/** Stores the bytes of commands ahead of their updates: one insert for many commands of many conversations. */
 export interface Stager {
   /**
    * @returns the key, or why the row was not taken
-   * @throws the database's error, once the deadline has passed or when trying again is of no use
+   * @throws the database's error, once the deadline has passed or when a new try cannot help
    */
-  stage: (row: StageRow, deadline: number) => Promise<Staged>;
-  /** Deletes rows that nobody will decide. */
-  discard: (keys: readonly number[]) => Promise<void>;
+  readonly stage: (row: StageRow, deadline: number) => Promise<StagedKey>;
+  /** Deletes rows whose commands will never be decided. */
+  readonly discard: (keys: readonly number[]) => Promise<void>;
 }
 
 /**
- * @param pool may commit asynchronously: the deciding commit, which comes later on the same server, flushes the
- * write-ahead log before it, so no decided message can lose its bytes
+ * @param pool may commit asynchronously: the deciding commit comes later on the same server and flushes the write-ahead
+ * log before it, so no decided message can lose its bytes
  */
 export function makeStager(pool: pg.Pool): Stager {
-  const queue: Waiting[] = [];
+  const queue: WaitingRow[] = [];
   let running = 0;
   let scheduled = false;
 
-  const take = (): Waiting[] => {
+  const take = (): WaitingRow[] => {
     let bytes = 0;
     let count = 0;
     for (const { row } of queue) {
@@ -44,11 +44,11 @@ export function makeStager(pool: pg.Pool): Stager {
     }
     return queue.splice(0, count);
   };
-  const run = async (batch: readonly Waiting[]): Promise<void> => {
+  const run = async (batch: readonly WaitingRow[]): Promise<void> => {
     try {
       const rows = batch.map(({ row }) => row);
-      const staged = await stage(pool, rows);
-      batch.forEach((waiting, i) => waiting.resolve(staged[i] ?? 'not-a-member'));
+      const keys = await stage(pool, rows);
+      batch.forEach((waiting, i) => waiting.resolve(keys[i] ?? 'not-a-member'));
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);
     }
@@ -63,7 +63,7 @@ export function makeStager(pool: pg.Pool): Stager {
       });
     }
   };
-  const once = (row: StageRow): Promise<Staged> =>
+  const once = (row: StageRow): Promise<StagedKey> =>
     new Promise((resolve, reject) => {
       queue.push({ row, resolve, reject });
       if (scheduled) return;

@@ -1,105 +1,65 @@
-import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { AppError } from '../domain/errors.ts';
-import type { Operation } from '../domain/operation.ts';
-import { unpackOutcomes } from '../domain/outcome.ts';
+import { unpackOutcomes } from '../domain/packed-outcome.ts';
+import type { StagedCommand } from '../domain/staged-command.ts';
 import {
-  type ConversationSettings,
-  type UpdateInput,
-  type UpdateResult,
+  type ConversationUpdate,
   addMembers,
   administer,
   commit,
-  conversationWorkflowId,
   removeMember,
   resetUnread,
   sendMessages,
 } from '../workflows/conversation/messages.ts';
-import { conversationStart } from '../workflows/conversation/start.ts';
-import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
-import type { Path } from './executor.ts';
+import type { ConversationWorkflows } from './conversation-workflows.ts';
+import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
 import { classifyUpdateError } from './temporal-errors.ts';
 
-/** One call waits this long at most; a connection that died silently must not eat the whole deadline. */
+/** One call waits at most this long: a connection that died silently must not use up the whole deadline. */
 const CALL_MS = 4000;
-/** Conversations whose workflow is believed to run: they are spared the start. */
-const KNOWN_RUNNING = 50_000;
 
-export interface WorkflowPathDeps {
-  readonly client: Client;
-  readonly taskQueue: string;
-  readonly settings: ConversationSettings;
+export interface WorkflowExecutorDeps {
+  readonly workflows: Pick<ConversationWorkflows, 'update' | 'forget'>;
   readonly log: Logger;
   readonly onRetry: (reason: string) => void;
 }
 
 /** Hands a batch to the conversation's workflow as one update, and tries again until its deadline. */
-export function makeWorkflowPath(deps: WorkflowPathDeps): Path {
-  const running = new LRUCache<string, true>({ max: KNOWN_RUNNING });
-
-  const call = async (
-    conversation: string,
-    update: typeof sendMessages,
-    updateId: string,
-    input: UpdateInput,
-  ): Promise<UpdateResult> => {
-    const args: [UpdateInput] = [input];
-    if (running.has(conversation)) {
-      return deps.client.workflow
-        .getHandle(conversationWorkflowId(conversation))
-        .executeUpdate(update, { args, updateId });
-    }
-    const startWorkflowOperation = new WithStartWorkflowOperation(CONVERSATION_WORKFLOW, {
-      ...conversationStart(conversation, deps.settings, deps.taskQueue),
-      workflowIdConflictPolicy: 'USE_EXISTING',
-    });
-    const result = await deps.client.workflow.executeUpdateWithStart(update, {
-      args,
-      updateId,
-      startWorkflowOperation,
-    });
-    running.set(conversation, true);
-    return result;
-  };
-
-  return async (batch) => {
-    const { conversation, deadline } = batch;
-    const operations = batch.items.map(({ operation }) => operation);
-    const input: UpdateInput = { operations, requests: batch.requests };
-    const update = updateFor(operations[0]);
+export function makeWorkflowExecutor({ workflows, log, onRetry }: WorkflowExecutorDeps): Executor<StagedCommand> {
+  return async ({ id, conversation, commands, correlationIds, deadline }) => {
+    const input = { operations: commands, requests: correlationIds };
+    const update = updateFor(commands[0]);
     let attempt = 0;
     for (let retries = 0; ; retries++) {
       try {
         const until = Math.min(Date.now() + CALL_MS, deadline);
-        const result = await deps.client.withDeadline(until, () =>
-          call(conversation, update, `${batch.id}.${attempt}`, input),
-        );
+        const result = await workflows.update(conversation, update, `${id}.${attempt}`, input, until);
         return { outcomes: unpackOutcomes(result.outcomes), retries };
       } catch (error) {
         const failure = classifyUpdateError(error);
-        const facts = { conversation, batch: batch.id, attempt, failure, requests: batch.requests };
-        deps.onRetry(failure);
+        const facts = { conversation, batch: id, attempt, failure, correlationIds };
+        onRetry(failure);
         if (failure === 'overloaded') throw new AppError('overloaded', undefined, {}, { cause: error });
         if (failure === 'defect') {
-          deps.log.error({ ...facts, err: error }, 'update failed');
-          throw new AppError('internal', 'The conversation could not take the operation', {}, { cause: error });
+          log.error({ ...facts, err: error }, 'the update failed');
+          throw new AppError('internal', 'The conversation could not take the command', {}, { cause: error });
         }
-        deps.log.debug({ ...facts, err: error }, 'update not decided');
+        log.debug({ ...facts, err: error }, 'the update was not decided');
         if (Date.now() >= deadline) throw new AppError('deadline', undefined, {}, { cause: error });
-        if (failure === 'gone') running.delete(conversation);
+        if (failure === 'gone') workflows.forget(conversation);
+        // Temporal keeps a failed outcome under its update id.
         if (failure === 'gone' || failure === 'infra') attempt++;
-        // The first time the next run takes it at once.
+        // After the first `gone` the next run takes the update at once.
         if (failure !== 'gone' || retries > 0) await pause(jitter(20, 200), deadline);
       }
     }
   };
 }
 
-/** The update that carries operations of this kind. */
-function updateFor(operation: Operation | undefined): typeof sendMessages {
-  switch (operation?.kind) {
+/** The update that carries commands of this kind. */
+function updateFor(command: StagedCommand | undefined): ConversationUpdate {
+  switch (command?.kind) {
     case 'message':
       return sendMessages;
     case 'read':
@@ -107,8 +67,8 @@ function updateFor(operation: Operation | undefined): typeof sendMessages {
     case 'leave':
       return removeMember;
     case 'commit':
-      if (operation.sha256 !== undefined) return commit;
-      return (operation.removes?.length ?? 0) > 0 ? removeMember : addMembers;
+      if ('sha256' in command) return commit;
+      return 'removes' in command && command.removes.length > 0 ? removeMember : addMembers;
     // Roles, policy, deletion, GroupInfos, reports, resets.
     default:
       return administer;

@@ -1,72 +1,46 @@
-import {
-  type Client,
-  WorkflowContinuedAsNewError,
-  WorkflowFailedError,
-  WorkflowNotFoundError,
-} from '@temporalio/client';
+import { type Client } from '@temporalio/client';
 import { AppError } from '../domain/errors.ts';
 import type { ConversationId } from '../domain/ids.ts';
-import {
-  type ConversationSettings,
-  conversationWorkflowId,
-  shutdown as shutdownSignal,
-} from '../workflows/conversation/messages.ts';
-import { conversationStart } from '../workflows/conversation/start.ts';
-import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
+import { conversationWorkflowId } from '../workflows/conversation/messages.ts';
+import type { ConversationWorkflows } from './conversation-workflows.ts';
 
-/** The workflow of a conversation. */
-export interface Run {
+/** The workflow of a conversation, for operators. */
+export interface WorkflowRun {
   /** Workflow id. */
   readonly id: string;
-  /** Its page in the Temporal Web UI, if that is known. */
+  /** Its page in the Temporal Web UI, if the address of the Web UI is known. */
   readonly url?: string;
-  /** Absent while Temporal cannot be asked. */
+  /** Absent when Temporal does not answer. */
   readonly running?: boolean;
 }
 
 /** What operators do with workflows of conversations. Nothing is lost by any of it: what is decided is in Postgres. */
-export interface Runs {
-  readonly describe: (conversation: ConversationId, deadline: number) => Promise<Run>;
-  /** Has the run finish what it has and complete; without one nothing happens. @throws AppError `unavailable` */
+export interface WorkflowRuns {
+  readonly describe: (conversation: ConversationId, deadline: number) => Promise<WorkflowRun>;
+  /** Has the run finish its queue and complete; without a run nothing happens. @throws AppError `unavailable` */
   readonly shutdown: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
   /** The same, then starts the next run. @throws AppError `unavailable`, `deadline` */
   readonly restart: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
 }
 
-export interface RunsDeps {
+export interface WorkflowRunsDeps {
   readonly client: Client;
-  readonly taskQueue: string;
-  readonly settings: ConversationSettings;
+  readonly workflows: ConversationWorkflows;
   readonly namespace: string;
   /** Without a slash at its end. */
   readonly uiUrl: string | undefined;
 }
 
-export function makeRuns({ client, taskQueue, settings, namespace, uiUrl }: RunsDeps): Runs {
-  /** Run id of the run, if there is one. */
-  const current = async (workflowId: string): Promise<string | undefined> => {
-    try {
-      const { status, runId } = await client.workflow.getHandle(workflowId).describe();
-      return status.name === 'RUNNING' ? runId : undefined;
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return undefined;
-      throw error;
-    }
-  };
-  /** Asks the run to end. @returns its run id, if there is one */
-  const signal = async (conversation: ConversationId, reason: string): Promise<string | undefined> => {
-    const workflowId = conversationWorkflowId(conversation);
-    const runId = await current(workflowId);
-    if (runId === undefined) return undefined;
-    await client.workflow.getHandle(workflowId, runId).signal(shutdownSignal, { reason }).catch(ignoreEnd);
-    return runId;
-  };
+/** Facts from the database are useful without Temporal, so the description waits only this long. */
+const DESCRIBE_MS = 2000;
+
+export function makeWorkflowRuns({ client, workflows, namespace, uiUrl }: WorkflowRunsDeps): WorkflowRuns {
   const within = async <T>(deadline: number, act: () => Promise<T>): Promise<T> => {
     try {
       return await client.withDeadline(deadline, act);
     } catch (error) {
       if (Date.now() >= deadline) throw new AppError('deadline', undefined, {}, { cause: error });
-      throw new AppError('unavailable', 'Temporal is away', {}, { cause: error });
+      throw new AppError('unavailable', 'Temporal does not answer', {}, { cause: error });
     }
   };
 
@@ -77,35 +51,20 @@ export function makeRuns({ client, taskQueue, settings, namespace, uiUrl }: Runs
         uiUrl === undefined ? {} : { url: `${uiUrl}/namespaces/${namespace}/workflows/${encodeURIComponent(id)}` };
       try {
         const until = Math.min(deadline, Date.now() + DESCRIBE_MS);
-        return { id, ...url, running: (await within(until, () => current(id))) !== undefined };
+        return { id, ...url, running: (await within(until, () => workflows.runOf(conversation))) !== undefined };
       } catch {
         return { id, ...url };
       }
     },
     shutdown: (conversation, reason, deadline) =>
       within(deadline, async () => {
-        await signal(conversation, reason);
+        await workflows.shutDown(conversation, reason);
       }),
     restart: (conversation, reason, deadline) =>
       within(deadline, async () => {
-        const runId = await signal(conversation, reason);
-        if (runId !== undefined) {
-          const handle = client.workflow.getHandle(conversationWorkflowId(conversation), runId, { followRuns: false });
-          await handle.result().catch(ignoreEnd);
-        }
-        await client.workflow.start(CONVERSATION_WORKFLOW, {
-          ...conversationStart(conversation, settings, taskQueue),
-          workflowIdConflictPolicy: 'USE_EXISTING',
-        });
+        const runId = await workflows.shutDown(conversation, reason);
+        if (runId !== undefined) await workflows.ended(conversation, runId);
+        await workflows.start(conversation);
       }),
   };
-}
-
-/** Facts from the database are of use without Temporal, and soon. */
-const DESCRIBE_MS = 2000;
-
-/** However a run ended, it has. */
-function ignoreEnd(error: unknown): void {
-  const ended = [WorkflowNotFoundError, WorkflowFailedError, WorkflowContinuedAsNewError];
-  if (!ended.some((kind) => error instanceof kind)) throw error;
 }

@@ -1,66 +1,128 @@
-import type { Outcome } from './operation.ts';
+import type { CommandKind } from './command.ts';
+import type { ProblemCode } from './errors.ts';
+import type { Policy } from './policy.ts';
 
-/** `count` accepted messages in a row: seq, seq + 1, ... of one epoch. */
-export interface AcceptedRun {
-  readonly status: 'run';
-  readonly count: number;
+/** Where an accepted entry stands in the log. */
+export interface LogPosition {
   readonly seq: number;
+  /** Message: the frame's epoch. Commit: the new epoch. Leave: the current epoch. */
   readonly epoch: number;
 }
 
+/** What a commit is answered. An add that changes nothing is no entry: it has no hash and no time. */
+export interface CommitPosition extends LogPosition {
+  /** Lower-case hex over the commit. */
+  readonly sha256?: string;
+  /** RFC 3339. */
+  readonly at?: string;
+}
+
+/** What a report is answered. */
+export interface ReportCount {
+  /** Distinct members whose reports count now. */
+  readonly reports: number;
+  /** Reports that open a reset. */
+  readonly needed: number;
+  /** Members may reset the conversation. */
+  readonly open: boolean;
+}
+
+/** What an accepted command of each kind is answered. */
+export interface AnswerOf {
+  readonly message: LogPosition;
+  readonly commit: CommitPosition;
+  readonly 'group-info': { readonly epoch: number };
+  readonly leave: LogPosition;
+  readonly read: { readonly unread: number };
+  readonly increment: object;
+  readonly role: { readonly role: string };
+  readonly policy: { readonly policy: Policy };
+  readonly report: ReportCount;
+  readonly reset: { readonly successor: string };
+  readonly delete: object;
+}
+
+/** `accepted`: decided now. `duplicate`: decided earlier, with the original answer. */
+export type Accepted<K extends CommandKind = CommandKind> = {
+  readonly [One in K]: { readonly status: 'accepted' | 'duplicate' } & AnswerOf[One];
+}[K];
+
 /**
- * Outcomes as they travel through Temporal. A full batch of accepted messages is one item instead of 256, which keeps
- * histories small: the same list stands in the local activity's marker and in the update's result.
+ * Codes with which a command is refused. Two are internal. `body-missing`: the staged row is gone (an earlier attempt was
+ * decided, or a sweep took it), and the command is decided again with its bytes inline. `deferred`: the reservation of
+ * another user holds for `forMs`; the conversation queue has the commit decided again after that time.
  */
-export type PackedOutcome = Outcome | AcceptedRun;
+export const INTERNAL_REFUSALS = ['body-missing', 'deferred'] as const;
+export type RefusalCode = ProblemCode | (typeof INTERNAL_REFUSALS)[number];
 
-/** Packs outcomes; accepted messages in a row become one item. */
-export function packOutcomes(outcomes: readonly Outcome[]): PackedOutcome[] {
-  const packed: PackedOutcome[] = [];
-  for (const outcome of outcomes) {
-    const run = asRun(outcome);
-    const last = packed.at(-1);
-    if (run !== undefined && last?.status === 'run' && last.epoch === run.epoch && last.seq + last.count === run.seq) {
-      packed[packed.length - 1] = { ...last, count: last.count + 1 };
-    } else {
-      packed.push(run ?? outcome);
+/** Nothing was stored. */
+export interface Refused {
+  readonly status: 'refused';
+  readonly code: RefusalCode;
+  readonly currentEpoch?: number;
+  readonly submittedEpoch?: number;
+  readonly winner?: { readonly seq: number; readonly sha256: string };
+  readonly after?: number;
+  readonly seq?: number;
+  /** `key-package-stale`: KeyPackageRefs, base64. */
+  readonly refs?: readonly string[];
+  /** `superseded`. */
+  readonly successor?: string;
+  /** `deferred`, `rate-limited`: milliseconds. Absent = time alone does not help. */
+  readonly forMs?: number;
+  /** One sentence that says which of the code's reasons applies. */
+  readonly detail?: string;
+}
+
+export type Outcome<K extends CommandKind = CommandKind> = Accepted<K> | Refused;
+
+const NUMBER = 'number';
+const STRING = 'string';
+/** Fields of each answer that are always there, with their types. */
+const FIELDS: { readonly [K in CommandKind]: Readonly<Record<RequiredField<AnswerOf[K]>, string>> } = {
+  message: { seq: NUMBER, epoch: NUMBER },
+  commit: { seq: NUMBER, epoch: NUMBER },
+  'group-info': { epoch: NUMBER },
+  leave: { seq: NUMBER, epoch: NUMBER },
+  read: { unread: NUMBER },
+  increment: {},
+  role: { role: STRING },
+  policy: { policy: 'object' },
+  report: { reports: NUMBER, needed: NUMBER, open: 'boolean' },
+  reset: { successor: STRING },
+  delete: {},
+};
+type RequiredField<T> = { [F in keyof T]-?: object extends Pick<T, F> ? never : F }[keyof T];
+
+/**
+ * Checks that a value from outside (the database, an update's result) is the outcome of a command of this kind.
+ * @throws TypeError that names the field
+ */
+export function parseOutcome<K extends CommandKind>(kind: K, value: unknown): Outcome<K> {
+  checkOutcome(kind, value);
+  return value as Outcome<K>;
+}
+
+function checkOutcome(kind: CommandKind, value: unknown): void {
+  if (!isRecord(value)) throw new TypeError(`The outcome of ${kind} is no object`);
+  const { status } = value;
+  if (status === 'refused') {
+    if (typeof value.code !== STRING) throw new TypeError(`The refusal of ${kind} has no code`);
+  } else if (status === 'accepted' || status === 'duplicate') {
+    for (const [name, type] of Object.entries(FIELDS[kind])) {
+      if (typeof value[name] !== type) throw new TypeError(`The answer of ${kind} has no ${name}`);
     }
+  } else {
+    throw new TypeError(`The outcome of ${kind} has no status`);
   }
-  return packed;
 }
 
-/** The outcomes of a packed list, one for each operation. */
-export function unpackOutcomes(packed: readonly PackedOutcome[]): Outcome[] {
-  return packed.flatMap((item) =>
-    item.status === 'run'
-      ? Array.from({ length: item.count }, (_, i) => ({
-          status: 'accepted' as const,
-          seq: item.seq + i,
-          epoch: item.epoch,
-        }))
-      : [item],
-  );
+/** The same, for a command at hand. */
+export function outcomeFor<C extends { readonly kind: CommandKind }>(command: C, value: unknown): Outcome<C['kind']> {
+  const kind: C['kind'] = command.kind;
+  return parseOutcome(kind, value);
 }
 
-/** The packed outcomes of operations `from` to `from + count`: what one update of a shared batch is answered. */
-export function slicePacked(packed: readonly PackedOutcome[], from: number, count: number): PackedOutcome[] {
-  const slice: PackedOutcome[] = [];
-  let position = 0;
-  for (const item of packed) {
-    const length = item.status === 'run' ? item.count : 1;
-    const start = Math.max(from, position);
-    const end = Math.min(from + count, position + length);
-    if (start < end) {
-      slice.push(item.status === 'run' ? { ...item, seq: item.seq + start - position, count: end - start } : item);
-    }
-    position += length;
-  }
-  return slice;
-}
-
-/** A plain accepted message (nothing but seq and epoch) as a run of one. */
-function asRun(outcome: Outcome): AcceptedRun | undefined {
-  if (outcome.status !== 'accepted' || outcome.seq === undefined || outcome.epoch === undefined) return undefined;
-  if (Object.keys(outcome).length !== 3) return undefined;
-  return { status: 'run', count: 1, seq: outcome.seq, epoch: outcome.epoch };
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }

@@ -1,3 +1,4 @@
+import type { MembershipChange } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from './frame.ts';
 import { type ExternalCommit, type PublicCommit, readExternalCommit } from './external-commit.ts';
@@ -28,17 +29,10 @@ export interface Bundle {
 }
 
 /** What the deciding transaction holds against key packages and members. */
-export interface BundleFacts {
-  readonly refs?: readonly string[];
-  readonly uses?: readonly string[];
-  readonly leaves?: readonly string[];
-}
+export type BundleFacts = Pick<MembershipChange, 'welcomeRefs' | 'consumedRefs' | 'usersInTree'>;
 
 /** What it holds against roles and policy, where the tree of the epoch that ends is known. */
-export interface RemovalFacts {
-  readonly trimmed?: readonly string[];
-  readonly dropped?: readonly string[];
-}
+export type RemovalFacts = Pick<MembershipChange, 'usersLosingSomeLeaves' | 'usersLosingAllLeaves'>;
 
 /**
  * Parses the parts that go with a commit. No part is judged before all of them are well formed.
@@ -94,9 +88,9 @@ export async function checkBundle(
   const uses = commit === undefined ? [] : checkPublicCommit(commit, { adds, refs, groupInfo, user });
   const tree = groupInfo === undefined || leaves === undefined ? undefined : await checkTree(groupInfo, leaves);
   return {
-    ...(refs === undefined ? {} : { refs }),
-    ...(refs !== undefined || uses.length === 0 ? {} : { uses }),
-    ...(tree === undefined ? {} : { leaves: tree.users }),
+    ...(refs === undefined ? {} : { welcomeRefs: refs }),
+    ...(refs !== undefined || uses.length === 0 ? {} : { consumedRefs: uses }),
+    ...(tree === undefined ? {} : { usersInTree: tree.users }),
   };
 }
 
@@ -130,8 +124,8 @@ export function checkAgainstTree(
   }
   const unnamed = dropped.filter((one) => !removes.includes(one));
   return {
-    ...(trimmed.length === 0 ? {} : { trimmed }),
-    ...(unnamed.length === 0 ? {} : { dropped: unnamed }),
+    ...(trimmed.length === 0 ? {} : { usersLosingSomeLeaves: trimmed }),
+    ...(unnamed.length === 0 ? {} : { usersLosingAllLeaves: unnamed }),
   };
 }
 

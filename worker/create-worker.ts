@@ -1,18 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Client } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
+import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
-import type { ConversationSettings } from '../workflows/conversation/messages.ts';
-import { conversationStart } from '../workflows/conversation/start.ts';
-import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
 
 const DAY_MS = 24 * 3600_000;
@@ -21,14 +18,13 @@ export const SWEEP_AGES: SweepAges = { stagedMs: 10 * 60_000, operationsMs: 30 *
 
 export interface WorkerDeps {
   readonly connection: NativeConnection;
-  readonly client: Client;
+  readonly workflows: Pick<ConversationWorkflows, 'start'>;
   readonly namespace: string;
   readonly taskQueue: string;
   readonly pool: pg.Pool;
   readonly notifier: Notifier;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly settings: ConversationSettings;
   /** Conversations kept in memory; at most 0.5 MB each. */
   readonly maxCachedWorkflows: number;
   /**
@@ -55,9 +51,9 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
       ...createConversationActivities({
         pool,
         notifier,
-        onBatch: ({ conversation, requests, operations, seconds }) => {
+        onBatch: ({ conversation, correlationIds, operations, seconds }) => {
           metrics.batch('activity', operations, seconds);
-          log.info({ conversation, operations, ms: Math.round(seconds * 1000), requests }, 'batch applied');
+          log.info({ conversation, operations, ms: Math.round(seconds * 1000), correlationIds }, 'batch applied');
         },
         onFailure: (error) => log.error({ err: error }, 'activity failed'),
       }),
@@ -65,12 +61,7 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
         pool,
         ages: deps.sweepAges ?? SWEEP_AGES,
         onSwept: metrics.swept,
-        wake: async (conversation) => {
-          await deps.client.workflow.start(CONVERSATION_WORKFLOW, {
-            ...conversationStart(conversation, deps.settings, deps.taskQueue),
-            workflowIdConflictPolicy: 'USE_EXISTING',
-          });
-        },
+        wake: deps.workflows.start,
       }),
     },
     sinks,

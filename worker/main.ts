@@ -9,7 +9,8 @@ import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts'
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
-import { makeSettings } from '../workflows/conversation/start.ts';
+import { conversationSettings } from '../dispatch/conversation-settings.ts';
+import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { startAdminServer } from './admin-server.ts';
 import { createWorker } from './create-worker.ts';
 import { ensureSweepSchedule } from './schedule.ts';
@@ -52,18 +53,21 @@ try {
   releasers.add('connection', () => connection.close());
   const { worker } = await createWorker({
     connection,
-    client,
+    workflows: makeConversationWorkflows({
+      client,
+      taskQueue: config.taskQueue,
+      settings: conversationSettings({
+        idleMs: config.idleMs,
+        continueAfter: config.continueAsNewAfter,
+        logLevel: config.logLevel,
+      }),
+    }),
     namespace: config.temporalNamespace,
     taskQueue: config.taskQueue,
     pool,
     notifier,
     metrics,
     log,
-    settings: makeSettings({
-      idleMs: config.idleMs,
-      continueAfter: config.continueAsNewAfter,
-      logLevel: config.logLevel,
-    }),
     maxCachedWorkflows: config.workerCacheSize,
     taskSlots: config.workerTaskSlots,
     stackTraces: config.workflowStackTraces,

@@ -2,12 +2,12 @@ import type { Response } from 'express';
 import { AppError } from '../../domain/errors.ts';
 import type { Caller } from './bearer-tokens.ts';
 
-/** What is known of a request while it is served. */
+/** What the service knows of a request while it serves it. */
 export interface RequestContext {
-  /** What the client calls the request, if it has a name for it: returned to it, and logged. */
-  readonly correlationId: string;
-  /** What the service calls it: in batches, histories and logs, where no client may write. */
+  /** The client's own id of the request, else the service's: returned as `X-Request-Id`, in problems and in logs. */
   readonly requestId: string;
+  /** The service's own id of the request. It goes with the commands into batches, histories and logs: no client writes there. */
+  readonly correlationId: string;
   /** Milliseconds since 1970; the answer is due before it. */
   readonly deadline: number;
   /** Route template, once one matched. */

@@ -24,7 +24,7 @@ export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
       get caller() {
         return callerOf(res);
       },
-      requestId: context.requestId,
+      correlationId: context.correlationId,
       deadline: context.deadline,
       operationId: () => scope?.operationId ?? randomUUID(),
       request: req,

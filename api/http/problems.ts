@@ -51,7 +51,7 @@ export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorReq
   // Express knows an error handler by its four parameters.
   return function renderProblem(thrown, _req, res, _next) {
     const error = toAppError(thrown);
-    const { correlationId: requestId, route } = contextOf(res);
+    const { requestId, route } = contextOf(res);
     if (error.code === 'internal') log.error({ err: error, requestId, route }, 'request failed');
     else if (error.status >= 500) log.warn({ err: error, requestId, route }, 'request not served');
     if (res.headersSent) {

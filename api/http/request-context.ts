@@ -21,10 +21,10 @@ export interface RequestContextDeps {
 export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
   return function requestContext(req, res, next) {
     const startedAt = performance.now();
-    const requestId = randomUUID();
-    const correlationId = givenId(req) ?? requestId;
-    setContext(res, { correlationId, requestId, deadline: Date.now() + deps.deadlineMs });
-    res.setHeader('X-Request-Id', correlationId);
+    const correlationId = randomUUID();
+    const requestId = givenId(req) ?? correlationId;
+    setContext(res, { requestId, correlationId, deadline: Date.now() + deps.deadlineMs });
+    res.setHeader('X-Request-Id', requestId);
     res.once('close', () => finish(deps, req, res, performance.now() - startedAt));
     next();
   };
@@ -37,16 +37,16 @@ function givenId(req: Request): string | undefined {
 }
 
 function finish({ log, observe }: RequestContextDeps, req: Request, res: Response, ms: number): void {
-  const { correlationId, requestId, route = 'unmatched', caller, isStream = false } = contextOf(res);
+  const { requestId, correlationId, route = 'unmatched', caller, isStream = false } = contextOf(res);
   if (NOISE.test(req.path)) return;
   // The client went away before it was answered.
   const isAborted = !res.writableFinished && !isStream;
   if (!isStream) observe(req.method, route, isAborted ? 499 : res.statusCode, ms / 1000);
   log.info(
     {
-      requestId: correlationId,
-      // As `requests` of the batches.
-      request: requestId,
+      requestId,
+      // Also among the `correlationIds` of its batches.
+      correlationId,
       method: req.method,
       route,
       status: res.statusCode,

@@ -18,7 +18,7 @@ export interface Call<P, Q, B> {
   readonly body: B;
   readonly caller: Caller;
   /** The service's own id of the request. */
-  readonly requestId: string;
+  readonly correlationId: string;
   /** Milliseconds since 1970. */
   readonly deadline: number;
   /** Id for an operation whose client gave none: the same for every use of the same Idempotency-Key. */

@@ -7,7 +7,7 @@ import {
   overviewConversation,
   overviewConversations,
 } from '../../store/conversation/overview.ts';
-import type { Runs } from '../../dispatch/workflow-runs.ts';
+import type { WorkflowRuns } from '../../dispatch/workflow-runs.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import {
@@ -33,7 +33,7 @@ export interface Paths {
 export interface AdminDeps {
   readonly pool: pg.Pool;
   readonly paths: Paths;
-  readonly runs: Runs;
+  readonly runs: WorkflowRuns;
 }
 
 const shared = { tag: 'Operators', access: 'operator' } as const;

@@ -1,7 +1,6 @@
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import type { ProblemCode } from '../../domain/errors.ts';
 import type { ApplyCommit } from '../services/commits.ts';
-import { positionOf } from '../services/operations.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
@@ -45,8 +44,7 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     problems: COMMIT_PROBLEMS,
     handle: async ({ params, body, operationId, ...origin }) => {
       const outcome = await applyCommit(params.id, { ...body, mayJoin: true }, origin, operationId);
-      const { seq, epoch } = positionOf(outcome);
-      const { sha256, at = '' } = outcome;
+      const { seq, epoch, sha256, at = '' } = outcome;
       return reply(200, { seq, epoch, sha256, at: new Date(at).toISOString() });
     },
   });

@@ -1,9 +1,8 @@
 import type pg from 'pg';
-import type { Policy } from '../../domain/policy.ts';
 import { listConversations } from '../../store/conversation/conversations.ts';
 import type { CreateConversation } from '../services/create-conversation.ts';
-import type { KnownConversations } from '../services/known-conversations.ts';
-import type { Operate } from '../services/operations.ts';
+import type { ConversationCache } from '../services/conversation-cache.ts';
+import type { Operations } from '../services/operations.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -22,8 +21,8 @@ const tag = 'Conversations';
 /** Conversations themselves. */
 export function conversationRoutes(deps: {
   readonly pool: pg.Pool;
-  readonly known: KnownConversations;
-  readonly operate: Operate;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
   readonly createConversation: CreateConversation;
 }): Route[] {
   const create = defineRoute({
@@ -84,7 +83,12 @@ export function conversationRoutes(deps: {
     replies: { 200: { description: 'The conversation', schema: ConversationDetails } },
     problems: ['not-found'],
     handle: async ({ params, caller }) => {
-      const { leftSeq: _leftSeq, successor, createdAt, ...view } = await deps.known.view(params.id, caller.user);
+      const {
+        leftSeq: _leftSeq,
+        successor,
+        createdAt,
+        ...view
+      } = await deps.conversations.view(params.id, caller.user);
       const next = successor === null ? {} : { successor };
       return reply(200, { ...view, ...next, createdAt: createdAt.toISOString() });
     },
@@ -102,10 +106,9 @@ export function conversationRoutes(deps: {
     problems: ['not-allowed', 'removed', 'not-found', 'superseded'],
     handle: async ({ params, body, operationId, ...origin }) => {
       const actor = origin.caller.user;
-      // `null` takes a limit away; absent fields stay.
-      const policy = body.policy as Partial<Policy>;
-      const outcome = await deps.operate.apply(params.id, { kind: 'policy', id: operationId(), actor, policy }, origin);
-      return reply(200, { policy: outcome.policy });
+      const command = { kind: 'policy', id: operationId(), actor, policy: body.policy } as const;
+      const { policy } = await deps.operations.decide(params.id, command, origin);
+      return reply(200, { policy });
     },
   });
 
@@ -119,8 +122,8 @@ export function conversationRoutes(deps: {
     replies: { 204: { description: 'Deleted' } },
     problems: ['not-allowed', 'removed', 'not-found'],
     handle: async ({ params, operationId, ...origin }) => {
-      const operation = { kind: 'delete', id: operationId(), actor: origin.caller.user } as const;
-      await deps.operate.apply(params.id, operation, origin);
+      const command = { kind: 'delete', id: operationId(), actor: origin.caller.user } as const;
+      await deps.operations.decide(params.id, command, origin);
       return emptyReply(204);
     },
   });

@@ -1,6 +1,6 @@
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import type { GroupInfos } from '../services/group-info.ts';
-import type { KnownConversations } from '../services/known-conversations.ts';
+import type { ConversationCache } from '../services/conversation-cache.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
@@ -9,7 +9,10 @@ import { CurrentEpoch, GroupInfo, GroupInfoInput } from '../schemas/conversation
 const tag = 'Commits';
 
 /** The epoch of a conversation, and the GroupInfo of that epoch. */
-export function epochRoutes(deps: { readonly known: KnownConversations; readonly groupInfos: GroupInfos }): Route[] {
+export function epochRoutes(deps: {
+  readonly conversations: ConversationCache;
+  readonly groupInfos: GroupInfos;
+}): Route[] {
   const epoch = defineRoute({
     method: 'get',
     path: '/v1/conversations/{id}/epoch',
@@ -21,7 +24,7 @@ export function epochRoutes(deps: { readonly known: KnownConversations; readonly
     replies: { 200: { description: 'The epoch', schema: CurrentEpoch }, 304: { description: 'Unchanged' } },
     problems: ['removed', 'not-found'],
     handle: async ({ params, caller, request }) => {
-      const { epoch: current } = await deps.known.viewAsMember(params.id, caller.user);
+      const { epoch: current } = await deps.conversations.viewAsMember(params.id, caller.user);
       const tagOfEpoch = `"${current}"`;
       const headers = { ETag: tagOfEpoch, 'Cache-Control': 'private, no-cache' };
       if (matches(request.headers['if-none-match'], tagOfEpoch)) return emptyReply(304, headers);

@@ -1,12 +1,11 @@
 import type pg from 'pg';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { listLeaving, listMembers } from '../../store/membership/members.ts';
-import type { KnownConversations } from '../services/known-conversations.ts';
+import type { ConversationCache } from '../services/conversation-cache.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { type ApplyCommit } from '../services/commits.ts';
+import type { ApplyCommit } from '../services/commits.ts';
 import { type Leave, refuseOwnCommit } from '../services/leave.ts';
-import { positionOf } from '../services/operations.ts';
 import { AppError } from '../../domain/errors.ts';
 import { ConversationParams, MemberParams, PageQuery, cursorAfter } from '../schemas/common.ts';
 import { AddMembers, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
@@ -18,7 +17,7 @@ const tag = 'Members';
 /** Who is in a conversation, and how that changes. */
 export function memberRoutes(deps: {
   readonly pool: pg.Pool;
-  readonly known: KnownConversations;
+  readonly conversations: ConversationCache;
   readonly applyCommit: ApplyCommit;
   readonly leave: Leave;
 }): Route[] {
@@ -33,7 +32,7 @@ export function memberRoutes(deps: {
     replies: { 200: { description: 'Members by user id', schema: MemberList } },
     problems: ['removed', 'not-found'],
     handle: async ({ params, query: { cursor, limit }, caller }) => {
-      await deps.known.viewAsMember(params.id, caller.user);
+      await deps.conversations.viewAsMember(params.id, caller.user);
       const [rows, leaving] = await Promise.all([
         listMembers(deps.pool, params.id, cursor, limit + 1),
         listLeaving(deps.pool, params.id),
@@ -60,8 +59,8 @@ export function memberRoutes(deps: {
     replies: { 200: { description: 'Added', schema: MembersChanged } },
     problems: [...COMMIT_PROBLEMS, 'commit-required'],
     handle: async ({ params, body: { users, ...change }, operationId, ...origin }) => {
-      const outcome = await deps.applyCommit(params.id, { ...change, adds: users }, origin, operationId);
-      return reply(200, positionOf(outcome));
+      const { epoch, seq } = await deps.applyCommit(params.id, { ...change, adds: users }, origin, operationId);
+      return reply(200, { seq, epoch });
     },
   });
 
@@ -82,11 +81,17 @@ export function memberRoutes(deps: {
         if (params.user === origin.caller.user) {
           refuseOwnCommit(change);
           const { epoch, id } = change;
-          return reply(200, positionOf(await deps.leave(params.id, { proposal, epoch, id }, origin, operationId)));
+          const left = await deps.leave(params.id, { proposal, epoch, id }, origin, operationId);
+          return reply(200, { seq: left.seq, epoch: left.epoch });
         }
         if (proposal !== undefined) throw new AppError('malformed', 'A proposal goes with leaving only');
-        const outcome = await deps.applyCommit(params.id, { ...change, removes: [params.user] }, origin, operationId);
-        return reply(200, positionOf(outcome));
+        const { seq, epoch } = await deps.applyCommit(
+          params.id,
+          { ...change, removes: [params.user] },
+          origin,
+          operationId,
+        );
+        return reply(200, { seq, epoch });
       },
     });
 

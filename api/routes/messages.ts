@@ -51,7 +51,9 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
       if (!isList && first instanceof AppError) throw first;
       const results = sent.map((result, i) => {
         const { id } = messages[i] ?? {};
-        return result instanceof AppError ? { id, ...problemDocument(result) } : { id, ...result };
+        if (result instanceof AppError) return { id, ...problemDocument(result) };
+        const { seq, epoch, status } = result;
+        return { id, seq, epoch, status };
       });
       const isFinal = sent.every((result) => !(result instanceof AppError) || result.status === 422);
       return { ...reply(200, { results }), isFinal };

@@ -1,30 +1,19 @@
+import type { SubmitIncrement } from '../../dispatch/increments.ts';
 import { AppError } from '../../domain/errors.ts';
-import type { KnownConversations } from '../services/known-conversations.ts';
-import type { Operate } from '../services/operations.ts';
+import type { ConversationCache } from '../services/conversation-cache.ts';
+import type { Operations } from '../services/operations.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { IncrementInput, Incremented, ReadInput, Unread } from '../schemas/messages.ts';
 
-/** Hands an increment to the conversation; when it returns, the increment outlives any crash. */
-export type Increment = (increment: {
-  readonly conversation: string;
-  readonly user: string;
-  readonly by: number;
-  /** Makes a retry count once. */
-  readonly id: string;
-  readonly requestId: string;
-  /** Milliseconds since 1970. */
-  readonly deadline: number;
-}) => Promise<void>;
-
 const tag = 'Unread';
 
 /** Read marks, and explicit increments of the unread counts. */
 export function unreadRoutes(deps: {
-  readonly known: KnownConversations;
-  readonly operate: Operate;
-  readonly increment: Increment;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
+  readonly submitIncrement: SubmitIncrement;
 }): Route[] {
   const read = defineRoute({
     method: 'post',
@@ -38,7 +27,7 @@ export function unreadRoutes(deps: {
     replies: { 200: { description: 'Read', schema: Unread } },
     problems: ['removed', 'not-found'],
     handle: async ({ params, body: { seq }, operationId, ...origin }) => {
-      const { unread = 0 } = await deps.operate.apply(
+      const { unread } = await deps.operations.decide(
         params.id,
         { kind: 'read', id: operationId(), actor: origin.caller.user, ...(seq === undefined ? {} : { seq }) },
         origin,
@@ -58,11 +47,12 @@ export function unreadRoutes(deps: {
     body: IncrementInput,
     replies: { 202: { description: 'It will be counted, whatever crashes', schema: Incremented } },
     problems: ['removed', 'not-found', 'superseded'],
-    handle: async ({ params, body: { by, id: ownId }, operationId, caller, requestId, deadline }) => {
-      const { successor } = await deps.known.viewAsMember(params.id, caller.user);
+    handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
+      const { successor } = await deps.conversations.viewAsMember(params.id, caller.user);
       if (successor !== null) throw new AppError('superseded', undefined, { successor });
       const id = ownId ?? operationId();
-      await deps.increment({ conversation: params.id, user: caller.user, by, id, requestId, deadline });
+      const command = { kind: 'increment', id, actor: caller.user, by } as const;
+      await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId });
       return reply(202, { id });
     },
   });

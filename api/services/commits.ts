@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import type pg from 'pg';
+import type { CommandBytes, CommitCommand, MembershipChange } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, CommitOperation, Duplicate } from '../../domain/operation.ts';
-import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
-import type { DraftBytes } from '../../dispatch/command.ts';
+import type { Accepted } from '../../domain/outcome.ts';
+import { type Bundle, checkAgainstTree, checkBundle, parseBundle } from '../../mls/bundle.ts';
 import { checkExternalCommit } from '../../mls/external-commit.ts';
-import { storedTree } from '../../mls/tree.ts';
-import { type Bundle, type RemovalFacts, checkAgainstTree, checkBundle, parseBundle } from '../../mls/bundle.ts';
 import { type CommitFrame, checkCommit } from '../../mls/framing.ts';
-import type { Known, KnownConversations } from './known-conversations.ts';
-import type { Operate, Origin } from './operations.ts';
+import { storedTree } from '../../mls/tree.ts';
+import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
+import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
+import type { Operations, Origin } from './operations.ts';
 
 /** A change of the group as a request brings it. */
 export interface GroupChange {
@@ -21,52 +21,54 @@ export interface GroupChange {
   readonly id?: string | undefined;
   readonly adds?: readonly string[];
   readonly removes?: readonly string[];
-  /** Takes external commits, where they are allowed of outsiders too. */
+  /** Takes external commits, where they are allowed also from outsiders. */
   readonly mayJoin?: boolean;
 }
 
-/** Checks the parts of a commit bundle against one another, and has it decided. */
+/** Checks the parts of a commit bundle against one another, and has the commit decided. */
 export type ApplyCommit = (
   conversation: ConversationId,
   change: GroupChange,
   origin: Origin,
   operationId: () => string,
-) => Promise<Accepted | Duplicate>;
+) => Promise<Accepted<'commit'>>;
 
 export interface CommitDeps {
-  readonly known: KnownConversations;
-  readonly operate: Operate;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
   readonly pool: pg.Pool;
-  /** Bytes of a ratchet tree up to which it is looked at. */
+  /** Ratchet trees up to this size are looked at; bytes. */
   readonly treeCheckMaxBytes: number;
 }
 
 export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
-  const { known, operate, treeCheckMaxBytes } = deps;
+  const { conversations, operations, treeCheckMaxBytes } = deps;
   return async (id, change, origin, operationId) => {
     const { user } = origin.caller;
-    const conversation = await (change.mayJoin === true ? known.findToJoin(id, user) : known.find(id, user));
-    let operation: CommitOperation | undefined;
+    const conversation = await (change.mayJoin === true
+      ? conversations.findToJoin(id, user)
+      : conversations.find(id, user));
+    let command: CommitCommand | undefined;
     try {
-      const parsed = commitOperation(conversation, change, origin, operationId);
-      operation = parsed.operation;
+      const parsed = commitCommand(conversation, change, origin, operationId);
+      command = parsed.command;
       if (parsed.frame !== undefined) {
         const bundle = parseBundle(conversation, parsed.frame, change, treeCheckMaxBytes);
-        const { epoch = 0 } = operation;
+        const { epoch = 0 } = command;
         const facts = await checkBundle(bundle, change, { epoch, user });
         const removals = await checkAgainstGroup(deps, id, bundle, change, { epoch, user });
-        operation = { ...operation, ...facts, ...removals };
+        command = { ...command, ...facts, ...removals };
       }
     } catch (error) {
-      return operate.refuse(id, operation, origin, error);
+      return operations.answerOrRefuse(id, command, origin, error);
     }
-    return operate.apply(id, operation, origin, bytesOf(change));
+    return operations.decide(id, command, origin);
   };
 }
 
 /**
- * Holds a PublicMessage against the tree of the epoch that it ends. A commit that comes too late is let through: the
- * deciding transaction repeats its answer or names the winner. While the epoch stands its tree does, too.
+ * Checks a PublicMessage against the tree of the epoch that it ends. A commit of an earlier epoch passes: the deciding
+ * transaction repeats its answer or names the winner. While an epoch is current, its tree does not change.
  * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`, `group-info-missing`, or `epoch-ahead`
  * without the epoch
  */
@@ -76,13 +78,13 @@ async function checkAgainstGroup(
   bundle: Bundle,
   change: GroupChange,
   { epoch, user }: { readonly epoch: number; readonly user: string },
-): Promise<RemovalFacts> {
+): Promise<MembershipChange> {
   const { commit, external } = bundle;
   if (commit === undefined || (external === undefined && treeCheckMaxBytes === 0)) return {};
   const current = await readCurrentGroupInfo(pool, id);
   if (current === undefined || epoch < current.epoch) return {};
   if (epoch > current.epoch) {
-    // By the time of the decision it might be the current one, and nobody would have looked at who sent it.
+    // At the time of the decision it might be the current epoch, and nobody would have checked who sent the commit.
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
   }
   const stored = storedTree(current, epoch, external === undefined ? treeCheckMaxBytes : undefined);
@@ -94,50 +96,43 @@ async function checkAgainstGroup(
   return checkAgainstTree(bundle, change, stored, user);
 }
 
-function commitOperation(
-  conversation: Known,
-  { commit, epoch, id, adds, removes, mayJoin }: GroupChange,
+function commitCommand(
+  conversation: ConversationRef,
+  change: GroupChange,
   { caller }: Origin,
   operationId: () => string,
-): { readonly operation: CommitOperation; readonly frame?: CommitFrame | undefined } {
+): { readonly command: CommitCommand; readonly frame?: CommitFrame | undefined } {
+  const { commit, epoch, id, adds, removes, mayJoin } = change;
+  const bytes = bytesOf(change);
   const common = {
     kind: 'commit',
     actor: caller.user,
     ...(adds === undefined || adds.length === 0 ? {} : { adds }),
     ...(removes === undefined || removes.length === 0 ? {} : { removes }),
+    ...(bytes === undefined ? {} : { bytes }),
   } as const;
-  // In `opaque` an add or remove by itself; in `mls` the deciding transaction asks for the commit.
+  // In `opaque` an add or remove by itself. In `mls` the deciding transaction asks for the commit.
   if (commit === undefined) {
-    const stated = checkCommitless(conversation, epoch);
-    return { operation: { ...common, ...stated, id: id ?? operationId(), size: 0 } };
+    return { command: { ...common, ...statedEpoch(conversation, epoch), id: id ?? operationId() } };
   }
   const sha256 = hash('sha256', commit, 'hex');
   const { framing, frame } = checkCommit(conversation, commit, epoch);
   const ownId = conversation.protocol === 'mls' ? `commit-${sha256}` : operationId();
   const external = frame?.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit';
   if (external && mayJoin !== true) {
-    throw new AppError('wrong-content-type', 'An external commit goes to the commits of the conversation');
+    throw new AppError('wrong-content-type', 'Send an external commit to the commits of the conversation');
   }
-  return {
-    operation: {
-      ...common,
-      ...framing,
-      ...(external ? { external } : {}),
-      id: id ?? ownId,
-      sha256,
-      size: commit.length,
-    },
-    frame,
-  };
+  const command = { ...common, ...framing, ...(external ? { external } : {}), id: id ?? ownId, sha256 };
+  return { command, frame };
 }
 
-function checkCommitless(conversation: Known, epoch: number | undefined): { epoch?: number } {
-  // Its bytes would have named the epoch.
+function statedEpoch(conversation: ConversationRef, epoch: number | undefined): { epoch?: number } {
+  // In `mls` the bytes of the commit name the epoch.
   if (conversation.protocol === 'mls') return {};
   return checkCommit(conversation, Buffer.alloc(0), epoch).framing;
 }
 
-function bytesOf({ commit, welcome, groupInfo }: GroupChange): DraftBytes | undefined {
+function bytesOf({ commit, welcome, groupInfo }: GroupChange): CommandBytes | undefined {
   if (commit === undefined && welcome === undefined && groupInfo === undefined) return undefined;
-  return { ciphertext: commit ?? Buffer.alloc(0), welcome, groupInfo };
+  return { ciphertext: commit ?? new Uint8Array(), welcome, groupInfo };
 }

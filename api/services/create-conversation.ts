@@ -86,13 +86,17 @@ async function checkGroup(
   const conversation = { id, protocol, groupId: Buffer.from(id, 'base64url') };
   const facts = await inspectGroupInfo(conversation, groupInfo, treeCheckMaxBytes).catch(notAhead);
   if (facts.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch}`);
-  const { leaves } = facts;
-  if (leaves !== undefined && (leaves.length !== members.length || leaves.some((user) => !members.includes(user)))) {
+  const { usersInTree } = facts;
+  if (usersInTree !== undefined && !sameUsers(usersInTree, members)) {
     throw new AppError('membership-mismatch', 'The tree of the GroupInfo must hold exactly the members');
   }
 }
 
-/** Of a conversation that is yet to be, no epoch is ahead: it is another than the stated one. */
+function sameUsers(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((user) => other.includes(user));
+}
+
+/** No epoch is ahead of a conversation that does not exist yet: it only differs from the stated one. */
 function notAhead(error: unknown): GroupInfoFacts {
   if (error instanceof AppError && error.code === 'epoch-ahead') return {};
   throw error;

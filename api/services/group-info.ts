@@ -1,34 +1,32 @@
 import type pg from 'pg';
+import type { GroupInfoCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, Duplicate, GroupInfoOperation } from '../../domain/operation.ts';
-import { readGroupInfo } from '../../store/group-info/group-info.ts';
-import { checkTree, readTree } from '../../mls/group-info.ts';
+import type { Accepted } from '../../domain/outcome.ts';
 import { parseGroupInfo } from '../../mls/framing.ts';
-import type { Known, KnownConversations } from './known-conversations.ts';
-import type { Operate, Origin } from './operations.ts';
+import type { Group } from '../../mls/group.ts';
+import { checkTree, readTree } from '../../mls/group-info.ts';
+import { readGroupInfo } from '../../store/group-info/group-info.ts';
+import type { ConversationCache } from './conversation-cache.ts';
+import type { Operations, Origin } from './operations.ts';
 
-/** What the GroupInfo of a conversation says, as far as it is looked at. */
+/** What the GroupInfo of a conversation says, as far as the service looks at it. */
 export interface GroupInfoFacts {
   readonly epoch?: number;
   /** Users of the leaves, if it holds a tree that is not too large. */
-  readonly leaves?: readonly string[];
+  readonly usersInTree?: readonly string[];
 }
 
 /**
  * Parses a GroupInfo and checks it against its own tree; nothing in `opaque` conversations.
  * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `membership-mismatch`, `epoch-ahead`
  */
-export async function inspectGroupInfo(
-  conversation: Known,
-  bytes: Buffer,
-  maxTreeBytes: number,
-): Promise<GroupInfoFacts> {
-  const frame = parseGroupInfo(conversation, bytes);
+export async function inspectGroupInfo(group: Group, bytes: Buffer, maxTreeBytes: number): Promise<GroupInfoFacts> {
+  const frame = parseGroupInfo(group, bytes);
   if (frame === undefined) return {};
   const leaves = readTree(frame, maxTreeBytes);
   if (leaves === undefined) return { epoch: frame.epoch };
-  return { epoch: frame.epoch, leaves: (await checkTree(frame, leaves)).users };
+  return { epoch: frame.epoch, usersInTree: (await checkTree(frame, leaves)).users };
 }
 
 /** The GroupInfo of the current epoch. */
@@ -41,16 +39,16 @@ export interface GroupInfos {
     groupInfo: Buffer,
     origin: Origin,
     operationId: () => string,
-  ) => Promise<Accepted | Duplicate>;
+  ) => Promise<Accepted<'group-info'>>;
 }
 
 export function makeGroupInfos(deps: {
   readonly pool: pg.Pool;
-  readonly known: KnownConversations;
-  readonly operate: Operate;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
   readonly treeCheckMaxBytes: number;
 }): GroupInfos {
-  const { pool, known, operate } = deps;
+  const { pool, conversations, operations } = deps;
   return {
     read: async (id, user) => {
       const view = await readGroupInfo(pool, id, user);
@@ -60,20 +58,21 @@ export function makeGroupInfos(deps: {
       return { epoch: view.epoch, groupInfo: view.groupInfo };
     },
     supply: async (id, groupInfo, origin, operationId) => {
-      const conversation = await known.find(id, origin.caller.user);
-      let operation: GroupInfoOperation;
+      const { user } = origin.caller;
+      const conversation = await conversations.find(id, user);
+      let command: GroupInfoCommand;
       try {
         const facts =
           conversation.protocol === 'opaque'
-            ? // Its bytes name no epoch: it is for the one that stands.
-              { epoch: (await known.view(id, origin.caller.user)).epoch }
+            ? // Its bytes name no epoch: it is for the current one.
+              { epoch: (await conversations.view(id, user)).epoch }
             : await inspectGroupInfo(conversation, groupInfo, deps.treeCheckMaxBytes);
-        const size = groupInfo.length;
-        operation = { kind: 'group-info', id: operationId(), actor: origin.caller.user, size, ...facts };
+        const bytes = { ciphertext: new Uint8Array(), groupInfo };
+        command = { kind: 'group-info', id: operationId(), actor: user, ...facts, bytes };
       } catch (error) {
-        return operate.refuse(id, undefined, origin, error);
+        return operations.answerOrRefuse<GroupInfoCommand>(id, undefined, origin, error);
       }
-      return operate.apply(id, operation, origin, { ciphertext: new Uint8Array(), groupInfo });
+      return operations.decide(id, command, origin);
     },
   };
 }

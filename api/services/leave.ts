@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto';
+import type { LeaveCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, Duplicate, LeaveOperation } from '../../domain/operation.ts';
+import type { Accepted } from '../../domain/outcome.ts';
 import { checkLeaving } from '../../mls/framing.ts';
-import type { KnownConversations } from './known-conversations.ts';
-import type { Operate, Origin } from './operations.ts';
+import type { ConversationCache } from './conversation-cache.ts';
+import type { Operations, Origin } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
-/** What goes with leaving. */
-export interface Leaving {
+/** What comes with a request to leave. */
+export interface LeaveInput {
+  /** The own Remove proposal. */
   readonly proposal?: Buffer | undefined;
   readonly epoch?: number | undefined;
   readonly id?: string | undefined;
@@ -16,43 +18,42 @@ export interface Leaving {
 
 export type Leave = (
   conversation: ConversationId,
-  leaving: Leaving,
+  input: LeaveInput,
   origin: Origin,
   operationId: () => string,
-) => Promise<Accepted | Duplicate>;
+) => Promise<Accepted<'leave'>>;
 
 /** Has the caller leave, with its own Remove proposal if it sent one. */
 export function makeLeave({
-  known,
-  operate,
+  conversations,
+  operations,
   checkProposer,
 }: {
-  readonly known: KnownConversations;
-  readonly operate: Operate;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
   readonly checkProposer: CheckProposer;
 }): Leave {
   return async (id, { proposal, epoch, id: ownId }, origin, operationId) => {
     const base = { kind: 'leave', actor: origin.caller.user } as const;
-    if (proposal === undefined) {
-      return operate.apply(id, { ...base, id: ownId ?? operationId(), size: 0 }, origin);
-    }
-    const conversation = await known.find(id, origin.caller.user);
-    let operation: LeaveOperation | undefined;
+    if (proposal === undefined) return operations.decide(id, { ...base, id: ownId ?? operationId() }, origin);
+    const conversation = await conversations.find(id, origin.caller.user);
+    let command: LeaveCommand | undefined;
     try {
       const { framing, proposal: shown } = checkLeaving(conversation, proposal, epoch);
       const sha256 = hash('sha256', proposal, 'hex');
-      // From its bytes, so that the same proposal again is a retry.
-      operation = { ...base, ...framing, id: ownId ?? `leave-${sha256}`, sha256, size: proposal.length };
+      // Its id comes from its bytes, so that the same proposal again is a retry.
+      const commandId = ownId ?? `leave-${sha256}`;
+      command = { ...base, ...framing, id: commandId, sha256, bytes: { ciphertext: proposal } };
       if (shown !== undefined) await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
     } catch (error) {
-      return operate.refuse(id, operation, origin, error);
+      return operations.answerOrRefuse(id, command, origin, error);
     }
-    return operate.apply(id, operation, origin, { ciphertext: proposal });
+    return operations.decide(id, command, origin);
   };
 }
 
 /** Nobody can commit their own removal in MLS. @throws AppError `malformed` */
 export function refuseOwnCommit(body: { readonly commit?: unknown; readonly groupInfo?: unknown }): void {
   if (body.commit === undefined && body.groupInfo === undefined) return;
-  throw new AppError('malformed', 'Nobody can commit the own removal: to leave, send a proposal or nothing');
+  throw new AppError('malformed', 'You cannot commit your own removal: to leave, send a proposal or nothing');
 }

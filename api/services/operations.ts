@@ -1,107 +1,116 @@
 import type pg from 'pg';
+import type { Command } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, Duplicate, Operation, Outcome, Refused } from '../../domain/operation.ts';
-import { decide } from '../../store/decision/decide.ts';
+import type { Accepted, Outcome, Refused } from '../../domain/outcome.ts';
+import type { Submitter } from '../../dispatch/submission.ts';
+import { decideCommands } from '../../store/decision/decide.ts';
 import type { Caller } from '../http/bearer-tokens.ts';
-import type { DraftBytes, Submitter } from '../../dispatch/command.ts';
-import type { KnownConversations } from './known-conversations.ts';
+import type { ConversationCache } from './conversation-cache.ts';
 
-/** What of a request goes with its operations. */
+/** Request context attached to each command. */
 export interface Origin {
   readonly caller: Caller;
+  /** Milliseconds since 1970. */
   readonly deadline: number;
-  readonly requestId: string;
+  /** The service's own id of the request. */
+  readonly correlationId: string;
 }
 
-export interface Operate {
-  /** Has an operation decided. @throws AppError with the code and the facts of a refusal */
-  readonly apply: (
+/** The way of single commands from a route to their decision. */
+export interface Operations {
+  /** Has a command decided. @throws AppError with the code and the facts of a refusal */
+  readonly decide: <C extends Command>(
     conversation: ConversationId,
-    operation: Operation,
+    command: C,
     origin: Origin,
-    bytes?: DraftBytes,
-  ) => Promise<Accepted | Duplicate>;
+  ) => Promise<Accepted<C['kind']>>;
   /**
-   * What becomes of an operation that is refused before it is decided, in the order of checks: those who may not see the
-   * conversation get 404, an earlier answer is repeated, former members hear that they were removed; else it is refused.
-   * @throws AppError `refusal`, unless something comes before it
+   * Answers a command that a check before the decision refuses, in the order of checks: users who may not see the
+   * conversation get 404, an earlier answer is repeated, former members hear that they were removed. Otherwise the command
+   * is refused.
+   * @param command `undefined` = its bytes are not well formed, so no earlier answer can be looked up
+   * @throws AppError `refusal`, unless another answer comes first
    */
-  readonly refuse: (
+  readonly answerOrRefuse: <C extends Command>(
     conversation: ConversationId,
-    operation: Operation | undefined,
+    command: C | undefined,
     origin: Origin,
     refusal: unknown,
-  ) => Promise<Accepted | Duplicate>;
+  ) => Promise<Accepted<C['kind']>>;
 }
 
-export interface OperateDeps {
+export interface OperationsDeps {
   readonly submitter: Submitter;
-  readonly known: KnownConversations;
+  readonly conversations: ConversationCache;
   readonly pool: pg.Pool;
 }
 
-/** The way of single operations from a route to their decision. */
-export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
+export function makeOperations({ submitter, conversations, pool }: OperationsDeps): Operations {
   return {
-    apply: async (conversation, operation, { caller, deadline, requestId }, bytes) => {
-      const draft = { conversation, user: caller.user, operation, bytes, deadline, requestId };
-      return accepted(await submitter.submit(draft));
-    },
-    refuse: async (conversation, operation, { caller }, refusal) => {
+    decide: async (conversation, command, { deadline, correlationId }) =>
+      accepted(await submitter.submit({ conversation, command, deadline, correlationId })),
+    answerOrRefuse: async (conversation, command, { caller }, refusal) => {
       if (!(refusal instanceof AppError)) throw refusal;
-      if (operation?.kind === 'commit' && operation.external === true) {
-        return refuseExternal(pool, conversation, operation, refusal);
+      if (command?.kind === 'commit' && command.external === true) {
+        return answerOrRefuseExternal(pool, conversation, command, refusal);
       }
-      const { epoch, leftSeq } = await known.view(conversation, caller.user);
-      if (operation !== undefined) {
-        // Long past its time it stores nothing, but the retry look-up comes before that.
-        const { outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
-        const [outcome] = outcomes;
-        if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
+      const { epoch, leftSeq } = await conversations.view(conversation, caller.user);
+      if (command !== undefined) {
+        const { answer } = await lookUpAnswer(pool, conversation, command);
+        if (answer !== undefined) return accepted(answer);
       }
       if (leftSeq !== null && refusal.status !== 400) throw new AppError('removed', undefined, { seq: leftSeq });
-      if (refusal.code !== 'epoch-ahead') throw refusal;
-      throw new AppError('epoch-ahead', undefined, { currentEpoch: epoch, ...refusal.details });
+      throw withCurrentEpoch(refusal, epoch);
     },
   };
 }
 
-/** Who may join is for the deciding transaction to say; those who may not must not hear why their commit is refused. */
-async function refuseExternal(
+/**
+ * The deciding transaction says who may join. A user who may not join must not learn why the commit is refused.
+ */
+async function answerOrRefuseExternal<C extends Command>(
   pool: pg.Pool,
   conversation: ConversationId,
-  operation: Operation,
+  command: C,
   refusal: AppError,
-): Promise<Accepted | Duplicate> {
-  const { facts, outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
-  const [outcome] = outcomes;
-  if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
-  if (refusal.code !== 'epoch-ahead') throw refusal;
-  throw new AppError('epoch-ahead', undefined, { currentEpoch: facts.epoch, ...refusal.details });
+): Promise<Accepted<C['kind']>> {
+  const { answer, epoch } = await lookUpAnswer(pool, conversation, command);
+  if (answer !== undefined) return accepted(answer);
+  throw withCurrentEpoch(refusal, epoch);
 }
 
-/** Of an operation that comes too late and without its bytes: not that it would have been decided otherwise. */
-function isAnswer(outcome: Outcome): boolean {
-  return outcome.status !== 'refused' || (outcome.code !== 'deadline' && outcome.code !== 'body-missing');
+/** The answer that comes before a refusal by a later check, if there is one, and the current epoch. */
+async function lookUpAnswer<C extends Command>(
+  pool: pg.Pool,
+  conversation: ConversationId,
+  command: C,
+): Promise<{ readonly answer: Outcome<C['kind']> | undefined; readonly epoch: number }> {
+  // A command long past its deadline stores nothing, but the retry look-up comes before the deadline.
+  const { facts, outcomes } = await decideCommands(pool, conversation, [{ ...command, notAfter: 1 }]);
+  const [outcome] = outcomes;
+  const isAnswer =
+    outcome !== undefined &&
+    (outcome.status !== 'refused' || (outcome.code !== 'deadline' && outcome.code !== 'body-missing'));
+  return { answer: isAnswer ? (outcome as Outcome<C['kind']>) : undefined, epoch: facts.epoch };
+}
+
+/** Byte checks find an epoch that is ahead of every other, and do not know the current one. */
+function withCurrentEpoch(refusal: AppError, currentEpoch: number): AppError {
+  if (refusal.code !== 'epoch-ahead') return refusal;
+  return new AppError('epoch-ahead', undefined, { currentEpoch, ...refusal.details });
 }
 
 /** The outcome, unless it is a refusal. @throws AppError */
-export function accepted(outcome: Outcome): Accepted | Duplicate {
+export function accepted<T extends Accepted>(outcome: T | Refused): T {
   if (outcome.status === 'refused') throw refusalError(outcome);
   return outcome;
 }
 
 /** A refusal as the problem that a client gets. */
 export function refusalError({ status: _status, code, detail, forMs, ...details }: Refused): AppError {
-  // Lanes keep these two to themselves; a client could only try again.
+  // Conversation queues handle these two themselves. A client could only try again.
   if (code === 'body-missing' || code === 'deferred') return new AppError('unavailable');
-  // Without a time another commit must come first.
+  // Without a time, another commit must come first.
   return new AppError(code, detail, details, code === 'rate-limited' ? { retryAfterMs: forMs ?? null } : {});
-}
-
-/** Position of an accepted operation that has one. */
-export function positionOf({ seq, epoch }: Accepted | Duplicate): { seq: number; epoch: number } {
-  if (seq === undefined || epoch === undefined) throw new TypeError('an accepted entry has no position');
-  return { seq, epoch };
 }

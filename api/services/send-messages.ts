@@ -1,78 +1,73 @@
 import { hash } from 'node:crypto';
+import type { MessageCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, Duplicate, MessageOperation } from '../../domain/operation.ts';
+import type { Accepted } from '../../domain/outcome.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
-import type { Known, KnownConversations } from './known-conversations.ts';
-import type { Operate, Origin } from './operations.ts';
+import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
+import type { Operations, Origin } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
 /** A message as a request brings it. */
-export interface IncomingMessage {
+export interface MessageInput {
   readonly id: string;
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
 }
 
-/** What became of one message: its place in the log, or the problem. */
-export type Sent =
-  { readonly seq: number; readonly epoch: number; readonly status: 'accepted' | 'duplicate' } | AppError;
+/** The result of one message: its place in the log, or the problem. */
+export type SendResult = Accepted<'message'> | AppError;
 
-/** Has messages decided in their order, each by itself. @throws AppError `not-found` when the caller may not see any */
+/** Has messages decided in their order, each by itself. @throws AppError `not-found` when the caller may see no conversation */
 export type SendMessages = (
   conversation: ConversationId,
-  messages: readonly IncomingMessage[],
+  messages: readonly MessageInput[],
   origin: Origin,
-) => Promise<Sent[]>;
+) => Promise<SendResult[]>;
 
-/** A message that was parsed, or why it cannot be taken. */
-interface Prepared {
-  readonly bytes: Buffer;
-  readonly operation?: MessageOperation;
-  readonly checked?: CheckedMessage;
-  readonly refusal?: unknown;
-}
+/** A message whose bytes were checked: its command, or why it is refused before a decision. */
+type CheckedCommand =
+  | { readonly isGood: true; readonly command: MessageCommand; readonly checked: CheckedMessage }
+  | { readonly isGood: false; readonly command: MessageCommand | undefined; readonly refusal: unknown };
 
 export function makeSendMessages({
-  known,
-  operate,
+  conversations,
+  operations,
   checkProposer,
 }: {
-  readonly known: KnownConversations;
-  readonly operate: Operate;
+  readonly conversations: ConversationCache;
+  readonly operations: Operations;
   readonly checkProposer: CheckProposer;
 }): SendMessages {
-  const sendOne = (
-    id: ConversationId,
-    { bytes, operation, refusal }: Prepared,
-    origin: Origin,
-  ): Promise<Accepted | Duplicate> =>
-    operation === undefined || refusal !== undefined
-      ? operate.refuse(id, operation, origin, refusal)
-      : operate.apply(id, operation, origin, { ciphertext: bytes });
+  const sendOne = (id: ConversationId, message: CheckedCommand, origin: Origin): Promise<Accepted<'message'>> =>
+    message.isGood
+      ? operations.decide(id, message.command, origin)
+      : operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal);
 
-  const withProposer = async (prepared: Prepared, id: ConversationId, user: string): Promise<Prepared> => {
-    const { framing, proposal } = prepared.checked ?? {};
-    if (framing === undefined || proposal === undefined) return prepared;
+  const withProposer = async (message: CheckedCommand, id: ConversationId): Promise<CheckedCommand> => {
+    if (!message.isGood) return message;
+    const { command, checked } = message;
+    const { framing, proposal } = checked;
+    if (proposal === undefined) return message;
     try {
-      await checkProposer(id, { framing, proposal }, user);
-      return prepared;
+      await checkProposer(id, { framing, proposal }, command.actor);
+      return message;
     } catch (error) {
-      return { ...prepared, refusal: error };
+      return { isGood: false, command, refusal: error };
     }
   };
 
   return async (id, messages, origin) => {
-    const found = known.find(id, origin.caller.user);
+    const found = conversations.find(id, origin.caller.user);
     const conversation = found instanceof Promise ? await found : found;
-    let prepared = messages.map((message) => prepare(conversation, message, origin));
-    if (prepared.some(({ checked }) => checked?.proposal !== undefined)) {
-      prepared = await Promise.all(prepared.map((one) => withProposer(one, id, origin.caller.user)));
+    let checked = messages.map((message) => check(conversation, message, origin));
+    if (checked.some((message) => message.isGood && message.checked.proposal !== undefined)) {
+      checked = await Promise.all(checked.map((message) => withProposer(message, id)));
     }
-    // All enter the lane in this same step, in their order.
-    const outcomes = await Promise.allSettled(prepared.map((one) => sendOne(id, one, origin)));
-    const results = outcomes.map(sent);
-    // Whether there is a conversation must not show in the form of the answer.
+    // All enter the queue in this same step, in their order.
+    const settled = await Promise.allSettled(checked.map((message) => sendOne(id, message, origin)));
+    const results = settled.map(resultOf);
+    // The form of the answer must not show whether there is a conversation.
     if (results.every((result) => result instanceof AppError && result.code === 'not-found')) {
       throw new AppError('not-found');
     }
@@ -80,22 +75,30 @@ export function makeSendMessages({
   };
 }
 
-function prepare(conversation: Known, { id, ciphertext, epoch }: IncomingMessage, { caller }: Origin): Prepared {
+function check(
+  conversation: ConversationRef,
+  { id, ciphertext, epoch }: MessageInput,
+  { caller }: Origin,
+): CheckedCommand {
   try {
     const checked = checkMessage(conversation, ciphertext, epoch);
     const sha256 = hash('sha256', ciphertext, 'hex');
-    const operation = { kind: 'message', id, actor: caller.user, sha256, size: ciphertext.length } as const;
-    return { bytes: ciphertext, checked, operation: { ...operation, ...checked.framing } };
+    const command = {
+      kind: 'message',
+      id,
+      actor: caller.user,
+      sha256,
+      ...checked.framing,
+      bytes: { ciphertext },
+    } as const;
+    return { isGood: true, command, checked };
   } catch (error) {
-    return { bytes: ciphertext, refusal: error };
+    return { isGood: false, command: undefined, refusal: error };
   }
 }
 
-function sent(outcome: PromiseSettledResult<Accepted | Duplicate>): Sent {
-  if (outcome.status === 'rejected') {
-    if (outcome.reason instanceof AppError) return outcome.reason;
-    throw outcome.reason;
-  }
-  const { status, seq = 0, epoch = 0 } = outcome.value;
-  return { seq, epoch, status };
+function resultOf(settled: PromiseSettledResult<Accepted<'message'>>): SendResult {
+  if (settled.status === 'fulfilled') return settled.value;
+  if (settled.reason instanceof AppError) return settled.reason;
+  throw settled.reason;
 }

@@ -1,12 +1,9 @@
 import type pg from 'pg';
+import type { Command } from '../../domain/command.ts';
 import { STAGED_BYTES_PER_USER } from '../../domain/limits.ts';
-import type { CommitRequest, GroupInfoOperation, ReportOperation } from '../../domain/operation.ts';
+import { type RequestJson, requestJson } from '../decision/inline-operation.ts';
 
-/** Parts of an operation that stay in its staged row. */
-export type StagedRequest =
-  CommitRequest | Pick<GroupInfoOperation, 'leaves'> | Pick<ReportOperation, 'reason' | 'epochAuthenticator'>;
-
-/** Bytes and sender of one operation, on their way to the deciding transaction by reference. */
+/** Bytes and sender of one command, on their way to the deciding transaction by reference. */
 export interface StageRow {
   readonly conversation: string;
   readonly user: string;
@@ -15,17 +12,36 @@ export interface StageRow {
   readonly welcome?: Uint8Array | undefined;
   readonly groupInfo?: Uint8Array | undefined;
   /** What else no history may hold: of a commit, a GroupInfo or a report. */
-  readonly request?: StagedRequest | undefined;
+  readonly request?: RequestJson | undefined;
 }
 
 /** The key of a staged row, or why it was not taken. */
-export type Staged = number | 'not-a-member' | 'over-quota';
+export type StagedKey = number | 'not-a-member' | 'over-quota';
+
+/** The row of a command; `undefined` when the command has nothing to stage. */
+export function stageRow(conversation: string, command: Command): StageRow | undefined {
+  const bytes = bytesOf(command);
+  if (bytes === undefined) return undefined;
+  return {
+    conversation,
+    user: command.actor,
+    epoch: 'epoch' in command ? command.epoch : undefined,
+    ...bytes,
+    request: requestJson(command),
+  };
+}
+
+function bytesOf(command: Command): Pick<StageRow, 'ciphertext' | 'welcome' | 'groupInfo'> | undefined {
+  // A report is text of its user, and so stays out of histories.
+  if (command.kind === 'report') return { ciphertext: new Uint8Array() };
+  return 'bytes' in command ? command.bytes : undefined;
+}
 
 /**
- * Stores the bytes of many operations, of any conversations, in one statement.
- * @returns one for each row
+ * Stores the rows of many commands, of any conversations, in one statement.
+ * @returns one key for each row
  */
-export async function stage(pool: pg.Pool, rows: readonly StageRow[]): Promise<Staged[]> {
+export async function stage(pool: pg.Pool, rows: readonly StageRow[]): Promise<StagedKey[]> {
   const { rows: answered } = await pool.query<{ n: number; key: number | null }>({
     name: 'stage',
     text: 'select n, key from stage($1, $2, $3, $4, $5, $6, $7, $8)',
@@ -40,12 +56,12 @@ export async function stage(pool: pg.Pool, rows: readonly StageRow[]): Promise<S
       STAGED_BYTES_PER_USER,
     ],
   });
-  const staged = new Array<Staged>(rows.length).fill('not-a-member');
+  const staged = new Array<StagedKey>(rows.length).fill('not-a-member');
   for (const { n, key } of answered) staged[n - 1] = key ?? 'over-quota';
   return staged;
 }
 
-/** Deletes staged rows whose operations will never be decided. */
+/** Deletes staged rows whose commands will never be decided. */
 export async function discardStaged(pool: pg.Pool, keys: readonly number[]): Promise<void> {
   await pool.query({ name: 'discard-staged', text: 'delete from staged where key = any ($1)', values: [keys] });
 }

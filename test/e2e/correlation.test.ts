@@ -30,10 +30,11 @@ const tokens = new Map<string, string>();
 
 interface Line {
   readonly msg: string;
-  /** What the client calls it, and what the service does. */
+  /** The client's name of the request. */
   readonly requestId?: string;
-  readonly request?: string;
-  readonly requests?: readonly string[];
+  /** The service's own. */
+  readonly correlationId?: string;
+  readonly correlationIds?: readonly string[];
   readonly user?: string;
   readonly [field: string]: unknown;
 }
@@ -69,7 +70,7 @@ async function create(): Promise<string> {
   return id;
 }
 
-/** Sends a message with headers of its own. @returns the correlation id that came back */
+/** Sends a message with headers of its own. @returns the request id that came back */
 async function send(conversation: string, headers: Readonly<Record<string, string>>): Promise<string> {
   const response = await fetch(`${api?.url}/v1/conversations/${conversation}/messages`, {
     method: 'POST',
@@ -121,11 +122,11 @@ test('a request is followed from the id that came back to the client through its
     const ownIds = (): (string | undefined)[] =>
       linesOf(api)
         .filter(({ requestId }) => requestId === id)
-        .map(({ request }) => request);
+        .map(({ correlationId }) => correlationId);
     const messages = (process: ServiceProcess | undefined): string[] => {
       const [own = ''] = ownIds();
       return linesOf(process)
-        .filter(({ request, requests }) => request === own || requests?.includes(own) === true)
+        .filter(({ correlationId, correlationIds }) => correlationId === own || correlationIds?.includes(own) === true)
         .map(({ msg }) => msg);
     };
     await waitUntil(() => messages(api).length >= 2 && messages(worker).length >= 2, { what: `${id} is in every log` });
@@ -147,7 +148,7 @@ test('no history has the name that a client gave to its request (invariant 10)',
   expectNone('history', await historyOf(conversation), [given, trace]);
 });
 
-test('a refused request carries its correlation id in the problem', async () => {
+test('a refused request carries its request id in the problem', async () => {
   const response = await fetch(`${api?.url}/v1/conversations/${toBase64Url(randomBytes(18))}`, {
     headers: { authorization: `Bearer ${tokens.get(ALICE)}`, 'x-request-id': 'refused-1' },
   });

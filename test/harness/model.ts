@@ -1,4 +1,4 @@
-import type { Outcome, Refused } from '../../domain/operation.ts';
+import type { Outcome, Refused } from '../../domain/outcome.ts';
 import type { Policy, Who } from '../../domain/policy.ts';
 import { type Protocol, type Request, sha256 } from './requests.ts';
 
@@ -267,7 +267,7 @@ export class Model {
       }
       case 'policy':
         if (actor.role !== 'admin') return refused('not-allowed');
-        this.policy = { ...this.policy, ...request.policy };
+        this.policy = { ...this.policy, ...(request.policy as Partial<Policy>) };
         return accept({ policy: this.policy });
       case 'delete':
         throw new Error('The model does not end');

@@ -200,7 +200,7 @@ const other: fc.Arbitrary<Step> = fc
         case 'role':
           return { kind: 'role', ...base, user: rest.target(model), role: rest.role };
         case 'policy':
-          return { kind: 'policy', ...base, policy: rest.policy as object };
+          return { kind: 'policy', ...base, policy: rest.policy };
       }
     },
   }));

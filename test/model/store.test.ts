@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import type { Outcome } from '../../domain/operation.ts';
+import type { Outcome } from '../../domain/outcome.ts';
 import { makePolicy } from '../../domain/policy.ts';
 import { viewConversation } from '../../store/conversation/conversations.ts';
 import { readPage } from '../../store/log/entries.ts';
@@ -111,7 +111,7 @@ async function expectState(conversation: string, model: Model): Promise<void> {
 
 /** The time of a commit is the store's to say, but a retry hears the same. */
 function withoutTime(outcome: Outcome, times: Map<number, string>): Outcome {
-  if (outcome.status === 'refused' || outcome.at === undefined || outcome.seq === undefined) return outcome;
+  if (outcome.status === 'refused' || !('at' in outcome)) return outcome;
   const { at, ...rest } = outcome;
   expect(times.get(outcome.seq) ?? at).toBe(at);
   times.set(outcome.seq, at);

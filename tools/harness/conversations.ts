@@ -12,13 +12,15 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { createConversationActivities } from '../../activities/conversation.ts';
 import { createSweepActivities } from '../../activities/sweep.ts';
-import { type Increment, makeIncrementer } from '../../dispatch/increments.ts';
-import { makeDirectPath } from '../../dispatch/direct-executor.ts';
+import { makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
+import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
+import { type Dispatcher, makeDispatcher } from '../../dispatch/dispatcher.ts';
+import { makeSubmitIncrement } from '../../dispatch/increments.ts';
 import { makeStager } from '../../dispatch/stager.ts';
-import { type Lanes, makeLanes } from '../../dispatch/dispatcher.ts';
-import { makeWorkflowPath } from '../../dispatch/workflow-executor.ts';
-import type { Operation, Outcome } from '../../domain/operation.ts';
-import { unpackOutcomes } from '../../domain/outcome.ts';
+import { makeWorkflowExecutor } from '../../dispatch/workflow-executor.ts';
+import type { Outcome } from '../../domain/outcome.ts';
+import { unpackOutcomes } from '../../domain/packed-outcome.ts';
+import type { StagedCommand } from '../../domain/staged-command.ts';
 import { type Metrics, makeMetrics } from '../../process/metrics.ts';
 import { makeNotifier } from '../../store/log/notifications.ts';
 import { makeConversationSinks } from '../../worker/conversation-sinks.ts';
@@ -40,22 +42,26 @@ import { type Trouble, troubledPool } from './trouble.ts';
 
 export type ConversationHandle = WorkflowHandle<typeof conversationWorkflow>;
 
-/** A worker with the built bundle and the real activities in this process, and the API's lanes in front of it. */
+/** A worker with the built bundle and the real activities in this process, and the API's queues in front of it. */
 export interface Conversations {
   readonly client: Client;
   readonly taskQueue: string;
-  readonly lanes: Lanes;
+  readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   /** Between the worker's activities and Postgres. */
   readonly trouble: Trouble;
-  readonly increment: (increment: Pick<Increment, 'conversation' | 'user' | 'by'>) => Promise<void>;
+  readonly increment: (increment: {
+    readonly conversation: string;
+    readonly user: string;
+    readonly by: number;
+  }) => Promise<void>;
   /** Starts a run as the sweep does: no operation. */
   readonly wake: (conversation: string) => Promise<ConversationHandle>;
-  /** One update by hand, without lane and staging. */
+  /** One update by hand, without queue and staging. */
   readonly update: (
     definition: UpdateOf,
     conversation: string,
-    operations: readonly Operation[],
+    operations: readonly StagedCommand[],
     updateId?: string,
   ) => Promise<Outcome[]>;
   /** Whether the server holds this update, delivered or not. */
@@ -125,30 +131,32 @@ export async function startConversations(deps: {
   });
   const ended = worker.run();
 
-  const common = { client, taskQueue, settings, log, onRetry: metrics.laneRetry };
-  const direct = makeDirectPath({ pool: deps.pool, notifier, log, onRetry: metrics.laneRetry });
+  const workflows = makeConversationWorkflows({ client, taskQueue, settings });
+  const onRetry = metrics.laneRetry;
+  const direct = makeDirectExecutor({ pool: deps.pool, notifier, log, onRetry });
   const pathOf = (): 'workflow' => 'workflow';
-  const lanes = makeLanes({
+  const dispatcher = makeDispatcher({
     pathOf,
-    paths: { workflow: makeWorkflowPath(common), direct },
+    executors: { workflow: makeWorkflowExecutor({ workflows, log, onRetry }), direct },
     stager: makeStager(deps.pool),
     metrics,
     log,
     mailboxLimit: 10_000,
   });
-  const incrementer = makeIncrementer({ ...common, pathOf, direct });
+  const submitIncrement = makeSubmitIncrement({ workflows, pathOf, direct });
   const handle = (conversation: string): ConversationHandle =>
     client.workflow.getHandle<typeof conversationWorkflow>(conversationWorkflowId(conversation));
   return {
     client,
     taskQueue,
-    lanes,
+    dispatcher,
     metrics,
     trouble,
     handle,
-    increment: (increment) => {
+    increment: ({ conversation, user, by }) => {
       const id = randomUUID();
-      return incrementer({ ...increment, id, deadline: Date.now() + 10_000, requestId: id });
+      const command = { kind: 'increment', id, actor: user, by } as const;
+      return submitIncrement({ conversation, command, deadline: Date.now() + 10_000, correlationId: id });
     },
     wake: async (conversation) => {
       await client.workflow.start(CONVERSATION_WORKFLOW, start(conversation));

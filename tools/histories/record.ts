@@ -16,7 +16,15 @@ import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
-import { changeDraft, commitDraft, createInStore, draft, messageDraft, readDraft } from '../harness/drafts.ts';
+import {
+  commitSubmission,
+  createInStore,
+  membershipSubmission,
+  messageSubmission,
+  readSubmission,
+  stagedChange,
+  submission,
+} from '../harness/submissions.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { historyToText } from './format.ts';
@@ -47,39 +55,38 @@ const SETTINGS: Readonly<Record<string, Partial<messages.ConversationSettings>>>
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   messages: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
-    await Promise.all(Array.from({ length: 40 }, () => conversations.lanes.submit(messageDraft(id, PLANTED.sender))));
-    const repeated = messageDraft(id, PLANTED.sender);
-    for (let i = 0; i < 2; i++) await conversations.lanes.submit(repeated);
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
+    await Promise.all(
+      Array.from({ length: 40 }, () => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender))),
+    );
+    const repeated = messageSubmission(id, PLANTED.sender);
+    for (let i = 0; i < 2; i++) await conversations.dispatcher.submit(repeated);
     return [workflowOf(id)];
   },
 
   'commits-and-members': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const { submit } = conversations.lanes;
+    const { submit } = conversations.dispatcher;
     const bundle = { adds: [PLANTED.added], welcome: PLANTED.welcome };
-    await submit(commitDraft(id, PLANTED.sender, 0, bundle, PLANTED.commit));
-    await submit(commitDraft(id, PLANTED.sender, 0));
-    await submit(changeDraft(id, 'creator', { adds: ['dave'] }));
-    await submit(changeDraft(id, 'creator', { removes: ['dave'] }));
-    await submit(readDraft(id, 'creator'));
-    await submit(
-      draft(id, 'creator', { kind: 'policy', id: randomUUID(), actor: 'creator', policy: { maxMembers: 9 } }),
-    );
-    await submit(draft(id, PLANTED.sender, { kind: 'leave', id: randomUUID(), size: 0, actor: 'creator' }));
+    await submit(commitSubmission(id, PLANTED.sender, 0, bundle, PLANTED.commit));
+    await submit(commitSubmission(id, PLANTED.sender, 0));
+    await submit(membershipSubmission(id, 'creator', { adds: ['dave'] }));
+    await submit(membershipSubmission(id, 'creator', { removes: ['dave'] }));
+    await submit(readSubmission(id, 'creator'));
+    await submit(submission(id, { kind: 'policy', id: randomUUID(), actor: 'creator', policy: { maxMembers: 9 } }));
+    await submit(submission(id, { kind: 'leave', id: randomUUID(), actor: 'creator' }));
     return [workflowOf(id)];
   },
 
   'group-info-and-repair': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const { submit } = conversations.lanes;
-    const groupInfo = { kind: 'group-info', id: randomUUID(), size: 0, actor: PLANTED.sender, epoch: 0 } as const;
-    await submit(draft(id, PLANTED.sender, groupInfo, { ciphertext: Buffer.alloc(0), groupInfo: PLANTED.groupInfo }));
-    const report = { kind: 'report', id: randomUUID(), size: 0, seq: 0, epoch: 0 } as const;
-    const told = { actor: PLANTED.sender, reason: PLANTED.reason };
-    await submit(draft(id, PLANTED.sender, { ...report, ...told }, { ciphertext: Buffer.alloc(0) }));
+    const { submit } = conversations.dispatcher;
+    const bytes = { ciphertext: Buffer.alloc(0), groupInfo: PLANTED.groupInfo };
+    await submit(submission(id, { kind: 'group-info', id: randomUUID(), actor: PLANTED.sender, epoch: 0, bytes }));
+    const report = { kind: 'report', id: randomUUID(), seq: 0, epoch: 0 } as const;
+    await submit(submission(id, { ...report, actor: PLANTED.sender, reason: PLANTED.reason }));
     const successor = randomBytes(16).toString('base64url');
-    await submit(draft(id, 'creator', { kind: 'reset', id: randomUUID(), actor: 'creator', successor }));
+    await submit(submission(id, { kind: 'reset', id: randomUUID(), actor: 'creator', successor }));
     return [workflowOf(id)];
   },
 
@@ -88,13 +95,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     await conversations.increment({ conversation: id, user: 'creator', by: 2 });
     await waitUntil(async () => (await conversations.state(id)).decided === 1, { what: 'the timer flushes' });
     await conversations.increment({ conversation: id, user: 'creator', by: 3 });
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     return [workflowOf(id)];
   },
 
   retention: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender], { retentionDays: 1 });
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
     await conversations.handle(id).terminate();
     await pool.query(`update entry set at = at - interval '2 days'`);
     await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
@@ -107,14 +114,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   'idle-completion': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     await conversations.handle(id).result();
     return [workflowOf(id)];
   },
 
   shutdown: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     const handle = conversations.handle(id);
     await conversations.increment({ conversation: id, user: 'creator', by: 1 });
     await handle.signal(messages.shutdown, { reason: 'recorded' });
@@ -124,7 +131,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   cancel: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     const handle = conversations.handle(id);
     await handle.cancel();
     await handle.result();
@@ -133,7 +140,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   'continue-as-new': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const send = (): Promise<unknown> => conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    const send = (): Promise<unknown> => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     await send();
     await send();
     // Arrives while the last batch of the run is decided, and is carried over.
@@ -151,11 +158,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   infra: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     conversations.trouble.before = () => {
       throw postgresAway();
     };
-    const add = changeDraft(id, 'creator', { adds: ['dave'] }).operation;
+    const add = stagedChange(id, 'creator', { adds: ['dave'] });
     await conversations.update(messages.addMembers, id, [add]).catch(() => undefined);
     conversations.trouble.before = () => undefined;
     await conversations.update(messages.addMembers, id, [add]);

@@ -1,6 +1,8 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { ConversationFacts, IncrementOperation, Operation } from '../../domain/operation.ts';
-import type { PackedOutcome } from '../../domain/outcome.ts';
+import type { IncrementCommand } from '../../domain/command.ts';
+import type { ConversationFacts } from '../../domain/decision.ts';
+import type { PackedOutcome } from '../../domain/packed-outcome.ts';
+import type { StagedCommand } from '../../domain/staged-command.ts';
 
 /** The messages of a conversation workflow. The API, operators and tests use these definitions and nothing else. */
 
@@ -11,9 +13,9 @@ export function conversationWorkflowId(conversation: string): string {
 
 /** Input of every update: references and small facts only (invariant 10). */
 export interface UpdateInput {
-  /** Decided in this order. */
-  readonly operations: readonly Operation[];
-  /** Correlation ids of the requests that the operations come from. */
+  /** Commands, decided in this order. */
+  readonly operations: readonly StagedCommand[];
+  /** Correlation ids of the requests that the commands come from. */
   readonly requests: readonly string[];
 }
 
@@ -22,15 +24,15 @@ export interface UpdateResult {
   readonly outcomes: readonly PackedOutcome[];
 }
 
-/** Failure types with which an update ends that was not decided; see the lane for what the API does with each. */
+/** Types of the failures that end an update without a decision; `dispatch/temporal-errors.ts` says what the API does. */
 export const FAILURE = {
-  /** The run is ending; the next one takes it at once. */
+  /** The run is ending; the next run takes the update at once. */
   closing: 'closing',
   /** The mailbox is full. */
   overloaded: 'overloaded',
   /** Postgres was away for longer than the local retries; the outcome is unknown. */
   infra: 'infra',
-  /** Trying again would only fail again. */
+  /** A new try would only fail again. */
   defect: 'defect',
   /** The input is not what this workflow can decide. */
   malformed: 'malformed',
@@ -43,8 +45,10 @@ export const sendMessages = defineUpdate<UpdateResult, [UpdateInput]>('sendMessa
 export const resetUnread = defineUpdate<UpdateResult, [UpdateInput]>('resetUnread');
 /** Roles, policy, GroupInfo, reports, reset, deletion. */
 export const administer = defineUpdate<UpdateResult, [UpdateInput]>('administer');
+/** Any of the updates: all have one shape. */
+export type ConversationUpdate = typeof sendMessages;
 
-export const incrementUnread = defineSignal<[IncrementOperation]>('incrementUnread');
+export const incrementUnread = defineSignal<[IncrementCommand]>('incrementUnread');
 /** Input of `shutdown`. */
 export interface Shutdown {
   /** For people who look at the run later. */
@@ -52,7 +56,7 @@ export interface Shutdown {
 }
 export const shutdown = defineSignal<[Shutdown]>('shutdown');
 
-/** What operators and tests see; API traffic never queries. */
+/** For operators and tests; API traffic never queries. */
 export interface ConversationState {
   readonly conversation: string;
   /** Absent until the first decision of this run. */
@@ -60,7 +64,7 @@ export interface ConversationState {
   readonly health: 'healthy' | 'degraded';
   readonly queued: number;
   readonly pendingIncrements: number;
-  /** Operations decided by this run. */
+  /** Commands decided by this run. */
   readonly decided: number;
   readonly closing: boolean;
 }
@@ -68,19 +72,19 @@ export interface ConversationState {
 export const state = defineQuery<ConversationState>('state');
 export const epoch = defineQuery<number | undefined>('epoch');
 
-/** How a run behaves; given by whoever starts the conversation. Times in milliseconds. */
+/** How a run behaves, from whoever starts the conversation. Times in milliseconds. */
 export interface ConversationSettings {
   /** A run without work completes after this time. */
   readonly idleMs: number;
-  /** Operations that may wait; more are refused as `overloaded`. */
+  /** Commands that may wait. Further commands are refused as `overloaded`. */
   readonly mailboxLimit: number;
   /** A run does not continue as new before it is this old: the server delays the next run of a very young one. */
   readonly minimumRunMs: number;
   /** Explicit increments are applied with the next batch, or after this time. */
   readonly flushMs: number;
-  /** One debug line for each batch, with its requests; costs a message to the worker's main thread. */
+  /** One debug line for each batch, with its correlation ids; costs a message to the worker's main thread. */
   readonly logBatches: boolean;
-  /** Continue as new after this many operations, for tests. */
+  /** Continue as new after this many commands, for tests. */
   readonly continueAfter?: number;
 }
 
@@ -97,7 +101,7 @@ export interface ConversationInput {
   readonly conversation: string;
   readonly settings: ConversationSettings;
   /** From the run before: increments that were not applied yet. */
-  readonly increments?: readonly IncrementOperation[];
+  readonly increments?: readonly IncrementCommand[];
 }
 
 /** Why a run ended. */

@@ -8,11 +8,12 @@ import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
-import type { Draft, Submitter } from '../../../dispatch/command.ts';
-import type { InlineBytes, Operation } from '../../../domain/operation.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
+import type { Command } from '../../../domain/command.ts';
+import { outcomeFor } from '../../../domain/outcome.ts';
 import { makeLogger } from '../../../process/logger.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { decide } from '../../../store/decision/decide.ts';
+import { decideCommands } from '../../../store/decision/decide.ts';
 import type { Answer } from './answer.ts';
 import { makeContract } from './contract.ts';
 
@@ -50,31 +51,19 @@ export function tokenOf(user: string, claims: Record<string, unknown> = {}): Pro
     .sign(new TextEncoder().encode(SECRET));
 }
 
-/** Decides at once, with inline bytes: what the direct path does. */
+/** Decides at once, with inline bytes: what the direct executor does. */
 export function directSubmitter(pool: pg.Pool): Submitter {
   return {
-    submit: async ({ conversation, operation, bytes, deadline }) => {
-      // Here a commit does not wait for others: there is no lane for it to wait in.
-      const decided = operation.kind === 'commit' ? { ...operation, deferred: true as const } : operation;
-      const { outcomes } = await decide(pool, conversation, ...inline(decided, bytes, deadline));
-      const [outcome] = outcomes;
-      if (outcome === undefined) throw new Error('no outcome');
-      return outcome;
+    submit: async ({ conversation, command, deadline }) => {
+      // Here a commit does not wait for a reservation: there is no queue for it to wait in.
+      const decided: Command =
+        command.kind === 'commit'
+          ? { ...command, notAfter: deadline, waitedForReservation: true }
+          : { ...command, notAfter: deadline };
+      const { outcomes } = await decideCommands(pool, conversation, [decided]);
+      return outcomeFor(command, outcomes[0]);
     },
   };
-}
-
-function inline(operation: Operation, bytes: Draft['bytes'], deadline: number): [Operation[], Uint8Array[]] {
-  const all: Uint8Array[] = [];
-  const place = (value: Uint8Array | undefined): number | undefined =>
-    value === undefined ? undefined : all.push(value);
-  if (bytes === undefined) return [[{ ...operation, notAfter: deadline }], all];
-  const positions = {
-    ciphertext: place(bytes.ciphertext),
-    welcome: place(bytes.welcome),
-    groupInfo: place(bytes.groupInfo),
-  } as InlineBytes;
-  return [[{ ...operation, notAfter: deadline, bytes: positions } as Operation], all];
 }
 
 /** Everything that the app needs, for tests. */
@@ -91,7 +80,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     }),
     submitter: directSubmitter(pool),
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
-    increment: () => Promise.resolve(),
+    submitIncrement: () => Promise.resolve(),
     paths: {
       get: () => setting,
       set: (next) => {
@@ -131,7 +120,7 @@ export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {})
   const deps = await appDeps(pool, {
     log: makeLogger({ level: 'info', name: 'test', destination: { write: (line) => void lines.push(line) } }),
     observe: (method, route, status) => void observed.push({ method, route, status }),
-    increment: (increment) => {
+    submitIncrement: (increment) => {
       increments.push(increment);
       return Promise.resolve();
     },

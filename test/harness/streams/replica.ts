@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import type pg from 'pg';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
 import { createReleasers } from '../../../process/cleanup.ts';
@@ -9,6 +9,7 @@ import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { type Service, directSubmitter, startService, tokenOf } from '../api/service.ts';
 import type { TestDatabase } from '../database.ts';
 import { type EventStream, openAccountStream, openEventStream } from '../../../tools/harness/event-stream.ts';
+import { seqOf } from '../outcomes.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 /** An API process in this one, with real streams and notifications; several on one database are replicas. */
@@ -95,10 +96,10 @@ function notifying(
 ): Submitter {
   const { submit } = directSubmitter(pool);
   return {
-    submit: async (draft) => {
-      const outcome = await submit(draft);
-      const changed = !['message', 'read', 'increment'].includes(draft.operation.kind);
-      if (outcome.status !== 'refused') notifier.entry(draft.conversation, outcome.seq ?? 0, changed);
+    submit: async (submission) => {
+      const outcome = await submit(submission);
+      const changed = !['message', 'read', 'increment'].includes(submission.command.kind);
+      if (outcome.status !== 'refused') notifier.entry(submission.conversation, seqOf(outcome) ?? 0, changed);
       return outcome;
     },
   };

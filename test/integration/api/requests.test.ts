@@ -32,7 +32,7 @@ test('one line and one observation tell of a request, without what it holds', as
   await expect.poll(() => service.logs().filter((line) => line.requestId === 'line-1')).toHaveLength(1);
   const [line] = service.logs().filter((one) => one.requestId === 'line-1');
   expect(line).toMatchObject({ msg: 'request', method: 'POST', route, status: 200, user: 'u:alice' });
-  expect(line?.request).toMatch(UUID);
+  expect(line?.correlationId).toMatch(UUID);
   expect(line?.ms).toBeGreaterThan(0);
   expect(service.observed.at(-1)).toEqual({ method: 'POST', route, status: 200 });
   expect(JSON.stringify(service.logs())).not.toContain(ciphertext);

@@ -345,7 +345,10 @@ test('reading and increments change the unread count', async () => {
   expect((await read(undefined)).body).toEqual({ unread: 0 });
   const answer = await service.ask(`POST /v1/conversations/${id}/unread`, { user: 'alice', body: { by: 3, id: 'i1' } });
   expect([answer.status, answer.body]).toEqual([202, { id: 'i1' }]);
-  expect(service.increments.at(-1)).toMatchObject({ conversation: id, user: 'alice', by: 3, id: 'i1' });
+  expect(service.increments.at(-1)).toMatchObject({
+    conversation: id,
+    command: { actor: 'alice', by: 3, id: 'i1' },
+  });
 });
 
 test('admins change roles and policy, and delete', async () => {

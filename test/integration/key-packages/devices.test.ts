@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { type Service, base64, createConversation, directSubmitter, startService } from '../../harness/api/service.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
@@ -156,10 +156,10 @@ test('a conversation that refuses to be left is named, after all others were lef
   const direct = directSubmitter(database().pool);
   let refusing = '';
   const submitter: Submitter = {
-    submit: (draft) =>
-      draft.conversation === refusing && draft.operation.kind === 'leave'
+    submit: (submission) =>
+      submission.conversation === refusing && submission.command.kind === 'leave'
         ? Promise.resolve({ status: 'refused', code: 'not-allowed' })
-        : direct.submit(draft),
+        : direct.submit(submission),
   };
   const strict = await startService(database().pool, { submitter });
   const phone = await deviceOf(strict, newUser('alice'));

@@ -1,11 +1,11 @@
 import { beforeEach, expect, test } from 'vitest';
 import { MAX_RESERVATION_MS } from '../../../domain/limits.ts';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { stage } from '../../../store/staging/stage.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
-import { inline, startConversation } from '../../harness/requests.ts';
+import { inline, sha256, startConversation } from '../../harness/requests.ts';
 
 const database = useDatabase();
 beforeEach(() => database().pool.query('delete from race'));
@@ -122,8 +122,7 @@ test('a deferred commit finds its staged bytes again', async () => {
   const row = { conversation, user: 'bob', epoch: 1, ciphertext: Buffer.from('bytes'), request };
   const [body] = await stage(database().pool, [row]);
   if (operation?.kind !== 'commit' || typeof body !== 'number') throw new Error('nothing was staged');
-  const { id, kind, size, sha256 = '' } = operation;
-  const reference = { id, kind, size, sha256, body };
+  const reference = { id: operation.id, kind: operation.kind, size: 5, sha256: sha256('bytes').toString('hex'), body };
   const outcomeOf = async (more: { deferred?: true }): Promise<Outcome | undefined> =>
     (await decide(database().pool, conversation, [{ ...reference, ...more }])).outcomes[0];
   expect(await outcomeOf({})).toMatchObject(DEFERRED);

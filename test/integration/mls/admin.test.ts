@@ -1,7 +1,8 @@
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { makeRuns } from '../../../dispatch/workflow-runs.ts';
+import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
+import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
 import { DEFAULT_SETTINGS, conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
 import type { Answer } from '../../harness/api/answer.ts';
 import { type Service, createConversation, newConversationId, startService } from '../../harness/api/service.ts';
@@ -22,8 +23,9 @@ beforeAll(async () => {
   const client = new Client({ connection });
   conversations = await startConversations({ client, connection: native, pool: database().pool });
   const { taskQueue } = conversations;
-  const runs = makeRuns({ client, taskQueue, settings: DEFAULT_SETTINGS, namespace: 'default', uiUrl: UI });
-  service = await startService(database().pool, { submitter: conversations.lanes, runs });
+  const workflows = makeConversationWorkflows({ client, taskQueue, settings: DEFAULT_SETTINGS });
+  const runs = makeWorkflowRuns({ client, workflows, namespace: 'default', uiUrl: UI });
+  service = await startService(database().pool, { submitter: conversations.dispatcher, runs });
 });
 afterAll(async () => {
   await service.close();

@@ -26,7 +26,7 @@ beforeAll(async () => {
   [connection, native] = await Promise.all([Connection.connect({ address }), NativeConnection.connect({ address })]);
   const client = new Client({ connection });
   conversations = await startConversations({ client, connection: native, pool: database().pool });
-  service = await startService(database().pool, { submitter: conversations.lanes });
+  service = await startService(database().pool, { submitter: conversations.dispatcher });
 });
 afterAll(async () => {
   await service.close();

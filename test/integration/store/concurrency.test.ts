@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { viewConversation } from '../../../store/conversation/conversations.ts';
 import { readPage } from '../../../store/log/entries.ts';
+import { seqOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
@@ -84,10 +85,11 @@ function expectConsistent(answers: readonly { request: Request; outcome: Outcome
   for (const { request, outcome } of answers) {
     if (outcome.status !== 'accepted' || request.kind === 'read') continue;
     expect(accepted.has(request.id), `${request.id} accepted twice`).toBe(false);
-    accepted.set(request.id, outcome.seq);
+    accepted.set(request.id, seqOf(outcome));
   }
   for (const { request, outcome } of answers) {
-    if (outcome.status === 'duplicate' && request.kind !== 'read') expect(outcome.seq).toBe(accepted.get(request.id));
+    if (outcome.status === 'duplicate' && request.kind !== 'read')
+      expect(seqOf(outcome)).toBe(accepted.get(request.id));
   }
   const seqs = [...accepted.values()];
   expect(new Set(seqs).size).toBe(seqs.length);
@@ -102,8 +104,9 @@ async function expectReadable(
   const page = await readPage(pool, conversation, 'alice', 0, 1_000_000);
   const log = new Map(page?.entries.map((entry) => [entry.seq, entry]));
   for (const { request, outcome } of answers) {
-    if (outcome.status === 'refused' || outcome.seq === undefined || !('body' in request)) continue;
-    expect(log.get(outcome.seq)).toMatchObject({ id: request.id, ciphertext: Buffer.from(request.body ?? '') });
+    const seq = seqOf(outcome);
+    if (seq === undefined || !('body' in request)) continue;
+    expect(log.get(seq)).toMatchObject({ id: request.id, ciphertext: Buffer.from(request.body ?? '') });
   }
   expect(await viewConversation(pool, conversation, 'alice')).toMatchObject({ lastSeq: log.size });
 }

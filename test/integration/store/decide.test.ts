@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { viewConversation } from '../../../store/conversation/conversations.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { readPage } from '../../../store/log/entries.ts';
+import { epochOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, inline, send, sendOne, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
@@ -183,7 +184,7 @@ test('invariant 2: opaque commits that state no epoch are put in a row', async (
     commit('alice', undefined, { body: i % 2 === 0 ? undefined : `commit ${i}`, adds: [`user-${i}`] }),
   );
   const outcomes = await Promise.all(adds.map((add) => ask(conversation, add)));
-  const epochs = outcomes.map((outcome) => (outcome.status === 'accepted' ? outcome.epoch : undefined));
+  const epochs = outcomes.map((outcome) => (outcome.status === 'accepted' ? epochOf(outcome) : undefined));
   expect(epochs.sort((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   await checkInvariants(database().pool, conversation);
 });

@@ -1,7 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { Operation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
+import type { OperationJson } from '../../../store/decision/inline-operation.ts';
 import { decide } from '../../../store/decision/decide.ts';
-import { type Staged, stage } from '../../../store/staging/stage.ts';
+import { type StagedKey, stage } from '../../../store/staging/stage.ts';
+import { epochOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { sha256, startConversation } from '../../harness/requests.ts';
@@ -140,7 +142,7 @@ test.each([
     }
     while (due <= now) {
       const outcome = await commit(conversation, 'alice', epoch, { deferred: true });
-      if (outcome?.status === 'accepted') epoch = outcome.epoch ?? 0;
+      if (outcome?.status === 'accepted') epoch = epochOf(outcome) ?? 0;
       due += Math.max(pauseS, STEP_S / 2);
     }
     expect(now).toBeLessThan(10);
@@ -162,7 +164,7 @@ test('the staged bytes of a commit that is to wait are still there for its secon
   const [body] = await stage(pool, [
     { conversation, user: 'alice', epoch: 3, ciphertext: Buffer.from('c'), request: {} },
   ]);
-  const operation: Operation = { kind: 'commit', id: 'staged', sha256: hex('c'), size: 1, body: keyOf(body) };
+  const operation: OperationJson = { kind: 'commit', id: 'staged', sha256: hex('c'), size: 1, body: keyOf(body) };
   expect((await decide(pool, conversation, [operation])).outcomes).toMatchObject([{ code: 'deferred' }]);
   const again = await decide(pool, conversation, [{ ...operation, deferred: true }]);
   expect(again.outcomes).toMatchObject([{ status: 'accepted', epoch: 4 }]);
@@ -220,7 +222,7 @@ async function commit(
   more: { readonly removes?: readonly string[]; readonly deferred?: true } = {},
 ): Promise<Outcome | undefined> {
   const bytes = `commit ${count++}`;
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'commit',
     id: bytes,
     actor,
@@ -237,7 +239,7 @@ function forMs(outcome: Outcome | undefined): number {
   return outcome?.status === 'refused' ? (outcome.forMs ?? 0) : 0;
 }
 
-function keyOf(staged: Staged | undefined): number {
+function keyOf(staged: StagedKey | undefined): number {
   if (typeof staged !== 'number') throw new Error('The bytes were not staged');
   return staged;
 }

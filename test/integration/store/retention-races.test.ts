@@ -4,6 +4,7 @@ import { readPage } from '../../../store/log/entries.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
 import { retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { seqOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendOne, startConversation } from '../../harness/requests.ts';
@@ -30,9 +31,10 @@ test('steps that race with senders, commits and readers lose nothing that is nee
       const { outcomes } = await send(pool, conversation, requests);
       outcomes.forEach((outcome, i) => {
         const request = requests[i];
-        if (outcome.status !== 'accepted' || outcome.seq === undefined || request === undefined) return;
-        expect(accepted.has(outcome.seq), `seq ${outcome.seq} was given twice`).toBe(false);
-        accepted.set(outcome.seq, request.id);
+        const seq = seqOf(outcome);
+        if (outcome.status !== 'accepted' || seq === undefined || request === undefined) return;
+        expect(accepted.has(seq), `seq ${seq} was given twice`).toBe(false);
+        accepted.set(seq, request.id);
       });
     }
   };

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
-import type { ConversationFacts } from '../../../domain/operation.ts';
+import type { ConversationFacts } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readPage } from '../../../store/log/entries.ts';
@@ -127,7 +127,7 @@ test('the timer is due with the oldest entry, from the first one on, and after a
       kind: 'policy',
       id: `p${retentionDays}`,
       actor: 'alice',
-      policy: { retentionDays: retentionDays as never },
+      policy: { retentionDays },
     };
   };
   await sendOne(pool, conversation, policy(null));

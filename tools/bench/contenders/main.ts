@@ -2,8 +2,9 @@ import path from 'node:path';
 import { createApp } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
-import { makeRuns } from '../../../dispatch/workflow-runs.ts';
-import type { Submitter } from '../../../dispatch/command.ts';
+import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
+import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { makePathSwitch } from '../../../dispatch/path-switch.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { shutDownOnSignals, startServer } from '../../../api/http/server.ts';
@@ -26,7 +27,7 @@ const CHECK_MS = 1500;
 const config = loadConfig(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'contender' });
 const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'contender' });
-// A queue of senders waits for a connection; Parley's lanes wait elsewhere.
+// A queue of senders waits for a connection; Parley's queues wait elsewhere.
 pool.options.connectionTimeoutMillis = config.requestDeadlineMs;
 pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
 const metrics = makeMetrics();
@@ -61,12 +62,11 @@ const server = await startServer({
     }),
     submitter: submitterFor(process.argv[2]),
     streams,
-    increment: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
+    submitIncrement: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
     paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
-    runs: makeRuns({
+    runs: makeWorkflowRuns({
       client,
-      taskQueue: config.taskQueue,
-      settings: DEFAULT_SETTINGS,
+      workflows: makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings: DEFAULT_SETTINGS }),
       namespace: config.temporalNamespace,
       uiUrl: undefined,
     }),

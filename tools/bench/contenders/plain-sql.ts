@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type { Draft, Submitter } from '../../../dispatch/command.ts';
+import type { Submission, Submitter } from '../../../dispatch/submission.ts';
 import { AppError } from '../../../domain/errors.ts';
-import type { MessageOperation, Outcome } from '../../../domain/operation.ts';
+import { type Outcome, outcomeFor } from '../../../domain/outcome.ts';
 import type { Notifier } from '../../../store/log/notifications.ts';
 
 /** A message as the plain transaction takes it. */
@@ -44,7 +44,7 @@ const MOVE = 'update conversation set last_seq = $2, app_count = $3, last_at = c
  * One transaction for one message, as a careful team writes it: lock the conversation's row, look at membership and earlier
  * use of the id, judge the epoch, insert, update. Statements are prepared; nothing is batched.
  */
-export async function storeMessage(pool: pg.Pool, message: PlainMessage): Promise<Outcome> {
+export async function storeMessage(pool: pg.Pool, message: PlainMessage): Promise<Outcome<'message'>> {
   const client = await pool.connect();
   try {
     await client.query('begin');
@@ -59,7 +59,7 @@ export async function storeMessage(pool: pg.Pool, message: PlainMessage): Promis
   }
 }
 
-async function decide(client: pg.PoolClient, message: PlainMessage): Promise<Outcome> {
+async function decide(client: pg.PoolClient, message: PlainMessage): Promise<Outcome<'message'>> {
   const { conversation, user, id, ciphertext } = message;
   const sha256 = Buffer.from(message.sha256, 'hex');
   const locked = await client.query<ConversationRow>({ name: 'plain-lock', text: LOCK, values: [conversation] });
@@ -85,20 +85,20 @@ async function decide(client: pg.PoolClient, message: PlainMessage): Promise<Out
   return { status: 'accepted', seq, epoch };
 }
 
-/** The message of a draft. The contenders can do nothing but send. */
-export function plainMessage({ conversation, user, operation, bytes }: Draft): PlainMessage {
-  if (operation.kind !== 'message' || bytes === undefined) throw new AppError('internal', 'Only messages are compared');
-  const { id, sha256, epoch }: MessageOperation = operation;
-  return { conversation, user, id, sha256, epoch, ciphertext: bytes.ciphertext };
+/** The message of a submission. The contenders can do nothing but send. */
+export function plainMessage({ conversation, command }: Submission): PlainMessage {
+  if (command.kind !== 'message') throw new AppError('internal', 'Only messages are compared');
+  const { id, actor, sha256, epoch, bytes } = command;
+  return { conversation, user: actor, id, sha256, epoch, ciphertext: bytes.ciphertext };
 }
 
 /** Contender: plain SQL behind the same HTTP API. */
 export function makePlainSqlSubmitter(pool: pg.Pool, notifier: Notifier): Submitter {
   return {
-    submit: async (draft) => {
-      const outcome = await storeMessage(pool, plainMessage(draft));
-      if (outcome.status === 'accepted') notifier.entry(draft.conversation, outcome.seq ?? 0);
-      return outcome;
+    submit: async (submission) => {
+      const outcome = await storeMessage(pool, plainMessage(submission));
+      if (outcome.status === 'accepted') notifier.entry(submission.conversation, outcome.seq);
+      return outcomeFor(submission.command, outcome);
     },
   };
 }

@@ -9,7 +9,7 @@ export function createNaiveActivities(pool: pg.Pool, notifier: Notifier): NaiveA
     store: async ({ conversation, user, id, sha256, epoch, ciphertext }) => {
       const bytes = Buffer.from(ciphertext, 'base64');
       const outcome = await storeMessage(pool, { conversation, user, id, sha256, epoch, ciphertext: bytes });
-      if (outcome.status === 'accepted') notifier.entry(conversation, outcome.seq ?? 0);
+      if (outcome.status === 'accepted') notifier.entry(conversation, outcome.seq);
       return outcome;
     },
   };

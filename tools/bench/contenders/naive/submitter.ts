@@ -1,7 +1,8 @@
 import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
-import type { Submitter } from '../../../../dispatch/command.ts';
+import type { Submitter } from '../../../../dispatch/submission.ts';
 import { classifyUpdateError } from '../../../../dispatch/temporal-errors.ts';
 import { AppError } from '../../../../domain/errors.ts';
+import { outcomeFor } from '../../../../domain/outcome.ts';
 import { plainMessage } from '../plain-sql.ts';
 import { NAIVE_WORKFLOW, send } from './messages.ts';
 
@@ -11,23 +12,24 @@ const PAUSE_MS = 50;
 /** Contender: each message is one update-with-start of the conversation's workflow. */
 export function makeNaiveSubmitter(client: Client, taskQueue: string): Submitter {
   return {
-    submit: async (draft) => {
-      const { ciphertext, epoch, ...message } = plainMessage(draft);
+    submit: async (submission) => {
+      const { ciphertext, epoch, ...message } = plainMessage(submission);
       const encoded = Buffer.from(ciphertext).toString('base64');
       const args = [{ ...message, ...(epoch === undefined ? {} : { epoch }), ciphertext: encoded }] as const;
       for (;;) {
         try {
-          return await client.workflow.executeUpdateWithStart(send, {
+          const outcome = await client.workflow.executeUpdateWithStart(send, {
             args: [...args],
             startWorkflowOperation: new WithStartWorkflowOperation(NAIVE_WORKFLOW, {
-              workflowId: `naive/${draft.conversation}`,
+              workflowId: `naive/${submission.conversation}`,
               taskQueue,
-              args: [{ conversation: draft.conversation }],
+              args: [{ conversation: submission.conversation }],
               workflowIdConflictPolicy: 'USE_EXISTING',
             }),
           });
+          return outcomeFor(submission.command, outcome);
         } catch (error) {
-          const isOver = Date.now() + PAUSE_MS >= draft.deadline;
+          const isOver = Date.now() + PAUSE_MS >= submission.deadline;
           if (classifyUpdateError(error) === 'defect' || isOver) {
             throw new AppError('unavailable', 'The update failed', {}, { cause: error });
           }

@@ -8,54 +8,55 @@ import { type ConversationView, findOpen, viewConversation } from '../../store/c
 /** Conversations whose protocol is remembered; some 200 bytes each. */
 const REMEMBERED = 100_000;
 
-/** What never changes of a conversation. Membership is no such thing: the deciding transaction judges it each time. */
-export interface Known extends Group {
+/** The facts of a conversation that never change. The deciding transaction judges membership each time. */
+export interface ConversationRef extends Group {
   readonly id: ConversationId;
 }
 
-export interface KnownConversations {
+/** Remembers protocols, so that a message needs no look-up before it is decided. */
+export interface ConversationCache {
   /**
-   * The conversation, from memory if it was seen before, whoever saw it: then nothing says yet that this user may see it.
+   * The conversation, from memory if any user asked for it before. The answer from memory does not say that this user may
+   * see it.
    * @throws AppError `not-found`
    */
-  readonly find: (id: ConversationId, user: string) => Known | Promise<Known>;
+  readonly find: (id: ConversationId, user: string) => ConversationRef | Promise<ConversationRef>;
   /**
-   * The same, where anyone may join also for those who are no members: they may commit, and nothing else.
+   * The same. Where anyone may join, also for users who are no members: they may commit, and nothing else.
    * @throws AppError `not-found`
    */
-  readonly findToJoin: (id: ConversationId, user: string) => Promise<Known>;
+  readonly findToJoin: (id: ConversationId, user: string) => Promise<ConversationRef>;
   /** The conversation as the user sees it now. @throws AppError `not-found` */
   readonly view: (id: ConversationId, user: string) => Promise<ConversationView>;
-  /** The same, for those who are members now. @throws AppError `not-found`, `removed` */
+  /** The same, for current members. @throws AppError `not-found`, `removed` */
   readonly viewAsMember: (id: ConversationId, user: string) => Promise<ConversationView>;
 }
 
-/** Remembers protocols, so that a message needs no look-up before it is decided. */
-export function makeKnownConversations(pool: pg.Pool): KnownConversations {
-  const known = new LRUCache<string, Known>({ max: REMEMBERED });
+export function makeConversationCache(pool: pg.Pool): ConversationCache {
+  const cache = new LRUCache<string, ConversationRef>({ max: REMEMBERED });
 
   const view = async (id: ConversationId, user: string): Promise<ConversationView> => {
     const found = await viewConversation(pool, id, user);
     if (found === undefined) throw new AppError('not-found');
-    known.set(id, { id, protocol: found.protocol, groupId: Buffer.from(id, 'base64url') });
+    cache.set(id, refOf(id, found.protocol));
     return found;
   };
-  const look = async (id: ConversationId, user: string): Promise<Known> => {
+  const look = async (id: ConversationId, user: string): Promise<ConversationRef> => {
     const { protocol } = await view(id, user);
-    return { id, protocol, groupId: Buffer.from(id, 'base64url') };
+    return refOf(id, protocol);
   };
-  const lookToJoin = async (id: ConversationId, user: string): Promise<Known> => {
+  const lookToJoin = async (id: ConversationId, user: string): Promise<ConversationRef> => {
     try {
       return await look(id, user);
     } catch (error) {
       const protocol = error instanceof AppError ? await findOpen(pool, id) : undefined;
       if (protocol === undefined) throw error;
-      return { id, protocol, groupId: Buffer.from(id, 'base64url') };
+      return refOf(id, protocol);
     }
   };
   return {
-    find: (id, user) => known.get(id) ?? look(id, user),
-    findToJoin: async (id, user) => known.get(id) ?? lookToJoin(id, user),
+    find: (id, user) => cache.get(id) ?? look(id, user),
+    findToJoin: async (id, user) => cache.get(id) ?? lookToJoin(id, user),
     view,
     viewAsMember: async (id, user) => {
       const found = await view(id, user);
@@ -63,4 +64,8 @@ export function makeKnownConversations(pool: pg.Pool): KnownConversations {
       return found;
     },
   };
+}
+
+function refOf(id: ConversationId, protocol: Group['protocol']): ConversationRef {
+  return { id, protocol, groupId: Buffer.from(id, 'base64url') };
 }

@@ -1,0 +1,132 @@
+import {
+  type Client,
+  WithStartWorkflowOperation,
+  WorkflowContinuedAsNewError,
+  WorkflowFailedError,
+  type WorkflowHandle,
+  WorkflowNotFoundError,
+} from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
+import type { IncrementCommand } from '../domain/command.ts';
+import {
+  type ConversationSettings,
+  type ConversationUpdate,
+  type UpdateInput,
+  type UpdateResult,
+  conversationWorkflowId,
+  incrementUnread,
+  shutdown,
+} from '../workflows/conversation/messages.ts';
+import { type ConversationStart, conversationStart } from '../workflows/conversation/start.ts';
+import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
+
+/** Conversations whose workflow is believed to run; their updates go without a start. Some 200 bytes each. */
+const KNOWN_RUNNING = 50_000;
+
+export interface ConversationWorkflowsDeps {
+  readonly client: Client;
+  readonly taskQueue: string;
+  readonly settings: ConversationSettings;
+}
+
+/**
+ * The only code that starts, updates, signals or ends workflows of conversations. Errors are those of the Temporal client;
+ * `temporal-errors.ts` says what each means.
+ */
+export interface ConversationWorkflows {
+  /** Starts the workflow unless it runs. A start is enough to make it load its due times. */
+  readonly start: (conversation: string) => Promise<void>;
+  /** Sends an update and waits for its result; starts the workflow unless it is believed to run. */
+  readonly update: (
+    conversation: string,
+    update: ConversationUpdate,
+    updateId: string,
+    input: UpdateInput,
+    deadline: number,
+  ) => Promise<UpdateResult>;
+  /** The workflow has ended: the next update starts it again. */
+  readonly forget: (conversation: string) => void;
+  /** Signals an increment, and starts the workflow unless it runs. The increment is durable when this returns. */
+  readonly increment: (conversation: string, increment: IncrementCommand, deadline: number) => Promise<void>;
+  /** Id of the run, if one runs. */
+  readonly runOf: (conversation: string) => Promise<string | undefined>;
+  /** Asks the run to finish its queue and complete. @returns its run id, if one runs */
+  readonly shutDown: (conversation: string, reason: string) => Promise<string | undefined>;
+  /** Waits until a run has ended, however it ends. */
+  readonly ended: (conversation: string, runId: string) => Promise<void>;
+}
+
+export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): ConversationWorkflows {
+  const { client, taskQueue, settings } = deps;
+  const running = new LRUCache<string, true>({ max: KNOWN_RUNNING });
+  const startOf = (conversation: string): ConversationStart => conversationStart(conversation, settings, taskQueue);
+  const handleOf = (conversation: string, runId?: string): WorkflowHandle =>
+    client.workflow.getHandle(conversationWorkflowId(conversation), runId, { followRuns: false });
+
+  const runOf = async (conversation: string): Promise<string | undefined> => {
+    try {
+      const { status, runId } = await handleOf(conversation).describe();
+      return status.name === 'RUNNING' ? runId : undefined;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  };
+
+  const updateWithStart = async (
+    conversation: string,
+    update: ConversationUpdate,
+    updateId: string,
+    input: UpdateInput,
+  ): Promise<UpdateResult> => {
+    const startWorkflowOperation = new WithStartWorkflowOperation(CONVERSATION_WORKFLOW, {
+      ...startOf(conversation),
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    });
+    const options = { args: [input] as [UpdateInput], updateId, startWorkflowOperation };
+    const result = await client.workflow.executeUpdateWithStart(update, options);
+    running.set(conversation, true);
+    return result;
+  };
+
+  return {
+    start: async (conversation) => {
+      await client.workflow.start(CONVERSATION_WORKFLOW, {
+        ...startOf(conversation),
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      });
+    },
+    update: (conversation, update, updateId, input, deadline) =>
+      client.withDeadline(deadline, () =>
+        running.has(conversation)
+          ? handleOf(conversation).executeUpdate(update, { args: [input], updateId })
+          : updateWithStart(conversation, update, updateId, input),
+      ),
+    forget: (conversation) => void running.delete(conversation),
+    increment: async (conversation, increment, deadline) => {
+      await client.withDeadline(deadline, () =>
+        client.workflow.signalWithStart(CONVERSATION_WORKFLOW, {
+          ...startOf(conversation),
+          signal: incrementUnread,
+          signalArgs: [increment],
+        }),
+      );
+    },
+    runOf,
+    shutDown: async (conversation, reason) => {
+      const runId = await runOf(conversation);
+      if (runId === undefined) return undefined;
+      await handleOf(conversation, runId).signal(shutdown, { reason }).catch(ignoreEnd);
+      return runId;
+    },
+    ended: async (conversation, runId) => {
+      await handleOf(conversation, runId).result().catch(ignoreEnd);
+    },
+  };
+}
+
+/** However a run ended, it has ended. */
+function ignoreEnd(error: unknown): void {
+  const ended = [WorkflowNotFoundError, WorkflowFailedError, WorkflowContinuedAsNewError];
+  if (!ended.some((kind) => error instanceof kind)) throw error;
+}

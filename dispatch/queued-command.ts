@@ -1,0 +1,24 @@
+import type { Outcome } from '../domain/outcome.ts';
+import type { StagedKey } from '../store/staging/stage.ts';
+import type { Submission } from './submission.ts';
+
+/** A submission in the queue of its conversation. */
+export interface QueuedCommand {
+  /** Replaced when the command has to wait for a reservation. */
+  submission: Submission;
+  /** By `performance.now()`. */
+  readonly since: number;
+  /** Its place among all that wait (`FairOrder`). */
+  turn: number;
+  /** Set once its bytes are on their way into a staged row. */
+  staged: Promise<StagedKey> | undefined;
+  /** It was answered already, for example by its deadline. */
+  settled: boolean;
+  readonly settle: (result: Outcome | Error) => void;
+}
+
+/** Messages and read marks share a batch with their like; every other command goes alone. */
+export function sharesBatch({ submission }: QueuedCommand): boolean {
+  const { kind } = submission.command;
+  return kind === 'message' || kind === 'read';
+}

@@ -1,0 +1,169 @@
+import type { Policy } from './policy.ts';
+
+/**
+ * A command: what one user asks one conversation to do, complete with its bytes. Every command has an id that is unique in
+ * its conversation, so that a retry gets the first answer and is never applied again.
+ * On the workflow path a command travels as a {@link StagedCommand} (staged-command.ts).
+ */
+
+/** Bytes of a command, as the request brought them. */
+export interface CommandBytes {
+  /** Empty when only a Welcome or a GroupInfo comes with the command. */
+  readonly ciphertext: Uint8Array;
+  readonly welcome?: Uint8Array | undefined;
+  readonly groupInfo?: Uint8Array | undefined;
+}
+
+/** Fields that every command has. */
+interface CommandBase {
+  readonly id: string;
+  /** User id of the sender, from its token. */
+  readonly actor: string;
+  /** Milliseconds since 1970. The deciding transaction refuses the command after this time (invariant 11). */
+  readonly notAfter?: number;
+}
+
+/** An application message or a proposal. */
+export interface MessageCommand extends CommandBase {
+  readonly kind: 'message';
+  /** Absent = application message. */
+  readonly type?: 'proposal';
+  /** Lower-case hex over the ciphertext. */
+  readonly sha256: string;
+  /** Epoch of the frame. Absent in `opaque` conversations when the client states none. */
+  readonly epoch?: number;
+  readonly bytes: CommandBytes;
+}
+
+/** What a commit changes in the group, as far as the service can read it. */
+export interface MembershipChange {
+  /** Users whose devices the commit adds. Members get further devices. */
+  readonly adds?: readonly string[];
+  /** Users all of whose devices the commit removes. */
+  readonly removes?: readonly string[];
+  /** KeyPackageRefs that the Welcome names, as lower-case hex (`mls`). */
+  readonly welcomeRefs?: readonly string[];
+  /** KeyPackageRefs that a public commit without a Welcome adds, as lower-case hex. */
+  readonly consumedRefs?: readonly string[];
+  /** Users who have leaves in the ratchet tree after the commit. Absent when no tree came with it. */
+  readonly usersInTree?: readonly string[];
+  /** Users who lose some of their leaves, and keep others. */
+  readonly usersLosingSomeLeaves?: readonly string[];
+  /** Users who lose all of their leaves without a place in `removes`. */
+  readonly usersLosingAllLeaves?: readonly string[];
+  /** An external commit (RFC 9420 §12.4.3.2). Its leaf was checked to be the actor's. */
+  readonly external?: true;
+}
+
+/** A commit, or in `opaque` conversations an add or remove without one: then `sha256` is absent. */
+export interface CommitCommand extends CommandBase, MembershipChange {
+  readonly kind: 'commit';
+  /** Lower-case hex over the commit. */
+  readonly sha256?: string;
+  /** The epoch that the commit ends. */
+  readonly epoch?: number;
+  readonly bytes?: CommandBytes;
+  /** The commit has waited for the reservation of another user once, and does not wait again. */
+  readonly waitedForReservation?: true;
+}
+
+/** A GroupInfo for the current epoch, from a member. The first one stays. */
+export interface GroupInfoCommand extends CommandBase {
+  readonly kind: 'group-info';
+  /** Epoch of the GroupInfo. */
+  readonly epoch?: number;
+  /** Users who have leaves in its ratchet tree. Absent when it holds no tree. */
+  readonly usersInTree?: readonly string[];
+  readonly bytes: CommandBytes;
+}
+
+/** The actor leaves. `sha256` and `bytes` are set when its own Remove proposal comes with the command. */
+export interface LeaveCommand extends CommandBase {
+  readonly kind: 'leave';
+  readonly sha256?: string;
+  readonly epoch?: number;
+  readonly bytes?: CommandBytes;
+}
+
+/** Moves the actor's read position forward and clears its explicit increments. */
+export interface ReadCommand extends CommandBase {
+  readonly kind: 'read';
+  /** Absent = everything. */
+  readonly seq?: number;
+}
+
+/** Adds to the unread count of every member but the actor. */
+export interface IncrementCommand extends CommandBase {
+  readonly kind: 'increment';
+  readonly by: number;
+}
+
+/** An admin changes the role of a member. */
+export interface RoleCommand extends CommandBase {
+  readonly kind: 'role';
+  readonly user: string;
+  readonly role: 'admin' | 'member';
+}
+
+/** An admin changes the policy; `null` takes a limit away. */
+export interface PolicyCommand extends CommandBase {
+  readonly kind: 'policy';
+  readonly policy: PolicyPatch;
+}
+
+/** Fields of a policy to change. Absent fields stay as they are. */
+export type PolicyPatch = { readonly [K in keyof Policy]?: Policy[K] | null | undefined };
+
+/** The actor cannot process an entry. Enough reports open a reset. */
+export interface ReportCommand extends CommandBase {
+  readonly kind: 'report';
+  /** The entry that the actor cannot process. */
+  readonly seq: number;
+  /** Epoch of the actor's device. */
+  readonly epoch: number;
+  readonly reason: string;
+  /** Base64. */
+  readonly epochAuthenticator?: string;
+}
+
+/** Hands the conversation over to a new one with the same members and policy. */
+export interface ResetCommand extends CommandBase {
+  readonly kind: 'reset';
+  /** Id of the new conversation. */
+  readonly successor: string;
+}
+
+/** An admin deletes the conversation for everybody. */
+export interface DeleteCommand extends CommandBase {
+  readonly kind: 'delete';
+}
+
+export type Command =
+  | MessageCommand
+  | CommitCommand
+  | GroupInfoCommand
+  | LeaveCommand
+  | ReadCommand
+  | IncrementCommand
+  | RoleCommand
+  | PolicyCommand
+  | ReportCommand
+  | ResetCommand
+  | DeleteCommand;
+
+export type CommandKind = Command['kind'];
+
+/** Every kind of command. The compiler refuses a list that lacks one. */
+export const COMMAND_KINDS = Object.keys({
+  message: true,
+  commit: true,
+  'group-info': true,
+  leave: true,
+  read: true,
+  increment: true,
+  role: true,
+  policy: true,
+  report: true,
+  reset: true,
+  delete: true,
+} satisfies Record<CommandKind, true>) as readonly CommandKind[];

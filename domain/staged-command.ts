@@ -1,0 +1,149 @@
+import type {
+  Command,
+  CommitCommand,
+  DeleteCommand,
+  IncrementCommand,
+  LeaveCommand,
+  PolicyCommand,
+  ReadCommand,
+  ResetCommand,
+  RoleCommand,
+} from './command.ts';
+
+/**
+ * A staged command: the form in which a command stands in updates, signals and histories. Bytes, sender, epoch and user
+ * ids stay in a row of the table `staged`. Here stand the key of that row and small facts (invariant 10). Field names are
+ * sent JSON: processes of other versions read them.
+ */
+
+interface ReferenceBase {
+  readonly id: string;
+  /** Milliseconds since 1970, as in the command. */
+  readonly notAfter?: number;
+  /** Key of the staged row. */
+  readonly body: number;
+  /** Bytes of the command beside its Welcome and GroupInfo. Bounds what one batch copies under the lock. */
+  readonly size: number;
+}
+
+interface StagedMessage extends ReferenceBase {
+  readonly kind: 'message';
+  readonly type?: 'proposal';
+  readonly sha256: string;
+}
+
+interface StagedCommit extends ReferenceBase {
+  readonly kind: 'commit';
+  readonly sha256?: string;
+  /** It has waited for a reservation. */
+  readonly deferred?: true;
+}
+
+interface StagedGroupInfo extends ReferenceBase {
+  readonly kind: 'group-info';
+}
+
+interface StagedLeave extends ReferenceBase {
+  readonly kind: 'leave';
+  readonly sha256?: string;
+}
+
+interface StagedReport extends ReferenceBase {
+  readonly kind: 'report';
+  readonly seq: number;
+  readonly epoch: number;
+}
+
+/** A command whose bytes and sender stand in a staged row. */
+type StagedReference = StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedReport;
+
+/** An add or remove without a commit (`opaque`). */
+type BareMembershipChange = Pick<CommitCommand, 'kind' | 'id' | 'actor' | 'notAfter' | 'adds' | 'removes' | 'epoch'> & {
+  readonly deferred?: true;
+};
+type BareLeave = Pick<LeaveCommand, 'kind' | 'id' | 'actor' | 'notAfter'>;
+
+/** A command without bytes travels whole. */
+type SmallCommand =
+  | BareMembershipChange
+  | BareLeave
+  | ReadCommand
+  | IncrementCommand
+  | RoleCommand
+  | PolicyCommand
+  | ResetCommand
+  | DeleteCommand;
+
+export type StagedCommand = StagedReference | SmallCommand;
+
+/**
+ * The staged form of a command.
+ * @param body key of its staged row; `undefined` = nothing was staged, since it has no bytes
+ * @throws TypeError for a command with bytes that were not staged
+ */
+export function toStagedCommand(command: Command, body: number | undefined): StagedCommand {
+  return body === undefined ? whole(command) : byReference(command, body);
+}
+
+function byReference(command: Command, body: number): StagedReference {
+  const { id, notAfter } = command;
+  const common = { id, ...(notAfter === undefined ? {} : { notAfter }), body };
+  switch (command.kind) {
+    case 'message': {
+      const { kind, type, sha256, bytes } = command;
+      return { ...common, kind, size: bytes.ciphertext.length, sha256, ...(type === undefined ? {} : { type }) };
+    }
+    case 'commit': {
+      const { kind, sha256, bytes } = command;
+      return { ...common, kind, size: bytes?.ciphertext.length ?? 0, ...hashOf(sha256), ...deferredOf(command) };
+    }
+    case 'leave': {
+      const { kind, sha256, bytes } = command;
+      return { ...common, kind, size: bytes?.ciphertext.length ?? 0, ...hashOf(sha256) };
+    }
+    case 'group-info':
+      return { ...common, kind: command.kind, size: command.bytes.groupInfo?.length ?? 0 };
+    case 'report': {
+      const { kind, seq, epoch, reason, epochAuthenticator } = command;
+      return { ...common, kind, size: reason.length + (epochAuthenticator?.length ?? 0), seq, epoch };
+    }
+    default:
+      throw new TypeError(`A command of kind ${command.kind} has nothing to stage`);
+  }
+}
+
+function whole(command: Command): SmallCommand {
+  switch (command.kind) {
+    case 'commit': {
+      const { kind, id, actor, notAfter, adds, removes, epoch } = command;
+      return {
+        kind,
+        id,
+        actor,
+        ...(notAfter === undefined ? {} : { notAfter }),
+        ...(adds === undefined ? {} : { adds }),
+        ...(removes === undefined ? {} : { removes }),
+        ...(epoch === undefined ? {} : { epoch }),
+        ...deferredOf(command),
+      };
+    }
+    case 'leave': {
+      const { kind, id, actor, notAfter } = command;
+      return { kind, id, actor, ...(notAfter === undefined ? {} : { notAfter }) };
+    }
+    case 'message':
+    case 'group-info':
+    case 'report':
+      throw new TypeError(`The bytes of a command of kind ${command.kind} were not staged`);
+    default:
+      return command;
+  }
+}
+
+function hashOf(sha256: string | undefined): { sha256?: string } {
+  return sha256 === undefined ? {} : { sha256 };
+}
+
+function deferredOf({ waitedForReservation }: CommitCommand): { deferred?: true } {
+  return waitedForReservation === true ? { deferred: true } : {};
+}

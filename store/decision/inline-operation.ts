@@ -1,0 +1,131 @@
+import type { Command, CommandBytes, CommitCommand, GroupInfoCommand, ReportCommand } from '../../domain/command.ts';
+import type { StagedCommand } from '../../domain/staged-command.ts';
+
+/**
+ * Commands as JSON for the deciding function. Staged commands stand there as they are; a command with inline bytes names
+ * them by 1-based positions in the byte array of the call. Field names are those that the SQL functions read.
+ */
+
+/** What a commit, a GroupInfo or a report says beside its bytes; on the workflow path a part of the staged row. */
+export interface RequestJson {
+  readonly adds?: readonly string[];
+  readonly removes?: readonly string[];
+  readonly refs?: readonly string[];
+  readonly uses?: readonly string[];
+  readonly leaves?: readonly string[];
+  readonly trimmed?: readonly string[];
+  readonly dropped?: readonly string[];
+  readonly external?: true;
+  readonly reason?: string;
+  readonly epochAuthenticator?: string;
+}
+
+/** A command of the direct path. */
+export interface InlineOperation extends RequestJson {
+  readonly kind: Command['kind'];
+  readonly id: string;
+  readonly actor: string;
+  readonly notAfter?: number;
+  readonly type?: 'proposal';
+  readonly sha256?: string;
+  readonly epoch?: number;
+  readonly deferred?: true;
+  readonly seq?: number;
+  readonly bytes?: { readonly ciphertext?: number; readonly welcome?: number; readonly groupInfo?: number };
+  readonly [small: string]: unknown;
+}
+
+/** One operation of a call of `decide()`. */
+export type OperationJson = InlineOperation | StagedCommand;
+
+/** The part of a command that no history may hold (invariant 10), as the deciding function reads it. */
+export function requestJson(command: Command): RequestJson | undefined {
+  switch (command.kind) {
+    case 'commit':
+      return commitJson(command);
+    case 'group-info':
+      return groupInfoJson(command);
+    case 'report':
+      return reportJson(command);
+    default:
+      return undefined;
+  }
+}
+
+function commitJson(command: CommitCommand): RequestJson {
+  const { adds = [], removes = [], welcomeRefs, consumedRefs, usersInTree, external } = command;
+  return defined({
+    adds,
+    removes,
+    refs: welcomeRefs,
+    uses: consumedRefs,
+    leaves: usersInTree,
+    trimmed: command.usersLosingSomeLeaves,
+    dropped: command.usersLosingAllLeaves,
+    external,
+  });
+}
+
+function groupInfoJson({ usersInTree }: GroupInfoCommand): RequestJson {
+  return defined({ leaves: usersInTree });
+}
+
+function reportJson({ reason, epochAuthenticator }: ReportCommand): RequestJson {
+  return defined({ reason, epochAuthenticator });
+}
+
+/** A command as JSON. @param add puts bytes into the array of the call, and returns their 1-based position */
+export function inlineOperation(command: Command, add: (bytes: Uint8Array) => number): InlineOperation {
+  const { kind, id, actor, notAfter } = command;
+  const common = { kind, id, actor, notAfter };
+  switch (command.kind) {
+    case 'message': {
+      const { type, sha256, epoch, bytes } = command;
+      return defined({ ...common, type, sha256, epoch, bytes: positions(bytes, add) });
+    }
+    case 'commit': {
+      const { sha256, epoch, bytes, waitedForReservation: deferred } = command;
+      return defined({ ...common, sha256, epoch, deferred, ...commitJson(command), bytes: positions(bytes, add) });
+    }
+    case 'leave': {
+      const { sha256, epoch, bytes } = command;
+      return defined({ ...common, sha256, epoch, bytes: positions(bytes, add) });
+    }
+    case 'group-info':
+      return defined({
+        ...common,
+        epoch: command.epoch,
+        ...groupInfoJson(command),
+        bytes: positions(command.bytes, add),
+      });
+    case 'report':
+      return defined({ ...common, seq: command.seq, epoch: command.epoch, ...reportJson(command) });
+    case 'read':
+    case 'increment':
+    case 'role':
+    case 'policy':
+    case 'reset':
+    case 'delete':
+      return { ...command };
+  }
+}
+
+function positions(
+  bytes: CommandBytes | undefined,
+  add: (bytes: Uint8Array) => number,
+): InlineOperation['bytes'] | undefined {
+  if (bytes === undefined) return undefined;
+  const { ciphertext, welcome, groupInfo } = bytes;
+  return defined({
+    ciphertext: add(ciphertext),
+    welcome: welcome === undefined ? undefined : add(welcome),
+    groupInfo: groupInfo === undefined ? undefined : add(groupInfo),
+  });
+}
+
+/** The same object without fields that are undefined. */
+function defined<T extends object>(fields: T): { [F in keyof T]: Exclude<T[F], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
+    [F in keyof T]: Exclude<T[F], undefined>;
+  };
+}

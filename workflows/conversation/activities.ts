@@ -1,0 +1,17 @@
+import { proxyLocalActivities } from '@temporalio/workflow';
+import type { ConversationActivities } from '../../activities/conversation.ts';
+
+/**
+ * Local activities: one persistence write for update, decision and answer. The retry budget is short, so that waiting
+ * requests end as retryable while the conversation lives on; statements give up before the activity does.
+ */
+export const activities = proxyLocalActivities<ConversationActivities>({
+  startToCloseTimeout: 5500,
+  // For a try that hangs; the activity itself ends tries that fail.
+  scheduleToCloseTimeout: 6000,
+  localRetryThreshold: 10_000,
+  retry: { initialInterval: 50, backoffCoefficient: 2, maximumInterval: 500 },
+});
+
+/** Time until the next try after a failed flush or a failed timer. */
+export const RETRY_MS = 5000;

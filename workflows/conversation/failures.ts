@@ -1,0 +1,27 @@
+import { ApplicationFailure, type TemporalFailure } from '@temporalio/workflow';
+import type { FinalFailure } from '../../activities/conversation.ts';
+import { FAILURE } from './messages.ts';
+
+const DEFECT: FinalFailure = 'defect';
+
+/** The failure of an update that could not be decided. */
+export function undecided(type: keyof typeof FAILURE, message: string, details: unknown[] = []): ApplicationFailure {
+  return ApplicationFailure.create({ type: FAILURE[type], message, details, nonRetryable: true });
+}
+
+/** A new try would only repeat this error. */
+export function isDefect(error: TemporalFailure): boolean {
+  return causes(error).some((cause) => cause instanceof ApplicationFailure && cause.type === DEFECT);
+}
+
+/** The messages of an error and its causes. */
+export function describe(error: TemporalFailure): string {
+  return causes(error)
+    .map(({ message }) => message)
+    .join(': ');
+}
+
+/** Failures of local activities come without an `ActivityFailure` around them, failures of other activities with one. */
+function causes(error: Error): Error[] {
+  return error.cause instanceof Error ? [error, ...causes(error.cause)] : [error];
+}

@@ -1,0 +1,80 @@
+import { setCurrentDetails } from '@temporalio/workflow';
+import type { IncrementCommand } from '../../domain/command.ts';
+import type { ConversationFacts } from '../../domain/decision.ts';
+import { Alarm } from './alarm.ts';
+import { Mailbox } from './mailbox.ts';
+import type { ConversationInput, ConversationSettings, ConversationState } from './messages.ts';
+import { sinks } from './sinks.ts';
+
+/** What one run of a conversation holds in memory. Nothing here decides: the facts are a cache of the last decision. */
+export class ConversationRun {
+  readonly conversation: string;
+  readonly settings: ConversationSettings;
+  readonly startedAt = Date.now();
+  readonly mailbox = new Mailbox();
+  /** Explicit unread increments that are not applied yet. */
+  increments: IncrementCommand[];
+  /** The three alarms: complete when idle, apply waiting increments, do work that is due by time. */
+  readonly idle = new Alarm();
+  readonly flush = new Alarm();
+  readonly retention = new Alarm();
+  facts: ConversationFacts | undefined;
+  /** False after a failure, until the next success. */
+  healthy = true;
+  /** Commands decided by this run. */
+  decided = 0;
+  /** The run is ending: updates are refused, and the next run takes them. */
+  closing = false;
+  shutdownReason: string | undefined;
+  #shownDepth = 0;
+
+  constructor({ conversation, settings, increments = [] }: ConversationInput) {
+    this.conversation = conversation;
+    this.settings = settings;
+    this.increments = [...increments];
+  }
+
+  hasBatch(): boolean {
+    return !this.mailbox.isEmpty() || this.flush.due;
+  }
+
+  hasWork(): boolean {
+    return this.hasBatch() || this.retention.due;
+  }
+
+  /** Takes the facts of a decision in place of the old ones, and sets the timer by them. */
+  learn(facts: ConversationFacts): void {
+    this.facts = facts;
+    this.healthy = true;
+    if (facts.dueAt === undefined) this.retention.clear();
+    else this.retention.set(facts.dueAt);
+  }
+
+  /** Tells the worker how many commands wait, when that changed: each call goes to its main thread. */
+  showDepth(): void {
+    if (this.mailbox.depth === this.#shownDepth) return;
+    this.#shownDepth = this.mailbox.depth;
+    sinks.conversation.mailbox(this.#shownDepth);
+  }
+
+  /** Shows people in the Web UI how the conversation stands. */
+  showDetails(): void {
+    if (this.facts === undefined) return;
+    const { protocol, epoch, lastSeq, memberCount } = this.facts;
+    setCurrentDetails(
+      `**${this.healthy ? 'healthy' : 'degraded'}** · ${protocol} · ${memberCount} members · epoch ${epoch} · last seq ${lastSeq}`,
+    );
+  }
+
+  state(): ConversationState {
+    return {
+      conversation: this.conversation,
+      ...(this.facts === undefined ? {} : { facts: this.facts }),
+      health: this.healthy ? 'healthy' : 'degraded',
+      queued: this.mailbox.depth,
+      pendingIncrements: this.increments.length,
+      decided: this.decided,
+      closing: this.closing,
+    };
+  }
+}
