@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadConfig } from '../process/config.ts';
-import { logUncaught } from '../process/uncaught-errors.ts';
+import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createReleasers } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
+import { shutDownOnSignals } from '../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
@@ -23,7 +24,7 @@ import { makeStager } from '../dispatch/stager.ts';
 import { makeLanes } from '../dispatch/dispatcher.ts';
 import { makeWorkflowPath } from '../dispatch/workflow-executor.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
-import { shutDownOnSignals, startServer } from './http/server.ts';
+import { startServer } from './http/server.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
 /** The API process: everything is wired here. */
@@ -33,7 +34,7 @@ const STAGING_CONNECTIONS = 2;
 
 const config = loadConfig(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
-logUncaught(log);
+logUncaughtErrors(log);
 exitWithParent();
 const releasers = createReleasers();
 try {

@@ -1,21 +1,24 @@
-/** Gives one resource back. */
+/** Releases one resource. */
 type Releaser = () => Promise<void> | void;
 
 export type Releasers = {
-  /** Remembers how to give a resource back; `name` stands in the message if that fails. */
+  /** Registers the release of a resource. `name` is in the error message if the release fails. */
   add: (name: string, release: Releaser) => void;
-  /** Gives everything back, the newest first; later calls wait for the same work. All failures come out as one AggregateError. */
+  /**
+   * Gives everything back, the newest first; later calls wait for the same work. All failures come out as one
+   * AggregateError.
+   */
   releaseAll: () => Promise<void>;
 };
 
-/** A stack of clean-ups, run in reverse order of their registration. */
+/** A list of resources of a process. They are released in reverse order of their registration. */
 export function createReleasers(): Releasers {
   const stack: { name: string; release: Releaser }[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
     const failures: Error[] = [];
-    // One at a time: what was started later depends on what was started before it.
+    // One at a time, because a later resource may depend on an earlier one.
     for (let entry = stack.pop(); entry !== undefined; entry = stack.pop()) {
       try {
         await entry.release();

@@ -1,6 +1,6 @@
 import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
 import { loadConfig } from '../process/config.ts';
-import { logUncaught } from '../process/uncaught-errors.ts';
+import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
@@ -19,7 +19,7 @@ const CHECK_MS = 1000;
 
 const config = loadConfig(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'worker' });
-logUncaught(log);
+logUncaughtErrors(log);
 exitWithParent();
 Runtime.install({
   logger: temporalLogger(log),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createReleasers } from '../../../process/cleanup.ts';
 
-test('what came last is given back first, once, and one failure does not keep the rest', async () => {
+test('cleanup runs once, in reverse order, and one failure does not stop the rest', async () => {
   const order: string[] = [];
   const releasers = createReleasers();
   releasers.add('first', () => void order.push('first'));
