@@ -5,8 +5,8 @@ export type Releasers = {
   /** Registers the release of a resource. `name` is in the error message if the release fails. */
   add: (name: string, release: Releaser) => void;
   /**
-   * Gives everything back, the newest first; later calls wait for the same work. All failures come out as one
-   * AggregateError.
+   * Releases all resources, the newest first. Later calls wait for the same work.
+   * @throws AggregateError with all failures, after every release was tried
    */
   releaseAll: () => Promise<void>;
 };
