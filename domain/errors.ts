@@ -1,6 +1,6 @@
 /**
- * The closed catalogue of problems Parley answers with (RFC 9457). One row per stable `code`; `docs/reference/problems/`
- * has a page for each. `retryable` = the same request may succeed later, unchanged and with the same id.
+ * All problems that Parley answers with (RFC 9457), one row for each stable `code`. `docs/reference/problems/` has a
+ * page for each code. `retryable` = the same request, with the same id, may succeed later.
  */
 export const PROBLEMS = {
   malformed: { status: 400, title: 'The request is not well formed', retryable: false },
@@ -46,15 +46,18 @@ export const PROBLEMS = {
 /** A stable problem code of {@link PROBLEMS}. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** Facts that go with a problem as extension members, for example `currentEpoch`. */
+/** Extension members of a problem document, for example `currentEpoch`. */
 export type ProblemDetails = Readonly<Record<string, unknown>>;
 
 export interface AppErrorOptions extends ErrorOptions {
-  /** When the same request may succeed, of a 429 or 503; null = time alone does not help. @default a second */
+  /**
+   * Only for status 429 and 503: milliseconds until the same request may succeed; null = waiting does not help.
+   * @default one second
+   */
   readonly retryAfterMs?: number | null;
 }
 
-/** The only error that a request handler throws on purpose; rendered as problem+json in one place. */
+/** The only error that request handlers throw on purpose. One place renders it as problem+json. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ProblemCode;
@@ -62,8 +65,8 @@ export class AppError extends Error {
   readonly retryAfterMs: number | null | undefined;
 
   /**
-   * @param code stable code of the catalogue
-   * @param detail one sentence for the reader, about this occurrence
+   * @param code code from the catalogue
+   * @param detail one sentence for people about this occurrence; default: the title
    * @param details extension members of the problem document
    */
   constructor(code: ProblemCode, detail?: string, details: ProblemDetails = {}, options: AppErrorOptions = {}) {
@@ -78,7 +81,7 @@ export class AppError extends Error {
   }
 }
 
-/** Whatever was thrown, as an Error. */
+/** Turns a thrown value into an Error. */
 export function ensureError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
