@@ -10,7 +10,7 @@ import { signalProcess } from './process-table.ts';
  * killed.
  * @throws Error if another stack uses the folder
  */
-export async function lockDataFolder({ options, say, releasers }: PartContext): Promise<void> {
+export async function lockDataFolder({ options, say, cleanup }: PartContext): Promise<void> {
   mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
   const lock = lockFile(options);
   const holder = await takeLock(lock);
@@ -19,7 +19,7 @@ export async function lockDataFolder({ options, say, releasers }: PartContext): 
       `Parley is already running in ${options.dataDir} (process ${holder}). Stop it first, or set PARLEY_DATA_DIR to another folder.`,
     );
   }
-  releasers.add('lock', () => rmSync(lock, { force: true }));
+  cleanup.add('lock', () => rmSync(lock, { force: true }));
   for (const part of partNames) {
     // SIGINT is PostgreSQL's fast shutdown. The other programs use SIGTERM.
     const signal = part === 'postgres' ? 'SIGINT' : 'SIGTERM';

@@ -1,4 +1,4 @@
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
@@ -39,13 +39,13 @@ export type Supervisor = {
 
 /** Starts Parley and the servers that it needs on this machine, and restarts worker and API if they end. */
 export function superviseStack({ options, scripts, env, say }: StackInput): Supervisor {
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const abort = new AbortController();
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
-  const started = start({ options, scripts, env, say, releasers, fail, signal: abort.signal });
+  const started = start({ options, scripts, env, say, cleanup, fail, signal: abort.signal });
   // The caller awaits `started`. After a stop during the start nobody awaits it, so its rejection must count as
   // handled.
   started.catch(() => undefined);
@@ -55,7 +55,7 @@ export function superviseStack({ options, scripts, env, say }: StackInput): Supe
     async stop() {
       abort.abort(new Error('The start was interrupted.'));
       await Promise.allSettled([started]);
-      await releasers.releaseAll();
+      await cleanup.run();
     },
     kill: () => killAllParts(options),
   };

@@ -1,19 +1,19 @@
 /** Releases one resource. */
-type Releaser = () => Promise<void> | void;
+type Release = () => Promise<void> | void;
 
-export type Releasers = {
+export type Cleanup = {
   /** Registers the release of a resource. `name` is in the error message if the release fails. */
-  add: (name: string, release: Releaser) => void;
+  add: (name: string, release: Release) => void;
   /**
    * Releases all resources, the newest first. Later calls wait for the same work.
    * @throws AggregateError with all failures, after every release was tried
    */
-  releaseAll: () => Promise<void>;
+  run: () => Promise<void>;
 };
 
 /** A list of resources of a process. They are released in reverse order of their registration. */
-export function createReleasers(): Releasers {
-  const stack: { name: string; release: Releaser }[] = [];
+export function createCleanup(): Cleanup {
+  const stack: { name: string; release: Release }[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
@@ -33,7 +33,7 @@ export function createReleasers(): Releasers {
     add(name, release) {
       stack.push({ name, release });
     },
-    releaseAll() {
+    run() {
       return (running ??= drain());
     },
   };

@@ -6,7 +6,7 @@ import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
@@ -25,14 +25,14 @@ const config = loadConfig(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'worker' });
 logUncaughtErrors(log);
 exitWithParent();
-const releasers = createReleasers();
+const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
   log.fatal({ err: error }, 'worker failed');
   process.exitCode = 1;
 } finally {
-  await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+  await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
 }
 // A thread of the SDK's native core would keep the process alive.
 process.exit();
@@ -83,7 +83,7 @@ function installRuntime(): void {
 function connectPostgres(metrics: Metrics): pg.Pool {
   const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
-  releasers.add('pool', () => pool.end());
+  cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
   return pool;
 }
@@ -95,9 +95,9 @@ async function connectTemporal(): Promise<{ client: Client; connection: NativeCo
     namespace: config.temporalNamespace,
     identity: `worker-${process.pid}`,
   });
-  releasers.add('client', () => clientConnection.close());
+  cleanup.add('client', () => clientConnection.close());
   const connection = await NativeConnection.connect({ address: config.temporalAddress });
-  releasers.add('connection', () => connection.close());
+  cleanup.add('connection', () => connection.close());
   return { client, connection };
 }
 
@@ -121,5 +121,5 @@ async function serveHealthAndMetrics(parts: {
     }),
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   });
-  releasers.add('admin server', () => void admin.close());
+  cleanup.add('admin server', () => void admin.close());
 }
