@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadConfig } from '../process/config.ts';
+import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
@@ -32,7 +32,7 @@ const CHECK_MS = 1500;
 /** Connections that only stage bytes; they may commit asynchronously. */
 const STAGING_CONNECTIONS = 2;
 
-const config = loadConfig(process.env, 'api');
+const config = loadConfigOrExit(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
 logUncaughtErrors(log);
 exitWithParent();

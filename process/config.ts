@@ -119,6 +119,18 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   return freeze(arrange(parsed.data));
 }
 
+/** Like {@link loadConfig}, for the start of a process: prints the problems without a stack and exits with code 1. */
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config;
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
+  try {
+    return loadConfig(env, part);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
 type Values = { readonly [N in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[N]['schema']> };
 
 function schema(): z.ZodType<Values> {

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, type Worker, makeTelemetryFilterString } from '@temporalio/worker';
 import type pg from 'pg';
-import { loadConfig } from '../process/config.ts';
+import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
@@ -21,7 +21,7 @@ const CHECK_MS = 1000;
 
 // The worker process: it runs conversation workflows and their activities until SIGTERM or SIGINT. The SDK handles
 // these signals: it waits for running activities, then `worker.run()` returns.
-const config = loadConfig(process.env, 'worker');
+const config = loadConfigOrExit(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'worker' });
 logUncaughtErrors(log);
 exitWithParent();
