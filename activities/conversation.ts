@@ -9,30 +9,34 @@ import type { Notifier } from '../store/log/notifications.ts';
 import { purgeDeleted, retain } from '../store/retention/retention.ts';
 import { isRetryable } from '../store/sqlstate.ts';
 
-/** Entries that one retention step touches while it holds the conversation's lock. */
+/** Maximum number of entries that one retention step changes while it holds the lock of the conversation. */
 const RETENTION_STEP = 1000;
 
 /**
- * Tries go on for this long, then waiting requests end as retryable. Counted here: the SDK drops a schedule-to-close
- * timeout that passes between two tries, which while Postgres refuses connections is nearly always.
+ * Retries end after this time, and waiting requests are answered as retryable. The time is counted here, because the
+ * SDK ignores a schedule-to-close timeout that ends between two tries. While Postgres refuses connections, it nearly
+ * always does.
  */
 const RETRY_BUDGET_MS = 6000;
 
-/** Types of failures that end the tries: they would only repeat, or Postgres was away for too long. */
+/**
+ * Failures that end the retries: `defect` = every retry would fail again; `away` = Postgres was unreachable for too
+ * long.
+ */
 export type FinalFailure = 'defect' | 'away';
 
-/** What the activities of a conversation need. */
+/** Dependencies of the conversation activities. */
 export interface ConversationActivityDeps {
   readonly pool: pg.Pool;
   readonly notifier: Notifier;
-  /** Told of every batch that was decided: for the log line and metrics. */
+  /** Called after each decided batch, for the log and the metrics. */
   readonly onBatch: (batch: {
     readonly conversation: string;
     readonly correlationIds: readonly string[];
     readonly operations: number;
     readonly seconds: number;
   }) => void;
-  /** Told of what ends an activity: the whole error, for the log. */
+  /** Called with the complete error that ends an activity, for the log. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -48,7 +52,10 @@ export interface ConversationActivities {
   retain: (input: { readonly conversation: string; readonly now: number }) => Promise<ConversationFacts>;
 }
 
-/** The Postgres side of a conversation. Every call may run twice; the operations' ids make that harmless. */
+/**
+ * Activities of a conversation: all its calls to Postgres. A call may run twice; the ids of operations make that
+ * harmless.
+ */
 export function createConversationActivities(deps: ConversationActivityDeps): ConversationActivities {
   const { pool, notifier } = deps;
   const load = async (conversation: string): Promise<ConversationFacts> => (await decide(pool, conversation, [])).facts;
@@ -81,7 +88,10 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
   };
 }
 
-/** Errors at the Temporal edge: what may go away goes through for another try, defects and a spent budget end them. */
+/**
+ * Turns errors into Temporal failures. Temporary errors are retried; defects and the end of the retry time end the
+ * activity.
+ */
 async function classified<T>(onFailure: (error: unknown) => void, run: () => Promise<T>): Promise<T> {
   try {
     return await run();
@@ -90,7 +100,7 @@ async function classified<T>(onFailure: (error: unknown) => void, run: () => Pro
     if (isAway && Date.now() - activityInfo().scheduledTimestampMs < RETRY_BUDGET_MS) throw error;
     const type: FinalFailure = isAway ? 'away' : 'defect';
     onFailure(error);
-    // The database's own words may repeat what it was given, and failures stand in the history (invariant 10).
+    // A database message may contain stored values, and failures are stored in the history (invariant 10).
     throw ApplicationFailure.create({ type, message: sqlState(error), nonRetryable: true });
   }
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { listDue } from '../store/retention/retention.ts';
 import { type SweepAges, makeSweep } from '../store/retention/sweep.ts';
 
-/** Conversations that one sweep wakes at most; the next one goes on. */
+/** Maximum number of conversations that one sweep wakes. The next sweep wakes the rest. */
 const WAKE_LIMIT = 1000;
 const WAKE_PARALLEL = 20;
 
@@ -10,7 +10,7 @@ export interface SweepActivityDeps {
   readonly pool: pg.Pool;
   readonly ages: SweepAges;
   readonly onSwept: (table: string, rows: number) => void;
-  /** Starts the workflow of a conversation unless it runs; a start is enough, it looks at its due times. */
+  /** Starts the workflow of a conversation unless it is running. At its start the workflow loads its due times. */
   readonly wake: (conversation: string) => Promise<void>;
 }
 
@@ -19,7 +19,7 @@ export interface SweepActivities {
   deleteOrphans: () => Promise<Record<string, number>>;
 }
 
-/** What the scheduled sweep does. */
+/** Activities of the scheduled sweep. */
 export function createSweepActivities(deps: SweepActivityDeps): SweepActivities {
   const sweep = makeSweep(deps.pool, deps.ages);
   return {

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadConfig } from '../process/config.ts';
-import { logUncaught } from '../process/uncaught-errors.ts';
+import { loadConfigOrExit } from '../process/config.ts';
+import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
+import { shutDownOnSignals } from '../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
@@ -24,7 +25,7 @@ import { makeStager } from '../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
-import { shutDownOnSignals, startServer } from './http/server.ts';
+import { startServer } from './http/server.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
 /** The API process: everything is wired here. */
@@ -32,16 +33,16 @@ const CHECK_MS = 1500;
 /** Connections that only stage bytes; they may commit asynchronously. */
 const STAGING_CONNECTIONS = 2;
 
-const config = loadConfig(process.env, 'api');
+const config = loadConfigOrExit(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
-logUncaught(log);
+logUncaughtErrors(log);
 exitWithParent();
-const releasers = createReleasers();
+const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
   log.fatal({ err: error }, 'API failed to start');
-  await releasers.releaseAll().catch(() => undefined);
+  await cleanup.run().catch(() => undefined);
   process.exit(1);
 }
 
@@ -58,18 +59,18 @@ async function main(): Promise<void> {
   for (const [name, one] of Object.entries({ api: pool, staging })) {
     one.on('error', (error) => log.warn({ err: error, pool: name }, 'idle database connection failed'));
     metrics.pool(name, measurePool(one));
-    releasers.add(`${name} pool`, () => one.end());
+    cleanup.add(`${name} pool`, () => one.end());
   }
   const { client, connection } = makeTemporalClient({
     address: config.temporalAddress,
     namespace: config.temporalNamespace,
     identity: `api-${process.pid}`,
   });
-  releasers.add('Temporal connection', () => connection.close());
+  cleanup.add('Temporal connection', () => connection.close());
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
-  releasers.add('path switch', paths.close);
+  cleanup.add('path switch', paths.close);
   const workflows = makeConversationWorkflows({
     client,
     taskQueue: config.taskQueue,
@@ -111,7 +112,7 @@ async function main(): Promise<void> {
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
-  releasers.add('notification session', listener.close);
+  cleanup.add('notification session', listener.close);
 
   let isDraining = false;
   const schema = await readSchema(path.join(root, 'store'));
@@ -164,7 +165,7 @@ async function main(): Promise<void> {
   shutDownOnSignals(async (signal) => {
     log.info({ signal }, 'signal received');
     const drained = await server.shutdown();
-    await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+    await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
     process.exit(drained ? 0 : 1);
   }, log);
   log.info({ url: server.url, path: config.path }, 'API started');

@@ -8,7 +8,7 @@ import {
 declare const brand: unique symbol;
 type Brand<T, B extends string> = T & { readonly [brand]: B };
 
-/** base64url (no padding) of the MLS group_id (RFC 9420 §8.1). */
+/** The MLS group_id (RFC 9420 §8.1) in base64url without padding. */
 export type ConversationId = Brand<string, 'ConversationId'>;
 export type UserId = Brand<string, 'UserId'>;
 export type DeviceId = Brand<string, 'DeviceId'>;
@@ -20,24 +20,24 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
 // No control, format-control, surrogate or unassigned code points, and no line or paragraph separators.
 const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
 
-/** Parses a conversation id; `undefined` unless it is the canonical base64url of 1 to 64 bytes. */
+/** Parses a conversation id. @returns undefined if it is not the canonical base64url of 1 to 64 bytes */
 export function parseConversationId(text: string): ConversationId | undefined {
   const remainder = text.length % 4;
   const bytes = Math.floor((text.length * 3) / 4);
   if (!BASE64URL.test(text) || remainder === 1 || bytes > MAX_GROUP_ID_BYTES) return undefined;
-  // Canonical: the unused low bits of the last character are zero, so that one group_id has one name.
+  // Canonical means that the unused low bits of the last character are zero. So one group_id has exactly one id.
   const last = BASE64URL_ALPHABET.indexOf(text.charAt(text.length - 1));
   if ((remainder === 2 && last % 16 !== 0) || (remainder === 3 && last % 4 !== 0)) return undefined;
   return text as ConversationId;
 }
 
-/** Parses a user id: printable, up to 255 characters, not `.` or `..` (which URLs cannot carry). */
+/** Parses a user id: 1 to 255 printable characters. `.` and `..` are not allowed, because URLs cannot contain them. */
 export function parseUserId(text: string): UserId | undefined {
   if (text === '.' || text === '..' || text.length > MAX_USER_ID_CHARACTERS || !PRINTABLE.test(text)) return undefined;
   return text as UserId;
 }
 
-/** Parses a device id (JWT claim `device`): printable, up to 255 characters. */
+/** Parses a device id (JWT claim `device`): 1 to 255 printable characters. */
 export function parseDeviceId(text: string): DeviceId | undefined {
   return text.length <= MAX_DEVICE_ID_CHARACTERS && PRINTABLE.test(text) ? (text as DeviceId) : undefined;
 }
@@ -49,7 +49,7 @@ export function parseOperationId(text: string): OperationId | undefined {
 
 const BASE64URL_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** base64url without padding (RFC 4648 §5); here because the workflow sandbox has no Buffer. */
+/** Encodes base64url without padding (RFC 4648 §5). Needed because the workflow sandbox has no Buffer. */
 export function base64url(bytes: Uint8Array): string {
   let text = '';
   for (let i = 0; i < bytes.length; i += 3) {

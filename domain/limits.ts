@@ -1,24 +1,29 @@
-/** Limits that every part agrees on. Sizes in bytes, times in milliseconds; each number carries its reason. */
+/**
+ * Limits for all parts of Parley. Sizes are in bytes and times in milliseconds. The comments give the reason for each
+ * number.
+ */
 
-/** Operations of one update: 256 reached 10,000 messages/s on a hot conversation, 100 half of it. */
+/** Operations in one batch. A busy conversation reached 10,000 messages/s with 256, and half of that with 100. */
 export const MAX_BATCH_OPERATIONS = 256;
-/** Ciphertext bytes of one batch: the deciding transaction copies them under the conversation's lock. */
+/** Ciphertext bytes in one batch. The deciding transaction copies them while it holds the lock of the conversation. */
 export const MAX_BATCH_BYTES = 8 * 1024 * 1024;
-/** Messages of one HTTP request in list form. */
+/** Messages in one HTTP request with a list of messages. */
 export const MAX_MESSAGES_PER_REQUEST = 100;
-/** Entries of one page. */
+/** Log entries in one page. */
 export const MAX_PAGE = 1000;
 export const DEFAULT_PAGE = 100;
-/** Ciphertext bytes after which a page ends early; it always holds one entry. */
+/** A page ends early after this many ciphertext bytes. It always has at least one entry. */
 export const MAX_PAGE_BYTES = 4 * 1024 * 1024;
 
-/** `group_id` bytes: 1 to 64; 16 or more in `mls` conversations, so that ids cannot be guessed or clash. */
+/**
+ * Bytes of a `group_id`: 1 to 64. In `mls` conversations 16 or more, so that ids cannot be guessed and do not collide.
+ */
 export const MAX_GROUP_ID_BYTES = 64;
 export const MIN_MLS_GROUP_ID_BYTES = 16;
 export const MAX_USER_ID_CHARACTERS = 255;
 export const MAX_DEVICE_ID_CHARACTERS = 255;
 export const MAX_MESSAGE_ID_CHARACTERS = 128;
-/** Epochs and sequence numbers travel as JSON numbers. */
+/** Epochs and sequence numbers are sent as JSON numbers. */
 export const MAX_SAFE_EPOCH = Number.MAX_SAFE_INTEGER;
 
 export const MIN_MEMBERS_LIMIT = 2;
@@ -26,43 +31,53 @@ export const DEFAULT_MAX_MEMBERS = 1000;
 export const MAX_MEMBERS_LIMIT = 10_000;
 export const MAX_EPOCH_WINDOW = 4;
 export const MAX_RETENTION_DAYS = 3650;
-/** One increment signal adds at most this much. */
+/** Maximum amount of one increment signal. */
 export const MAX_INCREMENT = 1_000_000;
 
-/** Why a member cannot go on, or an operator acts: text for people. */
+/** Length of a reason: the text of a member's report or of an operator's action. */
 export const MAX_REASON_CHARACTERS = 500;
-/** An epoch authenticator is as long as a hash (RFC 9420 §8.7). */
+/** An epoch authenticator has the length of a hash (RFC 9420 §8.7). */
 export const MAX_EPOCH_AUTHENTICATOR_BYTES = 64;
 
-/** HTTP body limits (413 above): base64 makes bytes a third larger. */
+/** Limits of HTTP bodies; above them the answer is 413. Base64 makes the bytes in a body a third larger. */
 export const BODY_LIMIT_MESSAGES = 1024 * 1024;
 export const BODY_LIMIT_COMMITS = 8 * 1024 * 1024;
 export const BODY_LIMIT_DEFAULT = 256 * 1024;
 
-/** All devices of a user together may do so many times what one may: a phone and a computer, both at work. */
+/**
+ * All devices of a user together may send this many times the limit of one device: enough for a busy phone and a busy
+ * computer.
+ */
 export const RATE_LIMIT_DEVICES = 2;
-/** A reservation of a commit race delays the others by at most this much: no one notices, and a slow client can use it. */
+/**
+ * Longest reservation for the loser of a commit race. Other users do not notice this delay, and a slow client can use
+ * it.
+ */
 export const MAX_RESERVATION_MS = 300;
 
-/** Bytes one user may have staged and undecided; over it, 429. */
+/** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
 
-/** Key packages of one upload; each costs two signature checks. */
+/** Key packages in one upload. Each needs two signature checks. */
 export const MAX_KEY_PACKAGES_PER_UPLOAD = 100;
-/** Room for a post-quantum signature and a long identity; what ts-mls makes has some 400. */
+/** Enough for a post-quantum signature and a long identity. Key packages of ts-mls have about 400 bytes. */
 export const MAX_KEY_PACKAGE_BYTES = 16 * 1024;
-/** Key packages that one device may have in store beside the last resort; over it, 429 until some are claimed. */
+/**
+ * Unclaimed key packages of one device, without the last resort. Above this the answer is 429 until some are claimed.
+ */
 export const MAX_KEY_PACKAGES_PER_DEVICE = 500;
-/** A device with fewer in store is asked for more. */
+/** A device with fewer unclaimed key packages is asked to upload more. */
 export const LOW_STOCK_KEY_PACKAGES = 5;
-/** Unused single-use packages of one device that one claimer may hold from the last 24 hours. */
+/** Single-use packages of one device that one user may have claimed in the last 24 hours without using them. */
 export const MAX_HELD_KEY_PACKAGES = 20;
-/** The same, with those that commits have used: whoever adds and removes in turn does not drain a pool either. */
+/**
+ * The same limit including used packages, so that adding and removing a device again and again does not empty its pool.
+ */
 export const MAX_CLAIMED_KEY_PACKAGES = 40;
-/** Devices that one claim may name. */
+/** Devices in one claim. */
 export const MAX_DEVICES_PER_CLAIM = 100;
-/** How far the clock of a device may run ahead of ours. */
+/** The clock of a device may be ahead of ours by this much. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 
-/** Conversations of one acknowledgement: one statement, and well below the body limit. */
+/** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;

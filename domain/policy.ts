@@ -1,31 +1,34 @@
 import { DEFAULT_MAX_MEMBERS } from './limits.ts';
 
-/** Who may do a thing: admins, any member, or nobody. */
+/** Who is allowed to do something: admins, any member, or nobody. */
 export type Who = 'admin' | 'member' | 'nobody';
 
-/** Rules of one conversation; stored whole, changed by an admin. */
+/** The rules of a conversation. They are stored together, and an admin may change them. */
 export interface Policy {
   readonly whoMayAdd: Who;
   readonly whoMayRemove: Who;
   readonly whoMayPropose: Who;
-  /** Who may join by an external commit: nobody, further devices of members, or anyone. */
+  /** Who may join with an external commit: nobody, more devices of members, or anyone. */
   readonly externalJoin: 'nobody' | 'member' | 'anyone';
   readonly groupInfo: 'required' | 'optional';
   readonly maxMembers: number;
-  /** Epochs an application message may lag behind the current one. */
+  /** Number of epochs that an application message may be behind the current epoch. */
   readonly epochWindow: number;
-  /** Days that application bodies are kept; absent = for ever. */
+  /** The bodies of application messages are kept for this many days. Absent = for ever. */
   readonly retentionDays?: number | undefined;
-  /** Days that commits are kept at most when a device still needs them; absent = 4 x `retentionDays`. */
+  /** Commits that a device still needs are kept for at most this many days. Absent = 4 x `retentionDays`. */
   readonly commitRetentionDays?: number | undefined;
-  /** When the last admin leaves: the longest-standing member becomes admin, or it may not leave. */
+  /**
+   * When the last admin leaves: the member who joined first becomes admin (`hand-over`), or the admin may not leave
+   * (`refuse`).
+   */
   readonly lastAdmin: 'hand-over' | 'refuse';
 }
 
-/** What a creator or admin may state; the rest stays as it is. */
+/** A change of the policy by a creator or admin. Absent fields keep their value. */
 export type PolicyChange = { readonly [K in keyof Policy]?: Policy[K] | undefined };
 
-/** The policy of a conversation whose creator stated `change`. */
+/** The policy of a new conversation. @param change the fields that its creator sets */
 export function makePolicy(change: PolicyChange, defaults: { epochWindow: number }): Policy {
   const externalJoin = change.externalJoin ?? 'member';
   return {

@@ -6,14 +6,15 @@ import { writePidFile } from './pid-file.ts';
 
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
+/** A running process. */
 export type Child = {
   readonly pid: number;
-  /** Resolves when the process has ended, however that came; never rejects. */
+  /** Resolves when the process has ended for any reason. Never rejects. */
   readonly exited: Promise<Exit>;
   running: () => boolean;
-  /** Asks for an end by `signal` and insists with SIGKILL after `graceMs`. Safe to call again. */
+  /** Sends `signal`, and SIGKILL after `graceMs`. Resolves when the process has ended. May be called again. */
   stop: (signal: NodeJS.Signals, graceMs: number) => Promise<void>;
-  /** The last lines it wrote to its log since it was started. */
+  /** The last lines of its log since its start. @param lines default 20 */
   tail: (lines?: number) => string;
 };
 
@@ -25,15 +26,16 @@ export type ChildOptions = {
   cwd?: string;
   uid?: number;
   gid?: number;
-  /** Opens an IPC channel, which closes when this process dies: see `exitWithParent`. @default false */
+  /** Opens an IPC channel. It closes when this process ends: see `exitWithParent`. @default false */
   ipc?: boolean;
-  /** Kept while the process runs. */
+  /** File with the pid of the process. It exists while the process runs. */
   pidFile?: string;
 };
 
 /**
- * Starts a process in a group of its own, with its output in a file.
- * The own group keeps the terminal's Ctrl-C away from it: only the supervisor gets that, and stops everything in order.
+ * Starts a process in its own process group. Its output goes to a log file.
+ * In its own group the process does not receive the Ctrl-C of the terminal. Only the supervisor receives it, and stops
+ * all processes in order.
  */
 export async function startChild(options: ChildOptions): Promise<Child> {
   const { command, args, logFile, ipc = false, pidFile, env, cwd, uid, gid } = options;
@@ -50,7 +52,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),
     });
-    // Noted before anything is awaited: a supervisor killed in the next moment must find it at its next start.
+    // Written before the first await: if the supervisor is killed now, its next start still finds this process.
     if (child.pid !== undefined && pidFile !== undefined) writePidFile(pidFile, child.pid);
   } finally {
     closeSync(log);
@@ -69,15 +71,15 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     async stop(signal, graceMs) {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill(signal);
-      const insist = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      const kill = setTimeout(() => child.kill('SIGKILL'), graceMs);
       await exited;
-      clearTimeout(insist);
+      clearTimeout(kill);
     },
     tail: (lines = 20) => readTail(logFile, from, lines),
   };
 }
 
-/** How a process ended, in words. */
+/** Describes how a process ended: the signal or the exit code. */
 export function describeExit({ code, signal }: Exit): string {
   return signal ?? `exit code ${code ?? 'unknown'}`;
 }
@@ -86,7 +88,7 @@ function readTail(file: string, from: number, lines: number): string {
   const log = openSync(file, 'r');
   try {
     const { size } = fstatSync(log);
-    // 16 KiB holds twenty lines of any log here.
+    // 16 KiB are enough for twenty lines of every log here.
     const start = Math.max(from, size - 16_384);
     const buffer = Buffer.alloc(Math.max(0, size - start));
     const read = readSync(log, buffer, 0, buffer.length, start);

@@ -6,7 +6,7 @@ import type { StackOptions } from './options.ts';
 
 export type TokenOptions = { secret: string; audience: string; user: string; device?: string; operator?: boolean };
 
-/** A token for development, good for 24 hours. */
+/** Signs a token for development. It is valid for 24 hours. */
 export function signToken({ secret, audience, user, device, operator = false }: TokenOptions): Promise<string> {
   const claims = { ...(device === undefined ? {} : { device }), ...(operator ? { scope: 'operator' } : {}) };
   return new SignJWT(claims)
@@ -19,8 +19,9 @@ export function signToken({ secret, audience, user, device, operator = false }: 
 }
 
 /**
- * The secret of the local stack: the given one, else a random one kept in the data folder so that tokens outlive a restart.
- * Undefined when tokens come from somebody else (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`).
+ * The token secret of the local stack: `JWT_SECRET`, or else a random secret. The random secret is stored in the data
+ * folder, so tokens stay valid after a restart.
+ * @returns undefined if an external issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`)
  */
 export function developmentSecret({ dataDir, jwt }: Pick<StackOptions, 'dataDir' | 'jwt'>): string | undefined {
   if (jwt.secret !== undefined || jwt.external) return jwt.secret;
@@ -28,13 +29,14 @@ export function developmentSecret({ dataDir, jwt }: Pick<StackOptions, 'dataDir'
   try {
     return readFileSync(file, 'utf8').trim();
   } catch {
-    // Not there yet.
+    // The file does not exist yet.
   }
   mkdirSync(dataDir, { recursive: true });
   const own = `${file}.${process.pid}`;
   writeFileSync(own, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
   try {
-    // Linked, not written: of two processes the first decides, and neither sees half a secret.
+    // Creating a link is atomic: if two processes start at once, both use the secret of the first, and never half a
+    // secret.
     linkSync(own, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;

@@ -1,15 +1,18 @@
-// `npm start`: PostgreSQL, Temporal, migrations, worker and API on this machine, until Ctrl-C.
+// `npm start`: starts PostgreSQL and Temporal, migrates the database, starts worker and API, and runs until Ctrl-C.
 import path from 'node:path';
 import { packageRoot } from '../process/package-root.ts';
 import { stackOptions, type StackOptions } from './options.ts';
 import { superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
 
-/** A Ctrl-C arrives twice: from the terminal, and from npm, which forwards it. A second press is later than this. */
+/**
+ * One Ctrl-C sends two signals: the terminal sends one, and npm forwards another. Signals within this time are one
+ * press.
+ */
 const samePressMs = 1_000;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-// A terminal that is gone must not keep the rest from being stopped.
+// Writing to a closed terminal fails. The error must not interrupt the shutdown.
 process.stdout.on('error', () => undefined);
 process.stderr.on('error', () => undefined);
 
@@ -57,40 +60,43 @@ async function main(): Promise<number> {
   return code === 0 ? Number(process.exitCode ?? 0) : code;
 }
 
-/** Resolves at the first request to stop; `force` is called at the second. */
+/** Resolves at the first request to stop. Calls `force` at the second request. */
 function stopRequests(force: () => void): Promise<undefined> {
   return new Promise((resolve) => {
     let first: number | undefined;
     const request = (why: string): void => {
       if (first === undefined) {
         first = Date.now();
-        say(`\n${why}: stopping everything (once more: at once, without waiting)`);
+        say(`\n${why}. Stopping all processes. Press Ctrl-C again to kill them at once.`);
         resolve(undefined);
       } else if (Date.now() - first > samePressMs) {
-        say('Killing everything');
+        say('Killing all processes.');
         force();
       }
     };
-    process.on('SIGINT', () => request('Ctrl-C'));
-    process.on('SIGTERM', () => request('SIGTERM'));
-    process.on('SIGHUP', () => request('The terminal is gone'));
+    process.on('SIGINT', () => request('Received Ctrl-C'));
+    process.on('SIGTERM', () => request('Received SIGTERM'));
+    process.on('SIGHUP', () => request('The terminal was closed'));
     process.on('uncaughtException', (error) => {
       failWith(error);
       process.exitCode = 1;
-      request('An unexpected error');
+      request('An unexpected error occurred');
     });
-    watchNpm(() => request('npm is gone'));
+    watchNpm(() => request('npm has ended'));
   });
 }
 
-/** npm killed without a chance to forward anything would leave this running unseen. */
-function watchNpm(gone: () => void): void {
+/**
+ * Calls `ended` when npm ends. A killed npm forwards no signal, so without this check all processes would stay in the
+ * background.
+ */
+function watchNpm(ended: () => void): void {
   if (process.env.npm_lifecycle_event !== 'start') return;
   const { ppid } = process;
   const timer = setInterval(() => {
     if (process.ppid === ppid) return;
     clearInterval(timer);
-    gone();
+    ended();
   }, 1_000).unref();
 }
 

@@ -1,15 +1,17 @@
 import path from 'node:path';
 
-/** What `npm start` needs to know. */
+/** Settings of `npm start`. */
 export type StackOptions = {
   dataDir: string;
   ports: StackPorts;
-  /** Where the API and the worker's port can be reached from here, as it stands in a URL. */
+  /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
-  /** Set: that server is used and none is started. */
+  /** An existing PostgreSQL server. Absent = `npm start` runs its own. */
   databaseUrl: string | undefined;
+  /** An existing Temporal server, host:port. Absent = `npm start` runs its own. */
   temporalAddress: string | undefined;
+  /** `external` = another issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`). */
   jwt: { secret: string | undefined; audience: string; external: boolean };
 };
 
@@ -23,7 +25,7 @@ type StackPorts = {
   temporalUi: number;
 };
 
-/** Reads the settings of the local stack; all problems are reported at once. */
+/** Reads the settings of the local stack. @throws Error that lists all problems at once */
 export function stackOptions(env: NodeJS.ProcessEnv, root: string): StackOptions {
   const problems: string[] = [];
   const value = (name: string): string | undefined => {

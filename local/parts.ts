@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Releasers } from '../process/cleanup.ts';
+import type { Cleanup } from '../process/cleanup.ts';
 import { describeExit, startChild, type Exit } from './child.ts';
 import type { StackOptions } from './options.ts';
 import { startPostgres } from './postgres.ts';
@@ -8,23 +8,24 @@ import { resolveProgram } from './temporal-binary.ts';
 import { temporalCli } from './temporal-programs.ts';
 import { startTemporal } from './temporal-server.ts';
 
+/** Everything that is needed to start one part of the local stack. */
 export type PartContext = {
   options: StackOptions;
   scripts: { migrate: string; worker: string; api: string };
   env: NodeJS.ProcessEnv;
   say: (line: string) => void;
-  releasers: Releasers;
-  /** Aborted when the start is given up. */
+  cleanup: Cleanup;
+  /** Aborted when the stack is stopped during its start. */
   signal: AbortSignal;
-  /** Told of an end that cannot be repaired. */
+  /** Called when a part has ended that cannot be restarted. */
   fail: (error: Error) => void;
 };
 
-/** The parts in the order of their end, which is the reverse of their start. */
+/** The parts in the order in which they stop: the reverse of the order in which they start. */
 export const partNames = ['api', 'worker', 'migrate', 'temporal', 'postgres'] as const;
 export type PartName = (typeof partNames)[number];
 
-/** Where a part's log and pid file are. */
+/** Paths of a part's log file and pid file. */
 export function partFiles({ dataDir }: StackOptions, part: PartName): { logFile: string; pidFile: string } {
   return { logFile: path.join(dataDir, 'logs', `${part}.log`), pidFile: path.join(dataDir, 'run', `${part}.json`) };
 }
@@ -36,11 +37,11 @@ export async function startDatabase(context: PartContext): Promise<string> {
   say(`PostgreSQL: starting on port ${ports.postgres}`);
   const files = partFiles(options, 'postgres');
   const server = await startPostgres({ dataDir: path.join(dataDir, 'postgres'), port: ports.postgres, say, ...files });
-  lookAfter(context, 'PostgreSQL', server);
+  endStackWith(context, 'PostgreSQL', server);
   return server.url();
 }
 
-/** Finds or fetches Temporal, and starts it. */
+/** Finds or downloads the Temporal server, and starts it. */
 export async function startTemporalServer(
   context: PartContext,
 ): Promise<{ address: string; uiUrl: string | undefined }> {
@@ -57,13 +58,13 @@ export async function startTemporalServer(
     say,
     ...partFiles(options, 'temporal'),
   });
-  lookAfter(context, 'Temporal', server);
+  endStackWith(context, 'Temporal', server);
   return server;
 }
 
-/** Brings the database's tables up to date. */
+/** Migrates the database. */
 export async function migrate({ options, scripts, env, say, signal }: PartContext): Promise<void> {
-  say('Database: bringing the tables up to date');
+  say('Database: applying migrations');
   const child = await startChild({
     command: process.execPath,
     args: ['--enable-source-maps', scripts.migrate],
@@ -78,25 +79,25 @@ export async function migrate({ options, scripts, env, say, signal }: PartContex
   if (exit.code !== 0) throw new Error(`The migration failed (${describeExit(exit)}):\n${child.tail()}`);
 }
 
-/** Starts the worker; its health is on the port for operators. */
+/** Starts the worker. Its port for health and metrics shows when it is ready. */
 export function startWorker(context: PartContext): Promise<void> {
   const { host, ports } = context.options;
   const url = `http://${host}:${ports.admin}`;
-  // Longer than the worker waits for its activities.
+  // Longer than the worker waits for its running activities (20 s).
   return startPart(context, { name: 'Worker', part: 'worker', url, stopGraceMs: 40_000 });
 }
 
 /** Starts the API. */
 export function startApi(context: PartContext): Promise<void> {
   const { host, ports } = context.options;
-  // Longer than one request's deadline.
+  // Longer than the API waits for its running requests (15 s).
   return startPart(context, { name: 'API', part: 'api', url: `http://${host}:${ports.api}`, stopGraceMs: 20_000 });
 }
 
 type ProgramPart = { name: string; part: 'worker' | 'api'; url: string; stopGraceMs: number };
 
 async function startPart(context: PartContext, { name, part, url, stopGraceMs }: ProgramPart): Promise<void> {
-  const { options, scripts, env, say, signal, releasers } = context;
+  const { options, scripts, env, say, signal, cleanup } = context;
   say(`${name}: starting (${url})`);
   const program = await startProgram({
     name,
@@ -109,27 +110,33 @@ async function startPart(context: PartContext, { name, part, url, stopGraceMs }:
     say,
     signal,
   });
-  releasers.add(name, async () => {
+  cleanup.add(name, async () => {
     say(`${name}: stopping`);
     await program.stop();
   });
 }
 
-/** Parley can wait for its worker or API to come back, but not for a server whose data it may have lost: its end ends all. */
-function lookAfter(
+/**
+ * Registers the shutdown of a server, and stops the whole stack if the server ends before. Worker and API can be
+ * restarted, but a server that ended may have lost data.
+ */
+function endStackWith(
   context: PartContext,
   name: string,
   server: { exited: Promise<Exit>; stop: () => Promise<void>; tail: () => string },
 ): void {
-  const { releasers, say, fail } = context;
+  const { cleanup, say, fail } = context;
   let stopping = false;
-  releasers.add(name, async () => {
+  cleanup.add(name, async () => {
     stopping = true;
     say(`${name}: stopping`);
     await server.stop();
   });
   void server.exited.then((exit) => {
-    if (!stopping)
-      fail(new Error(`${name} ended by itself (${describeExit(exit)}). Its last lines:\n${server.tail()}`));
+    if (!stopping) {
+      fail(
+        new Error(`${name} ended unexpectedly (${describeExit(exit)}). The last lines of its log:\n${server.tail()}`),
+      );
+    }
   });
 }

@@ -3,15 +3,18 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processIdentity, signalProcess } from './process-table.ts';
 
+/** `identity` differs between two processes that get the same pid, one after the other. */
 type Entry = { pid: number; identity: string };
 
-/** Notes a running process, so that a later start finds what a killed supervisor left behind. */
+/**
+ * Writes the pid of a running process to a file. If the supervisor is killed, its next start finds the process there.
+ */
 export function writePidFile(file: string, pid: number): void {
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, JSON.stringify({ pid, identity: processIdentity(pid) ?? '' }));
 }
 
-/** The pid in the file if that very process (not a later one with its number) still runs. */
+/** The pid in the file, if this process still runs. A later process with the same pid does not count. */
 export function livePid(file: string): number | undefined {
   let entry: Partial<Entry>;
   try {
@@ -23,14 +26,14 @@ export function livePid(file: string): number | undefined {
   return pid !== undefined && processIdentity(pid) === identity ? pid : undefined;
 }
 
-/** Stops the process that a pid file names, if it still runs; returns whether it did. */
+/** Stops the process in a pid file. @returns whether the process was still running */
 export async function stopLeftover(file: string, signal: NodeJS.Signals, graceMs: number): Promise<boolean> {
   const pid = livePid(file);
   if (pid !== undefined) {
     signalProcess(pid, signal);
-    if (!(await gone(file, graceMs))) {
+    if (!(await hasEnded(file, graceMs))) {
       signalProcess(pid, 'SIGKILL');
-      await gone(file, 5_000);
+      await hasEnded(file, 5_000);
     }
   }
   rmSync(file, { force: true });
@@ -38,8 +41,8 @@ export async function stopLeftover(file: string, signal: NodeJS.Signals, graceMs
 }
 
 /**
- * Takes a lock that ends with the process holding it.
- * @returns the pid of the holder when somebody else has it
+ * Takes a lock. The lock is free again when its process ends.
+ * @returns undefined = the lock was taken; else the pid of the process that holds it
  */
 export async function takeLock(file: string): Promise<number | undefined> {
   mkdirSync(path.dirname(file), { recursive: true });
@@ -51,7 +54,7 @@ export async function takeLock(file: string): Promise<number | undefined> {
     if (holder !== undefined) return holder;
     rmSync(file, { force: true });
     tryLink(own, file);
-    // Two starts may both have found the old lock dead and removed it; after this pause only the last one sees its own.
+    // Two starts may both find a stale lock and remove it. After this pause, only the last one sees its own pid.
     await sleep(100);
     const now = livePid(file);
     return now === process.pid ? undefined : now;
@@ -60,7 +63,7 @@ export async function takeLock(file: string): Promise<number | undefined> {
   }
 }
 
-/** A hard link is created whole or not at all, so nobody ever reads a half-written lock. */
+/** Creating a hard link is atomic, so no process reads a half-written lock. */
 function tryLink(from: string, to: string): boolean {
   try {
     linkSync(from, to);
@@ -71,7 +74,7 @@ function tryLink(from: string, to: string): boolean {
   }
 }
 
-async function gone(file: string, graceMs: number): Promise<boolean> {
+async function hasEnded(file: string, graceMs: number): Promise<boolean> {
   const end = Date.now() + graceMs;
   while (livePid(file) !== undefined) {
     if (Date.now() > end) return false;

@@ -1,22 +1,51 @@
 import { createServer, connect } from 'node:net';
+import type { StackOptions } from './options.ts';
 
-/** The address the whole local stack listens on. */
+/** All servers of the local stack listen on this address. */
 export const loopback = '127.0.0.1';
 
-/** A port that nobody listens on at this moment. */
+/** Finds a port that is free at this moment. */
 export function freePort(): Promise<number> {
   return listenOnce(0, loopback);
 }
 
-/** Fails with a sentence an operator can act on when a port is taken. */
+/**
+ * Checks all ports of the stack before anything starts.
+ * @throws Error that lists all busy ports
+ */
+export async function assertStackPortsFree({ ports, databaseUrl, temporalAddress }: StackOptions): Promise<void> {
+  const wanted: [port: number, what: string, variable: string][] = [
+    [ports.api, 'the API', 'PORT'],
+    [ports.admin, "the worker's health and metrics", 'ADMIN_PORT'],
+  ];
+  if (ports.sdkMetrics !== 0) wanted.push([ports.sdkMetrics, "the worker's Temporal metrics", 'SDK_METRICS_PORT']);
+  if (databaseUrl === undefined) wanted.push([ports.postgres, 'PostgreSQL', 'POSTGRES_PORT']);
+  if (temporalAddress === undefined) {
+    wanted.push([ports.temporal, 'Temporal', 'TEMPORAL_PORT']);
+    wanted.push([ports.temporalUi, 'the Temporal Web UI', 'TEMPORAL_UI_PORT']);
+  }
+  const results = await Promise.allSettled(wanted.map((entry) => assertPortFree(...entry)));
+  const problems = results.flatMap((result) =>
+    result.status === 'rejected' ? [(result.reason as Error).message] : [],
+  );
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+}
+
+/**
+ * Checks that a port is free.
+ * @param what user of the port, for the message
+ * @param variable environment variable that sets the port, for the message
+ * @throws Error that says what to change
+ */
 export async function assertPortFree(port: number, what: string, variable: string): Promise<void> {
   const problem = await portProblem(port);
-  if (problem !== undefined)
+  if (problem !== undefined) {
     throw new Error(`Port ${port}, needed for ${what}, ${problem}. Set ${variable} to another port.`);
+  }
 }
 
 async function portProblem(port: number): Promise<string | undefined> {
-  // Connecting also finds a server bound to all addresses, beside which some systems allow a second one on the loopback address.
+  // A server on all addresses also answers here. Some systems allow a second server on the loopback address beside it.
   if (await portAnswers(port)) return 'is already in use';
   for (const host of [loopback, '0.0.0.0']) {
     try {
@@ -29,7 +58,7 @@ async function portProblem(port: number): Promise<string | undefined> {
   return undefined;
 }
 
-/** Whether somebody accepts connections on a port. */
+/** Whether a server accepts connections on a port. */
 export function portAnswers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: loopback });

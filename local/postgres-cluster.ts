@@ -14,14 +14,14 @@ import type { Account } from './postgres-account.ts';
 import { commandLine, processIdentity } from './process-table.ts';
 import { runCommand } from './run-command.ts';
 
-/** The superuser of clusters made here. */
+/** The superuser of the clusters that Parley creates. */
 export const postgresUser = 'parley';
 
 const passwordFile = 'parley-password';
 
 export type ClusterOptions = { dataDir: string; initdb: string; account: Account | undefined; durable: boolean };
 
-/** Creates the cluster if there is none, and returns its password. */
+/** Creates the database cluster if there is none. @returns the password of the superuser */
 export async function ensureCluster(options: ClusterOptions): Promise<string> {
   const { dataDir } = options;
   if (!existsSync(path.join(dataDir, 'PG_VERSION'))) await createCluster(options);
@@ -29,16 +29,19 @@ export async function ensureCluster(options: ClusterOptions): Promise<string> {
     return readFileSync(path.join(dataDir, passwordFile), 'utf8').trim();
   } catch (cause) {
     throw new Error(
-      `${dataDir} holds a database cluster that was not made by Parley: choose another PARLEY_DATA_DIR.`,
+      `${dataDir} contains a database cluster that Parley did not create. Set PARLEY_DATA_DIR to another folder.`,
       { cause },
     );
   }
 }
 
-/** Made under another name and renamed when complete, so that an interrupted start leaves no half-made cluster behind. */
+/**
+ * Creates the cluster under another name and renames it when complete. So an interrupted start leaves no incomplete
+ * cluster.
+ */
 async function createCluster({ dataDir, initdb, account, durable }: ClusterOptions): Promise<void> {
   if (existsSync(dataDir) && readdirSync(dataDir).length > 0) {
-    throw new Error(`${dataDir} is not empty and holds no database cluster: choose another PARLEY_DATA_DIR.`);
+    throw new Error(`${dataDir} is not empty and contains no database cluster. Set PARLEY_DATA_DIR to another folder.`);
   }
   const staging = `${dataDir}.new-${randomBytes(4).toString('hex')}`;
   const password = `${staging}.password`;
@@ -66,20 +69,21 @@ async function createCluster({ dataDir, initdb, account, durable }: ClusterOptio
 }
 
 /**
- * PostgreSQL refuses to start over a `postmaster.pid` whose pid is in use, even if by another program, which is likely after a
- * crash in a container, where pids repeat. So a file that names no server of this cluster is removed.
+ * Removes a `postmaster.pid` that names no server of this cluster. PostgreSQL refuses to start if the pid in this file
+ * is in use, even by another program. That is likely after a crash in a container, where pids repeat.
+ * @throws Error if a server of this cluster is running
  */
 export function clearStalePid(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
   if (!existsSync(file)) return;
   const pid = Number(readFileSync(file, 'utf8').split('\n')[0]);
   if (Number.isInteger(pid) && pid > 0 && processIdentity(pid) !== undefined && commandLine(pid).includes(dataDir)) {
-    throw new Error(`PostgreSQL already runs on ${dataDir} (process ${pid}): stop that first.`);
+    throw new Error(`PostgreSQL is already running on ${dataDir} (process ${pid}). Stop this process first.`);
   }
   rmSync(file, { force: true });
 }
 
-/** A bare environment: PG* variables of the user's would change what the server does; macOS needs a locale set. */
+/** A minimal environment. The user's PG* variables would change the server, and macOS needs a locale. */
 export function postgresEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH, LC_ALL: 'C' };
 }

@@ -10,42 +10,42 @@ import { postgresBinaries } from './postgres-binaries.ts';
 import { clearStalePid, ensureCluster, postgresEnvironment, postgresUser } from './postgres-cluster.ts';
 import { childProcesses, processIdentity, signalProcess } from './process-table.ts';
 
-/** Long enough for the recovery of a cluster that was killed with `max_wal_size` of work to repeat. */
+/** Enough time to recover a killed cluster, which may have to replay `max_wal_size` of changes. */
 const startTimeoutMs = 120_000;
 
 export type PostgresOptions = {
-  /** Where the cluster lives; created if there is none. */
+  /** Folder of the cluster. It is created if it does not exist. */
   dataDir: string;
-  /** @default a free one */
+  /** @default a free port */
   port?: number;
-  /** Told what is going on, one line at a time. */
+  /** Prints one line for the user. */
   say: (line: string) => void;
-  /** Further flags of `postgres`, for example `['-c', 'shared_buffers=64MB']`; they win over the advised settings. */
+  /** More flags for `postgres`, for example `['-c', 'shared_buffers=64MB']`. They override ops/postgres/settings.ts. */
   flags?: readonly string[];
-  /** False gives up surviving a power loss (fsync off) for speed. @default true */
+  /** False = fsync is off: faster, but a power failure may destroy the data. @default true */
   durable?: boolean;
   /** @default dataDir + '.log' */
   logFile?: string;
-  /** Kept while the server runs, for the clean-up after a killed supervisor. */
+  /** File with the pid of the server. It exists while the server runs. */
   pidFile?: string;
 };
 
 export type Postgres = {
-  /** Connection URL of a database, `parley` by default (it exists). */
+  /** Connection URL of a database. @param database default `parley`, which exists */
   url: (database?: string) => string;
   readonly port: number;
   readonly pid: number;
-  /** Where the data really is: not `options.dataDir` if the server's user cannot get there. */
+  /** Folder of the data. It differs from `options.dataDir` if the server's system user cannot enter that folder. */
   readonly dataDir: string;
   readonly exited: Promise<Exit>;
-  /** Fast shutdown: open transactions are rolled back, everything is flushed. */
+  /** Fast shutdown: PostgreSQL rolls back open transactions and writes all data to disk. */
   stop: () => Promise<void>;
-  /** SIGKILL for the server and all its processes at once: a crash, for tests. */
+  /** Sends SIGKILL to the server and all its processes at once. Tests use it to simulate a crash. */
   kill9: () => Promise<void>;
   tail: () => string;
 };
 
-/** Starts PostgreSQL on the loopback address and waits until it takes connections. */
+/** Starts PostgreSQL on the loopback address and waits until it accepts connections. */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { say, flags = [], durable = true, pidFile } = options;
   if (options.port !== undefined) await assertPortFree(options.port, 'PostgreSQL', 'POSTGRES_PORT');
@@ -59,7 +59,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 
   const port = options.port ?? (await freePort());
   const volatile = durable ? [] : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'];
-  // No Unix socket: its lock file in a shared folder would be one more thing that can be stale.
+  // No Unix socket: it needs a lock file in a shared folder, which may be stale after a crash.
   const network = ['-p', String(port), '-c', `listen_addresses=${loopback}`, '-c', 'unix_socket_directories='];
   const child = await startChild({
     command: postgres,
@@ -93,14 +93,16 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 async function untilReady(child: Child, url: string): Promise<void> {
   const end = Date.now() + startTimeoutMs;
   for (;;) {
-    if (!child.running())
+    if (!child.running()) {
       throw new Error(`PostgreSQL ended while starting (${describeExit(await child.exited)}):\n${child.tail()}`);
+    }
     try {
       await ensureDatabase(url, 'parley');
       return;
     } catch (cause) {
-      if (Date.now() > end)
+      if (Date.now() > end) {
         throw new Error(`PostgreSQL is not ready after ${startTimeoutMs / 1000} s:\n${child.tail()}`, { cause });
+      }
     }
     await sleep(50);
   }
@@ -108,7 +110,7 @@ async function untilReady(child: Child, url: string): Promise<void> {
 
 async function ensureDatabase(url: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  // Without a listener a connection that breaks between two queries would end this process.
+  // Without a listener, a connection that breaks between two queries would end this process.
   client.on('error', () => undefined);
   await client.connect();
   try {
@@ -121,7 +123,7 @@ async function ensureDatabase(url: string, name: string): Promise<void> {
 
 async function crash(child: Child): Promise<void> {
   if (!child.running()) return;
-  // Stopped first, so that it can neither start another process nor tidy up while the list is worked through.
+  // SIGSTOP first: the server must not start another process or clean up before all processes are killed.
   signalProcess(child.pid, 'SIGSTOP');
   const pids = [...childProcesses(child.pid), child.pid];
   for (const pid of pids) signalProcess(pid, 'SIGKILL');

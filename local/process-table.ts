@@ -4,15 +4,15 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 type Row = { pid: number; parent: number; state: string; started: string };
 
 /**
- * What tells a process from a later one with the same pid (its start time), or undefined when it is gone.
- * A zombie counts as gone: it holds no port, no file and no memory.
+ * Start time of a process. It distinguishes the process from a later process with the same pid.
+ * @returns undefined if the process has ended. A zombie counts as ended: it holds no port, file or memory.
  */
 export function processIdentity(pid: number): string | undefined {
   const row = existsSync('/proc/self/stat') ? rowFromProc(pid) : rowsFromPs(['-p', String(pid)])[0];
   return row === undefined || row.state.startsWith('Z') ? undefined : row.started;
 }
 
-/** The direct children of a process, zombies left out. */
+/** Pids of the direct children of a process, without zombies. */
 export function childProcesses(pid: number): number[] {
   const rows = existsSync('/proc/self/stat')
     ? readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (rowFromProc(Number(name)) ?? []) : []))
@@ -20,7 +20,7 @@ export function childProcesses(pid: number): number[] {
   return rows.filter(({ parent, state }) => parent === pid && !state.startsWith('Z')).map((row) => row.pid);
 }
 
-/** The command line of a process, empty when it is gone. */
+/** The command line of a process. Empty = the process has ended. */
 export function commandLine(pid: number): string {
   try {
     if (existsSync('/proc/self/stat')) return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
@@ -30,7 +30,7 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** Sends a signal; false when the process is gone already. */
+/** Sends a signal. @returns false if the process has already ended */
 export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return process.kill(pid, signal);
@@ -42,7 +42,7 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
 function rowFromProc(pid: number): Row | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name stands in parentheses and may hold spaces; the fields after it are plain (proc(5)).
+    // The command name is in parentheses and may contain spaces. The fields after it are separated by spaces (proc(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return { pid, state: fields[0] ?? '', parent: Number(fields[1]), started: fields[19] ?? '' };
   } catch {

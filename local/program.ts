@@ -1,28 +1,31 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeExit, startChild, type Child } from './child.ts';
 
-/** Back-off between restarts: doubles from the first to the second; a program that ran for the third starts afresh. */
+/**
+ * Pauses between restarts: each is twice the previous one, up to the longest. After a run of `forgetAfterMs` it is the
+ * first again.
+ */
 const backOff = { firstMs: 500, longestMs: 30_000, forgetAfterMs: 60_000 };
 
 export type ProgramOptions = {
   name: string;
-  /** A JavaScript file, run by the Node.js that runs this. */
+  /** A JavaScript file. It runs with the same Node.js as this process. */
   script: string;
   env: NodeJS.ProcessEnv;
   logFile: string;
   pidFile: string;
   readyUrl: string;
   readyTimeoutMs: number;
-  /** How long it may take to finish what is in flight when asked to stop. */
+  /** Time for running work after SIGTERM. Then the process is killed. */
   stopGraceMs: number;
   say: (line: string) => void;
-  /** Gives up waiting for readiness. */
+  /** Ends the wait for readiness. */
   signal: AbortSignal;
 };
 
 export type Program = { pid: () => number; stop: () => Promise<void> };
 
-/** Starts a program, waits until it is ready, and from then on starts it again whenever it ends by itself. */
+/** Starts a program and waits until it is ready. After that, restarts the program each time it ends unexpectedly. */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
   const { name, say, signal } = options;
   const stopping = new AbortController();
@@ -43,7 +46,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
       if (stopping.signal.aborted) return;
       if (Date.now() - started > backOff.forgetAfterMs) pauseMs = backOff.firstMs;
       say(
-        `${name}: ended by itself (${describeExit(exit)}); starting it again in ${pauseMs / 1000} s. Its last lines:\n${child.tail()}`,
+        `${name}: ended unexpectedly (${describeExit(exit)}); restarting in ${pauseMs / 1000} s. The last lines of its log:\n${child.tail()}`,
       );
       try {
         await sleep(pauseMs, undefined, { signal: stopping.signal });
@@ -54,7 +57,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
       child = await startOnce(options);
       void untilReady(child, options, stopping.signal).then(
         () => say(`${name}: ready again`),
-        // An end is told by the next round; what remains is one that runs and does not become ready.
+        // If the program has ended, the next round of the loop reports it. Here it runs, but does not become ready.
         (error: unknown) => {
           if (child.running() && !stopping.signal.aborted) say(String(error));
         },
@@ -66,7 +69,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     pid: () => child.pid,
     async stop() {
       stopping.abort();
-      // Asked again after the watch has ended: it may have been between two processes at the first time.
+      // Stop twice: at the first call, `watch` may be between two processes.
       await child.stop('SIGTERM', options.stopGraceMs);
       await watching;
       await child.stop('SIGTERM', options.stopGraceMs);
@@ -93,13 +96,13 @@ async function untilReady(child: Child, options: ProgramOptions, signal: AbortSi
     signal.throwIfAborted();
     if (!child.running()) {
       throw new Error(
-        `${name}: ended while starting (${describeExit(await child.exited)}). Its last lines (all in ${logFile}):\n${child.tail()}`,
+        `${name}: ended while starting (${describeExit(await child.exited)}). The last lines of ${logFile}:\n${child.tail()}`,
       );
     }
     if (await answersOk(readyUrl)) return;
     if (Date.now() > end) {
       throw new Error(
-        `${name}: not ready after ${readyTimeoutMs / 1000} s (${readyUrl}). Its last lines (all in ${logFile}):\n${child.tail()}`,
+        `${name}: not ready after ${readyTimeoutMs / 1000} s (${readyUrl}). The last lines of ${logFile}:\n${child.tail()}`,
       );
     }
     await sleep(100);

@@ -9,7 +9,11 @@ export type RunOptions = {
   timeoutMs?: number;
 };
 
-/** Runs a command to its end and returns what it printed; a failure carries the last lines of that. */
+/**
+ * Runs a command and waits for its end.
+ * @returns its output
+ * @throws Error with the last five lines of its output
+ */
 export function runCommand(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { timeoutMs = 300_000, ...spawnOptions } = options;
   return new Promise((resolve, reject) => {
@@ -20,11 +24,10 @@ export function runCommand(command: string, args: readonly string[], options: Ru
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
-    child.once('error', (cause) => reject(new Error(`${command} cannot be run: ${cause.message}`, { cause })));
+    child.once('error', (cause) => reject(new Error(`Cannot run ${command}: ${cause.message}`, { cause })));
     child.once('close', (code, signal) => {
       if (code === 0) resolve(output);
-      else
-        reject(new Error(`${command} ended with ${signal ?? `exit code ${code ?? 'unknown'}`}: ${lastLines(output)}`));
+      else reject(new Error(`${command} failed (${signal ?? `exit code ${code ?? 'unknown'}`}): ${lastLines(output)}`));
     });
   });
 }

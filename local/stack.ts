@@ -1,66 +1,70 @@
-import { createReleasers } from '../process/cleanup.ts';
-import { assertPortsFree, claimFolder, killRecorded } from './data-lock.ts';
+import { createCleanup } from '../process/cleanup.ts';
+import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
 import type { StackOptions } from './options.ts';
+import { assertStackPortsFree } from './ports.ts';
 
-/** The scripts that make up Parley. */
+/** Paths of Parley's compiled programs. */
 type StackScripts = { migrate: string; worker: string; api: string };
 
 export type StackInput = {
   options: StackOptions;
   scripts: StackScripts;
-  /** The environment handed on to Parley's processes. */
+  /** Environment variables for Parley's processes. */
   env: NodeJS.ProcessEnv;
-  /** Told what is going on, one line at a time. */
+  /** Prints one line for the user. */
   say: (line: string) => void;
 };
 
+/** Facts about a running stack. */
 export type Stack = {
   databaseUrl: string;
   temporalAddress: string;
   uiUrl: string | undefined;
+  /** Secret of the tokens. Absent = an external issuer signs them. */
   secret: string | undefined;
 };
 
 export type Supervisor = {
-  /** Resolves when everything is ready. */
+  /** Resolves when all parts are ready. */
   readonly started: Promise<Stack>;
-  /** Resolves with the reason when something ended that cannot be started again. */
+  /** Resolves with the reason when a part has ended that cannot be restarted. */
   readonly failed: Promise<Error>;
-  /** Stops everything in reverse order, also in the middle of a start. */
+  /** Stops all parts in reverse order. Works also during the start. */
   stop: () => Promise<void>;
-  /** SIGKILL for everything at once. */
+  /** Sends SIGKILL to all parts at once. */
   kill: () => void;
 };
 
-/** Starts Parley with all it needs on this machine, and looks after it. */
+/** Starts Parley and the servers that it needs on this machine, and restarts worker and API if they end. */
 export function superviseStack({ options, scripts, env, say }: StackInput): Supervisor {
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const abort = new AbortController();
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
-  const started = start({ options, scripts, env, say, releasers, fail, signal: abort.signal });
-  // Whoever stops a start is not interested in its failure; everybody else awaits the promise.
+  const started = start({ options, scripts, env, say, cleanup, fail, signal: abort.signal });
+  // The caller awaits `started`. After a stop during the start nobody awaits it, so its rejection must count as
+  // handled.
   started.catch(() => undefined);
   return {
     started,
     failed,
     async stop() {
-      abort.abort(new Error('Stopped while starting.'));
+      abort.abort(new Error('The start was interrupted.'));
       await Promise.allSettled([started]);
-      await releasers.releaseAll();
+      await cleanup.run();
     },
-    kill: () => killRecorded(options),
+    kill: () => killAllParts(options),
   };
 }
 
 async function start(context: PartContext): Promise<Stack> {
   const { options, signal, env } = context;
-  await claimFolder(context);
-  await assertPortsFree(options);
+  await lockDataFolder(context);
+  await assertStackPortsFree(options);
   const secret = developmentSecret(options);
   const databaseUrl = options.databaseUrl ?? (await startDatabase(context));
   signal.throwIfAborted();

@@ -3,7 +3,7 @@ import { signToken } from './development-token.ts';
 import type { StackOptions } from './options.ts';
 import type { Stack } from './stack.ts';
 
-/** What to show when everything runs: addresses, a token, and three calls to copy. */
+/** Text for the terminal when all parts are ready: addresses, a token, and three commands to copy. */
 export async function summary(options: StackOptions, { secret, uiUrl, temporalAddress }: Stack): Promise<string> {
   const { host, ports, dataDir, jwt } = options;
   const api = `http://${host}:${ports.api}`;
@@ -13,17 +13,19 @@ export async function summary(options: StackOptions, { secret, uiUrl, temporalAd
     '',
     `  API               ${api}/v1`,
     `  Documentation     ${api}/docs`,
-    `  Temporal Web UI   ${uiUrl ?? `(that of ${temporalAddress})`}`,
+    `  Temporal Web UI   ${uiUrl ?? `see the Temporal server at ${temporalAddress}`}`,
     `  Metrics           ${api}/metrics (API), http://${host}:${ports.admin}/metrics (worker)`,
     `  Logs              ${dataDir}/logs`,
     '',
   ];
   if (secret === undefined) {
-    lines.push('Tokens are checked with a public key; ask its owner for one.');
+    lines.push(
+      'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
+    );
   } else {
     const token = await signToken({ secret, audience: jwt.audience, user: 'alice' });
     lines.push(
-      'A token for alice, good for 24 hours (another one: npm run --silent token -- bob):',
+      'This token is for the user alice and is valid for 24 hours. For another user: npm run --silent token -- bob',
       '',
       ...tryOut(api, token),
     );
@@ -31,7 +33,10 @@ export async function summary(options: StackOptions, { secret, uiUrl, temporalAd
   return [...lines, '', 'Ctrl-C stops everything.', ''].join('\n');
 }
 
-/** Three calls that create a conversation, send to it and read it back. A new id each time, so that they always work. */
+/**
+ * Three commands: create a conversation, send a message, read it. The conversation id is new each time, so they always
+ * work.
+ */
 function tryOut(api: string, token: string): string[] {
   const conversation = randomBytes(12).toString('base64url');
   const message = { id: 'hello-1', ciphertext: Buffer.from('hello').toString('base64') };

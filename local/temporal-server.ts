@@ -11,25 +11,25 @@ const startTimeoutMs = 60_000;
 export type TemporalOptions = {
   /** Path of the Temporal CLI, see `resolveProgram`. */
   binary: string;
-  /** For the log and, unless in memory, the data. */
+  /** Folder for the log and the data. */
   dataDir: string;
-  /** Everything is forgotten when the server ends. @default false */
+  /** True = the data is in memory and is lost when the server ends. @default false */
   inMemory?: boolean;
-  /** @default a free one */
+  /** @default a free port */
   port?: number;
   /** Port of the Web UI. @default no Web UI */
   uiPort?: number;
-  /** Port of the server's own metrics. @default a free one */
+  /** Port of the server's own metrics. @default a free port */
   metricsPort?: number;
-  /** A namespace to create; `default` is always there. @default 'default' */
+  /** A namespace to create. The namespace `default` always exists. @default 'default' */
   namespace?: string;
-  /** Told what is going on, one line at a time. */
+  /** Prints one line for the user. */
   say: (line: string) => void;
-  /** Further flags of `temporal server start-dev`; dynamic values given here win. */
+  /** More flags for `temporal server start-dev`. Their dynamic values override ours. */
   flags?: readonly string[];
   /** @default dataDir/temporal.log */
   logFile?: string;
-  /** Kept while the server runs, for the clean-up after a killed supervisor. */
+  /** File with the pid of the server. It exists while the server runs. */
   pidFile?: string;
 };
 
@@ -39,7 +39,7 @@ export type Temporal = {
   readonly pid: number;
   readonly exited: Promise<Exit>;
   stop: () => Promise<void>;
-  /** SIGKILL: a crash, for tests. */
+  /** Sends SIGKILL. Tests use it to simulate a crash. */
   kill9: () => Promise<void>;
   tail: () => string;
 };
@@ -54,7 +54,8 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
   const port = options.port ?? (await freePort());
   say(`Temporal: starting on port ${port}${inMemory ? ' (in memory)' : ''}`);
 
-  // SQLite's write-ahead log with `normal` survives a crash of any process; only a power loss can take the last moments.
+  // With SQLite's write-ahead log and `NORMAL`, a crash of a process loses no data. A power failure may lose the last
+  // writes.
   const pragmas = ['--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL'];
   const storage = inMemory ? [] : ['--db-filename', path.join(dataDir, 'temporal.db'), ...pragmas];
   const child = await startChild({
@@ -103,7 +104,7 @@ export async function untilServing(server: {
       throw new Error(`${what} ended while starting (${describeExit(await child.exited)}):\n${child.tail()}`);
     }
     try {
-      // A gRPC channel that was refused once waits a second before it tries again; a socket does not.
+      // Try a plain socket first: after a refused connection, a gRPC channel waits a second before it tries again.
       if (await portAnswers(port)) {
         await describeNamespace(`${loopback}:${port}`, namespace);
         return;
@@ -127,9 +128,9 @@ async function describeNamespace(address: string, namespace: string): Promise<vo
   }
 }
 
-/** The CLI takes its flags from TEMPORAL_* as well, and ours are meant for the client. */
+/** The Temporal CLI also reads flags from TEMPORAL_* variables. Ours are for the client, so they are removed. */
 function serverEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const own = Object.entries(env).filter(([name]) => !name.startsWith('TEMPORAL_'));
-  // Less garbage collection for more memory: up to 30 % more messages per second.
+  // Less garbage collection, but more memory: up to 30 % more messages per second.
   return { ...Object.fromEntries(own), GOGC: env.GOGC ?? '400' };
 }

@@ -22,10 +22,11 @@ async function main(): Promise<string> {
   }
   const options = stackOptions(process.env, packageRoot());
   const secret = developmentSecret(options);
-  if (secret === undefined)
+  if (secret === undefined) {
     throw new Error(
-      'Tokens are checked with a public key (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE): get one from its owner.',
+      'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
+  }
   const { audience } = options.jwt;
   const device = values.device === undefined ? {} : { device: values.device };
   return signToken({ secret, audience, user, operator: values.operator, ...device });

@@ -1,15 +1,14 @@
 import type { MembershipChange } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
-import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from './frame.ts';
 import { type ExternalCommit, type PublicCommit, readExternalCommit } from './external-commit.ts';
-import { checkTree, hasExternalKey, readTree } from './group-info.ts';
-import { keyPackageRef } from './key-package-ref.ts';
-import { leavesAfter, lossesOf, sameLeaves } from './next-tree.ts';
-import { type Leaves, type StoredTree, userOf } from './tree.ts';
+import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from './frame.ts';
 import { type CheckedGroupInfo, type CommitFrame, parseGroupInfo, parseWelcome } from './framing.ts';
+import { checkTree, hasExternalKey, readTree } from './group-info.ts';
 import type { Group } from './group.ts';
+import { keyPackageRef } from './key-package-ref.ts';
+import { type Leaves, userOf } from './tree.ts';
 
-/** The bytes that go with a commit, and whom it is said to add. */
+/** The parts that a request sends with a commit, and the users that it adds and removes. */
 export interface BundleParts {
   readonly welcome?: Buffer | undefined;
   readonly groupInfo?: Buffer | undefined;
@@ -17,26 +16,24 @@ export interface BundleParts {
   readonly removes?: readonly string[] | undefined;
 }
 
-/** A commit of an `mls` conversation with its parts, each parsed as a whole. */
+/** The parsed parts of a commit bundle in an `mls` conversation. */
 export interface Bundle {
-  /** The commit, where it can be read. */
+  /** Absent = the commit is a PrivateMessage, which the service cannot read. */
   readonly commit: PublicCommit | undefined;
+  /** Absent = the sender is a member. */
   readonly external: ExternalCommit | undefined;
   readonly welcome: WelcomeFrame | undefined;
   readonly groupInfo: CheckedGroupInfo | undefined;
-  /** Of the GroupInfo's tree, if that came and is not too large to be looked at. */
+  /** Leaves of the ratchet tree in the GroupInfo. Absent = no tree, or a tree above the size limit. */
   readonly leaves: Leaves | undefined;
 }
 
-/** What the deciding transaction holds against key packages and members. */
+/** Facts that the deciding transaction compares with claimed key packages and with the member list. */
 export type BundleFacts = Pick<MembershipChange, 'welcomeRefs' | 'consumedRefs' | 'usersInTree'>;
 
-/** What it holds against roles and policy, where the tree of the epoch that ends is known. */
-export type RemovalFacts = Pick<MembershipChange, 'usersLosingSomeLeaves' | 'usersLosingAllLeaves'>;
-
 /**
- * Parses the parts that go with a commit. No part is judged before all of them are well formed.
- * @param maxTreeBytes size up to which the ratchet tree is looked at
+ * Parses all parts of a commit bundle. The checks in {@link checkBundle} run only after every part has parsed.
+ * @param maxTreeBytes the service reads ratchet trees up to this size
  * @throws AppError `malformed`, `wrong-group`, `welcome-mismatch`, `group-info-mismatch`, `epoch-ahead`
  */
 export function parseBundle(
@@ -49,14 +46,16 @@ export function parseBundle(
   const external = commit?.sender.type === 'new_member_commit' ? readExternalCommit(commit) : undefined;
   const welcomeFrame = welcome === undefined ? undefined : parseWelcome(group, welcome);
   const infoFrame = groupInfo === undefined ? undefined : parseGroupInfo(group, groupInfo);
-  // What an external commit brings is what the next one is held against: it is looked at whatever its size.
+  // The next external commit is checked against this tree, so the service reads it at any size.
   const limit = external === undefined ? maxTreeBytes : Infinity;
   const leaves = infoFrame === undefined ? undefined : readTree(infoFrame, limit);
   return { commit, external, welcome: welcomeFrame, groupInfo: infoFrame, leaves };
 }
 
 /**
- * Checks the parts of a bundle against one another and against whom the request says it adds.
+ * Checks the parts of a bundle against each other and against the users that the request adds.
+ * @param epoch the epoch that the commit ends
+ * @param user the caller
  * @throws AppError `welcome-mismatch`, `group-info-mismatch`, `membership-mismatch`, `identity-mismatch`
  */
 export async function checkBundle(
@@ -66,84 +65,49 @@ export async function checkBundle(
 ): Promise<BundleFacts> {
   const { commit, external, welcome, groupInfo, leaves } = bundle;
   if (external !== undefined && adds.length + removes.length > 0) {
-    throw new AppError('membership-mismatch', 'An external commit adds its sender and nobody else');
-  }
-  if (external !== undefined && welcome !== undefined) {
-    throw new AppError('welcome-mismatch', 'An external commit has no Welcome');
-  }
-  if (external !== undefined && groupInfo !== undefined && (leaves === undefined || !hasExternalKey(groupInfo))) {
-    // Else the next device could not join: nobody but a member could supply another one, and only with a commit.
     throw new AppError(
-      'group-info-mismatch',
-      'The GroupInfo of an external commit must have the ratchet tree and external_pub',
+      'membership-mismatch',
+      'An external commit adds only its sender: adds and removes must be empty',
     );
   }
-  const refs = welcome === undefined ? undefined : refsOf(welcome);
+  if (external !== undefined && welcome !== undefined) {
+    throw new AppError('welcome-mismatch', 'An external commit must not have a Welcome');
+  }
+  if (external !== undefined && groupInfo !== undefined && (leaves === undefined || !hasExternalKey(groupInfo))) {
+    // Without these two, the next device cannot join until a member sends another commit with a complete GroupInfo.
+    throw new AppError(
+      'group-info-mismatch',
+      'The GroupInfo of an external commit must contain the ratchet tree and external_pub',
+    );
+  }
+  const refs = welcome === undefined ? undefined : refsIn(welcome);
   if (groupInfo !== undefined && groupInfo.epoch !== epoch + 1) {
-    throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch + 1}`);
+    throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch + 1}`);
   }
   if (groupInfo !== undefined && welcome !== undefined && groupInfo.cipherSuite !== welcome.cipherSuite) {
-    throw new AppError('welcome-mismatch', 'The Welcome and the GroupInfo are of different cipher suites');
+    throw new AppError('welcome-mismatch', 'The Welcome and the GroupInfo use different cipher suites');
   }
-  const uses = commit === undefined ? [] : checkPublicCommit(commit, { adds, refs, groupInfo, user });
+  const consumedRefs = commit === undefined ? [] : checkPublicCommit(commit, { adds, refs, groupInfo, user });
   const tree = groupInfo === undefined || leaves === undefined ? undefined : await checkTree(groupInfo, leaves);
   return {
     ...(refs === undefined ? {} : { welcomeRefs: refs }),
-    ...(refs !== undefined || uses.length === 0 ? {} : { consumedRefs: uses }),
+    ...(refs !== undefined || consumedRefs.length === 0 ? {} : { consumedRefs }),
     ...(tree === undefined ? {} : { usersInTree: tree.users }),
   };
 }
 
-/**
- * Holds a PublicMessage against the tree of the epoch that it ends: who sent it, whose leaves it removes, and whether the
- * tree that came with it is the one to which it leads.
- * @returns users who lose leaves without standing in `removes`
- * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`
- */
-export function checkAgainstTree(
-  { commit, groupInfo, leaves }: Bundle,
-  { removes = [] }: BundleParts,
-  stored: StoredTree,
-  user: string,
-): RemovalFacts {
-  if (commit === undefined) return {};
-  if (groupInfo !== undefined && groupInfo.cipherSuite !== stored.cipherSuite) {
-    throw new AppError('group-info-mismatch', 'The GroupInfo is of another cipher suite than the group');
-  }
-  if (commit.sender.type === 'member') {
-    checkSender(stored, commit.sender.leafIndex, user);
-  }
-  const { trimmed, dropped } = lossesOf(stored.leaves, commit, user);
-  const next = leavesAfter(stored.leaves, commit);
-  if (next !== undefined && leaves !== undefined && !sameLeaves(next, leaves)) {
-    throw new AppError('group-info-mismatch', 'The tree of the GroupInfo is not the one to which the commit leads');
-  }
-  // Removals by reference are not in it.
-  if (next?.some((leaf) => leaf !== undefined && removes.includes(userOf(leaf) ?? '')) === true) {
-    throw new AppError('membership-mismatch', 'The commit leaves a leaf of somebody whom the request removes');
-  }
-  const unnamed = dropped.filter((one) => !removes.includes(one));
-  return {
-    ...(trimmed.length === 0 ? {} : { usersLosingSomeLeaves: trimmed }),
-    ...(unnamed.length === 0 ? {} : { usersLosingAllLeaves: unnamed }),
-  };
-}
-
-/** Checks that a leaf is the caller's own. @throws AppError `identity-mismatch` */
-export function checkSender({ leaves }: StoredTree, leafIndex: number, user: string): void {
-  const sender = leaves[leafIndex];
-  if (sender === undefined || userOf(sender) !== user) {
-    throw new AppError('identity-mismatch', 'The leaf that sent this is not your own');
-  }
-}
-
-function refsOf({ newMembers }: WelcomeFrame): string[] {
+function refsIn({ newMembers }: WelcomeFrame): string[] {
   const refs = newMembers.map((ref) => Buffer.from(ref).toString('hex'));
-  if (new Set(refs).size < refs.length) throw new AppError('welcome-mismatch', 'The Welcome names a key package twice');
+  if (new Set(refs).size < refs.length) {
+    throw new AppError('welcome-mismatch', 'The Welcome names the same key package twice');
+  }
   return refs;
 }
 
-/** @returns KeyPackageRefs of those it adds, where the suite is known */
+/**
+ * Checks a public commit against the other parts of its bundle.
+ * @returns KeyPackageRefs of the key packages that the commit adds; unknown cipher suites give none
+ */
 function checkPublicCommit(
   { confirmationTag, path, proposals }: PublicCommit,
   request: {
@@ -155,32 +119,33 @@ function checkPublicCommit(
 ): string[] {
   const { adds, refs, groupInfo, user } = request;
   if (path !== undefined && userOf(path) !== user) {
-    throw new AppError('identity-mismatch', 'The leaf in the path of the commit must be your own');
+    throw new AppError('identity-mismatch', 'The leaf in the path of the commit must belong to you');
   }
   if (groupInfo !== undefined && !bytesEqual(confirmationTag, groupInfo.confirmationTag)) {
-    throw new AppError('group-info-mismatch', 'The confirmation tags of the commit and the GroupInfo differ');
+    throw new AppError('group-info-mismatch', 'The commit and the GroupInfo have different confirmation tags');
   }
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage] : []));
   const users = new Set(added.map(userOfPackage));
   for (const user of users) {
     if (user === undefined || !adds.includes(user)) {
-      throw new AppError('membership-mismatch', 'The commit adds somebody whom the request does not name');
+      throw new AppError('membership-mismatch', 'The commit adds a user who is not in adds');
     }
   }
-  // Adds by reference are not in it.
-  const isWhole = proposals.every(({ type }) => type !== 'reference');
-  if (isWhole && adds.some((user) => !users.has(user))) {
-    throw new AppError('membership-mismatch', 'The request names somebody whom the commit does not add');
+  // A commit can include Add proposals by reference. Their content is not in the commit.
+  const hasAllProposals = proposals.every(({ type }) => type !== 'reference');
+  if (hasAllProposals && adds.some((user) => !users.has(user))) {
+    throw new AppError('membership-mismatch', 'The commit does not add every user in adds');
   }
-  const uses = added.map(keyPackageRef);
-  if (refs !== undefined && uses.some((ref) => ref !== undefined && !refs.includes(ref))) {
+  const addedRefs = added.map(keyPackageRef);
+  if (refs !== undefined && addedRefs.some((ref) => ref !== undefined && !refs.includes(ref))) {
     throw new AppError('welcome-mismatch', 'The commit adds a key package that the Welcome does not name');
   }
-  const known = uses.filter((ref) => ref !== undefined);
-  if (refs !== undefined && isWhole && known.length === uses.length && refs.some((ref) => !known.includes(ref))) {
+  const knownRefs = addedRefs.filter((ref) => ref !== undefined);
+  const hasAllRefs = hasAllProposals && knownRefs.length === addedRefs.length;
+  if (refs !== undefined && hasAllRefs && refs.some((ref) => !knownRefs.includes(ref))) {
     throw new AppError('welcome-mismatch', 'The Welcome names a key package that the commit does not add');
   }
-  return known;
+  return knownRefs;
 }
 
 function userOfPackage({ leaf }: KeyPackage): string | undefined {

@@ -6,34 +6,37 @@ import { vector } from './vector.ts';
 
 export type PublicCommit = Extract<PublicFrame, { contentType: 'commit' }>;
 
-/** What an external commit proposes. */
+/** Content of an external commit that the checks need. */
 export interface ExternalCommit {
   readonly groupId: Uint8Array;
-  /** The joiner's leaf. */
+  /** The new leaf of the joining device. */
   readonly path: LeafNode;
-  /** Index of the joiner's own old leaf, if it takes that out. */
+  /** Index of the leaf that the commit removes: the old leaf of the same user. Absent = it removes no leaf. */
   readonly removed: number | undefined;
 }
 
 /**
- * Checks the form of an external commit: a path, exactly one ExternalInit, at most one Remove, else only PSKs, and nothing
- * by reference (RFC 9420 §12.2, §12.4.3.2).
+ * Checks the form of an external commit (RFC 9420 §12.2, §12.4.3.2). It must have a path and exactly one ExternalInit.
+ * It may have one Remove and any number of PSKs. Other proposals and proposals by reference are not allowed.
  * @throws AppError `malformed`
  */
 export function readExternalCommit({ groupId, path, proposals }: PublicCommit): ExternalCommit {
   const count = (type: ProposalOrRef['type']): number => proposals.filter((proposal) => proposal.type === type).length;
   const removes = proposals.filter((proposal) => proposal.type === 'remove');
-  if (path === undefined) throw new AppError('malformed', 'An external commit has a path');
-  if (count('external_init') !== 1) throw new AppError('malformed', 'An external commit has exactly one ExternalInit');
-  if (removes.length > 1) throw new AppError('malformed', 'An external commit has at most one Remove');
+  if (path === undefined) throw new AppError('malformed', 'An external commit must have a path');
+  if (count('external_init') !== 1) {
+    throw new AppError('malformed', 'An external commit must have exactly one ExternalInit');
+  }
+  if (removes.length > 1) throw new AppError('malformed', 'An external commit may have at most one Remove');
   if (count('external_init') + count('psk') + removes.length < proposals.length) {
-    throw new AppError('malformed', 'An external commit has no other proposals than ExternalInit, Remove and PSKs');
+    throw new AppError('malformed', 'An external commit may have only ExternalInit, Remove and PSK proposals');
   }
   return { groupId, path, removed: removes[0]?.removed };
 }
 
 /**
- * Checks that an external commit brings in a leaf of `user`, and takes out none but its own, in the group as it stands.
+ * Checks an external commit against the current tree: the new leaf belongs to `user` and has a valid signature, and a
+ * removed leaf belongs to the same user.
  * @throws AppError `identity-mismatch`
  */
 export async function checkExternalCommit(
@@ -41,21 +44,27 @@ export async function checkExternalCommit(
   { cipherSuite, leaves }: StoredTree,
   user: string,
 ): Promise<void> {
-  if (userOf(path) !== user) throw new AppError('identity-mismatch', 'The leaf of an external commit must be your own');
+  if (userOf(path) !== user) {
+    throw new AppError('identity-mismatch', 'The new leaf of an external commit must belong to you');
+  }
   if (removed !== undefined) {
     const old = leaves[removed];
     if (old === undefined || userOf(old) !== user) {
-      throw new AppError('identity-mismatch', 'An external commit removes no leaf but your own');
+      throw new AppError('identity-mismatch', 'An external commit may remove only your own leaf');
     }
   }
   const content = Buffer.concat([path.signed, vector(groupId), u32(joiningIndex(leaves, removed))]);
   const { signatureKey: publicKey, signature } = path;
   const verdict = await verifySignature('LeafNodeTBS', { cipherSuite, publicKey, content, signature });
-  // Of a cipher suite that cannot be verified here, nobody can say whose leaf it is.
+  // An unknown cipher suite is refused too: without a verified signature, the owner of the leaf is not proven.
   if (verdict !== 'valid') throw new AppError('identity-mismatch', 'The signature of the leaf is not valid');
 }
 
-/** The leaf that a joiner takes: the leftmost blank one, else a new one to the right (RFC 9420 §7.7, §12.4.3.2). */
+/**
+ * Index of the leaf that a new member gets: the leftmost blank leaf, or a new leaf at the right end (RFC 9420 §7.7,
+ * §12.4.3.2).
+ * @param removed index of a leaf that the same commit removes
+ */
 export function joiningIndex(leaves: Leaves, removed: number | undefined): number {
   const blank = leaves.findIndex((leaf, index) => leaf === undefined || index === removed);
   return blank === -1 ? leaves.length : blank;

@@ -1,6 +1,7 @@
 /**
- * The MLS framing that a delivery service may read without any key (RFC 9420 §6): one strict pass over the whole
- * message, so that what is accepted has exactly one encoding and nothing hides behind it. No signature is checked here.
+ * Parser for the MLS framing that a delivery service can read without keys (RFC 9420 §6). One strict pass reads the
+ * whole message: every accepted message has exactly one encoding and no hidden extra bytes. The parser checks no
+ * signatures.
  */
 import type { GroupInfoFrame, WelcomeFrame } from './frame/group.ts';
 import { readGroupInfo, readWelcome } from './frame/group.ts';
@@ -17,7 +18,7 @@ export type { PrivateFrame, PublicFrame } from './frame/message.ts';
 export type { Proposal, ProposalOrRef } from './frame/proposal.ts';
 export { FrameError } from './frame/reader.ts';
 
-/** RFC 9420 §10 as an MLSMessage. */
+/** A KeyPackage (RFC 9420 §10) as an MLSMessage. */
 export interface KeyPackageFrame {
   readonly wireFormat: 'key_package';
   readonly keyPackage: KeyPackage;
@@ -27,8 +28,9 @@ export interface KeyPackageFrame {
 export type Frame = PrivateFrame | PublicFrame | WelcomeFrame | GroupInfoFrame | KeyPackageFrame;
 
 /**
- * Parses one MLSMessage (RFC 9420 §6). Returns, and does not throw, a {@link FrameError} for what is truncated, has
- * trailing bytes or a length that is not minimal (§2.1.2), or is not MLS 1.0.
+ * Parses one MLSMessage (RFC 9420 §6).
+ * @returns a {@link FrameError}, not thrown, if the bytes are truncated, have trailing bytes or a length that is not
+ * minimal (§2.1.2), or are not MLS 1.0
  */
 export function parseFrame(bytes: Uint8Array): Frame | FrameError {
   const reader = new Reader(bytes);

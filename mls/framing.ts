@@ -11,53 +11,61 @@ import {
 import { MAX_SAFE_EPOCH } from '../domain/limits.ts';
 import type { Group } from './group.ts';
 
-/** What a message or commit says of itself; nothing in `opaque` conversations, whose bytes are not looked at. */
+/**
+ * Epoch and type of a message or commit, read from its bytes. `opaque` conversations: only the epoch that the client
+ * states.
+ */
 export interface Framing {
   readonly epoch?: number;
   readonly type?: 'proposal';
 }
 
-/** A proposal that shows who sent it and what it asks for. */
+/** A proposal in a PublicMessage: the service can read its sender and its content. */
 export type PublicProposal = PublicFrame & { readonly contentType: 'proposal' };
 
-/** What a message or proposal says of itself. */
+/** An application message or proposal after its checks. */
 export interface CheckedMessage {
   readonly framing: Framing;
   readonly proposal?: PublicProposal;
 }
 
-/** A commit in either framing. */
+/** A commit as a PrivateMessage or PublicMessage. */
 export type CommitFrame = (PrivateFrame | PublicFrame) & { readonly contentType: 'commit' };
 
-/** A GroupInfo of the conversation, whose epoch JSON can carry. */
+/** A GroupInfo of this conversation, with an epoch that fits in a JSON number. */
 export type CheckedGroupInfo = GroupInfoFrame & { readonly epoch: number };
 
-/** Why bytes do not fit, with the epoch they name where the current one is still to be told. */
+/** Start of the FrameError message for application data that is not encrypted; it gets its own problem code. */
 const NOT_PRIVATE = 'application data in a PublicMessage';
 
 /**
  * Checks the framing of an application message or proposal.
- * @throws AppError `malformed`, `wrong-group`, `wrong-content-type`, or `epoch-ahead` without the current epoch
+ * @param stated the epoch that the request names, if any
+ * @throws AppError `malformed`, `wrong-group`, `wrong-content-type`, or `epoch-ahead` (the caller adds the current
+ * epoch)
  */
 export function checkMessage(group: Group, bytes: Buffer, stated: number | undefined): CheckedMessage {
   if (group.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(group, bytes, 'A message');
   if (frame.contentType === 'commit') {
-    throw new AppError('wrong-content-type', 'A commit goes to the commits of the conversation');
+    throw new AppError('wrong-content-type', 'Send a commit to the commits route of the conversation');
   }
   const epoch = checkEpoch(frame, bytes, stated);
   if (frame.contentType === 'application') return { framing: { epoch } };
   return { framing: { epoch, type: 'proposal' }, ...publicProposal(frame) };
 }
 
-/** Checks the framing of the proposal with which a member leaves. */
+/**
+ * Checks the framing of a leave proposal: the sender proposes to remove its own leaf.
+ * @throws AppError as {@link checkMessage}
+ */
 export function checkLeaving(group: Group, bytes: Buffer, stated: number | undefined): CheckedMessage {
   if (group.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(group, bytes, 'The proposal');
-  if (frame.contentType !== 'proposal') throw new AppError('wrong-content-type', 'Leaving takes a proposal');
+  if (frame.contentType !== 'proposal') throw new AppError('wrong-content-type', 'To leave, send a proposal');
   const checked = { framing: { epoch: checkEpoch(frame, bytes, stated) }, ...publicProposal(frame) };
   if (checked.proposal !== undefined && !removesItself(checked.proposal)) {
-    throw new AppError('malformed', 'Leaving takes a proposal to remove the own leaf');
+    throw new AppError('malformed', 'To leave, send a proposal that removes your own leaf');
   }
   return checked;
 }
@@ -70,31 +78,37 @@ export function checkCommit(
 ): { readonly framing: Framing; readonly frame?: CommitFrame } {
   if (group.protocol === 'opaque') return { framing: checkStated(stated) };
   const frame = contentFrame(group, bytes, 'The commit');
-  if (!isCommit(frame)) throw new AppError('wrong-content-type', 'This takes a commit');
+  if (!isCommit(frame)) throw new AppError('wrong-content-type', 'This route accepts only commits');
   return { framing: { epoch: checkEpoch(frame, bytes, stated) }, frame };
 }
 
 /**
- * Parses the Welcome of a commit; nothing in `opaque` conversations.
+ * Parses the Welcome of a commit.
+ * @returns `undefined` in `opaque` conversations
  * @throws AppError `malformed`, `welcome-mismatch`
  */
 export function parseWelcome(group: Group, bytes: Buffer): WelcomeFrame | undefined {
   if (group.protocol === 'opaque') return undefined;
   const frame = parse(bytes, 'The Welcome');
-  if (frame.wireFormat !== 'welcome') throw new AppError('welcome-mismatch', 'This is no Welcome');
-  if (frame.newMembers.length === 0) throw new AppError('welcome-mismatch', 'The Welcome is for nobody');
+  if (frame.wireFormat !== 'welcome')
+    throw new AppError('welcome-mismatch', 'The welcome field does not contain a Welcome');
+  if (frame.newMembers.length === 0) throw new AppError('welcome-mismatch', 'The Welcome names no new member');
   return frame;
 }
 
 /**
- * Parses a GroupInfo of this group; nothing in `opaque` conversations.
- * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, or `epoch-ahead` without the current epoch
+ * Parses a GroupInfo of this group.
+ * @returns `undefined` in `opaque` conversations
+ * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, or `epoch-ahead` (the caller adds the current
+ * epoch)
  */
 export function parseGroupInfo(group: Group, bytes: Buffer): CheckedGroupInfo | undefined {
   if (group.protocol === 'opaque') return undefined;
   const frame = parse(bytes, 'The GroupInfo');
-  if (frame.wireFormat !== 'group_info') throw new AppError('group-info-mismatch', 'This is no GroupInfo');
-  if (!group.groupId.equals(frame.groupId)) throw new AppError('wrong-group', 'The GroupInfo is of another group');
+  if (frame.wireFormat !== 'group_info') {
+    throw new AppError('group-info-mismatch', 'The groupInfo field does not contain a GroupInfo');
+  }
+  if (!group.groupId.equals(frame.groupId)) throw new AppError('wrong-group', 'The GroupInfo belongs to another group');
   return { ...frame, epoch: checkEpoch(frame, bytes, undefined) };
 }
 
@@ -102,7 +116,7 @@ function parse(bytes: Buffer, what: string): Frame {
   const frame = parseFrame(bytes);
   if (!(frame instanceof FrameError)) return frame;
   if (frame.message.startsWith(NOT_PRIVATE)) throw new AppError('wrong-content-type', frame.message);
-  throw new AppError('malformed', `${what} is not one MLSMessage: ${frame.message}`);
+  throw new AppError('malformed', `${what} is not a valid MLSMessage: ${frame.message}`);
 }
 
 function contentFrame(group: Group, bytes: Buffer, what: string): PrivateFrame | PublicFrame {
@@ -132,10 +146,14 @@ function checkEpoch(
   bytes: Buffer,
   stated: number | undefined,
 ): number {
-  if (frame.epoch === 'beyond')
+  if (frame.epoch === 'beyond') {
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: rawEpoch(frame, bytes) });
+  }
   if (stated !== undefined && stated !== frame.epoch) {
-    throw new AppError('malformed', `The stated epoch is ${stated}, that of the frame ${frame.epoch}`);
+    throw new AppError(
+      'malformed',
+      `The request states epoch ${stated}, but the MLS message is for epoch ${frame.epoch}`,
+    );
   }
   return frame.epoch;
 }
@@ -146,7 +164,7 @@ function checkStated(epoch: number | undefined): Framing {
   return { epoch };
 }
 
-/** An epoch above 2^53 - 1, as near as JSON can tell: the eight bytes after the group id (RFC 9420 §6). */
+/** An epoch above 2^53 - 1, rounded to a JSON number. It is in the eight bytes after the group id (RFC 9420 §6). */
 function rawEpoch(frame: PrivateFrame | PublicFrame | GroupInfoFrame, bytes: Buffer): number {
   const offset = frame.groupId.byteOffset - bytes.byteOffset + frame.groupId.length;
   return Number(bytes.readBigUInt64BE(offset));

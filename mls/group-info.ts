@@ -3,15 +3,16 @@ import { EXTERNAL_PUB_EXTENSION, type GroupInfoFrame, type LeafNode } from './fr
 import { verifySignature } from './signature.ts';
 import { type Leaves, readLeaves, treeBytes, userOf } from './tree.ts';
 
-/** What the ratchet tree of a GroupInfo says. */
+/** A checked ratchet tree. */
 export interface Tree {
   readonly leaves: Leaves;
-  /** Distinct users of the leaves, sorted. */
+  /** Users who own a leaf; each once, sorted. */
   readonly users: readonly string[];
 }
 
 /**
- * Reads the ratchet tree of a GroupInfo, if it holds one of at most `maxBytes`, without judging it.
+ * Parses the ratchet tree in a GroupInfo. {@link checkTree} checks its content.
+ * @returns `undefined` if there is no tree, or the tree is larger than `maxBytes`
  * @throws AppError `malformed`
  */
 export function readTree(frame: GroupInfoFrame, maxBytes: number): Leaves | undefined {
@@ -19,20 +20,21 @@ export function readTree(frame: GroupInfoFrame, maxBytes: number): Leaves | unde
   return bytes === undefined || bytes.length > maxBytes ? undefined : readLeaves(bytes);
 }
 
-/** Whether devices can join by it: it has an `external_pub` (RFC 9420 §12.4.3.2). */
+/** Whether a device can join with this GroupInfo: it has the `external_pub` extension (RFC 9420 §12.4.3.2). */
 export function hasExternalKey({ extensions }: GroupInfoFrame): boolean {
   return extensions.some(({ type }) => type === EXTERNAL_PUB_EXTENSION);
 }
 
 /**
- * Checks a GroupInfo against the tree that it holds (RFC 9420 §12.4.3.1): signed by one of the leaves, and every leaf is a
- * device of a user, with keys of its own.
+ * Checks a GroupInfo against its own tree (RFC 9420 §12.4.3.1): one of the leaves signed it, every leaf names a user,
+ * and no two leaves share a key. An unknown cipher suite passes: the service cannot check its signature.
  * @throws AppError `group-info-mismatch`, `membership-mismatch`
  */
 export async function checkTree(frame: GroupInfoFrame, leaves: Leaves): Promise<Tree> {
   const signer = leaves[frame.signer];
-  if (signer === undefined)
-    throw new AppError('group-info-mismatch', 'The leaf that signed the GroupInfo is not in it');
+  if (signer === undefined) {
+    throw new AppError('group-info-mismatch', 'The leaf that signed the GroupInfo is not in its ratchet tree');
+  }
   const { cipherSuite, signed: content, signature } = frame;
   const verdict = await verifySignature('GroupInfoTBS', {
     cipherSuite,
@@ -47,17 +49,18 @@ export async function checkTree(frame: GroupInfoFrame, leaves: Leaves): Promise<
 
 function usersOf(leaves: readonly LeafNode[]): string[] {
   const users = new Set<string>();
-  // RFC 9420 §7.3: signature keys and encryption keys are unique among the members.
+  // Each signature key and each encryption key must be unique in the group (RFC 9420 §7.3).
   const keys = [new Set<string>(), new Set<string>()] as const;
   for (const leaf of leaves) {
     const user = userOf(leaf);
-    if (user === undefined) throw new AppError('membership-mismatch', 'A leaf of the tree names no user');
+    if (user === undefined)
+      throw new AppError('membership-mismatch', 'A leaf of the ratchet tree does not name a user');
     users.add(user);
     keys[0].add(keyOf(leaf.signatureKey));
     keys[1].add(keyOf(leaf.encryptionKey));
   }
   if (keys.some(({ size }) => size < leaves.length)) {
-    throw new AppError('membership-mismatch', 'Two leaves of the tree have the same key');
+    throw new AppError('membership-mismatch', 'Two leaves of the ratchet tree have the same key');
   }
   return [...users].sort();
 }

@@ -1,7 +1,7 @@
-/** What the checks of MLS bytes need to know of the conversation that they are for. */
+/** Facts about a conversation that the checks of MLS bytes need. */
 export interface Group {
-  /** Bytes of `opaque` conversations are not looked at. */
+  /** The service does not read the bytes of `opaque` conversations. */
   readonly protocol: 'mls' | 'opaque';
-  /** RFC 9420 §8.1; its base64url is the conversation id. */
+  /** The MLS group_id (RFC 9420 §8.1). Its base64url is the conversation id. */
   readonly groupId: Buffer;
 }

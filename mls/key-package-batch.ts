@@ -1,7 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import { type CheckedKeyPackage, KeyPackageFault, checkKeyPackage } from './key-package.ts';
 
-/** What one device uploads at once; each an MLSMessage. */
+/** Key packages that one device uploads in one request. Each is an MLSMessage. */
 export interface KeyPackageBatch {
   readonly keyPackages: readonly Buffer[];
   readonly lastResort?: Buffer | undefined;
@@ -9,16 +9,17 @@ export interface KeyPackageBatch {
 
 interface Fault {
   readonly fault: KeyPackageFault;
-  /** JSON pointer (RFC 6901) into the body. */
+  /** Place in the request body as a JSON pointer (RFC 6901). */
   readonly pointer: string;
-  /** Position in `keyPackages`; absent for the last resort. */
+  /** Index in `keyPackages`. Absent = the last resort. */
   readonly index: number | undefined;
 }
 
 /**
  * Checks every package of a batch, one after the other.
- * @returns all of them in order, the last resort at the end
- * @throws AppError `malformed` that lists every bad package, or else `identity-mismatch` with the index of the first
+ * @returns all packages in the order of the request; the last resort comes last
+ * @throws AppError `malformed`, which lists every malformed package; if there is none, `identity-mismatch` with the
+ * index of the first package of another user
  */
 export async function checkKeyPackages(
   { keyPackages, lastResort }: KeyPackageBatch,
@@ -45,7 +46,10 @@ export async function checkKeyPackages(
   return checked;
 }
 
-/** The problem of packages that cannot be stored. @param indexes positions in what {@link checkKeyPackages} returned */
+/**
+ * The problem for packages that another device uploaded before.
+ * @param indexes positions in the result of {@link checkKeyPackages}
+ */
 export function refuseForeign(batch: KeyPackageBatch, indexes: readonly number[]): AppError {
   const message = 'was uploaded by another device';
   const indexOf = (position: number): number | undefined =>
@@ -58,5 +62,5 @@ function pointerTo(index: number | undefined): string {
 }
 
 function malformedAt(errors: readonly { readonly pointer: string; readonly message: string }[]): AppError {
-  return new AppError('malformed', 'Some key packages are not acceptable; none was stored', { errors });
+  return new AppError('malformed', 'Some key packages are not valid, so no key package was stored', { errors });
 }

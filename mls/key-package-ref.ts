@@ -7,7 +7,10 @@ import { vector } from './vector.ts';
 
 const LABEL = vector(Buffer.from('MLS 1.0 KeyPackage Reference'));
 
-/** KeyPackageRef (RFC 9420 §5.2) as lower-case hex; `undefined` for a cipher suite that nobody here knows. */
+/**
+ * KeyPackageRef (RFC 9420 §5.2) as lower-case hex. `undefined` = unknown cipher suite, so the hash algorithm is
+ * unknown.
+ */
 export function keyPackageRef({ cipherSuite, bytes }: KeyPackage): string | undefined {
   const suite = getCiphersuiteFromId(cipherSuite as CiphersuiteId) as { hash: HashAlgorithm } | undefined;
   if (suite === undefined) return undefined;

@@ -9,13 +9,20 @@ import { type KeyPackageFrame, FrameError, parseFrame } from './frame.ts';
 import { KEY_PACKAGE_CLOCK_SKEW_MS, MAX_KEY_PACKAGE_BYTES } from '../domain/limits.ts';
 import { verifySignature } from './signature.ts';
 
-/** Extension that marks a package for reuse once the pool is empty (`last_resort` of the IANA registry for MLS). */
+/**
+ * Extension of a package that may be used many times when the pool is empty (`last_resort` in the IANA registry for
+ * MLS).
+ */
 const LAST_RESORT_EXTENSION = 10;
-/** Extensions of RFC 9420 itself, which every client has and no capabilities list (§7.2). */
+/**
+ * Extensions 1 to 5 come from RFC 9420 itself. Every client supports them, and capabilities do not list them (§7.2).
+ */
 const LAST_DEFAULT_EXTENSION = 5;
-/** Beyond it the database has no time. */
+/**
+ * Latest time that is stored; a larger `notAfter` becomes this value. PostgreSQL has no times for all 64-bit values.
+ */
 const END_OF_TIME_MS = Date.UTC(9999, 0, 1);
-/** Bytes of a public key (RFC 9180 §7.1). */
+/** Length of a public key in bytes (RFC 9180 §7.1). */
 const KEY_BYTES: Readonly<Record<string, number>> = {
   'DHKEM-X25519-HKDF-SHA256': 32,
   'DHKEM-P256-HKDF-SHA256': 65,
@@ -24,18 +31,18 @@ const KEY_BYTES: Readonly<Record<string, number>> = {
   'DHKEM-P384-HKDF-SHA384': 97,
 };
 
-/** A key package that may be handed out. */
+/** A key package that passed all checks. */
 export interface CheckedKeyPackage {
-  /** KeyPackageRef (RFC 9420 §5.2): what a Welcome names it by. */
+  /** KeyPackageRef (RFC 9420 §5.2). A Welcome names the key package by this value. */
   readonly ref: Buffer;
-  /** The MLSMessage as it came. */
+  /** The MLSMessage, as the device sent it. */
   readonly bytes: Buffer;
   readonly cipherSuite: number;
   readonly lastResort: boolean;
   readonly notAfter: Date;
 }
 
-/** Why a key package is refused. */
+/** The reason to refuse a key package. The message has no subject, for example "has expired". */
 export class KeyPackageFault {
   readonly code: 'malformed' | 'identity-mismatch';
   readonly message: string;
@@ -46,18 +53,20 @@ export class KeyPackageFault {
   }
 }
 
-/** What a key package has to be. */
+/** Requirements for a key package. */
 export interface KeyPackageRules {
-  /** Its credential has to be basic, with this user's id as UTF-8. */
+  /** The credential must be basic and contain the id of this user in UTF-8. */
   readonly user: string;
+  /** Whether the package must have, or must not have, the `last_resort` extension. */
   readonly lastResort: boolean;
-  /** Milliseconds; absent = any lifetime. */
+  /** Milliseconds. Absent = any lifetime. */
   readonly maxLifetimeMs: number | undefined;
 }
 
 /**
- * Checks a key package as those will who add it to a group (RFC 9420 §7.3, §10.1), so that no claim hands out one that
- * cannot be used: one strict pass, then what ts-mls makes of it, then both signatures over the bytes as they came.
+ * Checks a key package like a client that adds it to a group (RFC 9420 §7.3, §10.1). So every claimed package can be
+ * used. The steps are: one strict pass over the bytes, a second parse with ts-mls, then both signatures over the
+ * received bytes.
  * @param bytes an MLSMessage of wire format key_package
  */
 export async function checkKeyPackage(
@@ -66,11 +75,11 @@ export async function checkKeyPackage(
 ): Promise<CheckedKeyPackage | KeyPackageFault> {
   if (bytes.length > MAX_KEY_PACKAGE_BYTES) return new KeyPackageFault(`has more than ${MAX_KEY_PACKAGE_BYTES} bytes`);
   const frame = parseFrame(bytes);
-  if (frame instanceof FrameError) return new KeyPackageFault(`is no MLSMessage: ${frame.message}`);
+  if (frame instanceof FrameError) return new KeyPackageFault(`is not a valid MLSMessage: ${frame.message}`);
   if (frame.wireFormat !== 'key_package') return new KeyPackageFault(`is a ${frame.wireFormat}, not a key_package`);
   const { keyPackage } = frame;
   const decoded = decode(bytes);
-  if (decoded === undefined) return new KeyPackageFault('is no KeyPackage');
+  if (decoded === undefined) return new KeyPackageFault('is not a valid KeyPackage');
   const fault =
     faultOfContent(keyPackage, decoded, rules) ??
     faultOfLifetime(keyPackage, rules.maxLifetimeMs) ??
@@ -79,7 +88,7 @@ export async function checkKeyPackage(
   const { identity } = keyPackage.leaf;
   if (identity === undefined) return new KeyPackageFault('has no basic credential', 'identity-mismatch');
   if (!Buffer.from(rules.user, 'utf8').equals(identity)) {
-    return new KeyPackageFault('has the identity of somebody else', 'identity-mismatch');
+    return new KeyPackageFault('has the identity of another user', 'identity-mismatch');
   }
   return {
     ref: await refOf(keyPackage),
@@ -92,7 +101,10 @@ export async function checkKeyPackage(
 
 type Parsed = KeyPackageFrame['keyPackage'];
 
-/** As members will read it; whatever ts-mls throws on bytes that it does not expect. */
+/**
+ * Parses with ts-mls, like a client. `undefined` = ts-mls cannot parse it: it returns nothing, or throws errors of many
+ * kinds.
+ */
 function decode(bytes: Uint8Array): KeyPackage | undefined {
   try {
     const decoded = decodeMlsMessage(bytes, 0);
@@ -110,7 +122,7 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
   const keyBytes = KEY_BYTES[suite.hpke.kem];
   const isKey = (key: Uint8Array): boolean => key.length > 0 && (keyBytes === undefined || key.length === keyBytes);
   if (!isKey(initKey) || !isKey(leaf.encryptionKey)) return 'has a key that does not fit its cipher suite';
-  // RFC 9420 §10.1: else who reads the Welcome could read what is sent to the leaf.
+  // With equal keys, the key that opens the Welcome would also open messages to the leaf (RFC 9420 §10.1).
   if (Buffer.from(initKey).equals(leaf.encryptionKey)) return 'has the same init key and encryption key';
 
   const { versions, ciphersuites, credentials, extensions } = decoded.leafNode.capabilities;
@@ -125,7 +137,7 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
 
   const isLastResort = keyPackage.extensions.some(({ type }) => type === LAST_RESORT_EXTENSION);
   if (rules.lastResort && !isLastResort) return 'lacks the last_resort extension (10)';
-  if (!rules.lastResort && isLastResort) return 'has the last_resort extension (10), and belongs in lastResort';
+  if (!rules.lastResort && isLastResort) return 'has the last_resort extension (10), so send it as lastResort';
   if (isLastResort && !isListed(LAST_RESORT_EXTENSION)) return 'does not list last_resort (10) in its capabilities';
   return undefined;
 }
@@ -140,7 +152,7 @@ function faultOfLifetime({ leaf }: Parsed, maxLifetimeMs: number | undefined): s
 }
 
 async function faultOfSignatures({ cipherSuite, leaf, signed, signature }: Parsed): Promise<string | undefined> {
-  // Schemes without native code hold the process for milliseconds: others get their turn between two packages.
+  // Some signature schemes run in JavaScript and block the event loop for milliseconds. Other requests run in between.
   await nextTurn();
   const own = { cipherSuite, publicKey: leaf.signatureKey };
   const ofPackage = await verifySignature('KeyPackageTBS', { ...own, content: signed, signature });

@@ -1,10 +1,10 @@
 import { type KeyObject, createPublicKey, verify } from 'node:crypto';
 import type { Signature, SignatureAlgorithm } from 'ts-mls/crypto/signature.js';
 
-/** The content of an AlgorithmIdentifier, in hex, and the hash of ECDSA. */
+/** A signature algorithm of node:crypto: the content of its AlgorithmIdentifier in hex, and the hash for ECDSA. */
 interface NativeAlgorithm {
   readonly identifier: string;
-  /** `null` = EdDSA, which hashes by itself. */
+  /** `null` = EdDSA, which has its own hash. */
   readonly hash: string | null;
 }
 
@@ -21,9 +21,10 @@ const SEQUENCE = 0x30;
 const BIT_STRING = 0x03;
 
 /**
- * Verifies what ts-mls would verify in JavaScript, which holds the process for up to 15 ms each, outside of the event loop
- * in a fraction of it. Takes compressed points as well: ts-mls makes them, against RFC 9420 §5.1.1.
- * @returns `undefined` where ts-mls has native code itself, or there is none
+ * Verifies signatures with node:crypto instead of the JavaScript code in ts-mls. The JavaScript code blocks the event
+ * loop for up to 15 ms per signature; the native code runs in another thread and is many times faster. Accepts
+ * compressed points too: ts-mls creates them, although RFC 9420 §5.1.1 does not allow them.
+ * @returns `undefined` if ts-mls already uses native code, or node:crypto has no native code for this algorithm
  */
 export function nativeVerify(algorithm: SignatureAlgorithm): Signature['verify'] | undefined {
   const native = ALGORITHMS[algorithm];
@@ -39,9 +40,9 @@ export function nativeVerify(algorithm: SignatureAlgorithm): Signature['verify']
     });
 }
 
-/** @throws Error for what is no point of the curve */
+/** @throws Error if the bytes are not a point of the curve */
 function importKey(identifier: Buffer, publicKey: Uint8Array): KeyObject {
-  // A bit string starts with the number of its unused bits.
+  // The first byte of a bit string is the number of its unused bits.
   const spki = der(SEQUENCE, identifier, der(BIT_STRING, Buffer.of(0), publicKey));
   return createPublicKey({ key: spki, format: 'der', type: 'spki' });
 }

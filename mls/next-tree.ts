@@ -4,8 +4,9 @@ import { type PublicCommit, joiningIndex } from './external-commit.ts';
 import { type Leaves, userOf } from './tree.ts';
 
 /**
- * The leaves to which a public commit leads (RFC 9420 §7.7, §7.8, §12.3: removals, then additions, then the committer's
- * path); `undefined` where it commits proposals by reference, which are not in it.
+ * Computes the leaves after a public commit (RFC 9420 §7.7, §7.8, §12.3). The order is: removals, additions, then the
+ * committer's path.
+ * @returns `undefined` if the commit includes proposals by reference: their content is not in the commit
  */
 export function leavesAfter(before: Leaves, { sender, proposals, path }: PublicCommit): Leaves | undefined {
   if (proposals.some(({ type }) => type === 'reference')) return undefined;
@@ -18,42 +19,42 @@ export function leavesAfter(before: Leaves, { sender, proposals, path }: PublicC
   return leaves;
 }
 
-/** Whether two trees have the same leaves, to the byte, in the same places. */
+/** Whether two trees have the same leaves, byte by byte, at the same indexes. */
 export function sameLeaves(one: Leaves, other: Leaves): boolean {
   const length = Math.max(one.length, other.length);
   return Array.from({ length }, (_, index) => sameLeaf(one[index], other[index])).every(Boolean);
 }
 
-/** Users who lose leaves by a commit, its sender aside. */
-export interface Losses {
-  /** They keep other leaves. */
-  readonly trimmed: readonly string[];
-  /** They keep none. */
-  readonly dropped: readonly string[];
+/** Users who lose leaves through a commit. The committer is not in these lists. */
+export interface LeafLosses {
+  readonly usersLosingSomeLeaves: readonly string[];
+  readonly usersLosingAllLeaves: readonly string[];
 }
 
 /**
- * Whose leaves the removals in a public commit take.
- * @throws AppError `membership-mismatch` for one of a leaf that is not there, or that commits (RFC 9420 §12.2)
+ * Finds the users whose leaves a public commit removes.
+ * @throws AppError `membership-mismatch` if the commit removes a blank leaf or the committer's own leaf (RFC 9420
+ * §12.2)
  */
-export function lossesOf(before: Leaves, { sender, proposals }: PublicCommit, committer: string): Losses {
+export function usersLosingLeaves(before: Leaves, { sender, proposals }: PublicCommit, committer: string): LeafLosses {
   const removed = new Set(proposals.flatMap((proposal) => (proposal.type === 'remove' ? [proposal.removed] : [])));
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage.leaf] : []));
   const losers = new Set<string>();
   for (const index of removed) {
     if (sender.type === 'member' && sender.leafIndex === index) {
-      throw new AppError('membership-mismatch', 'Nobody can commit the own removal');
+      throw new AppError('membership-mismatch', 'A member cannot commit its own removal');
     }
     const leaf = before[index];
-    if (leaf === undefined)
+    if (leaf === undefined) {
       throw new AppError('membership-mismatch', `The commit removes leaf ${index}, which is blank`);
+    }
     const user = userOf(leaf);
     if (user !== undefined && user !== committer) losers.add(user);
   }
-  const left = new Set([...before.filter((_, index) => !removed.has(index)), ...added].map(userOfAny));
+  const stillThere = new Set([...before.filter((_, index) => !removed.has(index)), ...added].map(userOfAny));
   return {
-    trimmed: [...losers].filter((user) => left.has(user)),
-    dropped: [...losers].filter((user) => !left.has(user)),
+    usersLosingSomeLeaves: [...losers].filter((user) => stillThere.has(user)),
+    usersLosingAllLeaves: [...losers].filter((user) => !stillThere.has(user)),
   };
 }
 

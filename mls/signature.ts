@@ -6,12 +6,12 @@ import type { Signature, SignatureAlgorithm } from 'ts-mls/crypto/signature.js';
 import { DependencyError } from 'ts-mls/mlsError.js';
 import { nativeVerify } from './native-verify.ts';
 
-/** `unknown` = a cipher suite that this service cannot verify. */
+/** Result of a signature check. `unknown` = the service cannot verify this cipher suite. */
 export type Verdict = 'valid' | 'invalid' | 'unknown';
 
-/** What is said to be signed, and by which key. */
+/** The content, its signature, and the key that signed it. */
 export interface Signed {
-  /** RFC 9420 §17.1. */
+  /** Number of the cipher suite (RFC 9420 §17.1). */
   readonly cipherSuite: number;
   readonly publicKey: Uint8Array;
   readonly content: Uint8Array;
@@ -20,7 +20,7 @@ export interface Signed {
 
 const schemes = new Map<SignatureAlgorithm, Promise<Signature | undefined>>();
 
-/** VerifyWithLabel (RFC 9420 §5.1.2). @param label without the prefix `MLS 1.0 ` */
+/** Verifies a signature: VerifyWithLabel (RFC 9420 §5.1.2). @param label without the prefix `MLS 1.0 ` */
 export async function verifySignature(
   label: 'GroupInfoTBS' | 'KeyPackageTBS' | 'LeafNodeTBS',
   { cipherSuite, publicKey, content, signature }: Signed,
@@ -30,7 +30,7 @@ export async function verifySignature(
   try {
     return (await verifyWithLabel(publicKey, label, content, signature, scheme)) ? 'valid' : 'invalid';
   } catch {
-    // A key or signature that is none of this scheme.
+    // The key or the signature has the wrong form for this scheme.
     return 'invalid';
   }
 }

@@ -3,26 +3,32 @@ import { AppError } from '../domain/errors.ts';
 import { parseUserId } from '../domain/ids.ts';
 import { FrameError } from './frame.ts';
 
-/** Leaves of a ratchet tree by leaf index; blank ones are `undefined`. */
+/** Leaves of a ratchet tree by leaf index. `undefined` = blank leaf. */
 export type Leaves = readonly (LeafNode | undefined)[];
 
-/** The bytes of the ratchet tree that a GroupInfo holds (RFC 9420 §12.4.3.3). @throws AppError `malformed` for two */
+/**
+ * The bytes of the ratchet tree in a GroupInfo (RFC 9420 §12.4.3.3).
+ * @throws AppError `malformed` if the GroupInfo has two ratchet trees
+ */
 export function treeBytes({ extensions }: GroupInfoFrame): Uint8Array | undefined {
   const [tree, second] = extensions.filter(({ type }) => type === RATCHET_TREE_EXTENSION);
   if (second !== undefined) throw new AppError('malformed', 'The GroupInfo has two ratchet trees');
   return tree?.data;
 }
 
-/** The leaves of a tree. @throws AppError `malformed` */
+/** Parses the leaves of a ratchet tree. @throws AppError `malformed` */
 export function readLeaves(bytes: Uint8Array): Leaves {
   const leaves = parseRatchetTree(bytes);
   if (leaves instanceof FrameError) {
-    throw new AppError('malformed', `The ratchet tree of the GroupInfo is not well formed: ${leaves.message}`);
+    throw new AppError('malformed', `The ratchet tree in the GroupInfo is not valid: ${leaves.message}`);
   }
   return leaves;
 }
 
-/** The user that a leaf belongs to: its basic credential is the user id in UTF-8. */
+/**
+ * The user who owns a leaf: the identity in its basic credential is the user id in UTF-8. `undefined` = no valid user
+ * id.
+ */
 export function userOf({ identity }: LeafNode): string | undefined {
   if (identity === undefined) return undefined;
   try {
@@ -32,21 +38,23 @@ export function userOf({ identity }: LeafNode): string | undefined {
   }
 }
 
-/** The stored GroupInfo of the epoch that stands now. */
+/** The current epoch of a conversation and the stored GroupInfo for it. */
 export interface CurrentGroupInfo {
-  /** Of the conversation. */
   readonly epoch: number;
-  /** null = nobody supplied one for this epoch. */
+  /** null = no member has sent a GroupInfo for this epoch. */
   readonly groupInfo: Uint8Array | null;
 }
 
-/** A GroupInfo that was stored, as far as later commits are held against it. */
+/** The part of a stored GroupInfo that later commits are checked against. */
 export interface StoredTree {
   readonly cipherSuite: number;
   readonly leaves: Leaves;
 }
 
-/** The tree of the current GroupInfo, if that is of the epoch that is wanted and holds one of at most `maxBytes`. */
+/**
+ * The ratchet tree in the current GroupInfo.
+ * @returns `undefined` if the current epoch is not `wanted`, or there is no tree of at most `maxBytes`
+ */
 export function storedTree(
   { epoch, groupInfo }: CurrentGroupInfo,
   wanted: number,
@@ -60,5 +68,6 @@ export function storedTree(
   return { cipherSuite: frame.cipherSuite, leaves: readLeaves(bytes) };
 }
 
-// A byte order mark is no part of an id, and must not vanish either.
+// The decoder must keep a byte order mark: it makes the user id invalid. Without `ignoreBOM` the decoder would remove
+// it.
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -1,4 +1,4 @@
-/** `opaque x<V>` (RFC 9420 §2.1.2): the bytes behind the shortest form of their length. */
+/** Encodes `opaque x<V>` (RFC 9420 §2.1.2): the length in its shortest form, then the bytes. */
 export function vector(bytes: Uint8Array): Buffer {
   return Buffer.concat([lengthOf(bytes.length), bytes]);
 }

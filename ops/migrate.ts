@@ -1,19 +1,36 @@
 import path from 'node:path';
+import { ensureError } from '../domain/errors.ts';
 import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
 import { packageRoot } from '../process/package-root.ts';
 
-/** `npm run migrate`: brings the schema of DATABASE_URL up to date. Safe to run from several places at once. */
+/**
+ * `npm run migrate`: migrates the database of DATABASE_URL to the current schema. Several processes may run it at once.
+ */
 const url = process.env.DATABASE_URL;
 if (url === undefined || url === '') {
-  process.stderr.write('DATABASE_URL is required\n');
+  process.stderr.write(
+    'DATABASE_URL is not set. Set it to the URL of the PostgreSQL database, for example postgres://user:password@localhost:5432/parley\n',
+  );
   process.exit(1);
 }
-// Long statements are all right here: building an index on a large table takes its time.
+// The statement timeout is long, because building an index on a large table takes time.
 const pool = makePool({ url, max: 1, name: 'parley-migrate', statementTimeoutMs: 3_600_000 });
 try {
   const applied = await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
-  process.stdout.write(applied.length === 0 ? 'The schema is up to date.\n' : `Applied ${applied.join(', ')}.\n`);
+  process.stdout.write(
+    applied.length === 0
+      ? 'The database schema is already up to date.\n'
+      : `Applied to the database: ${applied.join(', ')}\n`,
+  );
+} catch (error) {
+  process.stderr.write(`Cannot migrate the database: ${reasonOf(ensureError(error))}\n`);
+  process.exitCode = 1;
 } finally {
   await pool.end();
+}
+
+/** Message of an error. A refused connection to several addresses has no message, only a code. */
+function reasonOf(error: Error): string {
+  return error.message === '' && 'code' in error ? String(error.code) : error.message;
 }

@@ -1,21 +1,24 @@
-/** Gives one resource back. */
-type Releaser = () => Promise<void> | void;
+/** Releases one resource. */
+type Release = () => Promise<void> | void;
 
-export type Releasers = {
-  /** Remembers how to give a resource back; `name` stands in the message if that fails. */
-  add: (name: string, release: Releaser) => void;
-  /** Gives everything back, the newest first; later calls wait for the same work. All failures come out as one AggregateError. */
-  releaseAll: () => Promise<void>;
+export type Cleanup = {
+  /** Registers the release of a resource. `name` is in the error message if the release fails. */
+  add: (name: string, release: Release) => void;
+  /**
+   * Releases all resources, the newest first. Later calls wait for the same work.
+   * @throws AggregateError with all failures, after every release was tried
+   */
+  run: () => Promise<void>;
 };
 
-/** A stack of clean-ups, run in reverse order of their registration. */
-export function createReleasers(): Releasers {
-  const stack: { name: string; release: Releaser }[] = [];
+/** A list of resources of a process. They are released in reverse order of their registration. */
+export function createCleanup(): Cleanup {
+  const stack: { name: string; release: Release }[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
     const failures: Error[] = [];
-    // One at a time: what was started later depends on what was started before it.
+    // One at a time, because a later resource may depend on an earlier one.
     for (let entry = stack.pop(); entry !== undefined; entry = stack.pop()) {
       try {
         await entry.release();
@@ -30,7 +33,7 @@ export function createReleasers(): Releasers {
     add(name, release) {
       stack.push({ name, release });
     },
-    releaseAll() {
+    run() {
       return (running ??= drain());
     },
   };

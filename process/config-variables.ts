@@ -1,105 +1,168 @@
 import { z } from 'zod';
 
-/** One environment variable: how it is read, and what the docs say of it. */
+/** One environment variable: its parser, its default and its description in the docs. */
 export interface Variable<T = unknown> {
   readonly schema: z.ZodType<T, string | undefined>;
-  /** As it would be written; absent = none. */
+  /** Default as text. Absent = no default. */
   readonly default: string | undefined;
   readonly description: string;
 }
 
-/** Who applies a batch of operations; the other values of the switch live and die with this list. */
+/** Execution paths: how a batch of operations is applied. Other code derives its types and checks from this list. */
 export const CONVERSATION_PATHS = ['workflow', 'direct'] as const;
-/** Algorithms of tokens that somebody else signs. */
+/** Algorithms of tokens from an external issuer, which Parley verifies with a public key. */
 export const PUBLIC_KEY_ALGORITHMS = ['ES256', 'EdDSA'] as const;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-/** setTimeout and Temporal timers take at least this much. */
+/** Upper limit of all durations. Temporal timers accept it. */
 const MAX_DURATION_MS = 365 * UNITS.d;
 
-/** Every variable that Parley reads. `npm start` sets some of them itself. */
+/** Every environment variable that Parley reads. `npm start` sets some of them itself. */
 export const VARIABLES = {
   PORT: integer(8080, 0, 65_535, 'Port of the API.'),
-  HOST: text('0.0.0.0', 'Address that the API and the port of the worker listen on.'),
-  ADMIN_PORT: integer(9090, 0, 65_535, 'Port for health and metrics of the worker.'),
-  DATABASE_URL: url(['postgres:', 'postgresql:'], 'PostgreSQL 18 or newer. Without it `npm start` runs its own.'),
-  DATABASE_POOL_SIZE: integer(20, 1, 500, 'Connections of each process to PostgreSQL.'),
+  HOST: text('0.0.0.0', 'Listen address of the API, and of the port for health and metrics of the worker.'),
+  ADMIN_PORT: integer(9090, 0, 65_535, 'Port of the worker for health checks and metrics.'),
+  DATABASE_URL: url(
+    ['postgres:', 'postgresql:'],
+    'URL of a PostgreSQL server, version 18 or newer. If unset, `npm start` runs its own server.',
+  ),
+  DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
   TEMPORAL_ADDRESS: optional(
     z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port'),
-    'Temporal server, host:port. Without it `npm start` runs its own.',
+    'Temporal server as host:port. If unset, `npm start` runs its own server.',
   ),
   TEMPORAL_NAMESPACE: text('default', 'Temporal namespace.'),
-  TEMPORAL_UI_URL: url(['https:', 'http:'], 'Temporal Web UI, for links in answers to operators.'),
-  TASK_QUEUE: text('parley', 'Temporal task queue of the workers; the same for the API.'),
+  TEMPORAL_UI_URL: url(['https:', 'http:'], 'URL of the Temporal Web UI. Answers to operators contain links to it.'),
+  TASK_QUEUE: text('parley', 'Temporal task queue of the workers. API and workers need the same value.'),
   SDK_METRICS_PORT: integer(9464, 0, 65_535, "Port for the worker's Temporal SDK metrics; 0 = off."),
-  PARLEY_DATA_DIR: text('.parley', 'Folder for what `npm start` keeps.'),
-  POSTGRES_PORT: text('5433', 'Port of the PostgreSQL that `npm start` runs.'),
+  PARLEY_DATA_DIR: text('.parley', 'Folder for the data, logs and token secret of `npm start`.'),
+  POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
   TEMPORAL_PORT: text('7233', 'Port of the Temporal server that `npm start` runs.'),
   TEMPORAL_UI_PORT: text('8233', 'Port of the Temporal Web UI that `npm start` runs.'),
   JWT_SECRET: optional(
     z.string().min(32, 'must have at least 32 characters'),
-    'Secret of HS256 tokens, for development. Exactly one of the three sources of tokens is needed.',
+    'Secret of HS256 tokens, for development. The API needs exactly one of `JWT_SECRET`, `JWT_JWKS_URL` and `JWT_PUBLIC_KEY_FILE`.',
   ),
-  JWT_JWKS_URL: url(['https:', 'http:'], 'JWKS (RFC 7517) with the keys of ES256 or EdDSA tokens.'),
+  JWT_JWKS_URL: url(['https:', 'http:'], 'URL of the JWKS (RFC 7517) with the public keys of ES256 or EdDSA tokens.'),
   JWT_PUBLIC_KEY_FILE: optional(z.string(), 'PEM file (SPKI) with the public key of the tokens.'),
-  JWT_PUBLIC_KEY_ALG: choice(PUBLIC_KEY_ALGORITHMS, 'ES256', 'Algorithm of the tokens that the key file verifies.'),
-  JWT_AUDIENCE: text('parley', '`aud` that every token must carry.'),
-  CONVERSATION_PATH: choice(CONVERSATION_PATHS, 'workflow', 'Who applies operations; operators change it at run time.'),
+  JWT_PUBLIC_KEY_ALG: choice(
+    PUBLIC_KEY_ALGORITHMS,
+    'ES256',
+    'Algorithm of the tokens for `JWT_PUBLIC_KEY_FILE`: ES256 or EdDSA.',
+  ),
+  JWT_AUDIENCE: text('parley', 'Required value of the `aud` claim in every token.'),
+  CONVERSATION_PATH: choice(
+    CONVERSATION_PATHS,
+    'workflow',
+    'Initial execution path of operations: workflow or direct. Operators can change it at run time.',
+  ),
   CONVERSATION_ROLLOUT: integer(
     100,
     0,
     100,
-    'Percent of the conversations that take this path; the others take the other.',
+    'Percentage of conversations that use `CONVERSATION_PATH`. The others use the other execution path.',
   ),
-  REQUEST_DEADLINE_MS: integer(10_000, 100, 60_000, 'Every request is answered within this time.'),
-  IDLE_TIMEOUT: duration('10m', 1000, 'A conversation without work leaves the workers after this time (30s, 10m, 1h).'),
-  EPOCH_WINDOW: integer(2, 0, 4, 'Epochs that a message may lag behind, where the policy states nothing else.'),
+  REQUEST_DEADLINE_MS: integer(10_000, 100, 60_000, 'Every request is answered within this time, in milliseconds.'),
+  IDLE_TIMEOUT: duration(
+    '10m',
+    1000,
+    'The workflow of a conversation completes after this time without work, for example 30s, 10m or 1h.',
+  ),
+  EPOCH_WINDOW: integer(
+    2,
+    0,
+    4,
+    'Number of epochs that a message may be behind the current epoch. This is the default for the policy of new conversations.',
+  ),
   TREE_CHECK_MAX_BYTES: integer(
     1_048_576,
     0,
     8_388_608,
-    'Ratchet trees up to this size are checked against the members; 0 = none is, and the sender is trusted.',
+    'Ratchet trees up to this size in bytes are checked against the member list; 0 = no tree is checked, and the service trusts the sender.',
   ),
   LANE_MAILBOX_LIMIT: integer(
     10_000,
     1,
     1_000_000,
-    'Operations that may wait for one conversation, a quarter of them of one user; more are answered 503.',
+    'Number of operations that may wait in the queue of one conversation. One user may fill a quarter of it. More operations are answered with 503.',
   ),
-  WORKER_CACHE_SIZE: integer(2000, 1, 100_000, 'Conversations that a worker keeps in memory, at most 0.5 MB each.'),
-  WORKER_TASK_SLOTS: integer(30, 2, 1000, 'Workflow tasks that a worker runs at once.'),
-  WORKFLOW_STACK_TRACES: choice(['off', 'on'], 'off', 'Stack traces of workflow code, for debugging; they cost time.'),
-  RATE_LIMIT_MESSAGES: integer(60_000, 0, 1e9, 'Messages, each of a list, by device, minute and process; 0 = off.'),
+  WORKER_CACHE_SIZE: integer(
+    2000,
+    1,
+    100_000,
+    'Number of conversations that a worker keeps in memory. Each needs at most 0.5 MB.',
+  ),
+  WORKER_TASK_SLOTS: integer(30, 2, 1000, 'Number of workflow tasks that a worker runs at the same time.'),
+  WORKFLOW_STACK_TRACES: choice(
+    ['off', 'on'],
+    'off',
+    'Stack traces of workflow code, for debugging. They make workflows slower.',
+  ),
+  RATE_LIMIT_MESSAGES: integer(
+    60_000,
+    0,
+    1e9,
+    'Messages per device, minute and process. Each message of a list counts. 0 = off.',
+  ),
   RATE_LIMIT_COMMITS: integer(
     6000,
     0,
     1e9,
-    'Commits, adds, removals and GroupInfos, by device, minute and process; 0 = off.',
+    'Commits, adds, removals and GroupInfos per device, minute and process; 0 = off.',
   ),
-  RATE_LIMIT_WRITES: integer(12_000, 0, 1e9, 'All other changing requests, by device, minute and process; 0 = off.'),
-  RATE_LIMIT_READS: integer(60_000, 0, 1e9, 'Reading requests, by device, minute and process; 0 = off.'),
+  RATE_LIMIT_WRITES: integer(
+    12_000,
+    0,
+    1e9,
+    'All other requests that change something, per device, minute and process; 0 = off.',
+  ),
+  RATE_LIMIT_READS: integer(60_000, 0, 1e9, 'Read requests per device, minute and process; 0 = off.'),
   RATE_LIMIT_CLAIMS: integer(
     300,
     0,
     1e9,
-    'Key packages that a user may claim, by minute; 0 = off, and all may be held.',
+    'Key packages that a user may claim per minute; 0 = off, and a user may hold any number of claimed key packages.',
   ),
-  RATE_LIMIT_UNAUTHENTICATED: integer(600, 0, 1e9, 'Refused tokens, by client address, minute and process; 0 = off.'),
-  STREAM_SLOW_MS: integer(5000, 100, 600_000, 'An event stream whose reader takes nothing for this long is closed.'),
-  STREAMS_PER_USER: integer(100, 0, 1e9, 'Event streams that a user may have open, by process; 0 = off.'),
-  KEY_PACKAGE_MAX_LIFETIME: duration('off', 60_000, 'Longest lifetime of a key package; `off` = any; 90d is advised.'),
-  TRUST_PROXY: integer(0, 0, 10, 'Proxies in front of the API whose X-Forwarded-For is believed.'),
+  RATE_LIMIT_UNAUTHENTICATED: integer(
+    600,
+    0,
+    1e9,
+    'Requests with a refused token per client address, minute and process; 0 = off.',
+  ),
+  STREAM_SLOW_MS: integer(
+    5000,
+    100,
+    600_000,
+    'An event stream is closed when its client reads nothing for this time, in milliseconds.',
+  ),
+  STREAMS_PER_USER: integer(100, 0, 1e9, 'Open event streams per user and process; 0 = off.'),
+  KEY_PACKAGE_MAX_LIFETIME: duration(
+    'off',
+    60_000,
+    'Maximum lifetime of a key package; `off` = no maximum. Recommended: 90d.',
+  ),
+  TRUST_PROXY: integer(
+    0,
+    0,
+    10,
+    'Number of proxies in front of the API. Parley trusts the X-Forwarded-For entries of this many proxies.',
+  ),
   CONTINUE_AS_NEW_AFTER: integer(
     0,
     0,
     1e9,
-    'For tests: a run continues as new after this many operations; 0 = as the server suggests.',
+    'For tests: a workflow run continues as new after this many operations; 0 = when the Temporal server suggests it.',
   ),
-  SHUTDOWN_GRACE_MS: integer(15_000, 0, 600_000, 'Time for requests in flight after SIGTERM.'),
+  SHUTDOWN_GRACE_MS: integer(
+    15_000,
+    0,
+    600_000,
+    'After SIGTERM, running requests have this time to finish, in milliseconds.',
+  ),
   LOG_LEVEL: choice(LOG_LEVELS, 'info', `One of ${LOG_LEVELS.join(', ')}.`),
   LOG_SALT: optional(
     z.string().min(16, 'must have at least 16 characters'),
-    'Salt of the hashed users in logs; random for each process unless set. Set it to follow a user across processes.',
+    'Salt for the hashed user ids in logs. If unset, each process uses a random salt. Set it to find the same user in the logs of several processes.',
   ),
 } as const;
 
@@ -135,7 +198,7 @@ function url(protocols: readonly string[], description: string): Variable<string
   return optional(z.string().refine(isUrl, `must be a URL that starts with ${protocols.join(' or ')}//`), description);
 }
 
-/** Milliseconds; `off` = undefined where that is the default. */
+/** Parses a duration to milliseconds. A variable with the default `off` also accepts `off`, which becomes undefined. */
 function duration(standard: string, minMs: number, description: string): Variable<number | undefined> {
   const schema = z.string().transform((value, context) => {
     if (value === 'off' && standard === 'off') return undefined;

@@ -5,37 +5,43 @@ import { findMisspelt } from './unknown-variables.ts';
 
 export { CONVERSATION_PATHS } from './config-variables.ts';
 
-/** Names of all variables, in the order of the docs. */
+/** Names of all variables. */
 export const CONFIG_NAMES = Object.keys(VARIABLES) as readonly (keyof typeof VARIABLES)[];
 
-/** Who verifies tokens: exactly one source. */
+/** Source of the key that verifies tokens. The API has exactly one source. */
 export type JwtSource =
   | { readonly kind: 'secret'; readonly secret: string }
   | { readonly kind: 'jwks'; readonly url: string }
   | { readonly kind: 'key-file'; readonly file: string; readonly algorithm: (typeof PUBLIC_KEY_ALGORITHMS)[number] };
 
-/** Requests by device and minute, in one process; 0 = no limit. All devices of a user together get a multiple of it. */
+/**
+ * Requests per device and minute, counted in each process; 0 = no limit. All devices of a user together may send twice
+ * as many (`RATE_LIMIT_DEVICES`).
+ */
 export interface RateLimits {
   readonly messages: number;
   readonly commits: number;
+  /** Key packages that a user may claim per minute, counted in PostgreSQL for all processes. */
   readonly claims: number;
   readonly writes: number;
   readonly reads: number;
-  /** Refused tokens, by client address. */
+  /** Requests with a refused token, per client address. */
   readonly unauthenticated: number;
 }
 
-/** The whole configuration of a process. Times in milliseconds. */
+/**
+ * The configuration of a process. All times are in milliseconds. The variables are described in `config-variables.ts`.
+ */
 export interface Config {
   readonly host: string;
   readonly port: number;
   readonly adminPort: number;
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
-  /** Empty for a part that does not need it. */
+  /** Empty if the process does not need Temporal. */
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
-  /** Without a slash at its end; absent = no links. */
+  /** Without a slash at the end. Absent = answers contain no links. */
   readonly temporalUiUrl: string | undefined;
   readonly taskQueue: string;
   readonly sdkMetricsPort: number;
@@ -45,9 +51,9 @@ export interface Config {
   readonly requestDeadlineMs: number;
   readonly idleMs: number;
   readonly epochWindow: number;
-  /** Bytes of a ratchet tree up to which it is looked at. */
+  /** Ratchet trees up to this size are checked. */
   readonly treeCheckMaxBytes: number;
-  /** For tests; absent = when the server suggests it. */
+  /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
   readonly continueAsNewAfter: number | undefined;
   readonly laneMailboxLimit: number;
   readonly workerCacheSize: number;
@@ -55,7 +61,7 @@ export interface Config {
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
   readonly streamSlowMs: number;
-  /** Open at once, in one process; 0 = no limit. */
+  /** Open streams in one process; 0 = no limit. */
   readonly streamsPerUser: number;
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
@@ -65,12 +71,12 @@ export interface Config {
   readonly logSalt: string | undefined;
 }
 
-/** The API cannot start without a source of tokens. */
+/** The configuration of the API, which needs a key to verify tokens. */
 export interface ApiConfig extends Config {
   readonly jwt: JwtSource;
 }
 
-/** What a process is, which tells what it needs. */
+/** Kind of process. It decides which variables are required. */
 export type Part = 'api' | 'worker' | 'migrate';
 
 const NEEDS: Readonly<Record<Part, readonly string[]>> = {
@@ -81,8 +87,9 @@ const NEEDS: Readonly<Record<Part, readonly string[]>> = {
 const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 
 /**
- * Reads the configuration; an empty variable counts as unset.
- * @throws Error that lists every problem at once
+ * Reads the configuration from the environment. An empty variable counts as unset.
+ * @param part the kind of process; it decides which variables are required
+ * @throws Error that lists all problems at once
  */
 export function loadConfig(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
 export function loadConfig(env: NodeJS.ProcessEnv, part?: Part): Config;
@@ -105,9 +112,23 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   if (!parsed.success || problems.length > 0) {
     const list = problems.map((problem) => `  - ${problem}`).join('\n');
-    throw new Error(`The configuration is not usable:\n${list}\nSee docs/reference/configuration.md`);
+    throw new Error(
+      `The configuration has problems:\n${list}\nFix these environment variables. docs/reference/configuration.md describes them.`,
+    );
   }
   return freeze(arrange(parsed.data));
+}
+
+/** Like {@link loadConfig}, for the start of a process: prints the problems without a stack and exits with code 1. */
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config;
+export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
+  try {
+    return loadConfig(env, part);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
 }
 
 type Values = { readonly [N in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[N]['schema']> };

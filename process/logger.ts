@@ -1,7 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
-/** Keys that never reach a log, wherever an object is logged; a net under the rule that payloads, tokens and people are not. */
+/**
+ * Values of these keys are removed from every log line. The code must not log payloads, tokens or user ids; this list
+ * is a second safeguard.
+ */
 const SECRET_KEYS = new Set([
   'authorization',
   'token',
@@ -23,17 +26,18 @@ const SECRET_KEYS = new Set([
   'removes',
   'leaves',
 ]);
+/** Deeper levels of a logged object are replaced as a whole. */
 const SECRET_DEPTH = 4;
 
 export interface LoggerOptions {
   readonly level: string;
-  /** Process name in each line: `api`, `worker`, .. */
+  /** Process name in each line, for example `api` or `worker`. */
   readonly name: string;
-  /** Default: standard output. */
+  /** @default standard output */
   readonly destination?: DestinationStream;
 }
 
-/** JSON lines with RFC 3339 times and level names. */
+/** Creates a logger that writes JSON lines with RFC 3339 times and level names. */
 export function makeLogger(options: LoggerOptions): Logger {
   return pino(
     {
@@ -47,50 +51,60 @@ export function makeLogger(options: LoggerOptions): Logger {
   );
 }
 
-/** Turns user ids into stable pseudonyms for logs: `u:` and 16 hex digits of a salted sha256. */
+/**
+ * Creates a function that turns a user id into a stable pseudonym for logs: `u:` and 16 hex digits of a salted sha256.
+ */
 export function makeUserHash(salt: string = randomBytes(16).toString('hex')): (userId: string) => string {
   return (userId) => `u:${createHash('sha256').update(salt).update('\0').update(userId).digest('hex').slice(0, 16)}`;
 }
 
-/** Name, message, code and stack of an error and its causes: own fields of a database error may hold what was stored. */
+/**
+ * Name, message, code and stack of an error and its causes. Other fields are left out: those of a database error may
+ * contain stored values.
+ */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const words = isDatabaseError(error) ? withoutValues(error) : error;
+  const safe = isDatabaseError(error) ? withoutValues(error) : error;
   return {
     type: error.name,
-    message: words.message,
+    message: safe.message,
     ...('code' in error && (typeof error.code === 'string' || typeof error.code === 'number')
       ? { code: error.code }
       : {}),
-    stack: words.stack,
+    stack: safe.stack,
     ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
   };
 }
 
-/** What PostgreSQL answered, by the fields of its protocol (Error and Notice Message Fields) that `pg` hands on. */
+/** An error of PostgreSQL, with the fields of its protocol ("Error and Notice Message Fields") that `pg` provides. */
 interface DatabaseError extends Error {
   readonly severity: string;
   readonly [name: string]: unknown;
 }
 
-/** Names of things of ours, which a message may keep. */
+/** Fields with names from our schema. These names may stay in a message. */
 const NAME_FIELDS = ['schema', 'table', 'column', 'dataType', 'constraint'] as const;
 
 function isDatabaseError(error: Error): error is DatabaseError {
   return 'severity' in error && typeof error.severity === 'string';
 }
 
-/** PostgreSQL's messages repeat in quotes, or as bytes, what they object to: that may be anything a request brought. */
+/**
+ * Removes values from the message of a database error. PostgreSQL repeats a wrong value in quotes or as bytes, and it
+ * may come from a request.
+ */
 function withoutValues(error: DatabaseError): { readonly message: string; readonly stack: string | undefined } {
   const names = new Set(NAME_FIELDS.map((field) => error[field]));
   const message = error.message
     .replaceAll(/"([^"]*)"/g, (quoted, value: string) => (names.has(value) ? quoted : '"…"'))
     .replaceAll(/(?:\b0x[0-9a-f]{2}\b ?)+/gi, '…');
-  // It begins with the message.
+  // The stack starts with the message.
   return { message, stack: error.stack?.split(error.message).join(message) };
 }
 
-/** The same fields, copied only where something is taken out: pino's own redaction copies every line, 30 µs each. */
+/**
+ * Removes secrets from log fields. It copies only objects that change: pino's own redaction copies every line in 30 µs.
+ */
 function withoutSecrets(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
   let copy: Record<string, unknown> | undefined;
   for (const key in fields) {
@@ -102,7 +116,7 @@ function withoutSecrets(fields: Record<string, unknown>, depth: number): Record<
 }
 
 function cleanValue(value: unknown, depth: number): unknown {
-  // Errors have a serializer of their own.
+  // `serializeError` handles errors.
   if (typeof value !== 'object' || value === null || value instanceof Error) return value;
   if (depth === 0) return '[too deep]';
   if (Array.isArray(value)) return value.some(isObject) ? value.map((one) => cleanValue(one, depth - 1)) : value;

@@ -1,13 +1,14 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 
-/** Buckets from one millisecond to the deadline of a request, in seconds. */
+/** Histogram buckets in seconds, from one millisecond to the default deadline of a request. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Histogram buckets for the number of operations in a batch. */
 const OPERATIONS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const ACTOR = { actor_type: 'conversation' } as const;
 
 /**
- * Every metric of Parley, in one place; API and worker each serve the registry of their process. The first nine carry the
- * names of the system that Parley replaces. No label ever holds an id.
+ * All metrics of Parley. The API and the worker each serve the metrics of their own process. The first nine metrics
+ * have the names of the system that Parley replaces. Labels never contain ids.
  */
 export interface Metrics {
   readonly registry: Registry;
@@ -33,7 +34,7 @@ export interface Metrics {
   readonly swept: (table: string, rows: number) => void;
 }
 
-/** @param collectDefaults also the process's own metrics (CPU, memory, event loop) */
+/** @param collectDefaults whether to add the metrics of the Node.js process (CPU, memory, event loop) */
 export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -47,12 +48,12 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const stops = counter('actor_stops_total', 'Conversation workflows completed', ['actor_type', 'reason']);
   const restarts = counter(
     'actor_restarts_total',
-    'Conversations taken up again: continued as new, or rebuilt from history',
+    'Conversation workflows restarted: continued as new, or rebuilt from history',
     ['actor_type', 'reason'],
   );
   new Gauge({
     name: 'actor_mailbox_depth',
-    help: 'Operations that wait for a decision in this process',
+    help: 'Operations in this process that wait for a decision',
     labelNames: ['actor_type'],
     registers,
     collect() {
@@ -63,10 +64,11 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
   });
   const depths: (() => number)[] = [];
-  const duration = histogram('actor_message_duration_seconds', 'From entering the lane to the outcome', [
-    'actor_type',
-    'message_type',
-  ]);
+  const duration = histogram(
+    'actor_message_duration_seconds',
+    'Time from entry into the conversation queue to the outcome',
+    ['actor_type', 'message_type'],
+  );
   const drops = counter('actor_message_drops_total', 'Operations that ended without a decision', [
     'actor_type',
     'reason',
@@ -74,41 +76,60 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const full = counter('actor_mailbox_full_events_total', 'Operations refused because the mailbox was full', [
     'actor_type',
   ]);
-  const epochSeconds = histogram('epoch_increment_duration_seconds', 'From entering the lane to the accepted commit', [
+  const epochSeconds = histogram(
+    'epoch_increment_duration_seconds',
+    'Time from entry into the conversation queue to the accepted commit',
+    ['actor_type'],
+  );
+  const conflicts = counter('epoch_conflicts_total', 'Commits refused because another commit ended their epoch first', [
     'actor_type',
   ]);
-  const conflicts = counter('epoch_conflicts_total', 'Commits that lost the race for their epoch', ['actor_type']);
-  const deferrals = counter('parley_commits_deferred_total', "Commits that waited for somebody else's reservation", [
-    'path',
-  ]);
+  const deferrals = counter(
+    'parley_commits_deferred_total',
+    'Commits that waited for the reservation of another user',
+    ['path'],
+  );
 
-  const operations = counter('parley_operations_total', 'Operations decided', ['kind', 'outcome', 'path']);
-  const batchSize = histogram('parley_batch_operations', 'Operations that shared one decision', ['path'], OPERATIONS);
-  const batchSeconds = histogram('parley_batch_duration_seconds', 'One batch, from hand-over to outcomes', ['path']);
-  const laneWait = histogram('parley_lane_wait_seconds', 'Time an operation waited before its batch was handed over', [
+  const operations = counter('parley_operations_total', 'Operations with an outcome', ['kind', 'outcome', 'path']);
+  const batchSize = histogram(
+    'parley_batch_operations',
+    'Operations per batch; one decision applies a batch',
+    ['path'],
+    OPERATIONS,
+  );
+  const batchSeconds = histogram('parley_batch_duration_seconds', 'Time from the start of a batch to its outcomes', [
     'path',
   ]);
-  const laneRetries = counter('parley_lane_retries_total', 'Batches handed over again', ['reason']);
-  const http = histogram('parley_http_request_duration_seconds', 'HTTP requests by route', [
+  const laneWait = histogram(
+    'parley_lane_wait_seconds',
+    'Time from entry into the conversation queue to the start of the batch',
+    ['path'],
+  );
+  const laneRetries = counter('parley_lane_retries_total', 'Batches that were tried again', ['reason']);
+  const http = histogram('parley_http_request_duration_seconds', 'Duration of HTTP requests', [
     'method',
     'route',
     'status',
   ]);
   new Gauge({
     name: 'parley_open_streams',
-    help: 'Event streams open in this process',
+    help: 'Open event streams in this process',
     registers,
     collect() {
       this.set(streamCounts.reduce((sum, measure) => sum + measure(), 0));
     },
   });
   const streamCounts: (() => number)[] = [];
-  const streamClosed = counter('parley_streams_closed_total', 'Event streams closed by the service', ['reason']);
-  const lag = histogram('parley_delivery_lag_seconds', 'From the accepted entry to its write into a live stream', []);
+  const streamClosed = counter('parley_streams_closed_total', 'Event streams that the service closed', ['reason']);
+  const lag = histogram(
+    'parley_delivery_lag_seconds',
+    'Time from the decision about an entry to its write into an open stream',
+    [],
+  );
   const pools = new Map<string, () => { total: number; idle: number; waiting: number }>();
   new Gauge({
     name: 'parley_pool_connections',
-    help: 'Postgres connections of this process',
+    help: 'PostgreSQL connections of this process',
     labelNames: ['pool', 'state'],
     registers,
     collect() {

@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The package's folder. The same code runs from the sources and from `dist/`, so files are found from here, never relative to a module. */
+/**
+ * The folder with package.json. The same code runs from the sources and from `dist/`, so paths to files start here and
+ * not at the folder of a module.
+ */
 export function packageRoot(): string {
   let folder = path.dirname(fileURLToPath(import.meta.url));
   while (!existsSync(path.join(folder, 'package.json'))) {

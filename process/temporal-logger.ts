@@ -1,9 +1,9 @@
 import { DefaultLogger, type Logger as TemporalLogger } from '@temporalio/worker';
 import type { Logger } from 'pino';
 
-/** Temporal's logs (core, SDK and workflow code) as lines of our own log. */
+/** Writes Temporal's logs (core, SDK and workflow code) to our own log. */
 export function temporalLogger(log: Logger): TemporalLogger {
-  // Lines that nobody will see are not even made.
+  // At this level the SDK does not create lines that our log would drop.
   const level = log.isLevelEnabled('debug') ? 'DEBUG' : 'INFO';
   return new DefaultLogger(level, ({ level, message, meta = {} }) => {
     const { error, ...fields } = meta as Record<string, unknown>;

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 
 /**
- * Logs what nobody caught, and ends the process. Node's own report would print every field of an error, and those of the
- * database hold what was to be stored.
+ * Logs an uncaught error and ends the process with exit code 1. Without this, Node prints every field of the error, and
+ * the fields of a database error may contain stored values.
  */
-export function logUncaught(log: Logger): void {
+export function logUncaughtErrors(log: Logger): void {
   process.once('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'ended by an error that nobody caught');
+    log.fatal({ err: error }, 'process ended by an uncaught error');
     process.exit(1);
   });
 }

@@ -3,12 +3,12 @@ import { type Server, createServer } from 'node:http';
 export interface AdminServerDeps {
   readonly host: string;
   readonly port: number;
-  /** True while the worker polls and its database answers. */
+  /** The readiness checks by name. The worker is ready if all are true. */
   readonly ready: () => Promise<Readonly<Record<string, boolean>>>;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
-/** Health and metrics of a worker process, on a port of their own. */
+/** Starts the HTTP server for health checks and metrics of a worker process. */
 export function startAdminServer(deps: AdminServerDeps): Promise<Server> {
   const server = createServer((request, response) => {
     const answer = (status: number, contentType: string, text: string): void => {

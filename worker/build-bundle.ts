@@ -6,8 +6,9 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 import { packageRoot } from '../process/package-root.ts';
 
 /**
- * Builds the workflow bundles ahead of time: `npm run build`. One with stack traces switched off (the default: a half to a
- * quarter of the CPU), one with them for debugging. Skipped when nothing that goes in has changed.
+ * Builds the two workflow bundles for `npm run build`. The default bundle has no stack traces of workflow code: it
+ * needs a quarter to a half of the CPU time. The other bundle has them, for debugging. The build is skipped if its
+ * input is unchanged.
  */
 const root = packageRoot();
 const out = path.join(root, 'dist', 'bundle');
@@ -39,7 +40,7 @@ if (!existsSync(stampFile) || (await readFile(stampFile, 'utf8')) !== stamp) {
 }
 
 function noop(): void {
-  // Webpack's progress is of no interest.
+  // Drops the progress messages of webpack.
 }
 
 function report(message: unknown): void {

@@ -3,15 +3,16 @@ import { LRUCache } from 'lru-cache';
 import type { Metrics } from '../process/metrics.ts';
 import type { ConversationSinks } from '../workflows/conversation/sinks.ts';
 
-/** Conversations that this worker holds right now. */
+/** Conversation runs in the cache of this worker. */
 export interface Residents {
   readonly count: () => number;
+  /** Operations that wait in these runs. */
   readonly queued: () => number;
 }
 
 /**
- * Receives what conversation runs tell their worker and turns it into metrics.
- * @param maxResidents size of the worker's cache; a run that was terminated elsewhere is forgotten by age
+ * Creates the sinks: conversation runs report their start, end and mailbox size, and the sinks count them in metrics.
+ * @param maxResidents size of the worker's cache. A terminated run reports no end; it is dropped as the oldest entry.
  */
 export function makeConversationSinks(
   metrics: Metrics,
@@ -22,7 +23,7 @@ export function makeConversationSinks(
   const sinks: InjectedSinks<ConversationSinks> = {
     conversation: {
       started: {
-        // Also while replaying: that a run is rebuilt from its history is just what is to be counted.
+        // Also during replay: the rebuild of a run from its history is counted here.
         callDuringReplay: true,
         fn: ({ runId }, { replaying, continued }) => {
           mailboxes.set(runId, 0);

@@ -13,7 +13,10 @@ import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
 
 const DAY_MS = 24 * 3600_000;
-/** Ages of the sweep; staged rows live far longer than any `notAfter`. */
+/**
+ * The sweep deletes rows older than this. Staged rows must live much longer than the deadline (`notAfter`) of an
+ * operation.
+ */
 export const SWEEP_AGES: SweepAges = { stagedMs: 10 * 60_000, operationsMs: 30 * DAY_MS, idempotencyMs: DAY_MS };
 
 export interface WorkerDeps {
@@ -25,19 +28,20 @@ export interface WorkerDeps {
   readonly notifier: Notifier;
   readonly metrics: Metrics;
   readonly log: Logger;
-  /** Conversations kept in memory; at most 0.5 MB each. */
+  /** Maximum number of conversations in memory. Each needs at most 0.5 MB. */
   readonly maxCachedWorkflows: number;
   /**
-   * Workflow tasks at once. Waiting tasks stay in the server, where no clock runs: more at once on few cores only time out.
+   * Workflow tasks that run at the same time. The other tasks wait in the Temporal server, without a time limit. Too
+   * many tasks on few CPU cores would exceed their time limit.
    */
   readonly taskSlots: number;
-  /** Stack traces of workflow code: dear, for debugging. */
+  /** Stack traces of workflow code, for debugging. They need much CPU time. */
   readonly stackTraces: boolean;
-  /** Ages of the sweep. */
+  /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
 
-/** A worker that runs conversations from the bundle that `npm run build` made. */
+/** Creates a worker that runs conversations. Its workflow code is the bundle of `npm run build`. */
 export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; residents: Residents }> {
   const { pool, notifier, metrics, log } = deps;
   const { sinks, residents } = makeConversationSinks(metrics, deps.maxCachedWorkflows);
@@ -65,21 +69,21 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
       }),
     },
     sinks,
-    // Everything is a local activity: one persistence write for update, decision and answer.
+    // All activities are local: the Temporal server writes only once for update, decision and answer together.
     enableNonLocalActivities: false,
     maxCachedWorkflows: deps.maxCachedWorkflows,
     maxConcurrentWorkflowTaskExecutions: deps.taskSlots,
     maxConcurrentLocalActivityExecutions: 100,
-    // A conversation cached on a killed worker is free again after this.
+    // After a worker is killed, another worker takes over its cached conversations after this time.
     stickyQueueScheduleToStartTimeout: '1 second',
-    // Above the longest activity, so that a deploy ends none in the middle.
+    // Longer than the longest activity, so that a deployment interrupts none.
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
   });
   return { worker, residents };
 }
 
-/** The workflow code, as built. @throws Error that says to build */
+/** Reads the built workflow code. @throws Error if it was not built */
 export async function workflowBundle(stackTraces: boolean): Promise<string> {
   const file = path.join(packageRoot(), 'dist', 'bundle', stackTraces ? 'conversation-traced.js' : 'conversation.js');
   try {

@@ -1,10 +1,12 @@
-import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
-import { loadConfig } from '../process/config.ts';
-import { logUncaught } from '../process/uncaught-errors.ts';
+import type { Client } from '@temporalio/client';
+import { NativeConnection, Runtime, type Worker, makeTelemetryFilterString } from '@temporalio/worker';
+import type pg from 'pg';
+import { loadConfigOrExit } from '../process/config.ts';
+import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
-import { makeMetrics } from '../process/metrics.ts';
+import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
@@ -15,42 +17,32 @@ import { startAdminServer } from './admin-server.ts';
 import { createWorker } from './create-worker.ts';
 import { ensureSweepSchedule } from './schedule.ts';
 
-/** The worker process: runs conversations until it is told to stop. SIGTERM drains; the SDK handles the signal. */
+/** Time limit of the readiness check of Temporal. */
 const CHECK_MS = 1000;
 
-const config = loadConfig(process.env, 'worker');
+// The worker process: it runs conversation workflows and their activities until SIGTERM or SIGINT. The SDK handles
+// these signals: it waits for running activities, then `worker.run()` returns.
+const config = loadConfigOrExit(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'worker' });
-logUncaught(log);
+logUncaughtErrors(log);
 exitWithParent();
-Runtime.install({
-  logger: temporalLogger(log),
-  telemetryOptions: {
-    logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
-    ...(config.sdkMetricsPort === 0
-      ? {}
-      : {
-          metrics: {
-            prometheus: { bindAddress: `${config.host}:${config.sdkMetricsPort}`, useSecondsForDurations: true },
-          },
-        }),
-  },
-});
-const releasers = createReleasers();
+const cleanup = createCleanup();
 try {
+  await main();
+} catch (error) {
+  log.fatal({ err: error }, 'worker failed');
+  process.exitCode = 1;
+} finally {
+  await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+}
+// A thread of the SDK's native core would keep the process alive.
+process.exit();
+
+async function main(): Promise<void> {
+  installRuntime();
   const metrics = makeMetrics();
-  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
-  pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
-  releasers.add('pool', () => pool.end());
-  metrics.pool('worker', measurePool(pool));
-  const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-  const { client, connection: clientConnection } = makeTemporalClient({
-    address: config.temporalAddress,
-    namespace: config.temporalNamespace,
-    identity: `worker-${process.pid}`,
-  });
-  releasers.add('client', () => clientConnection.close());
-  const connection = await NativeConnection.connect({ address: config.temporalAddress });
-  releasers.add('connection', () => connection.close());
+  const pool = connectPostgres(metrics);
+  const { client, connection } = await connectTemporal();
   const { worker } = await createWorker({
     connection,
     workflows: makeConversationWorkflows({
@@ -65,13 +57,61 @@ try {
     namespace: config.temporalNamespace,
     taskQueue: config.taskQueue,
     pool,
-    notifier,
+    notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
     metrics,
     log,
     maxCachedWorkflows: config.workerCacheSize,
     taskSlots: config.workerTaskSlots,
     stackTraces: config.workflowStackTraces,
   });
+  await serveHealthAndMetrics({ worker, pool, client, metrics });
+  await ensureSweepSchedule(client, config.taskQueue);
+  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');
+  await worker.run();
+  log.info('worker stopped');
+}
+
+/** Sets up the SDK's native core: its log goes to our log, and its metrics get their own port. */
+function installRuntime(): void {
+  const { sdkMetricsPort, host } = config;
+  const prometheus = { bindAddress: `${host}:${sdkMetricsPort}`, useSecondsForDurations: true };
+  Runtime.install({
+    logger: temporalLogger(log),
+    telemetryOptions: {
+      logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) },
+      ...(sdkMetricsPort === 0 ? {} : { metrics: { prometheus } }),
+    },
+  });
+}
+
+function connectPostgres(metrics: Metrics): pg.Pool {
+  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
+  pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
+  cleanup.add('pool', () => pool.end());
+  metrics.pool('worker', measurePool(pool));
+  return pool;
+}
+
+/** The client starts workflows for the sweep; the native connection polls for tasks. */
+async function connectTemporal(): Promise<{ client: Client; connection: NativeConnection }> {
+  const { client, connection: clientConnection } = makeTemporalClient({
+    address: config.temporalAddress,
+    namespace: config.temporalNamespace,
+    identity: `worker-${process.pid}`,
+  });
+  cleanup.add('client', () => clientConnection.close());
+  const connection = await NativeConnection.connect({ address: config.temporalAddress });
+  cleanup.add('connection', () => connection.close());
+  return { client, connection };
+}
+
+async function serveHealthAndMetrics(parts: {
+  readonly worker: Worker;
+  readonly pool: pg.Pool;
+  readonly client: Client;
+  readonly metrics: Metrics;
+}): Promise<void> {
+  const { worker, pool, client, metrics } = parts;
   const admin = await startAdminServer({
     host: config.host,
     port: config.adminPort,
@@ -85,16 +125,5 @@ try {
     }),
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   });
-  releasers.add('admin server', () => void admin.close());
-  await ensureSweepSchedule(client, config.taskQueue);
-  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');
-  await worker.run();
-  log.info('worker stopped');
-} catch (error) {
-  log.fatal({ err: error }, 'worker failed');
-  process.exitCode = 1;
-} finally {
-  await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+  cleanup.add('admin server', () => void admin.close());
 }
-// Core keeps a runtime thread; nothing of ours is left to do.
-process.exit();

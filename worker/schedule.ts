@@ -1,12 +1,17 @@
 import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
 import { SWEEP_WORKFLOW } from '../workflows/names.ts';
 
-/** One for each task queue: installations that share a namespace, or one that moved to another queue, all need theirs. */
+/**
+ * Id of the sweep's schedule. There is one schedule per task queue, because several installations may share a
+ * namespace, and an installation may move to another task queue.
+ */
 export function sweepScheduleId(taskQueue: string): string {
   return `parley-sweep/${taskQueue}`;
 }
 
-/** Makes sure that the sweep runs every minute; any number of workers may call it at once. */
+/**
+ * Creates the schedule that runs the sweep every minute, if it does not exist. Several workers may call this at once.
+ */
 export async function ensureSweepSchedule(client: Client, taskQueue: string): Promise<void> {
   try {
     await client.schedule.create({

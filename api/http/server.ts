@@ -78,22 +78,3 @@ async function drain(server: Server, { graceMs, log, onDraining, closeStreams }:
   await closed;
   return false;
 }
-
-/** A terminal and npm both pass Ctrl-C on: signals this close together are one. */
-const SAME_SIGNAL_MS = 1000;
-
-/** SIGTERM and SIGINT begin the shutdown; a second one ends the process at once. */
-export function shutDownOnSignals(shutdown: (signal: string) => Promise<void>, log: Logger): void {
-  let endingSince: number | undefined;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
-      if (endingSince === undefined) {
-        endingSince = Date.now();
-        void shutdown(signal);
-      } else if (Date.now() - endingSince > SAME_SIGNAL_MS) {
-        log.warn({ signal }, 'second signal: ending at once');
-        process.exit(1);
-      }
-    });
-  }
-}

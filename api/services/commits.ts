@@ -4,7 +4,8 @@ import type { CommandBytes, CommitCommand, MembershipChange } from '../../domain
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
-import { type Bundle, checkAgainstTree, checkBundle, parseBundle } from '../../mls/bundle.ts';
+import { type Bundle, checkBundle, parseBundle } from '../../mls/bundle.ts';
+import { checkAgainstTree } from '../../mls/commit-against-tree.ts';
 import { checkExternalCommit } from '../../mls/external-commit.ts';
 import { type CommitFrame, checkCommit } from '../../mls/framing.ts';
 import { storedTree } from '../../mls/tree.ts';

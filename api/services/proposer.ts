@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { ConversationId } from '../../domain/ids.ts';
 import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
 import { storedTree } from '../../mls/tree.ts';
-import { checkSender } from '../../mls/bundle.ts';
+import { checkSender } from '../../mls/commit-against-tree.ts';
 import type { Framing, PublicProposal } from '../../mls/framing.ts';
 
 /**

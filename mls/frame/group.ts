@@ -3,34 +3,34 @@ import { readExtensions, readLeafNode, readVersion } from './leaf.ts';
 import type { Epoch } from './reader.ts';
 import { FrameError, Reader } from './reader.ts';
 
-/** RFC 9420 §12.4.3.1; the group's name and epoch are sealed in it. */
+/** A Welcome (RFC 9420 §12.4.3.1). Its group id and epoch are encrypted. */
 export interface WelcomeFrame {
   readonly wireFormat: 'welcome';
   readonly cipherSuite: number;
-  /** KeyPackageRefs of those it is for. */
+  /** KeyPackageRefs of the new members. */
   readonly newMembers: readonly Uint8Array[];
 }
 
-/** RFC 9420 §12.4.3. */
+/** A GroupInfo (RFC 9420 §12.4.3). */
 export interface GroupInfoFrame {
   readonly wireFormat: 'group_info';
   readonly cipherSuite: number;
   readonly groupId: Uint8Array;
   readonly epoch: Epoch;
   readonly treeHash: Uint8Array;
-  /** Of the GroupInfo itself, not of its GroupContext: `ratchet_tree` (2), `external_pub` (4), .. */
+  /** Extensions of the GroupInfo itself, not of its GroupContext: `ratchet_tree` (2), `external_pub` (4) and others. */
   readonly extensions: readonly Extension[];
   readonly confirmationTag: Uint8Array;
-  /** Leaf index. */
+  /** Leaf index of the member who signed it. */
   readonly signer: number;
-  /** GroupInfoTBS. */
+  /** The signed bytes (GroupInfoTBS). */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
 }
 
-/** GroupInfo extension that holds the ratchet tree (RFC 9420 §12.4.3.3). */
+/** GroupInfo extension with the ratchet tree (RFC 9420 §12.4.3.3). */
 export const RATCHET_TREE_EXTENSION = 2;
-/** GroupInfo extension that holds the key for external commits (RFC 9420 §12.4.3.2). */
+/** GroupInfo extension with the public key for external commits (RFC 9420 §12.4.3.2). */
 export const EXTERNAL_PUB_EXTENSION = 4;
 
 const readNewMember = (reader: Reader): Uint8Array => {
@@ -79,7 +79,7 @@ export function readGroupInfo(reader: Reader): GroupInfoFrame {
   return { wireFormat, cipherSuite, groupId, epoch, treeHash, extensions, confirmationTag, signer, signed, signature };
 }
 
-/** Leaves of a `ratchet_tree` extension (RFC 9420 §12.4.3.3) by leaf index; blank ones are `undefined`. */
+/** Parses a `ratchet_tree` extension (RFC 9420 §12.4.3.3). @returns leaves by leaf index; `undefined` = blank leaf */
 export function parseRatchetTree(bytes: Uint8Array): readonly (LeafNode | undefined)[] | FrameError {
   const reader = new Reader(bytes);
   const leaves: (LeafNode | undefined)[] = [];
@@ -88,7 +88,8 @@ export function parseRatchetTree(bytes: Uint8Array): readonly (LeafNode | undefi
   try {
     reader.each(() => {
       last = reader.optional(readTreeNode);
-      // Leaves have the even node indices (RFC 9420 appendix C); nothing may hide in the other kind's place.
+      // Leaves have even node indexes and parents odd ones (RFC 9420 appendix C). A leaf at an odd index would go
+      // unseen.
       const leafHere = index++ % 2 === 0;
       if (last !== undefined && leafHere === (last === 'parent')) reader.fail('node in the wrong place');
       if (leafHere) leaves.push(last === 'parent' ? undefined : last);

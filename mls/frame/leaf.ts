@@ -1,12 +1,12 @@
 import type { Reader } from './reader.ts';
 
-/** RFC 9420 §13. */
+/** An extension (RFC 9420 §13). */
 export interface Extension {
   readonly type: number;
   readonly data: Uint8Array;
 }
 
-/** Seconds since 1970, rounded above 2^53 (RFC 9420 §7.2). */
+/** Lifetime of a key package in seconds since 1970 (RFC 9420 §7.2). Values above 2^53 are rounded. */
 export interface Lifetime {
   readonly notBefore: number;
   readonly notAfter: number;
@@ -14,33 +14,35 @@ export interface Lifetime {
 
 export type LeafNodeSource = 'key_package' | 'update' | 'commit';
 
-/** RFC 9420 §7.2. */
+/** A leaf node (RFC 9420 §7.2). */
 export interface LeafNode {
   readonly encryptionKey: Uint8Array;
   readonly signatureKey: Uint8Array;
   /** 1 = basic, 2 = x509 (RFC 9420 §5.3). */
   readonly credentialType: number;
-  /** Of a basic credential. */
+  /** Identity in a basic credential. Absent = another credential type. */
   readonly identity: Uint8Array | undefined;
   readonly source: LeafNodeSource;
-  /** Of a `key_package` leaf. */
+  /** Only in a `key_package` leaf. */
   readonly lifetime: Lifetime | undefined;
   readonly extensions: readonly Extension[];
-  /** LeafNodeTBS, without the group id and leaf index that `update` and `commit` leaves append to it. */
+  /**
+   * The signed bytes (LeafNodeTBS), without the group id and leaf index that follow in `update` and `commit` leaves.
+   */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
 }
 
-/** RFC 9420 §10. */
+/** A key package (RFC 9420 §10). */
 export interface KeyPackage {
   readonly cipherSuite: number;
   readonly initKey: Uint8Array;
   readonly leaf: LeafNode;
   readonly extensions: readonly Extension[];
-  /** KeyPackageTBS. */
+  /** The signed bytes (KeyPackageTBS). */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
-  /** The whole structure: what a KeyPackageRef is the hash of (RFC 9420 §5.2). */
+  /** All bytes of the KeyPackage. A KeyPackageRef is the hash of these bytes (RFC 9420 §5.2). */
   readonly bytes: Uint8Array;
 }
 
@@ -57,19 +59,19 @@ export function readExtensions(reader: Reader): Extension[] {
   return reader.list(extension);
 }
 
-/** Reads a ProtocolVersion that has to be mls10 (RFC 9420 §6). */
+/** Reads a ProtocolVersion, which must be mls10 (RFC 9420 §6). */
 export function readVersion(reader: Reader): void {
   if (reader.u16() !== MLS_10) reader.fail('protocol version is not mls10');
 }
 
-/** Reads a LeafNode (RFC 9420 §7.2), of the given source if one is given. */
+/** Reads a LeafNode (RFC 9420 §7.2). @param expected required source; absent = any source */
 export function readLeafNode(reader: Reader, expected?: LeafNodeSource): LeafNode {
   const start = reader.offset;
   const encryptionKey = reader.vector();
   const signatureKey = reader.vector();
   const credentialType = reader.u16();
   const identity = readCredential(reader, credentialType);
-  // Capabilities: versions, cipher suites, extensions, proposals, credentials; unknown values are allowed in all five.
+  // Capabilities are five lists: versions, cipher suites, extensions, proposals, credentials. All allow unknown values.
   for (let list = 0; list < 5; list++) reader.each(skipUint16);
   const source = readSource(reader);
   if (expected !== undefined && source !== expected) reader.fail(`leaf node source is not ${expected}`);
@@ -98,7 +100,7 @@ export function readKeyPackage(reader: Reader): KeyPackage {
 function readCredential(reader: Reader, type: number): Uint8Array | undefined {
   if (type === CREDENTIAL_BASIC) return reader.vector();
   if (type === CREDENTIAL_X509) reader.each(skipVector);
-  // RFC 9420 §5.3 leaves other types open; the implementations that have any put one vector there.
+  // RFC 9420 §5.3 does not define the content of other types. Existing implementations store one vector.
   else reader.skipVector();
   return undefined;
 }

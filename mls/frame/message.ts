@@ -6,13 +6,13 @@ import type { Epoch, Reader } from './reader.ts';
 
 export type ContentType = 'application' | 'proposal' | 'commit';
 
-/** Who sent a PublicMessage (RFC 9420 §6). */
+/** The sender of a PublicMessage (RFC 9420 §6). */
 export type Sender =
   | { readonly type: 'member'; readonly leafIndex: number }
   | { readonly type: 'external'; readonly senderIndex: number }
   | { readonly type: 'new_member_proposal' | 'new_member_commit' };
 
-/** RFC 9420 §6.3. */
+/** A PrivateMessage (RFC 9420 §6.3). */
 export interface PrivateFrame {
   readonly wireFormat: 'private_message';
   readonly groupId: Uint8Array;
@@ -29,19 +29,19 @@ interface PublicFrameBase {
   readonly authenticatedData: Uint8Array;
 }
 
-/** RFC 9420 §6.2 with a proposal (§12.1). */
+/** A PublicMessage (RFC 9420 §6.2) with a proposal (§12.1). */
 export interface PublicProposalFrame extends PublicFrameBase {
   readonly contentType: 'proposal';
   readonly proposal: Proposal;
 }
 
-/** RFC 9420 §6.2 with a commit (§12.4). */
+/** A PublicMessage (RFC 9420 §6.2) with a commit (§12.4). */
 export interface PublicCommitFrame extends PublicFrameBase {
   readonly contentType: 'commit';
   readonly proposals: readonly ProposalOrRef[];
-  /** The committer's new leaf, if the commit has an UpdatePath. */
+  /** The committer's new leaf. Absent = the commit has no UpdatePath. */
   readonly path: LeafNode | undefined;
-  /** Equals the one in the GroupInfo of the next epoch. */
+  /** Equal to the confirmation tag in the GroupInfo of the next epoch. */
   readonly confirmationTag: Uint8Array;
 }
 
@@ -63,7 +63,7 @@ const readUpdatePath = (reader: Reader): LeafNode => {
   return leaf;
 };
 
-/** Reads a PrivateMessage (RFC 9420 §6.3); what it holds stays sealed. */
+/** Reads the header of a PrivateMessage (RFC 9420 §6.3). Its content is encrypted. */
 export function readPrivateMessage(reader: Reader): PrivateFrame {
   const groupId = reader.vector();
   const epoch = reader.epoch();
@@ -74,7 +74,7 @@ export function readPrivateMessage(reader: Reader): PrivateFrame {
   return { wireFormat: 'private_message', groupId, epoch, contentType, authenticatedData };
 }
 
-/** Reads a PublicMessage (RFC 9420 §6.2) to its end, which only its content tells. */
+/** Reads a PublicMessage (RFC 9420 §6.2). Its length is not stated, so the content must be read to find the end. */
 export function readPublicMessage(reader: Reader): PublicFrame {
   const groupId = reader.vector();
   const epoch = reader.epoch();
@@ -82,15 +82,17 @@ export function readPublicMessage(reader: Reader): PublicFrame {
   const authenticatedData = reader.vector();
   const wireFormat = 'public_message';
   const contentType = readContentType(reader);
-  // RFC 9420 §6: application data goes in a PrivateMessage.
+  // Application data must be in a PrivateMessage (RFC 9420 §6).
   if (contentType === 'application') reader.fail('application data in a PublicMessage');
-  // RFC 9420 §12.1.8, §12.4.3.2: outsiders only propose, except for the one kind of commit by which they join.
+  // Outsiders may only send proposals. The exception is the external commit, which joins them (RFC 9420 §12.1.8,
+  // §12.4.3.2).
   const joins = sender.type === 'new_member_commit';
   if (sender.type !== 'member' && joins !== (contentType === 'commit')) reader.fail('sender does not fit the content');
   if (contentType === 'proposal') {
     const proposal = readProposal(reader);
-    if (sender.type === 'new_member_proposal' && proposal.type !== 'add')
+    if (sender.type === 'new_member_proposal' && proposal.type !== 'add') {
       reader.fail('sender does not fit the proposal');
+    }
     reader.skipVector(); // signature
     skipMembershipTag(reader, sender);
     return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposal };

@@ -2,7 +2,7 @@ import type { KeyPackage, LeafNode } from './leaf.ts';
 import { readExtensions, readKeyPackage, readLeafNode } from './leaf.ts';
 import type { Reader } from './reader.ts';
 
-/** RFC 9420 §12.1, and SelfRemove of the MLS extensions draft; what a delivery service has use for. */
+/** A proposal (RFC 9420 §12.1, and SelfRemove of the MLS extensions draft), with the fields that the service needs. */
 export type Proposal =
   | { readonly type: 'add'; readonly keyPackage: KeyPackage }
   | { readonly type: 'update'; readonly leaf: LeafNode }
@@ -10,7 +10,7 @@ export type Proposal =
   | { readonly type: 'psk' | 'reinit' | 'external_init' | 'group_context_extensions' | 'self_remove' }
   | { readonly type: 'custom'; readonly proposalType: number };
 
-/** RFC 9420 §12.4: a proposal in full, or the hash of one sent before. */
+/** Part of a commit (RFC 9420 §12.4): a full proposal, or the hash of a proposal that was sent before. */
 export type ProposalOrRef = Proposal | { readonly type: 'reference'; readonly reference: Uint8Array };
 
 /** Reads a Proposal (RFC 9420 §12.1). */
@@ -28,7 +28,7 @@ export function readProposal(reader: Reader): Proposal {
       return { type: 'psk' };
     case 5:
       reader.skipVector(); // group id
-      reader.u16(); // version: a re-init may move to a later one
+      reader.u16(); // version: a re-init may choose a later version
       reader.u16(); // cipher suite
       readExtensions(reader);
       return { type: 'reinit' };
@@ -41,7 +41,7 @@ export function readProposal(reader: Reader): Proposal {
     case 10:
       return { type: 'self_remove' };
     default:
-      // Not framed by RFC 9420; every implementation that has custom proposals puts one vector there.
+      // RFC 9420 does not define the form of custom proposals. Existing implementations use one vector.
       reader.skipVector();
       return { type: 'custom', proposalType };
   }
@@ -55,7 +55,7 @@ export function readProposalOrRef(reader: Reader): ProposalOrRef {
   return reader.fail('neither proposal nor reference');
 }
 
-/** RFC 9420 §8.4. */
+/** Skips a PreSharedKeyID (RFC 9420 §8.4). */
 function skipPreSharedKeyId(reader: Reader): void {
   const type = reader.u8();
   if (type === 2) {

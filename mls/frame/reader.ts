@@ -1,10 +1,10 @@
-/** Elements of one list: above any real group, and low enough that an 8 MB body cannot become a gigabyte of objects. */
+/** Most elements in one list. More than any real group needs, but an 8 MB body cannot become a gigabyte of objects. */
 const MAX_LIST_ELEMENTS = 65_536;
 
-/** Why bytes are not one well-formed MLS message. */
+/** The reason why bytes are not a valid MLS message. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
-  /** Where the parser stopped. */
+  /** Byte offset where the parser stopped. */
   readonly offset: number;
 
   constructor(reason: string, offset: number) {
@@ -13,14 +13,14 @@ export class FrameError extends Error {
   }
 }
 
-/** A number that JSON can carry, or `beyond` for one above 2^53 - 1, which no conversation will ever reach. */
+/** An epoch as a JSON number. `beyond` = above 2^53 - 1, which no conversation ever reaches. */
 export type Epoch = number | 'beyond';
 
-/** A cursor over TLS presentation language (RFC 9420 §2.1). Results are views of the input, never copies. */
+/** A cursor over bytes in TLS presentation language (RFC 9420 §2.1). Results are views of the input, not copies. */
 export class Reader {
   private readonly bytes: Uint8Array;
   private position = 0;
-  /** End of the vector that is being read. */
+  /** End of the vector that the reader is in. */
   private limit: number;
 
   constructor(bytes: Uint8Array) {
@@ -36,12 +36,12 @@ export class Reader {
     return this.position;
   }
 
-  /** The input from `start` up to here. */
+  /** The input from `start` to the current position. */
   since(start: number): Uint8Array {
     return this.bytes.subarray(start, this.position);
   }
 
-  /** Nothing may follow. */
+  /** Fails if more bytes follow. */
   end(): void {
     if (this.position !== this.limit) this.fail('trailing bytes');
   }
@@ -59,7 +59,7 @@ export class Reader {
     return ((this.u16() << 16) | this.u16()) >>> 0;
   }
 
-  /** A uint64 that is only compared with a clock: rounded above 2^53. */
+  /** A uint64, rounded above 2^53. Only for times, which are compared with a clock. */
   u64Rounded(): number {
     return this.u32() * 2 ** 32 + this.u32();
   }
@@ -70,7 +70,7 @@ export class Reader {
     return high > 0x1f_ffff ? 'beyond' : high * 2 ** 32 + low;
   }
 
-  /** `opaque x<V>`. */
+  /** Reads `opaque x<V>`. */
   vector(): Uint8Array {
     const length = this.vectorLength();
     const start = this.position;
@@ -78,13 +78,13 @@ export class Reader {
     return this.bytes.subarray(start, this.position);
   }
 
-  /** `opaque x<V>` that nobody looks at. */
+  /** Skips `opaque x<V>`. */
   skipVector(): void {
-    const length = this.vectorLength(); // moves the position itself
+    const length = this.vectorLength(); // also moves the position, so `+=` needs its own statement
     this.position += length;
   }
 
-  /** `T x<V>`: every element read and kept. */
+  /** Reads `T x<V>` and returns its elements. */
   list<T>(element: (reader: Reader) => T): T[] {
     const elements: T[] = [];
     this.each((reader) => {
@@ -94,7 +94,7 @@ export class Reader {
     return elements;
   }
 
-  /** `T x<V>`: every element read; the last one must end where the vector ends. */
+  /** Reads `T x<V>` without keeping its elements. An element cannot extend past the end of the vector. */
   each(element: (reader: Reader) => void): void {
     const length = this.vectorLength();
     const outer = this.limit;
@@ -103,14 +103,14 @@ export class Reader {
     this.limit = outer;
   }
 
-  /** `optional<T>` (RFC 9420 §2.1.1): the presence octet is 0 or 1 and nothing else. */
+  /** Reads `optional<T>` (RFC 9420 §2.1.1). The presence octet must be 0 or 1. */
   optional<T>(value: (reader: Reader) => T): T | undefined {
     const present = this.u8();
     if (present > 1) this.fail('presence octet is neither 0 nor 1');
     return present === 1 ? value(this) : undefined;
   }
 
-  /** A length of RFC 9420 §2.1.2: 1, 2 or 4 bytes, the fewest that hold it. */
+  /** Reads a vector length (RFC 9420 §2.1.2): 1, 2 or 4 bytes, in the shortest form. */
   private vectorLength(): number {
     const first = this.u8();
     let length = first & 0x3f;

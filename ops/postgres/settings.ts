@@ -1,32 +1,33 @@
 /**
- * The PostgreSQL settings Parley advises, used by `npm start`, by the tests and (checked by a test) by `docker-compose.yml`.
- * Sized for a small machine shared with the other processes; on a dedicated one raise the memory figures first.
+ * Recommended PostgreSQL settings. `npm start`, the tests and `docker-compose.yml` use them (a test compares the last
+ * one). The sizes fit a small machine that also runs the other processes. On a dedicated machine, increase the memory
+ * sizes first.
  */
 export const postgresSettings: Readonly<Record<string, string>> = Object.freeze({
-  // Several API replicas and workers with pools of 20, their LISTEN sessions, and room for an operator.
+  // Enough for several APIs and workers with pools of 20, their LISTEN sessions, and an operator.
   max_connections: '200',
   shared_buffers: '256MB',
   effective_cache_size: '1GB',
-  // Acknowledged means durable: this is the one setting that must not be loosened.
+  // Never relax this setting: every acknowledged operation must be on disk.
   synchronous_commit: 'on',
-  // Ciphertext does not compress, but index pages in full-page images do.
+  // Ciphertext cannot be compressed, but index pages in full-page images can.
   wal_compression: 'on',
   wal_buffers: '16MB',
   max_wal_size: '2GB',
   min_wal_size: '256MB',
-  // Fewer checkpoints mean fewer full-page images; 15 minutes of WAL replay in seconds at our volume.
+  // Fewer checkpoints write fewer full-page images. At our volume, recovery replays 15 minutes of WAL in seconds.
   checkpoint_timeout: '15min',
   checkpoint_completion_target: '0.9',
   random_page_cost: '1.1',
-  // Every statement is short; compiling one costs more than running it.
+  // All statements are short: JIT compilation would take longer than the statement itself.
   jit: 'off',
-  // Staged bodies are inserted and deleted at the rate of messages: vacuum early and often, and let it run at full speed.
+  // Every message inserts and deletes a staged row. So vacuum must start early, run often and run at full speed.
   autovacuum_naptime: '10s',
   autovacuum_vacuum_scale_factor: '0.02',
   autovacuum_vacuum_insert_scale_factor: '0.1',
   autovacuum_analyze_scale_factor: '0.02',
   autovacuum_vacuum_cost_limit: '2000',
-  // A forgotten transaction would hold back vacuum and a conversation's row lock.
+  // An idle open transaction would block vacuum and keep the row lock of a conversation.
   idle_in_transaction_session_timeout: '30s',
   log_lock_waits: 'on',
   log_min_duration_statement: '1s',

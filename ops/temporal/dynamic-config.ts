@@ -1,17 +1,19 @@
 /**
- * What our use of Temporal changes in its server: many updates per conversation at a time, few history events per message, one
- * server process. `npm start` and the tests pass these as flags; `dynamic-config.yaml` is the same for a server of its own.
+ * Settings of the Temporal server that differ from its defaults. Reasons: a conversation has many updates at the same
+ * time, a message needs few history events, and there is one server process. `npm start` and the tests pass these
+ * settings as flags. A separate Temporal server reads the same settings from `dynamic-config.yaml`.
  */
 export const dynamicConfig: Readonly<Record<string, number | boolean | string>> = Object.freeze({
-  // Updates in flight and per run: lanes batch, so these only bound accidents. The default of 10 in flight is one lane each
-  // for 10 API replicas; of 2000 per run it would force a new run every few minutes in a busy conversation.
+  // Updates at the same time, and updates per run. Conversation queues send batches, so these limits stop only
+  // mistakes. The default of 10 updates at the same time allows one queue in each of 10 APIs. The default of 2000
+  // updates per run would force a new run every few minutes in a busy conversation.
   'history.maxInFlightUpdates': 1000,
   'history.maxTotalUpdates': 0,
-  // Fewer continue-as-news; a cold conversation still replays in well under a second.
+  // A higher value means fewer continue-as-new. An uncached conversation still replays in much less than a second.
   'limit.historyCount.suggestContinueAsNew': 10_000,
-  // An operator's query may wait beside others while a workflow task runs; the default is 1.
+  // Queries that may wait while a workflow task runs. The default of 1 would refuse a second query of an operator.
   'history.MaxBufferedQueryCount': 20,
-  // Long-polling calls, and every waiting update counts as one.
+  // Long-polling calls at the same time. Every waiting update counts as one.
   'frontend.namespaceCount': 20_000,
   'frontend.rps': 24_000,
   'frontend.namespaceRPS': 24_000,
@@ -21,11 +23,11 @@ export const dynamicConfig: Readonly<Record<string, number | boolean | string>> 
   'frontend.persistenceMaxQPS': 20_000,
   'history.persistenceMaxQPS': 90_000,
   'matching.persistenceMaxQPS': 30_000,
-  // One server process: partitions would only forward to itself.
+  // With one server process, more partitions would only forward tasks to the same process.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
   'system.enableActivityEagerExecution': true,
-  // Clients ping every 10 s to notice a dead connection; the server must allow that with some slack.
+  // Clients send a ping every 10 s to detect a dead connection. The server must allow this interval, with some reserve.
   'frontend.keepAliveMinTime': '5s',
   'frontend.enableServerVersionCheck': false,
 });
@@ -40,10 +42,10 @@ export function dynamicConfigFlags(
   ]);
 }
 
-/** The settings as the file a Temporal server reads (and reads again when it changes). */
+/** The settings as a file for a Temporal server. The server reads the file again when it changes. */
 export function dynamicConfigYaml(config: Readonly<Record<string, number | boolean | string>> = dynamicConfig): string {
   const scalar = (value: number | boolean | string): string =>
     typeof value === 'string' ? `'${value}'` : String(value);
   const entries = Object.entries(config).map(([key, value]) => `${key}:\n  - value: ${scalar(value)}\n`);
-  return `# Written by \`npm run dynamic-config\` from dynamic-config.ts; a test compares the two.\n${entries.join('')}`;
+  return `# Written by \`npm run dynamic-config\` from dynamic-config.ts. A test compares the two files.\n${entries.join('')}`;
 }

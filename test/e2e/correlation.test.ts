@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
@@ -21,7 +21,7 @@ const MARK = `person-${randomUUID()}`;
 const ALICE = `alice-${MARK}`;
 const BOB = `bob-${MARK}`;
 
-const releasers = createReleasers();
+const cleanup = createCleanup();
 let api: ServiceProcess | undefined;
 let worker: ServiceProcess | undefined;
 let pool: pg.Pool | undefined;
@@ -86,7 +86,7 @@ beforeAll(async () => {
     tokens.set(user, await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device: `phone-${MARK}` }));
   }
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  cleanup.add('database', database.drop);
   pool = database.pool;
   const service = {
     databaseUrl: database.url,
@@ -95,15 +95,15 @@ beforeAll(async () => {
     env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' },
   };
   [api, worker] = await Promise.all([startApi(service), startWorker(service)]);
-  releasers.add('processes', async () => {
+  cleanup.add('processes', async () => {
     await Promise.all([api?.kill9(), worker?.kill9()]);
   });
   const connection = await Connection.connect({ address: inject('temporalAddress') });
-  releasers.add('connection', () => connection.close());
+  cleanup.add('connection', () => connection.close());
   temporal = new Client({ connection });
 });
 
-afterAll(() => releasers.releaseAll());
+afterAll(() => cleanup.run());
 
 test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
   const conversation = await create();

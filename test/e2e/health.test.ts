@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
 import pg from 'pg';
 import { afterEach, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
@@ -23,12 +23,12 @@ vi.setConfig({ testTimeout: 180_000 });
 /** Checks have time limits of at most 2 s; a probe that waits longer than this would call the process dead. */
 const PROBE_MS = 8000;
 
-let releasers = createReleasers();
+let cleanup = createCleanup();
 
 afterEach(async () => {
-  const current = releasers;
-  releasers = createReleasers();
-  await current.releaseAll();
+  const current = cleanup;
+  cleanup = createCleanup();
+  await current.run();
 });
 
 interface Answer {
@@ -65,11 +65,11 @@ interface Setting {
 /** A database of its own; proxies stand in front of it and of Temporal. */
 async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Setting> {
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  cleanup.add('database', database.drop);
   const postgres = await startTcpProxy(new URL(database.url).host);
-  releasers.add('postgres proxy', postgres.close);
+  cleanup.add('postgres proxy', postgres.close);
   const temporal = await startTcpProxy(inject('temporalAddress'));
-  releasers.add('temporal proxy', temporal.close);
+  cleanup.add('temporal proxy', temporal.close);
   const url = new URL(database.url);
   url.host = postgres.address;
   const service = {
@@ -83,7 +83,7 @@ async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Sett
 
 async function started(starting: Promise<ServiceProcess>): Promise<ServiceProcess> {
   const service = await starting;
-  releasers.add('process', service.kill9);
+  cleanup.add('process', service.kill9);
   return service;
 }
 
@@ -102,7 +102,7 @@ async function createConversation(api: ServiceProcess): Promise<string> {
 async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
-  releasers.add('holder', () => client.end());
+  cleanup.add('holder', () => client.end());
   await client.query('begin');
   await client.query('select from parley.conversation where id = any($1) order by key for update', [conversations]);
   return () => client.end();

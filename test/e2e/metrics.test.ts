@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { freePort } from '../../local/ports.ts';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
@@ -26,7 +26,7 @@ const MAILBOX_LIMIT = 5;
 const CONTINUE_AFTER = 30;
 const USERS = ['alice-of-metrics', 'bob-of-metrics'];
 
-const releasers = createReleasers();
+const cleanup = createCleanup();
 const ids: string[] = [...USERS];
 let api = '';
 let worker: ServiceProcess | undefined;
@@ -62,7 +62,7 @@ async function say(conversation: string, user = alice, attempts = 6): Promise<vo
 async function hold(conversation: string): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
-  releasers.add('holder', () => client.end());
+  cleanup.add('holder', () => client.end());
   await client.query('begin');
   await client.query('select from parley.conversation where id = $1 for update', [conversation]);
   return () => client.end();
@@ -101,7 +101,7 @@ const actor = { actor_type: 'conversation' };
 
 beforeAll(async () => {
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  cleanup.add('database', database.drop);
   databaseUrl = database.url;
   const sdkPort = await freePort();
   sdkMetrics = `http://127.0.0.1:${sdkPort}`;
@@ -118,7 +118,7 @@ beforeAll(async () => {
   };
   startAnotherWorker = async () => {
     const next = await startWorker(service);
-    releasers.add('worker', next.kill9);
+    cleanup.add('worker', next.kill9);
     return next;
   };
   const [apiProcess, workerProcess] = await Promise.all([
@@ -127,15 +127,15 @@ beforeAll(async () => {
   ]);
   api = apiProcess.url;
   worker = workerProcess;
-  releasers.add('processes', async () => {
+  cleanup.add('processes', async () => {
     await Promise.all([apiProcess.kill9(), workerProcess.kill9()]);
   });
   const connection = await Connection.connect({ address: inject('temporalAddress') });
-  releasers.add('connection', () => connection.close());
+  cleanup.add('connection', () => connection.close());
   temporal = new Client({ connection });
 });
 
-afterAll(() => releasers.releaseAll());
+afterAll(() => cleanup.run());
 
 test('actor_spawns_total counts conversations whose workflow starts', async () => {
   const conversation = await create();

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
@@ -23,7 +23,7 @@ const RATE_LIMITS_OFF = Object.fromEntries(
 );
 const PATHS = ['workflow', 'direct'] as const;
 
-const releasers = createReleasers();
+const cleanup = createCleanup();
 /** Of both paths: the first takes the workflow, the second decides itself. */
 let apis: ServiceProcess[] = [];
 let startOne: (conversationPath: (typeof PATHS)[number]) => Promise<ServiceProcess>;
@@ -45,7 +45,7 @@ async function create(...users: string[]): Promise<string> {
 
 async function follow(user: string, index: number, device = 'phone'): Promise<EventStream> {
   const stream = await openAccountStream(urlOf(index), await tokenOf(user, device));
-  releasers.add('stream', stream.close);
+  cleanup.add('stream', stream.close);
   return stream;
 }
 
@@ -68,7 +68,7 @@ function range(from: number, to: number): number[] {
 
 beforeAll(async () => {
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  cleanup.add('database', database.drop);
   const service = {
     databaseUrl: database.url,
     temporalAddress: inject('temporalAddress'),
@@ -76,15 +76,15 @@ beforeAll(async () => {
   };
   startOne = async (conversationPath) => {
     const api = await startApi({ ...service, env: { ...RATE_LIMITS_OFF, CONVERSATION_PATH: conversationPath } });
-    releasers.add('api', api.kill9);
+    cleanup.add('api', api.kill9);
     return api;
   };
   const [worker, ...started] = await Promise.all([startWorker(service), ...PATHS.map(startOne)]);
-  releasers.add('worker', worker.kill9);
+  cleanup.add('worker', worker.kill9);
   apis = started;
 });
 
-afterAll(() => releasers.releaseAll());
+afterAll(() => cleanup.run());
 
 test('a device that comes back at random, to processes one of which is killed, misses nothing that it did not acknowledge (invariants 5 and 9)', async () => {
   const users = ['alice', 'bob', 'carol'].map(someone);

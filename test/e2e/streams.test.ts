@@ -4,7 +4,7 @@ import { createParser } from 'eventsource-parser';
 import { SignJWT } from 'jose';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
@@ -21,7 +21,7 @@ vi.setConfig({ testTimeout: 180_000 });
 /** Long enough for a test that shares its cores, short enough for the one that waits for it. */
 const SLOW_MS = 2000;
 
-const releasers = createReleasers();
+const cleanup = createCleanup();
 let apis: readonly ServiceProcess[] = [];
 /** Its notifications are lost on the way: its streams live on the poll. */
 let deafApi: ServiceProcess | undefined;
@@ -51,7 +51,7 @@ async function open(
   url = urlOf(0),
 ): Promise<EventStream> {
   const stream = await openEventStream(url, conversation, await tokenOf(user), from);
-  releasers.add('stream', stream.close);
+  cleanup.add('stream', stream.close);
   return stream;
 }
 
@@ -69,10 +69,10 @@ function report(line: string): void {
 
 beforeAll(async () => {
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  cleanup.add('database', database.drop);
   databaseUrl = database.url;
   const proxy = await startTcpProxy(new URL(database.url).host);
-  releasers.add('proxy', proxy.close);
+  cleanup.add('proxy', proxy.close);
   // NotificationResponse, on a connection that carries little else.
   proxy.inspect((direction, chunk) =>
     direction === 'answer' && chunk[0] === 'A'.charCodeAt(0) && chunk.includes('parley_entries') ? 'drop' : 'pass',
@@ -87,7 +87,7 @@ beforeAll(async () => {
   };
   startAnotherApi = async () => {
     const api = await startApi(service);
-    releasers.add('api', api.kill9);
+    cleanup.add('api', api.kill9);
     return api;
   };
   const [worker, ...started] = await Promise.all([
@@ -96,7 +96,7 @@ beforeAll(async () => {
     startApi(service),
     startApi({ ...service, databaseUrl: behindProxy.href }),
   ]);
-  releasers.add('processes', async () => {
+  cleanup.add('processes', async () => {
     await Promise.all([worker, ...started].map((one) => one.kill9()));
   });
   apis = started.slice(0, 2);
@@ -104,7 +104,7 @@ beforeAll(async () => {
   idle = await open(await create('alice'), 'alice');
 });
 
-afterAll(() => releasers.releaseAll());
+afterAll(() => cleanup.run());
 
 test('streams are gap-free and in order from wherever they start, under concurrent sends through two API processes (invariant 5)', async () => {
   const senders = ['alice', 'bob', 'carol', 'dave'];

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
-import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { report, startFleetOnDatabase, useCleanup } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 
 test('clients of a killed API process go on through the other one with the same ids: nothing is lost or doubled (invariants 1 to 3, 7)', async () => {
   const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: 1 });

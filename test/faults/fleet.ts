@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, inject, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
@@ -92,20 +92,20 @@ export function tokens(): (user: string) => Promise<string> {
 const PATIENCE_MS = 240_000;
 
 /** What a test gives back when it ends, however it ends; the newest first. Gives the tests of the file their time. */
-export function useReleasers(): (name: string, release: () => Promise<void> | void) => void {
+export function useCleanup(): (name: string, release: () => Promise<void> | void) => void {
   vi.setConfig({ testTimeout: PATIENCE_MS, hookTimeout: PATIENCE_MS });
-  let releasers = createReleasers();
+  let cleanup = createCleanup();
   afterEach(async () => {
-    const current = releasers;
-    releasers = createReleasers();
-    await current.releaseAll();
+    const current = cleanup;
+    cleanup = createCleanup();
+    await current.run();
   });
-  return (name, release) => releasers.add(name, release);
+  return (name, release) => cleanup.add(name, release);
 }
 
 /** A database of its own and a service on it, given back after the test. */
 export async function startFleetOnDatabase(
-  later: ReturnType<typeof useReleasers>,
+  later: ReturnType<typeof useCleanup>,
   options: Omit<FleetOptions, 'databaseUrl'>,
 ): Promise<{ fleet: Fleet; database: Awaited<ReturnType<typeof createTestDatabase>> }> {
   const database = await createTestDatabase();

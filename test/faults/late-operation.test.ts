@@ -8,9 +8,9 @@ import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { startFleet, useReleasers } from './fleet.ts';
+import { startFleet, useCleanup } from './fleet.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 const DEADLINE_MS = 1500;
 
 test('an operation that waited for a worker until after its deadline is refused, and its id may be used again (invariant 11)', async () => {

@@ -4,11 +4,11 @@ import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 import { type Inspect, type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { report, tokens, useReleasers } from './fleet.ts';
+import { report, tokens, useCleanup } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 const DEADLINE_MS = 3000;
 
 interface Setting {

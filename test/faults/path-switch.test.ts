@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { report, startFleetOnDatabase, useCleanup } from './fleet.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';
 import { countFailures, startLoad } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 const EVERY_MS = 200;
 
 test('all invariants hold while operators switch the path five times a second, workers are killed, and two APIs and two workers are at work (invariant 9)', async () => {

@@ -8,11 +8,11 @@ import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { report, startFleet, useReleasers } from './fleet.ts';
+import { report, startFleet, useCleanup } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 
 test('SIGKILL of all Postgres processes under load loses no acknowledged message and no body; readiness goes and comes back, API and worker recover by themselves (invariants 1 to 3, 7 and 11)', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-postgres-kill-'));

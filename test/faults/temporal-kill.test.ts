@@ -11,12 +11,12 @@ import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ProblemError } from '../../client/api/problem.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { type Fleet, report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { type Fleet, report, startFleetOnDatabase, useCleanup } from './fleet.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';
 import { EVERYTHING, type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 const DEADLINE_MS = 3000;
 
 /** A Temporal server of its own, with a file, that can be killed and comes back on the same port. */

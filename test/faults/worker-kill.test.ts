@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
-import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { report, startFleetOnDatabase, useCleanup } from './fleet.ts';
 import { expectNothingLost } from './verdict.ts';
 import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 
 for (const second of [true, false]) {
   const how = second ? 'while a second one runs' : 'when it is the only one and is started again';

@@ -3,12 +3,12 @@ import { expect, inject, test } from 'vitest';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { report, startFleetOnDatabase, useCleanup } from './fleet.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';
 import { EVERYTHING, countFailures, startLoad } from './load.ts';
 
-const later = useReleasers();
+const later = useCleanup();
 const EVERY_MS = 500;
 
 type Blow = (client: Client, handle: WorkflowHandle) => Promise<unknown>;

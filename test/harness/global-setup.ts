@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { startPostgres } from '../../local/postgres.ts';
 import { signalProcess } from '../../local/process-table.ts';
@@ -36,7 +36,7 @@ interface Run {
  * create databases) and `TEST_TEMPORAL_ADDRESS` name servers to use instead.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-tests-'));
   // PostgreSQL runs as a user of its own when the tests run as root.
   chmodSync(folder, 0o755);
@@ -47,24 +47,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
     rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   };
   process.once('exit', cleanUpNow);
-  releasers.add('folder', () => {
+  cleanup.add('folder', () => {
     process.off('exit', cleanUpNow);
     rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
-  const run: Run = { folder, later: releasers.add, killAtExit: (pid) => pids.add(pid) };
+  const run: Run = { folder, later: cleanup.add, killAtExit: (pid) => pids.add(pid) };
   try {
     const [postgresUrl, temporalAddress] = await Promise.all([postgres(run), temporal(run)]);
     const templateDatabase = `parley_template_${process.pid}`;
     await makeTemplate(postgresUrl, templateDatabase);
-    releasers.add('template', () => asAdmin(postgresUrl, `drop database if exists ${templateDatabase} with (force)`));
+    cleanup.add('template', () => asAdmin(postgresUrl, `drop database if exists ${templateDatabase} with (force)`));
     project.provide('postgresUrl', postgresUrl);
     project.provide('templateDatabase', templateDatabase);
     project.provide('temporalAddress', temporalAddress);
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.run();
     throw error;
   }
-  return () => releasers.releaseAll();
+  return () => cleanup.run();
 }
 
 async function postgres({ folder, later, killAtExit }: Run): Promise<string> {

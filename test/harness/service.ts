@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import type pg from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
@@ -47,17 +47,17 @@ export interface Service {
 
 export async function startService(setup: ServiceSetup = {}): Promise<Service> {
   const { apis: apiCount = 2, workers: workerCount = 2, env = {}, apiEnv = [] } = setup;
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   try {
     const database = await createTestDatabase();
-    releasers.add('database', database.drop);
+    cleanup.add('database', database.drop);
     const temporalAddress = inject('temporalAddress');
     const connection = await Connection.connect({ address: temporalAddress });
-    releasers.add('Temporal connection', () => connection.close());
+    cleanup.add('Temporal connection', () => connection.close());
     const temporal = new Client({ connection });
     const taskQueue = `test-${randomUUID()}`;
     // It would start sweeps for ever that no worker takes.
-    releasers.add('schedule', async () => {
+    cleanup.add('schedule', async () => {
       const schedule = temporal.schedule.getHandle(sweepScheduleId(taskQueue));
       if (workerCount > 0) await schedule.delete();
     });
@@ -65,7 +65,7 @@ export async function startService(setup: ServiceSetup = {}): Promise<Service> {
     const common = { databaseUrl: database.url, temporalAddress, taskQueue };
     const start = async (name: string, starting: Promise<ServiceProcess>): Promise<ServiceProcess> => {
       const process = await starting;
-      releasers.add(name, async () => {
+      cleanup.add(name, async () => {
         if (process.isRunning()) await process.stop();
       });
       return process;
@@ -102,10 +102,10 @@ export async function startService(setup: ServiceSetup = {}): Promise<Service> {
       pool: database.pool,
       temporal,
       taskQueue,
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.run(),
     };
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.run();
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { startPostgres } from '../../local/postgres.ts';
 import { resolveProgram } from '../../local/temporal-binary.ts';
@@ -191,16 +191,16 @@ async function main(): Promise<void> {
   }
   for (const name of kept) rmSync(path.join(folder, name));
 
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   try {
     const scratch = mkdtempSync(path.join(tmpdir(), 'parley-histories-'));
     // PostgreSQL runs as a user of its own when this runs as root.
     chmodSync(scratch, 0o755);
-    releasers.add('folder', () => rmSync(scratch, { recursive: true, force: true }));
+    cleanup.add('folder', () => rmSync(scratch, { recursive: true, force: true }));
     const postgres = await startPostgres({ dataDir: path.join(scratch, 'postgres'), say });
-    releasers.add('postgres', () => postgres.stop());
+    cleanup.add('postgres', () => postgres.stop());
     const pool = makePool({ url: postgres.url('postgres'), max: 10, name: 'histories' });
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
     const binary = await resolveProgram(temporalCli, { say });
     const temporal = await startTemporal({
@@ -210,16 +210,16 @@ async function main(): Promise<void> {
       flags: ['--dynamic-config-value', 'history.workflowIdReuseMinimalInterval="0s"'],
       say,
     });
-    releasers.add('temporal', () => temporal.stop());
+    cleanup.add('temporal', () => temporal.stop());
     quietRuntime();
     const connection = await Connection.connect({ address: temporal.address });
-    releasers.add('connection', () => connection.close());
+    cleanup.add('connection', () => connection.close());
     const native = await NativeConnection.connect({ address: temporal.address });
-    releasers.add('native connection', () => native.close());
+    cleanup.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
     for (const name of names) await record(name, { client, native, pool });
   } finally {
-    await releasers.releaseAll();
+    await cleanup.run();
   }
   writeManifest();
 }

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { startPostgres } from '../../local/postgres.ts';
 import { signalProcess } from '../../local/process-table.ts';
@@ -24,7 +24,7 @@ export interface Servers {
 
 /** Starts both in a folder of their own, which is deleted at the end. */
 export async function startServers(say: (line: string) => void): Promise<Servers> {
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-load-'));
   // PostgreSQL runs as a user of its own when this runs as root.
   chmodSync(folder, 0o755);
@@ -36,21 +36,21 @@ export async function startServers(say: (line: string) => void): Promise<Servers
     remove();
   };
   process.once('exit', onExit);
-  releasers.add('folder', () => {
+  cleanup.add('folder', () => {
     process.off('exit', onExit);
     remove();
   });
   try {
     const postgres = await startPostgres({ dataDir: path.join(folder, 'postgres'), say });
     pids.push(postgres.pid);
-    releasers.add('postgres', () => postgres.stop());
+    cleanup.add('postgres', () => postgres.stop());
     const temporal = await startTemporal({
       binary: await resolveProgram(temporalCli, { say }),
       dataDir: path.join(folder, 'temporal'),
       say,
     });
     pids.push(temporal.pid);
-    releasers.add('temporal', () => temporal.stop());
+    cleanup.add('temporal', () => temporal.stop());
     return {
       postgresPid: postgres.pid,
       temporalPid: temporal.pid,
@@ -67,10 +67,10 @@ export async function startServers(say: (line: string) => void): Promise<Servers
         if (copyOf === undefined) await migrateDatabase(url);
         return url;
       },
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.run(),
     };
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.run();
     throw error;
   }
 }

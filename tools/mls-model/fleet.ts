@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { makePool } from '../../store/pool.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
@@ -33,12 +33,12 @@ export async function startModelFleet(target: ModelTarget): Promise<ModelFleet> 
   const env = Object.fromEntries(limits.map((name) => [`RATE_LIMIT_${name}`, '0']));
   const options = { ...target, taskQueue: `mls-model-${randomBytes(6).toString('hex')}`, env };
   const start = { api: startApi, worker: startWorker };
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   try {
     const pool = makePool({ url: target.databaseUrl, max: 4, name: 'mls-model', statementTimeoutMs: 60_000 });
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     const running: Record<'api' | 'worker', ServiceProcess[]> = { api: [], worker: [] };
-    releasers.add('processes', async () => {
+    cleanup.add('processes', async () => {
       await Promise.all([...running.api, ...running.worker].filter((one) => one.isRunning()).map((one) => one.stop()));
     });
     const launch = async (kind: 'api' | 'worker', place: number): Promise<void> => {
@@ -70,10 +70,10 @@ export async function startModelFleet(target: ModelTarget): Promise<ModelFleet> 
       setPath: async (path) => {
         await operator.setPath({ path, rollout: 100 });
       },
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.run(),
     };
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.run();
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { makePool } from '../../store/pool.ts';
 import { loadEnvironment } from '../load/environment.ts';
@@ -36,24 +36,24 @@ export async function startStressService(target: StressTarget): Promise<StressSe
   const taskQueue = `stress-${randomBytes(6).toString('hex')}`;
   const env = loadEnvironment({ ...target, taskQueue, path: 'workflow' });
   const options: ServiceOptions = { ...target, taskQueue, env };
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   try {
     const workers = await Promise.all(Array.from({ length: WORKERS }, () => startWorker(options)));
-    releasers.add('workers', async () => {
+    cleanup.add('workers', async () => {
       await Promise.all(workers.map((worker) => worker.stop()));
     });
     const api = await startApi(options);
-    releasers.add('api', async () => {
+    cleanup.add('api', async () => {
       await api.stop();
     });
     const pool = makePool({ url: target.databaseUrl, max: 4, name: 'stress', statementTimeoutMs: 60_000 });
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     const { client, connection } = makeTemporalClient({
       address: target.temporalAddress,
       namespace: 'default',
       identity: 'stress',
     });
-    releasers.add('client', () => connection.close());
+    cleanup.add('client', () => connection.close());
     return {
       url: api.url,
       pool,
@@ -64,10 +64,10 @@ export async function startStressService(target: StressTarget): Promise<StressSe
         workers[place] = await startWorker(options);
       },
       memoryMb: () => residentMbs({ api: api.pid, ...pidsOf(workers), ...target.serverPids }),
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.run(),
     };
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.run();
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
-import { createReleasers } from '../../../process/cleanup.ts';
+import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { type Service, directSubmitter, startService, tokenOf } from '../api/service.ts';
@@ -33,14 +33,14 @@ export async function startReplica(
   options: { readonly deaf?: boolean; readonly slowMs?: number; readonly perUser?: number } = {},
 ): Promise<Replica> {
   const { pool } = database;
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const log = pino({ level: 'silent' });
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
   const { deaf = false, slowMs = 1000, perUser = 0 } = options;
   const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs, perUser });
   const seen = makeSeenDevices({ pool, log });
-  releasers.add('streams', () => {
+  cleanup.add('streams', () => {
     hub.close();
     return Promise.resolve();
   });
@@ -55,13 +55,13 @@ export async function startReplica(
       onConnect: hub.wakeAll,
       onError: () => undefined,
     });
-    releasers.add('listener', listener.close);
+    cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
   const service = await startService(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
-  releasers.add('service', service.close);
+  cleanup.add('service', service.close);
   const opened: EventStream[] = [];
-  releasers.add('readers', () => {
+  cleanup.add('readers', () => {
     for (const stream of opened) stream.close();
     return Promise.resolve();
   });
@@ -81,7 +81,7 @@ export async function startReplica(
         new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
       );
     },
-    stop: () => releasers.releaseAll(),
+    stop: () => cleanup.run(),
   };
 }
 

@@ -34,7 +34,7 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
   }
 }
 
-test('data survives a crash of all processes, and an orderly stop, on the same port', async () => {
+test('data survives a crash of all processes and an orderly stop, on the same port', async () => {
   const first = await start();
   await query(first.url(), 'create table kept (n int); insert into kept values (1)');
   await first.kill9();
@@ -53,7 +53,7 @@ test('data survives a crash of all processes, and an orderly stop, on the same p
   ).toEqual([{ fsync: 'on', mem: '5MB' }]);
 });
 
-test('the advised settings are in force', async () => {
+test('the settings of ops/postgres/settings.ts are active', async () => {
   const { url } = await running();
   const rows = await query(url(), 'select name, setting, unit from pg_settings');
   const settings = new Map(rows.map(({ name, ...rest }) => [String(name).toLowerCase(), rest]));
@@ -65,14 +65,14 @@ test('the advised settings are in force', async () => {
   expect(await query(url(), database)).toEqual([{ encoding: 'UTF8', datcollate: 'C' }]);
 });
 
-test('a second server on the same data is refused, with the process that holds it', async () => {
+test('a second server on the same data is refused, and the error names the running process', async () => {
   const { pid } = await running();
   await expect(startPostgres({ dataDir, say: () => undefined })).rejects.toThrow(
-    `PostgreSQL already runs on ${dataDir} (process ${pid}): stop that first.`,
+    `PostgreSQL is already running on ${dataDir} (process ${pid}). Stop this process first.`,
   );
 });
 
-test('a pid file that names another living process does not stop a start', async () => {
+test('a pid file that names another running process does not prevent a start', async () => {
   const { kill9, port } = await running();
   await kill9();
   writeFileSync(path.join(dataDir, 'postmaster.pid'), `${process.pid}\n${dataDir}\n`);
@@ -80,7 +80,7 @@ test('a pid file that names another living process does not stop a start', async
   expect(await query(again.url(), 'select count(*)::int as n from kept')).toEqual([{ n: 2 }]);
 });
 
-test('a busy port is named, with the variable to change', async () => {
+test('the error for a busy port names the port and the variable to change', async () => {
   const other = createServer();
   const port = await new Promise<number>((resolve) => {
     other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port));
@@ -91,15 +91,15 @@ test('a busy port is named, with the variable to change', async () => {
   other.close();
 });
 
-test('a folder with other files in it is left alone', async () => {
+test('a folder with other files is not changed', async () => {
   const other = testFolder();
   writeFileSync(path.join(other, 'letter.txt'), 'mine');
   await expect(startPostgres({ dataDir: other, say: () => undefined })).rejects.toThrow(
-    'is not empty and holds no database cluster',
+    'is not empty and contains no database cluster',
   );
 });
 
-test('a setting that PostgreSQL refuses is shown in its own words', async () => {
+test('if PostgreSQL refuses a setting, the error contains its message', async () => {
   await server?.stop();
   await expect(start({ flags: ['-c', 'shared_buffers=nonsense'] })).rejects.toThrow(
     /PostgreSQL ended while starting \(exit code 1\):[^]*shared_buffers/,

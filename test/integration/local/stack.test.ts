@@ -12,7 +12,7 @@ import { superviseStack, type Supervisor } from '../../../local/stack.ts';
 import { summary } from '../../../local/summary.ts';
 import { testFolder } from '../../harness/folder.ts';
 
-// Stands for the worker and the API: ready at once, says when it is asked to stop, and dies on request.
+// A fake worker or API: ready at once, writes a line when it is stopped, and exits on request.
 const standIn = `
 import { createServer } from 'node:http';
 import { appendFileSync } from 'node:fs';
@@ -34,7 +34,7 @@ type Bench = {
   scripts: { migrate: string; worker: string; api: string };
 };
 
-/** A stack of stand-ins on servers that are somebody else's. */
+/** A stack of fake programs. Its PostgreSQL and Temporal are external servers, so the stack does not start them. */
 async function bench(): Promise<Bench> {
   const folder = testFolder();
   const script = (name: string, content: string): string => {
@@ -74,7 +74,7 @@ async function bench(): Promise<Bench> {
   return { supervise, said, events: () => readFileSync(events, 'utf8'), env, dataDir, scripts };
 }
 
-test('it migrates, starts, and stops in reverse order', async () => {
+test('the stack migrates, starts, and stops in reverse order', async () => {
   const { supervise, events } = await bench();
   const supervisor = supervise();
   await expect(supervisor.started).resolves.toMatchObject({
@@ -85,7 +85,7 @@ test('it migrates, starts, and stops in reverse order', async () => {
   expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
 });
 
-test('a second start on the same folder is refused and disturbs nothing', async () => {
+test('a second start on the same folder is refused, and the first stack keeps running', async () => {
   const { supervise, dataDir, env } = await bench();
   await supervise().started;
   const second = supervise();
@@ -94,19 +94,19 @@ test('a second start on the same folder is refused and disturbs nothing', async 
   expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).ok).toBe(true);
 });
 
-test('a worker that ends by itself is started again, with its last words', async () => {
+test('a worker that ends unexpectedly is restarted, and its last log lines are shown', async () => {
   const { supervise, said, env } = await bench();
   await supervise().started;
   const worker = `http://127.0.0.1:${env.ADMIN_PORT}`;
   await fetch(`${worker}/die`).catch(() => undefined);
   await vi.waitFor(() => expect(said).toContain('Worker: ready again'), { timeout: 10_000 });
-  expect(said.find((line) => line.includes('ended by itself'))).toMatch(
-    /^Worker: ended by itself \(exit code 3\); starting it again in 0.5 s.*\nworker has had enough$/,
+  expect(said.find((line) => line.includes('ended unexpectedly'))).toMatch(
+    /^Worker: ended unexpectedly \(exit code 3\); restarting in 0.5 s.*\nworker has had enough$/,
   );
   expect((await fetch(worker)).ok).toBe(true);
 });
 
-test('a failed migration ends the start with its output, and nothing else was started', async () => {
+test('a failed migration ends the start with its output, and worker and API do not start', async () => {
   const { supervise, scripts, events } = await bench();
   writeFileSync(scripts.migrate, `console.error('no such table'); process.exit(2)`);
   const supervisor = supervise();
@@ -134,7 +134,7 @@ test('a stop in the middle of a start leaves nothing running', async () => {
   expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
 });
 
-test('all busy ports are named before anything is started', async () => {
+test('all busy ports are listed before anything starts', async () => {
   const { supervise, env, events } = await bench();
   const [first, second] = [createServer(), createServer()];
   first.listen(Number(env.PORT), '127.0.0.1');
@@ -149,13 +149,13 @@ test('all busy ports are named before anything is started', async () => {
   expect(events()).toBe('');
 });
 
-test('bad settings are reported all at once', () => {
+test('wrong settings are reported all at once', () => {
   expect(() => stackOptions({ PORT: 'http', ADMIN_PORT: '70000' }, '/')).toThrow(
     'PORT must be a port from 1 to 65535\nADMIN_PORT must be a port from 1 to 65535',
   );
 });
 
-test('what it shows at the end holds a token and calls to copy', async () => {
+test('the summary contains a token and commands to copy', async () => {
   const options = stackOptions({ PORT: '1234' }, '/');
   const servers = { databaseUrl: '', temporalAddress: 'here:7233', uiUrl: undefined };
   const text = await summary(options, { ...servers, secret: 'a secret of the developer' });
@@ -164,17 +164,17 @@ test('what it shows at the end holds a token and calls to copy', async () => {
   expect(await summary(options, { ...servers, secret: undefined })).not.toContain('curl');
 });
 
-test('a supervised process ends when its supervisor is gone', async () => {
+test('a supervised process ends when its supervisor has ended', async () => {
   const folder = testFolder();
   const compile = (file: string): string =>
     ts.transpileModule(readFileSync(file, 'utf8'), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
     }).outputText;
-  writeFileSync(path.join(folder, 'parent.mjs'), compile(path.join(packageRoot(), 'ops', 'process', 'parent.ts')));
+  writeFileSync(path.join(folder, 'parent.mjs'), compile(path.join(packageRoot(), 'process', 'exit-with-parent.ts')));
   const script = path.join(folder, 'child.mjs');
   writeFileSync(
     script,
-    `import { exitWithParent } from '../../ops/parent.mjs'; exitWithParent(); setInterval(() => {}, 1000); process.send('up');`,
+    `import { exitWithParent } from './parent.mjs'; exitWithParent(); setInterval(() => {}, 1000); process.send('up');`,
   );
   const child = fork(script, { env: { ...process.env, PARLEY_SUPERVISED: '1' } });
   await once(child, 'message');

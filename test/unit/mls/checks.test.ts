@@ -16,7 +16,7 @@ import { userOf } from '../../../mls/tree.ts';
 import { vector } from '../../../mls/vector.ts';
 import { type KeyPackage, type LeafNode, parseFrame } from '../../../mls/frame.ts';
 
-/** A key package as ts-mls makes it and as the service reads it. */
+/** A key package of ts-mls: as the service parses it, and with the KeyPackageRef of ts-mls. */
 async function keyPackageOf(name: CiphersuiteName, identity: Uint8Array): Promise<{ read: KeyPackage; ref: string }> {
   const suite = await getCiphersuiteImpl(getCiphersuiteFromName(name));
   const credential = { credentialType: 'basic', identity } as const;
@@ -35,7 +35,7 @@ const SUITES = [
   'MLS_256_DHKEMP384_AES256GCM_SHA384_P384',
 ] as const satisfies CiphersuiteName[];
 
-test.each(SUITES)('a KeyPackageRef is the one that a Welcome names (%s)', async (name) => {
+test.each(SUITES)('keyPackageRef gives the reference that a Welcome uses (%s)', async (name) => {
   const { read, ref } = await keyPackageOf(name, Buffer.from('alice'.repeat(40)));
   expect(keyPackageRef(read)).toBe(ref);
 });
@@ -50,7 +50,7 @@ test.each(SUITES)('a leaf signature is valid with its own key and content only (
   expect(await verifySignature('LeafNodeTBS', { ...signed, content: other.signed })).toBe('invalid');
 });
 
-test('what is no key or no signature is not valid, and a suite that nobody knows is unknown', async () => {
+test('a malformed key or signature is invalid, and an unknown cipher suite is unknown', async () => {
   const noise = { publicKey: Buffer.from('k'), content: Buffer.from('c'), signature: Buffer.from('s') };
   for (const cipherSuite of [1, 2, 3, 4, 5, 6, 7]) {
     expect(await verifySignature('LeafNodeTBS', { ...noise, cipherSuite })).toBe('invalid');
@@ -81,7 +81,7 @@ test.each([
   [[LEAF, undefined, LEAF], 2, 1],
   [[LEAF, LEAF, LEAF], 2, 2],
   [[LEAF, LEAF, LEAF], 1, 1],
-])('case %#: whoever joins takes the leftmost blank leaf', (leaves, removed, index) => {
+])('case %#: a new member takes the leftmost blank leaf', (leaves, removed, index) => {
   expect(joiningIndex(leaves, removed)).toBe(index);
 });
 
@@ -93,6 +93,6 @@ test.each([
   [Buffer.from('.'), undefined],
   [Buffer.from(''), undefined],
   [undefined, undefined],
-])('case %#: a leaf is of the user whose id its credential holds', (identity, user) => {
+])('case %#: a leaf belongs to the user whose id is in its credential', (identity, user) => {
   expect(userOf({ identity } as LeafNode)).toBe(user);
 });

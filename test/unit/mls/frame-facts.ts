@@ -2,18 +2,18 @@ import type { KeyPackage as MlsKeyPackage, LeafNode as MlsLeafNode, MLSMessage, 
 import { ciphersuites, decodeMlsMessage, defaultExtensionTypes } from 'ts-mls';
 import type { Frame, KeyPackage, LeafNode, Proposal, ProposalOrRef } from '../../../mls/frame.ts';
 
-/** The fields that both parsers give, in one shape, so that a test can compare them. */
+/** The fields that both parsers return, in one shape. Tests compare them. */
 type Facts = Record<string, unknown>;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const epochOf = (epoch: bigint): number | string => (epoch < 2n ** 53n ? Number(epoch) : 'beyond');
 const suites: Readonly<Record<string, number>> = ciphersuites;
-// ts-mls names a suite it does not know by its number, as text.
+// ts-mls returns an unknown cipher suite as its number in a string.
 const suiteOf = (name: string): number => suites[name] ?? Number(name);
 const extensionTypeOf = (type: number | keyof typeof defaultExtensionTypes): number =>
   typeof type === 'number' ? type : defaultExtensionTypes[type];
 
-/** What ts-mls makes of all the bytes, if anything; it throws at unknown enum values. */
+/** Parses all bytes with ts-mls. `undefined` = ts-mls cannot parse them; it throws on unknown enum values. */
 export function decodeWhole(bytes: Uint8Array): MLSMessage | undefined {
   try {
     const decoded = decodeMlsMessage(bytes, 0);
@@ -23,7 +23,7 @@ export function decodeWhole(bytes: Uint8Array): MLSMessage | undefined {
   }
 }
 
-/** Facts of what ts-mls decoded. */
+/** The facts from the result of ts-mls. */
 export function facts(message: MLSMessage): Facts {
   switch (message.wireformat) {
     case 'mls_private_message': {
@@ -82,7 +82,7 @@ function proposalFacts(proposal: MlsProposal): Facts {
   return type === 'remove' ? { type, removed: proposal.remove.removed } : { type };
 }
 
-/** The same facts of what this project's parser read. */
+/** The same facts from the result of this project's parser. */
 export function frameFacts(frame: Frame): Facts {
   switch (frame.wireFormat) {
     case 'private_message':

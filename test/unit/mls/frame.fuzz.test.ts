@@ -7,7 +7,7 @@ import { decodeWhole, facts, frameFacts } from './frame-facts.ts';
 import type { NamedFrame } from './mls-frames.ts';
 import { makeFrames } from './mls-frames.ts';
 
-/** 20,000 take some two seconds. */
+/** 20,000 runs take about two seconds. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000);
 const TIMEOUT_MS = 20_000 + RUNS;
 let corpus: NamedFrame[];
@@ -32,12 +32,12 @@ function isKnownDifference(message: MLSMessage): boolean {
   return content.commit.proposals.some((p) => p.proposalOrRefType === 'proposal' && isNotCustom(p.proposal));
 }
 
-/** ts-mls reads a proposal of a known type that it cannot decode as a custom one of that type. */
+/** If ts-mls cannot decode a proposal of a known type, it returns a custom proposal of that type. */
 function isNotCustom(proposal: Proposal): boolean {
   return 'proposalData' in proposal && (proposal.proposalType <= 7 || proposal.proposalType === 10);
 }
 
-/** Both parsers agree: canonical bytes are accepted with the same fields, and nothing else is. */
+/** Both parsers agree: they accept only canonical bytes, with the same fields. */
 function expectAgreement(bytes: Uint8Array): void {
   const frame = parseFrame(bytes);
   const message = decodeWhole(bytes);
@@ -63,7 +63,7 @@ describe('parseFrame under fuzzing', { timeout: TIMEOUT_MS }, () => {
     const mutated = fc.tuple(anyFrame(), fc.array(mutation, { minLength: 1, maxLength: 3 })).map(([frame, changes]) => {
       const bytes = [...frame];
       for (const { at, value, kind } of changes) {
-        // Half of the changes hit the head, where the framing is.
+        // Half of the changes are in the first bytes, which hold the framing.
         const index = at % (value % 2 === 0 ? bytes.length : Math.min(bytes.length, 64));
         bytes.splice(index, kind === 'insert' ? 0 : 1, ...(kind === 'drop' ? [] : [value]));
       }
@@ -72,7 +72,7 @@ describe('parseFrame under fuzzing', { timeout: TIMEOUT_MS }, () => {
     fc.assert(fc.property(mutated, expectAgreement), { numRuns: RUNS });
   });
 
-  test('agrees with ts-mls on random bytes behind a valid head', () => {
+  test('agrees with ts-mls on random bytes after a valid header', () => {
     const head = fc.constantFrom(1, 2, 3, 4, 5).map((wireFormat) => [0, 1, 0, wireFormat]);
     const bytes = fc
       .tuple(head, fc.uint8Array({ maxLength: 200 }))

@@ -17,14 +17,14 @@ function accept(bytes: Uint8Array): Frame {
   return frame;
 }
 
-/** Matches a FrameError whose message has `reason` in it. */
+/** Matches a FrameError whose message contains `reason`. */
 const refusal =
   (reason: string) =>
   (result: unknown): boolean =>
     result instanceof FrameError && result.message.includes(reason);
 
 describe('parseFrame', () => {
-  test('reads every message that ts-mls makes, with the same fields', () => {
+  test('reads every kind of message that ts-mls creates, with the same fields', () => {
     expect(corpus.length).toBeGreaterThan(100);
     for (const { name, bytes } of corpus) {
       const message = decodeWhole(bytes);
@@ -60,7 +60,7 @@ describe('parseFrame', () => {
     expect(eight).toMatchObject({ message: 'length prefix 0b11 is not allowed at byte 5', offset: 5 });
   });
 
-  test('tells epochs above 2^53 - 1 apart', () => {
+  test('returns `beyond` for epochs above 2^53 - 1', () => {
     const message = (epoch: bigint): Uint8Array => {
       const bytes = Buffer.from([0, 1, 0, 2, 1, 9, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
       bytes.writeBigUInt64BE(epoch, 6);
@@ -83,7 +83,7 @@ describe('parseFrame', () => {
     expect(message(...member, 0, 2, 0, 10, 0, 0)).toMatchObject({ proposal: { type: 'self_remove' } });
   });
 
-  test('refuses lists of more elements than any group has', () => {
+  test('refuses lists with more elements than any group needs', () => {
     const secrets = Buffer.alloc(3 * 65_537);
     const length = Buffer.alloc(4);
     length.writeUInt32BE((0x8000_0000 | secrets.length) >>> 0);
@@ -99,7 +99,7 @@ describe('parseFrame', () => {
 });
 
 describe('parseRatchetTree', () => {
-  test('gives the leaves of a GroupInfo and refuses anything that hides in it', () => {
+  test('returns the leaves of a GroupInfo and refuses hidden nodes', () => {
     const info = accept(
       corpus.find(({ name }) => name === 'group info with tree, 3 members')?.bytes ?? new Uint8Array(),
     );

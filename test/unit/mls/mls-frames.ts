@@ -20,7 +20,7 @@ import type { CiphersuiteImpl, ClientState, Credential, Extension, MLSMessage, P
 
 type Identity = Awaited<ReturnType<typeof generateKeyPackage>>;
 
-/** One MLSMessage of each kind that ts-mls can make, by a telling name. */
+/** One MLSMessage of each kind that ts-mls can create, with a descriptive name. */
 export interface NamedFrame {
   readonly name: string;
   readonly bytes: Uint8Array;
@@ -35,7 +35,7 @@ function makeIdentity(name: string, suite: CiphersuiteImpl, extensions: Extensio
   return generateKeyPackage(credential, capabilities, defaultLifetime, extensions, suite);
 }
 
-/** Encodings by ts-mls of messages in a group of `size` members. */
+/** Messages of a group of `size` members, encoded by ts-mls. */
 export async function makeFrames(size: number): Promise<NamedFrame[]> {
   const suite = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'));
   const frames: NamedFrame[] = [];

@@ -30,7 +30,7 @@ const { services, volumes } = parse(source, { merge: true }) as {
 const entries = Object.entries(services);
 
 test.each(entries)(
-  '%s has an image or a build, a memory limit, and a health check or a reason for none',
+  '%s has an image or a build, a memory limit, and a health check or the reason why it has none',
   (_name, service) => {
     expect(service.image ?? service.build).toBeTruthy();
     expect(service.mem_limit).toMatch(/^\d+[mg]$/);
@@ -38,17 +38,20 @@ test.each(entries)(
   },
 );
 
-test.each(entries)('%s waits for what it needs in a way that can come true', (_name, { depends_on = {} }) => {
-  for (const [name, { condition }] of Object.entries(depends_on)) {
-    const needed = services[name];
-    expect(needed, name).toBeDefined();
-    // What runs once completes; the rest has a health check to wait for.
-    const expected = needed?.healthcheck === undefined ? 'service_completed_successfully' : 'service_healthy';
-    expect(condition, name).toBe(expected);
-  }
-});
+test.each(entries)(
+  '%s waits for its dependencies with a condition that they can reach',
+  (_name, { depends_on = {} }) => {
+    for (const [name, { condition }] of Object.entries(depends_on)) {
+      const needed = services[name];
+      expect(needed, name).toBeDefined();
+      // A service without a health check runs once and completes. All others have a health check.
+      const expected = needed?.healthcheck === undefined ? 'service_completed_successfully' : 'service_healthy';
+      expect(condition, name).toBe(expected);
+    }
+  },
+);
 
-test('every volume that is used is declared or a file of ours', () => {
+test('every volume is declared or is a file of this repository', () => {
   const used = entries.flatMap(([, service]) => service.volumes ?? []).map((volume) => volume.split(':')[0] ?? '');
   for (const name of used.filter((volume) => !volume.startsWith('./'))) expect(Object.keys(volumes)).toContain(name);
   expect(used.filter((volume) => volume.startsWith('./'))).toEqual([
@@ -57,14 +60,14 @@ test('every volume that is used is declared or a file of ours', () => {
   ]);
 });
 
-test('ports are opened on the loopback address only, and no two alike', () => {
+test('ports are open only on the loopback address, and each port is used once', () => {
   const ports = entries.flatMap(([, service]) => service.ports ?? []);
   for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);
   const hostPorts = ports.map((port) => port.split(':')[1]);
   expect(new Set(hostPorts).size).toBe(hostPorts.length);
 });
 
-test('ports are those of `npm start`', () => {
+test('the ports are the same as with `npm start`', () => {
   const { ports } = stackOptions({}, '/');
   expect(services.api?.environment).toMatchObject({ PORT: String(ports.api) });
   expect(services.api?.ports).toEqual([`127.0.0.1:${ports.api}-${ports.api + 1}:${ports.api}`]);
@@ -74,7 +77,7 @@ test('ports are those of `npm start`', () => {
   expect(services['temporal-ui']?.ports).toEqual([`127.0.0.1:${ports.temporalUi}:8080`]);
 });
 
-test("Parley's own services set variables that exist", () => {
+test("Parley's own services set only existing variables", () => {
   const known: string[] = [...CONFIG_NAMES, 'NODE_OPTIONS'];
   for (const [name, { environment = {} }] of entries.filter(([, { build }]) => build !== undefined)) {
     expect(
@@ -84,7 +87,7 @@ test("Parley's own services set variables that exist", () => {
   }
 });
 
-test('secrets come from the environment and have no default', () => {
+test('secrets come from the environment and have no default value', () => {
   const secret = /PASSWORD|SECRET|_PWD|DATABASE_URL/;
   const values = entries
     .flatMap(([, { environment = {} }]) => Object.entries(environment))
@@ -93,7 +96,7 @@ test('secrets come from the environment and have no default', () => {
   for (const [name, value] of values) expect(value, name).toMatch(/\$\{\w+:\?[^}]+\}/);
 });
 
-test('the heap of Node.js is three quarters of the memory limit', () => {
+test('the heap of Node.js gets three quarters of the memory limit', () => {
   for (const name of ['api', 'worker']) {
     const { environment, mem_limit = '' } = services[name] ?? {};
     const limit = Number.parseInt(mem_limit) * 1024;
@@ -101,19 +104,19 @@ test('the heap of Node.js is three quarters of the memory limit', () => {
   }
 });
 
-test("PostgreSQL's settings are those of ops/postgres/settings.ts", () => {
+test('the PostgreSQL settings are the same as in ops/postgres/settings.ts', () => {
   const [command, ...flags] = services.postgres?.command ?? [];
   expect(command).toBe('postgres');
   const settings = flags.filter((flag) => flag !== '-c').map((flag) => flag.split('='));
   expect(Object.fromEntries(settings)).toEqual(postgresSettings);
 });
 
-test("Temporal's file of dynamic values is up to date (npm run dynamic-config)", () => {
+test('dynamic-config.yaml has the values of dynamic-config.ts (npm run dynamic-config)', () => {
   const file = parse(read('ops', 'temporal', 'dynamic-config.yaml')) as Record<string, { value: unknown }[]>;
   expect(Object.fromEntries(Object.entries(file).map(([key, [first]]) => [key, first?.value]))).toEqual(dynamicConfig);
 });
 
-test('Prometheus scrapes services that exist, on ports that they open', () => {
+test('Prometheus scrapes existing services on their open ports', () => {
   const { scrape_configs } = parse(read('ops', 'prometheus', 'prometheus.yml')) as {
     scrape_configs: { job_name: string; dns_sd_configs: { names: string[]; port: number }[] }[];
   };

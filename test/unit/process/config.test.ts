@@ -24,7 +24,7 @@ function read(file: string): string {
   return readFileSync(path.join(packageRoot(), file), 'utf8');
 }
 
-test('defaults make a usable, frozen configuration', () => {
+test('the defaults give a complete, frozen configuration', () => {
   const config = loadConfig(USABLE, 'api');
   expect(config).toMatchObject({
     port: 8080,
@@ -93,7 +93,7 @@ test.each([
   else expect(loadConfig(env).idleMs).toBe(ms);
 });
 
-test('only the API needs a source of tokens, and a migration only the database', () => {
+test('only the API needs a source of tokens, and a migration needs only the database', () => {
   const { DATABASE_URL, TEMPORAL_ADDRESS } = USABLE;
   expect(problemsOf({ DATABASE_URL, TEMPORAL_ADDRESS }, 'worker')).toEqual([]);
   expect(problemsOf({ DATABASE_URL }, 'migrate')).toEqual([]);
@@ -104,7 +104,7 @@ test('an empty variable counts as unset', () => {
   expect(loadConfig({ ...USABLE, JWT_JWKS_URL: '', PORT: ' ' }, 'api').port).toBe(8080);
 });
 
-test('neighbours of other programs are not taken for ours', () => {
+test('similar variables of other programs are accepted', () => {
   const foreign = {
     HOME: '/home',
     TEMPORAL_TLS_CERT: '1',
@@ -118,7 +118,7 @@ test('neighbours of other programs are not taken for ours', () => {
   expect(problemsOf({ ...USABLE, ...foreign })).toEqual([]);
 });
 
-test('the example file lists every variable with its default and explanation', () => {
+test('.env.example lists every variable with its default and description', () => {
   const found = [...read('.env.example').matchAll(/^# (.+)\n#([A-Z_]+)=(.*)$/gm)].map(([, text, name, value]) => ({
     name,
     value: value === '' ? undefined : value,
@@ -127,7 +127,7 @@ test('the example file lists every variable with its default and explanation', (
   expect(sorted(found)).toEqual(sorted(documented()));
 });
 
-test('the reference page lists every variable with its default and explanation', () => {
+test('the reference page lists every variable with its default and description', () => {
   const rows = read('docs/reference/configuration.md').matchAll(/^\| `([A-Z_]+)` +\| (.*?) +\| (.+?) +\|$/gm);
   const found = [...rows].map(([, name, value, text]) => ({
     name,
@@ -137,7 +137,7 @@ test('the reference page lists every variable with its default and explanation',
   expect(sorted(found)).toEqual(sorted(documented()));
 });
 
-test('every variable of the compose file has a place in the example file', () => {
+test('every variable of the compose file is in .env.example', () => {
   const used = [...read('docker-compose.yml').matchAll(/\$\{([A-Z_]+)/g)].map(([, name]) => name);
   const example = read('.env.example');
   for (const name of new Set(used)) expect(example).toMatch(new RegExp(`^#?${name}=`, 'm'));

@@ -6,7 +6,7 @@ function record(): { lines: string[]; write: (line: string) => void } {
   return { lines, write: (line) => void lines.push(line) };
 }
 
-test('lines are JSON with a time, a level by name and the name of the process', () => {
+test('a line is JSON with a time, a level name and the process name', () => {
   const destination = record();
   makeLogger({ level: 'info', name: 'api', destination }).info({ conversation: 'c' }, 'hello');
   expect(JSON.parse(destination.lines[0] ?? '')).toMatchObject({
@@ -18,7 +18,7 @@ test('lines are JSON with a time, a level by name and the name of the process', 
   });
 });
 
-test('payloads, tokens and fields of errors never reach a line', () => {
+test('lines never contain payloads, tokens or extra fields of errors', () => {
   const destination = record();
   const log = makeLogger({ level: 'info', name: 'api', destination });
   const secret = 'never seen';
@@ -31,7 +31,7 @@ test('payloads, tokens and fields of errors never reach a line', () => {
   });
 });
 
-test("PostgreSQL's own words are logged without the values that they repeat", () => {
+test('messages of PostgreSQL are logged without the values in them', () => {
   const destination = record();
   const log = makeLogger({ level: 'info', name: 'api', destination });
   const answers = [
@@ -58,7 +58,7 @@ test("PostgreSQL's own words are logged without the values that they repeat", ()
   }
 });
 
-test('users are pseudonyms: stable under one salt, another under the next', () => {
+test('a user id becomes a pseudonym: stable with one salt, different with another', () => {
   const hash = makeUserHash('salt');
   expect(hash('alice')).toMatch(/^u:[0-9a-f]{16}$/);
   expect(hash('alice')).toBe(makeUserHash('salt')('alice'));
