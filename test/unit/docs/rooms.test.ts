@@ -41,7 +41,9 @@ function allowedImports(): Map<string, Set<string>> {
   const allowed = new Map<string, Set<string>>();
   for (const { name, from, to } of config.forbidden) {
     if (!name.endsWith('-direction') || to.pathNot === undefined) continue;
-    const room = /^\^(\w+)\/$/.exec(from.path ?? '')?.[1] ?? '';
+    const room = /^\^(\w+)\/$/.exec(from.path ?? '')?.[1];
+    // Rules inside a room are no arrows.
+    if (room === undefined) continue;
     const rooms = /^\^\((.+)\)\/$/.exec(to.pathNot)?.[1]?.split('|') ?? [];
     allowed.set(room, new Set(rooms.filter((other) => other !== room)));
   }
