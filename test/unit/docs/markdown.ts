@@ -57,3 +57,10 @@ export function pages(): string[] {
   const docs = readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter(isPage);
   return [...readdirSync(root).filter(isPage), ...docs.map((file) => path.join('docs', file))].sort();
 }
+
+/** Files of the decision records, in their order. */
+export function records(): string[] {
+  return readdirSync(path.join(packageRoot(), 'docs', 'adr'))
+    .filter((name) => /^\d{4}-/.test(name))
+    .sort();
+}
