@@ -1,7 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import type { Http } from './http.ts';
-import type { LiveOptions } from './sse.ts';
-import { dataOf, liveEvents } from './sse.ts';
+import type { LiveOptions } from './server-sent-events.ts';
+import { dataOf, liveEvents } from './server-sent-events.ts';
 import type { Entry, PendingWelcome, Policy, Role } from './types.ts';
 
 interface In {

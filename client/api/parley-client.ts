@@ -1,5 +1,5 @@
 import { AdminClient } from './admin-client.ts';
-import { newId } from '../bytes.ts';
+import { newId } from '../platform/bytes.ts';
 import type { AccountEvent, FollowAllOptions } from './account-stream.ts';
 import { followAll } from './account-stream.ts';
 import type { Http } from './http.ts';

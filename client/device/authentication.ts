@@ -5,9 +5,9 @@ import {
   defaultLifetimeConfig,
   defaultPaddingConfig,
 } from 'ts-mls';
-import { toBase64 } from '../bytes.ts';
-import { userOfCredential } from '../mls.ts';
-import type { DeviceStore } from './store.ts';
+import { toBase64 } from '../platform/bytes.ts';
+import { userOfCredential } from '../mls/tree.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 
 /** Who is said to hold a signature key. */
 export interface Holder {

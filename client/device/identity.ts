@@ -1,6 +1,6 @@
 import type { CiphersuiteImpl } from 'ts-mls';
-import { fromBase64, toBase64 } from '../bytes.ts';
-import type { DeviceStore } from './store.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 
 const KEY = 'identity';
 

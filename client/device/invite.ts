@@ -2,7 +2,7 @@ import type { KeyPackage } from 'ts-mls';
 import type { AuthenticationService } from './authentication.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { MlsGroup } from '../group/group.ts';
-import { CIPHER_SUITE, unwire, userOfCredential } from '../mls.ts';
+import { CIPHER_SUITE, unwire, userOfCredential } from '../mls/tree.ts';
 import { hasCode } from '../api/problem.ts';
 
 export interface InviteContext {

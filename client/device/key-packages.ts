@@ -1,10 +1,10 @@
 import type { CiphersuiteImpl, Welcome } from 'ts-mls';
-import { fromBase64, toBase64 } from '../bytes.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { DeviceIdentity } from './identity.ts';
-import type { OwnKeyPackage } from '../mls.ts';
-import { makeKeyPackage, unwire, wire } from '../mls.ts';
-import type { DeviceStore } from './store.ts';
+import type { OwnKeyPackage } from '../mls/tree.ts';
+import { makeKeyPackage, unwire, wire } from '../mls/tree.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 
 export interface PoolOptions {
   readonly api: Pick<ParleyClient, 'uploadKeyPackages' | 'replaceKeyPackages' | 'keyPackageCount'>;

@@ -2,7 +2,7 @@
 // stderr and prints the id of the group on stdout.
 import { ParleyClient } from '../api/parley-client.ts';
 import { MlsDevice } from '../device/device.ts';
-import type { ReceivedMessage } from '../group/group-store.ts';
+import type { ReceivedMessage } from '../storage/group-store.ts';
 import { createHttp } from '../api/http.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);

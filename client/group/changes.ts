@@ -1,6 +1,6 @@
 import type { CiphersuiteImpl, ClientState, KeyPackage, Proposal } from 'ts-mls';
 import { createCommit, createGroupInfoWithExternalPubAndRatchetTree } from 'ts-mls';
-import { leafWithKey, userOfCredential, usersByLeaf, wire } from '../mls.ts';
+import { leafWithKey, userOfCredential, usersByLeaf, wire } from '../mls/tree.ts';
 import { committable, proposedRemovals } from './proposals.ts';
 import type { CommitBundle } from '../api/types.ts';
 

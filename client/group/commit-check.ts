@@ -1,6 +1,6 @@
 import type { ProposalWithSender, RatchetTree } from 'ts-mls';
-import { leavesOf, userOfCredential } from '../mls.ts';
-import { toBase64 } from '../bytes.ts';
+import { leavesOf, userOfCredential } from '../mls/tree.ts';
+import { toBase64 } from '../platform/bytes.ts';
 
 /** A commit made somebody out to be somebody else; whoever follows it would be talking to an impostor. */
 export class IdentityChangedError extends Error {

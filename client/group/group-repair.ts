@@ -2,8 +2,8 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
-import type { JoinContext, Joined } from '../device/joining.ts';
-import { epochAuthenticator } from '../mls.ts';
+import type { JoinContext, Joined } from './joining.ts';
+import { epochAuthenticator } from '../mls/tree.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { Entry } from '../api/types.ts';
 

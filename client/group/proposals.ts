@@ -1,6 +1,6 @@
 import type { ClientState, ProposalWithSender, UnappliedProposals } from 'ts-mls';
-import { toBase64 } from '../bytes.ts';
-import { leavesOf } from '../mls.ts';
+import { toBase64 } from '../platform/bytes.ts';
+import { leavesOf } from '../mls/tree.ts';
 
 /**
  * Which proposals of others a device takes up. Whoever knows of a proposal has to commit it before it sends (RFC 9420

@@ -1,4 +1,4 @@
-import { newId } from '../../client/bytes.ts';
+import { newId } from '../../client/platform/bytes.ts';
 import type { ParleyClient } from '../../client/api/parley-client.ts';
 import { epochConflict, hasCode } from '../../client/api/problem.ts';
 import type { CommitBundle } from '../../client/api/types.ts';

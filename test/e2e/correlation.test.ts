@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { createReleasers } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { toBase64, toBase64Url } from '../../client/platform/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { MlsDevice } from '../../client/device/device.ts';
 import { createHttp } from '../../client/api/http.ts';

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { createReleasers } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { toBase64, toBase64Url } from '../../client/platform/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import type { SendResult } from '../../client/api/types.ts';

@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
 import { expect, inject, test } from 'vitest';
 import { conversationWorkflowId, state } from '../../workflows/conversation/messages.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { toBase64, toBase64Url } from '../../client/platform/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import { createTestDatabase } from '../harness/database.ts';

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { toBase64, toBase64Url } from '../../client/platform/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import { ProblemError } from '../../client/api/problem.ts';

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { resolveProgram } from '../../local/temporal-binary.ts';
 import { temporalCli } from '../../local/temporal-programs.ts';
 import { type Temporal, startTemporal } from '../../local/temporal-server.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
+import { toBase64, toBase64Url } from '../../client/platform/bytes.ts';
 import { ProblemError } from '../../client/api/problem.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';

@@ -1,6 +1,6 @@
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
-import { toBase64 } from '../../client/bytes.ts';
-import { loadSuite, unwire } from '../../client/mls.ts';
+import { toBase64 } from '../../client/platform/bytes.ts';
+import { loadSuite, unwire } from '../../client/mls/tree.ts';
 import { ProblemError } from '../../client/api/problem.ts';
 import type { DeviceApi } from '../../client/device/device.ts';
 import type { ClaimedKeyPackage, KeyPackageUpload } from '../../client/api/types.ts';

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { FrameError, parseFrame } from '../../mls/frame.ts';
-import { fromBase64, sha256Hex, toBase64 } from '../../client/bytes.ts';
+import { fromBase64, sha256Hex, toBase64 } from '../../client/platform/bytes.ts';
 import type { DeviceApi } from '../../client/device/device.ts';
 import { FakeKeyPackages } from './fake-key-packages.ts';
-import { unwire } from '../../client/mls.ts';
+import { unwire } from '../../client/mls/tree.ts';
 import { ProblemError } from '../../client/api/problem.ts';
 import type {
   CommitBundle,

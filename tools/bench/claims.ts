@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { loadSuite, makeKeyPackage, wire } from '../../client/mls.ts';
+import { loadSuite, makeKeyPackage, wire } from '../../client/mls/tree.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder, median } from '../load/histogram.ts';
 import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';

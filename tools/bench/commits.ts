@@ -3,7 +3,7 @@ import { type ClientState, type CiphersuiteImpl, createGroup } from 'ts-mls';
 import { clientConfig } from '../../client/device/authentication.ts';
 import { type BuiltCommit, buildCommit, groupInfoOf, planAdd, planRemove } from '../../client/group/changes.ts';
 import type { DeviceIdentity } from '../../client/device/identity.ts';
-import { loadSuite, makeKeyPackage, unwire, wire } from '../../client/mls.ts';
+import { loadSuite, makeKeyPackage, unwire, wire } from '../../client/mls/tree.ts';
 import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';

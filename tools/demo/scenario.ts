@@ -1,4 +1,4 @@
-import { fromBase64, sha256Hex } from '../../client/bytes.ts';
+import { fromBase64, sha256Hex } from '../../client/platform/bytes.ts';
 import { createHttp } from '../../client/api/http.ts';
 import type { Cast, Player } from './cast.ts';
 import { agree, gather, joinWithTablet } from './cast.ts';

@@ -4,10 +4,10 @@ import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
-import { toBase64 } from '../../client/bytes.ts';
+import { toBase64 } from '../../client/platform/bytes.ts';
 import { groupInfoOf } from '../../client/group/changes.ts';
 import type { DeviceIdentity } from '../../client/device/identity.ts';
-import { leavesOf, makeKeyPackage, wire } from '../../client/mls.ts';
+import { leavesOf, makeKeyPackage, wire } from '../../client/mls/tree.ts';
 
 /** MLS messages that the kit never makes, and that a device has to cope with all the same. */
 

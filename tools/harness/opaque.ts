@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newId, toBase64 } from '../../client/bytes.ts';
+import { newId, toBase64 } from '../../client/platform/bytes.ts';
 import type { ParleyClient } from '../../client/api/parley-client.ts';
 import type { Entry, OutgoingMessage, Policy, SendResult } from '../../client/api/types.ts';
 

@@ -1,16 +1,16 @@
 import { createProposal } from 'ts-mls';
 import { clientConfig } from '../../client/device/authentication.ts';
-import { newId, toBase64 } from '../../client/bytes.ts';
+import { newId, toBase64 } from '../../client/platform/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { MlsDevice } from '../../client/device/device.ts';
 import type { MlsGroup } from '../../client/group/group.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
-import { GroupStore } from '../../client/group/group-store.ts';
+import type { ReceivedMessage } from '../../client/storage/group-store.ts';
+import { GroupStore } from '../../client/storage/group-store.ts';
 import type { Http } from '../../client/api/http.ts';
 import { createHttp } from '../../client/api/http.ts';
-import { loadSuite, unwire, wire } from '../../client/mls.ts';
+import { loadSuite, unwire, wire } from '../../client/mls/tree.ts';
 import { createMutex } from '../../client/mutex.ts';
-import { memoryStore } from '../../client/device/store.ts';
+import { memoryStore } from '../../client/storage/device-store.ts';
 import type {
   CommitAccepted,
   CommitBundle,

@@ -1,11 +1,11 @@
 import type pg from 'pg';
 import { clientConfig } from '../../client/device/authentication.ts';
-import { toBase64 } from '../../client/bytes.ts';
+import { toBase64 } from '../../client/platform/bytes.ts';
 import { GroupLog } from '../../client/group/group-log.ts';
-import { GroupStore } from '../../client/group/group-store.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
-import { epochAuthenticator, leavesOf, loadSuite, usersByLeaf } from '../../client/mls.ts';
-import { memoryStore } from '../../client/device/store.ts';
+import { GroupStore } from '../../client/storage/group-store.ts';
+import type { ReceivedMessage } from '../../client/storage/group-store.ts';
+import { epochAuthenticator, leavesOf, loadSuite, usersByLeaf } from '../../client/mls/tree.ts';
+import { memoryStore } from '../../client/storage/device-store.ts';
 import type { Entry } from '../../client/api/types.ts';
 
 /** An epoch as the replay found it. */

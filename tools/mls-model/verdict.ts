@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { checkInvariants } from '../harness/invariants.ts';
 import type { Actor } from './actor.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
+import type { ReceivedMessage } from '../../client/storage/group-store.ts';
 import type { Reference } from './reference.ts';
 
 /** What the run knows of a message that it handed to the kit. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { fromBase64, newId, sha256Hex } from '../../../client/bytes.ts';
+import { fromBase64, newId, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { ParleyClient } from '../../../client/api/parley-client.ts';
 import { epochConflict, hasCode } from '../../../client/api/problem.ts';
 import type { CommitAccepted, CommitBundle } from '../../../client/api/types.ts';

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { signToken } from '../../../local/development-token.ts';
-import { toBase64 } from '../../../client/bytes.ts';
+import { toBase64 } from '../../../client/platform/bytes.ts';
 import { ParleyClient } from '../../../client/api/parley-client.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { createHttp } from '../../../client/api/http.ts';

@@ -10,10 +10,10 @@ import { clientConfig } from '../../../client/device/authentication.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
-import { GroupStore } from '../../../client/group/group-store.ts';
+import { GroupStore } from '../../../client/storage/group-store.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
-import { loadSuite, makeKeyPackage, unwire } from '../../../client/mls.ts';
-import { memoryStore } from '../../../client/device/store.ts';
+import { loadSuite, makeKeyPackage, unwire } from '../../../client/mls/tree.ts';
+import { memoryStore } from '../../../client/storage/device-store.ts';
 
 let service: FakeService;
 let suite: CiphersuiteImpl;

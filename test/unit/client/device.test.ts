@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { fromBase64, sha256Hex } from '../../../client/bytes.ts';
+import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
-import { memoryStore } from '../../../client/device/store.ts';
+import { memoryStore } from '../../../client/storage/device-store.ts';
 
 let service: FakeService;
 

@@ -18,8 +18,8 @@ import type {
   RatchetTree,
 } from 'ts-mls';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
-import { fromBase64, toBase64 } from './bytes.ts';
-import type { DeviceIdentity } from './device/identity.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceIdentity } from '../device/identity.ts';
 
 /** Two clock-skewed hours before now to four weeks after it. */
 const LIFETIME_BEFORE_S = 2 * 3600;

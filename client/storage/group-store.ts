@@ -2,8 +2,8 @@ import type { ClientConfig, ClientState, ProposalWithSender } from 'ts-mls';
 import { decodeGroupState, encodeGroupState } from 'ts-mls';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { decodeProposalWithSender, proposalWithSenderEncoder } from 'ts-mls/unappliedProposals.js';
-import { fromBase64, toBase64 } from '../bytes.ts';
-import type { DeviceStore } from '../device/store.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from './device-store.ts';
 
 /** A message of the group, decrypted; one's own come from the log too, so that the order is everybody's. */
 export interface ReceivedMessage {

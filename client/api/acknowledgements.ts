@@ -1,4 +1,4 @@
-import type { ParleyClient } from '../api/parley-client.ts';
+import type { ParleyClient } from './parley-client.ts';
 import { createMutex } from '../mutex.ts';
 
 /** How long positions are collected before they are told together. */

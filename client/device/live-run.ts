@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { AccountEvent } from '../api/account-stream.ts';
 import type { MlsGroup } from '../group/group.ts';
-import type { ReceivedMessage } from '../group/group-store.ts';
+import type { ReceivedMessage } from '../storage/group-store.ts';
 
 /** Told messages, in the order of each group's log. */
 export type MessageListener = (group: MlsGroup, message: ReceivedMessage) => void;
