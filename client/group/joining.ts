@@ -1,27 +1,30 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo } from 'ts-mls';
 import { emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
-import { toBase64Url } from '../platform/bytes.ts';
-import { groupInfoOf } from './changes.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { DeviceIdentity } from '../device/identity.ts';
-import { isJoinable } from '../mls/joiner-check.ts';
-import type { OwnKeyPackage } from '../mls/tree.ts';
-import { leafWithKey, makeKeyPackage, unwire, wire } from '../mls/tree.ts';
 import { hasCode } from '../api/problem.ts';
 import type { PendingWelcome } from '../api/types.ts';
+import { groupInfoOf } from '../mls/group-info.ts';
+import { acceptsJoiners } from '../mls/joiner-check.ts';
+import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
+import { makeKeyPackage } from '../mls/key-package.ts';
+import { decodeMessage, encodeMessage } from '../mls/messages.ts';
+import { leafWithKey } from '../mls/tree.ts';
+import { toBase64Url } from '../platform/bytes.ts';
+import { sleep } from '../platform/sleep.ts';
+
+/** Saves an external commit and the state after it, before the service gets the commit. */
+export type BeforeCommit = (commit: string, state: ClientState) => Promise<void>;
 
 export interface JoinContext {
   readonly api: Pick<ParleyClient, 'groupInfo' | 'commit'>;
   readonly suite: CiphersuiteImpl;
-  readonly identity: DeviceIdentity;
+  readonly identity: LeafOwner;
   readonly config: ClientConfig;
-  /** Makes durable what an external commit leads to, before anybody else can see that. */
-  readonly beforeCommit: (commit: string, state: ClientState) => Promise<void>;
+  readonly beforeCommit: BeforeCommit;
 }
 
-/** The state of a new member, and the entry that made it one. */
+/** The state of a new member, and the `seq` of the commit that added it. */
 export interface Joined {
   readonly state: ClientState;
   readonly seq: number;
@@ -29,16 +32,16 @@ export interface Joined {
 
 const LIMIT_MS = 10_000;
 const JITTER_MS = 50;
-/** The group moved on, or has no GroupInfo for the moment. */
-const TRY_AGAIN = ['epoch-conflict', 'group-info-missing', 'group-info-stale'];
+/** The group is in another epoch, or the service has no GroupInfo at the moment. */
+const RETRYABLE_CODES = ['epoch-conflict', 'group-info-missing', 'group-info-stale'] as const;
 
-/** Joins by a Welcome (RFC 9420 §12.4.3.1). @throws Error if it is not for this key package, or does not hold */
+/** Joins by a Welcome (RFC 9420 §12.4.3.1). @throws Error if the Welcome is not for this key package or not valid */
 export async function joinByWelcome(
   { suite, config }: Pick<JoinContext, 'suite' | 'config'>,
   { conversation, welcome, seq }: PendingWelcome,
   { publicPackage, privatePackage }: OwnKeyPackage,
 ): Promise<Joined> {
-  const message = unwire(welcome);
+  const message = decodeMessage(welcome);
   if (message.wireformat !== 'mls_welcome') throw new Error('not a Welcome');
   const state = await joinGroup(
     message.welcome,
@@ -50,14 +53,14 @@ export async function joinByWelcome(
     undefined,
     config,
   );
-  checkGroup(state.groupContext.groupId, conversation);
+  checkGroupId(state.groupContext.groupId, conversation);
   return { state, seq };
 }
 
 /**
- * Joins by an external commit (RFC 9420 §12.4.3.2), in the place of this device's old leaf if the group has it. Goes on until
- * its commit wins an epoch.
- * @throws ProblemError if the policy does not allow it
+ * Joins by an external commit (RFC 9420 §12.4.3.2). If the group has a leaf of this device, the commit replaces it. Tries
+ * again for 10 s, until its commit wins an epoch.
+ * @throws ProblemError if the policy does not allow external commits
  */
 export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
   const { api, suite, identity, config, beforeCommit } = context;
@@ -75,38 +78,43 @@ export async function joinExternally(context: JoinContext, conversation: string)
         undefined,
         config,
       );
-      const commit = wire({ wireformat: 'mls_public_message', publicMessage });
+      const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
       await beforeCommit(commit, newState);
       const { seq } = await api.commit(conversation, { commit, groupInfo: await groupInfoOf(newState, suite) });
       return { state: newState, seq };
     } catch (error) {
-      const mayPass = hasCode(error, ...TRY_AGAIN) || error instanceof TreeNotJoinableError;
-      if (!mayPass || Date.now() > end) throw error;
+      const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
+      if (!isRetryable || Date.now() > end) throw error;
       await sleep(Math.random() * JITTER_MS * attempt);
     }
   }
 }
 
-class TreeNotJoinableError extends Error {
-  override readonly name = 'TreeNotJoinableError';
+/** ts-mls would not accept the tree of the group, because new members have not committed an update yet. */
+export class GroupRefusesJoinersError extends Error {
+  override readonly name = 'GroupRefusesJoinersError';
+
+  constructor() {
+    super('new members of the group have not updated their keys yet: ts-mls would not accept its tree');
+  }
 }
 
-/** A GroupInfo with which ts-mls can join; with `resync` it may only be called when the tree holds the device's own key. */
+/** `isResync`: the tree has a leaf of this device. ts-mls demands the flag in this case, and forbids it in any other. */
 function readGroupInfo(
   base64: string,
   conversation: string,
-  { signatureKeyPair }: DeviceIdentity,
+  { signatureKeyPair }: LeafOwner,
 ): { info: GroupInfo; isResync: boolean } {
-  const message = unwire(base64);
+  const message = decodeMessage(base64);
   if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
   const info = message.groupInfo;
-  checkGroup(info.groupContext.groupId, conversation);
+  checkGroupId(info.groupContext.groupId, conversation);
   const tree = ratchetTreeFromExtension(info);
-  if (tree === undefined) throw new Error('a GroupInfo without a ratchet tree');
-  if (!isJoinable(tree)) throw new TreeNotJoinableError('members who joined lately have not updated their keys');
+  if (tree === undefined) throw new Error('the GroupInfo has no ratchet tree');
+  if (!acceptsJoiners(tree)) throw new GroupRefusesJoinersError();
   return { info, isResync: leafWithKey(tree, signatureKeyPair.publicKey) !== undefined };
 }
 
-function checkGroup(groupId: Uint8Array, conversation: string): void {
-  if (toBase64Url(groupId) !== conversation) throw new Error('the keys of another group');
+function checkGroupId(groupId: Uint8Array, conversation: string): void {
+  if (toBase64Url(groupId) !== conversation) throw new Error('the keys belong to another group');
 }

@@ -2,11 +2,11 @@ import type { RatchetTree } from 'ts-mls';
 import { directPath, leafToNodeIndex, leafWidth, toLeafIndex } from 'ts-mls/treemath.js';
 
 /**
- * Will ts-mls 1.6.4 let a joiner in? It demands that all parents above an unmerged leaf list the same unmerged leaves, where
- * RFC 9420 §7.9 asks only that each of them lists the leaf. That is why joiners update at once, and why a commit adds fewer
- * devices when their places in the tree differ.
+ * Does ts-mls 1.6.4 accept this tree when it joins a group? For every unmerged leaf it demands that all parents above the
+ * leaf list the same unmerged leaves, but RFC 9420 §7.9 demands only that each of these parents lists the leaf. For this
+ * reason a new member commits an update at once, and a commit adds fewer devices when their places in the tree differ.
  */
-export function isJoinable(tree: RatchetTree): boolean {
+export function acceptsJoiners(tree: RatchetTree): boolean {
   const width = leafWidth(tree.length);
   return tree.every((node) => {
     if (node?.nodeType !== 'parent') return true;
@@ -21,25 +21,26 @@ export function isJoinable(tree: RatchetTree): boolean {
 }
 
 /**
- * Could a commit of this leaf make an unjoinable tree joinable again? It gives all parents above it new keys, which merges
- * what is unmerged there; so it helps those that share the lowest of them with a joiner that stays away.
+ * Does the tree refuse joiners, and could a commit of this leaf change that? The commit gives new keys to all parents above
+ * its leaf, which merges the unmerged leaves there. So it helps if the leaf is below the lowest parent that lists an
+ * unmerged leaf of another member.
  */
-export function isInTheWay(tree: RatchetTree, leaf: number): boolean {
-  if (isJoinable(tree)) return false;
-  const above = (of: number): readonly number[] =>
+export function blocksJoiners(tree: RatchetTree, leaf: number): boolean {
+  if (acceptsJoiners(tree)) return false;
+  const parentsAbove = (of: number): readonly number[] =>
     directPath(leafToNodeIndex(toLeafIndex(of)), leafWidth(tree.length)).filter(
       (index) => tree[index]?.nodeType === 'parent',
     );
-  const own = new Set(above(leaf));
+  const own = new Set(parentsAbove(leaf));
   const unmerged = new Set(
     tree
       .flatMap((node) => (node?.nodeType === 'parent' ? node.parent.unmergedLeaves : []))
-      .filter((one) => one !== leaf),
+      .filter((other) => other !== leaf),
   );
-  return [...unmerged].some((joiner) => {
-    const lowest = above(joiner).find((index) => {
+  return [...unmerged].some((other) => {
+    const lowest = parentsAbove(other).find((index) => {
       const node = tree[index];
-      return node?.nodeType === 'parent' && node.parent.unmergedLeaves.includes(joiner);
+      return node?.nodeType === 'parent' && node.parent.unmergedLeaves.includes(other);
     });
     return lowest !== undefined && own.has(lowest);
   });

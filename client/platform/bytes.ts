@@ -1,25 +1,32 @@
-import { createHash, randomUUID } from 'node:crypto';
+/** Bytes that become characters at once: an argument list has a limit in every JavaScript engine. */
+const CHUNK_BYTES = 0x8000;
 
-/** Standard base64, as bytes travel in JSON. */
+/** Standard base64 (RFC 4648 §4), the form of bytes in the JSON of the service. */
 export function toBase64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64');
+  let binary = '';
+  for (let start = 0; start < bytes.length; start += CHUNK_BYTES) {
+    binary += String.fromCharCode(...bytes.subarray(start, start + CHUNK_BYTES));
+  }
+  return btoa(binary);
 }
 
-export function fromBase64(text: string): Uint8Array {
-  return new Uint8Array(Buffer.from(text, 'base64'));
+/** @throws DOMException `InvalidCharacterError` if `text` is not base64 */
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
-/** base64url without padding: a conversation id is that of the MLS group_id (RFC 9420 §8.1). */
+/** base64url without padding (RFC 4648 §5): the id of a conversation is the MLS group_id in this form (RFC 9420 §8.1). */
 export function toBase64Url(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64url');
+  return toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-/** Lower-case hex, as in `winner.sha256` of an epoch conflict. */
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+/** Lower-case hex, the form of `winner.sha256` in an epoch conflict. */
+export async function sha256Hex(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** A fresh id for one message or operation; every retry of it uses the same one. */
+/** A new id for one message or operation. Every retry uses the same id, so that the service applies it only once. */
 export function newId(): string {
-  return randomUUID();
+  return crypto.randomUUID();
 }
