@@ -72,7 +72,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(bob.members).toEqual(['alice', 'bob']);
   });
 
-  test('removes somebody whose Update is pending', async () => {
+  test('removes a member whose Update is pending', async () => {
     const { id, groups } = await trio();
     const [alice, bob] = groups;
     service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
@@ -99,7 +99,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(groups[0].members).toEqual(['alice', 'bob', 'mallory']);
   });
 
-  test('is not stopped by a proposal that nobody can process', async () => {
+  test('continues after a proposal that no device can process', async () => {
     const { id, groups } = await trio();
     const proposal = await craftUpdate(await stateOf('mallory', id), suite);
     const bytes = Buffer.from(proposal, 'base64');

@@ -63,7 +63,7 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     expect(alice.members).toEqual(['alice', 'bob', 'carol']);
   });
 
-  test('the loser of a commit race processes the winner and commits again', async () => {
+  test('the loser of two concurrent commits processes the winner and commits again', async () => {
     const [alice, bob, carol] = await trio({ ...options, updateOnJoin: false });
     await Promise.all([bob.update(), carol.update()]);
     const conflicts = [...bob.conflicts, ...carol.conflicts];
