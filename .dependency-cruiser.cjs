@@ -15,6 +15,15 @@ const ROOMS = {
   client: [],
 };
 const ALL = [...Object.keys(ROOMS), 'tools', 'test'];
+// The same inside the client library (client/README.md says what each folder is for).
+const CLIENT_FOLDERS = {
+  platform: [],
+  mls: ['platform'],
+  storage: ['platform'],
+  api: ['platform'],
+  group: ['api', 'mls', 'storage', 'platform'],
+  device: ['group', 'api', 'mls', 'storage', 'platform'],
+};
 const anyOf = (rooms) => `^(${rooms.join('|')})/`;
 
 const roomRules = Object.entries(ROOMS).map(([room, allowed]) => ({
@@ -25,10 +34,33 @@ const roomRules = Object.entries(ROOMS).map(([room, allowed]) => ({
   to: { path: anyOf(ALL), pathNot: anyOf([room, ...allowed]) },
 }));
 
+const clientRules = Object.entries(CLIENT_FOLDERS).map(([folder, allowed]) => ({
+  name: `client-${folder}-direction`,
+  severity: 'error',
+  comment: `client/${folder} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}`,
+  from: { path: `^client/${folder}/` },
+  to: { path: '^client/', pathNot: `^client/(${[folder, ...allowed].join('|')})/` },
+}));
+
 module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     ...roomRules,
+    ...clientRules,
+    {
+      name: 'client-by-its-edge',
+      severity: 'error',
+      comment: 'tools and tests import client/index.ts or client/testing.ts; only the tests of the library look inside',
+      from: { path: '^(tools|test)/', pathNot: '^test/unit/client/' },
+      to: { path: '^client/', pathNot: '^client/(index|testing)\\.ts$' },
+    },
+    {
+      name: 'client-examples-by-the-edge',
+      severity: 'error',
+      comment: 'an example imports what an app may import',
+      from: { path: '^client/examples/' },
+      to: { path: '^client/', pathNot: '^client/index\\.ts$' },
+    },
     {
       name: 'tools-direction',
       severity: 'error',

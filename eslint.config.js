@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 const nodeBuiltins = [...builtinModules, ...builtinModules.map((name) => `node:${name}`)];
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', '.parley', '.cache', 'test/histories'] },
+  { ignores: ['dist', 'node_modules', '.parley', '.cache', 'test/histories', 'client/api/openapi.ts'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
@@ -73,6 +73,23 @@ export default tseslint.config(
           selector: "Property[key.name='validator'][value.async=true]",
           message: 'Validators are synchronous: a rejected promise does not reject the update.',
         },
+      ],
+    },
+  },
+  {
+    // The client library runs in browsers too. The examples are programs for Node.
+    files: ['client/**/*.ts'],
+    ignores: ['client/examples/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { paths: nodeBuiltins.map((name) => ({ name, message: 'The client library runs in browsers too.' })) },
+      ],
+      'no-restricted-globals': [
+        'error',
+        ...['Buffer', 'process', 'global', 'setImmediate', 'clearImmediate', 'require', '__dirname', '__filename'].map(
+          (name) => ({ name, message: 'The client library runs in browsers too: web globals only.' }),
+        ),
       ],
     },
   },

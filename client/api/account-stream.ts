@@ -1,27 +1,28 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import type { Http } from './http.ts';
-import type { LiveOptions } from './sse.ts';
-import { dataOf, liveEvents } from './sse.ts';
-import type { Entry, PendingWelcome, Policy, Role } from './types.ts';
+import type { LiveOptions } from './server-sent-events.ts';
+import { dataOf, liveEvents } from './server-sent-events.ts';
+import type { Entry, MemberRole, PendingWelcome, Policy } from './types.ts';
 
-interface In {
+interface InConversation {
+  /** Conversation id. */
   readonly conversation: string;
 }
 
-/** What happens to a user's conversations, and to the device itself. */
+/** An event in one of the user's conversations, or about the device itself. */
 export type AccountEvent =
-  | (In & { readonly type: 'entry'; readonly entry: Entry })
-  | (In & MemberChanged)
+  | (InConversation & { readonly type: 'entry'; readonly entry: Entry })
+  | (InConversation & MemberChanged)
   /** A Welcome for this device. */
   | (PendingWelcome & { readonly type: 'welcome' })
-  | (In & ConversationChanged)
-  /** It goes on as another one. */
-  | (In & { readonly type: 'reset'; readonly successor: string })
-  /** The user is out of it since this entry. */
-  | (In & { readonly type: 'removed'; readonly seq: number })
-  /** The log no longer reaches back to what this device acknowledged: rejoin. */
-  | (In & { readonly type: 'history-truncated'; readonly oldestSeq: number })
-  /** Upload key packages. */
+  | (InConversation & ConversationChanged)
+  /** Another conversation, `successor`, took over. */
+  | (InConversation & { readonly type: 'reset'; readonly successor: string })
+  /** The entry `seq` removed the user. */
+  | (InConversation & { readonly type: 'removed'; readonly seq: number })
+  /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
+  | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
+  /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
 export interface MemberChanged {
@@ -29,16 +30,19 @@ export interface MemberChanged {
   readonly seq: number;
   readonly user: string;
   readonly change: 'added' | 'removed' | 'role';
-  readonly role?: Role;
+  readonly role?: MemberRole;
 }
 
-/** `new` to this user, deleted, another policy, a Welcome that nobody took up, or enough reports for a reset. */
+/**
+ * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
+ * reported an entry, so any member may reset the conversation.
+ */
 export interface ConversationChanged {
   readonly type: 'conversation';
   readonly change: 'new' | 'deleted' | 'policy' | 'welcome-expired' | 'reset-open';
   readonly seq?: number;
   readonly policy?: Policy;
-  /** Whose Welcome expired. */
+  /** The user whose Welcome expired. */
   readonly user?: string;
   readonly device?: string;
 }
@@ -57,25 +61,27 @@ const TYPES: readonly string[] = [
 ] satisfies readonly AccountEvent['type'][];
 
 /**
- * One stream for all conversations of the calling device, in order within each. It starts behind what the device
- * acknowledged, connects again by itself, and gives no entry twice; what was given but not acknowledged before the process
- * ended comes again in the next. Ends when the signal aborts or a newer stream of the same device takes over.
+ * One stream for all conversations of the calling device, in log order within each conversation. The stream starts after the
+ * entries that the device acknowledged, connects again by itself, and yields no entry twice. A new process gets again the
+ * entries that the last process did not acknowledge. Returns when the signal aborts or a newer stream of the same device
+ * replaces this one.
  */
 export async function* followAll(http: Http, options: FollowAllOptions = {}): AsyncGenerator<AccountEvent, void, void> {
-  const given = new Map<string, number>();
+  const lastSeqs = new Map<string, number>();
   for await (const message of liveEvents(http, '/v1/events', () => ({}), options)) {
     if (message.event === 'replaced') return;
     const event = toEvent(message);
     if (event === undefined) continue;
     if (event.type === 'entry') {
-      if (event.entry.seq <= (given.get(event.conversation) ?? 0)) continue;
-      given.set(event.conversation, event.entry.seq);
+      if (event.entry.seq <= (lastSeqs.get(event.conversation) ?? 0)) continue;
+      lastSeqs.set(event.conversation, event.entry.seq);
     }
     yield event;
   }
 }
 
+/** `undefined`: a newer service has event types that this library does not know. */
 function toEvent(message: EventSourceMessage): AccountEvent | undefined {
-  if (message.event === undefined || !TYPES.includes(message.event)) return undefined; // a newer service may tell more
+  if (message.event === undefined || !TYPES.includes(message.event)) return undefined;
   return { ...(dataOf(message) as object), type: message.event } as AccountEvent;
 }

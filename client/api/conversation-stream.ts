@@ -1,26 +1,27 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import type { Http } from './http.ts';
-import type { LiveOptions } from './sse.ts';
-import { dataOf, liveEvents } from './sse.ts';
+import type { LiveOptions } from './server-sent-events.ts';
+import { dataOf, liveEvents } from './server-sent-events.ts';
 import type { Entry } from './types.ts';
 
-/** What happens in a conversation; `removed` and `reset` are the last event of their stream. */
+/** An event of one conversation; `removed` and `reset` are the last event of their stream. */
 export type StreamEvent =
   | { readonly type: 'entry'; readonly entry: Entry }
   | { readonly type: 'removed'; readonly seq: number }
-  /** The log no longer reaches back to where one was: rejoin, and go on from `oldestSeq`. */
+  /** Retention deleted the next entries: rejoin the group; the stream continues with `oldestSeq`. */
   | { readonly type: 'history-truncated'; readonly oldestSeq: number }
-  /** The conversation goes on as another one. */
+  /** Another conversation, `successor`, took over. */
   | { readonly type: 'reset'; readonly successor: string };
 
 export interface FollowOptions extends LiveOptions {
-  /** Start behind this entry, or with what comes from now on. @default the first entry one may read */
+  /** Start after this entry; `latest`: only with new entries. @default the first entry that the user may read */
   readonly after?: number | 'latest';
 }
 
 /**
- * The live log of a conversation, gap-free and in order: whenever the connection ends it goes on after the last entry it
- * gave. Ends when the signal aborts or one is removed; throws a {@link ProblemError} that no retry would mend.
+ * The live log of a conversation, in order and without gaps: a new connection continues after the last entry. Returns when
+ * the signal aborts or the user is removed.
+ * @throws ProblemError if a retry cannot succeed
  */
 export async function* follow(
   http: Http,
@@ -41,6 +42,7 @@ export async function* follow(
   }
 }
 
+/** `undefined`: a newer service has event types that this library does not know. */
 function toEvent(message: EventSourceMessage): StreamEvent | undefined {
   const body = dataOf(message);
   switch (message.event) {
@@ -51,6 +53,6 @@ function toEvent(message: EventSourceMessage): StreamEvent | undefined {
     case 'reset':
       return { ...(body as object), type: message.event } as StreamEvent;
     default:
-      return undefined; // a newer service may tell more
+      return undefined;
   }
 }

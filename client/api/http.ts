@@ -1,14 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '../platform/sleep.ts';
 import { ProblemError, toProblem } from './problem.ts';
 
 export interface HttpOptions {
-  /** Where there are several: asked before every try, so that a retry may go elsewhere. */
+  /** Address of the service. A function is asked before every try, so that a retry may use another address. */
   readonly baseUrl: string | (() => string);
-  /** Asked before every try, so that it may renew the token. */
+  /** Bearer token. It is asked before every try, so that it may renew an expired token. */
   readonly token: () => string | Promise<string>;
   /** Tries of one request. @default 6 */
   readonly attempts?: number;
-  /** Limit of one try; above the service's own deadline of 10 s. @default 15000 */
+  /** Time limit of one try, above the service's own deadline of 10 s. @default 15000 */
   readonly timeoutMs?: number;
 }
 
@@ -16,7 +16,7 @@ export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
-  /** For a POST that has no id of its own; every retry sends the same. */
+  /** For a POST whose body has no id; every retry sends the same key. */
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal | undefined;
 }
@@ -25,9 +25,9 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** JSON over fetch, with retries. */
 export interface Http {
-  /** The answer's JSON (`undefined` if it has none); throws {@link ProblemError}. */
+  /** The JSON of the answer; `undefined` if the answer has no body. @throws ProblemError */
   readonly json: (method: Method, path: string, options?: RequestOptions) => Promise<unknown>;
-  /** One try, the response's body unread; throws {@link ProblemError}. */
+  /** One try; the response's body is not read yet. @throws ProblemError */
   readonly open: (method: Method, path: string, options?: RequestOptions) => Promise<Response>;
 }
 
@@ -35,8 +35,8 @@ const FIRST_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 5_000;
 
 /**
- * A fetch wrapper that repeats what failed on the way, 429 and 503 (after `Retry-After`). A repeated request is the same
- * in every byte, and every operation has an id, so nothing is ever applied twice.
+ * A wrapper of `fetch` that retries broken connections, timeouts, 503, and 429 with `Retry-After`. A retry has the same
+ * bytes and the same operation id as the first try, so the service never applies an operation twice.
  */
 export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }: HttpOptions): Http {
   const open = async (method: Method, path: string, options: RequestOptions = {}): Promise<Response> => {
@@ -71,7 +71,7 @@ export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }:
       try {
         return await once(method, path, options);
       } catch (error) {
-        // What is not a problem document is a broken connection or a timeout: the outcome is unknown, asking again tells.
+        // Any other error is a broken connection or a timeout: nobody knows the outcome, and only a retry can tell.
         const isFinal = error instanceof ProblemError && !error.isRetryable;
         if (isFinal || attempt >= attempts || options.signal?.aborted === true) throw error;
         await pause(attempt, error, options.signal);
@@ -82,9 +82,9 @@ export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }:
   return { json, open };
 }
 
-/** Waits as long as the service asks for, else exponentially longer with jitter. */
+/** Waits for the time that the service asked for; without such a time exponentially longer, with jitter. */
 export async function pause(attempt: number, error: unknown, signal?: AbortSignal): Promise<void> {
   const backoff = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS) * (0.5 + Math.random() / 2);
-  const asked = error instanceof ProblemError ? error.retryAfterMs : undefined;
-  await sleep(asked ?? backoff, undefined, signal === undefined ? {} : { signal });
+  const retryAfter = error instanceof ProblemError ? error.retryAfterMs : undefined;
+  await sleep(retryAfter ?? backoff, signal);
 }

@@ -1,48 +1,52 @@
-import { AdminClient } from './admin-client.ts';
-import { newId } from '../bytes.ts';
+import { newId } from '../platform/bytes.ts';
 import type { AccountEvent, FollowAllOptions } from './account-stream.ts';
 import { followAll } from './account-stream.ts';
-import type { Http } from './http.ts';
+import { AdminClient } from './admin-client.ts';
 import type { FollowOptions, StreamEvent } from './conversation-stream.ts';
 import { follow } from './conversation-stream.ts';
+import type { Http } from './http.ts';
 import type {
-  ClaimRequest,
+  Answer,
   ClaimedKeyPackages,
+  ClaimRequest,
   CommitAccepted,
   CommitBundle,
   Conversation,
   ConversationDetails,
-  ConversationSummary,
+  ConversationPage,
   CurrentGroupInfo,
+  Departure,
   Device,
-  EntryKind,
+  KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
-  KeyPackagesStored,
-  Leaving,
-  Member,
-  MembershipChange,
+  LogPage,
+  LogQuery,
+  MemberAddition,
+  MemberPage,
+  MemberRemoval,
+  MemberRole,
   MembershipChanged,
   NewConversation,
   OutgoingMessage,
-  Page,
   PageQuery,
-  PathSetting,
   PendingWelcome,
-  Policy,
+  PolicyChange,
   Positions,
   Report,
   ReportTaken,
   SendOutcome,
   SendResult,
+  WelcomePage,
 } from './types.ts';
 
-const at = (conversation: string, rest = ''): string => `/v1/conversations/${encodeURIComponent(conversation)}${rest}`;
+const pathOf = (conversation: string, rest = ''): string =>
+  `/v1/conversations/${encodeURIComponent(conversation)}${rest}`;
 
-/** The HTTP surface of the service, one method per route. */
+/** The HTTP surface of the service, one method for each route. Every method throws a ProblemError if the service refuses. */
 export class ParleyClient {
   readonly http: Http;
-  /** Needs the scope `operator`. */
+  /** The routes for operators. */
   readonly admin: AdminClient;
 
   constructor(http: Http) {
@@ -54,76 +58,74 @@ export class ParleyClient {
     return this.http.json('POST', '/v1/conversations', { body }) as Promise<Conversation>;
   }
 
-  conversations(query: PageQuery = {}): Promise<{ conversations: ConversationSummary[]; next?: string }> {
-    const answer = this.http.json('GET', '/v1/conversations', { query: { ...query } });
-    return answer as Promise<{ conversations: ConversationSummary[]; next?: string }>;
+  conversations(query: PageQuery = {}): Promise<ConversationPage> {
+    return this.http.json('GET', '/v1/conversations', { query: { ...query } }) as Promise<ConversationPage>;
   }
 
   conversation(id: string): Promise<ConversationDetails> {
-    return this.http.json('GET', at(id)) as Promise<ConversationDetails>;
+    return this.http.json('GET', pathOf(id)) as Promise<ConversationDetails>;
   }
 
-  async setPolicy(id: string, policy: Partial<Policy>): Promise<void> {
-    await this.http.json('PATCH', at(id), { body: { policy } });
+  async setPolicy(id: string, policy: PolicyChange): Promise<void> {
+    await this.http.json('PATCH', pathOf(id), { body: { policy } });
   }
 
   async deleteConversation(id: string): Promise<void> {
-    await this.http.json('DELETE', at(id));
+    await this.http.json('DELETE', pathOf(id));
   }
 
   async epoch(id: string): Promise<number> {
-    const { epoch } = (await this.http.json('GET', at(id, '/epoch'))) as { epoch: number };
-    return epoch;
+    const answer = await this.http.json('GET', pathOf(id, '/epoch'));
+    return (answer as Answer<'getEpoch'>).epoch;
   }
 
-  members(id: string, query: PageQuery = {}): Promise<{ members: Member[]; leaving: string[]; next?: string }> {
-    const answer = this.http.json('GET', at(id, '/members'), { query: { ...query } });
-    return answer as Promise<{ members: Member[]; leaving: string[]; next?: string }>;
+  members(id: string, query: PageQuery = {}): Promise<MemberPage> {
+    return this.http.json('GET', pathOf(id, '/members'), { query: { ...query } }) as Promise<MemberPage>;
   }
 
-  addMembers(id: string, users: readonly string[], change: MembershipChange = {}): Promise<MembershipChanged> {
-    // Adding without a commit has no bytes to be recognised by, so it needs an id.
-    const body = { users, ...change, id: change.id ?? newId() };
-    return this.http.json('POST', at(id, '/members'), { body }) as Promise<MembershipChanged>;
+  addMembers(id: string, users: readonly string[], addition: MemberAddition = {}): Promise<MembershipChanged> {
+    // Without a commit the service recognises a retry only by its id.
+    const body = { users, ...addition, id: addition.id ?? newId() };
+    return this.http.json('POST', pathOf(id, '/members'), { body }) as Promise<MembershipChanged>;
   }
 
-  removeMember(id: string, user: string, change: MembershipChange = {}): Promise<MembershipChanged> {
-    const body = { ...change, id: change.id ?? newId() };
-    const path = at(id, `/members/${encodeURIComponent(user)}/remove`);
+  removeMember(id: string, user: string, removal: MemberRemoval = {}): Promise<MembershipChanged> {
+    const body = { ...removal, id: removal.id ?? newId() };
+    const path = pathOf(id, `/members/${encodeURIComponent(user)}/remove`);
     return this.http.json('POST', path, { body }) as Promise<MembershipChanged>;
   }
 
-  /** Leaves; in `mls` with the own Remove proposal, which somebody else then commits. */
-  leave(id: string, user: string, leaving: Leaving = {}): Promise<MembershipChanged> {
-    const path = at(id, `/members/${encodeURIComponent(user)}/remove`);
-    const body = { ...leaving, id: leaving.id ?? newId() };
+  /** Leaves the conversation. In `mls` this needs the Remove proposal for the own leaf, which another member commits. */
+  leave(id: string, user: string, departure: Departure = {}): Promise<MembershipChanged> {
+    const path = pathOf(id, `/members/${encodeURIComponent(user)}/remove`);
+    const body = { ...departure, id: departure.id ?? newId() };
     return this.http.json('POST', path, { body }) as Promise<MembershipChanged>;
   }
 
-  async setRole(id: string, user: string, role: 'admin' | 'member'): Promise<void> {
-    await this.http.json('PUT', at(id, `/members/${encodeURIComponent(user)}/role`), { body: { role } });
+  async setRole(id: string, user: string, role: MemberRole): Promise<void> {
+    await this.http.json('PUT', pathOf(id, `/members/${encodeURIComponent(user)}/role`), { body: { role } });
   }
 
   commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
-    return this.http.json('POST', at(id, '/commits'), { body: bundle }) as Promise<CommitAccepted>;
+    return this.http.json('POST', pathOf(id, '/commits'), { body: bundle }) as Promise<CommitAccepted>;
   }
 
-  /** Sends one message; a refusal is thrown. */
+  /** Sends one message. @throws ProblemError if the service refuses the message */
   async send(id: string, message: OutgoingMessage): Promise<SendResult> {
-    const answer = (await this.http.json('POST', at(id, '/messages'), { body: message })) as { results: SendResult[] };
-    const result = answer.results[0];
+    const answer = await this.http.json('POST', pathOf(id, '/messages'), { body: message });
+    const [result] = (answer as { readonly results: readonly SendResult[] }).results;
     if (result === undefined) throw new Error('the service answered without a result');
     return result;
   }
 
-  /** Sends up to 100 messages in order; each has its own outcome. */
-  async sendAll(id: string, messages: readonly OutgoingMessage[]): Promise<SendOutcome[]> {
-    const answer = await this.http.json('POST', at(id, '/messages'), { body: { messages } });
-    return (answer as { results: SendOutcome[] }).results;
+  /** Sends up to 100 messages in order. The service refuses each message by itself, in its outcome. */
+  async sendAll(id: string, messages: readonly OutgoingMessage[]): Promise<readonly SendOutcome[]> {
+    const answer = await this.http.json('POST', pathOf(id, '/messages'), { body: { messages } });
+    return (answer as Answer<'sendMessages'>).results;
   }
 
-  log(id: string, query: { after?: number; limit?: number; kind?: EntryKind } = {}): Promise<Page> {
-    return this.http.json('GET', at(id, '/messages'), { query }) as Promise<Page>;
+  log(id: string, query: LogQuery = {}): Promise<LogPage> {
+    return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
   }
 
   /** The live log of one conversation. */
@@ -131,55 +133,55 @@ export class ParleyClient {
     return follow(this.http, id, options);
   }
 
-  /** Everything that happens in all conversations of this device, from behind what it acknowledged. */
+  /** Events of all conversations of this device, after the entries that it acknowledged. */
   followAll(options: FollowAllOptions = {}): AsyncGenerator<AccountEvent, void, void> {
     return followAll(this.http, options);
   }
 
-  /** Says how far this device has processed; only forward. Unknown conversations are left out of the answer. */
+  /** Acknowledges entries. A position only moves forward; the answer leaves out unknown conversations. */
   async ack(positions: Positions): Promise<Positions> {
     const answer = await this.http.json('POST', '/v1/ack', { body: { positions } });
-    return (answer as { positions: Positions }).positions;
+    return (answer as Answer<'acknowledge'>).positions;
   }
 
-  /** The GroupInfo of the current epoch, with which to join by external commit (RFC 9420 §12.4.3.2). */
+  /** The GroupInfo of the current epoch, for joining by external commit (RFC 9420 §12.4.3.2). */
   groupInfo(id: string): Promise<CurrentGroupInfo> {
-    return this.http.json('GET', at(id, '/group-info')) as Promise<CurrentGroupInfo>;
+    return this.http.json('GET', pathOf(id, '/group-info')) as Promise<CurrentGroupInfo>;
   }
 
-  /** Supplies the GroupInfo of the current epoch; the first one of an epoch stays. */
+  /** Supplies the GroupInfo of the current epoch. The service keeps the first one of an epoch. */
   async supplyGroupInfo(id: string, groupInfo: string): Promise<void> {
-    await this.http.json('PUT', at(id, '/group-info'), { body: { groupInfo } });
+    await this.http.json('PUT', pathOf(id, '/group-info'), { body: { groupInfo } });
   }
 
-  /** Tells that an entry cannot be processed; enough members that do so open a reset. */
+  /** Reports that this device cannot process an entry. Reports of enough members allow a reset. */
   report(id: string, report: Report): Promise<ReportTaken> {
-    return this.http.json('POST', at(id, '/reports'), { body: report }) as Promise<ReportTaken>;
+    return this.http.json('POST', pathOf(id, '/reports'), { body: report }) as Promise<ReportTaken>;
   }
 
-  /** Hands over to a new conversation with the same members and policy, whose id is `successor`. */
+  /** Replaces the conversation by a new one with the id `successor`, the same members and the same policy. */
   async reset(id: string, successor: string): Promise<void> {
-    await this.http.json('POST', at(id, '/reset'), { body: { successor } });
+    await this.http.json('POST', pathOf(id, '/reset'), { body: { successor } });
   }
 
-  /** Marks as read up to `seq`, or everything. */
+  /** Marks messages as read up to `seq`, by default all; returns the number of unread messages. */
   async markRead(id: string, seq?: number): Promise<number> {
     const body = seq === undefined ? {} : { seq };
-    const { unread } = (await this.http.json('POST', at(id, '/read'), { body })) as { unread: number };
-    return unread;
+    const answer = await this.http.json('POST', pathOf(id, '/read'), { body });
+    return (answer as Answer<'markRead'>).unread;
   }
 
-  /** Adds to the unread count of every other member; counted once per operation id. */
+  /** Adds to the unread count of every other member. The service counts each operation id once. */
   async incrementUnread(id: string, by = 1, operationId = newId()): Promise<void> {
-    await this.http.json('POST', at(id, '/unread'), { body: { by, id: operationId } });
+    await this.http.json('POST', pathOf(id, '/unread'), { body: { by, id: operationId } });
   }
 
-  /** Adds to the key packages of this device. */
+  /** Adds key packages of this device. */
   uploadKeyPackages(upload: KeyPackageUpload): Promise<KeyPackagesStored> {
     return this.http.json('POST', '/v1/key-packages', { body: upload }) as Promise<KeyPackagesStored>;
   }
 
-  /** Replaces all key packages of this device, as when it lost their secrets. */
+  /** Replaces all key packages of this device, for example after it lost their secrets. */
   replaceKeyPackages(upload: KeyPackageUpload): Promise<KeyPackagesStored> {
     return this.http.json('PUT', '/v1/key-packages', { body: upload }) as Promise<KeyPackagesStored>;
   }
@@ -188,36 +190,35 @@ export class ParleyClient {
     return this.http.json('GET', '/v1/key-packages') as Promise<KeyPackageStock>;
   }
 
-  /** Takes one key package of each device of a user; a repetition on the way gives the same ones. */
+  /** Claims one key package of each device of a user. A retry gets the same key packages. */
   claimKeyPackages(user: string, request: ClaimRequest = {}): Promise<ClaimedKeyPackages> {
     const path = `/v1/users/${encodeURIComponent(user)}/key-packages/claim`;
     const answer = this.http.json('POST', path, { body: request, idempotencyKey: newId() });
     return answer as Promise<ClaimedKeyPackages>;
   }
 
-  /** My devices. */
-  async devices(): Promise<Device[]> {
-    return ((await this.http.json('GET', '/v1/devices')) as { devices: Device[] }).devices;
+  /** The devices of the calling user. */
+  async devices(): Promise<readonly Device[]> {
+    return ((await this.http.json('GET', '/v1/devices')) as Answer<'listDevices'>).devices;
   }
 
-  /** Forgets a device of mine: its key packages, positions and streams; its leaves are for a group to remove. */
+  /** Deletes the key packages, positions and streams of a device. Its leaves stay until a member of the group removes them. */
   async forgetDevice(device: string): Promise<void> {
     await this.http.json('DELETE', `/v1/devices/${encodeURIComponent(device)}`);
   }
 
-  /** Leaves every conversation and forgets all devices. */
+  /** Leaves every conversation and deletes all devices of the calling user. */
   async eraseMe(): Promise<void> {
     await this.http.json('DELETE', '/v1/me');
   }
 
-  /** A page of the Welcomes of this device that it has not acknowledged. */
-  welcomesPage(query: PageQuery = {}): Promise<{ welcomes: PendingWelcome[]; next?: string }> {
-    const answer = this.http.json('GET', '/v1/welcomes', { query: { ...query } });
-    return answer as Promise<{ welcomes: PendingWelcome[]; next?: string }>;
+  /** One page of the Welcomes that this device has not acknowledged. */
+  welcomesPage(query: PageQuery = {}): Promise<WelcomePage> {
+    return this.http.json('GET', '/v1/welcomes', { query: { ...query } }) as Promise<WelcomePage>;
   }
 
-  /** All of them, however many pages they fill. */
-  async welcomes(): Promise<PendingWelcome[]> {
+  /** All Welcomes that this device has not acknowledged. */
+  async welcomes(): Promise<readonly PendingWelcome[]> {
     const all: PendingWelcome[] = [];
     for (let cursor: string | undefined; ;) {
       const page = await this.welcomesPage(cursor === undefined ? {} : { cursor });
@@ -232,15 +233,5 @@ export class ParleyClient {
 
   health(kind: 'live' | 'ready'): Promise<unknown> {
     return this.http.json('GET', `/health/${kind}`);
-  }
-
-  /** Needs the scope `operator`. */
-  path(): Promise<PathSetting> {
-    return this.http.json('GET', '/v1/admin/path') as Promise<PathSetting>;
-  }
-
-  /** Needs the scope `operator`. */
-  setPath(setting: PathSetting): Promise<PathSetting> {
-    return this.http.json('PUT', '/v1/admin/path', { body: setting }) as Promise<PathSetting>;
   }
 }

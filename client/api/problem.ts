@@ -1,21 +1,26 @@
-/** What the loser of a commit race gets: where the group is, who won, and from where to read. */
+import type { Problem, ProblemCode } from './types.ts';
+
+/** Details of a lost commit: the epoch of the group, the commit that won, and the position from which to read. */
 export interface EpochConflict {
   readonly currentEpoch: number;
   readonly submittedEpoch: number;
-  readonly winner: { readonly seq: number; readonly sha256: string };
+  readonly winner: Exclude<Problem['winner'], undefined>;
   /** `seq` of the commit that started `submittedEpoch`, for a client that has no position of its own. */
-  readonly after: number;
+  readonly after?: number;
 }
 
-/** An answer of the service that is not a success (RFC 9457); `code` is stable, the texts are for people. */
+/** An unsuccessful answer of the service (RFC 9457). `code` is stable, the texts are for people. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
+  /** HTTP status. */
   readonly status: number;
+  /** A {@link ProblemCode}; `unknown` if the answer is not a problem document, for example from a proxy. */
   readonly code: string;
-  /** The problem's extension members, for example `currentEpoch`. */
+  /** Extension members of the problem document, for example `currentEpoch`. */
   readonly details: Readonly<Record<string, unknown>>;
-  /** For the operator's log. */
+  /** `X-Request-Id` of the answer: an operator finds the request in the log by this id. */
   readonly requestId: string | undefined;
+  /** Time to wait before the next try, if the service named one. */
   readonly retryAfterMs: number | undefined;
 
   constructor(problem: Readonly<Record<string, unknown>>, response: Response) {
@@ -29,35 +34,46 @@ export class ProblemError extends Error {
     this.retryAfterMs = parseRetryAfter(response.headers.get('retry-after'));
   }
 
-  /** The same request, with the same ids, may succeed later; a 429 that names no time waits for something else. */
+  /** The same request, with the same ids, may succeed later. A 429 without a time does not pass by waiting. */
   get isRetryable(): boolean {
     return this.status === 503 || (this.status === 429 && this.retryAfterMs !== undefined);
   }
 }
 
-/** Reads an error response, whatever its body is. */
+/** Reads an unsuccessful response; the body need not be a problem document. */
 export async function toProblem(response: Response): Promise<ProblemError> {
   const body: unknown = await response.json().catch(() => undefined);
-  return new ProblemError(typeof body === 'object' && body !== null ? { ...body } : {}, response);
+  return new ProblemError(isObject(body) ? body : {}, response);
 }
 
 /** Is `error` a problem with one of these codes? */
-export function hasCode(error: unknown, ...codes: readonly string[]): error is ProblemError {
-  return error instanceof ProblemError && codes.includes(error.code);
+export function hasCode(error: unknown, ...codes: readonly ProblemCode[]): error is ProblemError {
+  return error instanceof ProblemError && (codes as readonly string[]).includes(error.code);
 }
 
-/** The facts of a 409 `epoch-conflict`, or `undefined` for any other error. */
+/** Details of a 409 `epoch-conflict`; `undefined` for any other error. */
 export function epochConflict(error: unknown): EpochConflict | undefined {
-  return hasCode(error, 'epoch-conflict') ? (error.details as unknown as EpochConflict) : undefined;
+  if (!hasCode(error, 'epoch-conflict')) return undefined;
+  const { currentEpoch, submittedEpoch, winner, after } = error.details;
+  if (typeof currentEpoch !== 'number' || typeof submittedEpoch !== 'number' || !isObject(winner)) return undefined;
+  const { seq, sha256 } = winner;
+  if (typeof seq !== 'number' || typeof sha256 !== 'string') return undefined;
+  const position = typeof after === 'number' ? { after } : {};
+  return { currentEpoch, submittedEpoch, winner: { seq, sha256 }, ...position };
 }
 
-/** Id of the conversation that took over, if that is what a 410 `superseded` says. */
+/** Id of the conversation that took over, from a 410 `superseded`; `undefined` for any other error. */
 export function successorOf(error: unknown): string | undefined {
   if (!hasCode(error, 'superseded')) return undefined;
   const { successor } = error.details;
   return typeof successor === 'string' ? successor : undefined;
 }
 
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** Milliseconds from now (RFC 9110 §10.2.3: seconds or a date). */
 function parseRetryAfter(value: string | null): number | undefined {
   if (value === null) return undefined;
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();

@@ -1,233 +1,115 @@
-/** What the service answers, as JSON. Bytes are standard base64, times RFC 3339. */
+// Names for the bodies and answers of the service. The types come from docs/openapi.json, by way of openapi.ts, which
+// `npm run client-types` writes. Bytes are standard base64, times are RFC 3339.
+import type { components, operations } from './openapi.ts';
 
-export type Role = 'admin' | 'member' | 'removed';
-export type EntryKind = 'application' | 'commit' | 'proposal';
+type Operation = keyof operations;
+type Json<Content> = Content extends { readonly content: { readonly 'application/json': infer Body } } ? Body : never;
 
-/** One entry of a conversation's log. */
-export interface Entry {
-  readonly seq: number;
-  readonly kind: EntryKind;
-  /** Absent, as are `ciphertext` and `at`, if the entry has expired. */
-  readonly id?: string;
-  /** The one in its frame: for a commit the epoch that it ends. */
-  readonly epoch: number;
-  readonly ciphertext?: string;
-  /** Absent for application messages of `mls` conversations. */
-  readonly sender?: string;
-  readonly at?: string;
-  readonly expired?: true;
-}
+/** JSON of the successful answer to an operation. */
+export type Answer<Id extends Operation> = Json<
+  operations[Id]['responses'][keyof operations[Id]['responses'] & (200 | 201 | 202)]
+>;
 
-export interface Page {
-  readonly entries: readonly Entry[];
-  /** Value for `after`; absent at the end. */
-  readonly next?: number;
-  readonly lastSeq: number;
-}
+/** JSON that an operation takes. */
+type Body<Id extends Operation> = Json<Exclude<operations[Id]['requestBody'], undefined>>;
 
-export interface Policy {
-  readonly whoMayAdd: 'admin' | 'member' | 'nobody';
-  readonly whoMayRemove: 'admin' | 'member' | 'nobody';
-  readonly whoMayPropose: 'admin' | 'member' | 'nobody';
-  readonly externalJoin: 'nobody' | 'member' | 'anyone';
-  readonly groupInfo: 'required' | 'optional';
-  readonly maxMembers: number;
-  readonly epochWindow: number;
-  readonly retentionDays?: number;
-}
+type Query<Id extends Operation> = Exclude<operations[Id]['parameters']['query'], undefined>;
 
-export interface NewConversation {
-  readonly id: string;
-  readonly protocol?: 'mls' | 'opaque';
-  readonly epoch?: number;
-  readonly members?: readonly string[];
-  readonly groupInfo?: string;
-  readonly policy?: Partial<Policy>;
-}
+/** A problem document (RFC 9457). */
+export type Problem = components['schemas']['Problem'];
+/** Stable name of a problem; docs/reference lists what each one means. */
+export type ProblemCode = Problem['code'];
 
-export interface Conversation {
-  readonly id: string;
-  readonly protocol: 'mls' | 'opaque';
-  readonly epoch: number;
-  readonly lastSeq: number;
-  readonly memberCount: number;
-  readonly createdAt: string;
-}
+/** Position in a list that the service gives page by page. */
+export type PageQuery = Query<'listConversations'>;
+export type LogQuery = Query<'readEntries'>;
 
-export interface ConversationDetails extends Conversation {
-  readonly role: Role;
-  readonly unread: number;
-  readonly policy: Policy;
-  readonly periods: readonly { readonly from: number; readonly to?: number }[];
-}
+/** Entries of a conversation's log, in order of `seq`. `next` is the value for `after`; it is absent at the end. */
+export type LogPage = Answer<'readEntries'>;
+/**
+ * One entry of a conversation's log. `epoch` is the epoch of its frame: for a commit the epoch that the commit ends. `id`,
+ * `ciphertext` and `at` are absent if the entry has expired. `sender` is absent for application messages of `mls`
+ * conversations.
+ */
+export type Entry = LogPage['entries'][number];
+export type EntryKind = Entry['kind'];
 
-export interface ConversationSummary {
-  readonly id: string;
-  readonly epoch: number;
-  readonly lastSeq: number;
-  readonly unread: number;
-  readonly role: Role;
-}
+export type NewConversation = Body<'createConversation'>;
+export type Conversation = Answer<'createConversation'>;
+export type ConversationPage = Answer<'listConversations'>;
+/** A conversation in the list of a user; with role `removed` for 30 days after the user's removal. */
+export type ConversationSummary = ConversationPage['conversations'][number];
+/** `periods` are the ranges of `seq` that the user may read. */
+export type ConversationDetails = Answer<'getConversation'>;
+export type Role = ConversationDetails['role'];
+/** The rules of a conversation. */
+export type Policy = ConversationDetails['policy'];
+/** Rules of a new conversation; a rule that is absent has its default. */
+export type NewPolicy = Exclude<NewConversation['policy'], undefined>;
+/** Rules to change; a rule that is absent stays, `null` ends a retention. */
+export type PolicyChange = Body<'changeConversation'>['policy'];
 
-export interface Member {
-  readonly user: string;
-  readonly role: Role;
-  readonly joinedSeq: number;
-  readonly joinedEpoch: number;
-}
+/** `leaving` are the users who left and whose leaves no commit has removed yet. */
+export type MemberPage = Answer<'listMembers'>;
+export type Member = MemberPage['members'][number];
+export type MemberRole = Body<'setRole'>['role'];
+/** The commit that adds users, with its Welcome and GroupInfo. Only `opaque` conversations take users without a commit. */
+export type MemberAddition = Omit<Body<'addMembers'>, 'users'>;
+/** The commit that removes a user. Only `opaque` conversations remove without a commit. */
+export type MemberRemoval = Omit<Body<'removeMemberByPost'>, 'proposal'>;
+/** Leaving a conversation. In `mls` it needs the Remove proposal for the own leaf, which another member commits. */
+export type Departure = Omit<Body<'removeMemberByPost'>, 'commit' | 'groupInfo'>;
+/** The epoch after a change of the members, and the entry that made the change. */
+export type MembershipChanged = Answer<'addMembers'>;
 
-/** A commit with everything that becomes true with it, or with none of it. */
-export interface CommitBundle {
-  readonly commit: string;
-  readonly adds?: readonly string[];
-  readonly removes?: readonly string[];
-  readonly welcome?: string;
-  readonly groupInfo?: string;
-  readonly id?: string;
-}
+/** A commit with its Welcome, GroupInfo and membership changes. The service accepts all parts or none. */
+export type CommitBundle = Body<'commit'>;
+/** `epoch` is the new epoch. */
+export type CommitAccepted = Answer<'commit'>;
+/** The GroupInfo of the current epoch (RFC 9420 §12.4.3). */
+export type CurrentGroupInfo = Answer<'getGroupInfo'>;
 
-export interface CommitAccepted {
-  readonly seq: number;
-  /** The new epoch. */
-  readonly epoch: number;
-  readonly sha256: string;
-  readonly at: string;
-}
+/** An application message or a proposal. */
+export type OutgoingMessage = components['schemas']['Message'];
+/** Result of one message of a list: its place in the log, or the problem with which the service refused it. */
+export type SendOutcome = Answer<'sendMessages'>['results'][number];
+/** Place of a message in the log. `duplicate`: the service accepted this id with these bytes before. */
+export type SendResult = components['schemas']['SendResult'];
 
-/** Parts of adding or removing by the members routes; without a commit in `opaque` conversations only. */
-export interface MembershipChange {
-  readonly commit?: string;
-  readonly welcome?: string;
-  readonly groupInfo?: string;
-  readonly epoch?: number;
-  readonly id?: string;
-}
+/** `seq` of the last processed entry, by conversation id. */
+export type Positions = Answer<'acknowledge'>['positions'];
 
-/** What goes with leaving: the own Remove proposal, as the group has to commit it (`mls`). */
-export interface Leaving {
-  readonly proposal?: string;
-  readonly epoch?: number;
-  readonly id?: string;
-}
+/** Key packages of one device that the service holds. `available` does not count the last resort. */
+export type KeyPackageStock = Answer<'countKeyPackages'>;
+/** MLSMessages with a KeyPackage, in base64. The service hands out `lastResort` again and again when no other is left. */
+export type KeyPackageUpload = Body<'uploadKeyPackages'>;
+export type KeyPackagesStored = Answer<'uploadKeyPackages'>;
+/** `conversation` need not exist yet; by default all devices of the user except the calling one, and any cipher suite. */
+export type ClaimRequest = Body<'claimKeyPackages'>;
+/** `exhausted` are the devices that have no key package left. */
+export type ClaimedKeyPackages = Answer<'claimKeyPackages'>;
+export type ClaimedKeyPackage = ClaimedKeyPackages['keyPackages'][number];
 
-export interface MembershipChanged {
-  readonly epoch: number;
-  readonly seq: number;
-}
+export type Device = Answer<'listDevices'>['devices'][number];
 
-export interface OutgoingMessage {
-  readonly id: string;
-  readonly ciphertext: string;
-  readonly epoch?: number;
-}
+export type WelcomePage = Answer<'listWelcomes'>;
+/** A Welcome for this device that it has not acknowledged; `seq` and `epoch` are those of the commit that added it. */
+export type PendingWelcome = WelcomePage['welcomes'][number];
 
-export interface SendResult {
-  readonly id: string;
-  readonly seq: number;
-  readonly epoch: number;
-  readonly status: 'accepted' | 'duplicate';
-}
+/** Says that the device cannot process the entry `seq`; `epoch` is the epoch of the device (RFC 9420 §8.7). */
+export type Report = Body<'reportEntry'>;
+/** `open`: enough members reported, so any member may reset the conversation. */
+export type ReportTaken = Answer<'reportEntry'>;
 
-/** In list form each message has its own outcome. */
-export type SendOutcome = SendResult | { readonly id: string; readonly status: number; readonly code: string };
-
-/** How many key packages a device has in store. */
-export interface KeyPackageStock {
-  /** Without the last resort. */
-  readonly available: number;
-  readonly lastResort: boolean;
-  /** Time to upload more. */
-  readonly lowStock: boolean;
-}
-
-export interface KeyPackageUpload {
-  /** MLSMessages, base64. */
-  readonly keyPackages: readonly string[];
-  /** Has the extension `last_resort`: handed out again and again once the others are gone. */
-  readonly lastResort?: string;
-}
-
-export interface KeyPackagesStored {
-  readonly stored: number;
-  readonly available: number;
-}
-
-export interface ClaimRequest {
-  /** Binds the packages to this conversation, which need not exist yet. */
-  readonly conversation?: string;
-  /** Only these. @default all devices of the user but one's own calling one */
-  readonly devices?: readonly string[];
-  /** Number in RFC 9420 §17.1. @default any */
-  readonly cipherSuite?: number;
-}
-
-export interface ClaimedKeyPackage {
-  readonly device: string;
-  readonly keyPackage: string;
-  /** KeyPackageRef, base64 (RFC 9420 §5.2). */
-  readonly ref: string;
-  readonly lastResort: boolean;
-}
-
-export interface ClaimedKeyPackages {
-  readonly keyPackages: readonly ClaimedKeyPackage[];
-  /** Devices that have none left. */
-  readonly exhausted: readonly string[];
-}
-
-export interface Device {
-  readonly device: string;
-  readonly createdAt: string;
-  readonly seenAt: string;
-  readonly available: number;
-  readonly lastResort: boolean;
-  /** The one that asks. */
-  readonly current: boolean;
-}
-
-/** `seq` by conversation id. */
-export type Positions = Readonly<Record<string, number>>;
-
-export interface CurrentGroupInfo {
-  readonly groupInfo: string;
-  readonly epoch: number;
-}
-
-/** "I cannot process entry `seq`". */
-export interface Report {
-  readonly seq: number;
-  /** Where the device stands. */
-  readonly epoch: number;
-  /** One line for people. */
-  readonly reason: string;
-  /** Base64 (RFC 9420 §8.7). */
-  readonly epochAuthenticator?: string;
-}
-
-export interface ReportTaken {
-  /** Members who reported of late. */
-  readonly reports: number;
-  /** Members that open a reset. */
-  readonly needed: number;
-  /** Any member may reset the conversation. */
-  readonly open: boolean;
-}
-
-export interface PendingWelcome {
-  readonly id: string;
-  readonly conversation: string;
-  readonly welcome: string;
-  /** Of the joining commit. */
-  readonly seq: number;
-  readonly epoch: number;
-}
-
-export interface PathSetting {
-  readonly path: 'workflow' | 'direct' | 'auto';
-  readonly rollout: number;
-}
-
-export interface PageQuery {
-  readonly cursor?: string;
-  readonly limit?: number;
-}
+/** Which part of the service applies operations, and for how many percent of the conversations. */
+export type PathSetting = Answer<'getPath'>;
+export type ObservedConversationPage = Answer<'adminListConversations'>;
+/** A conversation as an operator sees it. */
+export type ObservedConversation = ObservedConversationPage['conversations'][number];
+/** The same, with the workflow that runs it. */
+export type ObservedRun = Answer<'adminGetConversation'>;
+export type ObservedConversationQuery = Query<'adminListConversations'>;
+export type AuditPage = Answer<'listAudit'>;
+/** One line of the audit log. */
+export type AuditEntry = AuditPage['entries'][number];
+export type AuditQuery = Query<'listAudit'>;

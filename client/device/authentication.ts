@@ -5,29 +5,30 @@ import {
   defaultLifetimeConfig,
   defaultPaddingConfig,
 } from 'ts-mls';
-import { toBase64 } from '../bytes.ts';
-import { userOfCredential } from '../mls.ts';
-import type { DeviceStore } from './store.ts';
+import { userOfCredential } from '../mls/tree.ts';
+import { toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 
-/** Who is said to hold a signature key. */
-export interface Holder {
+/** A claim that a user holds a signature key. */
+export interface KeyHolder {
   readonly user: string;
   readonly signatureKey: Uint8Array;
-  /** Known where a key package was claimed; a leaf says only whose it is. */
+  /** Known for a claimed key package. A leaf names only the user. */
   readonly device?: string;
 }
 
 /**
- * The authentication service of RFC 9420 §5.3.1 and RFC 9750: says whether a signature key is really that of a user. The
- * delivery service is not asked: against a dishonest one this is all the protection there is.
+ * The authentication service of RFC 9420 §5.3.1 and RFC 9750: says whether a signature key really belongs to a user. It must
+ * not ask the delivery service, because it is the only protection against a dishonest delivery service.
  */
 export interface AuthenticationService {
-  readonly verify: (holder: Holder) => Promise<boolean>;
+  readonly verify: (holder: KeyHolder) => Promise<boolean>;
 }
 
 /**
- * Trusts whoever shows up first: a key stays with its user and a device with its key. An app shows people a fingerprint,
- * or asks a directory of keys. A device that lost its keys comes back under another device id.
+ * Trusts a key when it first appears, and remembers it: later the key must have the same user, and the device the same key.
+ * An app should do more: show the key's fingerprint to its users, or ask a directory of keys. A device that lost its keys
+ * needs a new device id.
  */
 export function trustOnFirstUse(store: DeviceStore): AuthenticationService {
   const agrees = async (key: string, value: string): Promise<boolean> => {
@@ -44,7 +45,7 @@ export function trustOnFirstUse(store: DeviceStore): AuthenticationService {
   };
 }
 
-/** How ts-mls asks the service about every leaf that it meets. */
+/** Configuration with which ts-mls asks the authentication service about every leaf of a tree. */
 export function clientConfig(authentication: AuthenticationService): ClientConfig {
   return {
     keyRetentionConfig: defaultKeyRetentionConfig,

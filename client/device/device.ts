@@ -1,32 +1,33 @@
+import { Mutex } from 'async-mutex';
 import type { CiphersuiteImpl, ClientConfig } from 'ts-mls';
 import { createGroup } from 'ts-mls';
-import { Acks } from './acks.ts';
-import type { AuthenticationService } from './authentication.ts';
-import { clientConfig, trustOnFirstUse } from './authentication.ts';
-import { toBase64Url } from '../bytes.ts';
-import { groupInfoOf } from '../group/changes.ts';
+import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
+import { hasCode, ProblemError } from '../api/problem.ts';
+import type { NewPolicy, PendingWelcome } from '../api/types.ts';
+import { findCommit } from '../group/group-log.ts';
+import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
 import { MlsGroup } from '../group/group.ts';
-import { findCommit } from '../group/group-log.ts';
-import type { GroupRecord, ReceivedMessage } from '../group/group-store.ts';
-import { GroupStore, storedGroups, storedJoinings } from '../group/group-store.ts';
-import type { RepairOptions } from '../group/group-repair.ts';
+import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
+import { joinByWelcome, joinExternally } from '../group/joining.ts';
+import { groupInfoOf } from '../mls/group-info.ts';
+import { loadSuite, makeKeyPackage } from '../mls/key-package.ts';
+import { decodeMessage } from '../mls/messages.ts';
+import { toBase64Url } from '../platform/bytes.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
+import { memoryStore } from '../storage/device-store.ts';
+import type { GroupRecord, ReceivedMessage } from '../storage/group-store.ts';
+import { GroupStore, storedGroups, storedJoins } from '../storage/group-store.ts';
+import type { AuthenticationService } from './authentication.ts';
+import { clientConfig, trustOnFirstUse } from './authentication.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
 import type { Invitation, InviteContext } from './invite.ts';
 import { invite } from './invite.ts';
-import type { JoinContext, Joined } from './joining.ts';
-import { joinByWelcome, joinExternally } from './joining.ts';
 import { KeyPackagePool } from './key-packages.ts';
-import type { LiveRunOptions, MessageListener } from './live.ts';
-import { runLive } from './live.ts';
-import { loadSuite, makeKeyPackage, unwire } from '../mls.ts';
-import { createMutex } from '../mutex.ts';
-import { hasCode, ProblemError } from '../api/problem.ts';
-import type { DeviceStore } from './store.ts';
-import { memoryStore } from './store.ts';
-import type { PendingWelcome, Policy } from '../api/types.ts';
+import type { LiveRunOptions, MessageListener } from './live-run.ts';
+import { runLive } from './live-run.ts';
 
 export type DeviceApi = GroupApi &
   Pick<
@@ -45,23 +46,25 @@ export type DeviceApi = GroupApi &
 
 export interface DeviceOptions {
   readonly api: DeviceApi;
-  /** The user id that the service knows from the token. */
+  /** The user id in the token (`sub`). */
   readonly user: string;
-  /** The token's claim `device`. */
+  /** The device id in the token (claim `device`). */
   readonly device: string;
-  /** @default in memory */
+  /** @default a store in memory */
   readonly store?: DeviceStore;
   /** @default trust on first use */
   readonly authentication?: AuthenticationService;
-  /** Commits as PublicMessage, whose content the service can check. @default false */
+  /** Sends commits and proposals as PublicMessage, so that the service can check their content. @default false */
   readonly publicCommits?: boolean;
   /**
-   * Commit fresh keys at once after joining: until then the leaf's key is as old as the KeyPackage, and being an unmerged
-   * leaf (RFC 9420 §7.7) makes everybody's commits longer and can keep the next joiner out. @default true
+   * Commits new keys at once after joining. Until then the key of the leaf is as old as its KeyPackage, and the leaf is
+   * unmerged (RFC 9420 §7.7), which makes all commits of the group longer and can block joiners. @default true
    */
   readonly updateOnJoin?: boolean;
-  /** Key packages to have in store at the service. @default 20 */
+  /** Number of key packages that the service should hold. @default 20 */
   readonly keyPackages?: number;
+  /** Called after each join by external commit, with the reason for it. */
+  readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
 }
 
 interface Parts {
@@ -75,8 +78,8 @@ const GROUP_ID_BYTES = 16;
 const KEY_PACKAGES = 20;
 
 /**
- * One device of a user: its identity and key packages, and the groups that it is in. All of it is in its store, so that a
- * device that crashed goes on where it was.
+ * One device of a user: its identity, its key packages and its groups. All of this is in its store, so a device continues
+ * after a crash from its last state.
  */
 export class MlsDevice {
   readonly user: string;
@@ -87,10 +90,10 @@ export class MlsDevice {
   readonly #options: DeviceOptions;
   readonly #parts: Parts;
   readonly #config: ClientConfig;
-  readonly #acks: Acks;
+  readonly #acknowledgements: Acknowledgements;
   readonly #listeners = new Set<MessageListener>();
-  /** One at a time comes into a group or gives one up: two joins of one device would throw each other out. */
-  readonly #inTurn = createMutex();
+  /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
+  readonly #joinMutex = new Mutex();
 
   private constructor(options: DeviceOptions, parts: Parts) {
     const { api, user, device, keyPackages: size = KEY_PACKAGES } = options;
@@ -99,11 +102,11 @@ export class MlsDevice {
     this.#options = options;
     this.#parts = parts;
     this.#config = clientConfig(parts.authentication);
-    this.#acks = new Acks(api);
+    this.#acknowledgements = new Acknowledgements(api);
     this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
 
-  /** Opens the device that the store holds, or a new one, and sees that others find key packages of it. */
+  /** Opens the device in the store, or makes a new one, and uploads its missing key packages. */
   static async open(options: DeviceOptions): Promise<MlsDevice> {
     const { store = memoryStore() } = options;
     const suite = await loadSuite();
@@ -119,20 +122,20 @@ export class MlsDevice {
     return this.#parts.identity.signatureKeyPair.publicKey;
   }
 
-  /** The group of a conversation. @throws Error if the device is not in it */
+  /** The group of a conversation. @throws Error if the device has no such group */
   group(conversation: string): MlsGroup {
     const group = this.groups.get(conversation);
-    if (group === undefined) throw new Error(`not in ${conversation}`);
+    if (group === undefined) throw new Error(`this device is not in the group ${conversation}`);
     return group;
   }
 
-  /** Starts a group and its conversation, whose id is the group's (RFC 9420 §11). */
-  async createGroup(policy?: Partial<Policy>): Promise<MlsGroup> {
+  /** Creates a group and its conversation. Both have the same id (RFC 9420 §11). */
+  async createGroup(policy?: NewPolicy): Promise<MlsGroup> {
     const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
     const { state, groupInfo } = await this.#newState(groupId);
     const id = toBase64Url(groupId);
-    // The state first: nobody could go on with a conversation whose only state is lost.
-    const group = await this.#keep(id, { state, seq: 0 });
+    // First the state: a conversation whose only group state is lost would be of no use.
+    const group = await this.#addGroup(id, { state, seq: 0 });
     try {
       await this.#options.api.createConversation({ id, groupInfo, ...(policy === undefined ? {} : { policy }) });
     } catch (error) {
@@ -142,18 +145,18 @@ export class MlsDevice {
     return group;
   }
 
-  /** Adds all devices of users; of oneself, one's other ones. */
+  /** Adds all devices of users. For the own user, adds the other devices. */
   invite(conversation: string, ...users: string[]): Promise<Invitation> {
     return invite(this.#inviteContext(), this.group(conversation), users);
   }
 
-  /** Joins every group that a Welcome waits for; gives those it joined. @throws AggregateError of what went wrong */
+  /** Joins the groups of all waiting Welcomes and returns them. @throws AggregateError with the failures, after all joins */
   async joinGroups(): Promise<MlsGroup[]> {
     const joined: MlsGroup[] = [];
     const errors: unknown[] = [];
     for (const pending of await this.#options.api.welcomes()) {
       try {
-        const group = await this.#inTurn(() => this.#take(pending));
+        const group = await this.#joinMutex.runExclusive(() => this.#joinByWelcome(pending));
         if (group !== undefined) joined.push(group);
       } catch (error) {
         errors.push(error);
@@ -163,53 +166,53 @@ export class MlsDevice {
     return joined;
   }
 
-  /** Joins by external commit: as a further device, after the loss of the group's state, or where the policy is open. */
+  /** Joins by external commit: as a new device of a member, after the loss of the group's state, or if the policy is open. */
   joinExternally(conversation: string): Promise<MlsGroup> {
-    return this.#inTurn(() => this.#joinExternally(conversation));
+    return this.#joinMutex.runExclusive(() => this.#joinExternally(conversation, { kind: 'requested' }));
   }
 
-  /** Joins what there is to join, reads every group to its end, and says so. */
+  /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
   async sync(): Promise<void> {
     await this.joinGroups();
     for (const group of this.groups.values()) if (!group.isRemoved) await group.receive();
     await this.ack();
   }
 
-  /** Tells the service how far this device has come in each group. */
+  /** Acknowledges the processed entries of all groups. */
   async ack(): Promise<void> {
-    for (const group of this.groups.values()) this.noteProgress(group);
-    await this.#acks.flush();
+    for (const group of this.groups.values()) this.acknowledgeSoon(group);
+    await this.#acknowledgements.flush();
   }
 
-  /** The same, some time soon. */
-  noteProgress(group: MlsGroup): void {
-    // Positions of a conversation that one is out of serve nobody.
-    if (!group.isRemoved) this.#acks.note(group.id, group.position);
+  /** Acknowledges the processed entries of a group with the next batch. */
+  acknowledgeSoon(group: MlsGroup): void {
+    // The service needs no positions of a removed member.
+    if (!group.isRemoved) this.#acknowledgements.add(group.id, group.position);
   }
 
-  /** Tells each new message of every group, however it was read; the answer ends that. */
+  /** Calls `listener` with each new message of every group. Returns a function that removes the listener. */
   onMessage(listener: MessageListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Follows all groups live until the signal aborts, or a newer run of the same device takes over. */
+  /** Follows all groups live until the signal aborts or a newer run of the same device replaces this one. */
   run(options: LiveRunOptions = {}): Promise<void> {
     return runLive(this, this.#options.api, options);
   }
 
-  /** Forgets a group's secrets, as when they are lost; its messages stay. */
+  /** Deletes a group's secrets; its messages stay. */
   forget(conversation: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#joinMutex.runExclusive(async () => {
       await this.groups.get(conversation)?.abandon();
       this.groups.delete(conversation);
-      await new GroupStore(this.#parts.store, conversation).forget();
+      await new GroupStore(this.#parts.store, conversation).deleteState();
     });
   }
 
   /**
-   * Has the conversation go on as a new one, with the members it has: the way out when nobody can follow it any more.
-   * The others join by the Welcome that they get.
+   * Replaces the conversation by a new one with the same members, when most of them cannot process its log any more. The
+   * other devices join the new group by Welcome.
    */
   async reset(conversation: string): Promise<MlsGroup> {
     const { api } = this.#options;
@@ -219,7 +222,7 @@ export class MlsDevice {
     await api.reset(conversation, successor);
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
-    const group = await this.#keep(successor, { state, seq: 0 });
+    const group = await this.#addGroup(successor, { state, seq: 0 });
     await api.supplyGroupInfo(successor, groupInfo);
     const users = new Set<string>();
     for (let cursor: string | undefined; ;) {
@@ -238,34 +241,35 @@ export class MlsDevice {
     return { state, groupInfo: await groupInfoOf(state, suite) };
   }
 
-  async #joinExternally(conversation: string): Promise<MlsGroup> {
+  async #joinExternally(conversation: string, reason: RejoinReason): Promise<MlsGroup> {
     const known = this.groups.get(conversation);
     if (known?.isRemoved === false) {
-      // A Welcome came first.
-      await known.resync();
+      // The device joined by a Welcome meanwhile.
+      await known.resync(reason);
       return known;
     }
     const store = new GroupStore(this.#parts.store, conversation);
-    const beforeCommit: JoinContext['beforeCommit'] = (commit, state) => store.saveJoining(commit, state);
+    const beforeCommit: BeforeCommit = (commit, state) => store.saveJoin(commit, state);
     const joined = await joinExternally({ ...this.#joinContext(), beforeCommit }, conversation);
-    const group = await this.#keep(conversation, joined);
-    await store.joined();
+    const group = await this.#addGroup(conversation, joined);
+    await store.deleteJoin();
+    this.#options.onRejoin?.(group, reason);
     return group;
   }
 
-  /** Comes into a group whose external commit was accepted, but whose answer the device did not live to see. */
-  async #resumeJoining(id: string): Promise<void> {
+  /** Completes a join by external commit: the device crashed before it got the answer of the service. */
+  async #resumeJoin(id: string): Promise<void> {
     const store = new GroupStore(this.#parts.store, id);
-    const joining = await store.loadJoining(this.#config);
-    if (joining !== undefined && !this.groups.has(id)) {
-      const found = await this.#findJoining(id, joining);
-      if (found !== undefined) await this.#keep(id, found);
+    const join = await store.loadJoin(this.#config);
+    if (join !== undefined && !this.groups.has(id)) {
+      const found = await this.#findJoin(id, join);
+      if (found !== undefined) await this.#addGroup(id, found);
     }
-    await store.joined();
+    await store.deleteJoin();
   }
 
-  /** The join as the log has it; `undefined` = it lost, or one may not see. */
-  async #findJoining(
+  /** The external commit in the log; `undefined` if it lost its epoch, or if this user may not read the log. */
+  async #findJoin(
     id: string,
     { commit, state }: { commit: string; state: Joined['state'] },
   ): Promise<Joined | undefined> {
@@ -277,34 +281,35 @@ export class MlsDevice {
     }
   }
 
-  /** Joins by one Welcome, or by external commit if that cannot be used any more. */
-  async #take(pending: PendingWelcome): Promise<MlsGroup | undefined> {
+  /** Joins by one Welcome, or by external commit if the device cannot use the Welcome. */
+  async #joinByWelcome(pending: PendingWelcome): Promise<MlsGroup | undefined> {
     const { api, updateOnJoin = true } = this.#options;
     const { conversation } = pending;
     const known = this.groups.get(conversation);
-    // It was removed and came back while this device was away: what it may read of the earlier stay it reads now.
+    // The user was removed and added again while this device was offline: first read the rest of the old membership interval.
     if (known !== undefined && known.position < pending.seq) await known.receive().catch(() => undefined);
     if (known !== undefined && !known.isRemoved && known.position >= pending.seq) {
       await api.ackWelcome(pending.id);
       return undefined;
     }
-    const message = unwire(pending.welcome);
+    const message = decodeMessage(pending.welcome);
     const own = message.wireformat === 'mls_welcome' ? await this.keyPackages.findFor(message.welcome) : undefined;
     let group: MlsGroup | undefined;
     if (own !== undefined) {
       try {
-        group = await this.#keep(conversation, await joinByWelcome(this.#joinContext(), pending, own));
+        group = await this.#addGroup(conversation, await joinByWelcome(this.#joinContext(), pending, own));
       } catch (error) {
-        // The tree of a Welcome never changes; the group's does.
-        group = await this.#joinExternally(conversation).catch((cause: unknown) => {
+        // ts-mls refuses a Welcome again on every try, because its tree never changes. The tree of the group does change.
+        const reason: RejoinReason = { kind: 'welcome-refused', cause: error };
+        group = await this.#joinExternally(conversation, reason).catch((cause: unknown) => {
           throw new AggregateError([error, cause], `cannot join ${conversation}`);
         });
       }
       await this.keyPackages.spend(own);
     } else {
-      group = await this.#joinExternally(conversation);
+      group = await this.#joinExternally(conversation, { kind: 'key-package-unknown' });
     }
-    // Only now that the group is durable: the service forgets an acknowledged Welcome.
+    // Not before the group is durable: the service deletes an acknowledged Welcome.
     await api.ackWelcome(pending.id);
     if (updateOnJoin) {
       await group.receive();
@@ -318,17 +323,17 @@ export class MlsDevice {
       const record = await new GroupStore(this.#parts.store, id).load(this.#config);
       if (record !== undefined) this.groups.set(id, await this.#open(id, record));
     }
-    for (const id of await storedJoinings(this.#parts.store)) await this.#resumeJoining(id);
+    for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
   }
 
-  async #keep(id: string, { state, seq }: Joined): Promise<MlsGroup> {
+  async #addGroup(id: string, { state, seq }: Joined): Promise<MlsGroup> {
     const record = {
       state,
       position: seq,
-      pending: new Map(),
-      sent: new Map(),
-      proposals: new Map(),
-      wasCutOff: false,
+      pendingCommits: new Map(),
+      sentTexts: new Map(),
+      ownProposals: new Map(),
+      hasLeft: false,
     };
     await this.groups.get(id)?.abandon();
     const group = await this.#open(id, record);
@@ -347,7 +352,11 @@ export class MlsDevice {
     const onMessage = (message: ReceivedMessage): void => {
       for (const listener of this.#listeners) listener(group, message);
     };
-    const group = new MlsGroup({ api, suite, store, id, user, record, history, publicCommits, rejoin, onMessage });
+    const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
+    const group = new MlsGroup({
+      ...{ api, suite, store, id, user, record, history, publicCommits },
+      ...{ rejoin, onMessage, onRejoin },
+    });
     return group;
   }
 

@@ -1,19 +1,18 @@
 import type { CiphersuiteImpl } from 'ts-mls';
-import { fromBase64, toBase64 } from '../bytes.ts';
-import type { DeviceStore } from './store.ts';
+import type { LeafOwner } from '../mls/key-package.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 
 const KEY = 'identity';
 
-/** Who a device is: outside all group states, so that it is still the same device when it has lost one. */
-export interface DeviceIdentity {
-  readonly user: string;
+/** The identity of a device. It is not part of any group state, so a device that loses a group state stays the same device. */
+export interface DeviceIdentity extends LeafOwner {
   readonly device: string;
-  readonly signatureKeyPair: { readonly signKey: Uint8Array; readonly publicKey: Uint8Array };
 }
 
 /**
- * The identity in the store, or a new one. Its signature key never changes: with it the device proves which leaf of a
- * group is its own when it rejoins.
+ * Loads the identity from the store, or makes a new one. Its signature key never changes: with this key the device proves
+ * that a leaf is its own when it rejoins a group.
  * @throws Error if the store belongs to another device
  */
 export async function loadIdentity(

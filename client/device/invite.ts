@@ -1,24 +1,26 @@
 import type { KeyPackage } from 'ts-mls';
-import type { AuthenticationService } from './authentication.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { MlsGroup } from '../group/group.ts';
-import { CIPHER_SUITE, unwire, userOfCredential } from '../mls.ts';
 import { hasCode } from '../api/problem.ts';
+import type { MlsGroup } from '../group/group.ts';
+import { CIPHER_SUITE } from '../mls/key-package.ts';
+import { decodeMessage } from '../mls/messages.ts';
+import { userOfCredential } from '../mls/tree.ts';
+import type { AuthenticationService } from './authentication.ts';
 
 export interface InviteContext {
   readonly api: Pick<ParleyClient, 'claimKeyPackages'>;
   readonly authentication: AuthenticationService;
 }
 
-/** What became of an invitation. */
+/** Result of an invitation. */
 export interface Invitation {
-  /** Users of whom at least one device is in the group now. */
+  /** Users with at least one device in the group now. */
   readonly invited: readonly string[];
-  /** Devices that have no key package left; they can join by external commit. */
+  /** Devices without a key package. They can join by external commit. */
   readonly exhausted: readonly { readonly user: string; readonly device: string }[];
 }
 
-/** The keys of a device are not those that the authentication service knows. */
+/** The authentication service does not confirm the signature key in a claimed key package. */
 export class UntrustedDeviceError extends Error {
   override readonly name = 'UntrustedDeviceError';
 }
@@ -26,13 +28,13 @@ export class UntrustedDeviceError extends Error {
 const MAX_ATTEMPTS = 5;
 
 /**
- * Claims a key package of every device of the users for this group, checks whose they are, and adds them. Claims anew when
- * a device replaced its packages meanwhile.
+ * Claims a key package of every device of the users for this group, verifies the owners, and adds the devices. Claims again
+ * if a device replaced its key packages meanwhile.
  */
 export async function invite(context: InviteContext, group: MlsGroup, users: readonly string[]): Promise<Invitation> {
   await group.receive();
-  // Who leaves has to be out before it can come back: its device's key is in the tree only once.
-  await group.settle();
+  // A user that left must be removed before it is added again, because a tree holds each signature key only once.
+  await group.commitPending();
   for (let attempt = 1; ; attempt++) {
     const claims = await Promise.all(users.map((user) => claim(context, group.id, user)));
     try {
@@ -55,12 +57,12 @@ async function claim(
   const claimed = await api.claimKeyPackages(user, { conversation, cipherSuite: CIPHER_SUITE });
   const keyPackages: KeyPackage[] = [];
   for (const { device, keyPackage } of claimed.keyPackages) {
-    const message = unwire(keyPackage);
+    const message = decodeMessage(keyPackage);
     if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
     const { credential, signaturePublicKey: signatureKey } = message.keyPackage.leafNode;
-    const isTheirs =
+    const isVerified =
       userOfCredential(credential) === user && (await authentication.verify({ user, device, signatureKey }));
-    if (!isTheirs) throw new UntrustedDeviceError(`device ${device} of ${user} is not the one that it was`);
+    if (!isVerified) throw new UntrustedDeviceError(`the key of device ${device} is not a known key of ${user}`);
     keyPackages.push(message.keyPackage);
   }
   return { keyPackages, exhausted: claimed.exhausted.map((device) => ({ user, device })) };

@@ -1,17 +1,18 @@
 import type { CiphersuiteImpl, Welcome } from 'ts-mls';
-import { fromBase64, toBase64 } from '../bytes.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
+import type { OwnKeyPackage } from '../mls/key-package.ts';
+import { makeKeyPackage } from '../mls/key-package.ts';
+import { decodeMessage, encodeMessage } from '../mls/messages.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from '../storage/device-store.ts';
 import type { DeviceIdentity } from './identity.ts';
-import type { OwnKeyPackage } from '../mls.ts';
-import { makeKeyPackage, unwire, wire } from '../mls.ts';
-import type { DeviceStore } from './store.ts';
 
 export interface PoolOptions {
   readonly api: Pick<ParleyClient, 'uploadKeyPackages' | 'replaceKeyPackages' | 'keyPackageCount'>;
   readonly identity: DeviceIdentity;
   readonly suite: CiphersuiteImpl;
   readonly store: DeviceStore;
-  /** Key packages to have in store at the service, beside the last resort. */
+  /** Number of key packages that the service should hold, without the last resort. */
   readonly size: number;
 }
 
@@ -24,7 +25,7 @@ interface StoredKeyPackage {
 
 const PREFIX = 'key-package/';
 
-/** The key packages of a device: public halves at the service, secrets in its store (RFC 9420 §10, §16.8). */
+/** The key packages of a device: the service holds the public parts, the device's store the secrets (RFC 9420 §10, §16.8). */
 export class KeyPackagePool {
   readonly #options: PoolOptions;
 
@@ -32,12 +33,12 @@ export class KeyPackagePool {
     this.#options = options;
   }
 
-  /** Uploads as many as are missing, and a last resort if there is none. */
+  /** Uploads the missing key packages, and a last resort if the service has none. */
   async topUp(): Promise<void> {
     const { api, size, store } = this.#options;
     const stock = await api.keyPackageCount();
     const known = await store.keys(PREFIX);
-    // The secrets of what is in store are gone: nobody must be given these any more.
+    // The store lost the secrets of the key packages that the service holds, so no other device may get these any more.
     const isLost = known.length === 0 && (stock.available > 0 || stock.lastResort);
     const missing = isLost ? size : size - stock.available;
     const lastResort = stock.lastResort && !isLost ? undefined : await this.#make(true);
@@ -47,7 +48,7 @@ export class KeyPackagePool {
     await (isLost ? api.replaceKeyPackages(upload) : api.uploadKeyPackages(upload));
   }
 
-  /** Replaces all of them, for example when their secrets may have leaked. */
+  /** Replaces all key packages, for example when their secrets may have leaked. */
   async replace(): Promise<void> {
     const { api, size, store } = this.#options;
     const old = await store.keys(PREFIX);
@@ -55,7 +56,7 @@ export class KeyPackagePool {
     for (const key of old) await store.delete(key);
   }
 
-  /** The one that a Welcome was made for (RFC 9420 §12.4.3.1); `undefined` if its secrets are not here. */
+  /** The key package that a Welcome is for (RFC 9420 §12.4.3.1); `undefined` if the store lacks its secrets. */
   async findFor({ secrets }: Welcome): Promise<OwnKeyPackage | undefined> {
     for (const { newMember } of secrets) {
       const own = await this.#load(toBase64(newMember));
@@ -64,10 +65,13 @@ export class KeyPackagePool {
     return undefined;
   }
 
-  /** Forgets what was used, once the group that it led into is durable; a last resort is replaced soon after its use. */
+  /**
+   * Deletes a used key package. Call it after the state of the joined group is durable. A last resort is replaced by a new
+   * one instead.
+   */
   async spend({ ref, isLastResort }: OwnKeyPackage): Promise<void> {
     const { api, store } = this.#options;
-    // Others may have claimed a last resort as well, and their Welcomes are on the way.
+    // The old last resort stays: other devices may have claimed it too, and their Welcomes need its secrets.
     if (isLastResort) await api.uploadKeyPackages({ keyPackages: [], lastResort: await this.#make(true) });
     else await store.delete(`${PREFIX}${ref}`);
   }
@@ -78,11 +82,11 @@ export class KeyPackagePool {
     return made;
   }
 
-  /** A new one, whose secrets are durable before anybody sees it. */
+  /** A new key package. Its secrets are durable before another device can see it. */
   async #make(isLastResort: boolean): Promise<string> {
     const { identity, suite, store } = this.#options;
     const { ref, publicPackage, privatePackage } = await makeKeyPackage(identity, suite, isLastResort);
-    const keyPackage = wire({ wireformat: 'mls_key_package', keyPackage: publicPackage });
+    const keyPackage = encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage });
     const stored: StoredKeyPackage = {
       keyPackage,
       initPrivateKey: toBase64(privatePackage.initPrivateKey),
@@ -97,8 +101,8 @@ export class KeyPackagePool {
     const text = await this.#options.store.get(`${PREFIX}${ref}`);
     if (text === undefined) return undefined;
     const stored = JSON.parse(text) as StoredKeyPackage;
-    const message = unwire(stored.keyPackage);
-    if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
+    const message = decodeMessage(stored.keyPackage);
+    if (message.wireformat !== 'mls_key_package') throw new Error('the store holds no valid KeyPackage');
     const privatePackage = {
       initPrivateKey: fromBase64(stored.initPrivateKey),
       hpkePrivateKey: fromBase64(stored.hpkePrivateKey),

@@ -1,22 +1,24 @@
 import type { CiphersuiteImpl, ClientState, KeyPackage, Proposal } from 'ts-mls';
-import { createCommit, createGroupInfoWithExternalPubAndRatchetTree } from 'ts-mls';
-import { leafWithKey, userOfCredential, usersByLeaf, wire } from '../mls.ts';
-import { committable, proposedRemovals } from './proposals.ts';
+import { createCommit } from 'ts-mls';
 import type { CommitBundle } from '../api/types.ts';
+import { groupInfoOf } from '../mls/group-info.ts';
+import { encodeMessage } from '../mls/messages.ts';
+import { leafWithKey, userOfCredential, usersByLeaf } from '../mls/tree.ts';
+import { committable, proposedRemovals } from './proposals.ts';
 
-/** What a commit is to do beside committing what is proposed; worked out anew for each state that it is built on. */
+/** The proposals of a commit, without the pending proposals from the log. It depends on the state that the commit is for. */
 export type Change = readonly Proposal[];
 
-/** Gives the change for a state, or `undefined` when nothing is left to do in it. */
+/** Gives the change for a state; `undefined` if there is nothing to do in this state. */
 export type Plan = (state: ClientState) => Change | undefined;
 
-/** Fresh keys for the committer's own path (RFC 9420 §12.4). */
+/** New keys for the committer's own path (RFC 9420 §12.4). */
 export const planUpdate: Plan = () => [];
 
-/** Commits what others proposed, if there is anything. */
+/** Commits the pending proposals of other members, if there are any. */
 export const planPending: Plan = (state) => (Object.keys(committable(state)).length === 0 ? undefined : []);
 
-/** Adds those of these devices that are not in the group yet (RFC 9420 §12.1.1). */
+/** Adds the devices of these key packages, except those that are in the group already (RFC 9420 §12.1.1). */
 export function planAdd(keyPackages: readonly KeyPackage[]): Plan {
   return ({ ratchetTree }) => {
     const missing = keyPackages.filter(
@@ -31,7 +33,7 @@ export function planAdd(keyPackages: readonly KeyPackage[]): Plan {
 export function planRemove(users: readonly string[]): Plan {
   return (state) => {
     const leaves = [...usersByLeaf(state)].filter(([, owner]) => users.includes(owner)).map(([leaf]) => leaf);
-    return leaves.length === 0 ? undefined : leaves.map(toRemove);
+    return leaves.length === 0 ? undefined : leaves.map(removeProposal);
   };
 }
 
@@ -39,22 +41,22 @@ export function planRemove(users: readonly string[]): Plan {
 export function planRemoveDevice(signatureKey: Uint8Array): Plan {
   return ({ ratchetTree }) => {
     const leaf = leafWithKey(ratchetTree, signatureKey);
-    return leaf === undefined ? undefined : [toRemove(leaf)];
+    return leaf === undefined ? undefined : [removeProposal(leaf)];
   };
 }
 
-/** Removes one leaf. */
-export function toRemove(removed: number): Proposal {
+/** A proposal to remove one leaf. */
+export function removeProposal(removed: number): Proposal {
   return { proposalType: 'remove', remove: { removed } };
 }
 
-/** A commit as the service takes it, and what it leads to once it is accepted. */
+/** A commit in the form that the service takes, and the state after the service has accepted it. */
 export interface BuiltCommit {
   readonly bundle: CommitBundle;
   readonly newState: ClientState;
 }
 
-/** A commit of the change and of all that is proposed, with its Welcome and GroupInfo (RFC 9420 §12.4). */
+/** Builds a commit of the change and all pending proposals, with its Welcome and GroupInfo (RFC 9420 §12.4). */
 export async function buildCommit(
   state: ClientState,
   change: Change,
@@ -63,7 +65,7 @@ export async function buildCommit(
 ): Promise<BuiltCommit> {
   const removals = change.flatMap((proposal) => (proposal.proposalType === 'remove' ? [proposal.remove.removed] : []));
   const pending = committable(state, new Set(removals));
-  // Two Removes of one leaf make the commit invalid (RFC 9420 §12.2): what is proposed is not said again.
+  // Two Removes of one leaf make the commit invalid (RFC 9420 §12.2), so a pending Remove is not proposed again.
   const proposed = proposedRemovals(pending);
   const extraProposals = change.filter(
     (proposal) => proposal.proposalType !== 'remove' || !proposed.has(proposal.remove.removed),
@@ -78,20 +80,14 @@ export async function buildCommit(
     const user = userOfCredential(proposal.add.keyPackage.leafNode.credential);
     if (user !== undefined) adds.add(user);
   }
-  const stay = new Set(usersByLeaf(newState).values());
-  const removes = [...new Set(usersByLeaf(state).values())].filter((user) => !stay.has(user));
+  const remaining = new Set(usersByLeaf(newState).values());
+  const removes = [...new Set(usersByLeaf(state).values())].filter((user) => !remaining.has(user));
   const bundle: CommitBundle = {
-    commit: wire(commit),
+    commit: encodeMessage(commit),
     groupInfo: await groupInfoOf(newState, suite),
     ...(adds.size === 0 ? {} : { adds: [...adds] }),
     ...(removes.length === 0 ? {} : { removes }),
-    ...(welcome === undefined ? {} : { welcome: wire({ wireformat: 'mls_welcome', welcome }) }),
+    ...(welcome === undefined ? {} : { welcome: encodeMessage({ wireformat: 'mls_welcome', welcome }) }),
   };
   return { bundle, newState };
-}
-
-/** GroupInfo of a state with its ratchet tree, as external joiners and the service want it (RFC 9420 §12.4.3). */
-export async function groupInfoOf(state: ClientState, suite: CiphersuiteImpl): Promise<string> {
-  const groupInfo = await createGroupInfoWithExternalPubAndRatchetTree(state, [], suite);
-  return wire({ wireformat: 'mls_group_info', groupInfo });
 }

@@ -2,13 +2,14 @@ import type { CiphersuiteImpl, ClientState, IncomingMessageCallback, PrivateMess
 import { acceptAll, emptyPskIndex, processMessage } from 'ts-mls';
 import { decryptSenderData } from 'ts-mls/privateMessage.js';
 import type { ParleyClient } from '../api/parley-client.ts';
+import { hasCode } from '../api/problem.ts';
+import type { Entry, LogPage } from '../api/types.ts';
+import { decodeMessage } from '../mls/messages.ts';
+import { usersByLeaf } from '../mls/tree.ts';
+import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
-import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from './group-store.ts';
-import { unwire, usersByLeaf } from '../mls.ts';
-import { hasCode } from '../api/problem.ts';
-import { leavingLeaves, wouldCommit } from './proposals.ts';
-import type { Entry, Page } from '../api/types.ts';
+import { acceptsProposal, selfRemovals } from './proposals.ts';
 
 export interface LogOptions {
   readonly api: Pick<ParleyClient, 'log'>;
@@ -18,13 +19,13 @@ export interface LogOptions {
   readonly id: string;
   readonly user: string;
   readonly record: GroupRecord;
-  /** Those before the record, in log order. */
+  /** Messages that the device read before, in log order. */
   readonly history: readonly ReceivedMessage[];
-  /** Told each new message, once it is in the store. */
+  /** Called with each new message, after the store has saved it. */
   readonly onMessage: (message: ReceivedMessage) => void;
 }
 
-/** A commit that the service accepted and this device cannot follow. */
+/** The service accepted a commit that this device cannot process. */
 export class UnprocessableEntry extends Error {
   override readonly name = 'UnprocessableEntry';
   readonly entry: Entry;
@@ -37,7 +38,10 @@ export class UnprocessableEntry extends Error {
 
 const PAGE_LIMIT = 1000;
 
-/** The first commit after `after` that is one of those given, by their bytes, with the state it leads to. */
+/**
+ * Finds the first commit after `after` that is one of `commits`.
+ * @param commits the state after each commit, by the commit's bytes in base64
+ */
 export async function findCommit(
   api: LogOptions['api'],
   id: string,
@@ -45,7 +49,7 @@ export async function findCommit(
   commits: ReadonlyMap<string, ClientState>,
 ): Promise<{ readonly state: ClientState; readonly seq: number } | undefined> {
   for (let from: number | undefined = after; from !== undefined;) {
-    const page: Page = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
+    const page: LogPage = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
     for (const { ciphertext = '', seq } of page.entries) {
       const state = commits.get(ciphertext);
       if (state !== undefined) return { state, seq };
@@ -55,16 +59,16 @@ export async function findCommit(
   return undefined;
 }
 
-/** The reading half of a group: moves the MLS state along the log, one entry after the other. */
+/** The reading half of a group: processes the log, entry by entry, and keeps the MLS state in step with it. */
 export class GroupLog implements GroupRecord {
   readonly history: ReceivedMessage[];
   readonly undecryptable: number[] = [];
-  readonly sent: Map<string, string>;
-  readonly pending: Map<string, ClientState>;
-  readonly proposals: Map<string, OwnProposal>;
+  readonly sentTexts: Map<string, string>;
+  readonly pendingCommits: Map<string, ClientState>;
+  readonly ownProposals: Map<string, OwnProposal>;
   state: ClientState;
   position: number;
-  wasCutOff: boolean;
+  hasLeft: boolean;
   readonly #options: LogOptions;
 
   constructor(options: LogOptions) {
@@ -73,10 +77,10 @@ export class GroupLog implements GroupRecord {
     this.history = [...history];
     this.state = record.state;
     this.position = record.position;
-    this.pending = new Map(record.pending);
-    this.sent = new Map(record.sent);
-    this.proposals = new Map(record.proposals);
-    this.wasCutOff = record.wasCutOff;
+    this.pendingCommits = new Map(record.pendingCommits);
+    this.sentTexts = new Map(record.sentTexts);
+    this.ownProposals = new Map(record.ownProposals);
+    this.hasLeft = record.hasLeft;
   }
 
   get epoch(): number {
@@ -84,29 +88,29 @@ export class GroupLog implements GroupRecord {
   }
 
   get isRemoved(): boolean {
-    return this.wasCutOff || this.state.groupActiveState.kind === 'removedFromGroup';
+    return this.hasLeft || this.state.groupActiveState.kind === 'removedFromGroup';
   }
 
-  /** Makes durable what the device would need after a crash. */
+  /** Saves everything that the device needs after a crash. */
   save(): Promise<void> {
     return this.#options.store.save(this);
   }
 
   /**
-   * Reads to the end of the log; gives the messages that were new.
+   * Processes the log to its end and returns the new messages.
    * @throws UnprocessableEntry
    */
   async catchUp(): Promise<ReceivedMessage[]> {
     const known = this.history.length;
     if (this.isRemoved) return [];
     try {
-      await this.#read((entry) => this.#take(entry));
-      // Did the user leave from here, or only this one device?
-      if (this.#isOwnUserLeaving()) await this.#read((entry) => this.#take(entry));
+      await this.#read((entry) => this.#processNext(entry));
+      // The own user left, or only another device of it: a second request is refused with `removed` if the user left.
+      if (this.#isOwnUserLeaving()) await this.#read((entry) => this.#processNext(entry));
     } catch (error) {
-      // A removed member has read all it may; that is no failure of reading.
+      // Not a failure: a removed member has read everything that it may read.
       if (!hasCode(error, 'removed')) throw error;
-      this.wasCutOff = true;
+      this.hasLeft = true;
     } finally {
       await this.save();
     }
@@ -114,30 +118,30 @@ export class GroupLog implements GroupRecord {
   }
 
   /**
-   * Takes an entry of a live stream; one that was taken before is passed over.
+   * Processes an entry of a live stream. Ignores an entry that was processed before.
    * @throws UnprocessableEntry
    */
-  async take(entry: Entry): Promise<void> {
+  async process(entry: Entry): Promise<void> {
     if (entry.seq <= this.position) return;
-    // Joined behind the stream's position, or the stream skipped what had expired.
+    // The stream started after this position, or the stream left out expired entries.
     if (entry.seq !== this.position + 1) {
       await this.catchUp();
       return;
     }
-    await this.#take(entry);
+    await this.#processNext(entry);
     await this.save();
   }
 
-  /** Enters the epoch that a commit started; whatever else was pending for the last one has lost (RFC 9420 §12.4). */
-  enter(state: ClientState): void {
+  /** Enters the epoch that a commit started. All other pending commits of the last epoch have lost (RFC 9420 §12.4). */
+  enterEpoch(state: ClientState): void {
     this.state = state;
-    this.pending.clear();
-    this.proposals.clear();
+    this.pendingCommits.clear();
+    this.ownProposals.clear();
   }
 
   /**
-   * Goes on with the state that an external commit, the entry `seq`, led to. Messages before it that the old state has keys
-   * for are read with that.
+   * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
+   * entry with the old state, as far as it has their keys.
    */
   async rejoin(state: ClientState, seq: number): Promise<void> {
     await this.#read(async (entry) => {
@@ -145,62 +149,62 @@ export class GroupLog implements GroupRecord {
       if (isMissed) await this.#processApplication(entry, entry.ciphertext ?? '');
       this.position = entry.seq;
       return entry.seq < seq;
-    }).catch(() => undefined); // what cannot be read any more stays unread
-    this.enter(state);
+    }).catch(() => undefined); // messages that the device cannot read any more stay unread
+    this.enterEpoch(state);
     this.position = seq;
-    this.wasCutOff = false;
+    this.hasLeft = false;
     await this.save();
   }
 
-  /** Goes on with an own commit further on in the log, if one was accepted. */
-  async adoptPending(): Promise<boolean> {
-    if (this.pending.size === 0) return false;
+  /** Continues with a pending commit of this device if it is further on in the log: the service accepted it. */
+  async adoptPendingCommit(): Promise<boolean> {
+    if (this.pendingCommits.size === 0) return false;
     const { api, id } = this.#options;
-    const found = await findCommit(api, id, this.position, this.pending);
+    const found = await findCommit(api, id, this.position, this.pendingCommits);
     if (found === undefined) return false;
     await this.rejoin(found.state, found.seq);
     return true;
   }
 
-  /** Gives entry after entry, until the log ends or `take` says that it is enough. */
-  async #read(take: (entry: Entry) => Promise<boolean>): Promise<void> {
+  /** Gives entry after entry to `process`, until the log ends or `process` returns false. */
+  async #read(process: (entry: Entry) => Promise<boolean>): Promise<void> {
     const { api, id } = this.#options;
     for (let more = true; more;) {
       const page = await api.log(id, { after: this.position, limit: PAGE_LIMIT });
       for (const entry of page.entries) {
-        if (!(await take(entry))) return;
+        if (!(await process(entry))) return;
       }
       more = page.next !== undefined;
     }
   }
 
-  /** @returns whether there is more to take for this state */
-  async #take(entry: Entry): Promise<boolean> {
+  /** @returns whether this state can process the entries after this one */
+  async #processNext(entry: Entry): Promise<boolean> {
     if (entry.seq <= this.position) return true;
-    // The service leaves out no entry of a stay: what follows belongs to a later one, which began with a new state.
-    if (entry.seq !== this.position + 1) this.wasCutOff = true;
+    // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
+    if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
-    if (entry.ciphertext !== undefined) await this.#process(entry, entry.ciphertext);
+    if (entry.ciphertext !== undefined) await this.#processCiphertext(entry, entry.ciphertext);
     this.position = entry.seq;
     return true;
   }
 
-  async #process(entry: Entry, ciphertext: string): Promise<void> {
+  async #processCiphertext(entry: Entry, ciphertext: string): Promise<void> {
     if (entry.kind === 'application') return this.#processApplication(entry, ciphertext);
-    // Own commits are adopted when they are accepted; a proposal of an ended epoch has lost its use (RFC 9420 §12.4).
+    // An own commit that was accepted at once, or a proposal of an ended epoch, which is of no use (RFC 9420 §12.4).
     if (entry.epoch < this.epoch) return;
     if (entry.kind === 'proposal') return this.#processProposal(ciphertext);
-    const own = this.pending.get(ciphertext);
-    // It was accepted, but the answer was lost on the way.
-    if (own !== undefined) this.enter(own);
+    const own = this.pendingCommits.get(ciphertext);
+    // The service accepted this own commit, but its answer was lost.
+    if (own !== undefined) this.enterEpoch(own);
     else await this.#processCommit(entry, ciphertext);
   }
 
   async #processApplication({ seq, epoch, id }: Entry, ciphertext: string): Promise<void> {
-    const own = id === undefined ? undefined : this.sent.get(id);
+    const own = id === undefined ? undefined : this.sentTexts.get(id);
     if (own !== undefined && id !== undefined) {
-      this.sent.delete(id);
-      await this.#keep({ seq, epoch, sender: this.#options.user, text: own });
+      this.sentTexts.delete(id);
+      await this.#addMessage({ seq, epoch, sender: this.#options.user, text: own });
       return;
     }
     try {
@@ -208,15 +212,15 @@ export class GroupLog implements GroupRecord {
       const result = await this.#decrypt(ciphertext);
       if (result.kind !== 'applicationMessage') throw new Error('not an application message');
       this.state = result.newState;
-      await this.#keep({ seq, epoch, sender, text: new TextDecoder().decode(result.message) });
+      await this.#addMessage({ seq, epoch, sender, text: new TextDecoder().decode(result.message) });
     } catch {
-      // One bad message of one member must not stop the group for this one.
+      // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
     }
   }
 
-  async #keep(message: ReceivedMessage): Promise<void> {
-    if (message.seq <= (this.history.at(-1)?.seq ?? 0)) return; // read again after a crash
+  async #addMessage(message: ReceivedMessage): Promise<void> {
+    if (message.seq <= (this.history.at(-1)?.seq ?? 0)) return; // the device read it before a crash
     this.history.push(message);
     await this.#options.store.saveMessage(message);
     this.#options.onMessage(message);
@@ -224,25 +228,25 @@ export class GroupLog implements GroupRecord {
 
   #isOwnUserLeaving(): boolean {
     const users = usersByLeaf(this.state);
-    return leavingLeaves(this.state).some((leaf) => users.get(leaf) === this.#options.user);
+    return selfRemovals(this.state).some((leaf) => users.get(leaf) === this.#options.user);
   }
 
   async #processProposal(ciphertext: string): Promise<void> {
-    const own = this.proposals.get(ciphertext);
+    const own = this.ownProposals.get(ciphertext);
     if (own !== undefined) {
-      this.proposals.delete(ciphertext);
-      if (!wouldCommit(this.state, own.proposal)) return;
+      this.ownProposals.delete(ciphertext);
+      if (!acceptsProposal(this.state, own.proposal)) return;
       const unappliedProposals = { ...this.state.unappliedProposals, [own.ref]: own.proposal };
       this.state = { ...this.state, unappliedProposals };
       return;
     }
     const { state } = this;
-    const refuse: IncomingMessageCallback = (incoming) =>
-      incoming.kind === 'proposal' && wouldCommit(state, incoming.proposal) ? 'accept' : 'reject';
+    const decide: IncomingMessageCallback = (incoming) =>
+      incoming.kind === 'proposal' && acceptsProposal(state, incoming.proposal) ? 'accept' : 'reject';
     try {
-      this.state = (await this.#decrypt(ciphertext, refuse)).newState;
+      this.state = (await this.#decrypt(ciphertext, decide)).newState;
     } catch {
-      // A proposal that is not valid cannot be committed by anybody.
+      // Ignored: no member can commit an invalid proposal.
     }
   }
 
@@ -255,36 +259,36 @@ export class GroupLog implements GroupRecord {
       });
       if (kind !== 'newState') throw new Error('not a handshake message');
       checkIdentities(this.state.ratchetTree, newState.ratchetTree, seen);
-      this.enter(newState);
+      this.enterEpoch(newState);
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }
   }
 
   #decrypt(ciphertext: string, callback = acceptAll): ReturnType<typeof processMessage> {
-    const message = unwire(ciphertext);
+    const message = decodeMessage(ciphertext);
     if (message.wireformat !== 'mls_private_message' && message.wireformat !== 'mls_public_message') {
-      throw new Error(`${message.wireformat} has no place in a log`);
+      throw new Error(`a log has no entries of wire format ${message.wireformat}`);
     }
     return processMessage(message, this.state, emptyPskIndex, callback, this.#options.suite);
   }
 
-  /** Only the message itself says who sent it: the service does not know (RFC 9420 §6.3.2). */
+  /** Only the encrypted sender data names the sender: the service does not know it (RFC 9420 §6.3.2). */
   async #senderOf(ciphertext: string): Promise<string> {
-    const message = unwire(ciphertext);
-    if (message.wireformat !== 'mls_private_message') throw new Error('application messages are private');
-    const { ratchetTree, senderDataSecret } = this.#epochOf(message.privateMessage);
+    const message = decodeMessage(ciphertext);
+    if (message.wireformat !== 'mls_private_message') throw new Error('an application message must be private');
+    const { ratchetTree, senderDataSecret } = this.#secretsOf(message.privateMessage);
     const data = await decryptSenderData(message.privateMessage, senderDataSecret, this.#options.suite);
     const sender = data === undefined ? undefined : usersByLeaf({ ratchetTree }).get(data.leafIndex);
-    if (sender === undefined) throw new Error('a message from nobody');
+    if (sender === undefined) throw new Error('no leaf of the tree sent this message');
     return sender;
   }
 
-  #epochOf({ epoch }: PrivateMessage): Pick<ClientState, 'ratchetTree'> & { readonly senderDataSecret: Uint8Array } {
+  #secretsOf({ epoch }: PrivateMessage): Pick<ClientState, 'ratchetTree'> & { readonly senderDataSecret: Uint8Array } {
     const { groupContext, ratchetTree, keySchedule, historicalReceiverData } = this.state;
     if (epoch === groupContext.epoch) return { ratchetTree, senderDataSecret: keySchedule.senderDataSecret };
     const past = historicalReceiverData.get(epoch);
-    if (past === undefined) throw new Error('the keys of this epoch are gone');
+    if (past === undefined) throw new Error('this device no longer has the keys of this epoch');
     return past;
   }
 }

@@ -1,26 +1,41 @@
 import type { ParleyClient } from '../api/parley-client.ts';
+import { hasCode, ProblemError } from '../api/problem.ts';
+import type { Entry } from '../api/types.ts';
+import { epochAuthenticator } from '../mls/tree.ts';
 import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
-import type { JoinContext, Joined } from '../device/joining.ts';
-import { epochAuthenticator } from '../mls.ts';
-import { hasCode, ProblemError } from '../api/problem.ts';
-import type { Entry } from '../api/types.ts';
+import type { BeforeCommit, Joined } from './joining.ts';
+
+/** Why a device joined a group again by external commit. */
+export type RejoinReason =
+  /** The app called `resync` or `joinExternally`. */
+  | { readonly kind: 'requested' }
+  /** The device could not process this commit; `cause` says why. */
+  | { readonly kind: 'unprocessable-entry'; readonly seq: number; readonly epoch: number; readonly cause: unknown }
+  /** Retention deleted entries that the device had not read. */
+  | { readonly kind: 'history-truncated' }
+  /** ts-mls refused the Welcome. */
+  | { readonly kind: 'welcome-refused'; readonly cause: unknown }
+  /** The device does not have the secrets of the key package that the Welcome is for. */
+  | { readonly kind: 'key-package-unknown' };
 
 export interface RepairOptions {
   readonly api: Pick<ParleyClient, 'report'>;
   /** Conversation id. */
   readonly id: string;
   /** Joins again by external commit, as the same device. */
-  readonly rejoin: (beforeCommit: JoinContext['beforeCommit']) => Promise<Joined>;
+  readonly rejoin: (beforeCommit: BeforeCommit) => Promise<Joined>;
+  /** Called after each rejoin. */
+  readonly onRejoin: (reason: RejoinReason) => void;
 }
 
 const MAX_REPAIRS = 3;
 const MAX_REASON_CHARACTERS = 200;
 
-/** Reads the log, and gets the device back into the group when it cannot follow it. */
+/** Reads the log; if the device cannot process an entry, reports the entry and joins the group again. */
 export class GroupRepair {
-  /** Entries that it could not follow. */
+  /** Entries that this device could not process. */
   readonly stuckAt: UnprocessableEntry[] = [];
   readonly #options: RepairOptions;
   readonly #log: GroupLog;
@@ -31,57 +46,56 @@ export class GroupRepair {
   }
 
   async catchUp(): Promise<void> {
-    await this.#repairing(async () => {
+    await this.#withRepair(async () => {
       await this.#log.catchUp();
     });
   }
 
-  async take(entry: Entry): Promise<void> {
-    await this.#repairing(() => this.#log.take(entry));
+  async process(entry: Entry): Promise<void> {
+    await this.#withRepair(() => this.#log.process(entry));
   }
 
   /** Drops the state and joins again. */
-  async rejoin(): Promise<void> {
+  async rejoin(reason: RejoinReason): Promise<void> {
     const { state, seq } = await this.#options.rejoin(async (commit, next) => {
-      this.#log.pending.set(commit, next);
+      this.#log.pendingCommits.set(commit, next);
       await this.#log.save();
     });
     await this.#log.rejoin(state, seq);
+    this.#options.onRejoin(reason);
   }
 
-  async #repairing(read: () => Promise<void>): Promise<void> {
+  async #withRepair(read: () => Promise<void>): Promise<void> {
     for (let repairs = 0; ; repairs++) {
       try {
         await read();
         return;
       } catch (error) {
         const isStuck = error instanceof UnprocessableEntry;
-        // It had rejoined already, and did not live to see the answer.
-        if (isStuck && (await this.#log.adoptPending())) continue;
+        // The device had rejoined already, but crashed before it got the answer.
+        if (isStuck && (await this.#log.adoptPendingCommit())) continue;
         if (isStuck) await this.#report(error);
-        // Joining again would mean to trust what was just found out to be false.
-        const isUntrusted = isStuck && error.cause instanceof IdentityChangedError;
-        const isMendable = (isStuck && !isUntrusted) || hasCode(error, 'history-truncated');
-        if (!isMendable || repairs >= MAX_REPAIRS) throw error;
-        await this.#comeBack();
+        const reason = rejoinReason(error);
+        if (reason === undefined || repairs >= MAX_REPAIRS) throw error;
+        await this.#tryRejoin(reason);
       }
     }
   }
 
-  /** Joins again; who was removed meanwhile is out, which is no failure of reading. */
-  async #comeBack(): Promise<void> {
+  /** Joins again. If the user was removed meanwhile, the device is out of the group; this is not a failure of reading. */
+  async #tryRejoin(reason: RejoinReason): Promise<void> {
     try {
-      await this.rejoin();
+      await this.rejoin(reason);
     } catch (error) {
       if (!hasCode(error, 'removed', 'not-found')) throw error;
-      this.#log.wasCutOff = true;
+      this.#log.hasLeft = true;
       await this.#log.save();
     }
   }
 
-  /** Tells the service: when most members report, any of them may reset the conversation. */
+  /** Reports the entry to the service. If most members report it, any of them may reset the conversation. */
   async #report(error: UnprocessableEntry): Promise<void> {
-    if (this.stuckAt.at(-1)?.entry.seq === error.entry.seq) return; // said before
+    if (this.stuckAt.at(-1)?.entry.seq === error.entry.seq) return; // reported before
     this.stuckAt.push(error);
     const { api, id } = this.#options;
     const { epoch, state } = this.#log;
@@ -90,8 +104,17 @@ export class GroupRepair {
     try {
       await api.report(id, report);
     } catch (refusal) {
-      // Whether or not it is heard, the device has to get back into the group.
+      // The device has to rejoin the group even if the service refuses its report.
       if (!(refusal instanceof ProblemError)) throw refusal;
     }
   }
+}
+
+/** Why the device has to rejoin after this error; `undefined` if a rejoin does not help or is not safe. */
+function rejoinReason(error: unknown): RejoinReason | undefined {
+  if (hasCode(error, 'history-truncated')) return { kind: 'history-truncated' };
+  if (!(error instanceof UnprocessableEntry)) return undefined;
+  // A rejoin would accept the tree with the identity that this device has just refused.
+  if (error.cause instanceof IdentityChangedError) return undefined;
+  return { kind: 'unprocessable-entry', seq: error.entry.seq, epoch: error.entry.epoch, cause: error.cause };
 }

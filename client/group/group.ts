@@ -1,23 +1,26 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Mutex } from 'async-mutex';
 import type { ClientState, KeyPackage } from 'ts-mls';
 import { createApplicationMessage } from 'ts-mls';
-import { newId } from '../bytes.ts';
-import type { Change, Plan } from './changes.ts';
-import { groupInfoOf, planAdd, planPending, planRemove, planRemoveDevice, planUpdate, toRemove } from './changes.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import type { CommitOptions } from './group-commits.ts';
-import { GroupCommits, NotJoinableError } from './group-commits.ts';
-import type { LogOptions, UnprocessableEntry } from './group-log.ts';
-import { GroupLog } from './group-log.ts';
-import type { RepairOptions } from './group-repair.ts';
-import { GroupRepair } from './group-repair.ts';
-import type { ReceivedMessage } from './group-store.ts';
-import { epochAuthenticator, leafWithKey, usersByLeaf, wire } from '../mls.ts';
-import { isInTheWay } from '../device/joinable.ts';
-import { createMutex } from '../mutex.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, SendResult } from '../api/types.ts';
+import { groupInfoOf } from '../mls/group-info.ts';
+import { blocksJoiners } from '../mls/joiner-check.ts';
+import { encodeMessage } from '../mls/messages.ts';
+import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
+import { newId } from '../platform/bytes.ts';
+import { sleep } from '../platform/sleep.ts';
+import type { ReceivedMessage } from '../storage/group-store.ts';
+import type { Change, Plan } from './changes.ts';
+import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
+import type { CommitOptions } from './group-commits.ts';
+import { GroupCommits } from './group-commits.ts';
+import type { LogOptions, UnprocessableEntry } from './group-log.ts';
+import { GroupLog } from './group-log.ts';
+import type { RejoinReason, RepairOptions } from './group-repair.ts';
+import { GroupRepair } from './group-repair.ts';
+import { GroupRefusesJoinersError } from './joining.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
@@ -29,19 +32,19 @@ export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
 }
 
 const MAX_ATTEMPTS = 20;
-/** How long an invitation waits for others to update, when their leaves would keep the next joiner out. */
-const JOINABLE_LIMIT_MS = 10_000;
-const JOINABLE_POLL_MS = 50;
+/** Time that an invitation waits for other new members to update, if ts-mls would refuse the tree of the group until then. */
+const JOINERS_LIMIT_MS = 10_000;
+const JOINERS_POLL_MS = 50;
 
-/** One device's membership in one MLS group, kept in step with the conversation's log. */
+/** The membership of one device in one MLS group, in step with the conversation's log. */
 export class MlsGroup {
-  /** Id of the conversation that took over from this one. */
+  /** Id of the conversation that replaced this one. */
   successor: string | undefined;
   readonly #options: GroupOptions;
   readonly #log: GroupLog;
   readonly #repair: GroupRepair;
   readonly #commits: GroupCommits;
-  readonly #inTurn = createMutex();
+  readonly #mutex = new Mutex();
 
   constructor(options: GroupOptions) {
     this.#options = options;
@@ -59,7 +62,7 @@ export class MlsGroup {
     return this.#log.epoch;
   }
 
-  /** `seq` of the last entry taken from the log. */
+  /** `seq` of the last processed entry. */
   get position(): number {
     return this.#log.position;
   }
@@ -73,41 +76,42 @@ export class MlsGroup {
     return this.#log.history;
   }
 
-  /** `seq` of messages whose keys this device does not have (any more). */
+  /** `seq` of the messages that this device cannot decrypt: it never had their keys, or no longer has them. */
   get undecryptable(): readonly number[] {
     return this.#log.undecryptable;
   }
 
-  /** User ids, one for each device in the group. */
+  /** User ids: one for each device in the group, so a user may be there more than once. */
   get members(): readonly string[] {
     return [...usersByLeaf(this.#log.state).values()];
   }
 
+  /** Base64. Two devices with the same epoch authenticator have the same group state (RFC 9420 §8.7). */
   get epochAuthenticator(): string {
     return epochAuthenticator(this.#log.state);
   }
 
-  /** Commit races this device lost. */
+  /** Lost commits: other commits won their epochs. */
   get conflicts(): readonly EpochConflict[] {
     return this.#commits.conflicts;
   }
 
-  /** Entries that it could not follow. */
+  /** Entries that this device could not process. */
   get stuckAt(): readonly UnprocessableEntry[] {
     return this.#repair.stuckAt;
   }
 
-  /** Proposals that wait for somebody to commit them. */
+  /** Number of proposals that no member has committed yet. */
   get pendingProposals(): number {
     return Object.keys(this.#log.state.unappliedProposals).length;
   }
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string): Promise<SendResult> {
-    return this.#inTurn(() => this.#noting(this.#send(text)));
+    return this.#inTurn(() => this.#rememberSuccessor(this.#send(text)));
   }
 
-  /** Reads the log to its end; gives the messages that were new. */
+  /** Processes the log to its end and returns the new messages. */
   receive(): Promise<ReceivedMessage[]> {
     return this.#inTurn(async () => {
       const known = this.#log.history.length;
@@ -116,21 +120,21 @@ export class MlsGroup {
     });
   }
 
-  /** Takes one entry of a live stream; those taken before are passed over. */
-  take(entry: Entry): Promise<void> {
-    return this.#inTurn(() => this.#repair.take(entry));
+  /** Processes one entry of a live stream. Ignores an entry that was processed before. */
+  process(entry: Entry): Promise<void> {
+    return this.#inTurn(() => this.#repair.process(entry));
   }
 
-  /** Adds devices by the key packages that were claimed for this conversation. */
+  /** Adds devices. Their key packages must be claimed for this conversation. */
   async add(keyPackages: readonly KeyPackage[]): Promise<void> {
     const plan = planAdd(keyPackages);
-    const end = Date.now() + JOINABLE_LIMIT_MS;
+    const end = Date.now() + JOINERS_LIMIT_MS;
     for (;;) {
       try {
         if ((await this.commit(plan)) === undefined) return;
       } catch (error) {
-        if (!(error instanceof NotJoinableError) || Date.now() > end) throw error;
-        await sleep(JOINABLE_POLL_MS);
+        if (!(error instanceof GroupRefusesJoinersError) || Date.now() > end) throw error;
+        await sleep(JOINERS_POLL_MS);
         await this.receive();
       }
     }
@@ -151,37 +155,39 @@ export class MlsGroup {
     return leafWithKey(this.#log.state.ratchetTree, signatureKey) !== undefined;
   }
 
-  /** Fresh keys for this device. */
+  /** Gives this device new keys. */
   async update(): Promise<void> {
     await this.commit(planUpdate);
   }
 
-  /** The next joiner could not come in, and a commit of this device would help. */
-  get keepsJoinersOut(): boolean {
-    return !this.isRemoved && keepsJoinersOut(this.#log.state);
+  /** ts-mls would refuse the tree of the group when it joins, and a commit of this device could change that. */
+  get blocksJoiners(): boolean {
+    return !this.isRemoved && blocksJoinersByLeaf(this.#log.state);
   }
 
   /**
-   * Commits what is proposed, the removal of those who are leaving, or fresh keys if those keep joiners out; does nothing if
-   * there is nothing.
+   * Commits what waits for a commit: the removal of users who left, pending proposals, or new keys of this device if its old
+   * ones block joiners. Does nothing if nothing waits.
    */
-  async settle(): Promise<void> {
+  async commitPending(): Promise<void> {
     const { leaving } = await this.#options.api.members(this.id, { limit: 1 });
     await this.commit(
       (state) =>
-        planRemove(leaving)(state) ?? planPending(state) ?? (keepsJoinersOut(state) ? planUpdate(state) : undefined),
+        planRemove(leaving)(state) ??
+        planPending(state) ??
+        (blocksJoinersByLeaf(state) ? planUpdate(state) : undefined),
     );
   }
 
   /**
-   * Commits `plan`; whenever another commit wins the epoch, processes that one and builds the commit again. Gives what it
-   * committed, `undefined` if nothing was left to do.
+   * Commits `plan`. Each time that another commit wins the epoch, processes the winner and builds the commit again. Returns
+   * the committed change; `undefined` if there was nothing to do.
    */
   commit(plan: Plan): Promise<Change | undefined> {
-    return this.#inTurn(() => this.#noting(this.#commits.commit(plan)));
+    return this.#inTurn(() => this.#rememberSuccessor(this.#commits.commit(plan)));
   }
 
-  /** Proposes to remove all devices of a user; somebody commits it before the next message. */
+  /** Proposes to remove all devices of a user. The member that sends the next message commits it first. */
   async proposeRemove(user: string): Promise<void> {
     const { api } = this.#options;
     await this.#inTurn(async () => {
@@ -194,24 +200,24 @@ export class MlsGroup {
   }
 
   /**
-   * Leaves the conversation with all devices of the user. Nobody can commit the own removal (RFC 9420 §12.4): this device
-   * proposes its own, and those who stay commit it.
+   * Leaves the conversation with all devices of the user. A member cannot commit its own removal (RFC 9420 §12.4): this
+   * device proposes its removal, and one of the remaining members commits it.
    */
   async leave(): Promise<void> {
     const { api, user } = this.#options;
     await this.#inTurn(async () => {
-      const own = toRemove(this.#log.state.privatePath.leafIndex);
-      await this.#noting(
+      const own = removeProposal(this.#log.state.privatePath.leafIndex);
+      await this.#rememberSuccessor(
         this.#commits.propose(own, async (proposal) => {
           await api.leave(this.id, user, { proposal });
         }),
       );
-      this.#log.wasCutOff = true;
+      this.#log.hasLeft = true;
       await this.#log.save();
     });
   }
 
-  /** Supplies the current GroupInfo, where the service has none: without it nobody can join by external commit. */
+  /** Gives the current GroupInfo to a service that has none: without it no device can join by external commit. */
   async supplyGroupInfo(): Promise<void> {
     await this.#inTurn(async () => {
       const { api, suite } = this.#options;
@@ -220,62 +226,66 @@ export class MlsGroup {
   }
 
   /** Drops the state and joins again by external commit, as the same device. */
-  resync(): Promise<void> {
-    return this.#inTurn(() => this.#repair.rejoin());
+  resync(reason: RejoinReason = { kind: 'requested' }): Promise<void> {
+    return this.#inTurn(() => this.#repair.rejoin(reason));
   }
 
-  /** The conversation is no more. */
+  /** Ends the membership because the conversation was deleted. */
   async close(): Promise<void> {
     await this.#inTurn(() => {
-      this.#log.wasCutOff = true;
+      this.#log.hasLeft = true;
       return this.#log.save();
     });
   }
 
-  /** Ends this object, after what it is at: the device goes on with another state of the group, or with none. */
+  /** Ends this object after its current task. The device continues with another state of the group, or without one. */
   async abandon(): Promise<void> {
     await this.#inTurn(() => {
-      this.#log.wasCutOff = true;
+      this.#log.hasLeft = true;
       this.#options.store.close();
       return Promise.resolve();
     });
   }
 
-  /** Makes durable what the device would need after a crash. */
+  /** Saves everything that the device needs after a crash. */
   save(): Promise<void> {
     return this.#inTurn(() => this.#log.save());
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    return this.#mutex.runExclusive(task);
   }
 
   async #send(text: string): Promise<SendResult> {
     const { api, suite, id } = this.#options;
     const messageId = newId();
     for (let attempt = 1; ; attempt++) {
-      // RFC 9420 §12.4: whoever knows of proposals commits them before sending application data.
+      // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await this.#commits.commit(planPending);
       const plaintext = new TextEncoder().encode(text);
       const { unappliedProposals } = this.#log.state;
-      // What is left is nothing that this device can commit, for example its own removal.
+      // The remaining proposals are not for this device to commit, for example its own removal.
       const sendable = { ...this.#log.state, unappliedProposals: {} };
       const { newState, privateMessage } = await createApplicationMessage(sendable, plaintext, suite);
-      // Other than for a commit, the new state counts before the service answers: it only leaves out one generation of
-      // keys if the message is refused, while the old one would encrypt another message with the same key and nonce.
+      // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
+      // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };
-      this.#log.sent.set(messageId, text);
+      this.#log.sentTexts.set(messageId, text);
       await this.#log.save();
       try {
-        const ciphertext = wire({ wireformat: 'mls_private_message', privateMessage });
+        const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
         return await api.send(id, { id: messageId, ciphertext });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sent.delete(messageId); // else it may have been stored, and comes back in the log
+        if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await this.#repair.catchUp();
       }
     }
   }
 
-  /** Remembers where the conversation went, if that is why something was refused. */
-  async #noting<T>(task: Promise<T>): Promise<T> {
+  /** Remembers the successor of the conversation if the service refuses the task for this reason. */
+  async #rememberSuccessor<T>(task: Promise<T>): Promise<T> {
     try {
       return await task;
     } catch (error) {
@@ -285,6 +295,6 @@ export class MlsGroup {
   }
 }
 
-function keepsJoinersOut({ ratchetTree, privatePath }: ClientState): boolean {
-  return isInTheWay(ratchetTree, privatePath.leafIndex);
+function blocksJoinersByLeaf({ ratchetTree, privatePath }: ClientState): boolean {
+  return blocksJoiners(ratchetTree, privatePath.leafIndex);
 }

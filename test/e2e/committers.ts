@@ -1,7 +1,5 @@
-import { newId } from '../../client/bytes.ts';
-import type { ParleyClient } from '../../client/api/parley-client.ts';
-import { epochConflict, hasCode } from '../../client/api/problem.ts';
-import type { CommitBundle } from '../../client/api/types.ts';
+import type { CommitBundle, ParleyClient } from '../../client/index.ts';
+import { epochConflict, hasCode, newId } from '../../client/index.ts';
 import { randomCiphertext } from '../../tools/harness/opaque.ts';
 
 /** What became of the commits of one closed loop. */

@@ -4,9 +4,7 @@ import pg from 'pg';
 import { afterEach, expect, inject, test, vi } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import {
   type ServiceOptions,

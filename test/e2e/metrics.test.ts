@@ -6,9 +6,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { freePort } from '../../local/ports.ts';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import { openEventStream } from '../../tools/harness/event-stream.ts';
 import {

@@ -2,9 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import {
   type EventStream,

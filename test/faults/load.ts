@@ -1,8 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { toBase64, toBase64Url } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
-import { ProblemError } from '../../client/api/problem.ts';
+import { createHttp, ParleyClient, ProblemError, toBase64, toBase64Url } from '../../client/index.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';

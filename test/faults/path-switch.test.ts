@@ -19,7 +19,7 @@ test('all invariants hold while operators switch the path five times a second, w
     const rollout = pick([0, 50, 100]);
     load
       .client('operator')
-      .setPath({ path, rollout })
+      .admin.setPath({ path, rollout })
       .then(
         () => switches++,
         (error: unknown) => troubles.push(error),

@@ -1,9 +1,7 @@
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
-import { toBase64 } from '../../client/bytes.ts';
-import { loadSuite, unwire } from '../../client/mls.ts';
-import { ProblemError } from '../../client/api/problem.ts';
-import type { DeviceApi } from '../../client/device/device.ts';
-import type { ClaimedKeyPackage, KeyPackageUpload } from '../../client/api/types.ts';
+import type { ClaimedKeyPackage, DeviceApi, KeyPackageUpload } from '../../client/index.ts';
+import { ProblemError, toBase64 } from '../../client/index.ts';
+import { decodeMessage, loadSuite } from '../../client/testing.ts';
 
 interface Owner {
   readonly user: string;
@@ -27,7 +25,7 @@ const LOW_STOCK = 5;
 
 /** The key packages of all devices, in memory. */
 export class FakeKeyPackages {
-  /** Run between the next claim and its answer. */
+  /** Called between the next claim and its answer. */
   onNextClaim: (() => Promise<void>) | undefined;
   readonly #stored: Stored[] = [];
 
@@ -35,12 +33,12 @@ export class FakeKeyPackages {
     return {
       uploadKeyPackages: async (upload) => {
         await this.#add(own, upload);
-        return { stored: upload.keyPackages.length, available: this.#available(own).length };
+        return { stored: upload.keyPackages.length, duplicates: 0, available: this.#available(own).length };
       },
       replaceKeyPackages: async (upload) => {
         for (const one of this.#stored) if (isOf(one, own)) one.isReplaced = true;
         await this.#add(own, upload);
-        return { stored: upload.keyPackages.length, available: this.#available(own).length };
+        return { stored: upload.keyPackages.length, duplicates: 0, available: this.#available(own).length };
       },
       keyPackageCount: () => {
         const available = this.#available(own).length;
@@ -70,12 +68,12 @@ export class FakeKeyPackages {
     };
   }
 
-  /** A device whose packages are all used up, the last resort as well. */
+  /** Uses up all key packages of a device, with the last resort. */
   empty(own: Owner): void {
     for (const one of this.#stored) if (isOf(one, own)) one.isReplaced = true;
   }
 
-  /** Whom the refs of a Welcome stand for. @throws ProblemError `welcome-mismatch`, `key-package-stale` */
+  /** The devices of the KeyPackageRefs in a Welcome. @throws ProblemError `welcome-mismatch`, `key-package-stale` */
   use(refs: readonly string[], conversation: string): Owner[] {
     const found = refs.map((ref) => this.#stored.find((one) => one.ref === ref));
     const refusal = (status: number, code: string, details = {}): ProblemError =>
@@ -112,7 +110,7 @@ function isOf(one: Owner, { user, device }: Owner): boolean {
 }
 
 async function stored(own: Owner, keyPackage: string, lastResort: boolean): Promise<Stored> {
-  const message = unwire(keyPackage);
+  const message = decodeMessage(keyPackage);
   if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
   const suite = await loadSuite();
   const ref = toBase64(await makeKeyPackageRef(message.keyPackage, suite.hash));

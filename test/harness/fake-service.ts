@@ -1,20 +1,19 @@
 import { createHash } from 'node:crypto';
-import { FrameError, parseFrame } from '../../mls/frame.ts';
-import { fromBase64, sha256Hex, toBase64 } from '../../client/bytes.ts';
-import type { DeviceApi } from '../../client/device/device.ts';
-import { FakeKeyPackages } from './fake-key-packages.ts';
-import { unwire } from '../../client/mls.ts';
-import { ProblemError } from '../../client/api/problem.ts';
 import type {
   CommitBundle,
+  DeviceApi,
   Entry,
   EntryKind,
+  LogPage,
   OutgoingMessage,
-  Page,
   PendingWelcome,
   Positions,
   Report,
-} from '../../client/api/types.ts';
+} from '../../client/index.ts';
+import { fromBase64, ProblemError, toBase64 } from '../../client/index.ts';
+import { decodeMessage } from '../../client/testing.ts';
+import { FrameError, parseFrame } from '../../mls/frame.ts';
+import { FakeKeyPackages } from './fake-key-packages.ts';
 
 interface Conversation {
   epoch: number;
@@ -22,7 +21,7 @@ interface Conversation {
   successor?: string;
   readonly members: Set<string>;
   readonly leaving: Set<string>;
-  /** Last `seq` that those who are out may read. */
+  /** Last `seq` that each removed user may read. */
   readonly removed: Map<string, number>;
   readonly log: Entry[];
   readonly reports: (Report & { readonly user: string })[];
@@ -30,14 +29,14 @@ interface Conversation {
 
 const EPOCH_WINDOW = 2;
 
-/** The order, the epoch rule, the key packages and the Welcomes of the service, in memory; enough to test a device's logic. */
+/** The log, the epoch rule, the key packages and the Welcomes of the service, in memory: enough to test a device. */
 export class FakeService {
-  /** Store the next commit, but break the connection before the answer. */
+  /** Stores the next commit, but breaks the connection before the answer. */
   loseNextAnswer = false;
-  /** Accept the next commit, but store these bytes instead, which nobody can process. */
+  /** Accepts the next commit, but stores other bytes in its place, which no device can process. */
   corruptNextCommit = false;
   readonly keyPackages = new FakeKeyPackages();
-  /** Acknowledged by devices, as `user/device`. */
+  /** Acknowledged positions, by `user/device`. */
   readonly acks = new Map<string, Positions>();
   readonly #conversations = new Map<string, Conversation>();
   readonly #welcomes: (PendingWelcome & { readonly user: string; readonly device: string })[] = [];
@@ -50,7 +49,7 @@ export class FakeService {
     return this.#find(id).reports;
   }
 
-  /** Puts an entry into the log that came from no kit. */
+  /** Puts an entry into the log that the client library did not make. */
   plant(id: string, kind: EntryKind, ciphertext: string, sender: string): void {
     const conversation = this.#find(id);
     append(conversation, kind, sha256Hex(fromBase64(ciphertext)), conversation.epoch, ciphertext, sender);
@@ -114,7 +113,7 @@ export class FakeService {
         }),
       ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
       followAll: () => {
-        throw new Error('not faked');
+        throw new Error('the fake service has no account stream');
       },
     };
   }
@@ -128,7 +127,14 @@ export class FakeService {
     if (submittedEpoch !== currentEpoch) {
       const winner = conversation.log.find(({ kind, epoch }) => kind === 'commit' && epoch === submittedEpoch);
       const sha256 = sha256Hex(fromBase64(winner?.ciphertext ?? ''));
-      throw problem(409, 'epoch-conflict', { currentEpoch, submittedEpoch, winner: { seq: winner?.seq, sha256 } });
+      const after =
+        conversation.log.find(({ kind, epoch }) => kind === 'commit' && epoch === submittedEpoch - 1)?.seq ?? 0;
+      throw problem(409, 'epoch-conflict', {
+        currentEpoch,
+        submittedEpoch,
+        winner: { seq: winner?.seq, sha256 },
+        after,
+      });
     }
     const refs = refsOf(bundle.welcome);
     const welcomed = this.keyPackages.use(refs, id);
@@ -170,7 +176,7 @@ export class FakeService {
     return { id: message.id, seq, epoch, status: 'accepted' };
   }
 
-  #page(user: string, id: string, after: number): Page {
+  #page(user: string, id: string, after: number): LogPage {
     const { log, removed, members } = this.#find(id);
     if (!members.has(user) && !removed.has(user)) throw problem(404, 'not-found', {});
     const end = removed.get(user) ?? log.length;
@@ -226,17 +232,21 @@ function append(
   return entry;
 }
 
-/** The same frame with another tag at its end. */
+/** The same frame with wrong bytes at its end. */
 function corrupted(bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();
-  const digest = createHash('sha256').update(bytes).digest();
-  copy.set(digest.subarray(0, 8), copy.length - 8);
+  copy.set(createHash('sha256').update(bytes).digest().subarray(0, 8), copy.length - 8);
   return copy;
 }
 
+function sha256Hex(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** KeyPackageRefs of a Welcome, base64. */
 function refsOf(welcome: string | undefined): string[] {
   if (welcome === undefined) return [];
-  const message = unwire(welcome);
+  const message = decodeMessage(welcome);
   return message.wireformat === 'mls_welcome'
     ? message.welcome.secrets.map(({ newMember }) => toBase64(newMember))
     : [];
@@ -255,7 +265,7 @@ function kindOf(bytes: Uint8Array): EntryKind {
   return frame.contentType;
 }
 
-/** An answer that is no success, as the service gives it. */
+/** An unsuccessful answer of the service. */
 export function problem(status: number, code: string, details: Record<string, unknown>): ProblemError {
   return new ProblemError({ title: code, code, ...details }, new Response(null, { status }));
 }

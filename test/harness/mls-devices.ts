@@ -1,8 +1,6 @@
 import { onTestFinished } from 'vitest';
-import type { DeviceOptions } from '../../client/device/device.ts';
-import { MlsDevice } from '../../client/device/device.ts';
-import type { MlsGroup } from '../../client/group/group.ts';
-import { memoryStore } from '../../client/device/store.ts';
+import type { DeviceOptions, MlsGroup } from '../../client/index.ts';
+import { memoryStore, MlsDevice } from '../../client/index.ts';
 import type { Service } from './service.ts';
 
 /** A device with its store, which a crash leaves, and the API process that it talks to. */

@@ -5,8 +5,7 @@ import { afterAll, beforeAll, inject } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, ParleyClient } from '../../client/index.ts';
 import { createTestDatabase } from './database.ts';
 import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { loadSuite, makeKeyPackage, wire } from '../../client/mls.ts';
+import { encodeMessage, loadSuite, makeKeyPackage } from '../../client/testing.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder, median } from '../load/histogram.ts';
 import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
@@ -71,7 +71,7 @@ async function fill(http: HttpSender | undefined, user: string): Promise<Readonl
   const identity = { user, device: 'bench', signatureKeyPair };
   const own = await Promise.all(Array.from({ length: CLAIMS }, () => makeKeyPackage(identity, suite)));
   const keyPackages = own.map(({ publicPackage }) =>
-    wire({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
+    encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
   );
   const [token = ''] = await makeTokensOf([user]);
   const answer = await http?.post('/v1/key-packages', token, JSON.stringify({ keyPackages }));

@@ -1,9 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { type ClientState, type CiphersuiteImpl, createGroup } from 'ts-mls';
-import { clientConfig } from '../../client/device/authentication.ts';
-import { type BuiltCommit, buildCommit, groupInfoOf, planAdd, planRemove } from '../../client/group/changes.ts';
-import type { DeviceIdentity } from '../../client/device/identity.ts';
-import { loadSuite, makeKeyPackage, unwire, wire } from '../../client/mls.ts';
+import type { BuiltCommit, DeviceIdentity } from '../../client/testing.ts';
+import {
+  buildCommit,
+  clientConfig,
+  decodeMessage,
+  encodeMessage,
+  groupInfoOf,
+  loadSuite,
+  makeKeyPackage,
+  planAdd,
+  planRemove,
+} from '../../client/testing.ts';
 import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
@@ -90,7 +98,7 @@ async function bundles(
     );
     const [{ keyPackage } = { keyPackage: '' }] = (JSON.parse(claimed) as { keyPackages: { keyPackage: string }[] })
       .keyPackages;
-    const message = unwire(keyPackage);
+    const message = decodeMessage(keyPackage);
     if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
     const leaving = joiners.filter((user) => user !== joiner);
     const change = [...(planAdd([message.keyPackage])(state) ?? []), ...(planRemove(leaving)(state) ?? [])];
@@ -160,7 +168,7 @@ async function uploadKeyPackages(
     Array.from({ length: count }, async () => makeKeyPackage(await newIdentity(user, suite), suite)),
   );
   const keyPackages = packages.map(({ publicPackage }) =>
-    wire({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
+    encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
   );
   await post(http, '/v1/key-packages', token, JSON.stringify({ keyPackages }));
 }

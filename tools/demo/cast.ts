@@ -1,10 +1,8 @@
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { MlsDevice } from '../../client/device/device.ts';
-import type { MlsGroup } from '../../client/group/group.ts';
-import type { Http } from '../../client/api/http.ts';
+import type { Http, MlsGroup } from '../../client/index.ts';
+import { MlsDevice, ParleyClient } from '../../client/index.ts';
 import type { Checks } from './checks.ts';
 
-/** One MLS device of a user, and its place in the group. */
+/** One MLS device of a user, with its group. */
 export interface Player {
   readonly user: string;
   readonly client: ParleyClient;
@@ -23,14 +21,14 @@ export interface Cast {
   readonly id: string;
 }
 
-/** HTTP with the token of one device. */
+/** Makes an HTTP client with the token of one device. */
 export type HttpFor = (user: string, device: string) => Http;
 
 type Connected = Omit<Player, 'group'>;
 
-/** Alice makes a group and adds bob, who has two devices, and carol; they join by the Welcome that one commit brought. */
+/** Alice creates a group. One commit adds bob, who has two devices, and carol; all join by the Welcome of this commit. */
 export async function gather({ check }: Checks, httpFor: HttpFor): Promise<Cast> {
-  // Names of their own, so that the scenario can run again on the same service.
+  // New user names for each run, so that the scenario can run again on the same service.
   const run = Date.now().toString(36);
   const connect = async (name: string, device: string): Promise<Connected> => {
     const user = `${name}-${run}`;
@@ -63,15 +61,15 @@ export async function gather({ check }: Checks, httpFor: HttpFor): Promise<Cast>
   for (const player of joined) await player.group.receive();
   const [first, second, third, fourth] = joined;
   if (first === undefined || second === undefined || third === undefined || fourth === undefined) {
-    throw new Error('four devices');
+    throw new Error('a device did not join');
   }
   const everywhere = joined.every((player) => player.group.epoch === 4);
-  check('bob’s devices and carol’s read their Welcome, joined, and each renewed its keys: epoch 4', everywhere);
+  check('the devices of bob and carol read their Welcome, joined, and each made new keys: epoch 4', everywhere);
   check('all four devices are in the same group state', agree(joined));
   return { alice: first, bob: second, laptop: third, carol: fourth, all: joined, id };
 }
 
-/** Another device of a user, with no key package and no Welcome: it joins by external commit. */
+/** Another device of alice, without key packages and without a Welcome, joins by external commit. */
 export async function joinWithTablet({ check }: Checks, { alice, all, id }: Cast, httpFor: HttpFor): Promise<Player> {
   const { user } = alice;
   const client = new ParleyClient(httpFor(user, 'tablet'));
@@ -79,7 +77,7 @@ export async function joinWithTablet({ check }: Checks, { alice, all, id }: Cast
   const group = await device.joinExternally(id);
   const tablet = { user, client, device, group };
   for (const player of all) await player.group.receive();
-  check('alice’s tablet joined with the GroupInfo that the service keeps, by external commit', agree([...all, tablet]));
+  check('alice’s tablet joined by external commit, with the GroupInfo from the service', agree([...all, tablet]));
   return tablet;
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode } from '../../client/api/problem.ts';
-import type { ProblemError } from '../../client/api/problem.ts';
+import type { ProblemCode, ProblemError } from '../../client/index.ts';
+import { hasCode } from '../../client/index.ts';
 
-/** Tells what was checked, one line each, and remembers what failed. */
+/** Prints one line for each check, and remembers the failed checks. */
 export interface Checks {
   readonly failures: readonly string[];
   readonly check: (label: string, holds: boolean) => void;
@@ -17,8 +17,8 @@ export function createChecks(say: (line: string) => void): Checks {
   return { failures, check };
 }
 
-/** The problem with which `action` is refused; `undefined` if it succeeds. Anything else is thrown. */
-export async function refusal(action: Promise<unknown>, code: string): Promise<ProblemError | undefined> {
+/** The problem with which the service refuses `action`; `undefined` if `action` succeeds. @throws every other error */
+export async function refusal(action: Promise<unknown>, code: ProblemCode): Promise<ProblemError | undefined> {
   try {
     await action;
     return undefined;
@@ -30,7 +30,7 @@ export async function refusal(action: Promise<unknown>, code: string): Promise<P
 
 const POLL_MS = 20;
 
-/** Does `condition` hold before `limitMs` is over? */
+/** Does `condition` become true within `limitMs`? */
 export async function within(limitMs: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const end = performance.now() + limitMs;
   while (!(await condition())) {

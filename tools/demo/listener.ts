@@ -1,19 +1,18 @@
-import type { MlsDevice } from '../../client/device/device.ts';
-import type { AccountEvent } from '../../client/api/account-stream.ts';
+import type { AccountEvent, MlsDevice } from '../../client/index.ts';
 
-/** A device that follows its conversations live, and what happened to one of them. */
+/** A device that follows its conversations live, with the events of one of them. */
 export interface Listener {
   /** `seq` of the entries, in order of arrival. */
   readonly seqs: readonly number[];
-  /** Texts it decrypted on the way. */
+  /** Texts of the decrypted messages. */
   readonly texts: readonly string[];
-  /** `seq` of the removing commit, once the stream said that it removed this user. */
+  /** `seq` of the commit that removed this user; `undefined` before the stream says so. */
   readonly removedAt: () => number | undefined;
-  /** Ends the stream; throws what made it fail, if anything did. */
+  /** Ends the stream. @throws AggregateError with the failures of the device */
   readonly stop: () => Promise<void>;
 }
 
-/** Follows `/v1/events` with a device, from behind what it acknowledged. */
+/** Follows `/v1/events` with a device, after the entries that it acknowledged. */
 export async function listen(device: MlsDevice, conversation: string): Promise<Listener> {
   await device.ack();
   const stop = new AbortController();
@@ -32,7 +31,7 @@ export async function listen(device: MlsDevice, conversation: string): Promise<L
     onMessage: (_group, { text }) => void texts.push(text),
     onError: (error) => void failures.push(error),
   });
-  running.catch(() => undefined); // told by stop()
+  running.catch(() => undefined); // stop() throws this error
   return {
     seqs,
     texts,
@@ -40,7 +39,7 @@ export async function listen(device: MlsDevice, conversation: string): Promise<L
     stop: async () => {
       stop.abort();
       await running;
-      if (failures.length > 0) throw new AggregateError(failures, `${device.user} could not follow`);
+      if (failures.length > 0) throw new AggregateError(failures, `${device.user} could not follow the conversation`);
     },
   };
 }

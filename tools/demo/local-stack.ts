@@ -11,7 +11,7 @@ export interface LocalStackInput {
   readonly say: (line: string) => void;
 }
 
-/** Does a service answer there? */
+/** Does a service answer at `url`? */
 export async function isAlive(url: string): Promise<boolean> {
   try {
     const response = await fetch(new URL('/health/live', url), { signal: AbortSignal.timeout(2_000) });
@@ -21,7 +21,7 @@ export async function isAlive(url: string): Promise<boolean> {
   }
 }
 
-/** Starts what `npm start` starts, from the compiled files. */
+/** Starts the same processes as `npm start`, from the compiled files. */
 export function startLocalStack({ options, root, env, say }: LocalStackInput): Supervisor {
   const compiled = path.join(root, 'dist');
   const scripts = {

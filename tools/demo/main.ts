@@ -1,4 +1,4 @@
-// `npm run demo`: MLS devices of three users against the running service; starts the local stack when nothing answers.
+// `npm run demo`: MLS devices of three users against the running service; starts the local stack if no service answers.
 import { packageRoot } from '../../process/package-root.ts';
 import { developmentSecret, signToken } from '../../local/development-token.ts';
 import { stackOptions } from '../../local/options.ts';
@@ -17,8 +17,8 @@ async function main(): Promise<number> {
     const options = stackOptions(process.env, root);
     const url = process.env.PARLEY_URL ?? `http://${options.host}:${options.ports.api}`;
     if (!(await isAlive(url))) {
-      if (process.env.PARLEY_URL !== undefined) throw new Error(`Nothing answers at ${url} (PARLEY_URL).`);
-      say(`Nothing answers at ${url}: starting the local stack for the time of the demo.`);
+      if (process.env.PARLEY_URL !== undefined) throw new Error(`No service answers at ${url} (PARLEY_URL).`);
+      say(`No service answers at ${url}: the demo starts the local stack and stops it at the end.`);
       stack = startLocalStack({ options, root, env: process.env, say });
       await Promise.race([stack.started, stack.failed.then(throwIt), interrupted()]);
     }
@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Rejects at Ctrl-C or SIGTERM, so that what was started is stopped. */
+/** Rejects at Ctrl-C or SIGTERM, so that `main` stops the stack that it started. */
 function interrupted(): Promise<never> {
   return new Promise((_resolve, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {

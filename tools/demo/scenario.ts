@@ -1,5 +1,4 @@
-import { fromBase64, sha256Hex } from '../../client/bytes.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, fromBase64, sha256Hex } from '../../client/index.ts';
 import type { Cast, Player } from './cast.ts';
 import { agree, gather, joinWithTablet } from './cast.ts';
 import type { Checks } from './checks.ts';
@@ -11,15 +10,15 @@ export interface ScenarioOptions {
   readonly url: string;
   /** A bearer token of a user's device. */
   readonly tokenFor: (user: string, device: string) => Promise<string>;
-  /** Told each check, one line at a time. */
+  /** Called with one line for each check. */
   readonly say: (line: string) => void;
 }
 
-/** Invariant 8: a removed member's stream tells of it within 2 s. */
+/** Invariant 8: the stream of a removed member says so within 2 s. */
 const STREAM_LIMIT_MS = 2_000;
 const SETTLE_LIMIT_MS = 5_000;
 
-/** MLS devices of three users use a running service as apps would; gives the labels of the checks that failed. */
+/** MLS devices of three users use a running service as apps would. Returns the labels of the failed checks. */
 export async function runScenario({ url, tokenFor, say }: ScenarioOptions): Promise<readonly string[]> {
   const checks = createChecks(say);
   const httpFor = (user: string, device: string): ReturnType<typeof createHttp> =>
@@ -55,7 +54,9 @@ async function race({ check }: Checks, { all, alice, bob, id }: Cast): Promise<v
   const before = bob.group.epoch;
   const known = [alice, bob].flatMap(({ group }) => group.conflicts);
   await Promise.all([alice.group.update(), bob.group.update()]);
-  const conflicts = [alice, bob].flatMap(({ group }) => group.conflicts).filter((one) => !known.includes(one));
+  const conflicts = [alice, bob]
+    .flatMap(({ group }) => group.conflicts)
+    .filter((conflict) => !known.includes(conflict));
   const [conflict] = conflicts;
   check(
     `alice and bob committed at epoch ${before} at once: one won`,
@@ -66,7 +67,7 @@ async function race({ check }: Checks, { all, alice, bob, id }: Cast): Promise<v
   const { entries } = await bob.client.log(id, { after: winner.seq - 1, limit: 1 });
   const [won] = entries;
   const isWinner = won?.kind === 'commit' && won.epoch === before;
-  const named = isWinner && sha256Hex(fromBase64(won.ciphertext ?? '')) === winner.sha256;
+  const named = isWinner && (await sha256Hex(fromBase64(won.ciphertext ?? ''))) === winner.sha256;
   check(`the other got 409 epoch-conflict with the winner, seq ${winner.seq}, and epoch ${currentEpoch}`, named);
   for (const { group } of all) await group.receive();
   const isNext = all.every(({ group }) => group.epoch === before + 2);
@@ -82,31 +83,34 @@ async function countUnread({ check }: Checks, { alice, bob, id }: Cast): Promise
   check('two messages later bob has 2 unread', (await unread()) === 2);
   await alice.client.incrementUnread(id);
   check('an increment makes it 3', await within(SETTLE_LIMIT_MS, async () => (await unread()) === 3));
-  check('once he has read, 0', (await bob.client.markRead(id)) === 0 && (await unread()) === 0);
+  check('after he read them, 0', (await bob.client.markRead(id)) === 0 && (await unread()) === 0);
 }
 
 async function part({ check }: Checks, { alice, bob, carol, laptop, id }: Cast, toCarol: Listener): Promise<void> {
   await alice.group.remove(carol.user);
   await alice.group.receive(); // up to its own removing commit
   const removal = alice.group.position;
-  const told = await within(STREAM_LIMIT_MS, () => toCarol.removedAt() === removal);
-  check('alice removed carol, whose live stream said so', told && toCarol.seqs.at(-1) === removal);
+  const isRemovalSeen = await within(STREAM_LIMIT_MS, () => toCarol.removedAt() === removal);
+  check('alice removed carol, whose live stream said so', isRemovalSeen && toCarol.seqs.at(-1) === removal);
   await alice.group.send('carol cannot read this');
 
   await carol.group.receive();
   check('carol read up to the commit that removed her', carol.group.isRemoved && carol.group.position === removal);
   const reading = await refusal(carol.client.log(id, { after: removal }), 'removed');
-  check('reading on is refused: 403 removed', reading?.status === 403 && reading.details.seq === removal);
+  check(
+    'the service refuses to let her read more: 403 removed',
+    reading?.status === 403 && reading.details.seq === removal,
+  );
   const { entries } = await alice.client.log(id, { after: removal });
   const ciphertext = entries[0]?.ciphertext ?? '';
   const sending = await refusal(carol.client.send(id, { id: `late-${removal}`, ciphertext }), 'removed');
-  check('sending is refused as well', sending?.status === 403);
+  check('the service refuses her messages too', sending?.status === 403);
 
   const players: readonly Player[] = [bob, laptop];
   for (const { group } of players) await group.receive();
   const heard = players.every(({ group }) => group.history.at(-1)?.text === 'carol cannot read this');
   check(
-    'bob read on both devices the message that carol did not',
+    'bob read the next message on both devices, and carol did not',
     heard && toCarol.seqs.every((seq) => seq <= removal),
   );
   check('alice and bob are in the same group state', agree([alice, bob, laptop]));
@@ -124,5 +128,5 @@ async function checkStream(
   const gapFree = seqs.length === lastSeq - joined && seqs.every((seq, i) => seq === joined + 1 + i);
   check(`the live stream of bob's laptop had every entry from ${joined + 1} to ${lastSeq}, in order`, gapFree);
   const acked = (await laptop.client.ack({ [id]: lastSeq }))[id];
-  check(`it acknowledged entry ${lastSeq}, from where it would go on`, acked === lastSeq);
+  check(`it acknowledged entry ${lastSeq}: its next stream starts after that entry`, acked === lastSeq);
 }

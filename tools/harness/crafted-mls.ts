@@ -4,10 +4,9 @@ import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
-import { toBase64 } from '../../client/bytes.ts';
-import { groupInfoOf } from '../../client/group/changes.ts';
-import type { DeviceIdentity } from '../../client/device/identity.ts';
-import { leavesOf, makeKeyPackage, wire } from '../../client/mls.ts';
+import { toBase64 } from '../../client/index.ts';
+import type { DeviceIdentity } from '../../client/testing.ts';
+import { encodeMessage, groupInfoOf, leavesOf, makeKeyPackage } from '../../client/testing.ts';
 
 /** MLS messages that the kit never makes, and that a device has to cope with all the same. */
 
@@ -19,7 +18,7 @@ export interface CraftedCommit {
 /** A proposal of a member, for the log. */
 export async function craftProposal(state: ClientState, proposal: Proposal, suite: CiphersuiteImpl): Promise<string> {
   const { message } = await createProposal({ ...state, unappliedProposals: {} }, false, proposal, suite);
-  return wire(message);
+  return encodeMessage(message);
 }
 
 /** An Update proposal (RFC 9420 §12.1.2): fresh keys for the own leaf, which somebody else commits. */
@@ -55,7 +54,7 @@ export async function craftRelabelling(
     i === index && node?.nodeType === 'leaf' ? { ...node, leaf: { ...node.leaf, credential } } : node,
   );
   const { commit, newState } = await createCommit({ state: { ...state, ratchetTree }, cipherSuite: suite });
-  return { commit: wire(commit), groupInfo: await groupInfoOf(newState, suite) };
+  return { commit: encodeMessage(commit), groupInfo: await groupInfoOf(newState, suite) };
 }
 
 /** An external commit that removes the leaf of `victim`, whose key the joiner does not have, and its GroupInfo. */
@@ -83,6 +82,6 @@ export async function craftExternalRemoval(
     undefined,
     config,
   );
-  const commit = wire({ wireformat: 'mls_public_message', publicMessage });
+  const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
   return { commit, groupInfo: await groupInfoOf(newState, suite) };
 }

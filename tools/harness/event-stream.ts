@@ -1,6 +1,6 @@
 import { type IncomingMessage, get } from 'node:http';
 import { type EventSourceMessage, createParser } from 'eventsource-parser';
-import type { Entry } from '../../client/api/types.ts';
+import type { Entry } from '../../client/index.ts';
 
 /** One connection to an event stream, with everything that came over it. It never reconnects. */
 export interface EventStream {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { newId, toBase64 } from '../../client/bytes.ts';
-import type { ParleyClient } from '../../client/api/parley-client.ts';
-import type { Entry, OutgoingMessage, Policy, SendResult } from '../../client/api/types.ts';
+import type { Entry, OutgoingMessage, ParleyClient, Policy, SendResult } from '../../client/index.ts';
+import { newId, toBase64 } from '../../client/index.ts';
 
 /** Small helpers around opaque conversations: no MLS framing, and the server sequences commits that state no epoch. */
 

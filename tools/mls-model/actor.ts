@@ -1,23 +1,18 @@
+import { Mutex } from 'async-mutex';
 import { createProposal } from 'ts-mls';
-import { clientConfig } from '../../client/device/authentication.ts';
-import { newId, toBase64 } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { MlsDevice } from '../../client/device/device.ts';
-import type { MlsGroup } from '../../client/group/group.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
-import { GroupStore } from '../../client/group/group-store.ts';
-import type { Http } from '../../client/api/http.ts';
-import { createHttp } from '../../client/api/http.ts';
-import { loadSuite, unwire, wire } from '../../client/mls.ts';
-import { createMutex } from '../../client/mutex.ts';
-import { memoryStore } from '../../client/device/store.ts';
 import type {
   CommitAccepted,
   CommitBundle,
+  Http,
+  MlsGroup,
   OutgoingMessage,
   PendingWelcome,
+  ReceivedMessage,
+  RejoinReason,
   SendResult,
-} from '../../client/api/types.ts';
+} from '../../client/index.ts';
+import { createHttp, memoryStore, MlsDevice, newId, ParleyClient, toBase64 } from '../../client/index.ts';
+import { clientConfig, decodeMessage, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
 import type { ModelFleet } from './fleet.ts';
 
@@ -49,7 +44,7 @@ class ModelClient extends ParleyClient {
     this.#welcomed = welcomed;
   }
 
-  override async welcomes(): Promise<PendingWelcome[]> {
+  override async welcomes(): Promise<readonly PendingWelcome[]> {
     const welcomes = await super.welcomes();
     for (const { id, seq } of welcomes) this.#offered.set(id, seq);
     return welcomes;
@@ -62,7 +57,7 @@ class ModelClient extends ParleyClient {
 
   override async commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
     const accepted = await super.commit(id, bundle);
-    const { wireformat, ...message } = unwire(bundle.commit);
+    const { wireformat, ...message } = decodeMessage(bundle.commit);
     const isExternal =
       wireformat === 'mls_public_message' &&
       'publicMessage' in message &&
@@ -86,7 +81,7 @@ interface Running {
   /** Fails once the process is dead. */
   readonly death: Promise<never>;
   /** One message at a time, so that it is known which text goes with which id. */
-  readonly inTurn: ReturnType<typeof createMutex>;
+  readonly sending: Mutex;
 }
 
 /** One device of the model over all its processes, with what is known of the states that it lost. */
@@ -99,8 +94,10 @@ export class Actor {
   readonly updatesProposed = new Set<number>();
   /** Entries that it could not follow. */
   readonly stuckAt: { readonly seq: number; readonly epoch: number; readonly why: string }[] = [];
-  /** `seq` of its external commits, whoever asked for them. */
+  /** `seq` of all its external commits. */
   readonly rejoins: number[] = [];
+  /** Why it made them, in the same order; an external commit whose answer a crash lost has no reason. */
+  readonly rejoinReasons: string[] = [];
   /** `seq` of the Welcomes that it has taken up. */
   readonly welcomed: number[] = [];
   /** What was wrong with the order of its streams. */
@@ -111,7 +108,7 @@ export class Actor {
   readonly #device: string;
   readonly #place: number;
   readonly #events: ActorEvents;
-  readonly #oneCrash = createMutex();
+  readonly #crashMutex = new Mutex();
   #running: Running | undefined;
   #live: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
@@ -186,6 +183,7 @@ export class Actor {
       device: this.#device,
       keyPackages: 3,
       store,
+      onRejoin: (group, reason) => this.rejoinReasons.push(`${group.position}: ${describeReason(reason)}`),
       ...options,
     });
     this.signatureKey = toBase64(device.signatureKey);
@@ -197,7 +195,7 @@ export class Actor {
       };
     });
     death.catch(() => undefined);
-    this.#running = { device, client, store, die, death, inTurn: createMutex() };
+    this.#running = { device, client, store, die, death, sending: new Mutex() };
   }
 
   /** Follows all groups live. */
@@ -231,7 +229,7 @@ export class Actor {
 
   /** Ends the process wherever it is, and starts another one with what was durable by then; never two at a time. */
   crash(): Promise<void> {
-    return this.#oneCrash(() => this.#crash());
+    return this.#crashMutex.runExclusive(() => this.#crash());
   }
 
   async #crash(): Promise<void> {
@@ -256,8 +254,8 @@ export class Actor {
   }
 
   send(id: string, text: string): Promise<SendResult> {
-    const { client, device, inTurn } = this.#current();
-    return inTurn(async () => {
+    const { client, device, sending } = this.#current();
+    return sending.runExclusive(async () => {
       client.text = text;
       try {
         return await device.group(id).send(text);
@@ -307,7 +305,7 @@ export class Actor {
     // Public, because the keys for private ones are the device's own to count.
     const { message } = await createProposal({ ...record.state, unappliedProposals: {} }, true, proposal, suite);
     this.updatesProposed.add(Number(record.state.groupContext.epoch));
-    await client.send(id, { id: newId(), ciphertext: wire(message) });
+    await client.send(id, { id: newId(), ciphertext: encodeMessage(message) });
   }
 
   /** The end: nothing of it goes on. */
@@ -320,4 +318,11 @@ export class Actor {
     if (this.#running === undefined) throw new Error(`${this.name} does not run`);
     return this.#running;
   }
+}
+
+function describeReason(reason: RejoinReason): string {
+  const entry = 'seq' in reason ? ` ${reason.seq} of epoch ${reason.epoch}` : '';
+  if (!('cause' in reason)) return reason.kind;
+  const cause = reason.cause instanceof Error ? reason.cause.message : String(reason.cause);
+  return `${reason.kind}${entry}: ${cause}`;
 }

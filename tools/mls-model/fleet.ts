@@ -3,8 +3,7 @@ import type pg from 'pg';
 import { createCleanup } from '../../process/cleanup.ts';
 import { signToken } from '../../local/development-token.ts';
 import { makePool } from '../../store/pool.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
+import { createHttp, ParleyClient } from '../../client/index.ts';
 import type { ServiceProcess } from '../harness/processes.ts';
 import { TEST_JWT_SECRET, startApi, startWorker } from '../harness/processes.ts';
 
@@ -68,7 +67,7 @@ export async function startModelFleet(target: ModelTarget): Promise<ModelFleet> 
         await launch(kind, place);
       },
       setPath: async (path) => {
-        await operator.setPath({ path, rollout: 100 });
+        await operator.admin.setPath({ path, rollout: 100 });
       },
       stop: () => cleanup.run(),
     };

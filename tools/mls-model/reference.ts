@@ -1,12 +1,15 @@
 import type pg from 'pg';
-import { clientConfig } from '../../client/device/authentication.ts';
-import { toBase64 } from '../../client/bytes.ts';
-import { GroupLog } from '../../client/group/group-log.ts';
-import { GroupStore } from '../../client/group/group-store.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
-import { epochAuthenticator, leavesOf, loadSuite, usersByLeaf } from '../../client/mls.ts';
-import { memoryStore } from '../../client/device/store.ts';
-import type { Entry } from '../../client/api/types.ts';
+import type { Entry, ReceivedMessage } from '../../client/index.ts';
+import { memoryStore, toBase64 } from '../../client/index.ts';
+import {
+  clientConfig,
+  epochAuthenticator,
+  GroupLog,
+  GroupStore,
+  leavesOf,
+  loadSuite,
+  usersByLeaf,
+} from '../../client/testing.ts';
 
 /** An epoch as the replay found it. */
 export interface ReferenceEpoch {
@@ -61,7 +64,7 @@ export async function replay(
   for (const row of rows) {
     if (row.kind === 'application' && row.id !== undefined) messageIds.set(row.seq, row.id);
     if (row.seq <= log.position) continue;
-    await log.take({ ...row, ciphertext: row.ciphertext?.replaceAll('\n', '') ?? '' });
+    await log.process({ ...row, ciphertext: row.ciphertext?.replaceAll('\n', '') ?? '' });
     note();
   }
   const messages = new Map(log.history.map((message) => [message.seq, message]));

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProblemError } from '../../client/api/problem.ts';
-import { hasCode } from '../../client/api/problem.ts';
+import { ProblemError } from '../../client/index.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { Actor, CrashedError } from './actor.ts';
 import type { ModelFleet } from './fleet.ts';
@@ -186,7 +185,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
       return stable >= 10;
     };
     await anchor.device.group(id).receive();
-    await anchor.device.group(id).settle();
+    await anchor.device.group(id).commitPending();
     await send(anchor);
     await waitUntil(isQuiet, { what: 'all have caught up', timeoutMs: CATCH_UP_MS, everyMs: 100 }).catch(
       (error: unknown) => {
@@ -235,8 +234,8 @@ function isCrash(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): string {
-  const problem = error as ProblemError;
-  return hasCode(error, problem.code) ? problem.code : error instanceof Error ? error.name : 'unknown';
+  if (error instanceof ProblemError) return error.code;
+  return error instanceof Error ? error.name : 'unknown';
 }
 
 function describe(error: unknown): string {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { checkInvariants } from '../harness/invariants.ts';
 import type { Actor } from './actor.ts';
-import type { ReceivedMessage } from '../../client/group/group-store.ts';
+import type { ReceivedMessage } from '../../client/index.ts';
 import type { Reference } from './reference.ts';
 
 /** What the run knows of a message that it handed to the kit. */
@@ -142,9 +142,9 @@ function judgeHistory(
     }
   }
   if (missing.length > 0) {
-    const { welcomed, rejoins, losses } = actor;
+    const { welcomed, rejoins, rejoinReasons, losses } = actor;
     problems.push(
-      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ stays, welcomed, rejoins, losses, undecryptable: actor.group(id)?.undecryptable })}`,
+      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ stays, welcomed, rejoins, rejoinReasons, losses, undecryptable: actor.group(id)?.undecryptable })}`,
     );
   }
   for (const { seq, epoch, why } of actor.stuckAt) {

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { fromBase64, newId, sha256Hex } from '../../../client/bytes.ts';
-import type { ParleyClient } from '../../../client/api/parley-client.ts';
-import { epochConflict, hasCode } from '../../../client/api/problem.ts';
-import type { CommitAccepted, CommitBundle } from '../../../client/api/types.ts';
+import type { CommitAccepted, CommitBundle, ParleyClient } from '../../../client/index.ts';
+import { epochConflict, fromBase64, hasCode, newId, sha256Hex } from '../../../client/index.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { createOpaque, newMessage, randomCiphertext, readLog } from '../../../tools/harness/opaque.ts';
 import { type Service, useService } from '../../harness/service.ts';
@@ -58,7 +56,7 @@ describe.each([
         if (winner === undefined) throw new Error('nobody won');
         const loser = 1 - winner.i;
         lostFirst += loser;
-        expect(winner.accepted).toMatchObject({ epoch: epoch + 1, sha256: sha256Of(bundles[winner.i]) });
+        expect(winner.accepted).toMatchObject({ epoch: epoch + 1, sha256: await sha256Of(bundles[winner.i]) });
 
         const lost = settled[loser];
         const conflict = epochConflict(lost !== undefined && 'error' in lost ? lost.error : undefined);
@@ -161,7 +159,7 @@ function commit(client: ParleyClient | undefined, id: string, bundle: Bundle): P
   return client.commit(id, bundle);
 }
 
-function sha256Of(bundle: Bundle | undefined): string {
+function sha256Of(bundle: Bundle | undefined): Promise<string> {
   return sha256Hex(fromBase64(bundle?.commit ?? ''));
 }
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ParleyClient } from '../../../client/api/parley-client.ts';
-import type { Entry } from '../../../client/api/types.ts';
+import type { Entry, ParleyClient } from '../../../client/index.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
 import { type Service, useService } from '../../harness/service.ts';
@@ -150,7 +149,7 @@ async function switching(service: Service, run: () => Promise<void>): Promise<vo
   const ended = new AbortController();
   const running = run().finally(() => ended.abort());
   for (let direct = true; !ended.signal.aborted; direct = !direct) {
-    await operator.setPath({ path: direct ? 'direct' : 'workflow', rollout: 100 });
+    await operator.admin.setPath({ path: direct ? 'direct' : 'workflow', rollout: 100 });
   }
   await running;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { conversationWorkflowId, shutdown, state } from '../../../workflows/conversation/messages.ts';
-import { hasCode } from '../../../client/api/problem.ts';
+import { hasCode } from '../../../client/index.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import {
   atOnce,

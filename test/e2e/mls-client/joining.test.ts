@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Policy } from '../../../client/api/types.ts';
-import type { MlsGroup } from '../../../client/group/group.ts';
-import { ProblemError } from '../../../client/api/problem.ts';
+import type { MlsGroup, Policy } from '../../../client/index.ts';
+import { ProblemError } from '../../../client/index.ts';
 import type { OpenOptions, TestDevice } from '../../harness/mls-devices.ts';
 import { agree, deviceOpener, follow, textsOf } from '../../harness/mls-devices.ts';
 import { useService } from '../../harness/service.ts';

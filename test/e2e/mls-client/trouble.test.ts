@@ -1,12 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { ParleyClient } from '../../../client/api/parley-client.ts';
-import { clientConfig } from '../../../client/device/authentication.ts';
-import type { MlsGroup } from '../../../client/group/group.ts';
-import { GroupStore } from '../../../client/group/group-store.ts';
-import { loadSuite } from '../../../client/mls.ts';
-import { memoryStore } from '../../../client/device/store.ts';
-import { newId } from '../../../client/bytes.ts';
-import type { CommitAccepted, CommitBundle } from '../../../client/api/types.ts';
+import type { CommitAccepted, CommitBundle, MlsGroup } from '../../../client/index.ts';
+import { memoryStore, newId, ParleyClient } from '../../../client/index.ts';
+import { clientConfig, GroupStore, loadSuite } from '../../../client/testing.ts';
 import { craftUpdate } from '../../../tools/harness/crafted-mls.ts';
 import type { TestDevice } from '../../harness/mls-devices.ts';
 import { agree, deviceOpener, follow, textsOf } from '../../harness/mls-devices.ts';

@@ -1,4 +1,4 @@
-import type { Entry } from '../../../client/api/types.ts';
+import type { Entry } from '../../../client/index.ts';
 import type { EventStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 

@@ -6,7 +6,7 @@ import { MAX_BATCH_OPERATIONS } from '../../../domain/limits.ts';
 import { sweepScheduleId } from '../../../worker/schedule.ts';
 import * as messages from '../../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
-import type { SendResult } from '../../../client/api/types.ts';
+import type { SendResult } from '../../../client/index.ts';
 import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
 import {

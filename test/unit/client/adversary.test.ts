@@ -10,10 +10,11 @@ import { clientConfig } from '../../../client/device/authentication.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
-import { GroupStore } from '../../../client/group/group-store.ts';
+import { GroupStore } from '../../../client/storage/group-store.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
-import { loadSuite, makeKeyPackage, unwire } from '../../../client/mls.ts';
-import { memoryStore } from '../../../client/device/store.ts';
+import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
+import { decodeMessage } from '../../../client/mls/messages.ts';
+import { memoryStore } from '../../../client/storage/device-store.ts';
 
 let service: FakeService;
 let suite: CiphersuiteImpl;
@@ -56,7 +57,7 @@ const signatureKeyOf = async (user: string): Promise<Uint8Array> => {
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('a device among members and a service that are not honest', () => {
-  test('of an Update and a Remove for one leaf takes up the first, and still sends', async () => {
+  test('accepts the first of an Update and a Remove for one leaf, and still sends', async () => {
     const { id, groups } = await trio();
     const [alice, bob, mallory] = groups;
     service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
@@ -65,13 +66,13 @@ describe('a device among members and a service that are not honest', () => {
     expect([alice.pendingProposals, bob.pendingProposals]).toEqual([1, 1]);
     await alice.send('still here');
     await bob.receive();
-    await mallory.receive(); // the kit knows no keys for an Update that it did not make: it rejoins
+    await mallory.receive(); // the library has no keys for an Update that it did not make: it rejoins
     expect(bob.history.map(({ text }) => text)).toEqual(['still here']);
     await bob.remove('mallory');
     expect(bob.members).toEqual(['alice', 'bob']);
   });
 
-  test('removes somebody whose Update is pending', async () => {
+  test('removes a member whose Update is pending', async () => {
     const { id, groups } = await trio();
     const [alice, bob] = groups;
     service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
@@ -82,7 +83,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(bob.epochAuthenticator).toBe(alice.epochAuthenticator);
   });
 
-  test('takes up no Add of others, whose key package it did not claim', async () => {
+  test('accepts no Add of other members, whose key package it did not claim', async () => {
     const { id, groups } = await trio();
     const store = memoryStore();
     const eve = await loadIdentity(store, { user: 'eve', device: 'phone' }, suite);
@@ -98,7 +99,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(groups[0].members).toEqual(['alice', 'bob', 'mallory']);
   });
 
-  test('is not stopped by a proposal that nobody can process', async () => {
+  test('continues after a proposal that no device can process', async () => {
     const { id, groups } = await trio();
     const proposal = await craftUpdate(await stateOf('mallory', id), suite);
     const bytes = Buffer.from(proposal, 'base64');
@@ -109,7 +110,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(groups[1].history).toHaveLength(1);
   });
 
-  test('follows no commit that makes a leaf somebody else, and does not rejoin behind it', async () => {
+  test('processes no commit that gives a leaf to another user, and does not rejoin after it', async () => {
     const { id, groups } = await trio();
     const [, bob] = groups;
     const state = await stateOf('mallory', id);
@@ -122,11 +123,11 @@ describe('a device among members and a service that are not honest', () => {
     await expect(bob.receive()).rejects.toThrow();
   });
 
-  test('follows no external commit that removes the leaf of somebody else', async () => {
+  test('processes no external commit that removes the leaf of another user', async () => {
     const { id, groups } = await trio();
     const [, bob] = groups;
     const { groupInfo } = await service.api('mallory').groupInfo(id);
-    const message = unwire(groupInfo);
+    const message = decodeMessage(groupInfo);
     if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
     const joiner = await loadIdentity(memoryStore(), { user: 'mallory', device: 'other' }, suite);
     const bundle = await craftExternalRemoval(message.groupInfo, joiner, await signatureKeyOf('alice'), suite);
@@ -136,7 +137,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(service.reports(id)).toHaveLength(1);
   });
 
-  test('does not join a group in which a key that it knows belongs to somebody else', async () => {
+  test('does not join a group in which a known key belongs to another user', async () => {
     const { groups } = await trio();
     await groups[0].receive();
     const thief = await MlsDevice.open({

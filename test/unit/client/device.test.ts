@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { fromBase64, sha256Hex } from '../../../client/bytes.ts';
+import { fromBase64, sha256Hex } from '../../../client/platform/bytes.ts';
 import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
-import { memoryStore } from '../../../client/device/store.ts';
+import { memoryStore } from '../../../client/storage/device-store.ts';
 
 let service: FakeService;
 
@@ -63,12 +63,12 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     expect(alice.members).toEqual(['alice', 'bob', 'carol']);
   });
 
-  test('the loser of a commit race processes the winner and commits again', async () => {
+  test('the loser of two concurrent commits processes the winner and commits again', async () => {
     const [alice, bob, carol] = await trio({ ...options, updateOnJoin: false });
     await Promise.all([bob.update(), carol.update()]);
     const conflicts = [...bob.conflicts, ...carol.conflicts];
     const winner = service.log(alice.id).find(({ kind, epoch }) => kind === 'commit' && epoch === 1);
-    const sha256 = sha256Hex(fromBase64(winner?.ciphertext ?? ''));
+    const sha256 = await sha256Hex(fromBase64(winner?.ciphertext ?? ''));
     expect(conflicts).toMatchObject([{ submittedEpoch: 1, currentEpoch: 2, winner: { seq: 2, sha256 } }]);
     for (const group of [alice, bob, carol]) await group.receive();
     expect([alice.epoch, bob.epoch, carol.epoch]).toEqual([3, 3, 3]);
@@ -134,14 +134,14 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     expect(carol.isRemoved).toBe(true);
   });
 
-  test('who is proposed for removal and not removed yet can still send', async () => {
+  test('a member whose removal is proposed, but not committed, can still send', async () => {
     const [alice, bob, carol] = await trio(options);
     await bob.proposeRemove('carol');
     await carol.receive();
     await carol.send('why?');
     await alice.receive();
     expect(texts(alice)).toEqual(['why?']);
-    await alice.remove('carol'); // proposed already: not said twice
+    await alice.remove('carol'); // a pending Remove is not proposed again
     expect(alice.members).toEqual(['alice', 'bob']);
   });
 
@@ -154,7 +154,7 @@ describe.each([{ publicCommits: false }, { publicCommits: true }])('MlsDevice wi
     await carol.leave();
     expect(carol.isRemoved).toBe(true);
     await bob.receive();
-    await bob.settle();
+    await bob.commitPending();
     for (const group of [alice, tablet]) await group.receive();
     expect(alice.members).toEqual(['alice', 'bob']);
     expect(tablet.isRemoved).toBe(true);
@@ -186,7 +186,7 @@ describe('MlsDevice', () => {
     expect(authenticators(groupsOf([alice, phone, tablet, watch]))).toBe(1);
   });
 
-  test('uploads what is missing from its stock, and a new last resort once that was used', async () => {
+  test('uploads missing key packages, and a new last resort after its use', async () => {
     const bob = await open('bob');
     const alice = await open('alice');
     for (let i = 0; i < 5; i++) {
@@ -202,7 +202,7 @@ describe('MlsDevice', () => {
     expect(await api.keyPackageCount()).toMatchObject({ available: 3, lastResort: true });
   });
 
-  test('claims anew when a device replaced its key packages', async () => {
+  test('claims again when a device replaced its key packages', async () => {
     const bob = await open('bob');
     const alice = await open('alice');
     const { id } = await alice.createGroup();
@@ -221,10 +221,10 @@ describe('MlsDevice', () => {
     const impostor = await open('bob'); // the same device id, a new store
     await impostor.keyPackages.replace();
     const { id: other } = await alice.createGroup();
-    await expect(alice.invite(other, 'bob')).rejects.toThrow('is not the one that it was');
+    await expect(alice.invite(other, 'bob')).rejects.toThrow('is not a known key of bob');
   });
 
-  test('goes on where it was after a crash: states, unsent keys and messages are in the store', async () => {
+  test('continues after a crash: states, unsent keys and messages are in the store', async () => {
     const store = memoryStore();
     const alice = await open('alice');
     const bob = await open('bob', { store });
@@ -266,7 +266,7 @@ describe('MlsDevice', () => {
     expect(texts(groupOf(bob))).toEqual(['there you are']);
   });
 
-  test('is in the group by an external commit whose answer it did not live to hear, and reads what came since', async () => {
+  test('joins by an external commit although it crashed before the answer, and reads the messages after it', async () => {
     const alice = await open('alice');
     const store = memoryStore();
     const bob = await open('bob', { store });
@@ -300,7 +300,7 @@ describe('MlsDevice', () => {
     expect(authenticators(groupsOf([alice, bobAgain, tabletAgain]))).toBe(1);
   });
 
-  test('two joins of one device at once are one after the other', async () => {
+  test('of two joins of one device at the same time, the second waits for the first', async () => {
     const alice = await open('alice');
     const bob = await open('bob');
     const { id } = await alice.createGroup();
@@ -314,7 +314,7 @@ describe('MlsDevice', () => {
     expect(groupOf(alice).members).toEqual(['alice', 'bob']);
   });
 
-  test('reports a commit that it cannot follow, and rejoins; messages before it are not lost', async () => {
+  test('reports a commit that it cannot process, and rejoins; messages before the commit are not lost', async () => {
     const [alice, bob, carol] = await trio();
     await alice.send('before');
     service.corruptNextCommit = true;
@@ -332,7 +332,29 @@ describe('MlsDevice', () => {
     expect(authenticators([alice, bob, carol])).toBe(1);
   });
 
-  test('has a stuck conversation go on as another one, which all join by Welcome', async () => {
+  test('says why it joined by external commit', async () => {
+    const reasons: string[] = [];
+    const onRejoin: DeviceOptions['onRejoin'] = ({ id, position }, { kind, ...rest }) => {
+      reasons.push(`${kind} ${position} of ${service.log(id).length}${'seq' in rest ? `, entry ${rest.seq}` : ''}`);
+    };
+    const [alice, bob] = await gather(['alice', 'bob'], { onRejoin });
+    expect(reasons).toEqual([]);
+    await groupOf(bob).resync();
+    await groupOf(alice).receive();
+    service.corruptNextCommit = true;
+    await groupOf(alice).update();
+    await groupOf(bob).receive();
+    expect(reasons).toEqual(['requested 3 of 3', 'unprocessable-entry 5 of 5, entry 4']);
+    // A device whose store was lost has no secrets for the Welcome that waits for it.
+    const carol = await open('carol');
+    await alice?.sync();
+    await alice?.invite(groupOf(alice).id, carol.user);
+    const again = await open('carol', { onRejoin });
+    await again.joinGroups();
+    expect(reasons.slice(2).map((reason) => reason.split(' ')[0])).toEqual(['key-package-unknown']);
+  });
+
+  test('replaces a stuck conversation by another one, which all join by Welcome', async () => {
     const devices = await gather(['alice', 'bob', 'carol', 'carol/tablet']);
     const old = groupOf(devices[0]);
     const successor = await devices[1]?.reset(old.id);
@@ -345,7 +367,7 @@ describe('MlsDevice', () => {
     expect(old.successor).toBe(successor?.id);
   });
 
-  test('acknowledges how far it has come', async () => {
+  test('acknowledges the entries that it has processed', async () => {
     const [alice, bob] = await gather(['alice', 'bob']);
     await groupOf(alice).send('hello');
     await bob?.sync();

@@ -68,7 +68,7 @@ describe('createHttp', () => {
     expect(requests).toHaveLength(1);
   });
 
-  test('does not repeat a 429 that names no time: something else must happen first', async () => {
+  test('does not repeat a 429 without Retry-After: it does not pass by waiting', async () => {
     answers.push(json(429, { code: 'rate-limited' }));
     await expect(http.json('POST', '/v1/x', { body: {} })).rejects.toMatchObject({ status: 429, isRetryable: false });
     expect(requests).toHaveLength(1);
@@ -95,7 +95,7 @@ describe('follow', () => {
     return seen;
   }
 
-  test('goes on after the last entry when the connection ends, until one is removed', async () => {
+  test('continues after the last entry when the connection ends, until the user is removed', async () => {
     const reasons: string[] = [];
     answers.push(stream(': heartbeat\n\n', entry(4), entry(5), entry(6).slice(0, 12)));
     answers.push(busy('unavailable'), stream(entry(5), entry(6), other('reconnect', {}), entry(99)));
@@ -133,19 +133,19 @@ describe('follow', () => {
     expect(seen).toHaveLength(1);
   });
 
-  test('throws what no retry would mend', async () => {
+  test('throws an error that a retry cannot repair', async () => {
     answers.push(json(404, { code: 'not-found', title: 'Not found' }));
     await expect(collect(follow(http, 'c'))).rejects.toThrow('404 not-found: Not found');
   });
 
-  test('starts with what comes from now on, and then goes on after that', async () => {
+  test('starts with the next new entry, and a new connection continues after it', async () => {
     answers.push(stream(entry(7)), stream(entry(7), entry(8), other('reset', { successor: 'd' })));
     const seen = await collect(follow(http, 'c', { after: 'latest' }));
     expect(seen).toEqual([7, 8, { type: 'reset', successor: 'd' }]);
     expect(requests.map(({ url }) => new URL(url, 'http://x').searchParams.get('after'))).toEqual(['latest', '7']);
   });
 
-  test('tells that the log no longer reaches back', async () => {
+  test('says that retention deleted the next entries', async () => {
     answers.push(stream(other('history-truncated', { oldestSeq: 40 }), entry(40), other('removed', { seq: 40 })));
     const seen = await collect(follow(http, 'c', { after: 3 }));
     expect(seen).toEqual([{ type: 'history-truncated', oldestSeq: 40 }, 40, { type: 'removed', seq: 40 }]);
@@ -161,7 +161,7 @@ describe('followAll', () => {
     };
   const entry = (conversation: string, seq: number): [string, unknown] => ['entry', { conversation, entry: { seq } }];
 
-  test('gives no entry twice, whatever a new connection begins with, until another stream takes over', async () => {
+  test('yields no entry twice, even if a new connection repeats entries, until another stream replaces it', async () => {
     const joined: [string, unknown] = ['member', { conversation: 'b', seq: 1, user: 'bob', change: 'added' }];
     answers.push(stream(entry('a', 4), joined, entry('b', 1), ['welcome', { conversation: 'b', seq: 1 }]));
     answers.push(stream(entry('a', 4), entry('b', 1), entry('b', 2), ['low-stock', { available: 3 }]));

@@ -1,19 +1,19 @@
 /**
- * Where a device keeps what has to outlive a crash: keys of its own, group states, messages. An app puts this on its
- * database; the values are secrets, so it encrypts them at rest.
+ * Storage for everything of a device that must survive a crash: its keys, group states and messages. An app implements it
+ * with its database. The values contain secrets, so the app encrypts them at rest.
  */
 export interface DeviceStore {
   get(key: string): Promise<string | undefined>;
-  /** Returns once the value is durable. */
+  /** Returns when the value is durable. */
   set(key: string, value: string): Promise<void>;
   delete(key: string): Promise<void>;
   /** Keys that start with `prefix`. */
   keys(prefix: string): Promise<string[]>;
 }
 
-/** A store for tests and for devices that live as long as their process. */
+/** A store in memory, for tests and for devices that live no longer than their process. */
 export function memoryStore(entries: Iterable<readonly [string, string]> = []): DeviceStore & {
-  /** All that a crash would leave. */
+  /** Everything in the store: what a device still has after a crash. */
   readonly entries: () => [string, string][];
 } {
   const map = new Map<string, string>(entries);

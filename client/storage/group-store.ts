@@ -2,40 +2,41 @@ import type { ClientConfig, ClientState, ProposalWithSender } from 'ts-mls';
 import { decodeGroupState, encodeGroupState } from 'ts-mls';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { decodeProposalWithSender, proposalWithSenderEncoder } from 'ts-mls/unappliedProposals.js';
-import { fromBase64, toBase64 } from '../bytes.ts';
-import type { DeviceStore } from '../device/store.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { DeviceStore } from './device-store.ts';
 
-/** A message of the group, decrypted; one's own come from the log too, so that the order is everybody's. */
+/** A decrypted message. Own messages come from the log too, so that the order is the same on all devices. */
 export interface ReceivedMessage {
   readonly seq: number;
   readonly epoch: number;
-  /** User id, as the sender's leaf has it. */
+  /** User id in the sender's leaf. */
   readonly sender: string;
   readonly text: string;
 }
 
-/** An own proposal that has not come back in the log. */
+/** A proposal of this device that it has not read in the log yet. */
 export interface OwnProposal {
   /** ProposalRef, base64 (RFC 9420 §5.2). */
   readonly ref: string;
   readonly proposal: ProposalWithSender;
 }
 
-/** All that a device knows of a group, but for its messages. */
+/** Everything that a device knows of a group, except its messages. */
 export interface GroupRecord {
   readonly state: ClientState;
-  /** `seq` up to which the state has seen the log. */
+  /** `seq` of the last entry that is part of the state. */
   readonly position: number;
-  /** Commits on the current epoch that were accepted or not: the state each leads to, by its bytes. */
-  readonly pending: ReadonlyMap<string, ClientState>;
-  /** Texts of own messages that have not come back in the log, by id: a sender cannot decrypt its own. */
-  readonly sent: ReadonlyMap<string, string>;
-  /** By their bytes: a sender cannot decrypt these either. */
-  readonly proposals: ReadonlyMap<string, OwnProposal>;
-  /** No longer a member. */
-  readonly wasCutOff: boolean;
+  /** Own commits of the current epoch, accepted or not: the state after each commit, by the commit's bytes in base64. */
+  readonly pendingCommits: ReadonlyMap<string, ClientState>;
+  /** Texts of own messages that the device has not read in the log yet, by message id: a sender cannot decrypt its own. */
+  readonly sentTexts: ReadonlyMap<string, string>;
+  /** Own proposals by their bytes in base64: a sender cannot decrypt these either. */
+  readonly ownProposals: ReadonlyMap<string, OwnProposal>;
+  /** The device is no longer a member, although its MLS state does not say so. */
+  readonly hasLeft: boolean;
 }
 
+/** The form in a store. Its names never change, because an app keeps it over releases of this library. */
 interface StoredGroup {
   readonly state: string;
   readonly position: number;
@@ -47,7 +48,7 @@ interface StoredGroup {
 
 const groupKey = (id: string): string => `group/${id}`;
 const joiningKey = (id: string): string => `joining/${id}`;
-const messagesOf = (id: string): string => `message/${id}/`;
+const messagePrefix = (id: string): string => `message/${id}/`;
 
 /** Ids of the groups in a store. */
 export async function storedGroups(store: DeviceStore): Promise<string[]> {
@@ -55,13 +56,13 @@ export async function storedGroups(store: DeviceStore): Promise<string[]> {
   return (await store.keys(prefix)).map((key) => key.slice(prefix.length));
 }
 
-/** Ids of the groups that a device was about to come into. */
-export async function storedJoinings(store: DeviceStore): Promise<string[]> {
+/** Ids of the groups whose first external commit was sent, but whose answer the device has not processed. */
+export async function storedJoins(store: DeviceStore): Promise<string[]> {
   const prefix = joiningKey('');
   return (await store.keys(prefix)).map((key) => key.slice(prefix.length));
 }
 
-/** Keeps one group in a device's store. */
+/** One group in the store of a device. */
 export class GroupStore {
   readonly #store: DeviceStore;
   readonly #id: string;
@@ -72,20 +73,20 @@ export class GroupStore {
     this.#id = id;
   }
 
-  /** Whoever still saves by this comes too late: another state of the group has taken over, or none. */
+  /** Ignores every later `save`: another state of the group, or no state, replaced this one. */
   close(): void {
     this.#isClosed = true;
   }
 
-  async save({ state, position, pending, sent, proposals, wasCutOff }: GroupRecord): Promise<void> {
+  async save({ state, position, pendingCommits, sentTexts, ownProposals, hasLeft }: GroupRecord): Promise<void> {
     if (this.#isClosed) return;
     const stored: StoredGroup = {
       state: encodeState(state),
       position,
-      pending: [...pending].map(([bytes, next]) => [bytes, encodeState(next)]),
-      sent: [...sent],
-      proposals: [...proposals].map(([bytes, { ref, proposal }]) => [bytes, ref, encodeProposal(proposal)]),
-      wasCutOff,
+      pending: [...pendingCommits].map(([bytes, next]) => [bytes, encodeState(next)]),
+      sent: [...sentTexts],
+      proposals: [...ownProposals].map(([bytes, { ref, proposal }]) => [bytes, ref, encodeProposal(proposal)]),
+      wasCutOff: hasLeft,
     };
     await this.#store.set(groupKey(this.#id), JSON.stringify(stored));
   }
@@ -97,44 +98,46 @@ export class GroupStore {
     return {
       state: decodeState(stored.state, config),
       position: stored.position,
-      pending: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
-      sent: new Map(stored.sent),
-      proposals: new Map(
+      pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
+      sentTexts: new Map(stored.sent),
+      ownProposals: new Map(
         stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal: decodeProposal(proposal) }]),
       ),
-      wasCutOff: stored.wasCutOff,
+      hasLeft: stored.wasCutOff,
     };
   }
 
-  /** Remembers what a first external commit leads to, for a device that does not live to see its answer. */
-  async saveJoining(commit: string, state: ClientState): Promise<void> {
+  /** Saves a first external commit and the state after it, in case the device crashes before it gets the answer. */
+  async saveJoin(commit: string, state: ClientState): Promise<void> {
     await this.#store.set(joiningKey(this.#id), JSON.stringify({ commit, state: encodeState(state) }));
   }
 
-  async loadJoining(config: ClientConfig): Promise<{ commit: string; state: ClientState } | undefined> {
+  async loadJoin(config: ClientConfig): Promise<{ commit: string; state: ClientState } | undefined> {
     const text = await this.#store.get(joiningKey(this.#id));
     if (text === undefined) return undefined;
     const { commit, state } = JSON.parse(text) as { commit: string; state: string };
     return { commit, state: decodeState(state, config) };
   }
 
-  async joined(): Promise<void> {
+  /** Deletes the saved external commit: the join is over. */
+  async deleteJoin(): Promise<void> {
     await this.#store.delete(joiningKey(this.#id));
   }
 
   async saveMessage(message: ReceivedMessage): Promise<void> {
-    await this.#store.set(`${messagesOf(this.#id)}${message.seq}`, JSON.stringify(message));
+    await this.#store.set(`${messagePrefix(this.#id)}${message.seq}`, JSON.stringify(message));
   }
 
+  /** In log order. */
   async messages(): Promise<ReceivedMessage[]> {
-    const keys = await this.#store.keys(messagesOf(this.#id));
+    const keys = await this.#store.keys(messagePrefix(this.#id));
     const texts = await Promise.all(keys.map((key) => this.#store.get(key)));
     const messages = texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as ReceivedMessage]));
     return messages.sort((a, b) => a.seq - b.seq);
   }
 
-  /** Forgets the group's secrets; its messages stay. */
-  async forget(): Promise<void> {
+  /** Deletes the group's secrets; its messages stay. */
+  async deleteState(): Promise<void> {
     await this.#store.delete(groupKey(this.#id));
   }
 }
@@ -145,7 +148,7 @@ function encodeState(state: ClientState): string {
 
 function decodeState(base64: string, clientConfig: ClientConfig): ClientState {
   const decoded = decodeGroupState(fromBase64(base64), 0);
-  if (decoded === undefined) throw new Error('not a group state');
+  if (decoded === undefined) throw new Error('the store holds no valid group state');
   return { ...decoded[0], clientConfig };
 }
 
@@ -155,6 +158,6 @@ function encodeProposal(proposal: ProposalWithSender): string {
 
 function decodeProposal(base64: string): ProposalWithSender {
   const decoded = decodeProposalWithSender(fromBase64(base64), 0);
-  if (decoded === undefined) throw new Error('not a proposal');
+  if (decoded === undefined) throw new Error('the store holds no valid proposal');
   return decoded[0];
 }

@@ -1,18 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { ParleyClient } from '../api/parley-client.ts';
 import type { AccountEvent } from '../api/account-stream.ts';
+import type { ParleyClient } from '../api/parley-client.ts';
 import type { MlsGroup } from '../group/group.ts';
-import type { ReceivedMessage } from '../group/group-store.ts';
+import { sleep } from '../platform/sleep.ts';
+import type { ReceivedMessage } from '../storage/group-store.ts';
 
-/** Told messages, in the order of each group's log. */
+/** Called with each message, in the order of each group's log. */
 export type MessageListener = (group: MlsGroup, message: ReceivedMessage) => void;
 
-/** What a live run needs of a device. */
+/** The parts of a device that a live run needs. */
 export interface LiveDevice {
   readonly groups: ReadonlyMap<string, MlsGroup>;
   readonly keyPackages: { readonly topUp: () => Promise<void> };
   readonly joinGroups: () => Promise<MlsGroup[]>;
-  readonly noteProgress: (group: MlsGroup) => void;
+  readonly acknowledgeSoon: (group: MlsGroup) => void;
   readonly ack: () => Promise<void>;
   readonly onMessage: (listener: MessageListener) => () => void;
 }
@@ -20,19 +20,20 @@ export interface LiveDevice {
 export interface LiveRunOptions {
   readonly signal?: AbortSignal;
   readonly onMessage?: MessageListener;
-  /** Told each group that the device came into. */
+  /** Called with each group that the device joined. */
   readonly onJoin?: (group: MlsGroup) => void;
-  /** Told every event once it has been dealt with. */
+  /** Called with every event after it was processed. */
   readonly onEvent?: (event: AccountEvent) => void;
-  /** Told what went wrong in one group; the others go on. @default nobody */
+  /** Called with each failure in one group; the other groups continue. @default failures are ignored */
   readonly onError?: (error: unknown) => void;
+  /** Called with the reason each time before the stream connects again. */
   readonly onReconnect?: (reason: string) => void;
 }
 
-/** Those who see a proposal spread over this time, so that mostly one of them commits it. */
-const SETTLE_SPREAD_MS = 500;
+/** Upper limit of the random wait before a device commits a proposal, so that mostly only one device commits it. */
+const COMMIT_SPREAD_MS = 500;
 
-/** Keeps all groups of a device in step with the service: one stream, its events dealt with one after the other. */
+/** Keeps all groups of a device in step with the service: one stream, whose events are processed one after the other. */
 export async function runLive(
   device: LiveDevice,
   api: Pick<ParleyClient, 'followAll'>,
@@ -41,7 +42,7 @@ export async function runLive(
   const { signal, onReconnect } = options;
   const stop = new AbortController();
   const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
-  const settling = new Map<MlsGroup, Promise<void>>();
+  const commits = new Map<MlsGroup, Promise<void>>();
   const attempt = async (task: () => Promise<unknown>): Promise<void> => {
     try {
       await task();
@@ -49,20 +50,20 @@ export async function runLive(
       options.onError?.(error);
     }
   };
-  const settleSoon = (group: MlsGroup): void => {
-    if (settling.has(group)) return;
+  const commitSoon = (group: MlsGroup): void => {
+    if (commits.has(group)) return;
     const task = async (): Promise<void> => {
-      await sleep(Math.random() * SETTLE_SPREAD_MS, undefined, { signal: signals });
-      settling.delete(group);
-      if (!group.isRemoved) await attempt(() => group.settle());
+      await sleep(Math.random() * COMMIT_SPREAD_MS, signals);
+      commits.delete(group);
+      if (!group.isRemoved) await attempt(() => group.commitPending());
     };
-    settling.set(
+    commits.set(
       group,
       task().catch(() => undefined),
     );
   };
-  const live = new LiveEvents(device, options, settleSoon);
-  const quiet = options.onMessage === undefined ? undefined : device.onMessage(options.onMessage);
+  const live = new LiveEvents(device, options, commitSoon);
+  const removeListener = options.onMessage === undefined ? undefined : device.onMessage(options.onMessage);
   try {
     await attempt(() => live.join());
     for await (const event of api.followAll({
@@ -74,8 +75,8 @@ export async function runLive(
     }
   } finally {
     stop.abort();
-    await Promise.all(settling.values());
-    quiet?.();
+    await Promise.all(commits.values());
+    removeListener?.();
     await attempt(() => device.ack());
   }
 }
@@ -83,12 +84,12 @@ export async function runLive(
 class LiveEvents {
   readonly #device: LiveDevice;
   readonly #options: LiveRunOptions;
-  readonly #settleSoon: (group: MlsGroup) => void;
+  readonly #commitSoon: (group: MlsGroup) => void;
 
-  constructor(device: LiveDevice, options: LiveRunOptions, settleSoon: (group: MlsGroup) => void) {
+  constructor(device: LiveDevice, options: LiveRunOptions, commitSoon: (group: MlsGroup) => void) {
     this.#device = device;
     this.#options = options;
-    this.#settleSoon = settleSoon;
+    this.#commitSoon = commitSoon;
   }
 
   async join(): Promise<void> {
@@ -102,21 +103,21 @@ class LiveEvents {
     if (group === undefined) return;
     switch (event.type) {
       case 'entry':
-        await group.take(event.entry);
-        this.#device.noteProgress(group);
-        if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.keepsJoinersOut)) {
-          this.#settleSoon(group);
+        await group.process(event.entry);
+        this.#device.acknowledgeSoon(group);
+        if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.blocksJoiners)) {
+          this.#commitSoon(group);
         }
         break;
       case 'member':
-        if (event.change === 'removed') this.#settleSoon(group);
+        if (event.change === 'removed') this.#commitSoon(group);
         break;
       case 'removed':
         await group.receive();
         break;
       case 'history-truncated':
-        await group.resync();
-        this.#device.noteProgress(group);
+        await group.resync({ kind: 'history-truncated' });
+        this.#device.acknowledgeSoon(group);
         break;
       case 'reset':
         group.successor ??= event.successor;

@@ -6,20 +6,20 @@ import { ProblemError } from './problem.ts';
 
 export interface LiveOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Silence after which a connection counts as dead: the service sends heartbeats. @default 60000 */
+  /** A connection without any bytes for this time counts as dead: the service sends heartbeats. @default 60000 */
   readonly idleTimeoutMs?: number;
-  /** Told why, whenever the stream has to connect again. */
+  /** Called with the reason each time before the stream connects again. */
   readonly onReconnect?: (reason: string) => void;
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
-/** The service asks to connect again; nothing is wrong with the stream. */
+/** The service asks the client to connect again; the stream itself is in order. */
 const ASKS_TO_RECONNECT: readonly (string | undefined)[] = ['reconnect', 'slow-consumer'];
 
 /**
- * Server-sent events of one path, over as many connections as it takes. Ends when the signal aborts; throws a
- * {@link ProblemError} that no retry would mend.
- * @param query asked before each connection: from where to go on
+ * Server-sent events of one path. The generator connects again as often as needed, and returns when the signal aborts.
+ * @param query gives the query of the next connection: the position from which the service continues
+ * @throws ProblemError if a retry cannot succeed
  */
 export async function* liveEvents(
   http: Http,
@@ -65,7 +65,9 @@ async function* readEvents(
   idleTimeoutMs: number,
 ): AsyncGenerator<EventSourceMessage, void, void> {
   const connection = new AbortController();
-  const idle = setTimeout(() => connection.abort(new Error('no heartbeat')), idleTimeoutMs);
+  const startIdleTimer = (): ReturnType<typeof setTimeout> =>
+    setTimeout(() => connection.abort(new Error('no heartbeat')), idleTimeoutMs);
+  let idleTimer = startIdleTimer();
   const signals = signal === undefined ? connection.signal : AbortSignal.any([connection.signal, signal]);
   const events: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => events.push(event) });
@@ -77,13 +79,16 @@ async function* readEvents(
       headers,
       signal: signals,
     });
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      idle.refresh();
-      parser.feed(decoder.decode(chunk, { stream: true }));
+    // A reader, because not every browser can iterate over a ReadableStream.
+    const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+    for (let chunk = await reader?.read(); chunk?.done === false; chunk = await reader?.read()) {
+      clearTimeout(idleTimer);
+      idleTimer = startIdleTimer();
+      parser.feed(decoder.decode(chunk.value, { stream: true }));
       yield* events.splice(0);
     }
   } finally {
-    clearTimeout(idle);
-    connection.abort(); // whoever stops reading closes the connection
+    clearTimeout(idleTimer);
+    connection.abort(); // closes the connection when the caller stops reading
   }
 }

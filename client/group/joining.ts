@@ -1,0 +1,120 @@
+import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo } from 'ts-mls';
+import { emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
+import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
+import type { ParleyClient } from '../api/parley-client.ts';
+import { hasCode } from '../api/problem.ts';
+import type { PendingWelcome } from '../api/types.ts';
+import { groupInfoOf } from '../mls/group-info.ts';
+import { acceptsJoiners } from '../mls/joiner-check.ts';
+import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
+import { makeKeyPackage } from '../mls/key-package.ts';
+import { decodeMessage, encodeMessage } from '../mls/messages.ts';
+import { leafWithKey } from '../mls/tree.ts';
+import { toBase64Url } from '../platform/bytes.ts';
+import { sleep } from '../platform/sleep.ts';
+
+/** Saves an external commit and the state after it, before the service gets the commit. */
+export type BeforeCommit = (commit: string, state: ClientState) => Promise<void>;
+
+export interface JoinContext {
+  readonly api: Pick<ParleyClient, 'groupInfo' | 'commit'>;
+  readonly suite: CiphersuiteImpl;
+  readonly identity: LeafOwner;
+  readonly config: ClientConfig;
+  readonly beforeCommit: BeforeCommit;
+}
+
+/** The state of a new member, and the `seq` of the commit that added it. */
+export interface Joined {
+  readonly state: ClientState;
+  readonly seq: number;
+}
+
+const LIMIT_MS = 10_000;
+const JITTER_MS = 50;
+/** The group is in another epoch, or the service has no GroupInfo at the moment. */
+const RETRYABLE_CODES = ['epoch-conflict', 'group-info-missing', 'group-info-stale'] as const;
+
+/** Joins by a Welcome (RFC 9420 §12.4.3.1). @throws Error if the Welcome is not for this key package or not valid */
+export async function joinByWelcome(
+  { suite, config }: Pick<JoinContext, 'suite' | 'config'>,
+  { conversation, welcome, seq }: PendingWelcome,
+  { publicPackage, privatePackage }: OwnKeyPackage,
+): Promise<Joined> {
+  const message = decodeMessage(welcome);
+  if (message.wireformat !== 'mls_welcome') throw new Error('not a Welcome');
+  const state = await joinGroup(
+    message.welcome,
+    publicPackage,
+    privatePackage,
+    emptyPskIndex,
+    suite,
+    undefined,
+    undefined,
+    config,
+  );
+  checkGroupId(state.groupContext.groupId, conversation);
+  return { state, seq };
+}
+
+/**
+ * Joins by an external commit (RFC 9420 §12.4.3.2). If the group has a leaf of this device, the commit replaces it. Tries
+ * again for 10 s, until its commit wins an epoch.
+ * @throws ProblemError if the policy does not allow external commits
+ */
+export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
+  const { api, suite, identity, config, beforeCommit } = context;
+  const end = Date.now() + LIMIT_MS;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { info, isResync } = readGroupInfo((await api.groupInfo(conversation)).groupInfo, conversation, identity);
+      const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
+      const { publicMessage, newState } = await joinGroupExternal(
+        info,
+        publicPackage,
+        privatePackage,
+        isResync,
+        suite,
+        undefined,
+        config,
+      );
+      const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
+      await beforeCommit(commit, newState);
+      const { seq } = await api.commit(conversation, { commit, groupInfo: await groupInfoOf(newState, suite) });
+      return { state: newState, seq };
+    } catch (error) {
+      const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
+      if (!isRetryable || Date.now() > end) throw error;
+      await sleep(Math.random() * JITTER_MS * attempt);
+    }
+  }
+}
+
+/** ts-mls would not accept the tree of the group, because new members have not committed an update yet. */
+export class GroupRefusesJoinersError extends Error {
+  override readonly name = 'GroupRefusesJoinersError';
+
+  constructor() {
+    super('new members of the group have not updated their keys yet: ts-mls would not accept its tree');
+  }
+}
+
+/** `isResync`: the tree has a leaf of this device. ts-mls demands the flag in this case, and forbids it in any other. */
+function readGroupInfo(
+  base64: string,
+  conversation: string,
+  { signatureKeyPair }: LeafOwner,
+): { info: GroupInfo; isResync: boolean } {
+  const message = decodeMessage(base64);
+  if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
+  const info = message.groupInfo;
+  checkGroupId(info.groupContext.groupId, conversation);
+  const tree = ratchetTreeFromExtension(info);
+  if (tree === undefined) throw new Error('the GroupInfo has no ratchet tree');
+  if (!acceptsJoiners(tree)) throw new GroupRefusesJoinersError();
+  return { info, isResync: leafWithKey(tree, signatureKeyPair.publicKey) !== undefined };
+}
+
+function checkGroupId(groupId: Uint8Array, conversation: string): void {
+  if (toBase64Url(groupId) !== conversation) throw new Error('the keys belong to another group');
+}

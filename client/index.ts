@@ -1,0 +1,76 @@
+// The public edge of the client library: an app imports everything from here, and nothing from the files behind it.
+export type { AccountEvent, ConversationChanged, FollowAllOptions, MemberChanged } from './api/account-stream.ts';
+export { AdminClient } from './api/admin-client.ts';
+export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
+export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
+export { createHttp } from './api/http.ts';
+export { ParleyClient } from './api/parley-client.ts';
+export type { EpochConflict } from './api/problem.ts';
+export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
+export type {
+  AuditEntry,
+  AuditPage,
+  AuditQuery,
+  ClaimedKeyPackage,
+  ClaimedKeyPackages,
+  ClaimRequest,
+  CommitAccepted,
+  CommitBundle,
+  Conversation,
+  ConversationDetails,
+  ConversationPage,
+  ConversationSummary,
+  CurrentGroupInfo,
+  Departure,
+  Device,
+  Entry,
+  EntryKind,
+  KeyPackagesStored,
+  KeyPackageStock,
+  KeyPackageUpload,
+  LogPage,
+  LogQuery,
+  Member,
+  MemberAddition,
+  MemberPage,
+  MemberRemoval,
+  MemberRole,
+  MembershipChanged,
+  NewConversation,
+  NewPolicy,
+  ObservedConversation,
+  ObservedConversationPage,
+  ObservedConversationQuery,
+  ObservedRun,
+  OutgoingMessage,
+  PageQuery,
+  PathSetting,
+  PendingWelcome,
+  Policy,
+  PolicyChange,
+  Positions,
+  Problem,
+  ProblemCode,
+  Report,
+  ReportTaken,
+  Role,
+  SendOutcome,
+  SendResult,
+  WelcomePage,
+} from './api/types.ts';
+export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
+export { trustOnFirstUse } from './device/authentication.ts';
+export type { DeviceApi, DeviceOptions } from './device/device.ts';
+export { MlsDevice } from './device/device.ts';
+export type { Invitation } from './device/invite.ts';
+export { UntrustedDeviceError } from './device/invite.ts';
+export type { LiveRunOptions, MessageListener } from './device/live-run.ts';
+export { IdentityChangedError } from './group/commit-check.ts';
+export { UnprocessableEntry } from './group/group-log.ts';
+export type { RejoinReason } from './group/group-repair.ts';
+export type { MlsGroup } from './group/group.ts';
+export { GroupRefusesJoinersError } from './group/joining.ts';
+export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
+export type { DeviceStore } from './storage/device-store.ts';
+export { memoryStore } from './storage/device-store.ts';
+export type { ReceivedMessage } from './storage/group-store.ts';

@@ -1,0 +1,52 @@
+import type { CiphersuiteImpl, KeyPackage, PrivateKeyPackage } from 'ts-mls';
+import { defaultCapabilities, generateKeyPackageWithKey, getCiphersuiteFromName, getCiphersuiteImpl } from 'ts-mls';
+import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
+import { toBase64 } from '../platform/bytes.ts';
+
+/** A KeyPackage is valid from two hours before now, for clocks that are wrong, until four weeks after now. */
+const LIFETIME_BEFORE_S = 2 * 3600;
+const LIFETIME_AFTER_S = 28 * 24 * 3600;
+/** KeyPackage extension `last_resort` (IANA registry of MLS extension types). */
+const LAST_RESORT = 10;
+/** MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519, the one cipher suite that every MLS client has (RFC 9420 §17.1). */
+export const CIPHER_SUITE = 1;
+
+/** The user and the signature key in the leaf of a device. */
+export interface LeafOwner {
+  readonly user: string;
+  readonly signatureKeyPair: { readonly signKey: Uint8Array; readonly publicKey: Uint8Array };
+}
+
+/** A KeyPackage with its secrets, which never leave the device. It serves for one join. */
+export interface OwnKeyPackage {
+  /** KeyPackageRef, base64 (RFC 9420 §5.2). */
+  readonly ref: string;
+  readonly publicPackage: KeyPackage;
+  readonly privatePackage: PrivateKeyPackage;
+  /** It may serve for several joins, when the device has no other KeyPackage left. */
+  readonly isLastResort: boolean;
+}
+
+export function loadSuite(): Promise<CiphersuiteImpl> {
+  return getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'));
+}
+
+/** A new KeyPackage. The identity of its basic credential is the user id (RFC 9420 §5.3, §10). */
+export async function makeKeyPackage(
+  { user, signatureKeyPair }: LeafOwner,
+  suite: CiphersuiteImpl,
+  isLastResort = false,
+): Promise<OwnKeyPackage> {
+  const now = Math.floor(Date.now() / 1000);
+  const capabilities = defaultCapabilities();
+  const { publicPackage, privatePackage } = await generateKeyPackageWithKey(
+    { credentialType: 'basic', identity: new TextEncoder().encode(user) },
+    { ...capabilities, extensions: [...capabilities.extensions, LAST_RESORT] },
+    { notBefore: BigInt(now - LIFETIME_BEFORE_S), notAfter: BigInt(now + LIFETIME_AFTER_S) },
+    isLastResort ? [{ extensionType: LAST_RESORT, extensionData: new Uint8Array() }] : [],
+    signatureKeyPair,
+    suite,
+  );
+  const ref = toBase64(await makeKeyPackageRef(publicPackage, suite.hash));
+  return { ref, publicPackage, privatePackage, isLastResort };
+}
