@@ -1,64 +1,67 @@
-import type { ChangeRow } from '../store/log/changes.ts';
-import type { Cursor, LogItem } from '../store/log/stream-reads.ts';
-import { entryJson, event } from './event.ts';
+import type { LogEntry } from '../domain/log-entry.ts';
+import type { Change } from '../store/log/changes.ts';
+import type { LogItem } from '../store/log/log-items.ts';
+import { entryJson } from './entry-json.ts';
+import { event } from './event.ts';
 
-/** An entry or change on its way to streams. Its text is made once, however many take it. */
-export class Item implements Cursor {
-  readonly seq: number;
-  readonly key: number;
-  readonly log: LogItem;
+/** A log item as streams send it. Each text is made once, at its first use: one entry may go to thousands of streams. */
+export class LogEvent {
+  readonly item: LogItem;
   readonly #conversation: string;
-  #entry: string | undefined;
   #forConversation: string | undefined;
   #forAccount: string | undefined;
+  #entryText: string | undefined;
 
-  constructor(conversation: string, log: LogItem) {
-    this.seq = log.seq;
-    this.key = log.key;
-    this.log = log;
+  constructor(conversation: string, item: LogItem) {
     this.#conversation = conversation;
+    this.item = item;
   }
 
-  isAfter({ seq, key }: Cursor): boolean {
-    return this.seq > seq || (this.seq === seq && this.key > key);
-  }
-
-  /** On the stream of its conversation: an entry with its seq as the id to resume from; changes are not told there. */
+  /** Text for the stream of one conversation: an entry, with its seq as the id to resume from. Changes: no text. */
   get forConversation(): string {
-    return (this.#forConversation ??=
-      this.log.entry === undefined ? '' : `event: entry\nid: ${this.seq}\ndata: ${this.#entryText()}\n\n`);
+    return (this.#forConversation ??= this.#makeForConversation());
   }
 
-  /** On account streams. The id of a conversation needs no escaping. */
+  /** Text for account streams: an entry, or the events of a change. */
   get forAccount(): string {
-    return (this.#forAccount ??=
-      this.log.entry === undefined
-        ? changeEvents(this.#conversation, this.log.change)
-        : `event: entry\ndata: {"conversation":"${this.#conversation}","entry":${this.#entryText()}}\n\n`);
+    return (this.#forAccount ??= this.#makeForAccount());
   }
 
-  #entryText(): string {
-    return (this.#entry ??= this.log.entry === undefined ? '' : JSON.stringify(entryJson(this.log.entry)));
+  #makeForConversation(): string {
+    const { item } = this;
+    if (item.type === 'change') return '';
+    return `event: entry\nid: ${item.seq}\ndata: ${this.#textOf(item.entry)}\n\n`;
+  }
+
+  #makeForAccount(): string {
+    const { item } = this;
+    if (item.type === 'change') return changeEvents(this.#conversation, item.seq, item.change);
+    // Conversation ids are base64url: they need no escaping in JSON.
+    return `event: entry\ndata: {"conversation":"${this.#conversation}","entry":${this.#textOf(item.entry)}}\n\n`;
+  }
+
+  #textOf(entry: LogEntry): string {
+    return (this.#entryText ??= JSON.stringify(entryJson(entry)));
   }
 }
 
-/** A change as account streams tell it: one event for each user who was added or removed, else one. */
-function changeEvents(conversation: string, row: ChangeRow): string {
-  const { seq } = row;
-  switch (row.kind) {
+/** The events of a change: one for each user who was added or removed, otherwise one. */
+function changeEvents(conversation: string, seq: number, change: Change): string {
+  switch (change.kind) {
     case 'added':
     case 'removed':
-      return row.data.users.map((user) => event('member', { conversation, seq, user, change: row.kind })).join('');
+      return change.users.map((user) => event('member', { conversation, seq, user, change: change.kind })).join('');
     case 'role':
-      return event('member', { conversation, seq, user: row.data.user, change: 'role', role: row.data.role });
+      return event('member', { conversation, seq, user: change.user, change: 'role', role: change.role });
     case 'superseded':
-      return event('reset', { conversation, successor: row.data.successor });
+      return event('reset', { conversation, successor: change.successor });
     case 'policy':
     case 'welcome-expired':
-    case 'reset-open':
-      return event('conversation', { conversation, change: row.kind, seq, ...row.data });
-    default:
-      // Of a newer version of the service: this one has no words for it.
+    case 'reset-open': {
+      const { kind, ...data } = change;
+      return event('conversation', { conversation, change: kind, seq, ...data });
+    }
+    case 'unknown':
       return '';
   }
 }

@@ -167,3 +167,20 @@ test('changes of a conversation are no events of its own stream', async () => {
   expect(wordsOf(stream, conversation)).toEqual([]);
   expect(seqsOf(stream)).toEqual([1]);
 });
+
+test('a stream lives also for users whose ids are names of built-in object members', async () => {
+  const users = ['constructor', 'toString', '__proto__'];
+  const conversation = await talk.create('alice', ...users);
+  const streams = await Promise.all(users.map((user) => patient.followOne(conversation, user)));
+  await talk.say(conversation, 'alice');
+  await talk.say(conversation, 'alice');
+  for (const stream of streams) {
+    await waitUntil(() => seqsOf(stream).length === 2, { what: 'both entries come' });
+    expect(stream.endedAt()).toBeUndefined();
+  }
+  const seq = await talk.remove(conversation, 'alice', '__proto__');
+  const [, , removed] = streams;
+  if (removed === undefined) throw new Error('no stream');
+  await untilEnd(removed);
+  expect(signalsOf(removed)).toEqual([{ event: 'removed', data: { seq } }]);
+});
