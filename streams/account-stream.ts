@@ -74,7 +74,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
       subscription.fallBehind();
     } else {
       subscription.live = true;
-      this.#host.checkSoon(subscription);
+      this.#host.backlog.checkSoon(subscription);
     }
   }
 

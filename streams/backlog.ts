@@ -2,8 +2,8 @@ import { type CatchUpDeps, catchUp } from './catch-up.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface BacklogDeps extends CatchUpDeps {
-  /** A subscription is live. Checks it: what was written since its last read woke only those that were live then. */
-  readonly onLive: (subscription: Subscription) => void;
+  /** Checks soon whether a live subscription missed something. */
+  readonly checkSoon: (subscription: Subscription) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -42,7 +42,8 @@ export class Backlog {
         this.#behind.delete(subscription);
         if (end === 'ended') continue;
         subscription.live = true;
-        this.#deps.onLive(subscription);
+        // Entries that were written since its last read woke only the subscriptions that were live then.
+        this.#deps.checkSoon(subscription);
       }
     } catch (error) {
       // The database does not answer. The poll calls `advance` again.

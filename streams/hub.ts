@@ -82,14 +82,13 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
     feeds,
-    backlog: { pool, gate: makeGate(CATCH_UP_READS), onLive: missedWakeups.checkSoon, onError },
+    backlog: { pool, gate: makeGate(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
       quota.release(stream.user);
       if (stream instanceof AccountStream) accountStreams.delete(stream);
       deps.metrics.streamClosed(reason);
     },
-    checkSoon: missedWakeups.checkSoon,
     checkMembership: (user, conversation) => void accountStreams.checkMembership(user, conversation).catch(onError),
   };
 

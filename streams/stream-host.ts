@@ -2,7 +2,6 @@ import type { ServerResponse } from 'node:http';
 import type { Backlog, BacklogDeps } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import type { Feeds } from './feeds.ts';
-import type { Subscription } from './subscription.ts';
 
 /** What the hub sees of every open stream. */
 export interface OpenStream {
@@ -18,8 +17,6 @@ export interface StreamHost {
   readonly feeds: Feeds;
   readonly backlog: BacklogDeps;
   readonly onClosed: (stream: OpenStream, reason: string) => void;
-  /** Checks soon whether a live subscription missed something. */
-  readonly checkSoon: (subscription: Subscription) => void;
   /** Checks whether the user is a member of the conversation (again); if so, its account streams follow it. */
   readonly checkMembership: (user: string, conversation: string) => void;
 }
