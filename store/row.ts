@@ -65,7 +65,7 @@ export function texts(row: Row, field: string): string[] {
 }
 
 export function integers(row: Row, field: string): number[] {
-  return list(row, field, (value) => typeof value === 'number', 'numbers');
+  return list(row, field, (value): value is number => Number.isSafeInteger(value), 'safe integers');
 }
 
 export function objects(row: Row, field: string): Row[] {
