@@ -48,10 +48,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
 
   /** Delivers what exists already: first the Welcomes, because the entries after them may need them. */
   async start({ lowSince, available }: OpenedStream): Promise<void> {
-    const { pool, gate, onError } = this.#host.backlog;
+    const { pool, limitReads, onError } = this.#host.backlog;
     try {
       // Listed before the Welcomes are read: so the Welcomes of all commits in the list are found.
-      const conversations = await gate(() => listFollowedConversations(pool, this));
+      const conversations = await limitReads(() => listFollowedConversations(pool, this));
       await this.#deliverWaitingWelcomes();
       if (lowSince !== null) this.deliverLowStock({ lowSince, available });
       for (const conversation of conversations) this.follow(conversation);
@@ -126,10 +126,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
 
   /** Page by page: Welcomes that the reader cannot take yet stay in the database, not in memory. */
   async #deliverWaitingWelcomes(): Promise<void> {
-    const { pool, gate } = this.#host.backlog;
+    const { pool, limitReads } = this.#host.backlog;
     let after: string | undefined;
     for (let more = true; more && (await this.#untilReady());) {
-      const { welcomes, next } = await gate(() => listWelcomes(pool, this, after, WELCOMES));
+      const { welcomes, next } = await limitReads(() => listWelcomes(pool, this, after, WELCOMES));
       after = this.#deliverUntilFull(welcomes) ?? next;
       more = after !== undefined;
     }

@@ -8,7 +8,8 @@ import type { Subscription } from './subscription.ts';
 
 export interface CatchUpDeps {
   readonly pool: pg.Pool;
-  readonly gate: Gate;
+  /** Bounds the number of reads that run at the same time. */
+  readonly limitReads: Gate;
 }
 
 /**
@@ -19,7 +20,7 @@ export interface CatchUpDeps {
 export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Promise<'live' | 'ended' | 'blocked'> {
   const { conversation, user, device } = subscription;
   while (subscription.isReady) {
-    const slice = await deps.gate(() => readUserLogSlice(deps.pool, conversation, user, subscription, PAGE));
+    const slice = await deps.limitReads(() => readUserLogSlice(deps.pool, conversation, user, subscription, PAGE));
     if (slice === undefined) {
       subscription.deleted();
       return 'ended';
@@ -30,7 +31,7 @@ export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Pr
     }
     if (device !== undefined && slice.hasWelcomes) {
       // Read after the log: so the Welcomes of all commits in the slice are found.
-      const welcomes = await deps.gate(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
+      const welcomes = await deps.limitReads(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
       for (const welcome of welcomes) subscription.deliverWelcome(welcome);
     }
     for (const item of slice.items) {

@@ -82,7 +82,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
     feeds,
-    backlog: { pool, gate: makeGate(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
+    backlog: { pool, limitReads: makeGate(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
       quota.release(stream.user);
