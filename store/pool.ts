@@ -1,9 +1,9 @@
 import pg from 'pg';
 
-/** Everything of Parley lives in one schema, so that it can share a database. */
+/** Schema of all tables and functions. A schema of its own, so that other software can use the same database. */
 export const SCHEMA = 'parley';
 
-// bigint columns (seq, epoch, counts) as numbers: the API refuses anything beyond 2^53-1.
+// bigint columns (seq, epoch, counts) as numbers, not as strings: the API refuses everything above 2^53-1.
 const types: pg.CustomTypesConfig = {
   getTypeParser: (id, format) =>
     id === pg.types.builtins.INT8 ? Number : (pg.types.getTypeParser(id, format) as unknown),
@@ -11,18 +11,23 @@ const types: pg.CustomTypesConfig = {
 
 export interface PoolOptions {
   readonly url: string;
+  /** Connections. */
   readonly max: number;
+  /** `application_name` of the connections. */
   readonly name: string;
-  /** Longest single statement; stays below the timeout of the activity that runs it. Default 4 s. */
+  /** Time limit of one statement; must stay below the timeout of the activity that runs it. @default 4000 */
   readonly statementTimeoutMs?: number;
-  /** False: commits return before they are flushed, only where a later commit flushes what matters. Default true. */
+  /**
+   * False: a commit returns before it is flushed to disk. Only for data that a later commit flushes before it matters.
+   * @default true
+   */
   readonly synchronousCommit?: boolean;
 }
 
 /**
- * A pool whose connections are set up for the deciding transaction: generic plans (else arrays are planned anew on each
- * call, 2.5x slower), look-ups by key only, time limits. A plan that was cached while the tables were tiny would keep its
- * sequential scans, and its merge and hash joins over whole indexes, while they grow.
+ * A pool whose connections are set up for the deciding transaction. Generic plans: otherwise statements with arrays are
+ * planned again at each call, 2.5 times slower. Look-ups by key only: a plan that was made while the tables were tiny would
+ * keep its sequential scans, and its merge and hash joins over whole indexes, when the tables have grown. Time limits.
  */
 export function makePool(options: PoolOptions): pg.Pool {
   const statementTimeout = options.statementTimeoutMs ?? 4000;
@@ -43,7 +48,7 @@ export function makePool(options: PoolOptions): pg.Pool {
     max: options.max,
     application_name: options.name,
     connectionTimeoutMillis: 3000,
-    // A connection that died without a word (host gone) must not hold a caller: the server answers or it is given up.
+    // When the server's host is gone, the connection gives no error: without this limit a caller would wait for ever.
     query_timeout: statementTimeout + 1000,
     keepAlive: true,
     types,
@@ -53,7 +58,7 @@ export function makePool(options: PoolOptions): pg.Pool {
   });
 }
 
-/** Connections of a pool, by state, for metrics. */
+/** Counts the connections of a pool by state, for metrics. */
 export function measurePool(pool: pg.Pool): () => { total: number; idle: number; waiting: number } {
   return () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount });
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** Reads a setting that operators changed at run time; `undefined` = never changed. */
+/** Reads a setting that operators can change at run time. @returns `undefined` when nobody has changed it */
 export async function readSetting(pool: pg.Pool, name: string): Promise<unknown> {
   const { rows } = await pool.query<{ value: unknown }>({
     name: 'read-setting',
@@ -10,7 +10,7 @@ export async function readSetting(pool: pg.Pool, name: string): Promise<unknown>
   return rows[0]?.value;
 }
 
-/** Changes a setting for all processes; they see it by notification, or by their next poll. */
+/** Changes a setting for all processes. They see it with the next notification, or else with their next poll. */
 export async function writeSetting(pool: pg.Pool, name: string, value: unknown): Promise<void> {
   await pool.query(
     `insert into setting (name, value) values ($1, $2)

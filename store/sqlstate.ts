@@ -1,10 +1,10 @@
 /**
- * Which database errors may go away by themselves. The one table for it: anything else is a defect, and trying again
- * would only repeat it. Classes and codes: PostgreSQL documentation, appendix A.
+ * Database errors after which a retry may succeed. This is the only table of them. All other errors are defects: a retry
+ * would fail in the same way. A two-character code is a class. Source: PostgreSQL documentation, appendix A.
  */
 const RETRYABLE: readonly { readonly code: string; readonly meaning: string }[] = [
   { code: '08', meaning: 'connection exceptions' },
-  { code: '40', meaning: 'rolled back: serialization failure, deadlock' },
+  { code: '40', meaning: 'transaction rollback: serialization failure, deadlock' },
   { code: '53', meaning: 'insufficient resources: too many connections, disk full, out of memory' },
   { code: '55P03', meaning: 'lock not available within lock_timeout' },
   { code: '57014', meaning: 'cancelled by statement_timeout' },
@@ -19,10 +19,10 @@ const RETRYABLE: readonly { readonly code: string; readonly meaning: string }[] 
 ];
 
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
-// `pg` reports its own time limits and broken connections without a code.
+// `pg` reports its own time limits, and broken connections, without a code.
 const WITHOUT_CODE = /timeout|timed out|Connection terminated|not queryable|Client was closed/i;
 
-/** True when the same statement may succeed later, unchanged. */
+/** True: the same statement, unchanged, may succeed later. */
 export function isRetryable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError) return error.errors.every(isRetryable);

@@ -1,16 +1,15 @@
 import type { ServerResponse } from 'node:http';
 import type { LowStock, OpenedStream } from '../store/device/device-streams.ts';
+import { type FollowedConversation, listFollowedConversations } from '../store/device/positions.ts';
 import type { StreamName } from '../store/log/notifications.ts';
-import { type Followed, listFollowed } from '../store/device/positions.ts';
-import { type WelcomeRow, listWelcomes } from '../store/welcome/welcomes.ts';
+import { type Welcome, listWelcomes } from '../store/welcome/welcomes.ts';
 import { type AccountOwner, AccountSubscription } from './account-subscription.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import { event } from './event.ts';
 import type { StreamHost } from './stream-host.ts';
-import type { Subscription } from './subscription.ts';
 
-/** Welcomes of one read, at most. */
+/** Welcomes of one read. */
 const WELCOMES = 20;
 
 export interface AccountTarget {
@@ -20,32 +19,25 @@ export interface AccountTarget {
   readonly expiresAt: number;
 }
 
-/** What account streams need beside what all streams share. */
-export interface AccountHost extends StreamHost {
-  /** Looks once whether the user has (again) become a member. */
-  readonly lookFor: (user: string, conversation: string) => void;
-  /** Looks at a live subscription, soon. */
-  readonly check: (subscription: Subscription) => void;
-}
-
-/** One stream for all conversations of a device. */
+/** The stream of one device for all its conversations (`/v1/events`). */
 export class AccountStream implements ConnectionOwner, AccountOwner {
   readonly user: string;
   readonly device: string;
   readonly name: StreamName;
   readonly connection: Connection;
   readonly backlog: Backlog;
-  readonly #host: AccountHost;
+  readonly #host: StreamHost;
   readonly #subscriptions = new Map<string, AccountSubscription>();
-  /** Ids of Welcomes that this stream told. */
-  #welcomed: Set<string> | undefined;
-  /** Where the stays ended that this stream told to their end. */
-  #told: Map<string, number> | undefined;
-  /** Of the low stock that it told last. */
+  /** Ids of delivered Welcomes. */
+  #deliveredWelcomes: Set<string> | undefined;
+  /** Conversations that the user lost on this stream -> last readable seq, up to which everything was delivered. */
+  #deliveredUpTo: Map<string, number> | undefined;
+  /** `lowSince` of the last `low-stock` event; microseconds since 1970, null = none yet. */
   lowSince: number | null = null;
+  /** Resolves the wait for a blocked reader. */
   #onReady: (() => void) | undefined;
 
-  constructor(host: AccountHost, response: ServerResponse, target: AccountTarget, name: StreamName) {
+  constructor(host: StreamHost, response: ServerResponse, target: AccountTarget, name: StreamName) {
     this.#host = host;
     this.user = target.user;
     this.device = target.device;
@@ -54,35 +46,35 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     this.connection = new Connection(response, target.expiresAt, this);
   }
 
-  /** Tells what there is already: Welcomes first, because what follows may need them. */
+  /** Delivers what exists already: first the Welcomes, because the entries after them may need them. */
   async start({ lowSince, available }: OpenedStream): Promise<void> {
-    const { pool, gate, onError } = this.#host.backlog;
+    const { pool, limitReads, onError } = this.#host.backlog;
     try {
-      // Before the Welcomes: those of every commit up to what is listed here are there when they are read.
-      const followed = await gate(() => listFollowed(pool, this));
-      await this.#tellWelcomes();
-      if (lowSince !== null) this.lowStock({ lowSince, available });
-      for (const one of followed) this.follow(one);
+      // Listed before the Welcomes are read: so the Welcomes of all commits in the list are found.
+      const conversations = await limitReads(() => listFollowedConversations(pool, this));
+      await this.#deliverWaitingWelcomes();
+      if (lowSince !== null) this.deliverLowStock({ lowSince, available });
+      for (const conversation of conversations) this.follow(conversation);
     } catch (error) {
       onError(error);
       this.connection.end('reconnect');
     }
   }
 
-  /** Takes up a conversation, unless it has it. */
-  follow(followed: Followed): void {
+  /** Subscribes to a conversation, unless it is subscribed already. */
+  follow(followed: FollowedConversation): void {
     const { conversation, leftSeq, behind } = followed;
     if (this.connection.isClosed || this.#subscriptions.has(conversation)) return;
-    const told = this.#told?.get(conversation);
-    if (leftSeq !== null && told !== undefined && told >= leftSeq) return;
-    const subscription = new AccountSubscription(this, followed, told);
+    const deliveredSeq = this.#deliveredUpTo?.get(conversation);
+    if (leftSeq !== null && deliveredSeq !== undefined && deliveredSeq >= leftSeq) return;
+    const subscription = new AccountSubscription(this, followed, deliveredSeq);
     this.#subscriptions.set(conversation, subscription);
     this.#host.feeds.add(subscription);
     if (behind) {
       subscription.fallBehind();
     } else {
       subscription.live = true;
-      this.#host.check(subscription);
+      this.#host.backlog.checkSoon(subscription);
     }
   }
 
@@ -90,34 +82,32 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     return this.#subscriptions.has(conversation);
   }
 
-  /** @param told its user left, and was told everything up to here */
-  drop(subscription: AccountSubscription, told?: number): void {
+  unfollow(subscription: AccountSubscription, deliveredSeq?: number): void {
     const { conversation } = subscription;
     subscription.live = false;
     this.#host.feeds.delete(subscription);
     this.#subscriptions.delete(conversation);
-    if (told === undefined) return;
-    (this.#told ??= new Map()).set(conversation, told);
-    // An addition that came in before this point found it followed still.
-    this.#host.lookFor(this.user, conversation);
+    if (deliveredSeq === undefined) return;
+    (this.#deliveredUpTo ??= new Map()).set(conversation, deliveredSeq);
+    // The user may have been added again before this point: that addition found the conversation still followed.
+    this.#host.checkMembership(this.user, conversation);
   }
 
-  /** Tells a Welcome once. */
-  welcome({ id, conversation, welcome, seq, epoch }: WelcomeRow): void {
-    const welcomed = (this.#welcomed ??= new Set());
-    if (welcomed.has(id)) return;
-    welcomed.add(id);
+  deliverWelcome({ id, conversation, welcome, seq, epoch }: Welcome): void {
+    const delivered = (this.#deliveredWelcomes ??= new Set());
+    if (delivered.has(id)) return;
+    delivered.add(id);
     this.connection.write(event('welcome', { id, conversation, welcome: welcome.toString('base64'), seq, epoch }));
   }
 
-  /** Tells that the stock is low, once each time that it becomes so. */
-  lowStock({ lowSince, available }: LowStock): void {
+  /** Delivers that the stock is low: once each time that it becomes low. */
+  deliverLowStock({ lowSince, available }: LowStock): void {
     if (lowSince === this.lowSince) return;
     this.lowSince = lowSince;
     this.connection.write(event('low-stock', { available }));
   }
 
-  slow(): void {
+  endSlow(): void {
     this.connection.end('slow-consumer');
   }
 
@@ -134,28 +124,29 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     this.#host.onClosed(this, reason);
   }
 
-  async #tellWelcomes(): Promise<void> {
-    const { pool, gate } = this.#host.backlog;
+  /** Page by page: Welcomes that the reader cannot take yet stay in the database, not in memory. */
+  async #deliverWaitingWelcomes(): Promise<void> {
+    const { pool, limitReads } = this.#host.backlog;
     let after: string | undefined;
     for (let more = true; more && (await this.#untilReady());) {
-      const { welcomes, next } = await gate(() => listWelcomes(pool, this, after, WELCOMES));
-      const blocked = this.#tellUntilFull(welcomes);
-      // What found no room is read again once the reader has taken the rest: nothing of it stays in memory.
-      after = blocked ?? next;
+      const { welcomes, next } = await limitReads(() => listWelcomes(pool, this, after, WELCOMES));
+      after = this.#deliverUntilFull(welcomes) ?? next;
       more = after !== undefined;
     }
   }
 
-  /** @returns id of the last one that was told, if there was no room for what follows */
-  #tellUntilFull(welcomes: readonly WelcomeRow[]): string | undefined {
-    for (const [i, welcome] of welcomes.entries()) {
-      if (i > 0 && this.connection.isFull) return welcomes[i - 1]?.id;
-      this.welcome(welcome);
+  /** @returns id of the last delivered Welcome, when the reader had no room for the rest; otherwise `undefined` */
+  #deliverUntilFull(welcomes: readonly Welcome[]): string | undefined {
+    let last: Welcome | undefined;
+    for (const welcome of welcomes) {
+      if (last !== undefined && this.connection.isFull) return last.id;
+      this.deliverWelcome(welcome);
+      last = welcome;
     }
     return undefined;
   }
 
-  /** @returns false when the stream has ended */
+  /** Waits while the reader is blocked. @returns false when the stream has ended */
   async #untilReady(): Promise<boolean> {
     if (this.connection.isBlocked && !this.connection.isClosed) {
       await new Promise<void>((resolve) => (this.#onReady = resolve));

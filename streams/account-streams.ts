@@ -1,32 +1,35 @@
 import type pg from 'pg';
-import { type Addition, MAX_ADDITIONS, readAdditions, readAdditionsTo } from '../store/log/changes.ts';
-import { type ToldStream, readDeviceNews } from '../store/device/device-streams.ts';
+import { type StreamState, readDeviceNews } from '../store/device/device-streams.ts';
+import { readFollowedConversation } from '../store/device/positions.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
+import { type Addition, MAX_ADDITIONS, readAdditions, readAdditionsTo } from '../store/log/changes.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
-import { readFollowed } from '../store/device/positions.ts';
 import type { AccountStream } from './account-stream.ts';
 
-/** Additions come up in polls for 15 s; those that were looked at are remembered for longer. */
+/** How long handled additions are remembered. Polls find an addition again for 15 s (`MAX_COMMIT_DELAY_S`). */
 const REMEMBER_MS = 30_000;
 /** Streams of one statement. */
 const CHUNK = 2000;
 
-/** Whether a user has become a member again is to be looked up. */
-interface Look {
+/** To be checked: whether a user is a member of a conversation (again). */
+interface MembershipCheck {
   readonly user: string;
   readonly conversation: string;
 }
 
-/** The account streams of this process, by user; it finds what concerns them beside the conversations that they follow. */
-export class Accounts {
+/**
+ * The account streams of this process. Finds for them what feeds cannot know: conversations that their users were added
+ * to, newer streams of the same device, forgotten devices, and low stocks of key packages.
+ */
+export class AccountStreams {
   readonly #pool: pg.Pool;
   readonly #notifier: Pick<Notifier, 'stream'>;
-  readonly #streams = new Map<string, Set<AccountStream>>();
-  /** Keys of additions that were looked at, and when. */
-  readonly #seen = new Map<number, number>();
-  /** Looks that were not made yet, or failed. */
-  readonly #looks = new Set<Look>();
-  /** When the last poll that found out everything began; by `performance.now()`. */
+  readonly #byUser = new Map<string, Set<AccountStream>>();
+  /** Handled additions: key -> when, by `performance.now()`. */
+  readonly #handled = new Map<number, number>();
+  /** Checks that are not done yet, or failed. */
+  readonly #checks = new Set<MembershipCheck>();
+  /** When the last successful poll began, by `performance.now()`. */
   #polledAt = 0;
 
   constructor(deps: { readonly pool: pg.Pool; readonly notifier: Pick<Notifier, 'stream'> }) {
@@ -34,110 +37,112 @@ export class Accounts {
     this.#notifier = deps.notifier;
   }
 
-  /** Adds a stream, and ends the older ones of the same device, wherever they are. */
+  /** Adds a stream, and ends older streams of the same device, in this process and in the others. */
   add(stream: AccountStream): void {
-    // What happened before, it finds by itself.
-    if (this.#streams.size === 0) this.#polledAt = performance.now();
-    let streams = this.#streams.get(stream.user);
-    if (streams === undefined) this.#streams.set(stream.user, (streams = new Set()));
+    // Without streams there were no polls. A new stream reads by itself what happened before.
+    if (this.#byUser.size === 0) this.#polledAt = performance.now();
+    let streams = this.#byUser.get(stream.user);
+    if (streams === undefined) this.#byUser.set(stream.user, (streams = new Set()));
     streams.add(stream);
-    this.announced(stream, stream.name);
+    this.endOlder(stream, stream.name);
     this.#notifier.stream(stream, stream.name);
   }
 
   delete(stream: AccountStream): void {
-    const streams = this.#streams.get(stream.user);
+    const streams = this.#byUser.get(stream.user);
     streams?.delete(stream);
-    if (streams?.size === 0) this.#streams.delete(stream.user);
+    if (streams?.size === 0) this.#byUser.delete(stream.user);
   }
 
-  /** Somebody opened a stream of this device: the older ones end. */
-  announced(device: DeviceName, newest: StreamName): void {
+  /** Ends the streams of a device that are older than this one. */
+  endOlder(device: DeviceName, newest: StreamName): void {
     for (const stream of this.#of(device)) if (isNewer(newest, stream.name)) stream.connection.end('replaced');
   }
 
-  /** Something about a device changed. */
+  /** Notification: something about a device changed. */
   async deviceChanged(device: DeviceName): Promise<void> {
-    await this.#tellNews(this.#of(device));
+    await this.#deliverDeviceNews(this.#of(device));
   }
 
-  /** Members were perhaps added to a conversation, at about this seq. */
+  /** Notification: users were perhaps added to a conversation, near this seq. */
   async conversationChanged(conversation: string, seq: number): Promise<void> {
-    if (this.#streams.size === 0) return;
-    await this.#takeIn(await readAdditionsTo(this.#pool, conversation, seq));
+    if (this.#byUser.size === 0) return;
+    await this.#handle(await readAdditionsTo(this.#pool, conversation, seq));
   }
 
-  /** What notifications should have told, since the last poll that found out everything. */
+  /** Finds everything since the last successful poll, in case notifications were lost. */
   async poll(): Promise<void> {
-    if (this.#streams.size === 0) return;
+    if (this.#byUser.size === 0) return;
     const startedAt = performance.now();
-    await Promise.all([this.#pollAdditions(startedAt), this.#pollDevices(), ...[...this.#looks].map(this.#look)]);
+    const checks = [...this.#checks].map((check) => this.#run(check));
+    await Promise.all([this.#pollAdditions(startedAt), this.#pollDevices(), ...checks]);
     this.#polledAt = startedAt;
   }
 
-  /** Looks whether the user has (again) become a member of a conversation; the poll tries again what fails. */
-  async lookFor(user: string, conversation: string): Promise<void> {
-    const look = { user, conversation };
-    this.#looks.add(look);
-    await this.#look(look);
+  /** Follows a conversation on all streams of a user, if the user is a member. After a failure the poll tries again. */
+  async checkMembership(user: string, conversation: string): Promise<void> {
+    const check = { user, conversation };
+    this.#checks.add(check);
+    await this.#run(check);
   }
 
-  /** Takes a conversation up for those streams of these users that do not follow it, if they may. */
-  async #join(conversation: string, users: readonly string[]): Promise<void> {
-    const isNew = (stream: AccountStream): boolean => !stream.isFollowing(conversation);
-    const streams = users.flatMap((user) => [...(this.#streams.get(user) ?? [])]).filter(isNew);
+  async #run(check: MembershipCheck): Promise<void> {
+    await this.#follow(check.conversation, [check.user]);
+    this.#checks.delete(check);
+  }
+
+  /** Follows a conversation on those streams of these users that do not follow it yet, and may. */
+  async #follow(conversation: string, users: readonly string[]): Promise<void> {
+    const streams = users
+      .flatMap((user) => [...(this.#byUser.get(user) ?? [])])
+      .filter((stream) => !stream.isFollowing(conversation));
     if (streams.length === 0) return;
-    for (const followed of await readFollowed(this.#pool, conversation, streams)) {
+    for (const followed of await readFollowedConversation(this.#pool, conversation, streams)) {
       for (const stream of this.#of(followed)) stream.follow(followed);
     }
   }
 
-  readonly #look = async (look: Look): Promise<void> => {
-    await this.#join(look.conversation, [look.user]);
-    this.#looks.delete(look);
-  };
-
   async #pollAdditions(now: number): Promise<void> {
-    for (const [key, at] of this.#seen) if (at < now - REMEMBER_MS) this.#seen.delete(key);
+    for (const [key, at] of this.#handled) if (at < now - REMEMBER_MS) this.#handled.delete(key);
     const sinceS = (now - this.#polledAt) / 1000;
     let additions;
     do {
-      additions = await readAdditions(this.#pool, sinceS, [...this.#seen.keys()]);
-      await this.#takeIn(additions);
+      additions = await readAdditions(this.#pool, sinceS, [...this.#handled.keys()]);
+      await this.#handle(additions);
     } while (additions.length === MAX_ADDITIONS);
   }
 
-  async #pollDevices(): Promise<void> {
-    const streams = [...this.#streams.values()].flatMap((some) => [...some]);
-    for (let i = 0; i < streams.length; i += CHUNK) await this.#tellNews(streams.slice(i, i + CHUNK));
-  }
-
-  async #tellNews(streams: readonly AccountStream[]): Promise<void> {
-    if (streams.length === 0) return;
-    const byId = new Map(streams.map((stream) => [stream.name.id, stream]));
-    for (const news of await readDeviceNews(this.#pool, streams.map(toldBy))) {
-      const stream = byId.get(news.id);
-      if (news.ended) stream?.connection.end('replaced');
-      else stream?.lowStock(news);
-    }
-  }
-
-  async #takeIn(additions: readonly Addition[]): Promise<void> {
+  async #handle(additions: readonly Addition[]): Promise<void> {
     await Promise.all(
       additions.map(async ({ key, conversation, users }) => {
-        if (this.#seen.has(key)) return;
-        await this.#join(conversation, users);
-        this.#seen.set(key, performance.now());
+        if (this.#handled.has(key)) return;
+        await this.#follow(conversation, users);
+        this.#handled.set(key, performance.now());
       }),
     );
   }
 
+  async #pollDevices(): Promise<void> {
+    const streams = [...this.#byUser.values()].flatMap((ofUser) => [...ofUser]);
+    for (let i = 0; i < streams.length; i += CHUNK) await this.#deliverDeviceNews(streams.slice(i, i + CHUNK));
+  }
+
+  async #deliverDeviceNews(streams: readonly AccountStream[]): Promise<void> {
+    if (streams.length === 0) return;
+    const byId = new Map(streams.map((stream) => [stream.name.id, stream]));
+    for (const news of await readDeviceNews(this.#pool, streams.map(stateOf))) {
+      const stream = byId.get(news.id);
+      if (news.ended) stream?.connection.end('replaced');
+      else stream?.deliverLowStock(news);
+    }
+  }
+
   #of({ user, device }: DeviceName): AccountStream[] {
-    return [...(this.#streams.get(user) ?? [])].filter((stream) => stream.device === device);
+    return [...(this.#byUser.get(user) ?? [])].filter((stream) => stream.device === device);
   }
 }
 
-function toldBy({ user, device, name: { id }, lowSince }: AccountStream): ToldStream {
+function stateOf({ user, device, name: { id }, lowSince }: AccountStream): StreamState {
   return { user, device, id, lowSince };
 }
 

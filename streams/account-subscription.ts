@@ -1,26 +1,25 @@
-import type { Stay } from '../store/log/stream-reads.ts';
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
-import type { Followed } from '../store/device/positions.ts';
-import type { WelcomeRow } from '../store/welcome/welcomes.ts';
+import type { FollowedConversation } from '../store/device/positions.ts';
+import type { Welcome } from '../store/welcome/welcomes.ts';
 import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import { event } from './event.ts';
-import type { Item } from './stream-item.ts';
+import type { LogEvent } from './log-event.ts';
 import type { Subscription } from './subscription.ts';
 
-/** After all changes of a seq. */
+/** As the key of a cursor: after all changes of its seq. */
 const AFTER_CHANGES = Number.MAX_SAFE_INTEGER;
 
-/** The stream that a subscription is a part of. */
+/** The account stream of a subscription. */
 export interface AccountOwner {
   readonly user: string;
   readonly device: string;
   readonly connection: Connection;
   readonly backlog: Backlog;
-  /** Tells a Welcome once. */
-  readonly welcome: (welcome: WelcomeRow) => void;
-  /** @param told its user left, and was told everything up to here */
-  readonly drop: (subscription: AccountSubscription, told?: number) => void;
+  /** Delivers a Welcome, unless the stream delivered it before. */
+  readonly deliverWelcome: (welcome: Welcome) => void;
+  /** @param deliveredSeq set when the user is a former member: seq up to which everything was delivered */
+  readonly unfollow: (subscription: AccountSubscription, deliveredSeq?: number) => void;
 }
 
 /** One conversation on the account stream of a device. */
@@ -28,34 +27,38 @@ export class AccountSubscription implements Subscription {
   readonly conversation: string;
   readonly endsWithMembership = false;
   readonly #stream: AccountOwner;
-  /** The device knows of stays that began up to here. */
-  readonly #known: number;
-  /** First entry of the stay that the cursor is in. */
-  #stay: number | undefined;
-  /** Where its user left, once that was told. */
-  #leftAt: number | undefined;
+  /** The device knows of membership intervals that began at or before this seq. */
+  readonly #knownSeq: number;
+  /** First entry of the membership interval that the cursor is in. */
+  #intervalStart: number | undefined;
+  /** Where its user left, once that is delivered. */
+  #leftSeq: number | undefined;
   seq: number;
   key: number;
   live = false;
 
-  /** @param told seq up to which this stream told of an earlier stay */
-  constructor(stream: AccountOwner, { conversation, position, joinedSeq }: Followed, told: number | undefined) {
+  /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
+  constructor(
+    stream: AccountOwner,
+    { conversation, position, joinedSeq }: FollowedConversation,
+    deliveredSeq: number | undefined,
+  ) {
     this.#stream = stream;
     this.conversation = conversation;
     const acknowledged = position ?? -1;
-    if (told !== undefined && told >= acknowledged) {
-      this.seq = told;
+    if (deliveredSeq !== undefined && deliveredSeq >= acknowledged) {
+      this.seq = deliveredSeq;
       this.key = AFTER_CHANGES;
     } else if (position !== null) {
       this.seq = position;
-      // What was told with it is told again.
+      // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again.
       this.key = 0;
     } else {
       this.seq = joinedSeq - 1;
       this.key = AFTER_CHANGES;
     }
-    this.#known = Math.max(acknowledged, told ?? -1);
-    if (this.seq >= joinedSeq) this.#stay = Math.max(1, joinedSeq);
+    this.#knownSeq = Math.max(acknowledged, deliveredSeq ?? -1);
+    if (this.seq >= joinedSeq) this.#intervalStart = Math.max(1, joinedSeq);
   }
 
   get user(): string {
@@ -74,55 +77,60 @@ export class AccountSubscription implements Subscription {
     return this.#stream.connection.isFull;
   }
 
-  take(item: Item): void {
+  deliver(event: LogEvent): void {
+    const { item } = event;
     this.seq = item.seq;
     this.key = item.key;
-    const { change } = item.log;
-    // Whoever left without an entry shares its last seq with changes that came after it.
-    if (change !== undefined && this.#leftAt === item.seq) return;
-    this.#stream.connection.write(item.forAccount);
-    if (change?.kind === 'removed' && change.data.users.includes(this.user)) this.#leftAt = item.seq;
+    if (item.type === 'change') {
+      // A user who leaves without an entry leaves at the last seq. Later changes can have the same seq: not for this user.
+      if (this.#leftSeq === item.seq) return;
+      const { change } = item;
+      if (change.kind === 'removed' && change.users.includes(this.user)) this.#leftSeq = item.seq;
+    }
+    this.#stream.connection.write(event.forAccount);
   }
 
-  takeWelcome(welcome: AddressedWelcome): void {
-    if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.welcome(welcome);
+  deliverWelcome(welcome: AddressedWelcome): void {
+    if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.deliverWelcome(welcome);
   }
 
-  enter({ from }: Stay, protocol: 'mls' | 'opaque'): void {
-    if (this.#stay === from) return;
+  enterInterval(startSeq: number, protocol: 'mls' | 'opaque'): void {
+    if (this.#intervalStart === startSeq) return;
     const { conversation } = this;
-    // The stay before it was told to its end.
-    if (this.#stay !== undefined) this.#write('removed', { seq: Math.max(0, this.seq) });
-    this.#stay = from;
-    if (from > this.#known)
-      this.#stream.connection.write(event('conversation', { conversation, change: 'new', seq: from, protocol }));
+    // The interval before it was delivered to its end.
+    if (this.#intervalStart !== undefined) this.#write('removed', { seq: Math.max(0, this.seq) });
+    this.#intervalStart = startSeq;
+    if (startSeq > this.#knownSeq) {
+      this.#stream.connection.write(event('conversation', { conversation, change: 'new', seq: startSeq, protocol }));
+    }
   }
 
-  atEnd(lastSeq: number): void {
+  reachEnd(lastSeq: number): void {
     if (this.seq >= lastSeq) return;
     this.seq = lastSeq;
     this.key = 0;
   }
 
-  truncated(oldestSeq: number): boolean {
+  skipDeleted(oldestSeq: number): boolean {
     this.#write('history-truncated', { oldestSeq });
     this.seq = oldestSeq - 1;
-    // Changes are kept from here on.
+    // Retention keeps the changes of this seq: deliver them.
     this.key = 0;
     return true;
   }
 
   removed(seq: number): void {
     this.#write('removed', { seq });
-    this.#stream.drop(this, seq);
+    this.#stream.unfollow(this, seq);
   }
 
   deleted(): void {
     this.#write('conversation', { change: 'deleted' });
-    this.#stream.drop(this);
+    this.#stream.unfollow(this);
   }
 
-  cut(): void {
+  /** The stream stays open for the other conversations. */
+  lostWhileBlocked(): void {
     return undefined;
   }
 

@@ -2,15 +2,15 @@ import { type CatchUpDeps, catchUp } from './catch-up.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface BacklogDeps extends CatchUpDeps {
-  /** It has come to the end of the log; what was written since its last read woke only those who were live then. */
-  readonly onLive: (subscription: Subscription) => void;
+  /** Checks soon whether a live subscription missed something. */
+  readonly checkSoon: (subscription: Subscription) => void;
   readonly onError: (error: unknown) => void;
 }
 
-/** The subscriptions of one stream that are behind: they catch up one after another, and only while its reader keeps up. */
+/** The subscriptions of one stream that are behind. They catch up one after another, while the reader keeps up. */
 export class Backlog {
   readonly #deps: BacklogDeps;
-  readonly #waiting = new Set<Subscription>();
+  readonly #behind = new Set<Subscription>();
   #running = false;
 
   constructor(deps: BacklogDeps) {
@@ -19,33 +19,34 @@ export class Backlog {
 
   add(subscription: Subscription): void {
     subscription.live = false;
-    this.#waiting.add(subscription);
+    this.#behind.add(subscription);
   }
 
-  /** Goes on, if there is something to do and nobody does it: after an addition, a drain, or a failed read. */
+  /** Continues, if there is work and no run is active. Call it after `add`, after a drain, and after a failed read. */
   advance(): void {
-    if (this.#running || this.#waiting.size === 0) return;
+    if (this.#running || this.#behind.size === 0) return;
     this.#running = true;
     void this.#run();
   }
 
   clear(): void {
-    this.#waiting.clear();
+    this.#behind.clear();
   }
 
   async #run(): Promise<void> {
     try {
-      // Whatever is added meanwhile comes at the end.
-      for (const subscription of this.#waiting) {
+      // A Set also visits what is added during the loop.
+      for (const subscription of this.#behind) {
         const end = await catchUp(subscription, this.#deps);
         if (end === 'blocked') return;
-        this.#waiting.delete(subscription);
+        this.#behind.delete(subscription);
         if (end === 'ended') continue;
         subscription.live = true;
-        this.#deps.onLive(subscription);
+        // Entries that were written since its last read woke only the subscriptions that were live then.
+        this.#deps.checkSoon(subscription);
       }
     } catch (error) {
-      // The database is away: the poll makes it go on.
+      // The database does not answer. The poll calls `advance` again.
       this.#deps.onError(error);
     } finally {
       this.#running = false;

@@ -1,59 +1,60 @@
 import type pg from 'pg';
-import { type Stretch, readStretch } from '../store/log/stream-reads.ts';
 import { readWelcomesTo } from '../store/device/device-streams.ts';
+import { type UserLogSlice, readUserLogSlice } from '../store/log/log-slices.ts';
 import { PAGE } from './feed.ts';
 import type { Gate } from './gate.ts';
-import { Item } from './stream-item.ts';
+import { LogEvent } from './log-event.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface CatchUpDeps {
   readonly pool: pg.Pool;
-  readonly gate: Gate;
+  /** Bounds the number of reads that run at the same time. */
+  readonly limitReads: Gate;
 }
 
 /**
- * Brings a subscription up to the end of the log, stretch by stretch.
- * @returns `live` at the end of the log; `ended` when there is nothing more to come; `blocked` when its reader must take
- * what there is first
+ * Reads for one subscription, slice by slice, up to the end of the log.
+ * @returns `live`: at the end of the log. `ended`: nothing more will come. `blocked`: its reader must first take what was
+ * written
  */
 export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Promise<'live' | 'ended' | 'blocked'> {
   const { conversation, user, device } = subscription;
   while (subscription.isReady) {
-    const stretch = await deps.gate(() => readStretch(deps.pool, conversation, user, subscription, PAGE));
-    if (stretch === undefined) {
+    const slice = await deps.limitReads(() => readUserLogSlice(deps.pool, conversation, user, subscription, PAGE));
+    if (slice === undefined) {
       subscription.deleted();
       return 'ended';
     }
-    if (stretch.truncated) {
-      if (subscription.truncated(stretch.oldestSeq)) continue;
+    if (slice.truncated) {
+      if (subscription.skipDeleted(slice.oldestSeq)) continue;
       return 'ended';
     }
-    if (device !== undefined && stretch.welcomes) {
-      // Read after the log, so that those of its commits are there.
-      const welcomes = await deps.gate(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
-      for (const welcome of welcomes) subscription.takeWelcome(welcome);
+    if (device !== undefined && slice.hasWelcomes) {
+      // Read after the log: so the Welcomes of all commits in the slice are found.
+      const welcomes = await deps.limitReads(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
+      for (const welcome of welcomes) subscription.deliverWelcome(welcome);
     }
-    for (const item of stretch.items) {
-      // Goes on when the reader has taken it.
+    for (const item of slice.items) {
+      // The backlog continues when the reader has drained.
       if (subscription.isFull) return 'blocked';
-      enter(subscription, stretch, item.seq);
-      subscription.take(new Item(conversation, item));
+      enterInterval(subscription, slice, item.seq);
+      subscription.deliver(new LogEvent(conversation, item));
     }
-    if (stretch.more) continue;
-    if (stretch.leftSeq !== null) {
-      enter(subscription, stretch, stretch.leftSeq);
-      subscription.removed(stretch.leftSeq);
+    if (slice.more) continue;
+    if (slice.leftSeq !== null) {
+      enterInterval(subscription, slice, slice.leftSeq);
+      subscription.removed(slice.leftSeq);
       return 'ended';
     }
-    enter(subscription, stretch, Infinity);
-    subscription.atEnd(stretch.lastSeq);
+    enterInterval(subscription, slice, Infinity);
+    subscription.reachEnd(slice.lastSeq);
     return 'live';
   }
   return 'blocked';
 }
 
-/** The stay that a seq belongs to. What was told at the creation belongs to the first. */
-function enter(subscription: Subscription, { stays, protocol }: Stretch, seq: number): void {
-  const stay = stays.findLast(({ from }) => from <= seq) ?? stays[0];
-  if (stay !== undefined) subscription.enter(stay, protocol);
+/** Enters the membership interval of a seq. Changes at the creation have seq 0; they belong to the first interval. */
+function enterInterval(subscription: Subscription, { intervalStarts, protocol }: UserLogSlice, seq: number): void {
+  const start = intervalStarts.findLast((from) => from <= seq) ?? intervalStarts[0];
+  if (start !== undefined) subscription.enterInterval(start, protocol);
 }

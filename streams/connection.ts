@@ -1,36 +1,37 @@
 import type { ServerResponse } from 'node:http';
 import { HEARTBEAT, type StreamEvent, event } from './event.ts';
 
-/** Time for a closing event to reach a slow reader before its connection is cut. */
+/** Time for the last event to reach a slow reader. Then its connection is closed. */
 const CLOSE_GRACE_MS = 2000;
-/** Of a reader that has lost what it reads: after at most a second of polling it is closed within 2 s (invariant 8). */
+/** The same for a reader whose user lost the conversation: with at most 1 s of polling it ends within 2 s (invariant 8). */
 const CUT_GRACE_MS = 700;
 
-/** Bytes that may wait for one reader; a page of large entries would else stand in memory for each slow one. */
+/** Bytes that may wait for one reader. Without a limit, each slow reader could hold a page of large entries in memory. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 const HEARTBEAT_MS = 15_000;
 
-/** What writes to a connection, and hears of it. */
+/** The stream that writes to a connection. */
 export interface ConnectionOwner {
-  /** The reader has taken everything. */
+  /** The reader has taken everything that was written. */
   readonly onDrain: () => void;
   readonly onClose: (reason: string) => void;
 }
 
 /**
- * The socket of one open event stream. It has no timers of its own: `check` is called several times a second for all of
- * them, because thousands of timers would cost more than the streams.
+ * The HTTP response of one open event stream. It has no timers of its own: the hub calls `check` several times a second
+ * for all connections, because thousands of timers would cost more than the streams.
  */
 export class Connection {
   readonly #response: ServerResponse;
   readonly #owner: ConnectionOwner;
   readonly #expiresAt: number;
-  #beatAt: number;
-  /** When its reader last took anything of what waits for it; 0 = nothing waits. */
+  /** When the next heartbeat is due; milliseconds since 1970, as all times here. */
+  #heartbeatAt: number;
+  /** When its reader last took any of the waiting bytes. 0 = nothing waits. */
   #blockedAt = 0;
   /** Bytes that waited at the last check. */
-  #waited = 0;
+  #waitingBytes = 0;
   isClosed = false;
 
   /** Writes the head. @param expiresAt milliseconds since 1970: the token's `exp` */
@@ -38,8 +39,8 @@ export class Connection {
     this.#response = response;
     this.#owner = owner;
     this.#expiresAt = expiresAt;
-    // So that the heartbeats of many that opened together spread out.
-    this.#beatAt = Date.now() + HEARTBEAT_MS * (0.5 + Math.random() / 2);
+    // Random: streams that opened at the same time do not all get their heartbeat at the same time.
+    this.#heartbeatAt = Date.now() + HEARTBEAT_MS * (0.5 + Math.random() / 2);
     response.on('close', () => this.#close('client'));
     response.on('drain', () => {
       this.#blockedAt = 0;
@@ -48,13 +49,13 @@ export class Connection {
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // Proxies that buffer would hold entries back.
+      // Tells proxies not to buffer: they would hold entries back.
       'x-accel-buffering': 'no',
     });
     response.write('retry: 1000\n\n');
   }
 
-  /** The reader has yet to take what was written: nothing more comes until then. */
+  /** The reader has not yet taken what was written. Nothing more should be written until it has. */
   get isBlocked(): boolean {
     return this.#blockedAt !== 0;
   }
@@ -64,48 +65,51 @@ export class Connection {
     return !this.isClosed && this.#blockedAt === 0;
   }
 
-  /** So much waits for the reader that no more is to be written until it has taken it. */
+  /** So much waits for the reader that nothing more may be written until it has taken it. */
   get isFull(): boolean {
     return this.#response.writableLength >= MAX_BUFFERED_BYTES;
   }
 
-  /** Text is taken even from a reader that does not keep up; whoever writes looks at `isReady` first. */
+  /** Writes, also to a blocked reader: the caller checks `isReady` first. */
   write(text: string): void {
     if (this.isClosed || text === '' || this.#response.write(text) || this.#blockedAt !== 0) return;
     this.#blockedAt = Date.now();
-    this.#waited = this.#waiting();
+    this.#waitingBytes = this.#countWaiting();
   }
 
-  /** Ends the stream with an event that says why. */
+  /** Ends the stream. The last event says why. */
   end(name: StreamEvent, data: Readonly<Record<string, unknown>> = {}): void {
     this.#end(name, data, CLOSE_GRACE_MS);
   }
 
-  /** Ends it for a reader that may no longer be waited for. */
+  /** Ends the stream of a user who lost the conversation: like `end`, with less time for a slow reader. */
   cut(name: StreamEvent, data: Readonly<Record<string, unknown>> = {}): void {
     this.#end(name, data, CUT_GRACE_MS);
   }
 
-  /** Heartbeat, and the end of its token. @returns true when its reader has taken nothing for `slowMs` */
+  /** Sends the heartbeat when it is due, and ends with the token. @returns true: its reader took nothing for `slowMs` */
   check(now: number, slowMs: number): boolean {
     if (now >= this.#expiresAt) this.end('reconnect');
     if (this.isClosed) return false;
     if (this.#blockedAt !== 0) {
-      const waiting = this.#waiting();
-      // A large event takes a slow line longer than that.
-      if (waiting < this.#waited) this.#blockedAt = now;
-      this.#waited = waiting;
+      const waitingBytes = this.#countWaiting();
+      // A large event may take longer than `slowMs`: any progress counts.
+      if (waitingBytes < this.#waitingBytes) this.#blockedAt = now;
+      this.#waitingBytes = waitingBytes;
       return now - this.#blockedAt >= slowMs;
     }
-    if (now >= this.#beatAt) {
-      this.#beatAt = now + HEARTBEAT_MS;
+    if (now >= this.#heartbeatAt) {
+      this.#heartbeatAt = now + HEARTBEAT_MS;
       this.write(HEARTBEAT);
     }
     return false;
   }
 
-  /** What the socket was given counts as long as its system has not taken it, which Node tells of its handle only. */
-  #waiting(): number {
+  /**
+   * Bytes in the response, and in the socket that the operating system has not taken yet. Only the internal handle of the
+   * socket has the second number; without a handle it counts as 0.
+   */
+  #countWaiting(): number {
     const socket = this.#response.socket as { readonly _handle?: { readonly writeQueueSize?: number } | null } | null;
     return this.#response.writableLength + (socket?._handle?.writeQueueSize ?? 0);
   }
@@ -114,7 +118,7 @@ export class Connection {
     if (this.isClosed) return;
     this.#close(name);
     this.#response.end(event(name, data));
-    // A reader that does not take even this is cut off.
+    // In case the reader does not take even this.
     setTimeout(() => this.#response.destroy(), graceMs).unref();
   }
 

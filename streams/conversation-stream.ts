@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
-import type { Item } from './stream-item.ts';
+import type { LogEvent } from './log-event.ts';
 import type { StreamHost } from './stream-host.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -12,7 +12,7 @@ export interface StreamTarget {
   readonly expiresAt: number;
 }
 
-/** The stream of one conversation: its entries, and what ends it. */
+/** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
 export class ConversationStream implements Subscription, ConnectionOwner {
   readonly conversation: string;
   readonly user: string;
@@ -34,8 +34,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.backlog = new Backlog(host.backlog);
     this.connection = new Connection(response, target.expiresAt, this);
     host.feeds.add(this);
-    this.backlog.add(this);
-    this.backlog.advance();
+    this.fallBehind();
   }
 
   get isReady(): boolean {
@@ -58,15 +57,15 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.#host.onClosed(this, reason);
   }
 
-  take(item: Item): void {
+  deliver(event: LogEvent): void {
+    const { item } = event;
     this.seq = item.seq;
     this.key = item.key;
-    const { change } = item.log;
-    if (change === undefined) this.connection.write(item.forConversation);
-    else if (change.kind === 'superseded') this.connection.end('reset', { successor: change.data.successor });
+    if (item.type === 'entry') this.connection.write(event.forConversation);
+    else if (item.change.kind === 'superseded') this.connection.end('reset', { successor: item.change.successor });
   }
 
-  truncated(oldestSeq: number): boolean {
+  skipDeleted(oldestSeq: number): boolean {
     this.connection.end('history-truncated', { oldestSeq });
     return false;
   }
@@ -79,12 +78,12 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.connection.cut('removed');
   }
 
-  /** Its reader has yet to get what it may read: it does when it comes back, and `removed` with it. */
-  cut(): void {
+  /** Its reader does not have everything yet that its user may read. It gets the rest, and `removed`, when it resumes. */
+  lostWhileBlocked(): void {
     this.connection.cut('slow-consumer', { after: this.seq });
   }
 
-  slow(): void {
+  endSlow(): void {
     this.connection.end('slow-consumer', { after: this.seq });
   }
 
@@ -93,14 +92,14 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.backlog.advance();
   }
 
-  /** Its entries say enough. */
-  enter(): void {
+  // This stream delivers entries only.
+  enterInterval(): void {
     return undefined;
   }
-  takeWelcome(): void {
+  deliverWelcome(): void {
     return undefined;
   }
-  atEnd(): void {
+  reachEnd(): void {
     return undefined;
   }
 }

@@ -1,54 +1,58 @@
 import type pg from 'pg';
-import { type Cursor, type Tail, readTail } from '../store/log/stream-reads.ts';
 import { type AddressedWelcome, readWelcomesTo } from '../store/device/device-streams.ts';
-import { Item } from './stream-item.ts';
+import { type Cursor, isAfter } from '../store/log/log-items.ts';
+import { type SharedLogSlice, readSharedLogSlice } from '../store/log/log-slices.ts';
+import { LogEvent } from './log-event.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Entries per read: bounds what one reader can have in its buffer. */
+/** Entries of one read. Limits what one reader can have in its buffer. */
 export const PAGE = 200;
 
 export interface FeedDeps {
   readonly pool: pg.Pool;
+  /** @param lagSeconds time from the acceptance of an entry to its delivery to one subscription */
   readonly onDelivered: (lagSeconds: number) => void;
   readonly onError: (error: unknown) => void;
 }
 
-/** The subscriptions to one conversation in this process. Live ones are fed from one read of the log, however many they are. */
+/** The subscriptions of this process to one conversation. One read of the log serves all live ones. */
 export class Feed {
   readonly #conversation: string;
   readonly #deps: FeedDeps;
   readonly subscriptions = new Set<Subscription>();
-  #pumping = false;
-  #again = false;
+  #isReading = false;
+  /** There may be news that the current read does not see. */
+  #readAgain = false;
 
   constructor(conversation: string, deps: FeedDeps) {
     this.#conversation = conversation;
     this.#deps = deps;
   }
 
-  /** Something happened: an entry, a change, or the poll thinks so. */
+  /** Reads soon. Called for a notification, and when the poll finds news. */
   wake(): void {
-    this.#again = true;
-    if (this.#pumping) return;
-    this.#pumping = true;
-    void this.#pump();
+    this.#readAgain = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
+    void this.#readAll();
   }
 
-  async #pump(): Promise<void> {
-    while (this.#again) {
-      this.#again = false;
+  async #readAll(): Promise<void> {
+    while (this.#readAgain) {
+      this.#readAgain = false;
       try {
-        await this.#feed();
+        await this.#readOnce();
       } catch (error) {
         this.#deps.onError(error);
       }
     }
-    this.#pumping = false;
+    this.#isReading = false;
   }
 
-  /** One read for all: what is new, and who of the watchers is a member no more, of one snapshot. */
-  async #feed(): Promise<void> {
+  /** One read, from one snapshot: what is new, and which of the users is no longer a member. */
+  async #readOnce(): Promise<void> {
     const live: Subscription[] = [];
+    /** Blocked readers whose stream must end as soon as their user loses the conversation. */
     const blocked: Subscription[] = [];
     for (const subscription of this.subscriptions) {
       if (subscription.live && !subscription.isReady) subscription.fallBehind();
@@ -58,72 +62,80 @@ export class Feed {
     if (live.length + blocked.length === 0) return;
     const after = earliest(live);
     const users = [...new Set([...live, ...blocked].map(({ user }) => user))];
-    const tail = await readTail(this.#deps.pool, this.#conversation, users, after, PAGE);
-    if (tail === undefined || tail.deleted) {
+    const slice = await readSharedLogSlice(this.#deps.pool, this.#conversation, users, after, PAGE);
+    if (slice === undefined || slice.deleted) {
       for (const subscription of live) subscription.deleted();
-      for (const subscription of blocked) if (subscription.isBlocked) subscription.cut();
+      for (const subscription of blocked) if (subscription.isBlocked) subscription.lostWhileBlocked();
       return;
     }
     for (const subscription of blocked) {
-      if (subscription.isBlocked && tail.left[subscription.user] !== undefined) subscription.cut();
+      if (subscription.isBlocked && slice.left.has(subscription.user)) subscription.lostWhileBlocked();
     }
-    const welcomes = tail.welcomes ? await this.#welcomes(live, after) : undefined;
-    const items = tail.items.map((item) => new Item(this.#conversation, item));
+    const welcomes = slice.hasWelcomes ? await this.#readWelcomes(live, after) : undefined;
+    const events = slice.items.map((item) => new LogEvent(this.#conversation, item));
     for (const subscription of live) {
-      // It may have begun to read for itself while the log was read.
+      // It may have fallen behind during the read.
       if (!subscription.live) continue;
-      // Of a stay that began meanwhile it tells that too. Whoever is there from the creation on joins with entry 1.
-      const hasRejoined = (tail.rejoined[subscription.user] ?? 0) > Math.max(1, subscription.seq);
-      if (hasRejoined || subscription.seq + 1 < tail.oldestSeq) subscription.fallBehind();
-      else this.#deliver(subscription, items, tail, welcomes?.get(subscription.user));
+      // A new membership interval began: the user may not read what is between the intervals. Members since the creation
+      // have joined with entry 1.
+      const hasRejoined = (slice.rejoined.get(subscription.user) ?? 0) > Math.max(1, subscription.seq);
+      if (hasRejoined || subscription.seq + 1 < slice.oldestSeq) subscription.fallBehind();
+      else this.#deliver(subscription, events, slice, welcomes?.get(subscription.user));
     }
-    if (tail.more) this.#again = true;
+    if (slice.more) this.#readAgain = true;
   }
 
-  /** Read after the log, so that those of its commits are there. */
-  async #welcomes(live: readonly Subscription[], { seq }: Cursor): Promise<Map<string, AddressedWelcome[]>> {
+  /** Welcomes by user. Read after the log: so the Welcomes of all commits in the slice are found. */
+  async #readWelcomes(live: readonly Subscription[], { seq }: Cursor): Promise<Map<string, AddressedWelcome[]>> {
     const users = new Set(live.filter(({ device }) => device !== undefined).map(({ user }) => user));
     const byUser = new Map<string, AddressedWelcome[]>();
     if (users.size === 0) return byUser;
     for (const welcome of await readWelcomesTo(this.#deps.pool, this.#conversation, [...users], seq)) {
-      const known = byUser.get(welcome.user);
-      if (known === undefined) byUser.set(welcome.user, [welcome]);
-      else known.push(welcome);
+      const ofUser = byUser.get(welcome.user);
+      if (ofUser === undefined) byUser.set(welcome.user, [welcome]);
+      else ofUser.push(welcome);
     }
     return byUser;
   }
 
   #deliver(
     subscription: Subscription,
-    items: readonly Item[],
-    tail: Tail,
+    events: readonly LogEvent[],
+    slice: SharedLogSlice,
     welcomes: readonly AddressedWelcome[] = [],
   ): void {
-    const leftSeq = tail.left[subscription.user];
+    const leftSeq = slice.left.get(subscription.user);
     if (leftSeq === undefined) {
-      for (const welcome of welcomes) if (welcome.seq > subscription.seq) subscription.takeWelcome(welcome);
+      for (const welcome of welcomes) if (welcome.seq > subscription.seq) subscription.deliverWelcome(welcome);
     }
-    for (const item of items) {
-      if (!item.isAfter(subscription)) continue;
+    for (const event of events) {
+      const { item } = event;
+      if (!isAfter(item, subscription)) continue;
+      // Invariant 8: nothing after the removal.
       if (leftSeq !== undefined && item.seq > leftSeq) break;
       if (!subscription.isReady) {
-        if (leftSeq !== undefined && subscription.endsWithMembership) subscription.cut();
+        if (leftSeq !== undefined && subscription.endsWithMembership) subscription.lostWhileBlocked();
         else subscription.fallBehind();
         return;
       }
-      const { entry } = item.log;
-      if (entry !== undefined) this.#deps.onDelivered((Date.now() - entry.at.getTime()) / 1000);
-      subscription.take(item);
+      if (item.type === 'entry') this.#deps.onDelivered((Date.now() - item.entry.at.getTime()) / 1000);
+      subscription.deliver(event);
     }
-    if (leftSeq !== undefined && (!tail.more || (items.at(-1)?.seq ?? 0) > leftSeq)) subscription.removed(leftSeq);
+    if (leftSeq !== undefined && reaches(slice, leftSeq)) subscription.removed(leftSeq);
   }
 }
 
-/** From where a read serves all of them; after everything when there are none. */
+/** The slice holds everything up to this entry, with its changes. */
+function reaches({ items, more }: SharedLogSlice, seq: number): boolean {
+  const last = items.at(-1);
+  return !more || (last !== undefined && last.seq > seq);
+}
+
+/** A cursor from which one read serves all of them. Without any: the end of the log. */
 function earliest(live: readonly Subscription[]): Cursor {
   let first: Cursor = { seq: Number.MAX_SAFE_INTEGER - 1, key: 0 };
-  for (const { seq, key } of live) {
-    if (seq < first.seq || (seq === first.seq && key < first.key)) first = { seq, key };
+  for (const subscription of live) {
+    if (isAfter(first, subscription)) first = { seq: subscription.seq, key: subscription.key };
   }
   return first;
 }

@@ -1,7 +1,7 @@
 import { Feed, type FeedDeps } from './feed.ts';
 import type { Subscription } from './subscription.ts';
 
-/** The feeds of all conversations that anybody follows in this process. */
+/** The feeds of this process: one for each conversation that a stream subscribes to. */
 export class Feeds {
   readonly #deps: FeedDeps;
   readonly #feeds = new Map<string, Feed>();

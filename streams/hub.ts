@@ -1,27 +1,40 @@
+// How an entry reaches a device:
+//
+//   1. The decision of an entry sends a Postgres notification; the listener of each API process calls `wake`.
+//   2. `wake` wakes the feed of the conversation (feeds.ts, feed.ts). The feed reads the new entries and changes once for
+//      all its live subscriptions and gives each one what its user may read.
+//   3. A subscription (subscription.ts) is one conversation on one stream: a conversation stream has exactly one
+//      (conversation-stream.ts), an account stream has one for each conversation that it follows (account-stream.ts,
+//      account-subscription.ts). It writes the text of each item (log-event.ts) to the connection (connection.ts).
+//   4. A subscription that is behind, because it just opened or its reader is slow, waits in the backlog of its stream
+//      (backlog.ts). It reads for itself (catch-up.ts) until it reaches the end of the log; then it is live.
+//   5. Notifications can get lost. So a poll each second looks for missed wake-ups (missed-wakeups.ts).
+//
+// Account streams also need what concerns users and devices, not conversations: account-streams.ts.
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { Metrics } from '../process/metrics.ts';
-import { readPage } from '../store/log/entries.ts';
 import { openStream } from '../store/device/device-streams.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
+import { readPage } from '../store/log/entries.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
-import { type AccountHost, AccountStream, type AccountTarget } from './account-stream.ts';
-import { Accounts } from './account-streams.ts';
+import { AccountStream, type AccountTarget } from './account-stream.ts';
+import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeGate } from './gate.ts';
-import { makePlaces } from './stream-quota.ts';
-import { type OpenStream, isAnswered } from './stream-host.ts';
-import { makeWatch } from './missed-wakeups.ts';
+import { makeMissedWakeupCheck } from './missed-wakeups.ts';
+import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
+import { makeStreamQuota } from './stream-quota.ts';
 
-/** The poll alone must close a removed member's stream within 2 s (invariant 8), whatever notifications are lost. */
+/** The poll alone must end the stream of a removed member within 2 s, when notifications are lost (invariant 8). */
 const POLL_MS = 1000;
-/** How exactly streams end with their tokens and their patience. */
+/** How often connections are checked: so exactly do streams end with their tokens, and slow readers are found. */
 const CHECK_MS = 250;
-/** Reads for streams that are behind, at a time: after a restart thousands come back at once, and requests need connections too. */
+/** Concurrent reads for streams that are behind. After a restart thousands come back at once; requests need connections too. */
 const CATCH_UP_READS = 6;
 
 export interface HubDeps {
@@ -29,7 +42,7 @@ export interface HubDeps {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly notifier: Pick<Notifier, 'stream'>;
-  /** A reader that takes nothing for this long is closed with `slow-consumer`. */
+  /** A stream whose reader takes nothing for this long ends with `slow-consumer`. */
   readonly slowMs: number;
   /** Open streams of one user; 0 = no limit. */
   readonly perUser: number;
@@ -38,82 +51,83 @@ export interface HubDeps {
 /** All event streams of this process. */
 export interface StreamHub {
   /**
-   * Opens the stream of a conversation on a response that has not begun.
-   * @param after seq to go on after, or `latest` = live only
-   * @throws AppError `not-found` when the conversation does not exist for the user; `rate-limited` when it has too many open
+   * Opens the stream of a conversation. The response must not have begun.
+   * @param after seq after which the stream starts; `latest` = only entries from now on
+   * @throws AppError `not-found` when the conversation does not exist for the user; `rate-limited` when the user has too
+   * many open streams; `unavailable` when the hub is closed
    */
   readonly open: (response: ServerResponse, target: StreamTarget, after: number | 'latest') => Promise<void>;
-  /** Opens the stream of all conversations of a device; an older one of the same device ends. */
+  /** Opens the account stream of a device, and ends an older one of the same device. @throws AppError like `open` */
   readonly openAccount: (response: ServerResponse, target: AccountTarget) => Promise<void>;
-  /** A notification came. @param changed more than entries */
+  /** For a notification about a conversation. @param changed more than entries */
   readonly wake: (conversation: string, seq: number, changed: boolean) => void;
-  /** A notification about a device came. @param stream one that was opened */
+  /** For a notification about a device. @param stream set when the device opened one */
   readonly wakeDevice: (device: DeviceName, stream?: StreamName) => void;
-  /** Looks at everything once: after a lost session. */
+  /** Checks everything once. For a new listening session: notifications before it may be lost. */
   readonly wakeAll: () => void;
+  /** Open streams. */
   readonly count: () => number;
-  /** Tells every reader to reconnect, and ends. */
+  /** Ends all streams with `reconnect`, and refuses new ones. */
   readonly close: () => void;
 }
 
-/** Wakes feeds by notification, and by a poll as the safety net. */
 export function makeStreamHub(deps: HubDeps): StreamHub {
   const { pool } = deps;
   const streams = new Set<OpenStream>();
   let closed = false;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
   const feeds = new Feeds({ pool, onDelivered: deps.metrics.deliveryLag, onError });
-  const watch = makeWatch({ pool, feeds, onError });
-  const accounts = new Accounts({ pool, notifier: deps.notifier });
-  const places = makePlaces(deps.perUser);
-  const host: AccountHost = {
+  const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
+  const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
+  const quota = makeStreamQuota(deps.perUser);
+  const host: StreamHost = {
     feeds,
-    backlog: { pool, gate: makeGate(CATCH_UP_READS), onLive: watch.soon, onError },
+    backlog: { pool, limitReads: makeGate(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
-      places.leave(stream.user);
-      if (stream instanceof AccountStream) accounts.delete(stream);
+      quota.release(stream.user);
+      if (stream instanceof AccountStream) accountStreams.delete(stream);
       deps.metrics.streamClosed(reason);
     },
-    lookFor: (user, conversation) => void accounts.lookFor(user, conversation).catch(onError),
-    check: watch.soon,
+    checkMembership: (user, conversation) => void accountStreams.checkMembership(user, conversation).catch(onError),
   };
 
-  let polling = false;
+  let isPolling = false;
   const poll = async (): Promise<void> => {
-    // Those whose last read failed try again.
+    // Backlogs whose last read failed try again.
     for (const stream of streams) stream.backlog.advance();
-    if (streams.size === 0 || polling) return;
-    polling = true;
+    if (streams.size === 0 || isPolling) return;
+    isPolling = true;
     try {
-      await Promise.all([watch.all(), accounts.poll()]);
+      await Promise.all([missedWakeups.checkAll(), accountStreams.poll()]);
     } finally {
-      polling = false;
+      isPolling = false;
     }
   };
-  const check = (): void => {
+  const checkConnections = (): void => {
     const now = Date.now();
-    for (const stream of streams) if (stream.connection.check(now, deps.slowMs)) stream.slow();
+    for (const stream of streams) if (stream.connection.check(now, deps.slowMs)) stream.endSlow();
   };
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);
-  const checkTimer = setInterval(check, CHECK_MS);
+  const checkTimer = setInterval(checkConnections, CHECK_MS);
 
   const refuseWhenClosed = (): void => {
     if (closed) throw new AppError('unavailable', 'The server is shutting down');
   };
   /**
-   * Takes a place, which the stream gives back at its end.
-   * @param prepare reads what the stream begins with; throws before the first byte, so that its reader gets a problem
-   * @param begin makes the stream, which lives on by itself; whoever opened it is done
+   * Opens a stream within the quota of its user; the quota counts it until it closes.
+   * @param prepare reads what the stream needs at its start. It runs before the first byte: when it throws, the request
+   * still gets a problem as its answer
+   * @param begin makes the stream, and writes the first byte. From then on the stream lives without its request handler
    */
-  const openIn = async <T>(
+  const openWithinQuota = async <T>(
     response: ServerResponse,
     user: string,
     prepare: () => Promise<T>,
     begin: (prepared: T) => OpenStream,
   ): Promise<void> => {
     refuseWhenClosed();
-    places.take(user);
+    quota.acquire(user);
     let isOpen = false;
     try {
       const prepared = await prepare();
@@ -122,31 +136,32 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       streams.add(begin(prepared));
       isOpen = true;
     } finally {
-      if (!isOpen) places.leave(user);
+      if (!isOpen) quota.release(user);
     }
   };
   return {
     open: (response, target, after) =>
-      openIn(
+      openWithinQuota(
         response,
         target.user,
         async () => {
-          const probe = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
-          if (probe === undefined) throw new AppError('not-found');
-          return after === 'latest' ? probe.lastSeq : after;
+          // An empty page after the end: it says whether the user may read, and the last seq.
+          const page = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
+          if (page === undefined) throw new AppError('not-found');
+          return after === 'latest' ? page.lastSeq : after;
         },
-        (from) => new ConversationStream(host, response, target, from),
+        (startAfter) => new ConversationStream(host, response, target, startAfter),
       ),
     openAccount: (response, target) => {
       const id = randomUUID();
-      return openIn(
+      return openWithinQuota(
         response,
         target.user,
         () => openStream(pool, target, id),
         (opened) => {
           const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
-          // Before its conversations are listed: whatever is added from here on finds it.
-          accounts.add(stream);
+          // Before `start` lists its conversations: so later additions find the stream.
+          accountStreams.add(stream);
           void stream.start(opened);
           return stream;
         },
@@ -154,11 +169,11 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     },
     wake: (conversation, seq, changed) => {
       feeds.wake(conversation);
-      if (changed) void accounts.conversationChanged(conversation, seq).catch(onError);
+      if (changed) void accountStreams.conversationChanged(conversation, seq).catch(onError);
     },
     wakeDevice: (device, stream) => {
-      if (stream === undefined) void accounts.deviceChanged(device).catch(onError);
-      else accounts.announced(device, stream);
+      if (stream === undefined) void accountStreams.deviceChanged(device).catch(onError);
+      else accountStreams.endOlder(device, stream);
     },
     wakeAll: () => void poll().catch(onError),
     count: () => streams.size,

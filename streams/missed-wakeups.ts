@@ -1,56 +1,59 @@
 import type pg from 'pg';
-import { type Watched, findStale } from '../store/log/stream-reads.ts';
+import { type StreamPosition, findConversationsWithNews } from '../store/log/news.ts';
 import type { Feeds } from './feeds.ts';
 import type { Subscription } from './subscription.ts';
 
-/** Conversations of one statement. */
+/** Subscriptions of one statement. */
 const CHUNK = 2000;
 
-/** Finds out what subscriptions have missed, and wakes their feeds: one statement for many conversations. */
-export interface Watch {
-  /** Looks at one, together with others that ask at about the same time. */
-  readonly soon: (subscription: Subscription) => void;
-  /** Looks at all. */
-  readonly all: () => Promise<void>;
+/** Wakes the feeds of subscriptions that missed a notification. One statement checks many conversations. */
+export interface MissedWakeupCheck {
+  /** Checks one, together with others that ask at about the same time. */
+  readonly checkSoon: (subscription: Subscription) => void;
+  /** Checks all subscriptions of the process. */
+  readonly checkAll: () => Promise<void>;
 }
 
-export function makeWatch(deps: {
+export function makeMissedWakeupCheck(deps: {
   readonly pool: pg.Pool;
   readonly feeds: Feeds;
   readonly onError: (error: unknown) => void;
-}): Watch {
+}): MissedWakeupCheck {
   let waiting = new Set<Subscription>();
-  let running = false;
+  let isRunning = false;
 
-  const look = async (subscriptions: Iterable<Subscription>): Promise<void> => {
-    const watched = [...subscriptions].map(watchedOf).filter((one) => one !== undefined);
-    for (let i = 0; i < watched.length; i += CHUNK) {
-      const stale = await findStale(deps.pool, watched.slice(i, i + CHUNK));
-      for (const conversation of stale) deps.feeds.wake(conversation);
+  const check = async (subscriptions: Iterable<Subscription>): Promise<void> => {
+    const positions = [...subscriptions].map(positionOf).filter((position) => position !== undefined);
+    for (let i = 0; i < positions.length; i += CHUNK) {
+      const conversations = await findConversationsWithNews(deps.pool, positions.slice(i, i + CHUNK));
+      for (const conversation of conversations) deps.feeds.wake(conversation);
     }
   };
-  const flush = async (): Promise<void> => {
+  const checkWaiting = async (): Promise<void> => {
     while (waiting.size > 0) {
       const next = waiting;
       waiting = new Set();
-      // What could not be looked at is found by the poll.
-      await look(next).catch(deps.onError);
+      // After a failure the poll checks them.
+      await check(next).catch(deps.onError);
     }
-    running = false;
+    isRunning = false;
   };
   return {
-    soon: (subscription) => {
+    checkSoon: (subscription) => {
       waiting.add(subscription);
-      if (running) return;
-      running = true;
-      setImmediate(() => void flush());
+      if (isRunning) return;
+      isRunning = true;
+      setImmediate(() => void checkWaiting());
     },
-    all: () => look(deps.feeds.subscriptions()),
+    checkAll: () => check(deps.feeds.subscriptions()),
   };
 }
 
-/** What is to be looked at; of a reader that does not keep up only whether its user is still a member. */
-function watchedOf(subscription: Subscription): Watched | undefined {
+/**
+ * The position to check. A blocked reader cannot take anything new, so for it only a lost membership counts: its position
+ * is after everything. `undefined`: nothing to check.
+ */
+function positionOf(subscription: Subscription): StreamPosition | undefined {
   const { conversation, user, seq, key, live, isReady, isBlocked, endsWithMembership } = subscription;
   if (live && isReady) return { conversation, user, seq, key };
   if (!isBlocked || !endsWithMembership) return undefined;

@@ -3,23 +3,25 @@ import type { Backlog, BacklogDeps } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import type { Feeds } from './feeds.ts';
 
-/** What every open stream is to the process. */
+/** What the hub sees of every open stream. */
 export interface OpenStream {
   readonly user: string;
   readonly connection: Connection;
   readonly backlog: Backlog;
-  /** Ends it, because its reader takes nothing. */
-  readonly slow: () => void;
+  /** Ends the stream with `slow-consumer`. */
+  readonly endSlow: () => void;
 }
 
-/** What the streams of a process share; one object, so that each stream is small. */
+/** What streams see of the hub. One object for all streams of the process, so that each stream stays small. */
 export interface StreamHost {
   readonly feeds: Feeds;
   readonly backlog: BacklogDeps;
   readonly onClosed: (stream: OpenStream, reason: string) => void;
+  /** Checks whether the user is a member of the conversation (again); if so, its account streams follow it. */
+  readonly checkMembership: (user: string, conversation: string) => void;
 }
 
-/** The reader has gone, or was answered at its deadline, while its stream was looked up. */
+/** The request has ended already: its client left, or it was answered at its deadline. */
 export function isAnswered(response: ServerResponse): boolean {
   return response.headersSent || response.destroyed;
 }

@@ -1,38 +1,44 @@
-import type { Cursor, Stay } from '../store/log/stream-reads.ts';
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
-import type { Item } from './stream-item.ts';
+import type { Cursor } from '../store/log/log-items.ts';
+import type { LogEvent } from './log-event.ts';
 
 /**
- * One stream's part in one conversation. A live one is fed with what the process reads once for all; one that is behind
- * reads for itself. It is told everything in order, and never skips.
+ * One conversation on one stream. Its cursor (`seq`, `key`) says what was delivered; it delivers every item in order and
+ * skips none (invariant 5). A live subscription gets its items from the feed of the conversation, which reads once for
+ * all. One that is behind reads for itself, in the backlog of its stream.
  */
 export interface Subscription extends Cursor {
   readonly conversation: string;
   readonly user: string;
-  /** Set when Welcomes are told. */
+  /** Set when the stream delivers Welcomes. */
   readonly device: string | undefined;
-  /** The end of reading ends the whole stream, which must not wait for a reader that does not keep up (invariant 8). */
+  /**
+   * The whole stream ends when its user loses the conversation. It must then end within 2 s, even when its reader is
+   * blocked (invariant 8).
+   */
   readonly endsWithMembership: boolean;
   live: boolean;
   /** The stream is open, and its reader keeps up. */
   readonly isReady: boolean;
+  /** Its reader has not yet taken what was written. */
   readonly isBlocked: boolean;
+  /** So much waits for its reader that nothing more may be written. */
   readonly isFull: boolean;
-  /** The next item: writes it, and moves the cursor. */
-  readonly take: (item: Item) => void;
-  readonly takeWelcome: (welcome: AddressedWelcome) => void;
-  /** What comes next belongs to this stay of the user. */
-  readonly enter: (stay: Stay, protocol: 'mls' | 'opaque') => void;
-  /** It is at the end of the log. */
-  readonly atEnd: (lastSeq: number) => void;
-  /** Entries that come next are gone. @returns false when it ends with that */
-  readonly truncated: (oldestSeq: number) => boolean;
-  /** It was told everything that its user may read. */
+  /** Writes the next item, and moves the cursor after it. */
+  readonly deliver: (event: LogEvent) => void;
+  readonly deliverWelcome: (welcome: AddressedWelcome) => void;
+  /** The next items belong to the membership interval that begins with this entry. */
+  readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
+  /** Everything up to the end of the log is delivered. */
+  readonly reachEnd: (lastSeq: number) => void;
+  /** The next entries were deleted. @returns whether the subscription continues, with the oldest kept entry */
+  readonly skipDeleted: (oldestSeq: number) => boolean;
+  /** Its user is a former member, and everything that the user may read is delivered. */
   readonly removed: (seq: number) => void;
-  /** Its conversation is deleted. */
+  /** The conversation was deleted. */
   readonly deleted: () => void;
-  /** Its user lost the conversation, and its reader does not keep up. */
-  readonly cut: () => void;
-  /** It must read for itself from here on. */
+  /** Its user lost the conversation while its reader is blocked. */
+  readonly lostWhileBlocked: () => void;
+  /** From now on it reads for itself, until it is live again. */
   readonly fallBehind: () => void;
 }

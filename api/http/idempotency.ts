@@ -3,7 +3,7 @@ import type { Request } from 'express';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError, type ProblemCode, type ProblemDetails } from '../../domain/errors.ts';
-import { type Claim, claimKey, releaseKey, rememberAnswer } from '../../store/request/idempotency.ts';
+import { type LeaseResult, acquireLease, releaseLease, rememberAnswer } from '../../store/request/idempotency.ts';
 import type { Caller } from './bearer-tokens.ts';
 import type { Reply } from './reply.ts';
 
@@ -12,7 +12,7 @@ const QUOTED = /^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 const BARE = /^[\x21\x23-\x7e][\x20-\x7e]*$/;
 const MAX_KEY_CHARACTERS = 255;
 /**
- * After this a claim may be taken over: its process may have died. Running twice is harmless, because both runs use the
+ * After this time the lease may be taken over: its process may have died. Running twice is harmless, because both runs use the
  * same operation ids; below the deadline, so that a retry after a crash is answered in time.
  */
 const LEASE_MS = 4000;
@@ -69,15 +69,15 @@ export function makeRunOnce({ pool, log }: IdempotencyDeps): RunOnce {
     done.catch((error: unknown) => log.warn({ err: error }, 'idempotency key not settled'));
 
   return async (scope, deadline, run) => {
-    const claim = await waitForClaim(pool, scope, deadline);
-    if (claim.state === 'other-request') throw new AppError('idempotency-key-reused');
-    if (claim.state === 'answered') return replay(claim.status, claim.answer as Answer);
+    const lease = await waitForLease(pool, scope, deadline);
+    if (lease.state === 'other-request') throw new AppError('idempotency-key-reused');
+    if (lease.state === 'answered') return replay(lease.status, lease.answer as Answer);
     try {
       const reply = await run();
       const { status, body, headers } = reply;
       await quietly(
         reply.isFinal === false
-          ? releaseKey(pool, scope.hash)
+          ? releaseLease(pool, scope.hash)
           : rememberAnswer(pool, scope.hash, status, { body, headers }),
       );
       return reply;
@@ -86,17 +86,17 @@ export function makeRunOnce({ pool, log }: IdempotencyDeps): RunOnce {
         const { code, message: detail, details } = error;
         await quietly(rememberAnswer(pool, scope.hash, 422, { code, detail, details }));
       } else {
-        await quietly(releaseKey(pool, scope.hash));
+        await quietly(releaseLease(pool, scope.hash));
       }
       throw error;
     }
   };
 }
 
-async function waitForClaim(pool: pg.Pool, scope: IdempotencyScope, deadline: number): Promise<Claim> {
+async function waitForLease(pool: pg.Pool, scope: IdempotencyScope, deadline: number): Promise<LeaseResult> {
   for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_POLL_MS)) {
-    const claim = await claimKey(pool, scope.hash, scope.request, LEASE_MS);
-    if (claim.state !== 'running') return claim;
+    const lease = await acquireLease(pool, scope.hash, scope.request, LEASE_MS);
+    if (lease.state !== 'running') return lease;
     if (Date.now() + pauseMs >= deadline) {
       throw new AppError('deadline', 'Another request with this Idempotency-Key is still being served');
     }

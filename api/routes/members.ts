@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
-import { listLeaving, listMembers } from '../../store/membership/members.ts';
+import { listMembers, listPendingRemovals } from '../../store/membership/members.ts';
 import type { ConversationCache } from '../services/conversation-cache.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -35,7 +35,7 @@ export function memberRoutes(deps: {
       await deps.conversations.viewAsMember(params.id, caller.user);
       const [rows, leaving] = await Promise.all([
         listMembers(deps.pool, params.id, cursor, limit + 1),
-        listLeaving(deps.pool, params.id),
+        listPendingRemovals(deps.pool, params.id),
       ]);
       const members = rows.slice(0, limit);
       const last = members.at(-1);

@@ -8,7 +8,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { Entries, EntriesQuery, Message, MessageInput, MessageListInput, SendResults } from '../schemas/messages.ts';
-import { entryJson } from '../../streams/event.ts';
+import { entryJson } from '../../streams/entry-json.ts';
 
 const path = '/v1/conversations/{id}/messages';
 const tag = 'Messages';

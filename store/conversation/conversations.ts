@@ -1,12 +1,13 @@
 import type pg from 'pg';
 import type { Policy } from '../../domain/policy.ts';
+import { type Row, integer, object, objects, oneOf, onlyRow, orNull, text, time } from '../row.ts';
 
 export interface NewConversation {
   readonly id: string;
   readonly protocol: 'mls' | 'opaque';
   readonly epoch: number;
   readonly creator: string;
-  /** The group as it stands at `epoch`; the creator belongs to it anyway. */
+  /** Members of the group at `epoch`. The creator is a member also when it is not in the list. */
   readonly members: readonly string[];
   readonly policy: Policy;
   readonly groupInfo?: Uint8Array | undefined;
@@ -14,8 +15,8 @@ export interface NewConversation {
   readonly fingerprint: Uint8Array;
 }
 
-/** A conversation as one user may see it; of a former member, as it stood when it left. */
-export interface ConversationView {
+/** A conversation as one user may see it in a list. A former member sees it as it was when the user left. */
+export interface ConversationSummary {
   readonly id: string;
   readonly protocol: 'mls' | 'opaque';
   readonly epoch: number;
@@ -23,21 +24,35 @@ export interface ConversationView {
   readonly memberCount: number;
   readonly role: 'admin' | 'member' | 'removed';
   readonly unread: number;
-  readonly policy: Policy;
-  readonly periods: readonly { readonly from: number; readonly to?: number }[];
+  /** JSON of a {@link Policy}, as it is stored and sent. */
+  readonly policy: Row;
   readonly createdAt: Date;
-  /** The conversation that took over; of members only. */
-  readonly successor: string | null;
-  /** Set for former members: the last entry they may read. */
+  /** Former member: the last entry it may read. Member: null. */
   readonly leftSeq: number | null;
 }
 
-/** Creates a conversation. `duplicate`: the same creator sent the same content before. */
+/** First and last entry that a user may read while it is a member once; without `to` the user is a member now. */
+export interface MembershipInterval {
+  readonly from: number;
+  readonly to?: number;
+}
+
+/** A conversation as one user may see it. */
+export interface ConversationView extends ConversationSummary {
+  /** Membership intervals of the user, in order. */
+  readonly periods: readonly MembershipInterval[];
+  /** Id of the conversation that replaced this one; null for former members. */
+  readonly successor: string | null;
+}
+
+const CREATE_RESULTS = ['created', 'duplicate', 'conversation-exists'] as const;
+
+/** Creates a conversation. @returns `duplicate`: the same creator sent the same content before */
 export async function createConversation(
   pool: pg.Pool,
   create: NewConversation,
-): Promise<'created' | 'duplicate' | 'conversation-exists'> {
-  const { rows } = await pool.query<{ result: 'created' | 'duplicate' | 'conversation-exists' }>({
+): Promise<(typeof CREATE_RESULTS)[number]> {
+  const { rows } = await pool.query<Row>({
     name: 'create-conversation',
     text: 'select create_conversation($1, $2, $3, $4, $5, $6, $7, $8) as result',
     values: [
@@ -51,12 +66,11 @@ export async function createConversation(
       create.fingerprint,
     ],
   });
-  return rows[0]?.result ?? 'conversation-exists';
+  return oneOf(onlyRow(rows, 'create-conversation'), 'result', CREATE_RESULTS);
 }
 
-// A former member sees the conversation as it was when it left. Unread: application entries after the read position, plus
-// explicit increments (invariant 7).
-const VIEW = `
+// Unread: application entries after the read position, plus explicit increments (invariant 7).
+const SUMMARY = `
   c.id, c.protocol,
   coalesce(m.left_epoch, c.epoch) as epoch,
   coalesce(m.left_seq, c.last_seq) as "lastSeq",
@@ -69,11 +83,31 @@ const VIEW = `
   c.created_at as "createdAt",
   m.left_seq as "leftSeq"`;
 
-/** The conversation as the user sees it; `undefined` = it does not exist for this user. */
+function parseSummary(row: Row): ConversationSummary {
+  return {
+    id: text(row, 'id'),
+    protocol: oneOf(row, 'protocol', ['mls', 'opaque']),
+    epoch: integer(row, 'epoch'),
+    lastSeq: integer(row, 'lastSeq'),
+    memberCount: integer(row, 'memberCount'),
+    role: oneOf(row, 'role', ['admin', 'member', 'removed']),
+    unread: integer(row, 'unread'),
+    policy: object(row, 'policy'),
+    createdAt: time(row, 'createdAt'),
+    leftSeq: orNull(integer, row, 'leftSeq'),
+  };
+}
+
+function parseInterval(row: Row): MembershipInterval {
+  const from = integer(row, 'from');
+  return 'to' in row ? { from, to: integer(row, 'to') } : { from };
+}
+
+/** The conversation as the user sees it. @returns `undefined` when it does not exist for this user */
 export async function viewConversation(pool: pg.Pool, id: string, user: string): Promise<ConversationView | undefined> {
-  const { rows } = await pool.query<ConversationView>({
+  const { rows } = await pool.query<Row>({
     name: 'view-conversation',
-    text: `select ${VIEW}, case when m.left_seq is null then c.successor end as successor,
+    text: `select ${SUMMARY}, case when m.left_seq is null then c.successor end as successor,
         (select jsonb_agg(jsonb_build_object('from', p.from_seq)
             || case when p.to_seq is null then '{}' else jsonb_build_object('to', p.to_seq) end order by p.from_seq)
          from period p where p.conversation = c.key and p.user_id = m.user_id) as periods
@@ -81,39 +115,46 @@ export async function viewConversation(pool: pg.Pool, id: string, user: string):
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m`,
     values: [id, user],
   });
-  return rows[0];
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  return {
+    ...parseSummary(row),
+    periods: objects(row, 'periods').map(parseInterval),
+    successor: orNull(text, row, 'successor'),
+  };
 }
 
 /**
- * Conversations of a user, by id. Those it left stay for 30 days. `lateral` keeps it from walking through all
- * conversations in the order of their ids.
- * @param after id to go on after; '' = from the start
+ * Conversations of a user, by id, with those that it left in the last 30 days.
+ * @param after id after which the list starts; '' = from the first
  */
 export async function listConversations(
   pool: pg.Pool,
   user: string,
   after: string,
   limit: number,
-): Promise<Omit<ConversationView, 'periods' | 'successor'>[]> {
-  const { rows } = await pool.query<Omit<ConversationView, 'periods' | 'successor'>>({
+): Promise<ConversationSummary[]> {
+  const { rows } = await pool.query<Row>({
     name: 'list-conversations',
-    text: `select ${VIEW}
+    // `lateral`: otherwise the planner may walk through all conversations in the order of their ids.
+    text: `select ${SUMMARY}
       from member m cross join lateral (select * from conversation where key = m.conversation limit 1) c
       where m.user_id = $1 and c.id > $2 and c.deleted_at is null
         and (m.left_at is null or m.left_at > clock_timestamp() - interval '30 days')
       order by c.id limit $3`,
     values: [user, after, limit],
   });
-  return rows;
+  return rows.map(parseSummary);
 }
 
-/** The protocol of a conversation that anyone may join by an external commit; `undefined` for all others. */
+/** The protocol of a conversation that anyone may join by an external commit. @returns `undefined` for all others */
 export async function findOpen(pool: pg.Pool, id: string): Promise<'mls' | 'opaque' | undefined> {
-  const { rows } = await pool.query<{ protocol: 'mls' | 'opaque' }>({
+  const { rows } = await pool.query<Row>({
     name: 'find-open',
     text: `select protocol from conversation
       where id = $1 and deleted_at is null and policy ->> 'externalJoin' = 'anyone' limit 1`,
     values: [id],
   });
-  return rows[0]?.protocol;
+  const [row] = rows;
+  return row === undefined ? undefined : oneOf(row, 'protocol', ['mls', 'opaque']);
 }

@@ -1,14 +1,16 @@
 import type pg from 'pg';
 import { LOW_STOCK_KEY_PACKAGES } from '../../domain/limits.ts';
-import { isThere } from '../log/entries.ts';
 import type { DeviceName } from '../key-package/key-packages.ts';
-import type { WelcomeRow } from '../welcome/welcomes.ts';
+import { type Row, flag, integer, onlyRow, orNull, text } from '../row.ts';
+import { existsByKey } from '../sql-fragments.ts';
+import { type Welcome, parseWelcome } from '../welcome/welcomes.ts';
 
-/** What account streams read for their device: its Welcomes, and how it stands. */
+/** What account streams read about their device: its Welcomes, its newest stream, and its stock of key packages. */
 
-/** A Welcome with the device that it is for; '' = every device of the user. */
-export interface AddressedWelcome extends WelcomeRow {
+/** A Welcome and the device that it is for. */
+export interface AddressedWelcome extends Welcome {
   readonly user: string;
+  /** '' = all devices of the user. */
   readonly device: string;
 }
 
@@ -19,7 +21,7 @@ export async function readWelcomesTo(
   users: readonly string[],
   after: number,
 ): Promise<AddressedWelcome[]> {
-  const { rows } = await pool.query<AddressedWelcome>({
+  const { rows } = await pool.query<Row>({
     name: 'read-welcomes-to',
     text: `select w.id, c.id as conversation, b.welcome, w.seq, w.epoch, w.user_id as user, w.device_id as device
       from (select id, key from conversation where id = $1 and deleted_at is null limit 1) c
@@ -30,39 +32,41 @@ export async function readWelcomesTo(
         select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b`,
     values: [conversation, users, after],
   });
-  return rows;
+  return rows.map((row) => ({ ...parseWelcome(row), user: text(row, 'user'), device: text(row, 'device') }));
 }
 
 const MICROSECONDS = (time: string): string => `(extract(epoch from ${time}) * 1000000)::bigint`;
 
-/** The stock of a device, when it is low. */
+/** The stock of a device that has few key packages left. */
 export interface LowStock {
-  /** When it became so, in microseconds since 1970. */
+  /** When the stock became low; microseconds since 1970, by the clock of Postgres. */
   readonly lowSince: number;
-  /** Key packages in store. */
+  /** Key packages in store, without the last resort. */
   readonly available: number;
 }
 
-/** A stream `/v1/events` as it is opened. */
+/** Facts about a device when it opens its account stream. */
 export interface OpenedStream {
-  /** Microseconds since 1970, by the clock of the database. */
+  /** When the stream was opened; microseconds since 1970, by the clock of Postgres. */
   readonly openedAt: number;
-  /** Null = there is enough, or the device never uploaded any. */
+  /** When the stock became low. null = it is not low, or the device never uploaded any. */
   readonly lowSince: number | null;
+  /** Key packages in store when the stock is low, otherwise 0. */
   readonly available: number;
 }
 
 /**
- * Puts a device on record with the stream that it opens, which replaces the one before. What expired in its stock since
- * anybody looked is found here.
+ * Records a device and the account stream that it opens, which replaces the one before. Also checks the stock: key
+ * packages may have expired since the last look.
+ * @param id UUID of the stream
  */
 export async function openStream(pool: pg.Pool, { user, device }: DeviceName, id: string): Promise<OpenedStream> {
-  const { rows } = await pool.query<OpenedStream>({
+  const { rows } = await pool.query<Row>({
     name: 'open-stream',
     text: `with opened as (
         insert into device (user_id, device_id, stream_id, stream_at, low_stock_at)
         values ($1, $2, $3, clock_timestamp(), case
-          when ${isThere('key_package where user_id = $1 and device_id = $2')} and count_available($1, $2, $4) < $4
+          when ${existsByKey('key_package where user_id = $1 and device_id = $2')} and count_available($1, $2, $4) < $4
           then clock_timestamp() end)
         on conflict (user_id, device_id) do update set seen_at = clock_timestamp(), stream_id = excluded.stream_id,
           stream_at = greatest(clock_timestamp(), device.stream_at + interval '1 microsecond'),
@@ -74,25 +78,29 @@ export async function openStream(pool: pg.Pool, { user, device }: DeviceName, id
       from opened`,
     values: [user, device, id, LOW_STOCK_KEY_PACKAGES],
   });
-  const [row] = rows;
-  if (row === undefined) throw new TypeError('There is always a row');
-  return row;
+  const row = onlyRow(rows, 'open-stream');
+  return {
+    openedAt: integer(row, 'openedAt'),
+    lowSince: orNull(integer, row, 'lowSince'),
+    available: integer(row, 'available'),
+  };
 }
 
-/** An open stream `/v1/events`, with what it told. */
-export interface ToldStream extends DeviceName {
+/** An open account stream, and the low stock that it delivered. */
+export interface StreamState extends DeviceName {
+  /** UUID of the stream. */
   readonly id: string;
-  /** Of the low stock that it told last. */
+  /** `lowSince` of its last `low-stock` event; null = none yet. */
   readonly lowSince: number | null;
 }
 
-/** What a stream has yet to learn of its device: that it is no longer the stream of it, or that its stock is low. */
+/** News for one account stream. `ended`: the device has a newer stream, or was forgotten. Otherwise its stock is low. */
 export type DeviceNews =
   { readonly id: string; readonly ended: true } | ({ readonly id: string; readonly ended: false } & LowStock);
 
-/** News for open streams: of those whose device was forgotten or has a newer stream, and of low stocks. */
-export async function readDeviceNews(pool: pg.Pool, streams: readonly ToldStream[]): Promise<DeviceNews[]> {
-  const { rows } = await pool.query<DeviceNews>({
+/** News for open account streams; streams without news are left out. */
+export async function readDeviceNews(pool: pg.Pool, streams: readonly StreamState[]): Promise<DeviceNews[]> {
+  const { rows } = await pool.query<Row>({
     name: 'read-device-news',
     text: `select s.id, d.stream_id is distinct from s.id as ended, ${MICROSECONDS('d.low_stock_at')} as "lowSince",
         case when d.stream_id = s.id then count_available(s.user_id, s.device_id, 2147483647) end as available
@@ -106,5 +114,11 @@ export async function readDeviceNews(pool: pg.Pool, streams: readonly ToldStream
       streams.map(({ lowSince }) => lowSince),
     ],
   });
-  return rows;
+  return rows.map(parseDeviceNews);
+}
+
+function parseDeviceNews(row: Row): DeviceNews {
+  const id = text(row, 'id');
+  if (flag(row, 'ended')) return { id, ended: true };
+  return { id, ended: false, lowSince: integer(row, 'lowSince'), available: integer(row, 'available') };
 }

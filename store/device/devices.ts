@@ -1,16 +1,18 @@
 import type pg from 'pg';
-import type { DeviceName, Stock } from '../key-package/key-packages.ts';
+import { type DeviceName, type Stock, parseStock } from '../key-package/key-packages.ts';
+import { type Row, flag, onlyRow, text, time } from '../row.ts';
 
-export interface DeviceRow extends Stock {
+/** A device on record, and its stock of key packages. */
+export interface Device extends Stock {
   readonly device: string;
   readonly createdAt: Date;
   readonly seenAt: Date;
 }
 
-/** Devices of one answer; a user has a handful. */
+/** Devices of one answer. A user has a handful. */
 const MAX_LISTED = 1000;
 
-/** Notes that devices were seen now; in one order, because claims and uploads lock the same rows. */
+/** Records that devices were seen now. Locks the rows in the same order as claims and uploads do: no deadlock. */
 export async function touchDevices(pool: pg.Pool, devices: readonly DeviceName[]): Promise<void> {
   await pool.query({
     name: 'touch-devices',
@@ -22,9 +24,9 @@ export async function touchDevices(pool: pg.Pool, devices: readonly DeviceName[]
   });
 }
 
-/** Devices of a user by id, with what each has in store. */
-export async function listDevices(pool: pg.Pool, user: string): Promise<DeviceRow[]> {
-  const { rows } = await pool.query<DeviceRow>({
+/** Devices of a user, by id. */
+export async function listDevices(pool: pg.Pool, user: string): Promise<Device[]> {
+  const { rows } = await pool.query<Row>({
     name: 'list-devices',
     text: `select d.device_id as device, d.created_at as "createdAt", d.seen_at as "seenAt",
         count_available($1, d.device_id, 2147483647) as available, exists (
@@ -33,15 +35,20 @@ export async function listDevices(pool: pg.Pool, user: string): Promise<DeviceRo
       from device d where d.user_id = $1 order by d.device_id limit $2`,
     values: [user, MAX_LISTED],
   });
-  return rows;
+  return rows.map((row) => ({
+    device: text(row, 'device'),
+    createdAt: time(row, 'createdAt'),
+    seenAt: time(row, 'seenAt'),
+    ...parseStock(row),
+  }));
 }
 
-/** Forgets a device with its key packages, positions and Welcomes; false when there is none. */
+/** Forgets a device, with its key packages, positions and Welcomes. @returns false when there is no such device */
 export async function forgetDevice(pool: pg.Pool, { user, device }: DeviceName): Promise<boolean> {
-  const { rows } = await pool.query<{ forgotten: boolean }>({
+  const { rows } = await pool.query<Row>({
     name: 'forget-device',
     text: 'select forget_device($1, $2) as forgotten',
     values: [user, device],
   });
-  return rows[0]?.forgotten ?? false;
+  return flag(onlyRow(rows, 'forget-device'), 'forgotten');
 }

@@ -1,20 +1,21 @@
 import type pg from 'pg';
-import { isThere } from '../log/entries.ts';
 import type { DeviceName } from '../key-package/key-packages.ts';
+import { type Row, flag, integer, orNull, text } from '../row.ts';
+import { existsByKey } from '../sql-fragments.ts';
 
-/** What became of acknowledged positions. */
+/** Result of an acknowledgement. */
 export type Acknowledged =
   | {
       readonly status: 'stored';
-      /** Of the device after it, for those conversations that its user may see. */
+      /** Positions of the device after it: seq by conversation id, of those that its user may see. */
       readonly positions: Readonly<Record<string, number>>;
     }
-  /** Nothing was stored: this one is above what the user may read. */
+  /** Nothing was stored: the position in this conversation is above the last entry that the user may read. */
   | { readonly status: 'ahead'; readonly conversation: string; readonly lastSeq: number };
 
 /**
- * Notes how far a device has come in many conversations, only forward: one statement. Conversations that its user may not
- * see are left out. Position 0 says nothing, and is not stored.
+ * Stores how far a device has come in many conversations, in one statement. Positions only move forward. Conversations
+ * that its user may not see are left out. Position 0 means nothing was read, and is not stored.
  * @param positions seq by conversation id
  */
 export async function acknowledge(
@@ -22,7 +23,7 @@ export async function acknowledge(
   { user, device }: DeviceName,
   positions: ReadonlyMap<string, number>,
 ): Promise<Acknowledged> {
-  const { rows } = await pool.query<{ id: string; lastSeq: number; ahead: boolean; position: number }>({
+  const { rows } = await pool.query<Row>({
     name: 'acknowledge',
     text: `with seen as materialized (
         select g.id, g.seq, c.key, coalesce(m.left_seq, c.last_seq) as last_seq
@@ -44,32 +45,35 @@ export async function acknowledge(
       from seen s`,
     values: [user, device, [...positions.keys()], [...positions.values()]],
   });
-  const ahead = rows.find((row) => row.ahead);
-  if (ahead !== undefined) return { status: 'ahead', conversation: ahead.id, lastSeq: ahead.lastSeq };
-  return { status: 'stored', positions: Object.fromEntries(rows.map(({ id, position }) => [id, position])) };
+  const ahead = rows.find((row) => flag(row, 'ahead'));
+  if (ahead !== undefined) {
+    return { status: 'ahead', conversation: text(ahead, 'id'), lastSeq: integer(ahead, 'lastSeq') };
+  }
+  const stored = rows.map((row) => [text(row, 'id'), integer(row, 'position')] as const);
+  return { status: 'stored', positions: Object.fromEntries(stored) };
 }
 
-/** A conversation as the account stream of one device takes it up. */
-export interface Followed {
+/** A conversation that the account stream of one device follows, as it stands when the stream begins to follow it. */
+export interface FollowedConversation {
   readonly user: string;
   readonly device: string;
   readonly conversation: string;
-  /** Acknowledged by the device; null = nothing yet. */
+  /** Seq that the device acknowledged; null = none yet. */
   readonly position: number | null;
-  /** First entry of the user's latest stay; 0 = it was there from the creation on. */
+  /** First entry of the user's latest membership interval; 0 = member since the creation. */
   readonly joinedSeq: number;
-  /** Last entry that a former member may read; null = is a member. */
+  /** Former member: the last entry it may read. Member: null. */
   readonly leftSeq: number | null;
-  /** There is something after the position, or told with it. */
+  /** There are entries after the position, or changes at it or after it. */
   readonly behind: boolean;
 }
 
-// Former members are told the rest for 30 days, and that they left until their device acknowledges again. What was told
-// with the position itself is told again.
+// Former members get the rest for 30 days, and the event that they left until their device acknowledges again. Changes at
+// the position itself count as news, because an acknowledgement says nothing about them.
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, m.joined_seq as "joinedSeq",
     m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq > d.seq
-      or ${isThere('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
+      or ${existsByKey('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
 const FOLLOWED_WHERE = `
   left join lateral (
     select seq, at from device_position
@@ -78,27 +82,42 @@ const FOLLOWED_WHERE = `
     and (m.left_seq is null or (m.left_at > clock_timestamp() - interval '30 days'
       and (coalesce(d.seq, -1) < m.left_seq or d.at < m.left_at)))`;
 
-/** All conversations that an account stream of the device takes up. */
-export async function listFollowed(pool: pg.Pool, { user, device }: DeviceName): Promise<Followed[]> {
-  const { rows } = await pool.query<Followed>({
-    name: 'list-followed',
+function parseFollowed(row: Row): FollowedConversation {
+  return {
+    user: text(row, 'user'),
+    device: text(row, 'device'),
+    conversation: text(row, 'conversation'),
+    position: orNull(integer, row, 'position'),
+    joinedSeq: integer(row, 'joinedSeq'),
+    leftSeq: orNull(integer, row, 'leftSeq'),
+    behind: flag(row, 'behind'),
+  };
+}
+
+/** All conversations that the account stream of a device follows. */
+export async function listFollowedConversations(
+  pool: pg.Pool,
+  { user, device }: DeviceName,
+): Promise<FollowedConversation[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'list-followed-conversations',
     text: `${FOLLOWED}
       from (select $1::text collate "C" as user_id, $2::text collate "C" as device_id) n
       cross join lateral (select * from member where user_id = n.user_id) m
       cross join lateral (select * from conversation where key = m.conversation limit 1) c ${FOLLOWED_WHERE}`,
     values: [user, device],
   });
-  return rows;
+  return rows.map(parseFollowed);
 }
 
-/** One conversation as the account streams of these devices take it up; without those whose user may not. */
-export async function readFollowed(
+/** One conversation, for the account streams of several devices; without devices whose user may not follow it. */
+export async function readFollowedConversation(
   pool: pg.Pool,
   conversation: string,
   devices: readonly DeviceName[],
-): Promise<Followed[]> {
-  const { rows } = await pool.query<Followed>({
-    name: 'read-followed',
+): Promise<FollowedConversation[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'read-followed-conversation',
     text: `${FOLLOWED}
       from (select * from conversation where id = $1 limit 1) c
       cross join unnest($2::text[], $3::text[]) n (user_id, device_id)
@@ -106,5 +125,5 @@ export async function readFollowed(
       ${FOLLOWED_WHERE}`,
     values: [conversation, devices.map(({ user }) => user), devices.map(({ device }) => device)],
   });
-  return rows;
+  return rows.map(parseFollowed);
 }

@@ -5,14 +5,15 @@ import {
   MAX_HELD_KEY_PACKAGES,
   MAX_KEY_PACKAGES_PER_DEVICE,
 } from '../../domain/limits.ts';
+import { type Row, bytes, flag, integer, integers, object, onlyRow, orNull, text } from '../row.ts';
 
-/** A device of a user, as tokens name it. */
+/** A device of a user: the claims `sub` and `device` of a token. */
 export interface DeviceName {
   readonly user: string;
   readonly device: string;
 }
 
-/** A key package whose content was checked. */
+/** A key package that passed all checks. */
 export interface NewKeyPackage {
   /** KeyPackageRef (RFC 9420 §5.2). */
   readonly ref: Buffer;
@@ -22,24 +23,25 @@ export interface NewKeyPackage {
   readonly notAfter: Date;
 }
 
-/** What became of an upload. */
+/** Result of an upload. */
 export type Upload =
   | {
       readonly status: 'stored';
-      /** Packages that were not there before. */
+      /** Number of new packages. */
       readonly stored: number;
       readonly duplicates: number;
-      /** Packages in store after it, the last resort not among them. */
+      /** Packages in store after the upload, without the last resort. */
       readonly available: number;
     }
-  /** Nothing was stored: these were uploaded by another device. Indexes from 0. */
+  /** Nothing was stored: another device uploaded these packages. Indexes from 0. */
   | { readonly status: 'foreign'; readonly indexes: readonly number[] }
-  /** Nothing was stored: there is no room for so many. */
+  /** Nothing was stored: the device would have more than `MAX_KEY_PACKAGES_PER_DEVICE`. */
   | { readonly status: 'full' };
 
 /**
- * Stores key packages of one device; a ref that it stored before is a duplicate, whatever became of that package.
- * @param replace withdraws everything else that no commit has used: pool, last resort, and what was handed out
+ * Stores key packages of one device. A ref that the device stored before is a duplicate, also when that package was used
+ * or replaced since.
+ * @param replace withdraws all other packages of the device that no commit has used: single-use, last resort, and claimed
  */
 export async function uploadKeyPackages(
   pool: pg.Pool,
@@ -47,8 +49,7 @@ export async function uploadKeyPackages(
   packages: readonly NewKeyPackage[],
   replace: boolean,
 ): Promise<Upload> {
-  type Row = { stored: number; duplicates: number; available: number; foreign?: number[]; full?: boolean };
-  const { rows } = await pool.query<{ upload: Row }>({
+  const { rows } = await pool.query<Row>({
     name: 'upload-key-packages',
     text: 'select upload_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9) as upload',
     values: [
@@ -63,49 +64,57 @@ export async function uploadKeyPackages(
       MAX_KEY_PACKAGES_PER_DEVICE,
     ],
   });
-  const upload = rows[0]?.upload;
-  if (upload === undefined) throw new TypeError('upload_key_packages() returned no row');
-  if (upload.foreign !== undefined) return { status: 'foreign', indexes: upload.foreign.map((n) => n - 1) };
-  if (upload.full === true) return { status: 'full' };
-  return { status: 'stored', ...upload };
+  const upload = object(onlyRow(rows, 'upload-key-packages'), 'upload');
+  // SQL counts from 1.
+  if ('foreign' in upload) return { status: 'foreign', indexes: integers(upload, 'foreign').map((n) => n - 1) };
+  if ('full' in upload) return { status: 'full' };
+  return {
+    status: 'stored',
+    stored: integer(upload, 'stored'),
+    duplicates: integer(upload, 'duplicates'),
+    available: integer(upload, 'available'),
+  };
 }
 
-/** What a device has in store. */
+/** The key packages that a device has in store. */
 export interface Stock {
-  /** Single-use packages that a claim may take. */
+  /** Number of single-use packages that a claim may take. */
   readonly available: number;
-  /** Whether there is a last resort. */
+  /** There is a last resort that has not expired. */
   readonly lastResort: boolean;
 }
 
-/** Counts what claims may take of a device. */
+/** @param row {available, lastResort} */
+export function parseStock(row: Row): Stock {
+  return { available: integer(row, 'available'), lastResort: flag(row, 'lastResort') };
+}
+
+/** Reads the stock of a device. */
 export async function readStock(pool: pg.Pool, { user, device }: DeviceName): Promise<Stock> {
-  const { rows } = await pool.query<Stock>({
+  const { rows } = await pool.query<Row>({
     name: 'read-stock',
     text: `select count_available($1, $2, 2147483647) as available, exists (
         select from key_package where user_id = $1 and device_id = $2 and last_resort and replaced_at is null
           and not_after > clock_timestamp()) as "lastResort"`,
     values: [user, device],
   });
-  const [stock] = rows;
-  if (stock === undefined) throw new TypeError('the stock is a row');
-  return stock;
+  return parseStock(onlyRow(rows, 'read-stock'));
 }
 
 /** A request for one key package of each device of a user. */
 export interface ClaimRequest {
-  /** Asked again with it, the same packages are the answer. */
+  /** A retry with the same id gets the same packages. */
   readonly operationId: string;
   readonly claimer: DeviceName;
-  /** Whose packages. */
+  /** Owner of the packages. */
   readonly user: string;
-  /** Absent = all devices that are known. */
+  /** Absent = all known devices of the owner. */
   readonly devices: readonly string[] | undefined;
-  /** Absent = any. RFC 9420 §17.1. */
+  /** Absent = any. Numbers: RFC 9420 §17.1. */
   readonly cipherSuite: number | undefined;
-  /** Id of the conversation that they are for, which need not exist yet; absent = any. */
+  /** Id of the conversation that the packages are for. It need not exist yet. Absent = any. */
   readonly conversation: string | undefined;
-  /** Packages per claimer and minute; 0 = no limit, and none on what it takes of one device. */
+  /** Packages per claimer and minute. 0 = no limit; then the limits for one device are off too. */
   readonly perMinute: number;
 }
 
@@ -116,29 +125,21 @@ export interface ClaimedKeyPackage {
   readonly lastResort: boolean;
 }
 
-/** What became of a claim. */
+/** Result of a claim. */
 export type ClaimOutcome =
   | {
       readonly status: 'claimed';
       readonly keyPackages: readonly ClaimedKeyPackage[];
-      /** Devices that have none left. */
+      /** Devices without any package left. */
       readonly exhausted: readonly string[];
-      /** Devices that this claim took below the mark. */
+      /** Devices whose stock became low with this claim: below `LOW_STOCK_KEY_PACKAGES`. */
       readonly lowStock: readonly string[];
     }
-  /** The claimer has to wait; nothing was handed out. `device` is the one of which it took too much; absent = of all. */
+  /** Nothing was handed out: the claimer must wait. `device`: it took too many of this one. Absent: too many in all. */
   | { readonly status: 'limited'; readonly retryAfterMs: number; readonly device: string | undefined };
 
-/** Hands out key packages, for good: one transaction, durable when it returns. */
+/** Hands out key packages. They never come back. One transaction, durable when it returns. */
 export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Promise<ClaimOutcome> {
-  type Row = {
-    device: string;
-    ref: Buffer | null;
-    keyPackage: Buffer;
-    lastResort: boolean;
-    low: boolean;
-    waitMs: number | null;
-  };
   const { rows } = await pool.query<Row>({
     name: 'claim-key-packages',
     text: `select device, ref, key_package as "keyPackage", last_resort as "lastResort", low, wait_ms as "waitMs"
@@ -157,30 +158,40 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
       LOW_STOCK_KEY_PACKAGES,
     ],
   });
+  // A claim over a limit has one row, with the time to wait. Otherwise: a row for each package, and for each device
+  // without one.
   const [first] = rows;
   if (first !== undefined && first.waitMs !== null) {
-    return { status: 'limited', retryAfterMs: first.waitMs, device: first.device === '' ? undefined : first.device };
+    const device = text(first, 'device');
+    return { status: 'limited', retryAfterMs: integer(first, 'waitMs'), device: device === '' ? undefined : device };
   }
   return {
     status: 'claimed',
-    keyPackages: rows.flatMap(({ device, ref, keyPackage, lastResort }) =>
-      ref === null ? [] : [{ device, keyPackage, ref, lastResort }],
-    ),
-    exhausted: rows.filter(({ ref }) => ref === null).map(({ device }) => device),
-    lowStock: rows.filter(({ low }) => low).map(({ device }) => device),
+    keyPackages: rows.filter((row) => row.ref !== null).map(parseClaimed),
+    exhausted: rows.filter((row) => row.ref === null).map((row) => text(row, 'device')),
+    lowStock: rows.filter((row) => orNull(flag, row, 'low')).map((row) => text(row, 'device')),
   };
 }
 
-/** Sweeps come every minute; one that was missed is made good. */
+function parseClaimed(row: Row): ClaimedKeyPackage {
+  return {
+    device: text(row, 'device'),
+    keyPackage: bytes(row, 'keyPackage'),
+    ref: bytes(row, 'ref'),
+    lastResort: flag(row, 'lastResort'),
+  };
+}
+
+/** How far back a sweep looks for expired packages. Sweeps run every minute; an hour covers missed ones. */
 const EXPIRED_S = 3600;
-/** Packages that expired of late which one sweep looks at. */
+/** Recently expired packages of one sweep. */
 const EXPIRED_LIMIT = 1000;
 
-/** Notes which devices have few packages left because others expired; a claim notes it by itself. */
-async function noteLowStocks(pool: pg.Pool): Promise<void> {
+/** Records which devices have a low stock because packages expired. Claims and uploads do so by themselves. */
+async function recordLowStocks(pool: pg.Pool): Promise<void> {
   await pool.query({
-    name: 'note-low-stocks',
-    // Devices that a claim or an upload holds are looked at again by the next sweep.
+    name: 'record-low-stocks',
+    // skip locked: a device that a claim or an upload holds is left to the next sweep.
     text: `update device set low_stock_at = clock_timestamp() where ctid = any (array(
         select d.ctid
         from (select distinct k.user_id, k.device_id from (
@@ -197,15 +208,15 @@ async function noteLowStocks(pool: pg.Pool): Promise<void> {
   });
 }
 
-/** Key packages that one sweep deletes at most. */
+/** Key packages that one sweep deletes. */
 const SWEEP_LIMIT = 10_000;
 
 /**
- * Deletes key packages a day after they expired, and with them the claims: until then a Welcome for one is told why.
- * @returns packages deleted; when it is `SWEEP_LIMIT`, there may be more
+ * Deletes key packages, and their claims, a day after they expired. Until then a Welcome for one gets `key-package-stale`.
+ * @returns number of deleted packages; as many as `SWEEP_LIMIT`: there may be more
  */
 export async function sweepKeyPackages(pool: pg.Pool): Promise<number> {
-  await noteLowStocks(pool);
+  await recordLowStocks(pool);
   const { rowCount } = await pool.query(
     `delete from key_package where ref = any (array(
        select ref from key_package where not_after < now() - interval '1 day' order by not_after limit $1))`,

@@ -1,38 +1,78 @@
 import type pg from 'pg';
+import { type Row, integer, object, oneOf, text, texts } from '../row.ts';
 
-/** What happened to a conversation beside its entries, as the deciding transaction wrote it down. */
+/** What happened to a conversation beside its entries. Written by the deciding transaction. */
 export type Change =
-  | { readonly kind: 'added' | 'removed'; readonly data: { readonly users: readonly string[] } }
-  | { readonly kind: 'role'; readonly data: { readonly user: string; readonly role: 'admin' | 'member' } }
-  | { readonly kind: 'policy'; readonly data: { readonly policy: Readonly<Record<string, unknown>> } }
-  | { readonly kind: 'welcome-expired'; readonly data: { readonly user: string; readonly device: string } }
-  | { readonly kind: 'reset-open'; readonly data: Readonly<Record<string, never>> }
-  | { readonly kind: 'superseded'; readonly data: { readonly successor: string } };
+  | { readonly kind: 'added' | 'removed'; readonly users: readonly string[] }
+  | { readonly kind: 'role'; readonly user: string; readonly role: 'admin' | 'member' }
+  | { readonly kind: 'policy'; readonly policy: Row }
+  | { readonly kind: 'welcome-expired'; readonly user: string; readonly device: string }
+  | { readonly kind: 'reset-open' }
+  | { readonly kind: 'superseded'; readonly successor: string }
+  /** Written by a newer release, which knows more kinds. */
+  | { readonly kind: 'unknown' };
 
-/** A change at its place: after entry `seq`, and after the changes of that seq with a lower `key`. */
-export type ChangeRow = Change & { readonly seq: number; readonly key: number };
+/** A change at its place in the log: see `LogItem`. */
+export interface ChangeItem {
+  readonly type: 'change';
+  /** Seq of the last entry before the change; 0 = at the creation. */
+  readonly seq: number;
+  /** Internal key, from 1; grows with time. */
+  readonly key: number;
+  readonly change: Change;
+}
 
-/** Users who were added to a conversation. */
+/** @param row {seq, key, kind, data} */
+export function parseChangeItem(row: Row): ChangeItem {
+  const change = parseChange(text(row, 'kind'), object(row, 'data'));
+  return { type: 'change', seq: integer(row, 'seq'), key: integer(row, 'key'), change };
+}
+
+function parseChange(kind: string, data: Row): Change {
+  switch (kind) {
+    case 'added':
+    case 'removed':
+      return { kind, users: texts(data, 'users') };
+    case 'role':
+      return { kind, user: text(data, 'user'), role: oneOf(data, 'role', ['admin', 'member']) };
+    case 'policy':
+      return { kind, policy: object(data, 'policy') };
+    case 'welcome-expired':
+      return { kind, user: text(data, 'user'), device: text(data, 'device') };
+    case 'reset-open':
+      return { kind };
+    case 'superseded':
+      return { kind, successor: text(data, 'successor') };
+    default:
+      return { kind: 'unknown' };
+  }
+}
+
+/** Users who were added to a conversation by one change. */
 export interface Addition {
+  /** Key of the change. */
   readonly key: number;
   readonly conversation: string;
   readonly users: readonly string[];
 }
 
-/** A change may become visible as much later than its time as its transaction lasted. */
-const LATE_S = 15;
-/** Additions of one read; when there are as many, there may be more. */
+/** A change becomes visible when its transaction commits: at most this many seconds after the time in its row. */
+const MAX_COMMIT_DELAY_S = 15;
+/** Additions of one read. As many as this: there may be more. */
 export const MAX_ADDITIONS = 1000;
-/** Entries of two full batches: notifications of one conversation that gather tell only the last seq. */
-const LOOK_BACK = 512;
+/**
+ * Entries before the notified seq that are searched too. When notifications of one conversation are merged, only the last
+ * seq is sent. Two full batches.
+ */
+const LOOK_BACK_ENTRIES = 512;
 
 /**
- * Additions of late to any conversation, the oldest first.
- * @param sinceS seconds since all additions of that time were read
- * @param seen keys to leave out
+ * Recent additions to all conversations, the oldest first.
+ * @param sinceS seconds since the last read that found everything
+ * @param handled keys of additions to leave out
  */
-export async function readAdditions(pool: pg.Pool, sinceS: number, seen: readonly number[]): Promise<Addition[]> {
-  const { rows } = await pool.query<Addition>({
+export async function readAdditions(pool: pg.Pool, sinceS: number, handled: readonly number[]): Promise<Addition[]> {
+  const { rows } = await pool.query<Row>({
     name: 'read-additions',
     text: `select x.key, c.id as conversation, x.data -> 'users' as users
       from change x
@@ -40,22 +80,26 @@ export async function readAdditions(pool: pg.Pool, sinceS: number, seen: readonl
       where x.kind = 'added' and x.at > statement_timestamp() - make_interval(secs => $2) and x.key <> all($1)
         and c.deleted_at is null
       order by x.at limit $3`,
-    values: [seen, sinceS + LATE_S, MAX_ADDITIONS],
+    values: [handled, sinceS + MAX_COMMIT_DELAY_S, MAX_ADDITIONS],
   });
-  return rows;
+  return rows.map(parseAddition);
 }
 
-/** Additions to one conversation around its entry `seq`. */
+/** Additions to one conversation, near its entry `seq`. */
 export async function readAdditionsTo(pool: pg.Pool, conversation: string, seq: number): Promise<Addition[]> {
-  const { rows } = await pool.query<Addition>({
+  const { rows } = await pool.query<Row>({
     name: 'read-additions-to',
     text: `select x.key, c.id as conversation, x.data -> 'users' as users
       from (select id, key from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (
-        -- offset 0 keeps it from the index on additions of all conversations.
+        -- offset 0 stops the planner from using the index on the additions of all conversations.
         select key, data from (select * from change where conversation = c.key and seq >= $2 offset 0) y
         where kind = 'added' order by seq, key limit $3) x`,
-    values: [conversation, Math.max(0, seq - LOOK_BACK), MAX_ADDITIONS],
+    values: [conversation, Math.max(0, seq - LOOK_BACK_ENTRIES), MAX_ADDITIONS],
   });
-  return rows;
+  return rows.map(parseAddition);
+}
+
+function parseAddition(row: Row): Addition {
+  return { key: integer(row, 'key'), conversation: text(row, 'conversation'), users: texts(row, 'users') };
 }

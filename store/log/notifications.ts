@@ -1,60 +1,67 @@
 import pg from 'pg';
 import type { DeviceName } from '../key-package/key-packages.ts';
+import { integer, text } from '../row.ts';
 
-/** Channel of new entries: payload `<conversation id> <last seq>`, with ` c` behind it when more than entries changed. */
+/** Channel of conversations. Payload: `<conversation id> <last seq>`, and then ` c` if more than entries changed. */
 export const ENTRIES_CHANNEL = 'parley_entries';
-/** Channel of devices: payload = JSON array of user and device, then time and id of a stream if it is about one. */
+/** Channel of devices. Payload: JSON array of user and device; for a new stream then also `openedAt` and its id. */
 export const DEVICES_CHANNEL = 'parley_devices';
-/** Channel of changed settings: payload = name of the setting. */
+/** Channel of changed settings. Payload: name of the setting. */
 export const SETTINGS_CHANNEL = 'parley_settings';
 
-/** Pause after a statement, in which wake-ups of many conversations gather for the next. */
+/** Pause after a statement. Notifications of this time are sent together by the next statement. */
 const GATHER_MS = 3;
-/** A statement that failed is made again after this time, so many times in a row; then its wake-ups are left to the polls. */
-const AGAIN_MS = 200;
+/** Pause after a statement that failed. */
+const RETRY_MS = 200;
+/** After more failures in a row, notifications are dropped: the polls find what they would have said. */
 const MAX_FAILURES = 10;
 const RECONNECT_MS = 500;
-/** A session that only listens would not notice for hours that its server's host is gone. */
+/** Without queries, a listening session would not notice for hours that its server's host is gone. */
 const HEARTBEAT_MS = 10_000;
 const ANSWER_MS = 5000;
 
-/** A stream `/v1/events`; of two of the same device the one with the greater time, then id, is the newer. */
+/** Identifies an account stream. Of two streams of a device, the newer one has the greater `openedAt`, then `id`. */
 export interface StreamName {
-  /** Microseconds since 1970, by the clock of the database. */
+  /** Microseconds since 1970, by the clock of Postgres. */
   readonly openedAt: number;
+  /** UUID. */
   readonly id: string;
 }
 
-/** Sends wake-ups after the deciding transaction, never inside it (a commit that notifies takes a database-wide lock). */
+/**
+ * Sends notifications to all processes. Used after the deciding transaction, never inside it: a commit that notifies takes
+ * a database-wide lock. Notifications can get lost, so streams also poll.
+ */
 export interface Notifier {
   /**
-   * Wakes the streams of a conversation, soon. Lossy by nature: streams also poll.
+   * Wakes the streams of a conversation, soon.
    * @param changed members, roles, policy or the conversation itself changed too
    */
   entry: (conversation: string, lastSeq: number, changed?: boolean) => void;
-  /** Something about a device changed: its stock is low, or it is forgotten. */
+  /** Something about a device changed: its stock is low, or it was forgotten. */
   device: (user: string, device: string) => void;
-  /** A stream of a device was opened: older ones of the same device are to end. */
+  /** A device opened an account stream: its older streams must end. */
   stream: (device: DeviceName, stream: StreamName) => void;
   setting: (name: string) => Promise<void>;
 }
 
-/** One statement for many conversations, at most one every few milliseconds; the first goes at once. */
+/** Sends one statement for many conversations, at most one every few milliseconds. The first is sent at once. */
 export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): Notifier {
-  let waiting = new Map<string, { seq: number; changed: boolean }>();
+  let conversations = new Map<string, { seq: number; changed: boolean }>();
+  /** Payloads. */
   let devices = new Set<string>();
-  let busy = false;
+  let isSending = false;
   let failures = 0;
 
   const add = (conversation: string, lastSeq: number, changed: boolean): void => {
-    const before = waiting.get(conversation);
-    const seq = Math.max(lastSeq, before?.seq ?? 0);
-    waiting.set(conversation, { seq, changed: changed || before?.changed === true });
+    const waiting = conversations.get(conversation);
+    const seq = Math.max(lastSeq, waiting?.seq ?? 0);
+    conversations.set(conversation, { seq, changed: changed || waiting?.changed === true });
   };
-  const notify = async (entries: typeof waiting, names: typeof devices): Promise<void> => {
-    const told = [...entries].map(([conversation, { seq, changed }]) => `${conversation} ${seq}${changed ? ' c' : ''}`);
-    const payloads = [...told, ...names];
-    const channels = payloads.map((_, i) => (i < told.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
+  const notify = async (entries: typeof conversations, devicePayloads: typeof devices): Promise<void> => {
+    const entryPayloads = [...entries].map(([id, { seq, changed }]) => `${id} ${seq}${changed ? ' c' : ''}`);
+    const payloads = [...entryPayloads, ...devicePayloads];
+    const channels = payloads.map((_, i) => (i < entryPayloads.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
     try {
       await pool.query({
         name: 'notify',
@@ -66,36 +73,36 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
       onError(error);
       if (++failures > MAX_FAILURES) return;
       for (const [conversation, { seq, changed }] of entries) add(conversation, seq, changed);
-      devices = new Set([...names, ...devices]);
+      devices = new Set([...devicePayloads, ...devices]);
     }
   };
-  const flush = async (): Promise<void> => {
-    while (waiting.size + devices.size > 0) {
-      const [entries, names] = [waiting, devices];
-      waiting = new Map();
+  const sendAll = async (): Promise<void> => {
+    while (conversations.size + devices.size > 0) {
+      const [entries, devicePayloads] = [conversations, devices];
+      conversations = new Map();
       devices = new Set();
-      await notify(entries, names);
-      await new Promise((resolve) => setTimeout(resolve, failures === 0 ? GATHER_MS : AGAIN_MS));
+      await notify(entries, devicePayloads);
+      await new Promise((resolve) => setTimeout(resolve, failures === 0 ? GATHER_MS : RETRY_MS));
     }
-    busy = false;
+    isSending = false;
   };
-  const soon = (): void => {
-    if (busy) return;
-    busy = true;
-    void flush();
+  const sendSoon = (): void => {
+    if (isSending) return;
+    isSending = true;
+    void sendAll();
   };
   return {
     entry: (conversation, lastSeq, changed = false) => {
       add(conversation, lastSeq, changed);
-      soon();
+      sendSoon();
     },
     device: (user, device) => {
       devices.add(JSON.stringify([user, device]));
-      soon();
+      sendSoon();
     },
     stream: ({ user, device }, { openedAt, id }) => {
       devices.add(JSON.stringify([user, device, openedAt, id]));
-      soon();
+      sendSoon();
     },
     setting: async (name) => {
       await pool.query('select pg_notify($1, $2)', [SETTINGS_CHANNEL, name]);
@@ -104,22 +111,23 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
 }
 
 export interface Listener {
-  /** False while the session is down; streams then live on their poll. */
+  /** False while the session is down. Streams then get their news from their poll. */
   readonly connected: () => boolean;
   readonly close: () => Promise<void>;
 }
 
 /**
- * One session of its own that listens for ever, reconnecting by itself (never through a transaction-mode pooler).
- * @param onConnect called after each connect: whatever was notified before it may be lost, so look everywhere once
+ * Opens a session that listens until it is closed, and reconnects by itself. It does not work through a pooler in
+ * transaction mode: LISTEN belongs to a session.
  */
 export function listen(
   url: string,
   handlers: {
     readonly onEntry: (conversation: string, lastSeq: number, changed: boolean) => void;
-    /** @param stream set when one was opened */
+    /** @param stream set when the device opened an account stream */
     readonly onDevice?: (device: DeviceName, stream?: StreamName) => void;
     readonly onSetting: (name: string) => void;
+    /** After each connect. Notifications before it may be lost: check everything once. */
     readonly onConnect: () => void;
     readonly onError: (error: unknown) => void;
   },
@@ -133,7 +141,7 @@ export function listen(
     if (client !== lost) return;
     client = undefined;
     up = false;
-    // Not waited for: a dead host never answers, and its socket is given up with the client.
+    // Without waiting: a dead host never answers.
     lost.end().catch(() => undefined);
     clearTimeout(timer);
     if (!closed) timer = setTimeout(() => void connect(), RECONNECT_MS);
@@ -147,6 +155,15 @@ export function listen(
       lose(session);
     }
   };
+  const receive = (channel: string, payload: string): void => {
+    if (channel === SETTINGS_CHANNEL) return handlers.onSetting(payload);
+    if (channel === DEVICES_CHANNEL) {
+      const { device, stream } = parseDevicePayload(payload);
+      return handlers.onDevice?.(device, stream);
+    }
+    const [conversation = '', seq, flag] = payload.split(' ');
+    handlers.onEntry(conversation, Number(seq), flag === 'c');
+  };
   const connect = async (): Promise<void> => {
     const session = new pg.Client({
       connectionString: url,
@@ -158,14 +175,11 @@ export function listen(
     client = session;
     session.on('notification', ({ channel, payload = '' }) => {
       if (closed) return;
-      if (channel === SETTINGS_CHANNEL) return handlers.onSetting(payload);
-      if (channel === DEVICES_CHANNEL) {
-        const [user, device, openedAt, id] = JSON.parse(payload) as [string, string, number?, string?];
-        const stream = openedAt === undefined || id === undefined ? undefined : { openedAt, id };
-        return handlers.onDevice?.({ user, device }, stream);
+      try {
+        receive(channel, payload);
+      } catch (error) {
+        handlers.onError(error);
       }
-      const [conversation = '', seq, flag] = payload.split(' ');
-      handlers.onEntry(conversation, Number(seq), flag === 'c');
     });
     session.on('error', handlers.onError);
     session.on('end', () => lose(session));
@@ -192,4 +206,13 @@ export function listen(
       await client?.end().catch(() => undefined);
     },
   };
+}
+
+/** @param payload of {@link DEVICES_CHANNEL}. @throws TypeError or SyntaxError */
+function parseDevicePayload(payload: string): { readonly device: DeviceName; readonly stream?: StreamName } {
+  const [user, device, openedAt, id] = JSON.parse(payload) as unknown[];
+  const row = { user, device, openedAt, id };
+  const name = { user: text(row, 'user'), device: text(row, 'device') };
+  if (openedAt === undefined) return { device: name };
+  return { device: name, stream: { openedAt: integer(row, 'openedAt'), id: text(row, 'id') } };
 }

@@ -1,15 +1,19 @@
 import type pg from 'pg';
+import { type Row, integer, oneOf, text } from '../row.ts';
 
-export interface MemberRow {
+/** A current member of a conversation. */
+export interface Member {
   readonly user: string;
   readonly role: 'admin' | 'member';
+  /** Seq of the joining commit; 0 = member since the creation. */
   readonly joinedSeq: number;
+  /** Epoch after the joining commit. */
   readonly joinedEpoch: number;
 }
 
-/** Current members by user id. @param after user id to go on after; '' = from the start */
-export async function listMembers(pool: pg.Pool, id: string, after: string, limit: number): Promise<MemberRow[]> {
-  const { rows } = await pool.query<MemberRow>({
+/** Current members, by user id. @param after user id after which the list starts; '' = from the first */
+export async function listMembers(pool: pg.Pool, id: string, after: string, limit: number): Promise<Member[]> {
+  const { rows } = await pool.query<Row>({
     name: 'list-members',
     text: `select m.user_id as user, m.role, m.joined_seq as "joinedSeq", m.joined_epoch as "joinedEpoch"
       from (select key from conversation where id = $1 and deleted_at is null limit 1) c
@@ -17,17 +21,22 @@ export async function listMembers(pool: pg.Pool, id: string, after: string, limi
       where m.user_id > $2 and m.left_seq is null order by m.user_id limit $3`,
     values: [id, after, limit],
   });
-  return rows;
+  return rows.map((row) => ({
+    user: text(row, 'user'),
+    role: oneOf(row, 'role', ['admin', 'member']),
+    joinedSeq: integer(row, 'joinedSeq'),
+    joinedEpoch: integer(row, 'joinedEpoch'),
+  }));
 }
 
-/** Users who left and whom no commit has removed yet. */
-export async function listLeaving(pool: pg.Pool, id: string): Promise<string[]> {
-  const { rows } = await pool.query<{ user: string }>({
-    name: 'list-leaving',
+/** Users who left by themselves, and whom no commit has removed from the group yet. */
+export async function listPendingRemovals(pool: pg.Pool, id: string): Promise<string[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'list-pending-removals',
     text: `select m.user_id as user from (select key from conversation where id = $1 and deleted_at is null limit 1) c
       join member m on m.conversation = c.key
       where m.leaving order by m.user_id`,
     values: [id],
   });
-  return rows.map((row) => row.user);
+  return rows.map((row) => text(row, 'user'));
 }

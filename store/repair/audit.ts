@@ -1,17 +1,19 @@
 import type pg from 'pg';
+import { type Row, integer, object, orNull, text, time } from '../row.ts';
 
-/** Something that operators must be able to look up later. */
+/** An action that operators can look up later. */
 export interface AuditEntry {
-  /** Absent = not about one conversation. */
+  /** Id of the conversation; absent = not about one conversation. */
   readonly conversation?: string | undefined;
-  /** The user who did it. */
+  /** User id of the person who acted. */
   readonly actor: string;
   readonly action: string;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** An entry as it was kept. */
-export interface AuditRow {
+/** A stored action. */
+export interface StoredAuditEntry {
+  /** Internal key; grows with time. */
   readonly key: number;
   readonly at: Date;
   readonly conversation: string | null;
@@ -20,7 +22,7 @@ export interface AuditRow {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** Keeps what an operator does; reports and resets are kept by the deciding transaction. */
+/** Stores an action of an operator. Reports and resets are stored by the deciding transaction. */
 export async function writeAudit(pool: pg.Pool, { conversation, actor, action, details }: AuditEntry): Promise<void> {
   await pool.query({
     name: 'write-audit',
@@ -30,9 +32,9 @@ export async function writeAudit(pool: pg.Pool, { conversation, actor, action, d
 }
 
 /**
- * What was kept, newest first.
- * @param conversation absent = of all
- * @param before key to go on before
+ * Stored actions, the newest first.
+ * @param conversation absent = of all conversations, and of none
+ * @param before key before which the list starts
  */
 export async function listAudit(
   pool: pg.Pool,
@@ -45,9 +47,9 @@ export async function listAudit(
     readonly before?: number | undefined;
     readonly limit: number;
   },
-): Promise<AuditRow[]> {
+): Promise<StoredAuditEntry[]> {
   const columns = 'key, at, conversation, actor, action, details';
-  const { rows } = await pool.query<AuditRow>(
+  const { rows } = await pool.query<Row>(
     conversation === undefined
       ? {
           name: 'list-audit',
@@ -61,5 +63,12 @@ export async function listAudit(
           values: [before, limit, conversation],
         },
   );
-  return rows;
+  return rows.map((row) => ({
+    key: integer(row, 'key'),
+    at: time(row, 'at'),
+    conversation: orNull(text, row, 'conversation'),
+    actor: text(row, 'actor'),
+    action: text(row, 'action'),
+    details: object(row, 'details'),
+  }));
 }

@@ -1,20 +1,34 @@
 import type pg from 'pg';
+import { type Row, bytes, flag, integer } from '../row.ts';
 
-/** What is known of an Idempotency-Key when a request brings it. */
-export type Claim =
+/**
+ * State of an Idempotency-Key for one request.
+ *
+ * - `mine`: this request has the lease, and must run
+ * - `running`: another request has the lease
+ * - `answered`: the key has an answer
+ * - `other-request`: the key belongs to a request with another body
+ */
+export type LeaseResult =
   | { readonly state: 'mine' }
   | { readonly state: 'running' }
   | { readonly state: 'answered'; readonly status: number; readonly answer: unknown }
   | { readonly state: 'other-request' };
 
 /**
- * Claims a key for one request, or tells what became of it. A claim whose process died is taken over after its lease.
+ * Acquires the lease of a key for one request, if the key is free. When the lease has expired, the process that had it is
+ * probably dead: then the same request may take it over.
  * @param scope sha256 over user, device, method, path and key
  * @param request sha256 over the request body
  */
-export async function claimKey(pool: pg.Pool, scope: Buffer, request: Buffer, leaseMs: number): Promise<Claim> {
-  const { rows } = await pool.query<{ request: Buffer; status: number | null; answer: unknown; mine: boolean }>({
-    name: 'claim-key',
+export async function acquireLease(
+  pool: pg.Pool,
+  scope: Buffer,
+  request: Buffer,
+  leaseMs: number,
+): Promise<LeaseResult> {
+  const { rows } = await pool.query<Row>({
+    name: 'acquire-lease',
     text: `with mine as (
         insert into idempotency (scope, request, lease_until)
         values ($1, $2, clock_timestamp() + $3 * interval '1 millisecond')
@@ -27,15 +41,16 @@ export async function claimKey(pool: pg.Pool, scope: Buffer, request: Buffer, le
       select request, status, answer, false from idempotency where scope = $1 and not exists (select from mine)`,
     values: [scope, request, leaseMs],
   });
-  const row = rows[0];
-  // Neither inserted nor seen: another request inserted it after this statement's snapshot.
+  const [row] = rows;
+  // Not inserted, and not visible: another request inserted the key after the snapshot of this statement.
   if (row === undefined) return { state: 'running' };
-  if (row.mine) return { state: 'mine' };
-  if (!row.request.equals(request)) return { state: 'other-request' };
-  return row.status === null ? { state: 'running' } : { state: 'answered', status: row.status, answer: row.answer };
+  if (flag(row, 'mine')) return { state: 'mine' };
+  if (!bytes(row, 'request').equals(request)) return { state: 'other-request' };
+  if (row.status === null) return { state: 'running' };
+  return { state: 'answered', status: integer(row, 'status'), answer: row.answer };
 }
 
-/** Remembers the answer of a claimed key. */
+/** Stores the answer of a key. */
 export async function rememberAnswer(pool: pg.Pool, scope: Buffer, status: number, answer: unknown): Promise<void> {
   await pool.query({
     name: 'remember-answer',
@@ -44,10 +59,10 @@ export async function rememberAnswer(pool: pg.Pool, scope: Buffer, status: numbe
   });
 }
 
-/** Gives a claimed key back: refusals other than 422 are not remembered. */
-export async function releaseKey(pool: pg.Pool, scope: Buffer): Promise<void> {
+/** Frees a key that has no answer. For refusals that are not remembered, because a retry may succeed. */
+export async function releaseLease(pool: pg.Pool, scope: Buffer): Promise<void> {
   await pool.query({
-    name: 'release-key',
+    name: 'release-lease',
     text: 'delete from idempotency where scope = $1 and status is null',
     values: [scope],
   });

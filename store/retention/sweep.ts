@@ -1,35 +1,38 @@
 import type pg from 'pg';
 import { type DeviceName, sweepKeyPackages } from '../key-package/key-packages.ts';
+import { type Row, integer, onlyRow, orNull, text } from '../row.ts';
 import { type WelcomeBodyPosition, sweepWelcomeBodies } from '../welcome/welcomes.ts';
 
-/** Ages after which the sweep forgets things; milliseconds. */
+/** Ages at which the sweep deletes rows; milliseconds. */
 export interface SweepAges {
-  /** Staged rows; above the longest `notAfter` of any operation. */
+  /** Staged rows. More than the longest `notAfter` of any operation. */
   readonly stagedMs: number;
-  /** Stored answers of operations without an entry; increments of old histories may be applied again until then. */
+  /** Stored answers of operations without an entry. Until then an increment that a reset workflow repeats counts once. */
   readonly operationsMs: number;
+  /** Answers of Idempotency-Keys. */
   readonly idempotencyMs: number;
 }
 
 const DAY_MS = 86_400_000;
-/** Lost commit races; what they may give lasts for a minute. */
-const RACES_MS = DAY_MS;
+/** Records of commit contention. Backoffs and reservations that follow from them last for a minute at most. */
+const CONTENTION_MS = DAY_MS;
 /** Long enough to look something up a year later. */
 const AUDIT_MS = 400 * DAY_MS;
-/** Since a device was last seen. */
+/** Devices: time since a device was last seen. */
 const DEVICES_MS = 400 * DAY_MS;
-/** Rows of a table that one run deletes at most; the next one goes on. */
+/** Rows of one table that one run deletes. The next run continues. */
 const LIMIT = 10_000;
-/** Rows of each kind that one run looks at, young ones among them. */
+/** Rows of one table that one run looks at, with those that stay. */
 const WALK_LIMIT = 1000;
 
 /**
- * Deletes what nobody will ask for again; each run is bounded, however large the tables are. The sweep remembers how far
- * it has walked through races, devices and Welcomes; in a new process it begins anew.
- * @returns one run of it, which tells the rows that it deleted, by table
+ * Makes the sweep: it deletes rows that nobody needs any more. Each run is bounded, for tables of any size. The sweep
+ * remembers in memory how far it has walked through commit contention, devices and Welcome bodies; a new process begins
+ * again at the start.
+ * @returns one run, which returns the number of deleted rows by table
  */
 export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<string, number>> {
-  const races = makeWalk((after?: RaceName) => sweepRaces(pool, after));
+  const contention = makeWalk((after?: Contender) => sweepContention(pool, after));
   const devices = makeWalk((after?: DeviceName) => sweepDevices(pool, after));
   const welcomeBodies = makeWalk((after?: WelcomeBodyPosition) => sweepWelcomeBodies(pool, after));
   return async () => ({
@@ -44,10 +47,10 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
       'idempotency where scope in (select scope from idempotency where at < $1 limit $2)',
       ages.idempotencyMs,
     ),
-    // A day after they expired, and with them who claimed them.
+    // A day after they expired, with their claims.
     keyPackages: await sweepKeyPackages(pool),
-    races: await races(),
-    // Keys follow the time: only the oldest are looked at.
+    races: await contention(),
+    // Keys grow with time: it is enough to look at the lowest.
     audit: await deleteOld(
       pool,
       `audit where key = any (array(
@@ -60,7 +63,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
   });
 }
 
-/** One step at each call, from the start again after the end. */
+/** Makes one step at each call. After the last step it begins again. */
 function makeWalk<P>(
   step: (after?: P) => Promise<{ readonly deleted: number; readonly next?: P }>,
 ): () => Promise<number> {
@@ -72,64 +75,68 @@ function makeWalk<P>(
   };
 }
 
-/** @param where table and condition; `$1` = the time before which rows are old, `$2` = how many */
+/** @param where table and condition. `$1` = rows before this time are old, `$2` = number of rows */
 async function deleteOld(pool: pg.Pool, where: string, ageMs: number, limit = LIMIT): Promise<number> {
   const { rowCount } = await pool.query(`delete from ${where}`, [before(ageMs), limit]);
   return rowCount ?? 0;
 }
 
-/** Bytes whose operations will never come; under the conversation's lock each, so that none is taken from a decision. */
+/** Staged bytes without a decision. Deleted under the lock of their conversation, so that no decision loses its bytes. */
 async function sweepStaged(pool: pg.Pool, ageMs: number): Promise<number> {
-  const orphaned = await pool.query<{ conversation: number }>(
-    'select distinct conversation from staged where at < $1 limit 1000',
-    [before(ageMs)],
-  );
+  const orphaned = await pool.query<Row>('select distinct conversation from staged where at < $1 limit 1000', [
+    before(ageMs),
+  ]);
   let deleted = 0;
-  for (const { conversation } of orphaned.rows) {
-    const { rows } = await pool.query<{ count: number }>('select sweep_staged($1, $2) as count', [
-      conversation,
+  for (const orphan of orphaned.rows) {
+    const { rows } = await pool.query<Row>('select sweep_staged($1, $2) as count', [
+      integer(orphan, 'conversation'),
       before(ageMs),
     ]);
-    deleted += rows[0]?.count ?? 0;
+    deleted += integer(onlyRow(rows, 'sweep_staged'), 'count');
   }
   return deleted;
 }
 
-/** Who lost a race for an epoch, and where. */
-interface RaceName {
-  /** Key of the conversation. */
+/** A user who took part in commit contention. */
+interface Contender {
+  /** Internal key of the conversation. */
   readonly conversation: number;
   readonly user: string;
 }
 
-/** Lost races that nobody counts any more: one step of a walk through all of them. */
-async function sweepRaces(
+/** Old records of commit contention: one step of a walk through all of them. */
+async function sweepContention(
   pool: pg.Pool,
-  after: RaceName = { conversation: 0, user: '' },
-): Promise<{ readonly deleted: number; readonly next?: RaceName }> {
-  const { rows } = await pool.query<{ conversation: number | null; user: string | null; deleted: number }>({
-    name: 'sweep-races',
+  after: Contender = { conversation: 0, user: '' },
+): Promise<{ readonly deleted: number; readonly next?: Contender }> {
+  const { rows } = await pool.query<Row>({
+    name: 'sweep-contention',
     text: 'select conversation, user_id as "user", deleted from sweep_races($1, $2, $3, $4)',
-    values: [after.conversation, after.user, before(RACES_MS), WALK_LIMIT],
+    values: [after.conversation, after.user, before(CONTENTION_MS), WALK_LIMIT],
   });
-  const { conversation = null, user = null, deleted = 0 } = rows[0] ?? {};
-  return { deleted, ...(conversation === null || user === null ? {} : { next: { conversation, user } }) };
+  const row = onlyRow(rows, 'sweep-contention');
+  const deleted = integer(row, 'deleted');
+  const conversation = orNull(integer, row, 'conversation');
+  return conversation === null ? { deleted } : { deleted, next: { conversation, user: text(row, 'user') } };
 }
 
-/** Devices that were not seen for long and have nothing: one step of a walk through all devices. */
+/** Old devices that have neither key packages, nor Welcomes, nor positions: one step of a walk through all devices. */
 async function sweepDevices(
   pool: pg.Pool,
   after: DeviceName = { user: '', device: '' },
 ): Promise<{ readonly deleted: number; readonly next?: DeviceName }> {
-  const { rows } = await pool.query<{ user: string | null; device: string | null; deleted: number }>({
+  const { rows } = await pool.query<Row>({
     name: 'sweep-devices',
     text: 'select user_id as "user", device_id as device, deleted from sweep_devices($1, $2, $3, $4)',
     values: [after.user, after.device, before(DEVICES_MS), WALK_LIMIT],
   });
-  const { user = null, device = null, deleted = 0 } = rows[0] ?? {};
-  return { deleted, ...(user === null || device === null ? {} : { next: { user, device } }) };
+  const row = onlyRow(rows, 'sweep-devices');
+  const deleted = integer(row, 'deleted');
+  const user = orNull(text, row, 'user');
+  return user === null ? { deleted } : { deleted, next: { user, device: text(row, 'device') } };
 }
 
+/** The time `ageMs` ago. */
 function before(ageMs: number): Date {
   return new Date(Date.now() - ageMs);
 }

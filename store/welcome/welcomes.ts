@@ -1,29 +1,45 @@
 import type pg from 'pg';
 import { MAX_PAGE, MAX_PAGE_BYTES } from '../../domain/limits.ts';
-import { type Found, withinBytes } from '../log/entries.ts';
 import type { DeviceName } from '../key-package/key-packages.ts';
+import { type Row, bytes, flag, integer, onlyRow, orNull, text } from '../row.ts';
+import { withinBytes } from '../sql-fragments.ts';
 
-export interface WelcomeRow {
+/** A Welcome that waits for a device. */
+export interface Welcome {
+  /** UUID. */
   readonly id: string;
   readonly conversation: string;
+  /** The MLSMessage with the Welcome (RFC 9420 §12.4.3.1), or the bytes of an opaque conversation. */
   readonly welcome: Buffer;
-  /** Of the joining commit. */
+  /** Seq of the joining commit. */
   readonly seq: number;
+  /** Epoch after the joining commit. */
   readonly epoch: number;
+}
+
+/** @param row {id, conversation, welcome, seq, epoch} */
+export function parseWelcome(row: Row): Welcome {
+  return {
+    id: text(row, 'id'),
+    conversation: text(row, 'conversation'),
+    welcome: bytes(row, 'welcome'),
+    seq: integer(row, 'seq'),
+    epoch: integer(row, 'epoch'),
+  };
 }
 
 /** A page of Welcomes. */
 export interface WelcomePage {
-  readonly welcomes: readonly WelcomeRow[];
-  /** Id to go on after; absent at the end. */
+  readonly welcomes: readonly Welcome[];
+  /** Id after which the next page starts; absent at the end. */
   readonly next?: string;
 }
 
 /**
- * Welcomes waiting for a device, by id, which is the order of their making; each was stored in the transaction that
- * accepted its commit. Those of `opaque` conversations are for every device of the user.
- * @param after id to go on after
- * @param limit at most this many, and no more bytes than a page may have
+ * Welcomes that wait for a device, by id: the order in which they were made. Each was stored in the transaction that
+ * accepted its commit. Welcomes of `opaque` conversations are for all devices of the user.
+ * @param after id after which the page starts
+ * @param limit Welcomes of the page; it also ends after `MAX_PAGE_BYTES` bytes, but has at least one Welcome
  */
 export async function listWelcomes(
   pool: pg.Pool,
@@ -31,9 +47,9 @@ export async function listWelcomes(
   after?: string,
   limit = MAX_PAGE,
 ): Promise<WelcomePage> {
-  const { rows } = await pool.query<Omit<WelcomeRow, 'welcome'> & { readonly welcome: Buffer | null } & Found>({
+  const { rows } = await pool.query<Row>({
     name: 'list-welcomes',
-    // As text: the planner may else walk through all Welcomes in the order of their ids.
+    // Ids as text: otherwise the planner may walk through the Welcomes of all users in the order of their ids.
     text: `${withinBytes(
       `select w.id, w.conversation, b.welcome, w.seq, w.epoch
       from (select w.id, c.id as conversation, w.conversation as key, w.seq, w.epoch
@@ -51,47 +67,51 @@ export async function listWelcomes(
   });
   const page = rows.slice(0, limit);
   const last = page.at(-1);
-  const next = last === undefined || page.length === last.found ? {} : { next: last.id };
-  const welcomes = page.flatMap(({ id, conversation, welcome, seq, epoch }) =>
-    welcome === null ? [] : [{ id, conversation, welcome, seq, epoch }],
-  );
+  const next = last === undefined || page.length === integer(last, 'found') ? {} : { next: text(last, 'id') };
+  // The bytes may be gone already, when a sweep ran at the same time.
+  const welcomes = page.filter((row) => row.welcome !== null).map(parseWelcome);
   return { welcomes, ...next };
 }
 
-/** Forgets a Welcome that its device has taken up, with the bytes when nobody else needs them; false = there is none. */
+/**
+ * Forgets a Welcome that its device has used. The bytes go too when no other device needs them.
+ * @returns false when there is no such Welcome
+ */
 export async function acknowledgeWelcome(pool: pg.Pool, { user, device }: DeviceName, id: string): Promise<boolean> {
-  const { rows } = await pool.query<{ acknowledged: boolean }>({
+  const { rows } = await pool.query<Row>({
     name: 'acknowledge-welcome',
     text: 'select acknowledge_welcome($1, $2, $3) as acknowledged',
     values: [user, device, id],
   });
-  return rows[0]?.acknowledged ?? false;
+  return flag(onlyRow(rows, 'acknowledge-welcome'), 'acknowledged');
 }
 
-/** Bodies that one step of the sweep looks at. */
+/** Welcome bodies of one step of the sweep. */
 const SWEEP_STEP = 1000;
 
-/** Where a walk through the bytes of all Welcomes stands. */
+/** How far a walk through all Welcome bodies has come. */
 export interface WelcomeBodyPosition {
-  /** Key of the conversation. */
+  /** Internal key of the conversation. */
   readonly conversation: number;
   readonly seq: number;
 }
 
 /**
- * Deletes bytes of Welcomes that nobody waits for any more: those of removed members, and of two last readers at once, who
- * leave them to each other. One step of a walk through every Welcome that is kept.
- * @returns bodies deleted, and where the next step goes on; `next` is absent at the end
+ * Deletes Welcome bodies that no device waits for. They remain when a member is removed, and when the last two devices
+ * acknowledge at the same time: each sees the other as still waiting. One step of a walk through all Welcome bodies.
+ * @returns number of deleted bodies, and the start of the next step; `next` is absent at the end
  */
 export async function sweepWelcomeBodies(
   pool: pg.Pool,
   after: WelcomeBodyPosition = { conversation: 0, seq: 0 },
 ): Promise<{ readonly deleted: number; readonly next?: WelcomeBodyPosition }> {
-  const { rows } = await pool.query<{ conversation: number | null; seq: number | null; deleted: number }>({
+  const { rows } = await pool.query<Row>({
     name: 'sweep-welcome-bodies',
     text: 'select * from sweep_welcome_bodies($1, $2, $3)',
     values: [after.conversation, after.seq, SWEEP_STEP],
   });
-  const { conversation = null, seq = null, deleted = 0 } = rows[0] ?? {};
-  return { deleted, ...(conversation === null || seq === null ? {} : { next: { conversation, seq } }) };
+  const row = onlyRow(rows, 'sweep-welcome-bodies');
+  const deleted = integer(row, 'deleted');
+  const conversation = orNull(integer, row, 'conversation');
+  return conversation === null ? { deleted } : { deleted, next: { conversation, seq: integer(row, 'seq') } };
 }

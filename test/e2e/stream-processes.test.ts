@@ -47,7 +47,7 @@ async function follow(user: string, index: number, device = 'phone'): Promise<Ev
   return stream;
 }
 
-/** Sends until it is in, whichever process is up. */
+/** Sends until a process accepts it; one of them may be down. */
 async function say(conversation: string, user: string, index: number): Promise<void> {
   const message = { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) };
   for (let turn = index; ; turn++) {
@@ -106,7 +106,7 @@ test('a device that comes back at random, to processes one of which is killed, m
     for (const id of conversations) {
       const seqs = seqsOf(stream, id);
       const start = (acknowledged.get(id) ?? 0) + 1;
-      // Everything after what was acknowledged, in order, once on this connection.
+      // Everything after the acknowledged entry, in order, once on this connection.
       expect(seqs).toEqual(range(start, start + seqs.length - 1));
       processed.set(id, Math.max(processed.get(id) ?? 0, seqs.at(-1) ?? 0));
     }
@@ -135,7 +135,7 @@ test('a device that comes back at random, to processes one of which is killed, m
     }
     stream.close();
     take(stream);
-    // Some of it, and not always: what was processed and not acknowledged comes again.
+    // Acknowledges a part, and not always: the rest comes again.
     const positions = [...processed].filter(() => Math.random() < 0.6);
     const answer = await as(bob, turn + 1).ack(Object.fromEntries(positions));
     for (const [id, seq] of positions) {
@@ -147,7 +147,7 @@ test('a device that comes back at random, to processes one of which is killed, m
   expect([...processed.values()].reduce((sum, seq) => sum + seq, 0)).toBe(users.length * each);
 });
 
-test('whoever is added while others send gets the Welcome, then the news of the conversation, then its entries, in every process (invariants 5, 6 and 9)', async () => {
+test('a user who is added while others send gets the Welcome, then the event `new`, then the entries, in every process (invariants 5, 6 and 9)', async () => {
   const alice = someone('alice');
   const conversation = await create(alice);
   const joiners = Array.from({ length: 12 }, () => someone('joiner'));
@@ -179,7 +179,7 @@ test('whoever is added while others send gets the Welcome, then the news of the 
 });
 
 test.each([0, 1])(
-  'a removal ends the stream of the conversation, and is told on those of the account, under path %i (invariants 8 and 9)',
+  'a removal ends the stream of the conversation, and is delivered on account streams, on execution path %i (invariants 8 and 9)',
   async (index) => {
     const [alice, bob] = [someone('alice'), someone('bob')];
     const conversation = await create(alice, bob);
@@ -210,6 +210,6 @@ test('a newer stream of a device ends the older one of another process', async (
   const second = await follow(bob, 1);
   expect(await untilEnd(first)).toEqual({ event: 'replaced' });
   const conversation = await create(someone('alice'), bob);
-  await waitUntil(() => wordsOf(second, conversation).includes('new'), { what: 'the newer one lives' });
+  await waitUntil(() => wordsOf(second, conversation).includes('new'), { what: 'the newer one delivers' });
   second.close();
 });

@@ -16,7 +16,7 @@ import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-/** Long enough for a test that shares its cores, short enough for the one that waits for it. */
+/** Long enough on shared cores, short enough for the test that waits for it. */
 const SLOW_MS = 2000;
 
 const cleanup = createCleanup();
@@ -121,7 +121,7 @@ test('streams are gap-free and in order from wherever they start, under concurre
     await start({ after: 0 }, 1, index);
     await start({ after: 7 }, 8, index);
     await start({ lastEventId: 13 }, 14, index);
-    // The header is what a client resumes from by itself, so it wins.
+    // The header wins: clients send it by themselves when they resume.
     await start({ after: 2, lastEventId: 19 }, 20, index);
   }
   await Promise.all(sending);
@@ -156,7 +156,7 @@ test('a reader that is cut off again and again and resumes at either API process
   expect(seen).toEqual(range(1, 150));
 });
 
-test('`after=latest` brings only what comes after the opening', async () => {
+test('`after=latest` delivers only entries that come after the opening', async () => {
   const conversation = await create('alice', 'bob');
   for (let i = 0; i < 5; i++) await say(conversation, 'alice');
   const stream = await open(conversation, 'bob', { after: 'latest' });
@@ -237,7 +237,7 @@ test('entries arrive and removals close streams after the listening sessions wer
   }
 });
 
-test('leaving without an entry closes the own streams too, also by the poll alone (invariant 8)', async () => {
+test('leaving without an entry ends the own streams of the user too, also by the poll alone (invariant 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
   const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafApi?.url)]);
@@ -253,7 +253,7 @@ test('leaving without an entry closes the own streams too, also by the poll alon
   }
 });
 
-test('whoever was removed and added again reads its own periods and nothing in between (invariant 8)', async () => {
+test('a member who was removed and added again reads its membership intervals and nothing in between (invariant 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
   const removal = await as('alice').removeMember(conversation, 'bob');
@@ -280,7 +280,7 @@ test('whoever was removed and added again reads its own periods and nothing in b
   ]);
 });
 
-test('a member that is removed and added again while its stream sleeps loses no entry of its periods (invariants 5 and 8)', async () => {
+test('a member who is removed and added again between two polls loses no entry of its membership intervals (invariants 5 and 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
   const stream = await open(conversation, 'bob', {}, deafApi?.url);
@@ -289,8 +289,8 @@ test('a member that is removed and added again while its stream sleeps loses no 
   await say(conversation, 'alice');
   await as('alice').addMembers(conversation, ['bob']);
   await say(conversation, 'alice');
-  // Either the poll saw the removal, and the stream has ended, or it saw only that there is a gap in what bob may read.
-  await waitUntil(() => stream.endedAt() !== undefined || seqsOf(stream).at(-1) === 5, { what: 'the poll has looked' });
+  // Either a poll saw the removal, and the stream ended, or it saw only that bob has two membership intervals.
+  await waitUntil(() => stream.endedAt() !== undefined || seqsOf(stream).at(-1) === 5, { what: 'the poll has run' });
   expect(seqsOf(stream)).toEqual(stream.endedAt() === undefined ? [1, 2, 4, 5] : [1, 2]);
 });
 
@@ -324,7 +324,7 @@ test('a stream ends with its token, and an expired token opens none', async () =
   expect((await openEventStream(urlOf(0), conversation, expiring)).status).toBe(401);
 });
 
-test('an API process that is told to stop sends `reconnect` to every stream, and the reader goes on elsewhere', async () => {
+test('an API process that stops ends every stream with `reconnect`, and the reader continues at another process', async () => {
   const conversation = await create('alice', 'bob');
   const api = await startAnotherApi();
   const stream = await open(conversation, 'bob', {}, api.url);
@@ -339,7 +339,7 @@ test('an API process that is told to stop sends `reconnect` to every stream, and
   expect(seqsOf(next)).toEqual([2]);
 });
 
-test('a reader that stops reading is closed, and what it got until then has no gap (invariant 5)', async () => {
+test('the stream of a reader that stops reading ends, and the entries until then have no gap (invariant 5)', async () => {
   const conversation = await create('alice', 'bob');
   const { host, hostname, port } = new URL(urlOf(0));
   const socket = connect({ host: hostname, port: Number(port) });
@@ -353,7 +353,7 @@ test('a reader that stops reading is closed, and what it got until then has no g
   const count = 40;
   for (let n = 0; n < count; n++) await say(conversation, 'alice', 1, 700_000);
   await waitUntil(async () => (await closedStreams(urlOf(0), 'slow-consumer')) === 1, {
-    what: 'the service gives the reader up',
+    what: 'the service ends the stream of the slow reader',
     timeoutMs: 20_000,
   });
 
@@ -408,7 +408,7 @@ test('readers that go away while their stream is being opened leave nothing behi
   expect(apis.every((api) => api.isRunning())).toBe(true);
 });
 
-test('a stream on which nothing happens gets comments as heartbeats', async () => {
+test('a stream without events gets comments as heartbeats', async () => {
   await waitUntil(() => (idle?.comments() ?? 0) >= 1, { what: 'a heartbeat comes', timeoutMs: 20_000 });
   expect(idle?.events).toEqual([]);
   expect(idle?.endedAt()).toBeUndefined();

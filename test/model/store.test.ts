@@ -4,7 +4,7 @@ import type { Outcome } from '../../domain/outcome.ts';
 import { makePolicy } from '../../domain/policy.ts';
 import { viewConversation } from '../../store/conversation/conversations.ts';
 import { readPage } from '../../store/log/entries.ts';
-import { listLeaving, listMembers } from '../../store/membership/members.ts';
+import { listPendingRemovals, listMembers } from '../../store/membership/members.ts';
 import { useDatabase } from '../harness/database.ts';
 import { leaveNoGaps } from '../harness/fairness.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
@@ -106,7 +106,7 @@ async function expectState(conversation: string, model: Model): Promise<void> {
   const members = await listMembers(pool, conversation, '', 100);
   expect(members.map(({ user }) => user)).toEqual(model.currentMembers().sort());
   const leaving = [...model.members].filter(([, { state }]) => state === 'leaving').map(([user]) => user);
-  expect(await listLeaving(pool, conversation)).toEqual(leaving.sort());
+  expect(await listPendingRemovals(pool, conversation)).toEqual(leaving.sort());
 }
 
 /** The time of a commit is the store's to say, but a retry hears the same. */

@@ -21,7 +21,7 @@ export interface Replica {
     user: string,
     from?: { after?: number | 'latest' },
   ) => Promise<EventStream>;
-  /** As at its shutdown. */
+  /** Like the shutdown of the process. */
   readonly closeStreams: () => void;
   readonly closedStreams: (reason: string) => Promise<number>;
   readonly stop: () => Promise<void>;
@@ -89,7 +89,7 @@ export function claims(device: string | undefined): Record<string, unknown> {
   return device === undefined ? {} : { device };
 }
 
-/** What the direct path does after a decision. */
+/** Notifies after each decision, as the direct executor does. */
 function notifying(
   pool: pg.Pool,
   notifier: { entry: (id: string, seq: number, changed?: boolean) => void },

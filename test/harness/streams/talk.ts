@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Service } from '../api/service.ts';
 import { base64 } from '../api/service.ts';
 
-/** What people do in `opaque` conversations, by HTTP. */
+/** Actions of users in `opaque` conversations, by HTTP. */
 export interface Talk {
   readonly create: (creator: string, ...members: string[]) => Promise<string>;
   /** @returns its seq */
@@ -54,7 +54,7 @@ export function makeTalk(
   };
 }
 
-/** What retention does: entries before `oldest` are gone. */
+/** Deletes the entries before `oldest`, as retention does. */
 export async function truncate(pool: pg.Pool, conversation: string, oldest: number): Promise<void> {
   await pool.query(
     `with c as (update conversation set oldest_seq = $2 where id = $1 returning key)

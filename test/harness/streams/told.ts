@@ -19,8 +19,8 @@ export function told({ events }: Pick<EventStream, 'events'>): Told[] {
 }
 
 /**
- * What was told of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who
- * were added together are in no order; here they are sorted.
+ * The events of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who were
+ * added together come in no order; here they are sorted.
  */
 export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: string): string[] {
   const words: string[] = [];
@@ -65,15 +65,15 @@ export function seqsOf(stream: Pick<EventStream, 'events'>, conversation: string
   );
 }
 
-/** Waits until exactly this was told of a conversation. */
+/** Waits until exactly these events of a conversation were delivered. */
 export async function untilTold(
   stream: Pick<EventStream, 'events'>,
   conversation: string,
   words: readonly string[],
 ): Promise<void> {
   const expected = words.join(' ');
-  await waitUntil(() => wordsOf(stream, conversation).join(' ') === expected, { what: 'it is told' }).catch(() => {
-    throw new Error(`Told: ${wordsOf(stream, conversation).join(' ')}; expected: ${expected}`);
+  await waitUntil(() => wordsOf(stream, conversation).join(' ') === expected, { what: 'it is delivered' }).catch(() => {
+    throw new Error(`Delivered: ${wordsOf(stream, conversation).join(' ')}; expected: ${expected}`);
   });
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { AppError } from '../../../domain/errors.ts';
-import { claimKey } from '../../../store/request/idempotency.ts';
+import { acquireLease } from '../../../store/request/idempotency.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { idempotencyScope } from '../../../api/http/idempotency.ts';
 import {
@@ -155,7 +155,7 @@ test('whoever waits for a key longer than its deadline may ask again', async () 
   const request = { headers: { 'idempotency-key': 'slow' }, method: 'POST', path };
   const scope = idempotencyScope(request as unknown as Parameters<typeof idempotencyScope>[0], caller);
   if (scope === undefined) throw new Error('no scope');
-  await claimKey(database().pool, scope.hash, scope.request, 60_000);
+  await acquireLease(database().pool, scope.hash, scope.request, 60_000);
   const answer = await impatient.ask(`POST ${path}`, withKey('slow'));
   expect([answer.status, answer.body.code]).toEqual([503, 'deadline']);
   await impatient.close();

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { claimKey, releaseKey, rememberAnswer } from '../../../store/request/idempotency.ts';
+import { acquireLease, releaseLease, rememberAnswer } from '../../../store/request/idempotency.ts';
 import { readSetting, writeSetting } from '../../../store/settings.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { sha256 } from '../../harness/requests.ts';
@@ -11,37 +11,41 @@ const request = sha256('request');
 test('of many that bring a key at once one gets it, and the others hear that it runs', async () => {
   const { pool } = database();
   const scope = randomBytes(32);
-  const claims = await Promise.all(Array.from({ length: 8 }, () => claimKey(pool, scope, request, 60_000)));
-  expect(claims.map(({ state }) => state).sort()).toEqual(['mine', ...Array.from({ length: 7 }, () => 'running')]);
+  const leases = await Promise.all(Array.from({ length: 8 }, () => acquireLease(pool, scope, request, 60_000)));
+  expect(leases.map(({ state }) => state).sort()).toEqual(['mine', ...Array.from({ length: 7 }, () => 'running')]);
 });
 
 test('a key with its answer gives that answer, and refuses another request', async () => {
   const { pool } = database();
   const scope = randomBytes(32);
-  await claimKey(pool, scope, request, 60_000);
+  await acquireLease(pool, scope, request, 60_000);
   await rememberAnswer(pool, scope, 201, { id: 'x' });
-  expect(await claimKey(pool, scope, request, 60_000)).toEqual({ state: 'answered', status: 201, answer: { id: 'x' } });
-  expect(await claimKey(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'other-request' });
+  expect(await acquireLease(pool, scope, request, 60_000)).toEqual({
+    state: 'answered',
+    status: 201,
+    answer: { id: 'x' },
+  });
+  expect(await acquireLease(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'other-request' });
 });
 
 test('a key that is given back is free, but its answer is not taken away', async () => {
   const { pool } = database();
   const scope = randomBytes(32);
-  await claimKey(pool, scope, request, 60_000);
-  await releaseKey(pool, scope);
-  expect(await claimKey(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'mine' });
+  await acquireLease(pool, scope, request, 60_000);
+  await releaseLease(pool, scope);
+  expect(await acquireLease(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'mine' });
   await rememberAnswer(pool, scope, 200, null);
-  await releaseKey(pool, scope);
-  expect(await claimKey(pool, scope, sha256('another'), 60_000)).toMatchObject({ state: 'answered' });
+  await releaseLease(pool, scope);
+  expect(await acquireLease(pool, scope, sha256('another'), 60_000)).toMatchObject({ state: 'answered' });
 });
 
 test('a claim whose process died is taken over after its lease, by one, and only for the same request', async () => {
   const { pool } = database();
   const scope = randomBytes(32);
-  await claimKey(pool, scope, request, -1);
-  expect(await claimKey(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'other-request' });
-  const claims = await Promise.all(Array.from({ length: 5 }, () => claimKey(pool, scope, request, 60_000)));
-  expect(claims.filter(({ state }) => state === 'mine')).toHaveLength(1);
+  await acquireLease(pool, scope, request, -1);
+  expect(await acquireLease(pool, scope, sha256('another'), 60_000)).toEqual({ state: 'other-request' });
+  const leases = await Promise.all(Array.from({ length: 5 }, () => acquireLease(pool, scope, request, 60_000)));
+  expect(leases.filter(({ state }) => state === 'mine')).toHaveLength(1);
 });
 
 test('a setting is unknown until it is written, and the last value stands', async () => {

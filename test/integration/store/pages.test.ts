@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { listConversations } from '../../../store/conversation/conversations.ts';
-import { type EntryKind, readPage } from '../../../store/log/entries.ts';
-import { findStale, readTail } from '../../../store/log/stream-reads.ts';
+import type { EntryKind } from '../../../domain/log-entry.ts';
+import { readPage } from '../../../store/log/entries.ts';
+import { readSharedLogSlice } from '../../../store/log/log-slices.ts';
+import { findConversationsWithNews } from '../../../store/log/news.ts';
 import { listMembers } from '../../../store/membership/members.ts';
 import { listWelcomes, acknowledgeWelcome } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
@@ -101,19 +103,25 @@ test('invariant 8: pages and removals are of one snapshot, however they race', a
   }
 });
 
-test('a tail gives new entries, and which of its watchers lost or regained the conversation', async () => {
+test('a shared log slice holds new entries, and which of its users lost or regained the conversation', async () => {
   const { pool } = database();
   const conversation = await history('aaa-a+a');
-  const tail = await readTail(pool, conversation, ['alice', 'bob'], { seq: 2, key: 0 }, 2);
-  expect(tail).toMatchObject({ lastSeq: 7, deleted: false, left: {}, rejoined: { bob: 6 }, more: true });
-  const entries = tail?.items.filter(({ entry }) => entry !== undefined);
+  const slice = await readSharedLogSlice(pool, conversation, ['alice', 'bob'], { seq: 2, key: 0 }, 2);
+  expect(slice).toMatchObject({
+    lastSeq: 7,
+    deleted: false,
+    left: new Map(),
+    rejoined: new Map([['bob', 6]]),
+    more: true,
+  });
+  const entries = slice?.items.filter(({ type }) => type === 'entry');
   expect(entries?.map(({ seq }) => seq)).toEqual([3, 4]);
   const left = await history('aa-a');
-  const atEnd = await readTail(pool, left, ['bob'], { seq: 4, key: 0 }, 10);
-  expect(atEnd).toMatchObject({ left: { bob: 3 }, items: [], rejoined: {} });
-  expect(await readTail(pool, 'no-such', ['bob'], { seq: 0, key: 0 }, 10)).toBeUndefined();
+  const atEnd = await readSharedLogSlice(pool, left, ['bob'], { seq: 4, key: 0 }, 10);
+  expect(atEnd).toMatchObject({ left: new Map([['bob', 3]]), items: [], rejoined: new Map() });
+  expect(await readSharedLogSlice(pool, 'no-such', ['bob'], { seq: 0, key: 0 }, 10)).toBeUndefined();
   await sendOne(pool, left, { kind: 'delete', id: 'd', actor: 'alice' });
-  expect(await readTail(pool, left, ['alice'], { seq: 4, key: 0 }, 10)).toMatchObject({ deleted: true });
+  expect(await readSharedLogSlice(pool, left, ['alice'], { seq: 4, key: 0 }, 10)).toMatchObject({ deleted: true });
 });
 
 test('the poll of streams finds conversations with news, lost members and deletions, and no others', async () => {
@@ -123,7 +131,7 @@ test('the poll of streams finds conversations with news, lost members and deleti
   const watched = [quiet, news, lost, gone].flatMap((conversation) =>
     ['alice', 'bob'].map((user) => ({ conversation, user, seq: conversation === lost ? 2 : 1, key: 0 })),
   );
-  expect((await findStale(pool, watched)).sort()).toEqual([news, lost, gone].sort());
+  expect((await findConversationsWithNews(pool, watched)).sort()).toEqual([news, lost, gone].sort());
 });
 
 test('lists go on where the page before ended', async () => {

@@ -6,7 +6,8 @@ import { listAudit } from '../../../store/repair/audit.ts';
 import { findOpen, listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
-import { findStale, readStretch, readTail } from '../../../store/log/stream-reads.ts';
+import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
+import { findConversationsWithNews } from '../../../store/log/news.ts';
 import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
 import { readCurrentGroupInfo, readGroupInfo } from '../../../store/group-info/group-info.ts';
@@ -21,7 +22,7 @@ import {
 import { listMembers } from '../../../store/membership/members.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
 import { makePool } from '../../../store/pool.ts';
-import { acknowledge, listFollowed, readFollowed } from '../../../store/device/positions.ts';
+import { acknowledge, listFollowedConversations, readFollowedConversation } from '../../../store/device/positions.ts';
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
@@ -91,13 +92,16 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: a page from the middle': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10),
   'read: a page of commits': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10, 'commit'),
   'read: a page of a stranger': () => readPage(pool, conversation, 'mallory', 0, 10),
-  'streams: the tail': () => readTail(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
-  'streams: a stretch': () => readStretch(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
-  'streams: what is stale': () => findStale(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
+  'streams: a shared slice': () =>
+    readSharedLogSlice(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
+  'streams: the slice of a user': () => readUserLogSlice(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
+  'streams: conversations with news': () =>
+    findConversationsWithNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
-  'streams: my conversations': () => listFollowed(pool, owner),
-  'streams: who joined': () => readFollowed(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
+  'streams: my conversations': () => listFollowedConversations(pool, owner),
+  'streams: who joined': () =>
+    readFollowedConversation(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
   'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
   'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
   'streams: open': () => openStream(pool, owner, randomUUID()),
@@ -240,7 +244,7 @@ async function grow(): Promise<void> {
   );
   await db.query(
     `insert into change (conversation, seq, kind, data, at)
-     select $1, n * 5, case when n % 2 = 0 then 'added' else 'policy' end, '{"users": []}', now() - interval '1 hour'
+     select $1, n * 5, case when n % 2 = 0 then 'added' else 'policy' end, '{"users": [], "policy": {}}', now() - interval '1 hour'
      from generate_series(1, 20000) n`,
     [key],
   );

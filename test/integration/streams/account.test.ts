@@ -16,7 +16,7 @@ const talk = makeTalk(
   (user, device) => tokenOf(user, claims(device)),
 );
 let count = 0;
-/** Users of one test only: the stream of a user tells of all its conversations. */
+/** Users of one test only: the stream of a user delivers all its conversations. */
 const someone = (name: string): string => `${name}-${++count}`;
 
 beforeAll(async () => {
@@ -48,7 +48,7 @@ test('a stream starts with the joining entry, and after what its device acknowle
   expect(last.events.every(({ id }) => id === undefined)).toBe(true);
 });
 
-test('an entry on an account stream is the entry of a page', async () => {
+test('an entry on an account stream has the same JSON as on a page', async () => {
   const alice = someone('alice');
   const conversation = await talk.create(alice);
   await talk.say(conversation, alice);
@@ -71,13 +71,13 @@ test('new conversations join open streams at once, in every process, by creation
   }
 });
 
-test('a Welcome comes before everything of its commit, to every device that it is for, again until it is acknowledged', async () => {
+test('a Welcome comes before all events of its commit, on every device that it is for, and on each new stream until it is acknowledged', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   const [phone, laptop] = [await one.follow(bob, 'phone'), await other.follow(bob, 'laptop')];
   const start = ['new', `+${alice}`, `+${bob}`];
   for (const stream of [phone, laptop]) await untilTold(stream, conversation, start);
-  // A further device of a member: nobody joins, but there is a Welcome.
+  // A further device of a member: no user joins, but there is a Welcome.
   await talk.add(conversation, alice, bob);
   for (const stream of [phone, laptop]) await untilTold(stream, conversation, [...start, 'welcome 1', '1']);
   const again = await one.follow(bob, 'phone');
@@ -105,7 +105,7 @@ test('a Welcome for one device does not reach another', async () => {
   await untilTold(await one.follow(bob, 'phone'), conversation, start);
 });
 
-test('changes are told after the entry at which they happened, in their order', async () => {
+test('changes are delivered after the entry at which they happened, in their order', async () => {
   const [alice, bob, carol] = [someone('alice'), someone('bob'), someone('carol')];
   const conversation = await talk.create(alice, bob);
   const live = await other.follow(bob);
@@ -123,7 +123,7 @@ test('changes are told after the entry at which they happened, in their order', 
   expect(policy).toMatchObject({ seq: 1, policy: { epochWindow: 1 } });
 });
 
-test('a stream stays open when its user is removed from one conversation, tells so, and takes it up again', async () => {
+test('a stream stays open when its user is removed from one conversation, delivers `removed`, and follows it again after the next addition', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   const remaining = await talk.create(alice, bob);
@@ -142,11 +142,11 @@ test('a stream stays open when its user is removed from one conversation, tells 
     await untilTold(stream, conversation, [...removed, 'welcome 3', 'new', '3', `+${bob}`]);
     expect(stream.endedAt()).toBeUndefined();
   }
-  // From the start, as a device that acknowledged nothing of this stay.
+  // From its start: the device acknowledged nothing of this membership interval.
   await untilTold(await one.follow(bob), conversation, ['welcome 3', 'new', '3', `+${bob}`]);
 });
 
-test('leaving and coming back between two looks is told as both', async () => {
+test('leaving and coming back between two polls is delivered as both', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   await talk.say(conversation, alice);
@@ -156,15 +156,17 @@ test('leaving and coming back between two looks is told as both', async () => {
   await talk.remove(conversation, alice, bob);
   await talk.say(conversation, alice);
   await talk.add(conversation, alice, bob);
-  await waitUntil(() => wordsOf(stream, conversation).at(-1) === `+${bob}`, { what: 'the second stay is told' });
+  await waitUntil(() => wordsOf(stream, conversation).at(-1) === `+${bob}`, {
+    what: 'the second membership interval is delivered',
+  });
   const words = wordsOf(stream, conversation);
-  // Its look may have come in between: then the Welcome comes later, but never after what needs it.
+  // A poll between the two commits makes the Welcome come later, but never after the entries that need it.
   expect(words.filter((word) => word !== 'welcome 4')).toEqual(['2', `-${bob}`, 'removed 2', 'new', '4', `+${bob}`]);
   expect(words.indexOf('welcome 4')).toBeLessThan(words.indexOf('new'));
   expect(words).toContain('welcome 4');
 });
 
-test('leaving without an entry and coming back between two looks is told as both', async () => {
+test('leaving without an entry and coming back between two polls is delivered as both', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   await talk.say(conversation, alice);
@@ -172,12 +174,14 @@ test('leaving without an entry and coming back between two looks is told as both
   const stream = await deaf.follow(bob);
   await talk.expect(`DELETE /v1/conversations/${conversation}/members/${bob}`, bob, {});
   await talk.add(conversation, alice, bob);
-  await waitUntil(() => wordsOf(stream, conversation).at(-1) === `+${bob}`, { what: 'the second stay is told' });
+  await waitUntil(() => wordsOf(stream, conversation).at(-1) === `+${bob}`, {
+    what: 'the second membership interval is delivered',
+  });
   const words = wordsOf(stream, conversation).filter((word) => word !== 'welcome 2');
   expect(words).toEqual([`-${bob}`, 'removed 1', 'new', '2', `+${bob}`]);
 });
 
-test('a device that had acknowledged everything is told that its user left, until it acknowledges again', async () => {
+test('a device that acknowledged everything gets `removed` when its user left, until it acknowledges again', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   await talk.say(conversation, alice);
@@ -192,7 +196,7 @@ test('a device that had acknowledged everything is told that its user left, unti
   expect(wordsOf(again, conversation)).toEqual([]);
 });
 
-test('a former member gets the rest of what it may read, and nothing of what came after it left', async () => {
+test('a former member gets the rest of what it may read, and nothing that came after it left', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   await talk.say(conversation, alice);
@@ -214,7 +218,7 @@ test('a former member gets the rest of what it may read, and nothing of what cam
   expect(wordsOf(quiet, conversation)).toEqual([]);
 });
 
-test('a deleted conversation is told, and a superseded one tells its successor', async () => {
+test('the deletion of a conversation is delivered, and so is the successor of a superseded one', async () => {
   const alice = someone('alice');
   const [gone, old] = [await talk.create(alice), await talk.create(alice)];
   const streams = await Promise.all([one.follow(alice, 'a'), deaf.follow(alice, 'b')]);
@@ -234,7 +238,7 @@ test('a deleted conversation is told, and a superseded one tells its successor',
   }
 });
 
-test('a stream whose position is before the horizon says so, and goes on from the oldest entry', async () => {
+test('a stream whose position is before the oldest kept entry delivers `history-truncated`, and continues with that entry', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];
   const conversation = await talk.create(alice, bob);
   for (let i = 0; i < 6; i++) await talk.say(conversation, alice);
@@ -246,7 +250,7 @@ test('a stream whose position is before the horizon says so, and goes on from th
   await untilTold(await one.follow(alice), conversation, ['history-truncated 5', 'new', '5', '6']);
 });
 
-test('what changed after the horizon is told to a device whose position is before it', async () => {
+test('changes after the oldest kept entry are delivered to a device whose position is before it', async () => {
   const [alice, bob, carol] = [someone('alice'), someone('bob'), someone('carol')];
   const conversation = await talk.create(alice, bob, carol);
   const path = `/v1/conversations/${conversation}`;
@@ -259,7 +263,7 @@ test('what changed after the horizon is told to a device whose position is befor
   await untilTold(await one.follow(bob), conversation, ['history-truncated 5', `${bob}=admin`, `-${carol}`, 'reset']);
 });
 
-test('a newer stream of the same device ends the older one, in whatever process it is, and no other', async () => {
+test('a newer stream of the same device ends the older one, in any process, and no other stream', async () => {
   const bob = someone('bob');
   const laptop = await one.follow(bob, 'laptop');
   const first = await one.follow(bob, 'phone');
@@ -271,14 +275,16 @@ test('a newer stream of the same device ends the older one, in whatever process 
   expect(await untilEnd(third)).toEqual({ event: 'replaced' });
   expect([laptop.endedAt(), fourth.endedAt()]).toEqual([undefined, undefined]);
 
-  // However many are opened at once, one goes on.
+  // Of many that open at the same time, one stays open.
   const many = await Promise.all(
     Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? one : other).follow(bob, 'tablet')),
   );
   await waitUntil(() => many.filter((stream) => stream.endedAt() === undefined).length === 1, { what: 'one is left' });
   const conversation = await talk.create(someone('alice'), bob);
   const last = many.find((stream) => stream.endedAt() === undefined);
-  await waitUntil(() => last !== undefined && wordsOf(last, conversation).includes('new'), { what: 'it lives' });
+  await waitUntil(() => last !== undefined && wordsOf(last, conversation).includes('new'), {
+    what: 'the stream delivers',
+  });
 });
 
 test('forgetting a device ends its stream', async () => {
@@ -292,7 +298,7 @@ test('forgetting a device ends its stream', async () => {
   expect(laptop.endedAt()).toBeUndefined();
 });
 
-test('a low stock is told when it becomes so, once, also without notifications, and when a stream opens', async () => {
+test('a low stock is delivered once when it becomes low, also without notifications, and when a stream opens', async () => {
   const bob = someone('bob');
   const streams = await Promise.all([one.follow(bob, 'phone'), deaf.follow(bob, 'laptop')]);
   await waitUntil(async () => ((await talk.expect('GET /v1/devices', bob)).devices as unknown[]).length === 3, {
@@ -300,15 +306,15 @@ test('a low stock is told when it becomes so, once, also without notifications, 
   });
   await database().pool.query(`update device set low_stock_at = clock_timestamp() where user_id = $1`, [bob]);
   for (const stream of streams) {
-    await waitUntil(() => told(stream).length > 0, { what: 'it is told' });
+    await waitUntil(() => told(stream).length > 0, { what: 'it is delivered' });
     expect(told(stream)).toEqual([{ event: 'low-stock', available: 0 }]);
   }
   const again = await one.follow(bob, 'phone');
-  await waitUntil(() => told(again).length > 0, { what: 'it is told again' });
+  await waitUntil(() => told(again).length > 0, { what: 'it is delivered again' });
   expect(told(again)).toEqual([{ event: 'low-stock', available: 0 }]);
 });
 
-test('a stream without any conversation is open and silent', async () => {
+test('a stream without any conversation is open and delivers nothing', async () => {
   const stream = await one.follow(someone('nobody'));
   expect(stream.status).toBe(200);
   expect(stream.headers['content-type']).toContain('text/event-stream');

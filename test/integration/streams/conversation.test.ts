@@ -41,11 +41,11 @@ interface Came {
 }
 
 interface SlowReader {
-  /** Reads on to the end of the connection. @returns what came: of entries the conversation, if it is told, and the seq */
+  /** Reads to the end of the connection. @returns the events; entries as conversation (on account streams) and seq */
   readonly finish: () => Promise<string[]>;
 }
 
-/** A reader that takes the head of its stream, and then nothing. */
+/** A reader that takes the HTTP head of its stream, and then nothing. */
 async function openSlowly(replica: Replica, path: string, user: string, device?: string): Promise<SlowReader> {
   const { host, hostname, port } = new URL(replica.service.url);
   const socket = connect({ host: hostname, port: Number(port) });
@@ -74,7 +74,7 @@ async function openSlowly(replica: Replica, path: string, user: string, device?:
   };
 }
 
-test('a blocked reader of a conversation that it loses is closed at once, with or without notifications (invariant 8)', async () => {
+test('the stream of a blocked reader ends at once when its user loses the conversation, with or without notifications (invariant 8)', async () => {
   for (const replica of [patient, deaf]) {
     const conversation = await talk.create('alice', 'bob');
     const reader = await openSlowly(replica, `/v1/conversations/${conversation}/events`, 'bob');
@@ -82,13 +82,13 @@ test('a blocked reader of a conversation that it loses is closed at once, with o
     const before = await replica.closedStreams('slow-consumer');
     const seq = await talk.remove(conversation, 'alice', 'bob');
     await waitUntil(async () => (await replica.closedStreams('slow-consumer')) === before + 1, {
-      what: 'the service gives the reader up',
+      what: 'the service ends the stream of the slow reader',
     });
     const came = await reader.finish();
     const entries = came.filter((word) => /^\d+$/.test(word));
     expect(entries).toEqual(Array.from(entries, (_, i) => String(i + 1)));
     expect(came).not.toContain('removed');
-    // What it may read it still gets, and where that ends.
+    // A new stream delivers the rest that its user may read, and `removed`.
     const again = await replica.followOne(conversation, 'bob', { after: entries.length });
     await untilEnd(again);
     expect(seqsOf(again).at(-1)).toBe(seq);
@@ -96,7 +96,7 @@ test('a blocked reader of a conversation that it loses is closed at once, with o
   }
 });
 
-test('a slow account stream is closed with its code, while others go on, and it resumes without a gap (invariant 5)', async () => {
+test('a slow account stream ends with `slow-consumer`, the others continue, and the next one resumes without a gap (invariant 5)', async () => {
   const [big, small] = [await talk.create('ann', 'ben'), await talk.create('ann', 'ben', 'cat')];
   const reader = await openSlowly(strict, '/v1/events', 'ben', 'phone');
   const laptop = await strict.follow('ben', 'laptop');
@@ -110,7 +110,7 @@ test('a slow account stream is closed with its code, while others go on, and it 
   await untilTold(cat, small, ['new', '+ann', '+ben', '+cat', ...all]);
   await untilTold(laptop, big, ['new', '+ann', '+ben', ...all]);
   await waitUntil(async () => (await strict.closedStreams('slow-consumer')) === before + 1, {
-    what: 'the service gives the reader up',
+    what: 'the service ends the stream of the slow reader',
   });
   const came = await reader.finish();
   for (const conversation of [big, small]) {
@@ -125,7 +125,7 @@ test('a slow account stream is closed with its code, while others go on, and it 
   await untilTold(resumed, small, ['new', '+ann', '+ben', '+cat', ...all]);
 });
 
-test('a stream of a superseded conversation tells every entry, then its successor, and ends', async () => {
+test('a stream of a superseded conversation delivers every entry, then `reset` with the successor, and ends', async () => {
   const conversation = await talk.create('alice', 'bob');
   await talk.say(conversation, 'alice');
   const streams = [await patient.followOne(conversation, 'bob'), await deaf.followOne(conversation, 'bob')];
@@ -142,7 +142,7 @@ test('a stream of a superseded conversation tells every entry, then its successo
   }
 });
 
-test('a stream that would begin before the horizon ends with it, and one from the horizon on goes on', async () => {
+test('a stream that would begin before the oldest kept entry ends with `history-truncated`, and one from that entry on stays open', async () => {
   const conversation = await talk.create('alice', 'bob');
   for (let i = 0; i < 6; i++) await talk.say(conversation, 'alice');
   await truncate(database().pool, conversation, 5);
@@ -154,11 +154,11 @@ test('a stream that would begin before the horizon ends with it, and one from th
   }
   const stream = await patient.followOne(conversation, 'bob', { after: 4 });
   await talk.say(conversation, 'alice');
-  await waitUntil(() => seqsOf(stream).length === 3, { what: 'it goes on' });
+  await waitUntil(() => seqsOf(stream).length === 3, { what: 'the live entry comes' });
   expect(seqsOf(stream)).toEqual([5, 6, 7]);
 });
 
-test('changes of a conversation are no events of its own stream', async () => {
+test('changes are not delivered on the stream of one conversation', async () => {
   const conversation = await talk.create('alice', 'bob');
   const stream = await patient.followOne(conversation, 'bob');
   await talk.expect(`PATCH /v1/conversations/${conversation}`, 'alice', { policy: { epochWindow: 1 } });
@@ -166,4 +166,21 @@ test('changes of a conversation are no events of its own stream', async () => {
   await waitUntil(() => stream.events.length > 0, { what: 'the entry comes' });
   expect(wordsOf(stream, conversation)).toEqual([]);
   expect(seqsOf(stream)).toEqual([1]);
+});
+
+test('live entries also reach users whose ids are names of built-in object members', async () => {
+  const users = ['constructor', 'toString', '__proto__'];
+  const conversation = await talk.create('alice', ...users);
+  const streams = await Promise.all(users.map((user) => patient.followOne(conversation, user)));
+  await talk.say(conversation, 'alice');
+  await talk.say(conversation, 'alice');
+  for (const stream of streams) {
+    await waitUntil(() => seqsOf(stream).length === 2, { what: 'both entries come' });
+    expect(stream.endedAt()).toBeUndefined();
+  }
+  const seq = await talk.remove(conversation, 'alice', '__proto__');
+  const [, , removed] = streams;
+  if (removed === undefined) throw new Error('no stream');
+  await untilEnd(removed);
+  expect(signalsOf(removed)).toEqual([{ event: 'removed', data: { seq } }]);
 });

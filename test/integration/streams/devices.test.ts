@@ -58,7 +58,7 @@ test('a stream of a device without a record ends when the device is forgotten', 
   expect(await untilEnd(phone)).toEqual({ event: 'replaced' });
 });
 
-test('a forgotten device that comes back is known again, by a stream or by any request, and can be forgotten again', async () => {
+test('a forgotten device that comes back, by a stream or by any request, is known again and can be forgotten again', async () => {
   const bob = someone('bob');
   const phone = { headers: { authorization: `Bearer ${await tokenOf(bob, claims('phone'))}` } };
   for (const comeBack of [
@@ -67,7 +67,7 @@ test('a forgotten device that comes back is known again, by a stream or by any r
     () => other.service.ask('GET /v1/welcomes', phone),
     () => other.follow(bob, 'phone'),
   ]) {
-    // Notifications are on their way; a request after them is enough.
+    // The notification that the device was forgotten may come late: only a request after it records the device.
     await waitUntil(
       async () => {
         await comeBack();
@@ -80,7 +80,7 @@ test('a forgotten device that comes back is known again, by a stream or by any r
   }
 });
 
-test('erasing oneself ends all own streams, in every process', async () => {
+test('erasing a user ends all its streams, in every process', async () => {
   const bob = someone('bob');
   const streams = await Promise.all([one.follow(bob, 'a'), other.follow(bob, 'b'), deaf.follow(bob, 'c')]);
   expect((await one.service.ask('DELETE /v1/me', { user: bob })).status).toBe(204);
@@ -96,20 +96,20 @@ async function expire(user: string, device: string): Promise<void> {
   );
 }
 
-test('a stock that became low because packages expired is told when a stream opens, and by the sweep while it is open', async () => {
+test('a stock that became low because packages expired is delivered when a stream opens, and after a sweep while it is open', async () => {
   const bob = someone('bob');
   const open = await deaf.follow(bob, 'laptop');
   await expire(bob, 'phone');
   await expire(bob, 'laptop');
   const phone = await one.follow(bob, 'phone');
-  await waitUntil(() => told(phone).length === 1, { what: 'it is told at the opening' });
+  await waitUntil(() => told(phone).length === 1, { what: 'it is delivered at the opening' });
   expect(open.events).toEqual([]);
   await sweepKeyPackages(database().pool);
   await waitUntil(() => told(open).length === 1, { what: 'the sweep finds it' });
   await sweepKeyPackages(database().pool);
   const conversation = await talk.create(someone('alice'), bob);
   for (const stream of [phone, open]) {
-    await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'it lives' });
+    await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'the stream delivers' });
     expect(told(stream).filter(({ event }) => event === 'low-stock')).toEqual([{ event: 'low-stock', available: 0 }]);
   }
 });

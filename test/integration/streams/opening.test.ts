@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => one.stop());
 
-test('a user has so many streams open at once, whatever they are of; more are 429 `rate-limited` until one ends', async () => {
+test('a user has a quota of open streams of all kinds; more are 429 `rate-limited` until one ends', async () => {
   const conversation = await talk.create('ann', 'ben');
   const paths = ['/v1/events', `/v1/conversations/${conversation}/events`];
   const open = [await one.follow('ann', 'a'), await one.follow('ann', 'b'), await one.followOne(conversation, 'ann')];
@@ -31,20 +31,20 @@ test('a user has so many streams open at once, whatever they are of; more are 42
     expect([answer.status, answer.body.code]).toEqual([429, 'rate-limited']);
     expect(answer.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
   }
-  // Others have their own, and a stream that was refused took no place.
+  // Other users have their own quota, and refused streams do not count.
   await untilTold(await one.follow('ben'), conversation, ['new', '+ann', '+ben']);
   open[0]?.close();
-  await waitUntil(async () => (await one.follow('ann', 'c')).status === 200, { what: 'there is a place again' });
+  await waitUntil(async () => (await one.follow('ann', 'c')).status === 200, { what: 'the quota has room again' });
   expect(open.slice(1).map((stream) => stream.endedAt())).toEqual([undefined, undefined]);
 });
 
-test('a stream that was not opened leaves its place', async () => {
+test('a stream that could not be opened does not count', async () => {
   for (let i = 0; i <= PER_USER; i++) {
     expect((await one.service.ask('GET /v1/conversations/bm90LXRoZXJl/events', { user: 'cat' })).status).toBe(404);
   }
 });
 
-test('HEAD opens no stream, and takes the place of none', async () => {
+test('HEAD opens no stream, and ends none', async () => {
   const conversation = await talk.create('dan');
   const stream = await one.follow('dan', 'phone');
   const headers = { authorization: `Bearer ${await tokenOf('dan', claims('phone'))}` };
@@ -68,7 +68,7 @@ test('an account stream ends with its token', async () => {
   expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });
 });
 
-test('an account stream is told to reconnect when its process stops', async () => {
+test('an account stream ends with `reconnect` when its process stops', async () => {
   const stopping = await startReplica(database());
   const stream = await stopping.follow('fay');
   stopping.closeStreams();

@@ -9,7 +9,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
 import { told, untilTold, wordsOf } from '../../harness/streams/told.ts';
 
-/** Much longer than an addition may become visible after its time. */
+/** Much longer than the poll looks back for additions. */
 const OUTAGE_MS = 600_000;
 
 const database = useDatabase();
@@ -49,7 +49,7 @@ afterAll(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-/** Has the streams of this process see nothing of what happens, for longer than they look back otherwise. */
+/** Runs an action that the streams of this process cannot see, and lets more time pass than they look back otherwise. */
 async function duringOutage(happens: () => Promise<void>): Promise<void> {
   isAway = true;
   await happens();
@@ -60,7 +60,7 @@ async function duringOutage(happens: () => Promise<void>): Promise<void> {
   isAway = false;
 }
 
-test('what happened during a long outage is told after it: conversations joined, and a low stock', async () => {
+test('events of a long outage are delivered after it: new conversations, and a low stock', async () => {
   const stream = await openAccountStream(service.url, await tokenOf('ben'));
   const before = await talk.create('ann', 'ben');
   await untilTold(stream, before, ['new', '+ann', '+ben']);
@@ -75,9 +75,11 @@ test('what happened during a long outage is told after it: conversations joined,
     await database().pool.query(`update device set low_stock_at = ${old} where user_id = 'ben'`);
   });
   await untilTold(stream, during, ['new', '+ann', '+ben']);
-  await waitUntil(() => told(stream).some(({ event }) => event === 'low-stock'), { what: 'the low stock is told' });
+  await waitUntil(() => told(stream).some(({ event }) => event === 'low-stock'), {
+    what: 'the low stock is delivered',
+  });
   await talk.say(during, 'ann');
-  await waitUntil(() => wordsOf(stream, during).includes('1'), { what: 'it follows' });
+  await waitUntil(() => wordsOf(stream, during).includes('1'), { what: 'it is followed' });
   expect(stream.endedAt()).toBeUndefined();
   stream.close();
 });

@@ -32,7 +32,7 @@ test('positions move forward only, for many conversations at once and for each d
   expect((await ack('bob', {})).body).toEqual({ positions: {} });
 });
 
-test('concurrent acknowledgements of a device end at the highest, and each is told what there is', async () => {
+test('concurrent acknowledgements of a device end at the highest position, and each answer has at least its own', async () => {
   const conversation = await talk.create('alice', 'bob');
   for (let i = 0; i < 8; i++) await talk.say(conversation, 'alice');
   const answers = await Promise.all([1, 8, 3, 5, 2, 7].map((seq) => ack('bob', { [conversation]: seq }, 'phone')));
@@ -58,7 +58,7 @@ test('a position above what the user may read is `position-ahead`, and nothing o
   expect((await ack('bob', { [a]: seq + 1 })).body).toMatchObject({ code: 'position-ahead', lastSeq: seq });
 });
 
-test('what one may not see is left out, whether or not it exists', async () => {
+test('conversations that the user may not see are left out, whether or not they exist', async () => {
   const [mine, others] = [await talk.create('alice', 'bob'), await talk.create('alice')];
   await talk.say(mine, 'alice');
   await talk.say(others, 'alice');
@@ -82,7 +82,7 @@ test.each([
   expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
 });
 
-test('a page that would begin before the horizon is 410 `history-truncated`, and one from the horizon on is not', async () => {
+test('a page that would begin before the oldest kept entry is 410 `history-truncated`, and one from that entry on is not', async () => {
   const conversation = await talk.create('alice', 'bob');
   for (let i = 0; i < 6; i++) await talk.say(conversation, 'alice');
   await truncate(database().pool, conversation, 5);
@@ -102,7 +102,7 @@ test('a page that would begin before the horizon is 410 `history-truncated`, and
     ((await read(query, user)).body.entries as { seq: number }[]).map(({ seq }) => seq);
   expect(await seqs('after=4')).toEqual([5, 6]);
   expect(await seqs('after=6')).toEqual([]);
-  // Whoever joined later misses nothing.
+  // A member who joined later misses nothing.
   const joined = await talk.add(conversation, 'alice', 'carol');
   expect(await seqs('', 'carol')).toEqual([joined]);
   expect((await read('', 'mallory')).status).toBe(404);

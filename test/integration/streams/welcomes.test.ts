@@ -10,7 +10,7 @@ import { makeTalk } from '../../harness/streams/talk.ts';
 import { told, wordsOf } from '../../harness/streams/told.ts';
 
 const MB = 1024 * 1024;
-/** Two fill a page. */
+/** Two of them fill a page. */
 const LARGE = 3 * MB;
 const LARGE_COUNT = 5;
 const SLOW_MS = 1500;
@@ -35,7 +35,7 @@ async function invite(user: string, bytes: number): Promise<string> {
   return conversation;
 }
 
-/** A stream whose reader has taken its head, and nothing since. */
+/** A stream whose reader took its HTTP head, and nothing since. */
 async function openPaused(replica: Replica, user: string): Promise<Socket> {
   const { host, hostname, port } = new URL(replica.service.url);
   const socket = connect({ host: hostname, port: Number(port) });
@@ -46,7 +46,7 @@ async function openPaused(replica: Replica, user: string): Promise<Socket> {
   return socket;
 }
 
-test('Welcomes come in pages of some megabytes, of which the client kit reads all, and without a cursor the rest comes after an acknowledgement', async () => {
+test('Welcomes come in pages of some megabytes; the client library reads all pages; without a cursor the rest comes after an acknowledgement', async () => {
   const invited: string[] = [];
   for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('ben', LARGE));
   const api = new ParleyClient(createHttp({ baseUrl: one.service.url, token: () => tokenOf('ben') }));
@@ -60,21 +60,23 @@ test('Welcomes come in pages of some megabytes, of which the client kit reads al
   expect(second.welcomes).toEqual(all.slice(2, 4));
   const last = await api.welcomesPage({ cursor: second.next ?? '' });
   expect(last).toEqual({ welcomes: all.slice(4) });
-  // A stream tells all of them as well.
+  // A stream delivers all of them too.
   const stream = await one.follow('ben');
-  await waitUntil(() => told(stream).filter(({ event }) => event === 'welcome').length === 3, { what: 'all are told' });
+  await waitUntil(() => told(stream).filter(({ event }) => event === 'welcome').length === 3, {
+    what: 'all are delivered',
+  });
   const malformed = await one.service.ask(`GET /v1/welcomes?cursor=${base64('no id')}`, { user: 'ben' });
   expect([malformed.status, malformed.body.code]).toEqual([400, 'malformed']);
 });
 
-test('a Welcome is told on every stream, whatever Welcomes of deleted conversations stand before it', async () => {
+test('a Welcome is delivered on every stream, also after many Welcomes of deleted conversations', async () => {
   for (let i = 0; i < 25; i++) {
     await talk.expect(`DELETE /v1/conversations/${await invite('cat', 1)}`, 'ann', {});
   }
   const conversation = await invite('cat', 1);
   await talk.ack('cat', undefined, { [conversation]: 1 });
   const stream = await one.follow('cat');
-  await waitUntil(() => wordsOf(stream, conversation).includes('welcome 1'), { what: 'it is told' });
+  await waitUntil(() => wordsOf(stream, conversation).includes('welcome 1'), { what: 'it is delivered' });
 });
 
 test('Welcomes wait in the database for a reader that does not keep up', async () => {
@@ -85,13 +87,13 @@ test('Welcomes wait in the database for a reader that does not keep up', async (
     const socket = await openPaused(patient, 'dan');
     let text = '';
     await waitUntil(() => socket.readableLength > 0, { what: 'the first Welcome begins' });
-    // More than the buffers on the way hold is before it.
+    // More bytes than all buffers on the way can hold are before it.
     const api = new ParleyClient(createHttp({ baseUrl: one.service.url, token: () => tokenOf('dan') }));
     const last = (await api.welcomes()).at(-1);
     await api.ackWelcome(last?.id ?? '');
     socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
     // Conversations come after all Welcomes.
-    await waitUntil(() => text.includes(`"${last?.conversation}","change":"new"`), { what: 'the stream goes on' });
+    await waitUntil(() => text.includes(`"${last?.conversation}","change":"new"`), { what: 'the stream continues' });
     const welcomed = [...text.matchAll(/event: welcome\ndata: \{"id":"[^"]*","conversation":"([^"]*)"/g)];
     expect(welcomed.map(([, conversation]) => conversation)).toEqual(invited.slice(0, -1));
     socket.destroy();
@@ -100,7 +102,7 @@ test('Welcomes wait in the database for a reader that does not keep up', async (
   }
 });
 
-test('a reader that takes something all the time is not closed as a slow one, however long a large event takes it', async () => {
+test('a reader that makes progress is not treated as slow, also when a large event takes long', async () => {
   await invite('eve', 5.9 * MB);
   const socket = await openPaused(one, 'eve');
   let tail = '';

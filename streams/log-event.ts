@@ -1,0 +1,67 @@
+import type { LogEntry } from '../domain/log-entry.ts';
+import type { Change } from '../store/log/changes.ts';
+import type { LogItem } from '../store/log/log-items.ts';
+import { entryJson } from './entry-json.ts';
+import { event } from './event.ts';
+
+/** A log item as streams send it. Each text is made once, at its first use: one entry may go to thousands of streams. */
+export class LogEvent {
+  readonly item: LogItem;
+  readonly #conversation: string;
+  #forConversation: string | undefined;
+  #forAccount: string | undefined;
+  #entryText: string | undefined;
+
+  constructor(conversation: string, item: LogItem) {
+    this.#conversation = conversation;
+    this.item = item;
+  }
+
+  /** Text for the stream of one conversation: an entry, with its seq as the id to resume from. Changes: no text. */
+  get forConversation(): string {
+    return (this.#forConversation ??= this.#makeForConversation());
+  }
+
+  /** Text for account streams: an entry, or the events of a change. */
+  get forAccount(): string {
+    return (this.#forAccount ??= this.#makeForAccount());
+  }
+
+  #makeForConversation(): string {
+    const { item } = this;
+    if (item.type === 'change') return '';
+    return `event: entry\nid: ${item.seq}\ndata: ${this.#textOf(item.entry)}\n\n`;
+  }
+
+  #makeForAccount(): string {
+    const { item } = this;
+    if (item.type === 'change') return changeEvents(this.#conversation, item.seq, item.change);
+    // Conversation ids are base64url: they need no escaping in JSON.
+    return `event: entry\ndata: {"conversation":"${this.#conversation}","entry":${this.#textOf(item.entry)}}\n\n`;
+  }
+
+  #textOf(entry: LogEntry): string {
+    return (this.#entryText ??= JSON.stringify(entryJson(entry)));
+  }
+}
+
+/** The events of a change: one for each user who was added or removed, otherwise one. */
+function changeEvents(conversation: string, seq: number, change: Change): string {
+  switch (change.kind) {
+    case 'added':
+    case 'removed':
+      return change.users.map((user) => event('member', { conversation, seq, user, change: change.kind })).join('');
+    case 'role':
+      return event('member', { conversation, seq, user: change.user, change: 'role', role: change.role });
+    case 'superseded':
+      return event('reset', { conversation, successor: change.successor });
+    case 'policy':
+    case 'welcome-expired':
+    case 'reset-open': {
+      const { kind, ...data } = change;
+      return event('conversation', { conversation, change: kind, seq, ...data });
+    }
+    case 'unknown':
+      return '';
+  }
+}

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import type { LogEntry } from '../../../domain/log-entry.ts';
+import { entryJson } from '../../../streams/entry-json.ts';
+import { LogEvent } from '../../../streams/log-event.ts';
+
+const entry: LogEntry = {
+  seq: 3,
+  kind: 'commit',
+  id: 'id',
+  epoch: 1,
+  // A part of a larger buffer.
+  ciphertext: new Uint8Array([0, 1, 2, 3]).subarray(1),
+  sender: 'alice',
+  at: new Date(0),
+};
+
+test('both kinds of streams send the entry as pages show it', () => {
+  const log = new LogEvent('AAAA', { type: 'entry', seq: 3, key: 0, entry });
+  const json = {
+    seq: 3,
+    kind: 'commit',
+    id: 'id',
+    epoch: 1,
+    ciphertext: 'AQID',
+    sender: 'alice',
+    at: '1970-01-01T00:00:00.000Z',
+  };
+  expect(entryJson(entry)).toEqual(json);
+  expect(log.forConversation).toBe(`event: entry\nid: 3\ndata: ${JSON.stringify(json)}\n\n`);
+  expect(log.forAccount).toBe(`event: entry\ndata: ${JSON.stringify({ conversation: 'AAAA', entry: json })}\n\n`);
+});
+
+test('an expired entry has its place only, and an unknown sender is left out', () => {
+  expect(entryJson({ ...entry, ciphertext: null })).toEqual({ seq: 3, kind: 'commit', epoch: 1, expired: true });
+  expect(entryJson({ ...entry, sender: null })).not.toHaveProperty('sender');
+});
+
+test('changes are events of account streams only, and those of a newer release have no text', () => {
+  const added = new LogEvent('AAAA', {
+    type: 'change',
+    seq: 2,
+    key: 7,
+    change: { kind: 'added', users: ['bob', 'carol'] },
+  });
+  expect(added.forConversation).toBe('');
+  expect(added.forAccount).toBe(
+    ['bob', 'carol']
+      .map((user) => `event: member\ndata: {"conversation":"AAAA","seq":2,"user":"${user}","change":"added"}\n\n`)
+      .join(''),
+  );
+  const unknown = new LogEvent('AAAA', { type: 'change', seq: 2, key: 8, change: { kind: 'unknown' } });
+  expect([unknown.forConversation, unknown.forAccount]).toEqual(['', '']);
+});
