@@ -56,10 +56,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
 
   /** Tells what there is already: Welcomes first, because what follows may need them. */
   async start({ lowSince, available }: OpenedStream): Promise<void> {
-    const { pool, gate, onError } = this.#host.backlog;
+    const { pool, limitReads, onError } = this.#host.backlog;
     try {
       // Before the Welcomes: those of every commit up to what is listed here are there when they are read.
-      const followed = await gate(() => listFollowed(pool, this));
+      const followed = await limitReads(() => listFollowed(pool, this));
       await this.#tellWelcomes();
       if (lowSince !== null) this.lowStock({ lowSince, available });
       for (const one of followed) this.follow(one);
@@ -135,10 +135,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   }
 
   async #tellWelcomes(): Promise<void> {
-    const { pool, gate } = this.#host.backlog;
+    const { pool, limitReads } = this.#host.backlog;
     let after: string | undefined;
     for (let more = true; more && (await this.#untilReady());) {
-      const { welcomes, next } = await gate(() => listWelcomes(pool, this, after, WELCOMES));
+      const { welcomes, next } = await limitReads(() => listWelcomes(pool, this, after, WELCOMES));
       const blocked = this.#tellUntilFull(welcomes);
       // What found no room is read again once the reader has taken the rest: nothing of it stays in memory.
       after = blocked ?? next;

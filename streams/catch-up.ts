@@ -1,14 +1,15 @@
+import type { LimitFunction } from 'p-limit';
 import type pg from 'pg';
 import { type Stretch, readStretch } from '../store/log/stream-reads.ts';
 import { readWelcomesTo } from '../store/device/device-streams.ts';
 import { PAGE } from './feed.ts';
-import type { Gate } from './gate.ts';
 import { Item } from './stream-item.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface CatchUpDeps {
   readonly pool: pg.Pool;
-  readonly gate: Gate;
+  /** Bounds the number of reads that run at the same time. */
+  readonly limitReads: LimitFunction;
 }
 
 /**
@@ -19,7 +20,7 @@ export interface CatchUpDeps {
 export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Promise<'live' | 'ended' | 'blocked'> {
   const { conversation, user, device } = subscription;
   while (subscription.isReady) {
-    const stretch = await deps.gate(() => readStretch(deps.pool, conversation, user, subscription, PAGE));
+    const stretch = await deps.limitReads(() => readStretch(deps.pool, conversation, user, subscription, PAGE));
     if (stretch === undefined) {
       subscription.deleted();
       return 'ended';
@@ -30,7 +31,7 @@ export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Pr
     }
     if (device !== undefined && stretch.welcomes) {
       // Read after the log, so that those of its commits are there.
-      const welcomes = await deps.gate(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
+      const welcomes = await deps.limitReads(() => readWelcomesTo(deps.pool, conversation, [user], subscription.seq));
       for (const welcome of welcomes) subscription.takeWelcome(welcome);
     }
     for (const item of stretch.items) {

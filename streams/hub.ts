@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import pLimit from 'p-limit';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { Metrics } from '../process/metrics.ts';
@@ -12,7 +13,6 @@ import { type AccountHost, AccountStream, type AccountTarget } from './account-s
 import { Accounts } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
-import { makeGate } from './gate.ts';
 import { makePlaces } from './stream-quota.ts';
 import { type OpenStream, isAnswered } from './stream-host.ts';
 import { makeWatch } from './missed-wakeups.ts';
@@ -68,7 +68,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const places = makePlaces(deps.perUser);
   const host: AccountHost = {
     feeds,
-    backlog: { pool, gate: makeGate(CATCH_UP_READS), onLive: watch.soon, onError },
+    backlog: { pool, limitReads: pLimit(CATCH_UP_READS), onLive: watch.soon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
       places.leave(stream.user);
