@@ -89,7 +89,7 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
 }
 
 /** Waits until a server answers for a namespace over gRPC; fails at once when its process ends. */
-export async function untilServing(server: {
+async function untilServing(server: {
   what: string;
   child: Child;
   port: number;
