@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type pg from 'pg';
 import { listDue } from '../store/retention/retention.ts';
 import { type SweepAges, makeSweep } from '../store/retention/sweep.ts';
@@ -25,8 +26,12 @@ export function createSweepActivities(deps: SweepActivityDeps): SweepActivities 
   return {
     wakeDue: async ({ now }) => {
       const due = await listDue(deps.pool, now, WAKE_LIMIT);
-      for (let i = 0; i < due.length; i += WAKE_PARALLEL) {
-        await Promise.all(due.slice(i, i + WAKE_PARALLEL).map((conversation) => deps.wake(conversation)));
+      const limit = pLimit(WAKE_PARALLEL);
+      try {
+        await limit.map(due, (conversation) => deps.wake(conversation));
+      } finally {
+        // After a failure nothing more starts: Temporal runs the activity again.
+        limit.clearQueue();
       }
       return due.length;
     },

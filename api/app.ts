@@ -24,6 +24,7 @@ import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './http/request-context.ts';
+import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import { type Paths, adminRoutes } from './routes/admin.ts';
 import { commitRoutes } from './routes/commits.ts';
@@ -132,6 +133,7 @@ export function createApp(deps: AppDeps): Express {
     limits,
     runOnce: makeRunOnce(deps),
   });
+  app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);
   app.use(makeProblemRenderer(deps));
   return app;

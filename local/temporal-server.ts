@@ -90,12 +90,7 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
 }
 
 /** Waits until a server answers for a namespace over gRPC; fails at once when its process ends. */
-export async function untilServing(server: {
-  what: string;
-  child: Child;
-  port: number;
-  namespace: string;
-}): Promise<void> {
+async function untilServing(server: { what: string; child: Child; port: number; namespace: string }): Promise<void> {
   const { what, child, port, namespace } = server;
   const end = Date.now() + startTimeoutMs;
   let failure: unknown;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
-import { findMisspelt } from './unknown-variables.ts';
+import { findUnknownVariables } from './unknown-variables.ts';
 
 export { CONVERSATION_PATHS } from './config-variables.ts';
 
@@ -101,7 +101,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   );
   const problems = [
     ...NEEDS[part].filter((name) => given[name] === undefined).map((name) => `${name} is not set`),
-    ...findMisspelt(Object.keys(given), CONFIG_NAMES),
+    ...findUnknownVariables(Object.keys(given), CONFIG_NAMES),
   ];
   const sources = JWT_SOURCES.filter((name) => given[name] !== undefined);
   if (part === 'api' && sources.length !== 1) {

@@ -1,15 +1,16 @@
+import { status } from '@grpc/grpc-js';
 import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
 
-/** gRPC status codes that are worth a quick second try. */
-const RESOURCE_EXHAUSTED = 8;
-const UNAVAILABLE = 14;
-/** UNAVAILABLE: the caller knows better what to do than a client that hides it for seconds. */
+/** gRPC status codes that are tried again quickly. */
+const QUICKLY_RETRIED: readonly number[] = [status.RESOURCE_EXHAUSTED, status.UNAVAILABLE];
+/** Few tries: the caller must see soon that Temporal is not available, and decide what to do. */
 const UNAVAILABLE_TRIES = 3;
 
 /**
- * A client with its own retries: the default one sleeps 1.7 s on RESOURCE_EXHAUSTED, which "too many updates in flight" and
- * "the workflow is closing" are. Reconnects quickly, and notices half-open connections within 15 s.
- * Lazy: it does not wait for the server, so that a process can start, and tell its health, while Temporal is away.
+ * Makes a client with our own retry times. The default client waits 1.7 s after RESOURCE_EXHAUSTED, which is the answer to
+ * too many updates in flight and to an update of a workflow that is closing.
+ * The client reconnects quickly, and notices half-open connections within 15 s.
+ * It connects lazily: a process can start and report its health while Temporal is not available.
  */
 export function makeTemporalClient(options: {
   readonly address: string;
@@ -23,14 +24,14 @@ export function makeTemporalClient(options: {
     interceptors: [
       makeGrpcRetryInterceptor({
         ...defaults,
-        delayFunction: (attempt, status) =>
-          [RESOURCE_EXHAUSTED, UNAVAILABLE].includes(status.code)
+        delayFunction: (attempt, answer) =>
+          QUICKLY_RETRIED.includes(answer.code)
             ? Math.min(30 * 1.5 ** (attempt - 1), 500) * (0.7 + Math.random() * 0.6)
-            : defaults.delayFunction(attempt, status),
-        retryableDecider: (attempt, status) =>
-          (status.code as number) === UNAVAILABLE
+            : defaults.delayFunction(attempt, answer),
+        retryableDecider: (attempt, answer) =>
+          answer.code === status.UNAVAILABLE
             ? attempt <= UNAVAILABLE_TRIES
-            : defaults.retryableDecider(attempt, status),
+            : defaults.retryableDecider(attempt, answer),
       }),
     ],
     channelArgs: {

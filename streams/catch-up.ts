@@ -1,15 +1,15 @@
+import type { LimitFunction } from 'p-limit';
 import type pg from 'pg';
 import { readWelcomesTo } from '../store/device/device-streams.ts';
 import { type UserLogSlice, readUserLogSlice } from '../store/log/log-slices.ts';
 import { PAGE } from './feed.ts';
-import type { Gate } from './gate.ts';
 import { LogEvent } from './log-event.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface CatchUpDeps {
   readonly pool: pg.Pool;
   /** Bounds the number of reads that run at the same time. */
-  readonly limitReads: Gate;
+  readonly limitReads: LimitFunction;
 }
 
 /**

@@ -14,6 +14,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import pLimit from 'p-limit';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import type { Metrics } from '../process/metrics.ts';
@@ -25,7 +26,6 @@ import { AccountStream, type AccountTarget } from './account-stream.ts';
 import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
-import { makeGate } from './gate.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
@@ -82,7 +82,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
     feeds,
-    backlog: { pool, limitReads: makeGate(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
+    backlog: { pool, limitReads: pLimit(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
     onClosed: (stream, reason) => {
       streams.delete(stream);
       quota.release(stream.user);

@@ -1,12 +1,17 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { AppError } from '../../domain/errors.ts';
+import getRawBody from 'raw-body';
+import { AppError, ensureError } from '../../domain/errors.ts';
 import { contextOf } from './context.ts';
 
 const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"? *)?$/i;
 
-/** Reads a JSON body of at most `limit` bytes into `req.body`; an empty one is `{}`. */
+/**
+ * Reads a JSON body of at most `limit` bytes into `req.body`; an empty body is `{}`.
+ * This is not `express.json()`, which also takes UTF-16 and UTF-32, removes a byte order mark, replaces bytes that are
+ * not UTF-8, and knows no deadline.
+ */
 export function makeJsonBody(limit: number): RequestHandler {
   return async function jsonBody(req, res, next) {
     const announced = Number(req.headers['content-length'] ?? 0);
@@ -21,7 +26,7 @@ export function makeJsonBody(limit: number): RequestHandler {
     const { 'content-encoding': encoding = 'identity' } = req.headers;
     if (encoding !== 'identity') throw new AppError('unsupported-media-type', 'A compressed body is not accepted');
     const bytes = await readAll(req, limit, contextOf(res).deadline);
-    // Compared with that of an earlier request with the same key.
+    // The Idempotency-Key code compares these bytes with the body of an earlier request that has the same key.
     if (req.headers['idempotency-key'] !== undefined) contextOf(res).rawBody = bytes;
     req.body = parse(bytes);
     next();
@@ -38,30 +43,25 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-function readAll(req: IncomingMessage, limit: number, deadline: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const timer = setTimeout(
-      () => end(new AppError('deadline', 'The body did not arrive in time')),
+/** @param deadline milliseconds since 1970 */
+async function readAll(req: IncomingMessage, limit: number, deadline: number): Promise<Buffer> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new AppError('deadline', 'The body did not arrive in time')),
       deadline - Date.now(),
     );
-    const onData = (chunk: Buffer): void => {
-      size += chunk.length;
-      if (size > limit) end(tooLarge(limit));
-      else chunks.push(chunk);
-    };
-    const onEnd = (): void => end();
-    const onGone = (): void => end(new AppError('malformed', 'The body was cut off'));
-    const end = (error?: AppError): void => {
-      clearTimeout(timer);
-      req.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone);
-      if (error === undefined)
-        resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
-      else reject(error);
-    };
-    req.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
+  try {
+    return await Promise.race([getRawBody(req, { limit }), late]);
+  } catch (thrown) {
+    if (thrown instanceof AppError) throw thrown;
+    const error = ensureError(thrown);
+    if ('type' in error && error.type === 'entity.too.large') throw tooLarge(limit);
+    throw new AppError('malformed', 'The body was cut off', {}, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function tooLarge(limit: number): AppError {

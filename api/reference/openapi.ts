@@ -1,6 +1,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
+import { problemType } from '../http/problems.ts';
 import type { Route } from '../http/route.ts';
 import { Problem } from '../schemas/problem.ts';
 
@@ -36,19 +37,31 @@ const PROBLEM_HEADERS: Readonly<Record<number, readonly (keyof typeof HEADERS)[]
   503: ['Retry-After'],
 };
 
+/** Markdown. */
+const DESCRIPTION = `Delivery service for end-to-end encrypted group chat (MLS, RFC 9420). Bytes are standard base64, times RFC 3339. Errors are problem documents (RFC 9457) with a stable \`code\`; what you may not see is \`not-found\`.
+
+Each problem has a page: ${Object.keys(PROBLEMS)
+  .map((code) => `[${code}](${problemType(code as ProblemCode)})`)
+  .join(', ')}.`;
+
 /** The OpenAPI 3.1 document of these routes, from the schemas that validate their requests. */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
   const registry = new OpenAPIRegistry();
   for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
-  registry.registerComponent('securitySchemes', BEARER, { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' });
+  registry.registerComponent('securitySchemes', BEARER, {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description:
+      'The claim `sub` is the user, and `device` is the device. The claim `scope` of operators contains `operator`.',
+  });
   for (const route of routes) registry.registerPath(pathOf(route));
   return new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
       title: 'Parley',
       version,
-      description:
-        'Delivery service for end-to-end encrypted group chat (MLS, RFC 9420). Bytes are standard base64, times RFC 3339. Errors are problem documents (RFC 9457) with a stable `code`; what you may not see is `not-found`.',
+      description: DESCRIPTION,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

@@ -1,111 +1,70 @@
-import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
-import type { Route } from '../http/route.ts';
-import { type Html, html, inline, page } from './html.ts';
-import { type OpenApiDocument, problemCodes } from './openapi.ts';
-import { type Schema, exampleOf, schemaTable, typeOf } from './schema-table.ts';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import express, { type RequestHandler } from 'express';
+import { contextOf } from '../http/context.ts';
 
-/** Everything of the API on one page, made from the OpenAPI document. */
-export function referencePage(routes: readonly Route[], document: OpenApiDocument): string {
-  const tags = [...new Set(routes.map(({ tag }) => tag))];
-  const schemas = (document.components?.schemas ?? {}) as Readonly<Record<string, Schema>>;
-  return page(
-    'Parley API',
-    html`<h1>Parley API ${document.info.version}</h1>
-      <p>${inline(document.info.description ?? '')}</p>
-      <nav>
-        ${tags.map((tag) => html`<a href="#${tag}">${tag}</a> `)}<a href="#schemas">Schemas</a>
-        <a href="#problems">Problems</a> <a href="/openapi.json">OpenAPI</a>
-      </nav>
-      <p>
-        Routes take <code>Authorization: Bearer</code> with a JWT: <code>sub</code> is the user, <code>device</code> the
-        device, <code>scope</code> holds <code>operator</code> for operators.
-      </p>
-      ${tags.map(
-        (tag) =>
-          html`<h2 id="${tag}">${tag}</h2>
-            ${routes.filter((route) => route.tag === tag).map((route) => operation(route, document, schemas))}`,
-      )}
-      <h2 id="schemas">Schemas</h2>
-      ${Object.entries(schemas).map(
-        ([name, schema]) =>
-          html`<h3 id="schema-${name}">${name}</h3>
-            ${schemaTable(schema)}`,
-      )}
-      <h2 id="problems">Problems</h2>
-      ${problemTable(Object.keys(PROBLEMS) as ProblemCode[])}`,
-  );
-}
+const require = createRequire(import.meta.url);
 
-/** What of a path item this page shows. */
-interface Operation {
-  readonly parameters?: readonly {
-    readonly name: string;
-    readonly in: string;
-    readonly required?: boolean;
-    readonly description?: string;
-    readonly schema?: Schema;
-  }[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema?: Schema }>> };
-  readonly responses?: Readonly<
-    Record<string, { readonly description: string; readonly content?: Readonly<Record<string, { schema?: Schema }>> }>
-  >;
-}
+/** Path of the files that the page loads. */
+export const ASSETS_PATH = '/docs/assets';
+/** Scalar's browser bundle, with its styles. The Fastify plugin is the smallest package that has this file; the plugin itself is not used. */
+const ASSETS_FOLDER = path.join(path.dirname(require.resolve('@scalar/fastify-api-reference')), 'js');
 
-function operation(route: Route, document: OpenApiDocument, schemas: Readonly<Record<string, Schema>>): Html {
-  const found = document.paths?.[route.path] as Readonly<Record<string, Operation>> | undefined;
-  const { parameters = [], requestBody, responses = {} } = found?.[route.method] ?? {};
-  const body = requestBody?.content['application/json']?.schema;
-  return html`<details id="${route.name}">
-    <summary><b>${route.method.toUpperCase()}</b> <code>${route.path}</code> ${inline(route.summary)}</summary>
-    ${route.description !== undefined && html`<p>${inline(route.description)}</p>`}
-    ${
-      parameters.length > 0 &&
-      html`<table>
-        ${parameters.map(
-          (parameter) =>
-            html`<tr>
-              <td><code>${parameter.name}</code></td>
-              <td>${parameter.in}${parameter.required === true ? ', required' : ''}</td>
-              <td>${typeOf(parameter.schema ?? {})}</td>
-              <td>${inline(parameter.description ?? parameter.schema?.description ?? '')}</td>
-            </tr>`,
-        )}
-      </table>`
-    }
-    ${body !== undefined && html`<p>Body: ${typeOf(body)}</p>`}
-    <ul>
-      ${Object.keys(route.replies).map((status) => {
-        const response = responses[status];
-        const schema = Object.values(response?.content ?? {})[0]?.schema;
-        return html`<li>
-          ${status}: ${inline(response?.description ?? '')} ${schema !== undefined && typeOf(schema)}
-        </li>`;
-      })}
-    </ul>
-    <pre>${curl(route, body, schemas)}</pre>
-    ${problemTable(problemCodes(route))}
-  </details>`;
-}
+/**
+ * Lets the page run its script and call this API. Browsers refuse every other address, so that neither a token nor a visit
+ * becomes known outside this process. The script adds its own styles to the page, and needs `data:` for icons.
+ */
+export const REFERENCE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'unsafe-inline'",
+  'img-src data:',
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join(';');
 
-function curl(route: Route, body: Schema | undefined, schemas: Readonly<Record<string, Schema>>): string {
-  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => `$${name.toUpperCase()}`);
-  const lines = [`curl -X ${route.method.toUpperCase()} "$PARLEY_URL${path}"`];
-  if (route.access !== 'public') lines.push('-H "Authorization: Bearer $TOKEN"');
-  if (body !== undefined) {
-    lines.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(exampleOf(body, schemas))}'`);
-  }
-  return lines.join(' \\\n  ');
-}
+/** Turns off each feature of Scalar that calls its vendor's servers. Tokens stay in the memory of the page. */
+const CONFIGURATION = {
+  agent: { disabled: true },
+  telemetry: false,
+  withDefaultFonts: false,
+  proxyUrl: '',
+  hideClientButton: true,
+  showDeveloperTools: 'never',
+  persistAuth: false,
+  authentication: { preferredSecurityScheme: 'bearer' },
+  defaultHttpClient: { targetKey: 'shell', clientKey: 'curl' },
+  metaData: { title: 'Parley API' },
+};
 
-function problemTable(codes: readonly ProblemCode[]): Html {
-  return html`<table>
-    ${codes.map(
-      (code) =>
-        html`<tr>
-          <td>${PROBLEMS[code].status}</td>
-          <td><a href="/docs/problems/${code}">${code}</a></td>
-          <td>${PROBLEMS[code].title}</td>
-        </tr>`,
-    )}
-  </table>`;
+/** The API reference for people: Scalar shows the OpenAPI document with a search, curl examples and forms to try requests. */
+export const REFERENCE_PAGE = `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width">
+    <title>Parley API</title>
+    <link rel="icon" href="data:,">
+  </head>
+  <body>
+    <noscript>This page needs JavaScript. The same content without it: <a href="/openapi.json">/openapi.json</a></noscript>
+    <script id="api-reference" data-url="/openapi.json" data-configuration='${JSON.stringify(CONFIGURATION)}'></script>
+    <script src="${ASSETS_PATH}/standalone.js"></script>
+  </body>
+</html>
+`;
+
+/** Serves the files that the page loads. They change only with a release: browsers keep them for an hour, then compare the ETag. */
+export function referenceAssets(): RequestHandler {
+  const serve = express.static(ASSETS_FOLDER, {
+    index: false,
+    redirect: false,
+    setHeaders: (response) => response.setHeader('Cache-Control', 'public, max-age=3600'),
+  });
+  return function asset(req, res, next) {
+    contextOf(res).route = ASSETS_PATH;
+    serve(req, res, next);
+  };
 }

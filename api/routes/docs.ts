@@ -2,10 +2,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { AppError, PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
-import { html, page } from '../reference/html.ts';
-import { renderMarkdown } from '../reference/markdown.ts';
-import { type OpenApiDocument, openApiDocument } from '../reference/openapi.ts';
-import { referencePage } from '../reference/reference-page.ts';
+import { openApiDocument } from '../reference/openapi.ts';
+import { problemPage } from '../reference/problem-page.ts';
+import { REFERENCE_PAGE, REFERENCE_POLICY } from '../reference/reference-page.ts';
 import { textReply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 
@@ -19,16 +18,11 @@ export interface DocsDeps {
   readonly docsFolder: string;
 }
 
-/** The document of all routes, these included, and pages made from it. */
+/** The OpenAPI document of all routes, these included, and pages for people. */
 export function docsRoutes(others: readonly Route[], { version, docsFolder }: DocsDeps): Route[] {
-  let made: { document: OpenApiDocument; json: string; reference: string } | undefined;
-  // Made once, at the first request: most processes are never asked.
-  const documents = (): NonNullable<typeof made> => {
-    if (made !== undefined) return made;
-    const document = openApiDocument([...others, ...routes], version);
-    made = { document, json: JSON.stringify(document), reference: referencePage([...others, ...routes], document) };
-    return made;
-  };
+  let json: string | undefined;
+  // Made once, at the first request: most processes never get such a request.
+  const documentJson = (): string => (json ??= JSON.stringify(openApiDocument([...others, ...routes], version)));
 
   const openapi = defineRoute({
     ...shared,
@@ -36,7 +30,7 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
     name: 'openapi',
     summary: 'This API as an OpenAPI 3.1 document',
     replies: { 200: { description: 'The document', mediaType: 'application/json', schema: z.looseObject({}) } },
-    handle: () => Promise.resolve(textReply(200, 'application/json; charset=utf-8', documents().json)),
+    handle: () => Promise.resolve(textReply(200, 'application/json; charset=utf-8', documentJson())),
   });
   const reference = defineRoute({
     ...shared,
@@ -44,7 +38,11 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
     name: 'docs',
     summary: 'This API for people',
     replies: { 200: { description: 'A page', mediaType: 'text/html' } },
-    handle: () => Promise.resolve(textReply(200, HTML, documents().reference)),
+    handle: () =>
+      Promise.resolve({
+        ...textReply(200, HTML, REFERENCE_PAGE),
+        headers: { 'Content-Security-Policy': REFERENCE_POLICY },
+      }),
   });
   const problem = defineRoute({
     ...shared,
@@ -59,9 +57,7 @@ export function docsRoutes(others: readonly Route[], { version, docsFolder }: Do
       const source = await readFile(file, 'utf8').catch((error: unknown) => {
         throw new AppError('not-found', undefined, {}, { cause: error });
       });
-      const content = html`<nav><a href="/docs">Parley API</a></nav>
-        ${renderMarkdown(source)}`;
-      return textReply(200, HTML, page(`${code} - Parley`, content));
+      return textReply(200, HTML, problemPage(code, source));
     },
   });
   const routes = [openapi, reference, problem];

@@ -30,7 +30,7 @@ function parsed<T>(parse: (text: string) => T | undefined, message: string, meta
 export const Bytes = parsed(
   (text) => (text === '' ? undefined : decodeBase64(text)),
   'must be standard base64 with padding (RFC 4648 §4), of at least one byte',
-  { contentEncoding: 'base64', minLength: 4 },
+  { contentEncoding: 'base64', minLength: 4, example: 'AAEAAg==' },
 );
 
 /** Bytes of an answer. */
@@ -60,7 +60,12 @@ export const DeviceIdInput = parsed(parseDeviceId, `must be 1 to ${MAX_DEVICE_ID
 export const OperationIdInput = parsed(
   parseOperationId,
   `must be 1 to ${MAX_MESSAGE_ID_CHARACTERS} printable ASCII characters`,
-  { minLength: 1, maxLength: MAX_MESSAGE_ID_CHARACTERS, description: 'Id that makes a retry the same operation' },
+  {
+    minLength: 1,
+    maxLength: MAX_MESSAGE_ID_CHARACTERS,
+    description: 'Id that makes a retry the same operation',
+    example: 'example-1',
+  },
 );
 export const UserIds = z.array(UserIdInput).max(MAX_MEMBERS_LIMIT);
 

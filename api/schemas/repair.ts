@@ -11,7 +11,7 @@ export const Reason = z
   // eslint-disable-next-line no-control-regex -- these are what it refuses
   .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$/, 'must be printable')
   // Half of a surrogate pair is no text, which PostgreSQL refuses.
-  .refine((text) => !/\p{Surrogate}/u.test(text), { message: 'must be well-formed Unicode' });
+  .refine((text) => !/\p{Surrogate}/u.test(text), { error: 'must be well-formed Unicode' });
 
 export const ReportInput = z
   .strictObject({
@@ -24,7 +24,7 @@ export const ReportInput = z
     epoch: Epoch.meta({ description: 'Where the device stands' }),
     reason: Reason,
     epochAuthenticator: Bytes.refine((bytes) => bytes.length <= MAX_EPOCH_AUTHENTICATOR_BYTES, {
-      message: `must have at most ${MAX_EPOCH_AUTHENTICATOR_BYTES} bytes`,
+      error: `must have at most ${MAX_EPOCH_AUTHENTICATOR_BYTES} bytes`,
     })
       .optional()
       .meta({ description: 'Of the device’s epoch (RFC 9420 §8.7): tells two forks from one group that is stuck' }),

@@ -822,8 +822,12 @@ export interface components {
         };
         /** @description An application message or a proposal; a commit is refused here */
         readonly Message: {
-            /** @description Id that makes a retry the same operation */
+            /**
+             * @description Id that makes a retry the same operation
+             * @example example-1
+             */
             readonly id: string;
+            /** @example AAEAAg== */
             readonly ciphertext: string;
             /** @description MLS epoch; in `mls` it is in the frame, and must agree */
             readonly epoch?: number;
@@ -871,7 +875,10 @@ export interface components {
         readonly UnreadIncrement: {
             /** @default 1 */
             readonly by?: number;
-            /** @description Id that makes a retry the same operation */
+            /**
+             * @description Id that makes a retry the same operation
+             * @example example-1
+             */
             readonly id?: string;
         };
         /** @description `epoch` is the new one */
@@ -887,16 +894,22 @@ export interface components {
         };
         /** @description A commit with all that becomes true with it, or with none of it */
         readonly CommitBundle: {
+            /** @example AAEAAg== */
             readonly commit: string;
             /** @default [] */
             readonly adds?: readonly string[];
             /** @default [] */
             readonly removes?: readonly string[];
+            /** @example AAEAAg== */
             readonly welcome?: string;
+            /** @example AAEAAg== */
             readonly groupInfo?: string;
             /** @description MLS epoch; in `mls` it is in the frame, and must agree */
             readonly epoch?: number;
-            /** @description Id that makes a retry the same operation */
+            /**
+             * @description Id that makes a retry the same operation
+             * @example example-1
+             */
             readonly id?: string;
         };
         readonly CurrentEpoch: {
@@ -909,6 +922,7 @@ export interface components {
             readonly epoch: number;
         };
         readonly GroupInfoInput: {
+            /** @example AAEAAg== */
             readonly groupInfo: string;
         };
         readonly Positions: {
@@ -953,23 +967,37 @@ export interface components {
         /** @description In `mls` with a commit; in `opaque` it may be absent */
         readonly AddMembers: {
             readonly users: readonly string[];
+            /** @example AAEAAg== */
             readonly commit?: string;
+            /** @example AAEAAg== */
             readonly welcome?: string;
+            /** @example AAEAAg== */
             readonly groupInfo?: string;
             /** @description MLS epoch; in `mls` it is in the frame, and must agree */
             readonly epoch?: number;
-            /** @description Id that makes a retry the same operation */
+            /**
+             * @description Id that makes a retry the same operation
+             * @example example-1
+             */
             readonly id?: string;
         };
         /** @description Nobody can commit the own removal: whoever leaves sends no commit */
         readonly RemoveMember: {
+            /** @example AAEAAg== */
             readonly commit?: string;
+            /** @example AAEAAg== */
             readonly groupInfo?: string;
-            /** @description Leaving only: the own Remove proposal */
+            /**
+             * @description Leaving only: the own Remove proposal
+             * @example AAEAAg==
+             */
             readonly proposal?: string;
             /** @description MLS epoch; in `mls` it is in the frame, and must agree */
             readonly epoch?: number;
-            /** @description Id that makes a retry the same operation */
+            /**
+             * @description Id that makes a retry the same operation
+             * @example example-1
+             */
             readonly id?: string;
         };
         readonly Role: {
@@ -1014,6 +1042,7 @@ export interface components {
              * @default []
              */
             readonly members?: readonly string[];
+            /** @example AAEAAg== */
             readonly groupInfo?: string;
             readonly policy?: components["schemas"]["PolicyInput"];
         };
@@ -1146,7 +1175,10 @@ export interface components {
             /** @description Where the device stands */
             readonly epoch: number;
             readonly reason: string;
-            /** @description Of the device’s epoch (RFC 9420 §8.7): tells two forks from one group that is stuck */
+            /**
+             * @description Of the device’s epoch (RFC 9420 §8.7): tells two forks from one group that is stuck
+             * @example AAEAAg==
+             */
             readonly epochAuthenticator?: string;
         };
         readonly ResetDone: {
@@ -1171,7 +1203,10 @@ export interface components {
         /** @description Each an MLSMessage of wire format key_package */
         readonly KeyPackageUpload: {
             readonly keyPackages: readonly string[];
-            /** @description With the extension last_resort (10), which no other may have */
+            /**
+             * @description With the extension last_resort (10), which no other may have
+             * @example AAEAAg==
+             */
             readonly lastResort?: string;
         };
         readonly KeyPackageStock: {
@@ -1441,7 +1476,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `history-truncated`: The log no longer reaches back this far */
+            /** @description `history-truncated`: This part of the log was deleted */
             readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1472,8 +1507,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -1537,7 +1572,7 @@ export interface operations {
             /**
              * @description `removed`: You were removed from this conversation
              *     `not-allowed`: The policy of the conversation does not allow this
-             *     `identity-mismatch`: The MLS identity is not that of the caller
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -1557,7 +1592,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `epoch-too-old`: The epoch is older than the window allows
+             * @description `epoch-too-old`: The epoch is older than the epoch window allows
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
              */
@@ -1597,10 +1632,10 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
+             * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -1632,9 +1667,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -1731,7 +1766,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1762,9 +1797,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -1870,7 +1905,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -1901,9 +1936,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -1966,7 +2001,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `identity-mismatch`: The MLS identity is not that of the caller
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
             readonly 403: {
@@ -2030,14 +2065,14 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
+             * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `welcome-mismatch`: The Welcome does not fit the commit
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `welcome-mismatch`: The Welcome does not match the commit
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `too-many-members`: The conversation would have too many members
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -2069,9 +2104,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -2174,8 +2209,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2272,8 +2307,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2353,7 +2388,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `group-info-stale`: The GroupInfo is not of the current epoch
+             * @description `group-info-stale`: The GroupInfo is not for the current epoch
              *     `epoch-ahead`: The epoch is ahead of the conversation
              */
             readonly 409: {
@@ -2393,9 +2428,9 @@ export interface operations {
             };
             /**
              * @description `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              */
             readonly 422: {
                 headers: {
@@ -2427,9 +2462,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -2517,8 +2552,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2582,8 +2617,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2661,7 +2696,7 @@ export interface operations {
             };
             /**
              * @description `position-ahead`: The position is ahead of the conversation
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -2693,8 +2728,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2792,8 +2827,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -2856,7 +2891,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `identity-mismatch`: The MLS identity is not that of the caller
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
             readonly 403: {
@@ -2920,15 +2955,15 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
+             * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `welcome-mismatch`: The Welcome does not fit the commit
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `welcome-mismatch`: The Welcome does not match the commit
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `too-many-members`: The conversation would have too many members
              *     `commit-required`: In an MLS conversation this needs a commit
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -2960,9 +2995,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -3024,7 +3059,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `identity-mismatch`: The MLS identity is not that of the caller
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
             readonly 403: {
@@ -3089,12 +3124,12 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
+             * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `welcome-mismatch`: The Welcome does not fit the commit
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `welcome-mismatch`: The Welcome does not match the commit
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `too-many-members`: The conversation would have too many members
              *     `commit-required`: In an MLS conversation this needs a commit
              */
@@ -3128,9 +3163,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -3195,7 +3230,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `identity-mismatch`: The MLS identity is not that of the caller
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
             readonly 403: {
@@ -3260,15 +3295,15 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
+             * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `welcome-mismatch`: The Welcome does not fit the commit
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `welcome-mismatch`: The Welcome does not match the commit
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `too-many-members`: The conversation would have too many members
              *     `commit-required`: In an MLS conversation this needs a commit
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -3300,9 +3335,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -3432,9 +3467,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -3511,8 +3546,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -3581,7 +3616,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `conversation-exists`: A conversation with this id exists */
+            /** @description `conversation-exists`: A conversation with this id already exists */
             readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3610,11 +3645,11 @@ export interface operations {
             };
             /**
              * @description `wrong-group`: The MLS message belongs to another group
-             *     `wrong-content-type`: The MLS content type does not belong here
-             *     `group-info-mismatch`: The GroupInfo does not fit the commit
-             *     `membership-mismatch`: The membership change does not fit the group
+             *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `group-info-mismatch`: The GroupInfo does not match the commit
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `too-many-members`: The conversation would have too many members
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -3646,8 +3681,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -3732,8 +3767,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -3828,9 +3863,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -3958,9 +3993,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -4067,8 +4102,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             * @description `id-reused`: This id was already used with different content
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -4100,9 +4135,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -4195,7 +4230,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `conversation-exists`: A conversation with this id exists */
+            /** @description `conversation-exists`: A conversation with this id already exists */
             readonly 409: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4232,8 +4267,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `id-reused`: This id was used with other content
-             *     `idempotency-key-reused`: This Idempotency-Key was used with another request
+             * @description `id-reused`: This id was already used with different content
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
                 headers: {
@@ -4265,9 +4300,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -4331,8 +4366,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -4387,7 +4422,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity is not that of the caller */
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4436,8 +4471,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -4495,7 +4530,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity is not that of the caller */
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4522,7 +4557,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4553,8 +4588,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -4642,7 +4677,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4673,9 +4708,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -4739,8 +4774,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -4823,9 +4858,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -4896,9 +4931,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: The conversation has too much queued
-             *     `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `overloaded`: Too many operations wait in the conversation queue
+             *     `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -4975,8 +5010,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -5061,7 +5096,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5092,9 +5127,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -5301,8 +5336,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -5406,8 +5441,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -5495,8 +5530,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -5590,8 +5625,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {
@@ -5688,7 +5723,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5719,9 +5754,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -5818,7 +5853,7 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was used with another request */
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5849,9 +5884,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
-             *     `overloaded`: The conversation has too much queued
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
              */
             readonly 503: {
                 headers: {
@@ -5939,8 +5974,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is away
-             *     `deadline`: The request was not decided before its deadline
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
                 headers: {

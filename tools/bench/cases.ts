@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { closedLoop, describe } from '../load/closed-loop.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { below, makeRandom } from '../load/random.ts';
@@ -127,13 +128,9 @@ function open(name: string, about: string, conversations: readonly string[], isQ
 
 /** Sends one message to each conversation. @returns what failed */
 export async function touch(messenger: Messenger, conversations: readonly string[]): Promise<string[]> {
-  const waiting = [...conversations];
   const failures: string[] = [];
-  const run = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      await messenger.send(next, 0).catch((error: unknown) => failures.push(describe(error)));
-    }
-  };
-  await Promise.all(Array.from({ length: TOUCHING }, run));
+  await pLimit(TOUCHING).map(conversations, (conversation) =>
+    messenger.send(conversation, 0).catch((error: unknown) => failures.push(describe(error))),
+  );
   return failures;
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import pLimit from 'p-limit';
 import { freePort } from '../../local/ports.ts';
 import { describe, sleep } from '../load/closed-loop.ts';
 import { type EventReader, openEventReader } from '../load/event-reader.ts';
@@ -78,17 +79,13 @@ export async function measureStreams(given: {
       recorder.record(performance.now() - message.at);
     };
     const open = async (numbers: readonly number[]): Promise<void> => {
-      const waiting = [...numbers].reverse();
-      const run = async (): Promise<void> => {
-        for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-          const conversation = followers[next]?.conversations[0] ?? '';
-          const path = kind === 'account' ? '/v1/events' : `/v1/conversations/${conversation}/events`;
-          const reader = await openEventReader(`${contender.url}${path}`, tokens[next] ?? '', onEvent);
-          void reader.ended.then(() => ended++);
-          readers.push(reader);
-        }
-      };
-      await Promise.all(Array.from({ length: OPENING }, run));
+      await pLimit(OPENING).map(numbers, async (number) => {
+        const conversation = followers[number]?.conversations[0] ?? '';
+        const path = kind === 'account' ? '/v1/events' : `/v1/conversations/${conversation}/events`;
+        const reader = await openEventReader(`${contender.url}${path}`, tokens[number] ?? '', onEvent);
+        void reader.ended.then(() => ended++);
+        readers.push(reader);
+      });
     };
     const all = followers.map((_, number) => number);
 

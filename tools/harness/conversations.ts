@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { status } from '@grpc/grpc-js';
 import {
   type Client,
   WithStartWorkflowOperation,
@@ -72,9 +73,6 @@ export interface Conversations {
 }
 
 type UpdateOf = typeof sendMessages;
-
-/** gRPC status codes, as in the gRPC specification. */
-const GRPC = new Map<number, string>([[5, 'NOT_FOUND']]);
 
 /** Core's log is noise here: a test that breaks a task on purpose asserts what follows. */
 export function quietRuntime(): void {
@@ -184,7 +182,7 @@ export async function startConversations(deps: {
         });
         return true;
       } catch (error) {
-        if (isGrpcServiceError(error) && GRPC.get(error.code) === 'NOT_FOUND') return false;
+        if (isGrpcServiceError(error) && error.code === status.NOT_FOUND) return false;
         throw error;
       }
     },

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type pg from 'pg';
 import { createHash } from 'node:crypto';
 import { base64url } from '../../domain/ids.ts';
@@ -27,22 +28,17 @@ export interface SeedConversation {
 
 /** Makes conversations by the service's own function, without HTTP: making them is not what is measured. */
 export async function seedConversations(pool: pg.Pool, conversations: readonly SeedConversation[]): Promise<void> {
-  const waiting = [...conversations];
-  const run = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const { id, members, from = 0 } = next;
-      await createConversation(pool, {
-        id,
-        protocol: 'opaque',
-        epoch: 0,
-        creator: userName(from),
-        members: Array.from({ length: members }, (_, number) => userName(from + number)),
-        policy: makePolicy({ maxMembers: MAX_MEMBERS_LIMIT }, { epochWindow: 2 }),
-        fingerprint: createHash('sha256').update(id).digest(),
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, run));
+  await pLimit(PARALLEL).map(conversations, ({ id, members, from = 0 }) =>
+    createConversation(pool, {
+      id,
+      protocol: 'opaque',
+      epoch: 0,
+      creator: userName(from),
+      members: Array.from({ length: members }, (_, number) => userName(from + number)),
+      policy: makePolicy({ maxMembers: MAX_MEMBERS_LIMIT }, { epochWindow: 2 }),
+      fingerprint: createHash('sha256').update(id).digest(),
+    }),
+  );
 }
 
 /** Fills the log of a conversation as if user 0 had sent `entries` messages. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { documentText } from '../../../api/reference/document-text.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { useDatabase } from '../../harness/database.ts';
@@ -108,11 +108,76 @@ test('the surface is the one that clients are written against', () => {
   );
 });
 
-test('the document is served, and a page that needs nothing but itself', async () => {
+test('the document is served', async () => {
   const served = await service.ask('GET /openapi.json');
   expect(served.body).toMatchObject({ openapi: '3.1.0', paths: document.paths });
-  const docs = await service.ask('GET /docs');
-  expect(docs.status).toBe(200);
-  for (const { operation } of operations) expect(docs.text).toContain(`id="${operation.operationId}"`);
-  expect(docs.text).not.toMatch(/<script|<link|src=|https?:\/\//);
+});
+
+describe('the reference page', () => {
+  const SCRIPT = 'GET /docs/assets/standalone.js';
+
+  test('refers only to this service, and shows its document', async () => {
+    const { status, text } = await service.ask('GET /docs');
+    expect(status).toBe(200);
+    const references = [...text.matchAll(/(?:src|href|data-url)="([^"]*)"/g)].map(([, reference = '']) => reference);
+    expect(references).toContain('/openapi.json');
+    expect(references).toContain('/docs/assets/standalone.js');
+    for (const reference of references) expect(reference).toMatch(/^(\/[^/]|data:,$)/);
+    expect(text).not.toMatch(/https?:/);
+  });
+
+  test('turns off what calls other servers', async () => {
+    const { text } = await service.ask('GET /docs');
+    const configuration = /data-configuration='([^']*)'/.exec(text)?.[1] ?? '';
+    expect(JSON.parse(configuration)).toMatchObject({
+      telemetry: false,
+      agent: { disabled: true },
+      withDefaultFonts: false,
+      proxyUrl: '',
+      hideClientButton: true,
+      persistAuth: false,
+    });
+  });
+
+  test('lets a browser contact no other server', async () => {
+    const policy = (await service.ask('GET /docs')).headers.get('content-security-policy') ?? '';
+    const directives = policy.split(';').map((directive) => directive.split(' '));
+    expect(directives).toContainEqual(['default-src', "'none'"]);
+    for (const [name = '', ...sources] of directives)
+      for (const source of sources) expect(["'none'", "'self'", "'unsafe-inline'", 'data:'], name).toContain(source);
+    expect(directives).toContainEqual(['script-src', "'self'"]);
+    expect(directives).toContainEqual(['connect-src', "'self'"]);
+  });
+
+  test.each(['GET /openapi.json', 'GET /docs/problems/not-found', 'GET /docs/assets/none.js', 'GET /health', SCRIPT])(
+    'alone may run scripts: %s',
+    async (what) => {
+      const { headers } = await service.ask(what);
+      expect(headers.get('content-security-policy')).toBe(
+        "default-src 'none';style-src 'unsafe-inline';frame-ancestors 'none'",
+      );
+    },
+  );
+
+  test('has a script that browsers keep, and then ask for by its ETag', async () => {
+    const first = await service.ask(SCRIPT);
+    expect(first.status).toBe(200);
+    expect(first.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    expect(first.headers.get('cache-control')).toBe('public, max-age=3600');
+    expect(first.text).toContain('@scalar/api-reference');
+    const etag = first.headers.get('etag') ?? '';
+    expect(etag).not.toBe('');
+    // Without the second header Node's fetch adds `Cache-Control: no-cache`, which a browser sends only for a forced reload.
+    const headers = { 'if-none-match': etag, 'cache-control': 'max-age=0' };
+    const second = await service.ask(SCRIPT, { headers });
+    expect([second.status, second.text.length]).toEqual([304, 0]);
+    expect(service.observed.at(-1)).toEqual({ method: 'GET', route: '/docs/assets', status: 304 });
+  });
+
+  test.each(['none.js', '', '../index.js', '%2e%2e/index.js', '..%2findex.js', '%ff', 'standalone.js/'])(
+    'serves nothing else: %s',
+    async (name) => {
+      expect((await service.ask(`GET /docs/assets/${name}`)).status).toBe(404);
+    },
+  );
 });

@@ -1,12 +1,13 @@
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { resolveProgram } from '../../../local/temporal-binary.ts';
 import { temporalCli, timeSkippingServer } from '../../../local/temporal-programs.ts';
 import { dynamicConfig } from '../../../ops/temporal/dynamic-config.ts';
 import { startTemporal, type Temporal } from '../../../local/temporal-server.ts';
-import { startTimeSkipping } from '../../../local/time-skipping.ts';
+import { quietRuntime } from '../../../tools/harness/conversations.ts';
 import { temporaryFolder } from '../../harness/folder.ts';
 
 const say = (): void => undefined;
@@ -71,10 +72,12 @@ test('a server that cannot start says why', async () => {
 });
 
 test('the time-skipping server runs', async () => {
-  const skipping = await startTimeSkipping({ binary: await resolveProgram(timeSkippingServer, { say }) });
-  await withClient(skipping.address, async ({ connection }) => {
-    const { capabilities } = await connection.workflowService.getSystemInfo({});
-    expect(capabilities).toBeTruthy();
+  quietRuntime();
+  const path = await resolveProgram(timeSkippingServer, { say });
+  const env = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path } },
   });
-  await skipping.stop();
+  const { capabilities } = await env.connection.workflowService.getSystemInfo({});
+  expect(capabilities).toBeTruthy();
+  await env.teardown();
 }, 120_000);
