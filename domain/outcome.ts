@@ -1,5 +1,5 @@
 import type { CommandKind } from './command.ts';
-import type { ProblemCode } from './errors.ts';
+import { PROBLEMS, type ProblemCode } from './errors.ts';
 import type { Policy } from './policy.ts';
 
 /** Where an accepted entry stands in the log. */
@@ -76,26 +76,54 @@ export interface Refused {
 
 export type Outcome<K extends CommandKind = CommandKind> = Accepted<K> | Refused;
 
-const NUMBER = 'number';
-const STRING = 'string';
-/** Fields of each answer that are always there, with their types. */
-const FIELDS: { readonly [K in CommandKind]: Readonly<Record<RequiredField<AnswerOf[K]>, string>> } = {
-  message: { seq: NUMBER, epoch: NUMBER },
-  commit: { seq: NUMBER, epoch: NUMBER },
-  'group-info': { epoch: NUMBER },
-  leave: { seq: NUMBER, epoch: NUMBER },
-  read: { unread: NUMBER },
-  increment: {},
-  role: { role: STRING },
-  policy: { policy: 'object' },
-  report: { reports: NUMBER, needed: NUMBER, open: 'boolean' },
-  reset: { successor: STRING },
-  delete: {},
-};
+type JsonType = 'number' | 'string' | 'boolean' | 'object';
+
+/** Every field of an outcome, of whatever kind, with its type in JSON. */
+export const OUTCOME_FIELDS = {
+  status: 'string',
+  code: 'string',
+  seq: 'number',
+  epoch: 'number',
+  sha256: 'string',
+  at: 'string',
+  unread: 'number',
+  role: 'string',
+  policy: 'object',
+  reports: 'number',
+  needed: 'number',
+  open: 'boolean',
+  successor: 'string',
+  currentEpoch: 'number',
+  submittedEpoch: 'number',
+  winner: 'object',
+  after: 'number',
+  refs: 'object',
+  forMs: 'number',
+  detail: 'string',
+} as const satisfies Readonly<Record<string, JsonType>>;
+const TYPES: Readonly<Record<string, JsonType | undefined>> = OUTCOME_FIELDS;
+
 type RequiredField<T> = { [F in keyof T]-?: object extends Pick<T, F> ? never : F }[keyof T];
+/** Fields that the answer of each kind always has. The compiler refuses a list with a wrong field. */
+const REQUIRED: { readonly [K in CommandKind]: readonly RequiredField<AnswerOf[K]>[] } = {
+  message: ['seq', 'epoch'],
+  commit: ['seq', 'epoch'],
+  'group-info': ['epoch'],
+  leave: ['seq', 'epoch'],
+  read: ['unread'],
+  increment: [],
+  role: ['role'],
+  policy: ['policy'],
+  report: ['reports', 'needed', 'open'],
+  reset: ['successor'],
+  delete: [],
+};
+
+const CODES: ReadonlySet<unknown> = new Set([...Object.keys(PROBLEMS), ...INTERNAL_REFUSALS]);
 
 /**
- * Checks that a value from outside (the database, an update's result) is the outcome of a command of this kind.
+ * Checks that a value from outside (the database, an update's result) is the outcome of a command of this kind. Unknown
+ * fields stay: the other side may be of a later release. Every command of every batch passes here, so nothing is copied.
  * @throws TypeError that names the field
  */
 export function parseOutcome<K extends CommandKind>(kind: K, value: unknown): Outcome<K> {
@@ -103,24 +131,29 @@ export function parseOutcome<K extends CommandKind>(kind: K, value: unknown): Ou
   return value as Outcome<K>;
 }
 
-function checkOutcome(kind: CommandKind, value: unknown): void {
-  if (!isRecord(value)) throw new TypeError(`The outcome of ${kind} is no object`);
-  const { status } = value;
-  if (status === 'refused') {
-    if (typeof value.code !== STRING) throw new TypeError(`The refusal of ${kind} has no code`);
-  } else if (status === 'accepted' || status === 'duplicate') {
-    for (const [name, type] of Object.entries(FIELDS[kind])) {
-      if (typeof value[name] !== type) throw new TypeError(`The answer of ${kind} has no ${name}`);
-    }
-  } else {
-    throw new TypeError(`The outcome of ${kind} has no status`);
-  }
-}
-
 /** The same, for a command at hand. */
 export function outcomeFor<C extends { readonly kind: CommandKind }>(command: C, value: unknown): Outcome<C['kind']> {
   const kind: C['kind'] = command.kind;
   return parseOutcome(kind, value);
+}
+
+function checkOutcome(kind: CommandKind, value: unknown): void {
+  if (!isRecord(value)) throw new TypeError(`The outcome of ${kind} is no object`);
+  const { status, code } = value;
+  for (const field in value) {
+    const type = TYPES[field];
+    const isRight = type === undefined || (typeof value[field] === type && value[field] !== null);
+    if (!isRight) throw new TypeError(`In the outcome of ${kind} ${field} is not of type ${type}`);
+  }
+  if (status === 'refused') {
+    if (!CODES.has(code)) throw new TypeError(`The refusal of ${kind} has no known code`);
+  } else if (status === 'accepted' || status === 'duplicate') {
+    for (const field of REQUIRED[kind]) {
+      if (!(field in value)) throw new TypeError(`The answer of ${kind} has no ${field}`);
+    }
+  } else {
+    throw new TypeError(`The outcome of ${kind} has no known status`);
+  }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

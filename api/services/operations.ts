@@ -2,9 +2,9 @@ import type pg from 'pg';
 import type { Command } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import type { Accepted, Outcome, Refused } from '../../domain/outcome.ts';
+import type { Accepted, Refused } from '../../domain/outcome.ts';
 import type { Submitter } from '../../dispatch/submission.ts';
-import { decideCommands } from '../../store/decision/decide.ts';
+import { readEarlierAnswer } from '../../store/decision/earlier-answer.ts';
 import type { Caller } from '../http/bearer-tokens.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 
@@ -57,8 +57,8 @@ export function makeOperations({ submitter, conversations, pool }: OperationsDep
       }
       const { epoch, leftSeq } = await conversations.view(conversation, caller.user);
       if (command !== undefined) {
-        const { answer } = await lookUpAnswer(pool, conversation, command);
-        if (answer !== undefined) return accepted(answer);
+        const { outcome } = await readEarlierAnswer(pool, conversation, command);
+        if (outcome !== undefined) return accepted(outcome);
       }
       if (leftSeq !== null && refusal.status !== 400) throw new AppError('removed', undefined, { seq: leftSeq });
       throw withCurrentEpoch(refusal, epoch);
@@ -66,33 +66,16 @@ export function makeOperations({ submitter, conversations, pool }: OperationsDep
   };
 }
 
-/**
- * The deciding transaction says who may join. A user who may not join must not learn why the commit is refused.
- */
+/** The database says who may join. A user who may not join must not learn why the commit is refused. */
 async function answerOrRefuseExternal<C extends Command>(
   pool: pg.Pool,
   conversation: ConversationId,
   command: C,
   refusal: AppError,
 ): Promise<Accepted<C['kind']>> {
-  const { answer, epoch } = await lookUpAnswer(pool, conversation, command);
-  if (answer !== undefined) return accepted(answer);
+  const { epoch, outcome } = await readEarlierAnswer(pool, conversation, command);
+  if (outcome !== undefined) return accepted(outcome);
   throw withCurrentEpoch(refusal, epoch);
-}
-
-/** The answer that comes before a refusal by a later check, if there is one, and the current epoch. */
-async function lookUpAnswer<C extends Command>(
-  pool: pg.Pool,
-  conversation: ConversationId,
-  command: C,
-): Promise<{ readonly answer: Outcome<C['kind']> | undefined; readonly epoch: number }> {
-  // A command long past its deadline stores nothing, but the retry look-up comes before the deadline.
-  const { facts, outcomes } = await decideCommands(pool, conversation, [{ ...command, notAfter: 1 }]);
-  const [outcome] = outcomes;
-  const isAnswer =
-    outcome !== undefined &&
-    (outcome.status !== 'refused' || (outcome.code !== 'deadline' && outcome.code !== 'body-missing'));
-  return { answer: isAnswer ? (outcome as Outcome<C['kind']>) : undefined, epoch: facts.epoch };
 }
 
 /** Byte checks find an epoch that is ahead of every other, and do not know the current one. */

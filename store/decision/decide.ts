@@ -12,6 +12,7 @@ import { parseDecision } from './parse-decision.ts';
  * @param bytes bytes of inline operations, which name them by 1-based position
  * @returns the facts after the decision and one outcome for each operation
  * @throws DatabaseError of `pg`; `isRetryable` of `sqlstate.ts` tells whether the same call may succeed later
+ * @throws TypeError when the answer is no decision (`parse-decision.ts`)
  */
 export async function decide(
   pool: pg.Pool,

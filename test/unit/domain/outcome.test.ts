@@ -15,10 +15,12 @@ test('an outcome is taken as it is when it has what its kind of command is answe
 test.each([
   ['message', { status: 'accepted', seq: 1 }, 'The answer of message has no epoch'],
   ['read', { status: 'accepted' }, 'The answer of read has no unread'],
-  ['reset', { status: 'duplicate', successor: 3 }, 'The answer of reset has no successor'],
-  ['commit', { status: 'refused' }, 'The refusal of commit has no code'],
-  ['commit', { status: 'run', seq: 1, epoch: 1 }, 'The outcome of commit has no status'],
+  ['reset', { status: 'duplicate', successor: 3 }, 'In the outcome of reset successor is not of type string'],
+  ['commit', { status: 'refused' }, 'The refusal of commit has no known code'],
+  ['commit', { status: 'run', seq: 1, epoch: 1 }, 'The outcome of commit has no known status'],
   ['commit', undefined, 'The outcome of commit is no object'],
+  ['policy', { status: 'accepted', policy: null }, 'In the outcome of policy policy is not of type object'],
+  ['message', { status: 'refused', code: 'unheard-of' }, 'The refusal of message has no known code'],
 ] as const)('for %s, %o is refused by name of what is missing', (kind, value, message) => {
   expect(() => parseOutcome(kind, value)).toThrow(new TypeError(message));
 });
