@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, Duplicate, Operation, Outcome, Refused } from '../../domain/operation.ts';
-import { decide } from '../../store/decision/decide.ts';
+import { readEarlierAnswer } from '../../store/decision/earlier-answer.ts';
 import type { Caller } from '../http/bearer-tokens.ts';
 import type { DraftBytes, Submitter } from '../../dispatch/command.ts';
 import type { KnownConversations } from './known-conversations.ts';
@@ -55,10 +55,8 @@ export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
       }
       const { epoch, leftSeq } = await known.view(conversation, caller.user);
       if (operation !== undefined) {
-        // Long past its time it stores nothing, but the retry look-up comes before that.
-        const { outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
-        const [outcome] = outcomes;
-        if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
+        const { outcome } = await readEarlierAnswer(pool, conversation, operation);
+        if (outcome !== undefined) return accepted(outcome);
       }
       if (leftSeq !== null && refusal.status !== 400) throw new AppError('removed', undefined, { seq: leftSeq });
       if (refusal.code !== 'epoch-ahead') throw refusal;
@@ -67,23 +65,17 @@ export function makeOperate({ submitter, known, pool }: OperateDeps): Operate {
   };
 }
 
-/** Who may join is for the deciding transaction to say; those who may not must not hear why their commit is refused. */
+/** The database says who may join. Users who may not join do not learn why their commit is refused. */
 async function refuseExternal(
   pool: pg.Pool,
   conversation: ConversationId,
   operation: Operation,
   refusal: AppError,
 ): Promise<Accepted | Duplicate> {
-  const { facts, outcomes } = await decide(pool, conversation, [{ ...operation, notAfter: 1 }]);
-  const [outcome] = outcomes;
-  if (outcome !== undefined && isAnswer(outcome)) return accepted(outcome);
+  const { epoch, outcome } = await readEarlierAnswer(pool, conversation, operation);
+  if (outcome !== undefined) return accepted(outcome);
   if (refusal.code !== 'epoch-ahead') throw refusal;
-  throw new AppError('epoch-ahead', undefined, { currentEpoch: facts.epoch, ...refusal.details });
-}
-
-/** Of an operation that comes too late and without its bytes: not that it would have been decided otherwise. */
-function isAnswer(outcome: Outcome): boolean {
-  return outcome.status !== 'refused' || (outcome.code !== 'deadline' && outcome.code !== 'body-missing');
+  throw new AppError('epoch-ahead', undefined, { currentEpoch: epoch, ...refusal.details });
 }
 
 /** The outcome, unless it is a refusal. @throws AppError */

@@ -1,64 +1,76 @@
--- Fairness among committers (docs/explanation/ordering.md): two rules, neither of which holds for a commit that removes those
--- whom the rule protects.
--- Reservation: who lost three races within ten seconds gets the next 300 ms, in which others' commits wait in their queue, once,
--- and are then decided like any other. At most one per user and minute, one at a time in a conversation.
--- Restraint: while somebody loses, those who won five times within ten seconds leave gaps, which grow with each loss in a row
--- until the loser's commit fits into one. Their commits that come sooner are refused.
+-- Commit contention: fairness among members who commit at the same time (docs/explanation/ordering.md). There are two rules.
+-- Neither holds for a commit that removes the members whom the rule protects.
+-- Reservation: a user who lost three commits within ten seconds gets the next 300 ms. Commits of others wait in their queue
+-- for that time, once, and are then decided like any other. A user gets one reservation a minute at most, and a conversation
+-- has one at a time.
+-- Backoff: while somebody loses commits, users with five accepted commits within ten seconds make pauses. A pause grows with
+-- each lost commit in a row, until the commit of the loser fits into it. A commit that comes sooner is refused.
 
--- Counts a race that was lost.
-create or replace function lose_race(c conversation, p_user text) returns void
+-- Counts a lost commit. Losing to the own commit of another device is not a lost commit.
+create or replace function record_lost_commit(c conversation, op jsonb) returns void
 language plpgsql as $$
 declare
+  v_actor text := op ->> 'actor';
   v_now timestamptz := clock_timestamp();
   r race;
 begin
-  insert into race as x (conversation, user_id, losses, lost_at) values (c.key, p_user, 1, v_now)
+  if v_actor = (select sender from entry where conversation = c.key and kind = 'commit' and epoch = (op ->> 'epoch')::bigint) then
+    return;
+  end if;
+  insert into race as x (conversation, user_id, losses, lost_at) values (c.key, v_actor, 1, v_now)
     on conflict (conversation, user_id) do update
       set losses = case when x.lost_at > v_now - interval '10 s' then x.losses + 1 else 1 end, lost_at = v_now
     returning * into r;
   if r.losses >= 3
-     and not exists (select from race where user_id = p_user and granted_at > v_now - interval '1 minute')
+     and not exists (select from race where user_id = v_actor and granted_at > v_now - interval '1 minute')
      and not exists (select from race where conversation = c.key and reserved_until > v_now) then
     update race set granted_at = v_now, reserved_until = v_now + interval '300 ms'
-      where conversation = c.key and user_id = p_user;
+      where conversation = c.key and user_id = v_actor;
   end if;
 end $$;
 
--- Counts a commit that was accepted, and ends the losses of its sender.
-create or replace function win_race(c conversation, p_user text) returns void
+-- Counts an accepted commit. It ends the lost commits in a row, and the reservation, of its sender.
+create or replace function record_accepted_commit(p_conversation bigint, p_user text) returns void
 language plpgsql as $$
 declare
   v_now timestamptz := clock_timestamp();
 begin
-  insert into race as x (conversation, user_id, won) values (c.key, p_user, array[v_now])
+  insert into race as x (conversation, user_id, won) values (p_conversation, p_user, array[v_now])
     on conflict (conversation, user_id) do update
       set losses = 0, lost_at = null, reserved_until = null, won = v_now || x.won[:4];
 end $$;
 
--- Milliseconds for which a user's commit is to wait for the reservation of another; null = not at all.
-create or replace function commit_wait_ms(c conversation, p_user text, p_removes text[]) returns int
-language sql volatile as $$
-  select ceil(extract(epoch from max(reserved_until) - clock_timestamp()) * 1000)::int from race
-    where conversation = c.key and user_id <> p_user and user_id <> all (p_removes) and reserved_until > clock_timestamp()
-$$;
+-- Null when a user's commit need not wait for the reservation of another user. forMs: how long it waits.
+create or replace function reservation_refusal(p_conversation bigint, p_user text, p_removes text[]) returns jsonb
+language plpgsql as $$
+declare
+  v_ms int;
+begin
+  select ceil(extract(epoch from max(reserved_until) - clock_timestamp()) * 1000)::int into v_ms from race
+    where conversation = p_conversation and user_id <> p_user and user_id <> all (p_removes)
+      and reserved_until > clock_timestamp();
+  return case when v_ms > 0 then refusal('deferred', jsonb_build_object('forMs', v_ms)) end;
+end $$;
 
--- Milliseconds before which a user's commit is refused, for the sake of others who lose; null = at once. Those who win often
--- share one gap, so that many of them leave no less of it than one.
-create or replace function commit_gap_ms(c conversation, p_user text, p_removes text[]) returns int
+-- Null when a user's commit may come at once, else it is refused in favour of those who lose. forMs: when it may come. All users
+-- with many accepted commits share one pause, so that many of them leave as much time as one.
+create or replace function commit_backoff_refusal(p_conversation bigint, p_user text, p_removes text[]) returns jsonb
 language plpgsql as $$
 declare
   v_recently timestamptz := clock_timestamp() - interval '10 s';
   v_losses int;
-  v_won_at timestamptz;
+  v_accepted_at timestamptz;
+  v_ms int;
 begin
-  if not exists (select from race where conversation = c.key and user_id = p_user and won[5] > v_recently) then
+  if not exists (select from race where conversation = p_conversation and user_id = p_user and won[5] > v_recently) then
     return null;
   end if;
   select max(losses) into v_losses from race
-    where conversation = c.key and user_id <> p_user and user_id <> all (p_removes) and lost_at > v_recently;
+    where conversation = p_conversation and user_id <> p_user and user_id <> all (p_removes) and lost_at > v_recently;
   if v_losses is null then return null; end if;
-  select max(won[1]) into v_won_at from race where conversation = c.key and won[5] > v_recently;
-  -- Three in a row make the longest gap.
-  return ceil(extract(epoch from v_won_at + least(interval '1 s' * 2 ^ least(v_losses, 3), interval '5 s')
-                                 - clock_timestamp()) * 1000)::int;
+  select max(won[1]) into v_accepted_at from race where conversation = p_conversation and won[5] > v_recently;
+  -- Three lost commits in a row make the longest pause.
+  v_ms := ceil(extract(epoch from v_accepted_at + least(interval '1 s' * 2 ^ least(v_losses, 3), interval '5 s')
+                                  - clock_timestamp()) * 1000)::int;
+  return case when v_ms > 0 then refusal('rate-limited', jsonb_build_object('forMs', v_ms)) end;
 end $$;

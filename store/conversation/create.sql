@@ -17,7 +17,7 @@ begin
   insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
     select c.key, u, case when u = p_creator then 'admin' else 'member' end, 0, p_epoch, 0, 0 from unnest(v_members) u;
   insert into period (conversation, user_id, from_seq) select c.key, u, 1 from unnest(v_members) u;
-  perform tell(c, 'added', jsonb_build_object('users', v_members));
+  perform record_change(c, 'added', jsonb_build_object('users', v_members));
   if p_group_info is not null then
     insert into group_info (conversation, epoch, group_info) values (c.key, p_epoch, p_group_info);
   end if;

@@ -1,28 +1,27 @@
-create or replace function due_fact(c conversation) returns jsonb
-language sql immutable as $$
-  select case when c.due_at is null then '{}'
-    else jsonb_build_object('dueAt', floor(extract(epoch from c.due_at) * 1000)) end
-$$;
+-- The deciding transaction: one call of decide() is one transaction. Its first statement locks the row of the conversation.
+-- Everything else is read in later statements, because the snapshot of a statement is older than the lock that it waits for.
+-- Operations are decided in their order. Long runs of plain messages take a set-based branch.
 
--- How many operations from position i on are application messages.
-create or replace function message_run(p_ops jsonb, i int) returns int
-language plpgsql immutable as $$
-declare
-  n int := i;
-begin
-  while p_ops -> n ->> 'kind' = 'message' and not p_ops -> n ? 'type' loop n := n + 1; end loop;
-  return n - i;
-end $$;
-
--- Decides operations on one conversation, in order. p_bytes: bytes of inline operations, by 1-based position.
--- Returns {facts, outcomes}; see domain/operation.ts.
+-- p_ops: operations as JSON (domain/operation.ts). p_bytes: bytes of inline operations, by 1-based position.
+-- Returns {facts, outcomes} (`Decision` in domain/operation.ts).
 create or replace function decide(p_id text, p_ops jsonb, p_bytes bytea[] default '{}') returns jsonb
 language plpgsql as $$
 declare
   c conversation;
+  -- the conversation as it was before
   o conversation;
+  m member;
   r record;
   op jsonb;
+  v_kind text;
+  v_result jsonb;
+  v_bytes_missing boolean;
+  v_actor text;
+  v_epoch bigint;
+  v_request jsonb;
+  v_ciphertext bytea;
+  v_welcome bytea;
+  v_group_info bytea;
   -- appended in place, which a jsonb value cannot do
   v_results jsonb[] := '{}';
   v_count int := jsonb_array_length(p_ops);
@@ -33,16 +32,7 @@ declare
   i int := 0;
 begin
   select * into c from conversation where id = p_id for no key update;
-  if not found or c.deleted_at is not null then
-    return jsonb_build_object(
-      'facts', '{"found": false, "protocol": "mls", "epoch": 0, "lastSeq": 0, "memberCount": 0}'::jsonb || due_fact(c),
-      'outcomes', (
-        select coalesce(jsonb_agg(coalesce(d.answer || '{"status": "duplicate"}', refusal('not-found')) order by n), '[]')
-        from jsonb_array_elements(p_ops) with ordinality as x (p, n)
-        -- The retry of the deletion itself is answered until its age sweeps it.
-        left join operation d on d.conversation = c.key and d.id = p ->> 'id' and d.kind = 'delete'
-          and p ->> 'kind' = 'delete' and d.actor = p ->> 'actor'));
-  end if;
+  if not found or c.deleted_at is not null then return decision_without_conversation(c, p_ops); end if;
   o := c;
   while i < v_count loop
     if i >= v_look and v_count - i >= 8 then
@@ -59,33 +49,113 @@ begin
       end if;
       v_look := i + v_run + 1;
     end if;
+
+    -- The parts of the operation: inline (direct execution path), or in its staged row (workflow execution path). The row is
+    -- gone when an earlier run decided the operation, or when the sweep took it.
     op := p_ops -> i;
-    case op ->> 'kind'
-      when 'message' then r := decide_message(c, op, p_bytes);
-      when 'commit' then r := decide_commit(c, op, p_bytes);
-      when 'leave' then r := decide_leave(c, op, p_bytes);
-      when 'group-info' then r := decide_group_info(c, op, p_bytes);
-      else r := decide_other(c, op, p_bytes);
-    end case;
-    -- What is only deferred finds its bytes again.
-    if op ? 'body' and r.result ->> 'code' is distinct from 'deferred' then
-      delete from staged where key = (op ->> 'body')::bigint and conversation = c.key;
+    v_kind := op ->> 'kind';
+    if not op ? 'body' then
+      v_ciphertext := p_bytes[(op #>> '{bytes,ciphertext}')::int];
+      if v_kind <> 'message' then
+        v_welcome := p_bytes[(op #>> '{bytes,welcome}')::int];
+        v_group_info := p_bytes[(op #>> '{bytes,groupInfo}')::int];
+      end if;
+    else
+      if v_kind = 'message' then
+        delete from staged where key = (op ->> 'body')::bigint and conversation = c.key
+          returning user_id, epoch, ciphertext into v_actor, v_epoch, v_ciphertext;
+        op := with_staged_parts(op, v_actor, v_epoch);
+      else
+        select user_id, epoch, ciphertext, welcome, group_info, request
+          into v_actor, v_epoch, v_ciphertext, v_welcome, v_group_info, v_request
+          from staged where key = (op ->> 'body')::bigint and conversation = c.key;
+        op := with_staged_parts(op || coalesce(v_request, '{}'), v_actor, v_epoch);
+      end if;
     end if;
-    v_changed := v_changed
-      or r.result ->> 'status' = 'accepted' and op ->> 'kind' not in ('message', 'read', 'increment', 'group-info');
-    c := r.c;
-    v_results := array_append(v_results, r.result);
+    select * into m from member where conversation = c.key and user_id = op ->> 'actor';
+
+    v_bytes_missing := not op ? 'actor' or v_kind = 'message' and v_ciphertext is null;
+    v_result := admit(c, m, op, v_bytes_missing);
+    if v_result is null then
+      case v_kind
+        when 'message' then r := decide_message(c, op, v_ciphertext);
+        when 'commit' then r := decide_commit(c, m, op, v_ciphertext, v_welcome, v_group_info);
+        when 'leave' then r := decide_leave(c, m, op, v_ciphertext);
+        when 'group-info' then r := decide_group_info(c, op, v_group_info);
+        when 'read' then r := decide_read(c, m, op);
+        when 'increment' then r := decide_increment(c, op);
+        when 'role' then r := decide_role(c, op);
+        when 'policy' then r := decide_policy(c, op);
+        when 'report' then r := decide_report(c, m, op);
+        when 'reset' then r := decide_reset(c, op);
+        when 'delete' then r := decide_delete(c, op);
+        else raise exception 'unknown operation kind %', v_kind using errcode = 'PA001';
+      end case;
+      c := r.c;
+      v_result := r.result;
+    end if;
+
+    if v_kind <> 'message' then
+      if v_result ->> 'status' = 'accepted' then
+        -- What has no entry of its own (then it has no hash) is answered again from here. A GroupInfo answers for itself.
+        if not v_result ? 'sha256' and v_kind <> 'group-info' then
+          insert into operation (conversation, id, kind, actor, fingerprint, answer)
+            values (c.key, op ->> 'id', v_kind, op ->> 'actor', operation_fingerprint(op), v_result);
+        end if;
+        v_changed := v_changed or v_kind not in ('read', 'increment', 'group-info');
+      elsif v_result ->> 'code' = 'epoch-conflict' then
+        perform record_lost_commit(c, op);
+      end if;
+      -- A commit that waits for a reservation needs its bytes again.
+      if op ? 'body' and v_result ->> 'code' is distinct from 'deferred' then
+        delete from staged where key = (op ->> 'body')::bigint and conversation = c.key;
+      end if;
+    end if;
+    v_results := array_append(v_results, v_result);
     i := i + 1;
   end loop;
-  if c is distinct from o then
-    update conversation set epoch = c.epoch, last_seq = c.last_seq, app_count = c.app_count, increments = c.increments,
-        member_count = c.member_count, policy = c.policy, last_at = c.last_at, due_at = c.due_at,
-        deleted_at = c.deleted_at, last_commit_seq = c.last_commit_seq, successor = c.successor
-      where key = c.key;
-  end if;
+  if c is distinct from o then perform save_conversation(c); end if;
   return jsonb_build_object(
     'facts', jsonb_build_object('found', c.deleted_at is null, 'protocol', c.protocol, 'epoch', c.epoch,
         'lastSeq', c.last_seq, 'memberCount', c.member_count) || due_fact(c)
       || case when v_changed then '{"changed": true}'::jsonb else '{}' end,
     'outcomes', to_jsonb(v_results));
 end $$;
+
+-- The decision where there is no conversation (any more): only the retry of its deletion has an answer.
+create or replace function decision_without_conversation(c conversation, p_ops jsonb) returns jsonb
+language sql stable as $$
+  select jsonb_build_object(
+    'facts', '{"found": false, "protocol": "mls", "epoch": 0, "lastSeq": 0, "memberCount": 0}'::jsonb || due_fact(c),
+    'outcomes', (
+      select coalesce(jsonb_agg(coalesce(earlier_deletion(c.key, op), refusal('not-found')) order by n), '[]')
+      from jsonb_array_elements(p_ops) with ordinality x (op, n)))
+$$;
+
+-- When the timer of the conversation has work next, in milliseconds since 1970; {} = never.
+create or replace function due_fact(c conversation) returns jsonb
+language sql stable as $$
+  select case when c.due_at is null then '{}'
+    else jsonb_build_object('dueAt', floor(extract(epoch from c.due_at) * 1000)) end
+$$;
+
+-- How many operations from position i on are application messages.
+create or replace function message_run(p_ops jsonb, i int) returns int
+language plpgsql immutable as $$
+declare
+  n int := i;
+begin
+  while p_ops -> n ->> 'kind' = 'message' and not p_ops -> n ? 'type' loop n := n + 1; end loop;
+  return n - i;
+end $$;
+
+-- An operation with the sender and the epoch of its staged row, in the form of an inline operation. The sender is that of the row
+-- only. Reports have no epoch there.
+create or replace function with_staged_parts(op jsonb, p_actor text, p_epoch bigint) returns jsonb
+language sql stable as $$
+  select case
+    when p_actor is null then op - 'actor'
+    when p_epoch is null then op || jsonb_build_object('actor', p_actor)
+    else op || jsonb_build_object('actor', p_actor, 'epoch', p_epoch)
+  end
+$$;

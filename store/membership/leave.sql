@@ -1,67 +1,54 @@
--- Leaving: nobody can commit their own removal in MLS. Reading ends at the own Remove proposal (else at the last entry),
--- sending at once; the user stands in `leaving` until a commit removes it.
-create or replace function decide_leave(inout c conversation, op jsonb, p_bytes bytea[], out result jsonb)
+-- Leaving: nobody can commit their own removal in MLS. Reading ends at the own Remove proposal (without one: at the last entry),
+-- sending ends at once. The removal of the user is pending (member.leaving) until a commit removes its leaves.
+
+-- A leave, admitted.
+create or replace function decide_leave(inout c conversation, m member, op jsonb, p_ciphertext bytea, out result jsonb)
 language plpgsql as $$
 declare
-  v_fingerprint bytea := decode(coalesce(op ->> 'sha256', ''), 'hex');
-  v_actor text := op ->> 'actor';
-  v_seqs bigint[];
   r record;
-  m member;
 begin
-  if op ? 'body' then
-    select user_id into v_actor from staged where key = (op ->> 'body')::bigint and conversation = c.key;
-    if not found then
+  if leave_writes_proposal(c.key, m, op) then
+    if p_ciphertext is null then
       result := refusal('body-missing');
       return;
     end if;
-  end if;
-  select * into m from member where conversation = c.key and user_id = v_actor;
-  if not found then
-    result := refusal('not-found');
-    return;
-  end if;
-  -- The answer is kept by id as well: a late retry must not end a later stay.
-  result := earlier_answer(c, op ->> 'id', 'leave', v_actor, v_fingerprint, m);
-  if result is null and m.leaving then
-    result := jsonb_build_object('status', 'duplicate', 'seq', m.left_seq, 'epoch', m.left_epoch);
-  end if;
-  if result is not null then
-    delete from staged where key = (op ->> 'body')::bigint and conversation = c.key;
-    return;
-  end if;
-
-  if m.left_seq is null and c.policy ->> 'lastAdmin' = 'refuse' and c.member_count > 1
-     and loses_last_admin(c, array[v_actor]) then
-    result := refusal('not-allowed', '{"detail": "The last admin cannot leave: make somebody else admin first"}');
-    return;
-  end if;
-  if op ? 'sha256' then
-    -- The proposal is judged as any other; the leave stands or falls with it.
-    r := decide_message(c, op || '{"type": "proposal"}', p_bytes);
+    r := decide_message(c, op || '{"type": "proposal"}', p_ciphertext);
     c := r.c;
-    result := r.result;
-    -- One that stands in the log from an earlier stay ended that one.
-    if result ->> 'status' = 'refused' or m.left_seq is not null
-       or result ->> 'status' = 'duplicate' and (result ->> 'seq')::bigint < m.joined_seq then
-      return;
-    end if;
-  else
-    result := membership_refusal(true, m);
-    if result is null and late(op) then result := refusal('deadline'); end if;
-    if result is not null then return; end if;
   end if;
   update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), left_policy = c.policy,
                     leaving = true, left_self = true, awaited = false, role = 'member'
-    where conversation = c.key and user_id = v_actor;
-  update period set to_seq = c.last_seq where conversation = c.key and user_id = v_actor and to_seq is null;
-  with gone as (delete from welcome where conversation = c.key and user_id = v_actor returning seq)
-    select array_agg(distinct seq) into v_seqs from gone;
-  perform drop_welcome_bodies(c.key, v_seqs);
+    where conversation = c.key and user_id = m.user_id;
+  update period set to_seq = c.last_seq where conversation = c.key and user_id = m.user_id and to_seq is null;
+  perform withdraw_welcomes(c.key, array[m.user_id]);
   c.member_count := c.member_count - 1;
-  perform tell(c, 'removed', jsonb_build_object('users', array[v_actor]));
-  perform hand_over(c);
+  perform record_change(c, 'removed', jsonb_build_object('users', array[m.user_id]));
+  perform promote_new_admin(c);
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
-  insert into operation (conversation, id, kind, actor, fingerprint, answer)
-    values (c.key, op ->> 'id', 'leave', v_actor, v_fingerprint, result);
+end $$;
+
+-- Step 9 of admit(): the policy may keep the last admin from leaving others behind.
+create or replace function leave_policy_refusal(c conversation, m member) returns jsonb
+language plpgsql stable as $$
+begin
+  if c.policy ->> 'lastAdmin' = 'refuse' and c.member_count > 1 and loses_last_admin(c, array[m.user_id]) then
+    return refusal('not-allowed', '{"detail": "The last admin cannot leave: make somebody else admin first"}');
+  end if;
+  return null;
+end $$;
+
+-- Step 10 of admit().
+create or replace function leave_epoch_refusal(c conversation, m member, op jsonb) returns jsonb
+language plpgsql stable as $$
+begin
+  if not leave_writes_proposal(c.key, m, op) then return null; end if;
+  return proposal_epoch_refusal(c, (op ->> 'epoch')::bigint);
+end $$;
+
+-- Whether a leave writes its own Remove proposal to the log: it came with one that the log does not have yet.
+create or replace function leave_writes_proposal(p_conversation bigint, m member, op jsonb) returns boolean
+language plpgsql stable as $$
+begin
+  return op ? 'sha256' and not exists (
+    select from entry where conversation = p_conversation and message_id = op ->> 'id' and kind = 'proposal'
+      and sha256 = decode(op ->> 'sha256', 'hex') and sender = m.user_id and seq >= m.joined_seq);
 end $$;

@@ -1,4 +1,44 @@
--- Forgets the bytes of those of these Welcomes whose last reader is gone; returns how many.
+-- Puts a Welcome where its devices find it: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations for
+-- every device of the users. Returns when it expires; null = it is for nobody.
+create or replace function deliver_welcome(c conversation, p_welcome bytea, p_refs bytea[], p_users text[]) returns timestamptz
+language plpgsql as $$
+declare
+  v_expires timestamptz := c.last_at + interval '30 days';
+  v_old bigint[];
+begin
+  with target as (
+    select k.user_id, k.device_id, k.ref from unnest(p_refs) r (ref)
+    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
+    union all
+    select u, '', null from unnest(p_users) u where c.protocol = 'opaque'
+  ), old as (
+    delete from welcome w using target t
+      where w.conversation = c.key and w.user_id = t.user_id and w.device_id = t.device_id returning w.seq
+  )
+  select array_agg(distinct seq) into v_old from old;
+  insert into welcome (conversation, user_id, device_id, ref, seq, epoch, expires_at)
+    select c.key, k.user_id, k.device_id, k.ref, c.last_seq, c.epoch, v_expires from unnest(p_refs) r (ref)
+    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
+    union all
+    select c.key, u, '', null, c.last_seq, c.epoch, v_expires from unnest(p_users) u where c.protocol = 'opaque';
+  if not found then return null; end if;
+  insert into welcome_body (conversation, seq, welcome) values (c.key, c.last_seq, p_welcome);
+  perform drop_welcome_bodies(c.key, v_old);
+  return v_expires;
+end $$;
+
+-- Withdraws the Welcomes that users did not take up before their membership ended.
+create or replace function withdraw_welcomes(p_conversation bigint, p_users text[]) returns void
+language plpgsql as $$
+declare
+  v_seqs bigint[];
+begin
+  with gone as (delete from welcome where conversation = p_conversation and user_id = any (p_users) returning seq)
+    select array_agg(distinct seq) into v_seqs from gone;
+  perform drop_welcome_bodies(p_conversation, v_seqs);
+end $$;
+
+-- Deletes the bytes of those of these Welcomes whose last reader is gone; returns how many.
 create or replace function drop_welcome_bodies(p_conversations bigint[], p_seqs bigint[]) returns int
 language plpgsql as $$
 declare
@@ -19,7 +59,7 @@ language sql volatile as $$
   select drop_welcome_bodies(array_fill(p_conversation, array[coalesce(cardinality(p_seqs), 0)]), p_seqs)
 $$;
 
--- Forgets a Welcome of this device, or of all devices of its user; false = there is none.
+-- Deletes a Welcome of this device, or of all devices of its user; false = there is none.
 create or replace function acknowledge_welcome(p_user text, p_device text, p_id uuid) returns boolean
 language plpgsql as $$
 declare
@@ -31,8 +71,8 @@ begin
   return true;
 end $$;
 
--- Looks at the next p_limit bodies after a position and forgets those that nobody waits for. Returns the position to go on
--- after, null = the end.
+-- Looks at the next p_limit bodies after a position and deletes those that no device waits for. Returns the position after which
+-- the next call continues; null = the end.
 create or replace function sweep_welcome_bodies(p_conversation bigint, p_seq bigint, p_limit int,
                                      out conversation bigint, out seq bigint, out deleted int)
 language plpgsql as $$

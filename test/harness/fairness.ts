@@ -1,9 +1,9 @@
 import type pg from 'pg';
 
-/** Turns off the gaps between commits (store/commit/contention.sql): who commits at the pace of a test would meet them. */
+/** Turns off the backoff between commits (store/commit/contention.sql): commits at the pace of a test would have to wait. */
 export async function leaveNoGaps(pool: pg.Pool): Promise<void> {
   await pool.query(
-    `create or replace function commit_gap_ms(c conversation, p_user text, p_removes text[]) returns int
-     language sql as 'select null::int'`,
+    `create or replace function commit_backoff_refusal(p_conversation bigint, p_user text, p_removes text[]) returns jsonb
+     language sql as 'select null::jsonb'`,
   );
 }

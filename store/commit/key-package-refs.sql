@@ -1,0 +1,48 @@
+-- KeyPackageRefs that a commit uses (docs/explanation/key-packages.md).
+
+-- Of the KeyPackageRefs in a JSON array those that this service handed out. It cannot judge the others.
+create or replace function known_key_package_refs(p_array jsonb) returns bytea[]
+language sql stable as $$ select array(select ref from key_package where ref = any (key_package_refs(p_array)) order by ref) $$;
+
+-- Null when this commit may use these KeyPackageRefs. p_adds: the users of its Welcome; null = it has none. The packages stay
+-- locked, in the order of their refs, so that no other conversation uses them meanwhile.
+create or replace function key_package_refs_refusal(c conversation, p_actor text, p_refs bytea[], p_adds text[]) returns jsonb
+language plpgsql as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_foreign boolean;
+  v_stale text[];
+  v_users text[];
+  v_devices int;
+begin
+  perform from key_package where ref = any (p_refs) order by ref for no key update;
+  select bool_or(k.ref is null or l.at is null or (k.used_at is not null and not k.last_resort)),
+         array_agg(encode(k.ref, 'base64') order by k.ref)
+           filter (where k.replaced_at is not null or k.not_after <= v_now or l.at < v_now - interval '24 h'),
+         array_agg(distinct k.user_id),
+         count(distinct (k.user_id, k.device_id))
+    into v_foreign, v_stale, v_users, v_devices
+    from unnest(p_refs) i (ref)
+    -- `limit 1`: look-ups by key, whatever the tables' sizes.
+    left join lateral (select * from key_package where ref = i.ref limit 1) k on true
+    -- One look-up for each of both, because only then is the newest claim at the end of an index.
+    cross join lateral (select greatest(
+      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = ''),
+      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = c.id)) as at) l;
+  if v_foreign then
+    return refusal('welcome-mismatch', '{"detail": "It is with a key package that the sender did not claim for this conversation, or that was used"}');
+  elsif v_stale is not null then
+    return refusal('key-package-stale', jsonb_build_object('refs', v_stale));
+  elsif p_adds is not null and v_devices < cardinality(p_refs) then
+    return refusal('welcome-mismatch', '{"detail": "The Welcome is for one device twice"}');
+  elsif p_adds is not null and not (coalesce(v_users, '{}') @> p_adds and coalesce(v_users, '{}') <@ p_adds) then
+    return refusal('welcome-mismatch', '{"detail": "The Welcome is not for those who are added"}');
+  end if;
+  return null;
+end $$;
+
+-- Marks the key packages as used: nobody gets a single-use package again.
+create or replace function use_key_packages(c conversation, p_refs bytea[]) returns void
+language sql volatile as $$
+  update key_package set used_at = c.last_at, conversation = c.key where ref = any (p_refs) and not last_resort
+$$;

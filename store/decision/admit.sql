@@ -1,0 +1,129 @@
+-- Order of checks. Every operation passes through admit(), the only place that knows the order:
+--
+--   1  bytes missing     body-missing (internal)    all but messages: their sender and content went with the bytes
+--   2  never a member    not-found
+--   3  earlier answer    the original answer, id-reused
+--   4  bytes missing     body-missing (internal)    messages, which step 3 answers by their hash
+--   5  membership        removed; of an external commit: not-found, not-allowed
+--   6  deadline          deadline
+--   7  successor         superseded
+--   8  pending join      not-allowed
+--   9  policy            not-allowed, commit-required
+--   10 epoch             epoch-ahead, epoch-conflict, epoch-too-old, proposal-stale, group-info-stale
+--
+-- After that each kind has checks of its own (decide_commit(), decide_role() and so on).
+--
+-- Exceptions, each named where it is made:
+--   reading, deleting    steps 7 and 8 do not hold: both stay possible after a reset
+--   leaving              without a proposal steps 7, 8 and 10 do not hold: everybody may leave, and nothing enters the log
+--   resetting            step 7 repeats the answer when the same successor is asked for again
+--   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, and answers all later ones
+--   external commits     step 2 does not hold; step 5 asks who may join; step 7 hides the successor from outsiders
+--   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that
+--                        lost the epoch is counted after it was refused
+--   sets of messages     decide_messages() states steps 2 to 10 once more as one `case`, for a run of messages in one
+--                        statement; step 7 makes it leave the run to admit()
+--
+-- docs/explanation/order-of-checks.md explains the order; test/integration/store/order-of-checks.test.ts holds it.
+
+-- Null when the operation may go on to the checks of its kind, else its answer: an earlier one, or a refusal.
+-- op: with its sender (`actor`), epoch and content, wherever these were stored. p_bytes_missing: no sender or no bytes.
+-- Each transaction prepares every expression that it reaches anew, and calls cost more than comparisons. Therefore checks of
+-- one kind are reached for this kind only, and one condition skips the rare checks together.
+create or replace function admit(c conversation, m member, op jsonb, p_bytes_missing boolean) returns jsonb
+language plpgsql as $$
+declare
+  v_kind text := op ->> 'kind';
+  v_answer jsonb;
+begin
+  -- 1 and 2. No answer of either when the sender is known, and is or was a member.
+  if p_bytes_missing or m.user_id is null then
+    v_answer := coalesce(
+      case when p_bytes_missing and v_kind <> 'message' then refusal('body-missing') end,
+      never_member_refusal(m, op));
+    if v_answer is not null then return v_answer; end if;
+  end if;
+
+  -- 3
+  if v_kind = 'message' then
+    v_answer := earlier_message(c.key, op, m.user_id, m.left_seq);
+  else
+    v_answer := earlier_answer(c, m, op);
+  end if;
+  if v_answer is not null then return v_answer; end if;
+
+  -- 4 to 8. No answer of either when none of these conditions holds.
+  if p_bytes_missing or op ? 'external' or m.left_seq is not null or past_deadline(op) or c.successor is not null or m.awaited then
+    v_answer := coalesce(
+      case when p_bytes_missing then refusal('body-missing') end,
+      membership_refusal(c, m, op),
+      case when past_deadline(op) then refusal('deadline') end,
+      successor_refusal(c, m, op),
+      pending_join_refusal(c, m, op));
+    if v_answer is not null then return v_answer; end if;
+  end if;
+
+  -- 9 and 10
+  case v_kind
+    when 'message' then
+      if op ? 'type' then
+        return coalesce(propose_policy_refusal(c, m), proposal_epoch_refusal(c, (op ->> 'epoch')::bigint));
+      end if;
+      return application_epoch_refusal(c, (op ->> 'epoch')::bigint);
+    when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, (op ->> 'epoch')::bigint));
+    when 'leave' then return coalesce(leave_policy_refusal(c, m), leave_epoch_refusal(c, m, op));
+    when 'group-info' then return group_info_epoch_refusal(c, (op ->> 'epoch')::bigint);
+    when 'reset' then return reset_policy_refusal(c, m);
+    when 'role', 'policy', 'delete' then return admin_refusal(m);
+    else return null;
+  end case;
+end $$;
+
+-- Step 2. An external commit is how somebody becomes a member. A message whose staged row is gone has no known sender.
+create or replace function never_member_refusal(m member, op jsonb) returns jsonb
+language sql immutable as $$
+  select case when m.user_id is null and op ? 'actor' and not op ? 'external' then refusal('not-found') end
+$$;
+
+-- Step 3. Null = the operation is new.
+create or replace function earlier_answer(c conversation, m member, op jsonb) returns jsonb
+language plpgsql stable as $$
+begin
+  case op ->> 'kind'
+    when 'message' then return earlier_message(c.key, op, m.user_id, m.left_seq);
+    when 'commit' then return earlier_commit(c, m, op);
+    when 'leave' then return earlier_leave(c, m, op);
+    when 'group-info' then return null;
+    else return earlier_operation(c, m, op);
+  end case;
+end $$;
+
+-- Step 5.
+create or replace function membership_refusal(c conversation, m member, op jsonb) returns jsonb
+language sql immutable as $$
+  select case when op ? 'external' then external_commit_refusal(c, m) else removed_refusal(m.left_seq) end
+$$;
+
+-- Step 7.
+create or replace function successor_refusal(c conversation, m member, op jsonb) returns jsonb
+language sql stable as $$
+  select case
+    when c.successor is null or op ->> 'kind' in ('read', 'delete') then null
+    when op ->> 'kind' = 'leave' and not leave_writes_proposal(c.key, m, op) then null
+    when op ->> 'kind' = 'reset' and op ->> 'successor' = c.successor then
+      jsonb_build_object('status', 'duplicate', 'successor', c.successor)
+    when m.user_id is null then refusal('not-found')
+    else refusal('superseded', jsonb_build_object('successor', c.successor))
+  end
+$$;
+
+-- Step 8. Only operations that need a leaf: entries of the group and its GroupInfo. An external commit makes the leaf.
+create or replace function pending_join_refusal(c conversation, m member, op jsonb) returns jsonb
+language sql stable as $$
+  select case when m.awaited and case op ->> 'kind'
+      when 'message' then true
+      when 'group-info' then true
+      when 'commit' then not op ? 'external'
+      when 'leave' then leave_writes_proposal(c.key, m, op)
+    end then pending_join_refusal(m.awaited) end
+$$;

@@ -1,0 +1,44 @@
+-- Roles: a conversation keeps at least one admin.
+
+-- Changes the role of a member; the actor is an admin.
+create or replace function decide_role(inout c conversation, op jsonb, out result jsonb)
+language plpgsql as $$
+declare
+  v_user text := op ->> 'user';
+  v_role text := op ->> 'role';
+  v_old_role text := (select role from member where conversation = c.key and user_id = v_user and left_seq is null);
+begin
+  if v_old_role is null then
+    result := refusal('not-found');
+    return;
+  end if;
+  if v_role <> 'admin' and loses_last_admin(c, array[v_user]) then
+    result := refusal('not-allowed');
+    return;
+  end if;
+  update member set role = v_role where conversation = c.key and user_id = v_user;
+  if v_old_role <> v_role then perform record_change(c, 'role', jsonb_build_object('user', v_user, 'role', v_role)); end if;
+  result := jsonb_build_object('status', 'accepted', 'role', v_role);
+end $$;
+
+-- Whether the conversation would be without an admin if these users went, or were admins no more.
+create or replace function loses_last_admin(c conversation, p_users text[]) returns boolean
+language sql volatile as $$
+  select exists (select from member where conversation = c.key and left_seq is null and role = 'admin' and user_id = any (p_users))
+    and not exists (
+      select from member where conversation = c.key and left_seq is null and role = 'admin' and user_id <> all (p_users))
+$$;
+
+-- Makes the longest-standing member admin of a conversation that lost its last admin.
+create or replace function promote_new_admin(c conversation) returns void
+language plpgsql as $$
+declare
+  v_user text;
+begin
+  if exists (select from member where conversation = c.key and left_seq is null and role = 'admin') then return; end if;
+  select user_id into v_user from member where conversation = c.key and left_seq is null
+    order by joined_seq, user_id limit 1;
+  if not found then return; end if;
+  update member set role = 'admin' where conversation = c.key and user_id = v_user;
+  perform record_change(c, 'role', jsonb_build_object('user', v_user, 'role', 'admin'));
+end $$;

@@ -1,0 +1,66 @@
+-- One message or proposal, admitted. A leave stores its proposal by this too.
+create or replace function decide_message(inout c conversation, op jsonb, p_ciphertext bytea, out result jsonb)
+language plpgsql as $$
+declare
+  v_actor text := op ->> 'actor';
+  v_type text := case when op ->> 'type' = 'proposal' then 'proposal' else 'application' end;
+  v_epoch bigint := coalesce((op ->> 'epoch')::bigint, c.epoch);
+begin
+  if v_type = 'proposal' and op ->> 'kind' <> 'leave' then
+    result := proposal_limit_refusal(c, v_actor);
+    if result is not null then return; end if;
+  end if;
+  c.last_seq := c.last_seq + 1;
+  c.last_at := greatest(c.last_at, clock_timestamp());
+  c.due_at := due_after(c);
+  if v_type = 'application' then
+    c.app_count := c.app_count + 1;
+    -- Sending counts as having read (invariant 7). A client may send proposals unseen by its user.
+    update member set read_seq = c.last_seq, read_count = c.app_count where conversation = c.key and user_id = v_actor;
+  end if;
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+    values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', decode(op ->> 'sha256', 'hex'), p_ciphertext,
+            case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at);
+  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch);
+end $$;
+
+-- Null when an application entry of epoch e may be stored now (invariant 4).
+create or replace function application_epoch_refusal(c conversation, e bigint) returns jsonb
+language sql immutable as $$
+  select case
+    when e > c.epoch then epoch_refusal('epoch-ahead', c.epoch, e)
+    when e < c.epoch - (c.policy ->> 'epochWindow')::int then epoch_refusal('epoch-too-old', c.epoch, e)
+  end
+$$;
+
+-- Null when the policy lets the member propose.
+create or replace function propose_policy_refusal(c conversation, m member) returns jsonb
+language sql immutable as $$
+  select case when not allows(c.policy ->> 'whoMayPropose', m.role) then refusal('not-allowed') end
+$$;
+
+-- Null when a proposal of epoch e may be stored now: it belongs to the current epoch.
+create or replace function proposal_epoch_refusal(c conversation, e bigint) returns jsonb
+language sql immutable as $$
+  select case
+    when e > c.epoch then epoch_refusal('epoch-ahead', c.epoch, e)
+    when e < c.epoch then epoch_refusal('proposal-stale', c.epoch, e)
+  end
+$$;
+
+-- Null when the user may send one more proposal in this epoch.
+create or replace function proposal_limit_refusal(c conversation, p_user text) returns jsonb
+language plpgsql stable as $$
+begin
+  if (select count(*) >= 3 from entry
+      where conversation = c.key and kind = 'proposal' and sender = p_user and seq > c.last_commit_seq) then
+    return refusal('rate-limited', '{"detail": "At most 3 proposals of a user in an epoch: the next commit makes room"}');
+  end if;
+  return null;
+end $$;
+
+-- When the timer next has work, after an entry at c.last_at: the age of this entry comes after all that the timer waits for.
+create or replace function due_after(c conversation) returns timestamptz
+language sql stable as $$
+  select least(c.due_at, c.last_at + make_interval(days => (c.policy ->> 'retentionDays')::int))
+$$;

@@ -1,0 +1,82 @@
+-- A run of application messages by one statement: the set-based branch of decide(). It answers exactly as admit() and
+-- decide_message() do one by one; `verdict` repeats the order of checks of admit.sql.
+-- Null when an id is in the run twice, or the conversation has a successor: then the run is decided one by one.
+-- `limit 1` and the address of the member's row (ctid) make every look-up one by key, where a join might read all members.
+-- The address stays valid, since member rows only change under the lock of the conversation.
+create or replace function decide_messages(inout c conversation, p_ops jsonb, p_bytes bytea[], out results jsonb)
+language plpgsql as $$
+declare
+  v_at timestamptz := greatest(c.last_at, clock_timestamp());
+  v_now bigint := extract(epoch from clock_timestamp()) * 1000;
+  v_oldest bigint := c.epoch - (c.policy ->> 'epochWindow')::int;
+  v_accepted int;
+begin
+  if c.successor is not null then return; end if;
+  if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
+  with op as (
+    select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after,
+           case when i.body is null then i.actor else s.user_id end as actor,
+           coalesce(case when i.body is null then i.epoch else s.epoch end, c.epoch) as epoch,
+           case when i.body is null then p_bytes[(i.bytes ->> 'ciphertext')::int] else s.ciphertext end as ciphertext
+    from rows from (jsonb_to_recordset(p_ops) as (id text, sha256 text, body bigint, actor text, epoch bigint,
+                                                  bytes jsonb, "notAfter" bigint))
+         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, n)
+    left join lateral (select user_id, epoch, ciphertext from staged
+      where key = i.body and conversation = c.key limit 1) s on true
+  ), judged as (
+    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.ctid as member_row, m.pending_join,
+      case
+        when o.actor is not null and m.ctid is null then 'not-found'
+        when e.kind = 'application' and e.sha256 = o.sha
+             and (e.sender is null or o.actor is null or e.sender = o.actor) then 'duplicate'
+        when e.seq is not null then case when m.left_seq is null then 'id-reused' else 'removed' end
+        when o.actor is null or o.ciphertext is null then 'body-missing'
+        when m.left_seq is not null then 'removed'
+        when o.not_after < v_now then 'deadline'
+        when m.pending_join is not null then 'pending-join'
+        when o.epoch > c.epoch then 'epoch-ahead'
+        when o.epoch < v_oldest then 'epoch-too-old'
+        else 'accepted'
+      end as verdict
+    from op o
+    left join lateral (select ctid, left_seq, pending_join_refusal(awaited) as pending_join from member
+      where conversation = c.key and user_id = o.actor limit 1) m on true
+    left join lateral (select seq, epoch, kind, sha256, sender from entry
+      where conversation = c.key and message_id = o.id limit 1) e on true
+  ), numbered as materialized (
+    select *, count(*) filter (where verdict = 'accepted') over (order by n rows unbounded preceding) as rank from judged
+  ), stored as (
+    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+    select c.key, c.last_seq + rank, 'application', epoch, id, sha, ciphertext,
+           case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at
+    from numbered where verdict = 'accepted'
+  ), marked as (
+    update member m set read_seq = c.last_seq + s.rank, read_count = c.app_count + s.rank
+    from (select member_row, max(rank) as rank from numbered where verdict = 'accepted' group by member_row) s
+    where m.ctid = s.member_row
+  ), unstaged as (
+    delete from staged s using jsonb_to_recordset(p_ops) as i (body bigint) where s.key = i.body and s.conversation = c.key
+  )
+  select jsonb_agg(
+      case verdict
+        when 'accepted' then jsonb_build_object('status', 'accepted', 'seq', c.last_seq + rank, 'epoch', epoch)
+        -- Staged bytes that are gone were consumed by an earlier run of this very operation: its answer is repeated.
+        when 'duplicate' then jsonb_build_object('status', case when actor is null then 'accepted' else verdict end,
+          'seq', first_seq, 'epoch', first_epoch)
+        when 'removed' then refusal('removed', jsonb_build_object('seq', left_seq))
+        when 'pending-join' then pending_join
+        when 'epoch-ahead' then epoch_refusal(verdict, c.epoch, epoch)
+        when 'epoch-too-old' then epoch_refusal(verdict, c.epoch, epoch)
+        else refusal(verdict)
+      end order by n),
+    count(*) filter (where verdict = 'accepted')
+  into results, v_accepted
+  from numbered;
+
+  if v_accepted > 0 then
+    c.last_seq := c.last_seq + v_accepted;
+    c.app_count := c.app_count + v_accepted;
+    c.last_at := v_at;
+    c.due_at := due_after(c);
+  end if;
+end $$;

@@ -1,0 +1,28 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { packageRoot } from '../../../process/package-root.ts';
+import { type FunctionSet, compareFunctionSets } from './compare.ts';
+
+// `npm run bench:sql -- <git ref> [rounds]`: the deciding function of the working tree against that of an older commit, in one
+// PostgreSQL, in turns. See the README beside this folder.
+const [ref = 'HEAD', rounds = '30'] = process.argv.slice(2);
+const root = packageRoot();
+const folder = mkdtempSync(path.join(tmpdir(), 'parley-bench-sql-'));
+try {
+  const archive = execFileSync('git', ['archive', ref, 'store'], { cwd: root, maxBuffer: 64 * 1024 * 1024 });
+  execFileSync('tar', ['-x', '-C', folder], { input: archive });
+  const before: FunctionSet = { name: ref, folder: path.join(folder, 'store') };
+  const after: FunctionSet = { name: 'working tree', folder: path.join(root, 'store') };
+  const results = await compareFunctionSets(before, after, Number(rounds));
+  process.stdout.write(
+    `CPU time of the backend per call, medians of ${rounds} rounds. Ratio = ${ref} / working tree.\n`,
+  );
+  for (const { name, beforeUs, afterUs, ratio, unit } of results) {
+    const columns = [name.padEnd(24), `${beforeUs.toFixed(1).padStart(9)} us`, `${afterUs.toFixed(1).padStart(9)} us`];
+    process.stdout.write(`${columns.join('  ')}  ratio ${ratio.toFixed(3)}  (${unit})\n`);
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
