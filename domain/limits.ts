@@ -66,3 +66,35 @@ export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 
 /** Conversations of one acknowledgement: one statement, and well below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
+
+// The numbers below are also constants of the SQL functions: `npm run sql-files` writes store/limits.sql from them.
+
+/** Proposals of one user in an epoch: more could not be in one commit anyway, and each costs every member. */
+export const MAX_PROPOSALS_PER_EPOCH = 3;
+/** Application messages in a row from which on one statement decides them all; below, one by one is faster. */
+export const MIN_MESSAGE_RUN = 8;
+/** Lost and accepted commits count for each other within this time. */
+export const COMMIT_CONTENTION_MS = 10_000;
+/** Lost commits in a row that give a reservation. */
+export const LOST_COMMITS_FOR_RESERVATION = 3;
+/** Time from one reservation of a user to the next. */
+export const RESERVATION_PAUSE_MS = 60_000;
+/** Accepted commits within the contention time from which on a user must pause for others who lose. */
+export const ACCEPTED_COMMITS_FOR_BACKOFF = 5;
+/** The pause after one lost commit of another user is twice this; it doubles with each further one. */
+export const COMMIT_BACKOFF_MS = 1000;
+export const MAX_COMMIT_BACKOFF_MS = 5000;
+/** A Welcome that no device took up is deleted. */
+export const WELCOME_LIFETIME_MS = 30 * 86_400_000;
+/** A claim binds a key package to its claimer for this time. */
+export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
+/** The time in which one claimer's packages count against its limit per minute. */
+export const CLAIM_RATE_MS = 60_000;
+/** Reports that members are stuck count for this time. */
+export const REPORT_LIFETIME_MS = 7 * 86_400_000;
+/** Conversations that a user left stay in its list for this time. */
+export const FORMER_MEMBER_LIFETIME_MS = 30 * 86_400_000;
+/** A device that was not seen for this time holds back no retention. */
+export const DEVICE_ACTIVITY_MS = 30 * 86_400_000;
+/** Entries that a device still needs are kept for so many times `retentionDays`, where the policy says nothing else. */
+export const COMMIT_RETENTION_FACTOR = 4;

@@ -14,6 +14,9 @@ const pool = makePool({ url, max: 1, name: 'parley-migrate', statementTimeoutMs:
 try {
   const applied = await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
   process.stdout.write(applied.length === 0 ? 'The schema is up to date.\n' : `Applied ${applied.join(', ')}.\n`);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
 } finally {
   await pool.end();
 }

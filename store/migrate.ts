@@ -1,60 +1,45 @@
-import { createHash } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
-import path from 'node:path';
 import type pg from 'pg';
 import { SCHEMA } from './pool.ts';
+import { type Migration, type Schema, checksum } from './schema.ts';
 
-const FILE_NAME = /^(\d{4})_.+\.sql$/;
-/** PostgreSQL 18 brings `uuidv7()`. */
+export { type Migration, type Schema, readSchema } from './schema.ts';
+
+/** PostgreSQL 18 has `uuidv7()`. */
 const MINIMUM_SERVER_VERSION = 180_000;
 /** Waiting for its turn or building an index may take long: the pool's own time limit does not hold here. */
 const PATIENCE_MS = 24 * 3_600_000;
 /** Any constant: processes that start together take turns on it. */
 const MIGRATION_LOCK = 7_203_942;
 
-export interface Migration {
-  readonly version: number;
-  readonly name: string;
-  readonly sql: string;
-}
-
-/** The schema that this version of the code needs. */
-export interface Schema {
-  /** Tables: each file once, in order, never edited after it landed. */
-  readonly migrations: readonly Migration[];
-  /** Functions (`create or replace`): all of them whenever one has changed. */
-  readonly functions: { readonly sql: string; readonly hash: string };
-}
-
-/** Reads `migrations/` and the functions of all other folders of `store`. */
-export async function readSchema(folder: string): Promise<Schema> {
-  const migrations = path.join(folder, 'migrations');
-  const names = (await readdir(migrations)).filter((name) => FILE_NAME.test(name)).sort();
-  return {
-    migrations: await Promise.all(
-      names.map(async (name) => ({
-        version: Number(FILE_NAME.exec(name)?.[1]),
-        name,
-        sql: await readFile(path.join(migrations, name), 'utf8'),
-      })),
-    ),
-    functions: await readFunctions(folder),
-  };
-}
-
-async function readFunctions(folder: string): Promise<Schema['functions']> {
-  const names = (await readdir(folder, { recursive: true }))
-    .filter((name) => name.endsWith('.sql') && !name.startsWith('migrations'))
-    .sort();
-  const files = await Promise.all(names.map((name) => readFile(path.join(folder, name), 'utf8')));
-  const sql = files.join('\n');
-  return { sql, hash: createHash('sha256').update(sql).digest('hex') };
-}
+/** What the database remembers. `sha256` and `version` came with release 0.2.0: rows of 0.1.0 have none. */
+const TABLES = `
+  create table if not exists ${SCHEMA}.migration (version int primary key, name text not null, at timestamptz not null default now());
+  create table if not exists ${SCHEMA}.functions (hash text primary key, at timestamptz not null default now());
+  alter table ${SCHEMA}.migration add column if not exists sha256 text;
+  alter table ${SCHEMA}.functions add column if not exists version int`;
 
 /**
- * Applies what is missing, each file in a transaction of its own, then the functions if any has changed. Safe when
- * several processes start at once.
+ * Functions that are not in the set any more, by the transaction that just installed the set: their rows are of an earlier one.
+ * Processes of an older release call entry points only (decide, stage and so on), which every set has.
+ */
+const DROP_OTHER_FUNCTIONS = `
+  do $do$
+  declare
+    f regprocedure;
+  begin
+    for f in select oid::regprocedure from pg_proc
+      where pronamespace = '${SCHEMA}'::regnamespace and xmin::text <> pg_current_xact_id()::xid::text
+    loop
+      execute format('drop function %s', f);
+    end loop;
+  end $do$`;
+
+/**
+ * Applies what is missing, each file in a transaction of its own, then the functions if any has changed. Safe when several
+ * processes start at once.
  * @returns names of what was applied now
+ * @throws Error when an applied migration was edited since, when the database has functions of a later release, or when the
+ * server is too old
  */
 export async function migrate(pool: pg.Pool, { migrations, functions }: Schema): Promise<string[]> {
   const client = await pool.connect();
@@ -76,21 +61,29 @@ export async function migrate(pool: pg.Pool, { migrations, functions }: Schema):
       throw new Error('Parley needs PostgreSQL 18 or newer.');
     }
     await client.query(`create schema if not exists ${SCHEMA}`);
-    await client.query(
-      `create table if not exists ${SCHEMA}.migration (version int primary key, name text not null, at timestamptz not null default now());
-       create table if not exists ${SCHEMA}.functions (hash text primary key, at timestamptz not null default now())`,
-    );
+    if (!(await isPrepared(client))) await client.query(TABLES);
+    const installed = await installedFunctions(client);
+    if (installed !== undefined && installed.version > functions.version) {
+      throw new Error(
+        `The database has SQL functions of version ${installed.version}; this release has version ${functions.version}. ` +
+          'Run migrate of the later release. To go back to this release, start its processes without migrate: they work with later functions.',
+      );
+    }
+    await checkMigrations(client, migrations);
     const done = new Set(await migratedVersions(client));
     for (const { version, name, sql } of migrations) {
       if (done.has(version)) continue;
-      const text = 'insert into migration (version, name) values ($1, $2)';
-      await apply(name, sql, { text, values: [version, name] });
+      const text = 'insert into migration (version, name, sha256) values ($1, $2, $3)';
+      await apply(name, sql, { text, values: [version, name, checksum(sql)] });
     }
-    if ((await functionsHash(client)) !== functions.hash) {
+    // A migration may add a column, which save_conversation() must take up.
+    if (applied.length > 0 || installed?.hash !== functions.hash || installed.version !== functions.version) {
       // Bodies name one another, in whatever order the files come.
-      await apply('functions', `set local check_function_bodies = off;\n${functions.sql}`, {
-        text: 'with old as (delete from functions where hash <> $1) insert into functions (hash) values ($1)',
-        values: [functions.hash],
+      await apply('functions', `set local check_function_bodies = off;\n${functions.sql};\n${DROP_OTHER_FUNCTIONS}`, {
+        text: `with old as (delete from functions where hash <> $1)
+          insert into functions (hash, version) values ($1, $2)
+          on conflict (hash) do update set version = excluded.version, at = now()`,
+        values: [functions.hash, functions.version],
       });
     }
   } catch (error) {
@@ -103,20 +96,55 @@ export async function migrate(pool: pg.Pool, { migrations, functions }: Schema):
   return applied;
 }
 
-/** Whether every migration, and some version of the functions, is in the database; used by readiness. */
-export async function isMigrated(pool: pg.Pool, { migrations }: Schema): Promise<boolean> {
-  const { rows } = await pool.query<{ exists: boolean }>(
-    `select to_regclass('${SCHEMA}.migration') is not null and to_regclass('${SCHEMA}.functions') is not null as exists`,
-  );
-  if (rows[0]?.exists !== true) return false;
+/** Whether every migration, and these functions or later ones, are in the database; used by readiness. */
+export async function isMigrated(pool: pg.Pool, { migrations, functions }: Schema): Promise<boolean> {
+  if (!(await isPrepared(pool))) return false;
   const done = new Set(await migratedVersions(pool));
-  // Functions of a newer version are as good: processes of both versions run while a new one is rolled out.
-  return (await functionsHash(pool)) !== undefined && migrations.every((migration) => done.has(migration.version));
+  // Functions of a later version are as good: processes of both versions run while a new one is rolled out.
+  const installed = await installedFunctions(pool);
+  return (
+    installed !== undefined &&
+    installed.version >= functions.version &&
+    migrations.every((migration) => done.has(migration.version))
+  );
 }
 
-async function functionsHash(client: pg.Pool | pg.PoolClient): Promise<string | undefined> {
-  const { rows } = await client.query<{ hash: string }>(`select hash from ${SCHEMA}.functions`);
-  return rows[0]?.hash;
+/** Compares the applied files with those of this release; records the checksums of those that 0.1.0 applied. */
+async function checkMigrations(client: pg.PoolClient, migrations: readonly Migration[]): Promise<void> {
+  const { rows } = await client.query<{ version: number; sha256: string | null }>(
+    `select version, sha256 from ${SCHEMA}.migration`,
+  );
+  const recorded = new Map(rows.map((row) => [row.version, row.sha256]));
+  for (const { version, name, sql } of migrations) {
+    const sha256 = recorded.get(version);
+    if (sha256 === undefined || sha256 === checksum(sql)) continue;
+    if (sha256 !== null) {
+      throw new Error(
+        `Migration ${name} was changed after it was applied to this database. Restore the file of the release, and put the change into a new migration.`,
+      );
+    }
+    await client.query(`update ${SCHEMA}.migration set sha256 = $2 where version = $1`, [version, checksum(sql)]);
+  }
+}
+
+/** Whether the tables of `migrate` itself are there, with the columns of this release. */
+async function isPrepared(client: pg.Pool | pg.PoolClient): Promise<boolean> {
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int as count from pg_attribute
+     where (attrelid = to_regclass('${SCHEMA}.migration') and attname = 'sha256')
+       or (attrelid = to_regclass('${SCHEMA}.functions') and attname = 'version')`,
+  );
+  return rows[0]?.count === 2;
+}
+
+/** `undefined` = none yet. Functions without a number are those of release 0.1.0. */
+async function installedFunctions(
+  client: pg.Pool | pg.PoolClient,
+): Promise<{ readonly hash: string; readonly version: number } | undefined> {
+  const { rows } = await client.query<{ hash: string; version: number }>(
+    `select hash, coalesce(version, 1) as version from ${SCHEMA}.functions order by version desc nulls last`,
+  );
+  return rows[0];
 }
 
 /** `query_timeout` of one query, which the types of `pg` leave out. */

@@ -19,12 +19,12 @@ begin
   end if;
   insert into race as x (conversation, user_id, losses, lost_at) values (c.key, v_actor, 1, v_now)
     on conflict (conversation, user_id) do update
-      set losses = case when x.lost_at > v_now - interval '10 s' then x.losses + 1 else 1 end, lost_at = v_now
+      set losses = case when x.lost_at > v_now - commit_contention() then x.losses + 1 else 1 end, lost_at = v_now
     returning * into r;
-  if r.losses >= 3
-     and not exists (select from race where user_id = v_actor and granted_at > v_now - interval '1 minute')
+  if r.losses >= lost_commits_for_reservation()
+     and not exists (select from race where user_id = v_actor and granted_at > v_now - reservation_pause())
      and not exists (select from race where conversation = c.key and reserved_until > v_now) then
-    update race set granted_at = v_now, reserved_until = v_now + interval '300 ms'
+    update race set granted_at = v_now, reserved_until = v_now + max_reservation()
       where conversation = c.key and user_id = v_actor;
   end if;
 end $$;
@@ -37,7 +37,7 @@ declare
 begin
   insert into race as x (conversation, user_id, won) values (p_conversation, p_user, array[v_now])
     on conflict (conversation, user_id) do update
-      set losses = 0, lost_at = null, reserved_until = null, won = v_now || x.won[:4];
+      set losses = 0, lost_at = null, reserved_until = null, won = v_now || x.won[:accepted_commits_for_backoff() - 1];
 end $$;
 
 -- Null when a user's commit need not wait for the reservation of another user. forMs: how long it waits.
@@ -57,20 +57,20 @@ end $$;
 create or replace function commit_backoff_refusal(p_conversation bigint, p_user text, p_removes text[]) returns jsonb
 language plpgsql as $$
 declare
-  v_recently timestamptz := clock_timestamp() - interval '10 s';
+  v_recently timestamptz := clock_timestamp() - commit_contention();
   v_losses int;
   v_accepted_at timestamptz;
   v_ms int;
 begin
-  if not exists (select from race where conversation = p_conversation and user_id = p_user and won[5] > v_recently) then
+  if not exists (select from race where conversation = p_conversation and user_id = p_user and won[accepted_commits_for_backoff()] > v_recently) then
     return null;
   end if;
   select max(losses) into v_losses from race
     where conversation = p_conversation and user_id <> p_user and user_id <> all (p_removes) and lost_at > v_recently;
   if v_losses is null then return null; end if;
-  select max(won[1]) into v_accepted_at from race where conversation = p_conversation and won[5] > v_recently;
+  select max(won[1]) into v_accepted_at from race where conversation = p_conversation and won[accepted_commits_for_backoff()] > v_recently;
   -- Three lost commits in a row make the longest pause.
-  v_ms := ceil(extract(epoch from v_accepted_at + least(interval '1 s' * 2 ^ least(v_losses, 3), interval '5 s')
+  v_ms := ceil(extract(epoch from v_accepted_at + least(commit_backoff() * 2 ^ least(v_losses, 3), max_commit_backoff())
                                   - clock_timestamp()) * 1000)::int;
   return case when v_ms > 0 then refusal('rate-limited', jsonb_build_object('forMs', v_ms)) end;
 end $$;

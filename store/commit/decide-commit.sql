@@ -94,7 +94,7 @@ end $$;
 create or replace function commit_epoch_refusal(c conversation, p_epoch bigint) returns jsonb
 language sql stable as $$
   select case
-    when p_epoch > c.epoch or c.epoch >= 9007199254740991 and coalesce(p_epoch, c.epoch) = c.epoch then
+    when p_epoch > c.epoch or c.epoch >= max_safe_epoch() and coalesce(p_epoch, c.epoch) = c.epoch then
       epoch_refusal('epoch-ahead', c.epoch, coalesce(p_epoch, c.epoch))
     when p_epoch < c.epoch then epoch_conflict(c, p_epoch)
   end

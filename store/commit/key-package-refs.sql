@@ -18,7 +18,7 @@ begin
   perform from key_package where ref = any (p_refs) order by ref for no key update;
   select bool_or(k.ref is null or l.at is null or (k.used_at is not null and not k.last_resort)),
          array_agg(encode(k.ref, 'base64') order by k.ref)
-           filter (where k.replaced_at is not null or k.not_after <= v_now or l.at < v_now - interval '24 h'),
+           filter (where k.replaced_at is not null or k.not_after <= v_now or l.at < v_now - claim_lifetime()),
          array_agg(distinct k.user_id),
          count(distinct (k.user_id, k.device_id))
     into v_foreign, v_stale, v_users, v_devices

@@ -100,7 +100,7 @@ export async function listConversations(
     text: `select ${VIEW}
       from member m cross join lateral (select * from conversation where key = m.conversation limit 1) c
       where m.user_id = $1 and c.id > $2 and c.deleted_at is null
-        and (m.left_at is null or m.left_at > clock_timestamp() - interval '30 days')
+        and (m.left_at is null or m.left_at > clock_timestamp() - former_member_lifetime())
       order by c.id limit $3`,
     values: [user, after, limit],
   });

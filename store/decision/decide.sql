@@ -35,9 +35,9 @@ begin
   if not found or c.deleted_at is not null then return decision_without_conversation(c, p_ops); end if;
   o := c;
   while i < v_count loop
-    if i >= v_look and v_count - i >= 8 then
+    if i >= v_look and v_count - i >= min_message_run() then
       v_run := message_run(p_ops, i);
-      if v_run >= 8 then
+      if v_run >= min_message_run() then
         r := decide_messages(c, case when v_run = v_count then p_ops else (
           select jsonb_agg(p_ops -> n order by n) from generate_series(i, i + v_run - 1) n) end, p_bytes);
         if r.results is not null then

@@ -75,7 +75,7 @@ const FOLLOWED_WHERE = `
     select seq, at from device_position
     where user_id = n.user_id and device_id = n.device_id and conversation = m.conversation limit 1) d on true
   where c.deleted_at is null
-    and (m.left_seq is null or (m.left_at > clock_timestamp() - interval '30 days'
+    and (m.left_seq is null or (m.left_at > clock_timestamp() - former_member_lifetime()
       and (coalesce(d.seq, -1) < m.left_seq or d.at < m.left_at)))`;
 
 /** All conversations that an account stream of the device takes up. */

@@ -89,13 +89,13 @@ $$;
 -- while it holds p_hold of them unused.
 create or replace function next_claim_at(p_claimer text, p_user text, p_device text, p_hold int, p_most int)
 returns timestamptz language sql stable as $$
-  select interval '24 hours' + greatest(
+  select claim_lifetime() + greatest(
       (array_agg(k.claimed_at order by k.claimed_at desc))[p_most],
       (array_agg(k.claimed_at order by k.claimed_at desc) filter (where k.used_at is null and k.replaced_at is null))[p_hold])
   from key_package k
   -- `limit 1`: a look-up by key, whatever the table's size.
   cross join lateral (select from claim where ref = k.ref and user_id = p_claimer limit 1) c
-  where k.user_id = p_user and k.device_id = p_device and k.claimed_at > statement_timestamp() - interval '24 hours'
+  where k.user_id = p_user and k.device_id = p_device and k.claimed_at > statement_timestamp() - claim_lifetime()
 $$;
 
 -- Hands out one package of each device of p_user (null: of all that are known; never of the claimer's own device), the
@@ -148,8 +148,8 @@ begin
   end if;
 
   if p_rate > 0 then
-    select count(*), min(c.at) + interval '1 minute' into v_count, v_until from claim c
-      where c.user_id = p_claimer and c.at > v_now - interval '1 minute';
+    select count(*), min(c.at) + claim_rate() into v_count, v_until from claim c
+      where c.user_id = p_claimer and c.at > v_now - claim_rate();
     if v_count = 0 or v_count + cardinality(v_devices) <= p_rate then
       select d, t.until into v_device, v_until
         from unnest(v_devices) d cross join lateral next_claim_at(p_claimer, p_user, d, p_hold, p_most) t (until)
@@ -174,7 +174,7 @@ begin
       -- Of the many claims of a last resort, those that have lapsed are no use; one that is locked is being deleted.
       delete from claim where (operation, ref) in (
         select c.operation, c.ref from claim c
-        where c.ref = k.ref and c.user_id = p_claimer and c.conversation = p_conversation and c.at < v_now - interval '24 hours'
+        where c.ref = k.ref and c.user_id = p_claimer and c.conversation = p_conversation and c.at < v_now - claim_lifetime()
         for update skip locked limit 100);
     end if;
     if k.ref is not null then

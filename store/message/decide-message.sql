@@ -52,9 +52,10 @@ $$;
 create or replace function proposal_limit_refusal(c conversation, p_user text) returns jsonb
 language plpgsql stable as $$
 begin
-  if (select count(*) >= 3 from entry
+  if (select count(*) >= max_proposals_per_epoch() from entry
       where conversation = c.key and kind = 'proposal' and sender = p_user and seq > c.last_commit_seq) then
-    return refusal('rate-limited', '{"detail": "At most 3 proposals of a user in an epoch: the next commit makes room"}');
+    return refusal('rate-limited', jsonb_build_object('detail',
+      format('At most %s proposals of a user in an epoch: the next commit makes room', max_proposals_per_epoch())));
   end if;
   return null;
 end $$;

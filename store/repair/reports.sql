@@ -32,7 +32,7 @@ end $$;
 create or replace function stuck_members(c conversation) returns int
 language sql stable as $$
   select count(*)::int from (
-      select user_id from report where conversation = c.key and at > clock_timestamp() - interval '7 days' offset 0) r
+      select user_id from report where conversation = c.key and at > clock_timestamp() - report_lifetime() offset 0) r
     cross join lateral (
       select from member where conversation = c.key and user_id = r.user_id and left_seq is null limit 1) m
 $$;

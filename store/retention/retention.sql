@@ -32,7 +32,7 @@ language sql stable as $$
     select seq + 1 from welcome_body where conversation = p_conversation order by seq limit 1))
   from (select user_id, joined_seq from member where conversation = p_conversation and left_seq is null offset 0) m
   cross join lateral (
-    select user_id, device_id from device where user_id = m.user_id and seen_at > p_now - interval '30 days' offset 0) d
+    select user_id, device_id from device where user_id = m.user_id and seen_at > p_now - device_activity() offset 0) d
   left join lateral (
     select seq from device_position
     where user_id = d.user_id and device_id = d.device_id and conversation = p_conversation limit 1) p on true
@@ -87,7 +87,7 @@ begin
 
   v_keep := make_interval(days => (c.policy ->> 'retentionDays')::int);
   if v_keep is not null then
-    v_most := coalesce(make_interval(days => (c.policy ->> 'commitRetentionDays')::int), 4 * v_keep);
+    v_most := coalesce(make_interval(days => (c.policy ->> 'commitRetentionDays')::int), commit_retention_factor() * v_keep);
     v_end := least(c.oldest_seq + p_limit, c.last_seq + 1);
     v_old := first_younger(c.key, c.oldest_seq, v_end, p_now - v_keep);
     v_forced := first_younger(c.key, c.oldest_seq, v_old, p_now - v_most);

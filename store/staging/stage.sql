@@ -2,7 +2,7 @@
 -- both the row and that its number was given; an operation that still refers to it must not find the bytes of another. It
 -- travels as a JSON number.
 create or replace function staged_key() returns bigint
-language sql volatile as $$ select floor(random() * 9007199254740991)::bigint $$;
+language sql volatile as $$ select floor(random() * max_safe_epoch())::bigint $$;
 
 -- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the
 -- keys by position: no row for users who are not members, a null key for those whose undecided bytes exceed the quota.

@@ -3,7 +3,7 @@
 create or replace function deliver_welcome(c conversation, p_welcome bytea, p_refs bytea[], p_users text[]) returns timestamptz
 language plpgsql as $$
 declare
-  v_expires timestamptz := c.last_at + interval '30 days';
+  v_expires timestamptz := c.last_at + welcome_lifetime();
   v_old bigint[];
 begin
   with target as (

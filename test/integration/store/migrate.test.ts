@@ -5,10 +5,11 @@ import { packageRoot } from '../../../process/package-root.ts';
 import { type Migration, type Schema, isMigrated, migrate, readSchema } from '../../../store/migrate.ts';
 import { makePool } from '../../../store/pool.ts';
 import { type TestDatabase, createTestDatabase } from '../../harness/database.ts';
+import { sendOne, startConversation } from '../../harness/requests.ts';
 
 const schema = await readSchema(path.join(packageRoot(), 'store'));
 
-const NONE: Schema['functions'] = { sql: '', hash: 'none' };
+const NONE: Schema['functions'] = { version: 1, sql: '', hash: 'none' };
 /** What a first start applies. */
 const ALL = [...schema.migrations.map(({ name }) => name), 'functions'];
 
@@ -68,7 +69,11 @@ test('functions are replaced when one has changed, and only then', async () => {
   const { pool } = await emptyDatabase();
   const answering = (n: number): Schema => ({
     migrations: [],
-    functions: { sql: `create or replace function answer() returns int language sql as 'select ${n}'`, hash: `${n}` },
+    functions: {
+      version: 1,
+      sql: `create or replace function answer() returns int language sql as 'select ${n}'`,
+      hash: `${n}`,
+    },
   });
   expect(await migrate(pool, answering(1))).toEqual(['functions']);
   expect(await migrate(pool, answering(1))).toEqual([]);
@@ -76,6 +81,118 @@ test('functions are replaced when one has changed, and only then', async () => {
   const { rows } = await pool.query('select answer()');
   expect(rows).toEqual([{ answer: 2 }]);
 });
+
+test('functions of a later release stay, and the older release says what to do', async () => {
+  const { pool } = await emptyDatabase();
+  const release = (version: number): Schema => ({
+    migrations: [],
+    functions: {
+      version,
+      sql: `create or replace function release() returns int language sql as 'select ${version}'`,
+      hash: `${version}`,
+    },
+  });
+  await migrate(pool, release(3));
+  await expect(migrate(pool, release(2))).rejects.toThrow(
+    'The database has SQL functions of version 3; this release has version 2. Run migrate of the later release. ' +
+      'To go back to this release, start its processes without migrate: they work with later functions.',
+  );
+  expect((await pool.query('select release()')).rows).toEqual([{ release: 3 }]);
+  expect(await isMigrated(pool, release(2)), 'processes of the older release are ready').toBe(true);
+  expect(await isMigrated(pool, release(4)), 'those of a later one wait for its functions').toBe(false);
+  expect(await migrate(pool, release(4))).toEqual(['functions']);
+});
+
+test('functions that are not in the set any more are dropped, whatever their arguments were', async () => {
+  const { pool } = await emptyDatabase();
+  const set = (version: number, ...sql: string[]): Schema => ({
+    migrations: [],
+    functions: {
+      version,
+      sql: sql.map((text) => `create or replace function ${text} returns int language sql as 'select 1'`).join(';'),
+      hash: `${version}`,
+    },
+  });
+  await migrate(pool, set(1, 'kept()', 'old(a int)', 'changed(a int)'));
+  await migrate(pool, set(2, 'kept()', 'changed(a text)'));
+  const { rows } = await pool.query<{ name: string }>(
+    `select oid::regprocedure::text as name from pg_proc where pronamespace = 'parley'::regnamespace order by 1`,
+  );
+  expect(rows.map(({ name }) => name)).toEqual(['changed(text)', 'kept()']);
+});
+
+test('a migration that was edited after it was applied is refused', async () => {
+  const { pool } = await emptyDatabase();
+  await migrate(pool, schemaOf(migration(1, 'create table one (n int)')));
+  await expect(migrate(pool, schemaOf(migration(1, 'create table one (n int, m int)')))).rejects.toThrow(
+    'Migration 1.sql was changed after it was applied to this database. ' +
+      'Restore the file of the release, and put the change into a new migration.',
+  );
+});
+
+test('checksums of migrations that release 0.1.0 applied are recorded, and hold from then on', async () => {
+  const { pool } = await emptyDatabase();
+  const first = migration(1, 'create table one (n int)');
+  await migrate(pool, schemaOf(first));
+  // As release 0.1.0 left it.
+  await pool.query('alter table migration drop column sha256; alter table functions drop column version');
+  expect(await isMigrated(pool, schemaOf(first))).toBe(false);
+  await migrate(pool, schemaOf(first));
+  await expect(migrate(pool, schemaOf(migration(1, 'create table one (n bigint)')))).rejects.toThrow('was changed');
+  expect(await isMigrated(pool, schemaOf(first))).toBe(true);
+});
+
+test('a column that a migration adds to conversation is saved by the deciding function without a change to it', async () => {
+  const { pool } = await emptyDatabase();
+  await migrate(pool, schema);
+  const added = migration(9999, `alter table conversation add column added int not null default 0`);
+  expect(await migrate(pool, { ...schema, migrations: [...schema.migrations, added] })).toEqual([
+    '9999.sql',
+    'functions',
+  ]);
+  await pool.query(
+    `insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
+     values ('c', 'mls', 0, 1, '{}', 'alice', '')`,
+  );
+  await pool.query(`do $$
+    declare c conversation;
+    begin
+      select * into c from conversation where id = 'c';
+      c.added := 7;
+      c.epoch := 3;
+      c.oldest_seq := 5;
+      perform save_conversation(c);
+    end $$`);
+  const { rows } = await pool.query('select added, epoch, oldest_seq from conversation');
+  expect(rows).toEqual([{ added: 7, epoch: 3, oldest_seq: 5 }]);
+});
+
+test('a decision updates the row of its conversation in place (HOT), so that no index grows with the log', async () => {
+  const { pool } = await emptyDatabase();
+  await migrate(pool, schema);
+  const conversation = await startConversation(pool);
+  const before = await updates(pool);
+  for (let i = 0; i < 20; i++) {
+    await sendOne(pool, conversation, { kind: 'message', id: `m${i}`, actor: 'alice', body: 'text', epoch: 0 });
+  }
+  const after = await updates(pool);
+  expect(after.all - before.all).toBe(20);
+  expect(after.hot - before.hot).toBe(20);
+});
+
+async function updates(pool: pg.Pool): Promise<{ readonly all: number; readonly hot: number }> {
+  const client = await pool.connect();
+  try {
+    // Statistics of the other sessions are flushed when these become idle.
+    await client.query('select pg_stat_force_next_flush()');
+    const { rows } = await client.query<{ all: number; hot: number }>(
+      `select n_tup_upd::int as all, n_tup_hot_upd::int as hot from pg_stat_user_tables where relname = 'conversation'`,
+    );
+    return rows[0] ?? expect.unreachable();
+  } finally {
+    client.release();
+  }
+}
 
 test('files are numbered upwards, and never twice', () => {
   const versions = schema.migrations.map(({ version }) => version);
