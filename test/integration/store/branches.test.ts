@@ -1,0 +1,294 @@
+import { randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Decision } from '../../../domain/operation.ts';
+import { makePolicy } from '../../../domain/policy.ts';
+import { createConversation } from '../../../store/conversation/conversations.ts';
+import { decide } from '../../../store/decision/decide.ts';
+import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
+import { eraseUser } from '../../../store/device/account.ts';
+import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
+import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
+import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
+import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { Model } from '../../harness/model.ts';
+import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
+import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
+import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
+
+/** Creating a PL/pgSQL function checks little: a missing table, function or field shows only when its line runs. */
+const database = useDatabase();
+
+test('every branch of every SQL function runs', async () => {
+  const { pool } = database();
+  const { branches, neverRan } = await countBranches(pool);
+  expect(branches.length).toBeGreaterThan(150);
+  await randomRequests();
+  await messagesAndRoles();
+  await commits();
+  await keyPackagesAndWelcomes();
+  await repair();
+  await retention();
+  await sweeps();
+  const missing = await neverRan();
+  expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
+}, 60_000);
+
+test('branches are found in statements, and not in expressions', () => {
+  const body = `declare x int := case when true then 1 else 2 end;
+begin
+  if (select case when a then b else c end) then
+    x := 1; -- if then
+  elsif x = 2 then x := case x when 1 then 2 else 3 end;
+  end if;
+  for r in select 'if then' from t loop null; end loop;
+  case x when 1, 2 then null; else raise exception 'no'; end case;
+end `;
+  const found: string[] = [];
+  const counted = instrument(body, (line, what) => {
+    found.push(`${line} ${what}`);
+    return '!';
+  });
+  expect(found).toEqual([
+    '2 begin',
+    '3 if (select case when a then b else c end) then',
+    '5 elsif x = 2 then',
+    '6 else (left out)',
+    "7 for r in select 'if then' from t loop",
+    '8 case x when 1, 2 then',
+    '8 else',
+  ]);
+  expect(counted.split('!').length).toBe(8);
+});
+
+const BYTES = [Buffer.from('bytes'), Buffer.from('welcome'), Buffer.from('group info')];
+const SHA256 = sha256('bytes').toString('hex');
+const DAY_MS = 86_400_000;
+let count = 0;
+
+/** Operations by alice, unless they say otherwise, in one batch; what becomes of them is for other tests to say. */
+async function ask(conversation: string, ...operations: Record<string, unknown>[]): Promise<Decision> {
+  const named = operations.map((operation) => ({ id: `op-${count++}`, actor: 'alice', size: 1, ...operation }));
+  return decide(database().pool, conversation, named as never, BYTES);
+}
+
+function commit(epoch: number, more: object = {}): Record<string, unknown> {
+  const hash = sha256(`commit ${count++}`).toString('hex');
+  return { kind: 'commit', sha256: hash, epoch, deferred: true, bytes: { ciphertext: 1 }, ...more };
+}
+
+function message(id: string, more: object = {}): Record<string, unknown> {
+  return { kind: 'message', id, sha256: SHA256, epoch: 0, bytes: { ciphertext: 1 }, ...more };
+}
+
+function run(name: string): Record<string, unknown>[] {
+  return Array.from({ length: 9 }, (_, i) => message(`${name}-${i}`));
+}
+
+function sql(text: string, ...values: unknown[]): Promise<unknown> {
+  return database().pool.query(text, values);
+}
+
+function lookUp(conversation: string, operation: object): Promise<unknown> {
+  return readEarlierAnswer(database().pool, conversation, { actor: 'alice', ...operation } as never);
+}
+
+async function messagesAndRoles(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool);
+  await ask(id, ...run('a'));
+  await ask(id, ...run('a'));
+  await ask(id, ...run('b').slice(1), message('b-1'));
+  await ask(id, message('m'), message('m', { sha256: 'ff' }), message('gone', { actor: undefined, body: 1 }));
+  await ask(id, { kind: 'role', user: 'mallory', role: 'admin' }, { kind: 'role', user: 'alice', role: 'member' });
+  await ask(id, { kind: 'read', body: 1 });
+  await expect(ask(id, { kind: 'nonsense' })).rejects.toThrow('unknown operation kind nonsense');
+  for (const operation of [message('m'), message('new'), { kind: 'group-info', id: 'x' }, { kind: 'read', id: 'x' }]) {
+    await lookUp(id, operation);
+  }
+  await lookUp(id, { kind: 'commit', id: 'x' });
+  await lookUp(id, { kind: 'leave', id: 'x' });
+  await lookUp('nowhere', message('m'));
+
+  // Leaves: without the bytes of the proposal, with one that is in the log already, twice, and of a last admin.
+  const proposal = { sha256: SHA256, epoch: 0, actor: 'bob' };
+  await ask(id, { kind: 'leave', ...proposal });
+  await ask(id, message('p', { ...proposal, type: 'proposal' }), { kind: 'leave', id: 'p', ...proposal });
+  await ask(id, { kind: 'leave', actor: 'bob' });
+  await ask(id, { kind: 'policy', policy: { lastAdmin: 'refuse' } }, { kind: 'leave' });
+  await ask(id, commit(0, { actor: 'carol', removes: ['alice'] }));
+
+  for (const taken of [`${id}-new`, id]) {
+    await createConversation(pool, {
+      id: taken,
+      protocol: 'mls',
+      epoch: 0,
+      creator: 'alice',
+      members: [],
+      policy: makePolicy({}, { epochWindow: 2 }),
+      groupInfo: Buffer.from('group info'),
+      fingerprint: Buffer.from(''),
+    });
+  }
+  await ask(id, { kind: 'delete' });
+  await ask(id, message('late'));
+  for (let i = 0; i < 99; i++) if (await purgeDeleted(pool, id, 2)) break;
+  await purgeDeleted(pool, 'nowhere', 2);
+}
+
+async function commits(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool, { policy: { maxMembers: 4, externalJoin: 'anyone' } });
+  await ask(id, commit(0, { dropped: ['carol'] }));
+  await ask(id, commit(0, { adds: ['dave', 'erin'] }));
+  await ask(id, commit(0, { leaves: ['alice', 'bob', 'carol', 'mallory'] }), commit(0, { leaves: ['alice'] }));
+  await ask(id, commit(0, { leaves: ['alice', 'bob', 'carol'] }));
+  await ask(id, commit(1, { actor: 'erin', external: true }));
+  const supply = { kind: 'group-info', epoch: 2, bytes: { groupInfo: 3 } };
+  await ask(id, { ...supply, leaves: ['mallory'] }, { ...supply, leaves: ['alice', 'bob', 'carol', 'erin'] }, supply);
+  const bare = await startConversation(pool, { protocol: 'opaque' });
+  await ask(bare, { kind: 'group-info', epoch: 0, bytes: { groupInfo: 3 } });
+
+  // Commit contention.
+  for (let i = 0; i < 6; i++) await ask(bare, commit(i));
+  for (let i = 0; i < 3; i++) await ask(bare, commit(0, { actor: 'bob' }));
+  await ask(bare, commit(0), commit(6));
+  await sql(`update race set won = '{}'`);
+  await ask(bare, commit(6, { deferred: undefined }), commit(6, { deferred: undefined, removes: ['bob'] }));
+}
+
+async function keyPackagesAndWelcomes(): Promise<void> {
+  const { pool } = database();
+  const dave = { user: 'dave', device: 'phone' };
+  const pack = (more: object = {}): NewKeyPackage => ({
+    ref: randomBytes(32),
+    bytes: Buffer.from('key package'),
+    cipherSuite: 1,
+    lastResort: false,
+    notAfter: new Date(Date.now() + DAY_MS),
+    ...more,
+  });
+  const packs = [pack(), pack(), pack()];
+  await uploadKeyPackages(pool, dave, packs, false);
+  await uploadKeyPackages(pool, dave, packs, false);
+  await uploadKeyPackages(pool, { user: 'dave', device: 'laptop' }, packs, false);
+  await uploadKeyPackages(
+    pool,
+    dave,
+    Array.from({ length: 501 }, () => pack()),
+    false,
+  );
+  await uploadKeyPackages(pool, dave, [pack({ lastResort: true })], false);
+  await uploadKeyPackages(pool, dave, [...packs, pack({ lastResort: true })], true);
+
+  const claim = (claimer: string, operationId: string, perMinute = 300): Promise<unknown> =>
+    claimKeyPackages(pool, {
+      operationId,
+      claimer: { user: claimer, device: 'phone' },
+      user: 'dave',
+      devices: undefined,
+      cipherSuite: undefined,
+      conversation: undefined,
+      perMinute,
+    });
+  await claim('bob', 'no limits', 0);
+  for (const operationId of ['a', 'a', 'b', 'c', 'd']) await claim('alice', operationId);
+  await claim('alice', 'e', 1);
+  await uploadKeyPackages(
+    pool,
+    { user: 'dave', device: 'tablet' },
+    Array.from({ length: 30 }, () => pack()),
+    false,
+  );
+  await sql(`delete from claim where user_id = 'alice' and operation = 'd'`);
+  for (let i = 0; i < 25; i++) await claim('alice', `many ${i}`);
+  await sql(`delete from key_package where device_id = 'phone' and last_resort`);
+  await claim('alice', 'exhausted');
+
+  const { rows } = await pool.query<{ ref: string; device: string }>(
+    `select encode(ref, 'hex') as ref, device_id as device from key_package k
+     where claimed_at is not null and exists (select from claim where ref = k.ref and user_id = 'alice')`,
+  );
+  const phone = rows.find(({ device }) => device === 'phone')?.ref ?? expect.unreachable();
+  const [tablet, again, stale] = rows.filter(({ device }) => device === 'tablet').map(({ ref }) => ref);
+  await sql(`update key_package set replaced_at = now() where encode(ref, 'hex') = $1`, stale);
+  const id = await startConversation(pool);
+  const welcome = (refs: unknown[], adds = ['dave']): Record<string, unknown> =>
+    commit(0, { adds, refs, bytes: { ciphertext: 1, welcome: 2, groupInfo: 3 } });
+  await ask(id, welcome(['00']), welcome([stale]), welcome([tablet, again]), welcome([tablet], ['dave', 'erin']));
+  await ask(id, welcome([phone, tablet]));
+  await ask(id, commit(1, { uses: [again] }));
+  const opaque = await startConversation(pool, { protocol: 'opaque' });
+  await ask(opaque, welcome([]), commit(1, { bytes: { ciphertext: 1, welcome: 2 } }));
+  const { welcomes } = await listWelcomes(pool, dave);
+  for (const { id: welcomeId } of [...welcomes, ...welcomes]) await acknowledgeWelcome(pool, dave, welcomeId);
+  await forgetDevice(pool, { user: 'dave', device: 'tablet' });
+  await forgetDevice(pool, { user: 'dave', device: 'tablet' });
+  await eraseUser(pool, 'dave');
+}
+
+async function repair(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool);
+  const report = { kind: 'report', seq: 0, epoch: 0, reason: 'stuck' };
+  await ask(id, { ...report, seq: 9 }, { kind: 'reset', actor: 'bob', successor: `${id}-bob` });
+  await ask(id, { ...report, actor: 'bob' }, { ...report, actor: 'carol' }, report);
+  await ask(id, { kind: 'reset', successor: id }, { kind: 'reset', actor: 'bob', successor: `${id}-next` });
+  await ask(id, ...run('superseded'));
+  await ask(`${id}-next`, message('pending'), { kind: 'leave', sha256: SHA256 });
+}
+
+async function retention(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool, { protocol: 'opaque', policy: { retentionDays: 1 } });
+  await retain(pool, 'nowhere', Date.now(), 5);
+  await ask(id, ...run('kept'));
+  await retain(pool, id, Date.now(), 5);
+  await touchDevices(pool, [{ user: 'alice', device: 'phone' }]);
+  await sql(
+    `update entry e set at = e.at - interval '2 days' from conversation c where c.key = e.conversation and c.id = $1`,
+    id,
+  );
+  await retain(pool, id, Date.now(), 5);
+  await ask(id, { kind: 'commit', adds: ['dave'], epoch: 0, bytes: { welcome: 2 } });
+  await retain(pool, id, Date.now() + 100 * DAY_MS, 5);
+  const plain = await startConversation(pool, {});
+  await retain(pool, plain, Date.now(), 5);
+}
+
+async function sweeps(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool, { protocol: 'opaque' });
+  await ask(id, { kind: 'commit', adds: ['dave'], epoch: 0, bytes: { welcome: 2 } }, commit(1));
+  await touchDevices(pool, [{ user: 'bob', device: 'phone' }]);
+  await sql(`select sweep_staged(key, now()) from conversation where id = $1`, id);
+  for (const limit of [1, 1000]) {
+    await sql(`select sweep_devices('', '', now(), $1)`, limit);
+    await sql(`select sweep_races(0, '', now(), $1)`, limit);
+    await sql(`select sweep_welcome_bodies(0, 0, $1)`, limit);
+  }
+}
+
+/** What the model's tests ask, some of it in batches and staged. */
+async function randomRequests(): Promise<void> {
+  const { pool } = database();
+  const runs = fc.sample(fc.array(anyStep, { minLength: 60, maxLength: 60 }), { seed: 1, numRuns: 20 });
+  for (const [n, steps] of runs.entries()) {
+    const protocol = n % 2 === 0 ? 'mls' : 'opaque';
+    const members = USERS.slice(0, 3);
+    const conversation = await startConversation(pool, { protocol, members: [...members] });
+    const policy = makePolicy({ groupInfo: 'optional' }, { epochWindow: 2 });
+    const model = new Model({ protocol, creator: 'alice', members, policy });
+    const toRequest = makeRequests();
+    const requests: Request[] = steps.map((step) => {
+      const request = toRequest(step, model);
+      model.apply(request, Date.now());
+      return request;
+    });
+    for (let i = 0; i < requests.length; i += 10) {
+      const batch = requests.slice(i, i + 10);
+      await (i % 20 === 0 ? send(pool, conversation, batch) : sendStaged(pool, conversation, batch));
+    }
+  }
+}
