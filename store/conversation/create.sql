@@ -1,4 +1,5 @@
--- Creates a conversation; the same creator with the same content again gets it as it stands now.
+-- Creates a conversation: `created`. The same creator with the same content again: `duplicate`. Else the id is taken:
+-- `conversation-exists`.
 create or replace function create_conversation(p_id text, p_protocol text, p_epoch bigint, p_creator text, p_members text[],
                                     p_policy jsonb, p_group_info bytea, p_fingerprint bytea) returns text
 language plpgsql as $$

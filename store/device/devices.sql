@@ -1,5 +1,5 @@
--- Forgets a device of a user; false when there is none. Its unused key packages stay as replaced until they expire, so
--- that whoever invites with one of them is told so.
+-- Deletes a device of a user; false when there is none. Its unused key packages stay as replaced until they expire, so that a
+-- Welcome for one of them is refused with the reason.
 create or replace function forget_device(p_user text, p_device text) returns boolean
 language plpgsql as $$
 declare
@@ -18,9 +18,9 @@ begin
   return true;
 end $$;
 
--- Forgets all that belongs to a user and to no conversation; returns its devices. One that came meanwhile stays, with its
--- key packages: call it again until there is none. Of key packages nothing stays but refs, until they expire: they never
--- come back, and a Welcome for one is told so.
+-- Deletes everything that belongs to a user and to no conversation; returns its devices. A device that came meanwhile stays, with
+-- its key packages: call this again until it returns none. Only the refs of key packages stay, until they expire: a package never
+-- comes back, and a Welcome for one is refused with the reason.
 create or replace function erase_user(p_user text) returns text[]
 language plpgsql as $$
 declare
@@ -38,7 +38,7 @@ begin
     order by k.ref for no key update);
   update key_package set user_id = '', device_id = '', key_package = '', replaced_at = coalesce(replaced_at, clock_timestamp())
     where ref = any (v_refs);
-  -- A claim that is locked is being deleted.
+  -- A claim that somebody else has locked is being deleted there.
   delete from claim where (operation, ref) in (
     select operation, ref from claim where user_id = p_user for update skip locked);
   delete from device_position where user_id = p_user and device_id = any (v_devices);
@@ -46,7 +46,7 @@ begin
     select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
   perform drop_welcome_bodies(v_conversations, v_seqs);
   delete from device where user_id = p_user and device_id = any (v_devices);
-  -- What a decision is at work on is left to it.
+  -- Rows that a running decision has locked are left to that decision.
   delete from race where ctid = any (array(select ctid from race where user_id = p_user for update skip locked));
   delete from staged where key = any (array(select key from staged where user_id = p_user for update skip locked));
   return v_devices;

@@ -1,8 +1,8 @@
--- Key packages (RFC 9420 §10, §16.8). The row of a device is the lock of its pool: uploads, claims and resets of one device
--- take turns, and whoever needs several devices of a user locks them in the order of their ids.
+-- Key packages (RFC 9420 §10, §16.8). The row of a device is the lock of its pool: uploads, claims and resets of one device take
+-- turns. A caller that needs several devices of a user locks them in the order of their ids.
 
--- Withdraws what no commit has used yet, but for p_keep: what is in the pool, the last resort, and what was handed out.
--- Locks in the order of refs, as commits do.
+-- Withdraws all packages of a device that no commit has used yet, except p_keep: those in the pool, the last resort, and those that
+-- were handed out. Locks in the order of refs, as commits do.
 create or replace function replace_key_packages(p_user text, p_device text, p_keep bytea[]) returns void
 language sql volatile as $$
   update key_package set replaced_at = clock_timestamp() where ref = any (array(
@@ -23,8 +23,8 @@ $$;
 
 -- Stores checked packages of one device, the oldest first; with p_replace they replace all that it had. Of each cipher
 -- suite there is one last resort: a new one replaces the one before. Returns {stored, duplicates, available}, or without
--- any effect {foreign: [positions from 1]} for packages that another device stored, or {full: true} above p_limit. Whatever
--- was stored arms the low-stock event again.
+-- any effect {foreign: [positions from 1]} for packages that another device stored, or {full: true} above p_limit. A stored package
+-- arms the low-stock event again.
 create or replace function upload_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
                                     p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean,
                                     p_limit int) returns jsonb
@@ -100,10 +100,10 @@ $$;
 
 -- Hands out one package of each device of p_user (null: of all that are known; never of the claimer's own device), the
 -- oldest that is usable, for good; the last resort once there is none. One row for each device: without a ref it is
--- exhausted; `low` = this claim took its pool below p_low. The same p_operation again gets the same packages, whatever
--- became of them, unless their owner was erased. Nobody drains the pool of another: a claimer that has used up p_rate
--- packages a minute (0 = no limits), or those of a device as next_claim_at() says, gets nothing but a single row with the
--- time to wait and that device ('' = the former).
+-- exhausted; `low` = this claim took its pool below p_low. The same p_operation again gets the same packages, even when they were
+-- used or replaced since, unless their owner was erased. Nobody drains the pool of another user: a claimer that has used up p_rate
+-- packages a minute (0 = no limits), or those of a device as next_claim_at() says, gets only a single row with the time to wait and
+-- that device ('' = the limit per minute).
 create or replace function claim_key_packages(p_operation text, p_claimer text, p_claimer_device text, p_user text,
                                    p_devices text[], p_suite int, p_conversation text, p_rate int, p_hold int, p_most int,
                                    p_low int)
@@ -121,8 +121,8 @@ declare
   k key_package;
   v_low boolean;
 begin
-  -- One claim of a claimer at a time, in whatever process: else its limits would be judged on what each saw of the others,
-  -- and one that is asked again while it runs would be made twice.
+  -- One claim of a claimer at a time, over all processes. Two at once would not see each other's packages and exceed the limits; and
+  -- a claim that is repeated while it runs would be made twice.
   perform pg_advisory_xact_lock(hashtextextended(case when p_rate > 0 then 'claims of ' || p_claimer else p_operation end, 0));
   v_devices := array(
     select d.device_id from device d
@@ -138,7 +138,7 @@ begin
         where c.operation = p_operation and y.user_id = p_user)
       select g.device_id, g.ref, g.key_package, g.last_resort, false, null::bigint from given g
       union all
-      -- Those that it found exhausted: known then, and without one.
+      -- Devices that the first claim found exhausted: they were known then, and have no package in it.
       select d.device_id, null, null, null, false, null
       from unnest(v_devices) v (device_id)
       cross join lateral (select * from device where user_id = p_user and device_id = v.device_id limit 1) d
@@ -171,7 +171,7 @@ begin
         where x.user_id = p_user and x.device_id = v_device and x.last_resort and x.replaced_at is null
           and x.not_after > v_now and (p_suite is null or x.cipher_suite = p_suite)
         order by x.uploaded_at desc limit 1;
-      -- Of the many claims of a last resort, those that have lapsed are no use; one that is locked is being deleted.
+      -- A last resort has many claims. Lapsed ones have no use; a locked one is being deleted by somebody else.
       delete from claim where (operation, ref) in (
         select c.operation, c.ref from claim c
         where c.ref = k.ref and c.user_id = p_claimer and c.conversation = p_conversation and c.at < v_now - claim_lifetime()

@@ -60,7 +60,7 @@ begin
   select jsonb_agg(
       case verdict
         when 'accepted' then jsonb_build_object('status', 'accepted', 'seq', c.last_seq + rank, 'epoch', epoch)
-        -- Staged bytes that are gone were consumed by an earlier run of this very operation: its answer is repeated.
+        -- The staged row is gone: an earlier run of this very operation took it, and its answer is repeated.
         when 'duplicate' then jsonb_build_object('status', case when actor is null then 'accepted' else verdict end,
           'seq', first_seq, 'epoch', first_epoch)
         when 'removed' then refusal('removed', jsonb_build_object('seq', left_seq))

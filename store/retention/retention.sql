@@ -1,5 +1,5 @@
--- Retention (docs/explanation/retention.md). Everything here happens under the conversation's row lock, taken by the first
--- statement; p_now is the workflow's clock. Each call does a bounded piece of work and says when to call again.
+-- Retention (docs/explanation/retention.md). The first statement of each function takes the row lock of the conversation. p_now is
+-- the clock of the workflow. Each call does a bounded piece of work and says when to call again.
 
 -- The first entry from p_from to before p_to that is younger than p_time; p_to when there is none. Seqs are dense and times
 -- never run backwards in a log, so the look-up halves the range: a few rows, however long the log is.
@@ -21,14 +21,15 @@ begin
   return v_from;
 end $$;
 
--- The first entry that an active device of a current member, or whoever takes up a Welcome, still needs; null = none does. A device needs what comes after
--- its acknowledged position, without one everything from its member's joining entry on. Active is who was seen within
--- 30 days: a member without such a device holds nothing back, else one lost phone would keep a log for ever.
+-- The first entry that somebody still needs: an active device of a current member, or a device that takes up a Welcome; null =
+-- nobody needs one. A device needs the entries after its acknowledged position, or without a position all from the joining entry
+-- of its member on. A device is active when it was seen within device_activity(). A member without an active device holds nothing
+-- back, else one lost phone would keep a log for ever.
 -- `offset 0` and `limit 1` keep the look-ups by key, in this order: members, their devices, the position of each.
 create or replace function needed_seq(p_conversation bigint, p_now timestamptz) returns bigint
 language sql stable as $$
   select least(min(coalesce(p.seq + 1, m.joined_seq)), (
-    -- A Welcome opens the log after its commit, whether or not its device was seen.
+    -- The device of a Welcome needs the log after its commit, whether or not the device was seen.
     select seq + 1 from welcome_body where conversation = p_conversation order by seq limit 1))
   from (select user_id, joined_seq from member where conversation = p_conversation and left_seq is null offset 0) m
   cross join lateral (
@@ -38,18 +39,18 @@ language sql stable as $$
     where user_id = d.user_id and device_id = d.device_id and conversation = p_conversation limit 1) p on true
 $$;
 
--- One step of the conversation's timer. Of the log at most p_limit entries lose their bodies and p_limit are deleted, so the
--- lock is held for a short time.
+-- One step of the conversation's timer. At most p_limit entries lose their bodies and at most p_limit are deleted, so the step holds
+-- the lock for a short time.
 --
--- Bodies: application entries older than policy.retentionDays lose their bytes; the row stays, so readers see what was there.
--- Horizon: the largest s such that every entry before s, of whatever kind, is older than retentionDays, and either is needed
--- by no active device or is older than policy.commitRetentionDays (4 x retentionDays when absent). What is before it is
--- deleted: a device that has not processed a commit cannot follow the group past it, so commits wait for devices; but not
+-- Bodies: application entries older than policy.retentionDays lose their bytes. The row stays, so readers see what was there.
+-- Oldest kept entry: entries before it are deleted. An entry of any kind may be deleted when it is older than retentionDays, and
+-- either no active device needs it, or it is older than policy.commitRetentionDays (without that: commit_retention_factor() times
+-- retentionDays). A device that has not processed a commit cannot follow the group past it, so commits wait for devices; but not
 -- for ever, and not for devices that are gone. Without retentionDays nothing is ever deleted.
--- oldest_seq and oldest_count move in the same transaction; last_seq, app_count, epochs and read positions do not move at
--- all, so seq is never reused and unread counts stay exact (invariants 1 and 7).
--- Welcomes past their time go, and each leaves a change `welcome-expired`, by which the group learns that the device never
--- came. Their bytes go with the last of them.
+-- oldest_seq and oldest_count change in the same transaction. last_seq, app_count, epochs and read positions do not change, so seq
+-- is never reused and unread counts stay exact (invariants 1 and 7).
+-- Expired Welcomes are deleted. Each leaves a change `welcome-expired`, by which the group learns that the device never came. Their
+-- bytes are deleted with the last of them.
 --
 -- Returns null when there is no such conversation (any more), else {changed}: whether streams have something new to look for.
 create or replace function retain(p_id text, p_now timestamptz, p_limit int) returns jsonb
@@ -57,8 +58,9 @@ language plpgsql as $$
 declare
   c conversation;
   v_keep interval;
-  v_most interval;
-  -- both exclusive: where this step ends, and where the entries older than retentionDays end
+  v_keep_at_most interval;
+  -- all exclusive: where this step ends, where the entries older than retentionDays end, and where those end that are deleted even
+  -- when a device needs them
   v_end bigint;
   v_old bigint;
   v_forced bigint;
@@ -74,7 +76,7 @@ begin
     delete from welcome where id = any (array(
       select id from welcome where conversation = c.key and expires_at <= p_now order by expires_at limit p_limit))
     returning seq, user_id, device_id
-  ), told as (
+  ), recorded as (
     insert into change (conversation, seq, kind, data)
     select c.key, c.last_seq, 'welcome-expired', jsonb_build_object('user', user_id, 'device', device_id)
     from expired order by seq, user_id, device_id
@@ -87,10 +89,10 @@ begin
 
   v_keep := make_interval(days => (c.policy ->> 'retentionDays')::int);
   if v_keep is not null then
-    v_most := coalesce(make_interval(days => (c.policy ->> 'commitRetentionDays')::int), commit_retention_factor() * v_keep);
+    v_keep_at_most := coalesce(make_interval(days => (c.policy ->> 'commitRetentionDays')::int), commit_retention_factor() * v_keep);
     v_end := least(c.oldest_seq + p_limit, c.last_seq + 1);
     v_old := first_younger(c.key, c.oldest_seq, v_end, p_now - v_keep);
-    v_forced := first_younger(c.key, c.oldest_seq, v_old, p_now - v_most);
+    v_forced := first_younger(c.key, c.oldest_seq, v_old, p_now - v_keep_at_most);
     if v_forced < v_old then
       v_old := greatest(v_forced, least(v_old, coalesce(needed_seq(c.key, p_now), v_old)));
     end if;
@@ -101,7 +103,7 @@ begin
       c.expired_seq := greatest(c.expired_seq, v_old - 1);
       v_more := v_old = v_end and v_end <= c.last_seq;
     end if;
-    -- What happened between entries that are gone: streams go on from the entry before the horizon at the earliest.
+    -- Changes between deleted entries: streams start at the entry before the oldest kept one at the earliest.
     delete from change where ctid = any (array(
       select ctid from change where conversation = c.key and seq < c.oldest_seq - 1 order by seq limit p_limit));
     get diagnostics v_count = row_count;
@@ -114,15 +116,15 @@ begin
     c.expired_seq := v_old - 1;
     v_more := v_more or (v_old = v_end and v_end <= c.last_seq);
 
-    -- The next body; and the horizon, which waits for age, or for devices: those tell nobody how far they are, so it looks
-    -- again every day until the entry is too old to wait for.
+    -- Due for the next body, and for the oldest kept entry. That one waits for its age, or for devices. Devices do not announce their
+    -- progress, so the timer looks again every day until the entry is too old to wait.
     v_due := least(v_due,
       (select at + v_keep from entry where conversation = c.key and seq = c.expired_seq + 1),
-      (select case when at + v_keep > p_now then at + v_keep else least(at + v_most, p_now + interval '1 day') end
+      (select case when at + v_keep > p_now then at + v_keep else least(at + v_keep_at_most, p_now + interval '1 day') end
        from entry where conversation = c.key and seq = c.oldest_seq));
   end if;
 
-  -- Not for each entry on its own: a busy conversation's bodies go once a minute.
+  -- Once a minute, not for each entry: a busy conversation has many.
   c.due_at := case when v_more then p_now when v_due is not null then greatest(v_due, p_now + interval '1 minute') end;
   update conversation set due_at = c.due_at, expired_seq = c.expired_seq, oldest_seq = c.oldest_seq,
       oldest_count = c.oldest_count
@@ -130,7 +132,7 @@ begin
   return jsonb_build_object('changed', v_seqs is not null);
 end $$;
 
--- Removes what a deleted conversation still holds, in pieces; true when all is gone. The tombstone stays.
+-- Removes the rows of a deleted conversation, in pieces; true when all are gone. The tombstone (its row in `conversation`) stays.
 create or replace function purge_deleted(p_id text, p_limit int) returns boolean
 language plpgsql as $$
 declare
@@ -142,7 +144,7 @@ begin
   if not found or c.deleted_at is null then return true; end if;
   foreach v_table in array array['entry', 'staged', 'welcome', 'welcome_body', 'group_info', 'change', 'report', 'race',
                                  'device_position', 'operation', 'period', 'member'] loop
-    -- The answer of the deletion itself stays for its retries, until its age sweeps it.
+    -- The answer of the deletion stays for its retries, until the sweep deletes it for its age.
     execute format('delete from %I where ctid = any (array(select ctid from %1$I where conversation = $1 %s limit $2))',
                    v_table, case when v_table = 'operation' then 'and kind <> ''delete''' else '' end)
       using c.key, p_limit;

@@ -1,5 +1,5 @@
--- Looks at the next p_limit devices after a name, and forgets those that were not seen since p_before and have nothing: no
--- key package that a claim may take, no Welcome, no position. Returns the name to go on after, null = the end.
+-- Looks at the next p_limit devices after a name. Deletes those that were not seen since p_before and have nothing: no key package
+-- that a claim may take, no Welcome, no position. Returns the name after which the next call continues; null = the end.
 create or replace function sweep_devices(p_user text, p_device text, p_before timestamptz, p_limit int,
                               out user_id text, out device_id text, out deleted int)
 language plpgsql as $$
@@ -14,7 +14,7 @@ begin
     into v_rows, v_users, v_devices
     from (select ctid, user_id, device_id, seen_at from device where (user_id, device_id) > (p_user, p_device)
           order by user_id, device_id limit p_limit) d;
-  -- One that is seen meanwhile stays: seen_at is looked at again. Scalar look-ups, so that each is by key.
+  -- A device that is seen meanwhile stays: seen_at is checked again. Scalar look-ups, so that each is by key.
   delete from device d where d.ctid = any (v_rows) and d.seen_at < p_before
     and (select true from key_package k where k.user_id = d.user_id and k.device_id = d.device_id
            and k.claimed_at is null and k.replaced_at is null and not k.last_resort limit 1) is null
@@ -29,7 +29,7 @@ begin
   end if;
 end $$;
 
--- The same for races that were won or lost before p_before; whoever races again meanwhile stays.
+-- The same for counts of commit contention (table `race`) that did not change since p_before. A row that changes meanwhile stays.
 create or replace function sweep_races(p_conversation bigint, p_user text, p_before timestamptz, p_limit int,
                             out conversation bigint, out user_id text, out deleted int)
 language plpgsql as $$

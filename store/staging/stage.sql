@@ -1,11 +1,11 @@
--- The key of a staged row: random, because a sequence can give a number twice. Staging commits asynchronously, so a crash can lose
--- both the row and that its number was given; an operation that still refers to it must not find the bytes of another. It
--- travels as a JSON number.
+-- The key of a staged row. It is random, because a sequence can give a number twice: staging commits asynchronously, so a crash can
+-- lose both the row and the state of the sequence. An operation that refers to the lost row must not find the bytes of another. The
+-- key travels as a JSON number.
 create or replace function staged_key() returns bigint
 language sql volatile as $$ select floor(random() * max_safe_epoch())::bigint $$;
 
--- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the
--- keys by position: no row for users who are not members, a null key for those whose undecided bytes exceed the quota.
+-- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the keys by
+-- position: no row for users who are not members, a null key for users whose undecided bytes exceed the quota.
 -- Outsiders may stage an external commit where anyone may join by one.
 create or replace function stage(p_conversation text[], p_user text[], p_epoch bigint[], p_ciphertext bytea[], p_welcome bytea[],
                       p_group_info bytea[], p_request jsonb[], p_quota bigint)
@@ -37,8 +37,8 @@ language sql volatile as $$
   select k.n, k.key from keyed k
 $$;
 
--- Deletes staged rows that nothing can decide any more (their operations are past notAfter). It takes the conversation's
--- lock first and deletes in a second statement: a sweep that only looked would race the deciding transaction.
+-- Deletes staged rows that nothing can decide any more (their operations are past notAfter). It takes the lock of the conversation
+-- first and deletes in a second statement: without the lock it could delete a row that a decision is about to store.
 create or replace function sweep_staged(p_conversation bigint, p_before timestamptz) returns bigint
 language plpgsql as $$
 declare

@@ -6,7 +6,7 @@ import { packageRoot } from '../../../process/package-root.ts';
 import { type FunctionSet, compareFunctionSets } from './compare.ts';
 
 // `npm run bench:sql -- <git ref> [rounds]`: the deciding function of the working tree against that of an older commit, in one
-// PostgreSQL, in turns. See the README beside this folder.
+// PostgreSQL, in turns. See ../README.md.
 const [ref = 'HEAD', rounds = '30'] = process.argv.slice(2);
 const root = packageRoot();
 const folder = mkdtempSync(path.join(tmpdir(), 'parley-bench-sql-'));
