@@ -97,5 +97,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function fail(expected: string, value: unknown): never {
-  throw new TypeError(`Postgres did not return ${expected}: ${String(JSON.stringify(value)).slice(0, 300)}`);
+  const shown = value === undefined ? 'undefined' : JSON.stringify(value).slice(0, 300);
+  throw new TypeError(`Postgres did not return ${expected}: ${shown}`);
 }

@@ -46,7 +46,7 @@ interface Kind {
   /** An obstacle that is always there. */
   readonly always?: Obstacle;
   /** What each obstacle alone is answered with; `accepted` = an exception from the order. */
-  readonly answers: { readonly [O in Obstacle]?: Answer | undefined };
+  readonly answers: Partial<Record<Obstacle, Answer | undefined>>;
 }
 
 const COMMON = {
@@ -272,9 +272,7 @@ test('an earlier answer is found beside a held lock and in a read-only transacti
     await reader.query('rollback').finally(() => reader.release());
   }
   const notFound = { status: 'refused', code: 'not-found' };
-  expect(
-    (await readEarlierAnswer(pool, conversation, { ...operation, actor: 'mallory' } as Operation)).outcome,
-  ).toEqual(notFound);
+  expect((await readEarlierAnswer(pool, conversation, { ...operation, actor: 'mallory' })).outcome).toEqual(notFound);
   expect(await readEarlierAnswer(pool, 'nowhere', operation)).toEqual({ epoch: 0, outcome: notFound });
 });
 
