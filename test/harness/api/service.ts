@@ -8,11 +8,13 @@ import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
-import type { Draft, Submitter } from '../../../dispatch/command.ts';
-import type { InlineBytes, Operation } from '../../../domain/operation.ts';
+import type { Submitter } from '../../../dispatch/command.ts';
+import { makeDirectPath } from '../../../dispatch/direct-executor.ts';
+import { makeLanes } from '../../../dispatch/dispatcher.ts';
+import { makeStager } from '../../../dispatch/stager.ts';
 import { makeLogger } from '../../../process/logger.ts';
+import { makeMetrics } from '../../../process/metrics.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { decide } from '../../../store/decision/decide.ts';
 import type { Answer } from './answer.ts';
 import { makeContract } from './contract.ts';
 
@@ -50,31 +52,25 @@ export function tokenOf(user: string, claims: Record<string, unknown> = {}): Pro
     .sign(new TextEncoder().encode(SECRET));
 }
 
-/** Decides at once, with inline bytes: what the direct path does. */
+/** The real queue of each conversation in front of the real direct path: one batch at a time, in the order of arrival. */
 export function directSubmitter(pool: pg.Pool): Submitter {
-  return {
-    submit: async ({ conversation, operation, bytes, deadline }) => {
-      // Here a commit does not wait for others: there is no lane for it to wait in.
-      const decided = operation.kind === 'commit' ? { ...operation, deferred: true as const } : operation;
-      const { outcomes } = await decide(pool, conversation, ...inline(decided, bytes, deadline));
-      const [outcome] = outcomes;
-      if (outcome === undefined) throw new Error('no outcome');
-      return outcome;
-    },
+  const log = pino({ level: 'silent' });
+  const metrics = makeMetrics({ collectDefaults: false });
+  const notifier = {
+    entry: () => undefined,
+    device: () => undefined,
+    stream: () => undefined,
+    setting: () => Promise.resolve(),
   };
-}
-
-function inline(operation: Operation, bytes: Draft['bytes'], deadline: number): [Operation[], Uint8Array[]] {
-  const all: Uint8Array[] = [];
-  const place = (value: Uint8Array | undefined): number | undefined =>
-    value === undefined ? undefined : all.push(value);
-  if (bytes === undefined) return [[{ ...operation, notAfter: deadline }], all];
-  const positions = {
-    ciphertext: place(bytes.ciphertext),
-    welcome: place(bytes.welcome),
-    groupInfo: place(bytes.groupInfo),
-  } as InlineBytes;
-  return [[{ ...operation, notAfter: deadline, bytes: positions } as Operation], all];
+  const direct = makeDirectPath({ pool, notifier, log, onRetry: metrics.laneRetry });
+  return makeLanes({
+    pathOf: () => 'direct',
+    paths: { direct, workflow: () => Promise.reject(new Error('No workflow runs here')) },
+    stager: makeStager(pool),
+    metrics,
+    log,
+    mailboxLimit: 10_000,
+  });
 }
 
 /** Everything that the app needs, for tests. */
