@@ -94,7 +94,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['local/setup.mjs', '**/*.cjs', '**/*.js'],
+    files: ['**/*.mjs', '**/*.cjs', '**/*.js'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', module: 'writable' } },
   },
 );

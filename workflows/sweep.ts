@@ -2,7 +2,8 @@ import { proxyLocalActivities } from '@temporalio/workflow';
 import type { SweepActivities } from '../activities/sweep.ts';
 
 const activities = proxyLocalActivities<SweepActivities>({
-  startToCloseTimeout: '30 seconds',
+  // For all tries together. Why there is no start-to-close timeout: see the conversation's activities.
+  scheduleToCloseTimeout: '90 seconds',
   retry: { maximumAttempts: 3 },
 });
 

@@ -53,7 +53,7 @@ async function open(
   return stream;
 }
 
-async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<void> {
+async function untilEnd(stream: EventStream, timeoutMs = 30_000): Promise<void> {
   await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
 }
 

@@ -1,9 +1,12 @@
-/** Polls a condition until it holds; the only way in which tests wait. */
+/**
+ * Polls a condition until it holds; the only way in which tests wait.
+ * @param options.timeoutMs 30 s unless told otherwise: on a machine with both cores busy, what takes one second alone takes ten
+ */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   options: { readonly timeoutMs?: number; readonly what: string; readonly everyMs?: number },
 ): Promise<void> {
-  const until = Date.now() + (options.timeoutMs ?? 10_000);
+  const until = Date.now() + (options.timeoutMs ?? 30_000);
   while (!(await condition())) {
     if (Date.now() > until) throw new Error(`Waited in vain until ${options.what}`);
     await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 20));

@@ -8,12 +8,13 @@ import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
+import { makeDirectExecutor } from '../../../dispatch/direct-executor.ts';
+import { makeDispatcher } from '../../../dispatch/dispatcher.ts';
+import { makeStager } from '../../../dispatch/stager.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
-import type { Command } from '../../../domain/command.ts';
-import { outcomeFor } from '../../../domain/outcome.ts';
 import { makeLogger } from '../../../process/logger.ts';
+import { makeMetrics } from '../../../process/metrics.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { decideCommands } from '../../../store/decision/decide.ts';
 import type { Answer } from './answer.ts';
 import { makeContract } from './contract.ts';
 
@@ -51,19 +52,25 @@ export function tokenOf(user: string, claims: Record<string, unknown> = {}): Pro
     .sign(new TextEncoder().encode(SECRET));
 }
 
-/** Decides at once, with inline bytes: what the direct executor does. */
+/** The real queue of each conversation in front of the real direct executor: one batch at a time, in the order of arrival. */
 export function directSubmitter(pool: pg.Pool): Submitter {
-  return {
-    submit: async ({ conversation, command, deadline }) => {
-      // Here a commit does not wait for a reservation: there is no queue for it to wait in.
-      const decided: Command =
-        command.kind === 'commit'
-          ? { ...command, notAfter: deadline, waitedForReservation: true }
-          : { ...command, notAfter: deadline };
-      const { outcomes } = await decideCommands(pool, conversation, [decided]);
-      return outcomeFor(command, outcomes[0]);
-    },
+  const log = pino({ level: 'silent' });
+  const metrics = makeMetrics({ collectDefaults: false });
+  const notifier = {
+    entry: () => undefined,
+    device: () => undefined,
+    stream: () => undefined,
+    setting: () => Promise.resolve(),
   };
+  const direct = makeDirectExecutor({ pool, notifier, log, onRetry: metrics.laneRetry });
+  return makeDispatcher({
+    pathOf: () => 'direct',
+    executors: { direct, workflow: () => Promise.reject(new Error('No workflow runs here')) },
+    stager: makeStager(pool),
+    metrics,
+    log,
+    mailboxLimit: 10_000,
+  });
 }
 
 /** Everything that the app needs, for tests. */

@@ -77,7 +77,7 @@ export async function untilTold(
   });
 }
 
-export async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<Told | undefined> {
+export async function untilEnd(stream: EventStream, timeoutMs = 30_000): Promise<Told | undefined> {
   await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
   return told(stream).at(-1);
 }

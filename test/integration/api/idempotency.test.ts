@@ -149,7 +149,8 @@ test('a request that died after its decision is applied once, by whichever repli
 
 test('whoever waits for a key longer than its deadline may ask again', async () => {
   const impatient = await startService(database().pool, { requestDeadlineMs: 300 });
-  const id = await createConversation(impatient, [], { protocol: 'opaque' });
+  // By a patient one: its deadline is for the request below.
+  const id = await createConversation(first, [], { protocol: 'opaque' });
   const path = `/v1/conversations/${id}/read`;
   const caller = { user: 'alice', device: 'default' } as Parameters<typeof idempotencyScope>[1];
   const request = { headers: { 'idempotency-key': 'slow' }, method: 'POST', path };

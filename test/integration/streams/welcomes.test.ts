@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { base64, tokenOf } from '../../harness/api/service.ts';
 import { createHttp, ParleyClient } from '../../../client/index.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { listen } from '../../../store/log/notifications.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
@@ -33,6 +34,32 @@ async function invite(user: string, bytes: number): Promise<string> {
   const body = { commit: base64('commit'), adds: [user], welcome: base64(Buffer.alloc(bytes, 1)) };
   await talk.expect(`POST /v1/conversations/${conversation}/commits`, 'ann', body);
   return conversation;
+}
+
+/**
+ * Makes conversations and waits until they are old news for streams that open from now on. A stream takes up a new
+ * conversation as soon as it hears of it, beside the pages of Welcomes that it still reads. It hears of it by a
+ * notification, which may come late, or by its poll of the additions of the last seconds.
+ * @param make returns the ids, each with a first entry
+ */
+async function untilOld(make: () => Promise<readonly string[]>): Promise<void> {
+  const heard = new Set<string>();
+  const listener = listen(database().url, {
+    onEntry: (conversation, lastSeq) => {
+      if (lastSeq >= 1) heard.add(conversation);
+    },
+    onSetting: () => undefined,
+    onConnect: () => undefined,
+    onError: () => undefined,
+  });
+  try {
+    await waitUntil(listener.connected, { what: 'the test listens' });
+    const made = await make();
+    await waitUntil(() => made.every((id) => heard.has(id)), { what: 'every conversation is notified' });
+    await database().pool.query(`update change set at = at - interval '1 minute'`);
+  } finally {
+    await listener.close();
+  }
 }
 
 /** A stream whose reader took its HTTP head, and nothing since. */
@@ -81,7 +108,10 @@ test('a Welcome is delivered on every stream, also after many Welcomes of delete
 
 test('Welcomes wait in the database for a reader that does not keep up', async () => {
   const invited: string[] = [];
-  for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('dan', LARGE));
+  await untilOld(async () => {
+    for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('dan', LARGE));
+    return invited;
+  });
   const patient = await startReplica(database(), { slowMs: 600_000 });
   try {
     const socket = await openPaused(patient, 'dan');
