@@ -3,11 +3,10 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Operation } from '../../../domain/operation.ts';
 import type { PolicyChange } from '../../../domain/policy.ts';
 import { resolveProgram } from '../../../local/temporal-binary.ts';
 import { timeSkippingServer } from '../../../local/temporal-programs.ts';
-import { decide } from '../../../store/decision/decide.ts';
+import { decideCommands } from '../../../store/decision/decide.ts';
 import {
   type ConversationSettings,
   incrementUnread,
@@ -403,9 +402,8 @@ describe('retention', () => {
   test('a run that the sweep woke looks at its due times at once, and the rest of its life is idle', async () => {
     const id = await create(['alice'], { retentionDays: 1 });
     // Decided without a run, and long ago: the workflow's clock is weeks ahead by now.
-    const { operation, bytes, deadline } = messageDraft(id, 'alice');
-    const inline = { ...operation, notAfter: deadline, bytes: { ciphertext: 1 } } as Operation;
-    await decide(database().pool, id, [inline], [bytes?.ciphertext ?? Buffer.alloc(0)]);
+    const { command, deadline } = messageSubmission(id, 'alice');
+    await decideCommands(database().pool, id, [{ ...command, notAfter: deadline }]);
     expect(await oldest(id)).toBe(1);
     const handle = await conversations.wake(id);
     await waitUntil(async () => (await oldest(id)) === 2, { what: 'the entry is gone' });
