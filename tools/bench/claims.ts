@@ -8,7 +8,7 @@ import type { CaseContext } from './case.ts';
 import { type Measurement, toMeasurement } from './measurement.ts';
 
 const CLAIMS = 100;
-/** Rounds for each second of measurement; each has a pool of its own, which is made outside of the timed part. */
+/** Rounds for each second of measurement. Each round has its own pool, which is made outside of the timed part. */
 const ROUNDS_PER_SECOND = 0.5;
 const WARM_UP = 1;
 
@@ -18,8 +18,8 @@ interface Claimed {
 }
 
 /**
- * 100 users claim a key package of one device at the same time, half of them each at one of two API processes; the pool
- * holds exactly as many. Each gets another one, or that is an error.
+ * 100 users claim a key package of one device at the same time, half of them at each of two API processes. The pool
+ * holds exactly 100 packages. It is an error if two users get the same package.
  */
 export async function measureClaims({ contender, measureMs }: CaseContext): Promise<Measurement[]> {
   const second = await contender.startApi();

@@ -7,7 +7,7 @@ import { renderErrors, renderMemory, renderStreams, renderTable, renderTargets }
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
-// `npm run bench`: compares Parley with the ways in which one would else do it. See README.md beside this file.
+// `npm run bench` compares Parley with other ways to build the same service. See README.md in this folder.
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 

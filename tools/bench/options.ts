@@ -30,7 +30,7 @@ export const USAGE = `npm run bench -- [--quick] [--cases a,b] [--contenders a,b
 cases: ${[...CASES.map(({ name }) => name), ...EXTRA_CASES].join(', ')}
 contenders: ${CONTENDERS.join(', ')}`;
 
-/** @throws Error that says what cannot be understood */
+/** @throws Error that names the argument that is wrong */
 export function benchOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     args: [...args],

@@ -13,32 +13,33 @@ import { startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { FOLLOWED, followersOf } from './world.ts';
 
-/** Streams opened at a time. */
+/** Number of streams that are opened at the same time. */
 const OPENING = 32;
-/** Streams that bring a fresh process to its working size before anything is counted. */
+/** Number of streams that bring a new process to its working size before the measurement. */
 const WARMING = 500;
-/** Time for what follows an opening: catching up, and the first polls. */
+/** Time for the work after an opening: catching up, and the first polls. */
 const SETTLE_MS = 3000;
-/** Messages while all streams are open, one each 20 ms. */
+/** Number of messages while all streams are open, one every 20 ms. */
 const MESSAGES = 150;
 const PAUSE_MS = 20;
 const ARRIVE_MS = 10_000;
-/** Files that a process has open beside its streams. */
+/** Number of open files of a process besides its streams. */
 const OTHER_FILES = 200;
 const MB = 1024 * 1024;
 const PREFIX = '"id":"';
 
 export type StreamKind = 'conversation' | 'account';
 
-/** A message, while it is on its way. */
+/** A message that was sent. */
 interface Sent {
   readonly at: number;
   left: number;
 }
 
 /**
- * Memory of one API process for each open stream: after a garbage collection, before and with `count` streams, of as many
- * users, 4 in each conversation and each in 5 conversations. Messages are sent meanwhile, and must all arrive.
+ * Memory of one API process for each open stream, measured after a garbage collection, before and with `count` streams.
+ * Each stream has its own user. A conversation has 4 of these users, and each user is in 5 conversations. Messages are
+ * sent meanwhile and must all arrive.
  */
 export async function measureStreams(given: {
   readonly kind: StreamKind;
@@ -145,7 +146,7 @@ export async function measureStreams(given: {
   }
 }
 
-/** Files that this process and those it starts may have open (proc(5)); no limit is known elsewhere. */
+/** Maximum number of open files of this process and its children (proc(5)). Infinity where there is no /proc. */
 function openFileLimit(): number {
   try {
     const soft = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

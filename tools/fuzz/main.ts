@@ -1,4 +1,4 @@
-// `npm run fuzz`: the fuzz tests with more of everything. A failure prints its seed and the request.
+// `npm run fuzz` runs the fuzz tests with more requests and frames. A failure prints its seed and the request.
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { packageRoot } from '../../process/package-root.ts';

@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 
-/** Above the deadline of every service under load: it is the service that must answer. */
+/** Longer than the deadline of every service under load, because the service itself must answer. */
 const GIVE_UP_MS = 40_000;
 
 export interface Answer {
@@ -8,7 +8,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Sends requests of one API over connections that stay open. */
+/** Sends requests to one API over connections that stay open. */
 export interface HttpSender {
   readonly post: (path: string, token: string, body: string) => Promise<Answer>;
   readonly get: (path: string, token: string) => Promise<Answer>;
@@ -16,7 +16,7 @@ export interface HttpSender {
 }
 
 /**
- * @param connections as many as there are requests at once; none waits for a connection then
+ * @param connections the number of requests at the same time, so that none waits for a connection
  */
 export function makeHttpSender(url: string, connections: number): HttpSender {
   const pool = new Pool(url, {
@@ -26,7 +26,7 @@ export function makeHttpSender(url: string, connections: number): HttpSender {
     headersTimeout: GIVE_UP_MS,
     bodyTimeout: GIVE_UP_MS,
   });
-  // `dispatch` and not `request`: the load generator shares the cores with what it measures, so each microsecond counts.
+  // `dispatch` is faster than `request`. The load generator shares the cores with the service that it measures.
   const send = (method: 'GET' | 'POST', path: string, token: string, body: string | null): Promise<Answer> =>
     new Promise((resolve, reject) => {
       let status = 0;

@@ -4,7 +4,7 @@ import { type StressReport, renderReport } from './report.ts';
 import { runKills, runMany, runSteady } from './runs.ts';
 import { type StressService, startStressService } from './service.ts';
 
-// `npm run stress`: long loads, with everything that was acknowledged compared with the log at the end.
+// `npm run stress` runs long loads and compares all acknowledged messages with the log at the end.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const RUN: Readonly<Record<RunName, (service: StressService, options: StressOptions) => Promise<StressReport>>> = {
@@ -29,7 +29,7 @@ async function main(): Promise<boolean> {
   try {
     const databaseUrl = await servers.createDatabase('stress');
     for (const name of options.only) {
-      // Processes of its own for each run, so that its memory is its own.
+      // Each run has its own processes, so that their memory belongs to this run alone.
       const service = await startStressService({
         databaseUrl,
         temporalAddress: servers.temporalAddress,

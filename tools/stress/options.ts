@@ -14,19 +14,20 @@ export interface StressOptions {
 export const USAGE =
   'npm run stress -- [--only a,b,c] [--short] [--seed N] [--seconds N] [--conversations N] [--messages N]';
 
-/** The long form, and a short one that fits into `npm test`. */
+/** Amounts of `npm run stress`. */
 export const LONG = {
   many: { conversations: 1000, messages: 100 },
   steady: { conversations: 200, seconds: 600 },
   kills: { conversations: 100, seconds: 300 },
 } as const;
+/** Amounts that fit into the time of `npm test`. */
 export const SHORT = {
   many: { conversations: 50, messages: 20 },
   steady: { conversations: 50, seconds: 8 },
   kills: { conversations: 30, seconds: 12 },
 } as const;
 
-/** @throws Error that says what cannot be understood */
+/** @throws Error that names the argument that is wrong */
 export function stressOptions(args: readonly string[]): StressOptions {
   const { values } = parseArgs({
     args: [...args],
