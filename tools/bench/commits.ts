@@ -12,7 +12,7 @@ import {
   planAdd,
   planRemove,
 } from '../../client/testing.ts';
-import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
+import { type HttpSender, expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { makeTokensOf } from '../load/tokens.ts';
@@ -177,9 +177,7 @@ async function newIdentity(user: string, suite: CiphersuiteImpl): Promise<Device
   return { user, device: 'bench', signatureKeyPair: await suite.signature.keygen() };
 }
 
-/** @throws Error with status and answer unless the status is as expected */
+/** @throws Error unless the answer has the expected status */
 async function post(http: HttpSender, path: string, token: string, body: string, expected = 200): Promise<string> {
-  const answer = await http.post(path, token, body);
-  if (answer.status !== expected) throw new Error(`HTTP ${answer.status}: ${answer.body.slice(0, 200)}`);
-  return answer.body;
+  return expectStatus(await http.post(path, token, body), expected);
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { sleep } from '../load/closed-loop.ts';
-import { type EventReader, openEventReader } from '../load/event-reader.ts';
+import { type EventReader, messageIdOf, openEventReader } from '../load/event-reader.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { makeTokensOf } from '../load/tokens.ts';
@@ -14,7 +14,6 @@ const PER_SECOND = 100;
 /** A message that has not arrived after this time is counted as lost. */
 const ARRIVE_MS = 10_000;
 const POLL_MS = 20;
-const PREFIX = '"id":"';
 
 /** A message that was sent. Times are in milliseconds, by the clock of this process. */
 interface Sent {
@@ -42,14 +41,11 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
   const sent = new Map<string, Sent>();
   try {
     const creation = JSON.stringify({ id: name, protocol: 'opaque', members: users });
-    const created = await http.post('/v1/conversations', tokens[0] ?? '', creation);
-    if (created.status !== 201) throw new Error(`HTTP ${created.status}: ${created.body.slice(0, 200)}`);
+    expectStatus(await http.post('/v1/conversations', tokens[0] ?? '', creation), 201);
     for (const [member, token] of tokens.entries()) {
       const path = isAccount(member) ? '/v1/events' : `/v1/conversations/${name}/events`;
       const onEvent = (text: string): void => {
-        const start = text.indexOf(PREFIX);
-        if (start < 0) return;
-        const message = sent.get(text.slice(start + PREFIX.length, text.indexOf('"', start + PREFIX.length)));
+        const message = sent.get(messageIdOf(text) ?? '');
         if (message === undefined) return;
         if (!Number.isNaN(message.arrivals[member])) failures.push('a message came twice to one stream');
         message.arrivals[member] = performance.now();
@@ -74,9 +70,9 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
         const arrivals = new Float64Array(MEMBERS).fill(NaN);
         const message: Sent = { sender, sentAt: performance.now(), answeredAt: NaN, isMeasured: measuring, arrivals };
         sent.set(id, message);
-        const { status, body } = await http.post(messagesPath(name), tokens[sender] ?? '', makeBody(id));
+        const answer = await http.post(messagesPath(name), tokens[sender] ?? '', makeBody(id));
         message.answeredAt = performance.now();
-        if (status !== 200) throw new Error(`HTTP ${status}: ${body.slice(0, 200)}`);
+        expectStatus(answer);
       },
     });
     failures.push(...result.failures);

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { freePort } from '../../local/ports.ts';
 import { describe, sleep } from '../load/closed-loop.ts';
-import { type EventReader, openEventReader } from '../load/event-reader.ts';
+import { type EventReader, messageIdOf, openEventReader } from '../load/event-reader.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { type MemoryUse, collectedMemory } from '../load/inspector.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import type { Servers } from '../load/servers.ts';
 import { makeTokensOf, userName } from '../load/tokens.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
 import { startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { FOLLOWED, followersOf } from './world.ts';
@@ -26,7 +26,6 @@ const ARRIVE_MS = 10_000;
 /** Number of open files of a process besides its streams. */
 const OTHER_FILES = 200;
 const MB = 1024 * 1024;
-const PREFIX = '"id":"';
 
 export type StreamKind = 'conversation' | 'account';
 
@@ -72,9 +71,7 @@ export async function measureStreams(given: {
     const sent = new Map<string, Sent>();
     let ended = 0;
     const onEvent = (text: string): void => {
-      const start = text.indexOf(PREFIX);
-      if (start < 0) return;
-      const message = sent.get(text.slice(start + PREFIX.length, text.indexOf('"', start + PREFIX.length)));
+      const message = sent.get(messageIdOf(text) ?? '');
       if (message === undefined) return;
       message.left--;
       recorder.record(performance.now() - message.at);
@@ -110,8 +107,8 @@ export async function measureStreams(given: {
       const conversation = followers[sender]?.conversations[0] ?? '';
       const id = `streams-${i}`;
       sent.set(id, { at: performance.now(), left: followersOf(conversation, kind, count) });
-      const { status, body } = await http.post(messagesPath(conversation), tokens[sender] ?? '', makeBody(id));
-      if (status !== 200) errors.push(`HTTP ${status}: ${body.slice(0, 200)}`);
+      const answer = await http.post(messagesPath(conversation), tokens[sender] ?? '', makeBody(id));
+      if (answer.status !== 200) errors.push(describeAnswer(answer));
       await sleep(PAUSE_MS);
     }
     const isMissing = ({ left }: Sent): boolean => left !== 0;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { HttpSender } from '../load/http-sender.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { conversationId, seedConversations, seedEntries } from '../load/seed.ts';
 import type { Servers } from '../load/servers.ts';
@@ -115,17 +115,14 @@ export async function makeMessenger(contender: Contender): Promise<Messenger> {
   const prefix = randomBytes(6).toString('hex');
   let count = 0;
   const token = (sender: number): string => tokens[sender] ?? '';
-  const succeeded = ({ status, body }: { status: number; body: string }): void => {
-    if (status !== 200) throw new Error(`HTTP ${status}: ${body.slice(0, 200)}`);
-  };
   return {
     http,
     tokens,
     send: async (conversation, sender) => {
-      succeeded(await http.post(messagesPath(conversation), token(sender), makeBody(`${prefix}-${count++}`)));
+      expectStatus(await http.post(messagesPath(conversation), token(sender), makeBody(`${prefix}-${count++}`)));
     },
     page: async (conversation, after, limit) => {
-      succeeded(await http.get(`${messagesPath(conversation)}?after=${after}&limit=${limit}`, token(0)));
+      expectStatus(await http.get(`${messagesPath(conversation)}?after=${after}&limit=${limit}`, token(0)));
     },
   };
 }

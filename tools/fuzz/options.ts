@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wholeNumber } from '../command-line.ts';
 
 /** The amount of fuzzing. Everything else follows from the seed. */
 export interface FuzzOptions {
@@ -25,18 +26,18 @@ export function parseFuzzOptions(args: readonly string[]): FuzzOptions {
   const option = { type: 'string' } as const;
   const { values } = parseArgs({ args: [...args], options: { requests: option, frames: option, seed: option } });
   return {
-    requests: whole(values.requests, LONG.requests),
-    frames: whole(values.frames, LONG.frames),
-    seed: whole(values.seed, 1 + (Date.now() % 1_000_000)),
+    requests: wholeNumber(values.requests, LONG.requests),
+    frames: wholeNumber(values.frames, LONG.frames),
+    seed: wholeNumber(values.seed, 1 + (Date.now() % 1_000_000)),
   };
 }
 
 /** The options of this run of the tests. */
 export function fuzzOptions(env: NodeJS.ProcessEnv = process.env): FuzzOptions {
   return {
-    requests: whole(env[VARIABLES.requests], SHORT.requests),
-    frames: whole(env[VARIABLES.frames], SHORT.frames),
-    seed: whole(env[VARIABLES.seed], FIXED_SEED),
+    requests: wholeNumber(env[VARIABLES.requests], SHORT.requests),
+    frames: wholeNumber(env[VARIABLES.frames], SHORT.frames),
+    seed: wholeNumber(env[VARIABLES.seed], FIXED_SEED),
   };
 }
 
@@ -45,11 +46,4 @@ export function environmentOf(options: FuzzOptions): Record<string, string> {
   return Object.fromEntries(
     (Object.keys(VARIABLES) as (keyof FuzzOptions)[]).map((name) => [VARIABLES[name], String(options[name])]),
   );
-}
-
-function whole(given: string | undefined, standard: number): number {
-  if (given === undefined) return standard;
-  const number = Number(given);
-  if (!Number.isSafeInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0.`);
-  return number;
 }

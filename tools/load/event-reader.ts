@@ -10,6 +10,7 @@ export interface EventReader {
 // No pool: an open stream keeps its connection.
 const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
 const END = '\n\n';
+const ID = '"id":"';
 
 /**
  * Opens an event stream. It does not parse events: the load generator shares the cores with the measured service.
@@ -45,4 +46,10 @@ export function openEventReader(url: string, token: string, onEvent: (text: stri
     );
     asked.on('error', reject).end();
   });
+}
+
+/** The message id in the raw text of an event, read without parsing JSON. `undefined` = the event has no id. */
+export function messageIdOf(text: string): string | undefined {
+  const start = text.indexOf(ID);
+  return start < 0 ? undefined : text.slice(start + ID.length, text.indexOf('"', start + ID.length));
 }

@@ -8,6 +8,17 @@ export interface Answer {
   readonly body: string;
 }
 
+/** Status and start of the body of an answer, for error messages. */
+export function describeAnswer({ status, body }: Answer): string {
+  return `HTTP ${status}: ${body.slice(0, 200)}`;
+}
+
+/** @returns the body of the answer. @throws Error unless the answer has the expected status */
+export function expectStatus(answer: Answer, expected = 200): string {
+  if (answer.status !== expected) throw new Error(describeAnswer(answer));
+  return answer.body;
+}
+
 /** Sends requests to one API over connections that stay open. */
 export interface HttpSender {
   readonly post: (path: string, token: string, body: string) => Promise<Answer>;

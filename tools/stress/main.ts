@@ -1,3 +1,4 @@
+import { optionsOrExit } from '../command-line.ts';
 import { startServers } from '../load/servers.ts';
 import { type RunName, type StressOptions, USAGE, stressOptions } from './options.ts';
 import { type StressReport, renderReport } from './report.ts';
@@ -13,13 +14,7 @@ const RUN: Readonly<Record<RunName, (service: StressService, options: StressOpti
   c: (service, { kills, seed }) => runKills(service, { ...kills, seed }),
 };
 
-let options: StressOptions;
-try {
-  options = stressOptions(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
-  process.exit(2);
-}
+const options = optionsOrExit(stressOptions, USAGE);
 process.exit((await main()) ? 0 : 1);
 
 /** True when nothing was lost. */

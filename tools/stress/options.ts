@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { chooseNames, wholeNumber } from '../command-line.ts';
 
 const RUNS = ['a', 'b', 'c'] as const;
 export type RunName = (typeof RUNS)[number];
@@ -41,28 +42,18 @@ export function stressOptions(args: readonly string[]): StressOptions {
     },
   });
   const { many, steady, kills } = values.short ? SHORT : LONG;
-  const only = values.only?.split(',') ?? RUNS;
-  const unknown = only.filter((name) => !(RUNS as readonly string[]).includes(name));
-  if (unknown.length > 0) throw new Error(`There is no run ${unknown.join(', ')}.`);
   const timed = (standard: StressOptions['steady']): StressOptions['steady'] => ({
-    conversations: positive(values.conversations, standard.conversations),
-    seconds: positive(values.seconds, standard.seconds),
+    conversations: wholeNumber(values.conversations, standard.conversations),
+    seconds: wholeNumber(values.seconds, standard.seconds),
   });
   return {
-    only: RUNS.filter((name) => only.includes(name)),
-    seed: positive(values.seed, 1 + (Date.now() % 1_000_000)),
+    only: chooseNames(values.only, RUNS),
+    seed: wholeNumber(values.seed, 1 + (Date.now() % 1_000_000)),
     many: {
-      conversations: positive(values.conversations, many.conversations),
-      messages: positive(values.messages, many.messages),
+      conversations: wholeNumber(values.conversations, many.conversations),
+      messages: wholeNumber(values.messages, many.messages),
     },
     steady: timed(steady),
     kills: timed(kills),
   };
-}
-
-function positive(given: string | undefined, standard: number): number {
-  if (given === undefined) return standard;
-  const number = Number(given);
-  if (!Number.isInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0.`);
-  return number;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, sleep } from '../load/closed-loop.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
 import { bodyOf, messagesPath } from '../load/messages.ts';
 import { makeTokens } from '../load/tokens.ts';
 
@@ -47,7 +47,7 @@ export async function makeStressSender(url: string): Promise<StressSender> {
           acknowledged.push({ conversation, id, seq: seqOf(answer.body) });
           return;
         }
-        const why = typeof answer === 'string' ? answer : `HTTP ${answer.status}: ${answer.body.slice(0, 200)}`;
+        const why = typeof answer === 'string' ? answer : describeAnswer(answer);
         const isFinal = typeof answer !== 'string' && answer.status !== 503;
         if (isFinal || Date.now() > end) throw new Error(`message ${id}: ${why}`);
         await sleep(PAUSE_MS);
