@@ -1,4 +1,4 @@
-// Typed lint for everything; a determinism rule set for workflow code, which replays its history.
+// Lint rules with type information for all code. Workflow code replays its history, so it has determinism rules too.
 import { builtinModules } from 'node:module';
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
@@ -22,7 +22,7 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-definitions': 'off',
-      // `await using`-style cleanup and event callbacks hand promises to void-returning slots on purpose, marked `void`.
+      // Cleanup and event callbacks pass promises where `void` is expected. This is on purpose and marked by `void`.
       '@typescript-eslint/no-confusing-void-expression': [
         'error',
         { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
@@ -36,9 +36,12 @@ export default tseslint.config(
       'no-restricted-imports': [
         'error',
         {
-          paths: nodeBuiltins.map((name) => ({ name, message: 'Runs in the workflow sandbox: no Node built-ins.' })),
+          paths: nodeBuiltins.map((name) => ({ name, message: 'The workflow sandbox has no Node built-ins.' })),
           patterns: [
-            { group: ['zod', 'pg', 'express', 'pino', 'prom-client'], message: 'Not in the workflow sandbox.' },
+            {
+              group: ['zod', 'pg', 'express', 'pino', 'prom-client'],
+              message: 'This package does not work in the workflow sandbox.',
+            },
           ],
         },
       ],
@@ -52,14 +55,14 @@ export default tseslint.config(
         'error',
         ...['process', 'fetch', 'crypto', 'performance', 'Buffer', 'WeakRef', 'FinalizationRegistry'].map((name) => ({
           name,
-          message: 'Not deterministic, or not there, when a history replays.',
+          message: 'It is missing or not deterministic when a history is replayed.',
         })),
       ],
       'no-restricted-syntax': [
         'error',
         {
           selector: "CallExpression[callee.property.name='race']",
-          message: 'Promise.race leaks and hides order; use condition().',
+          message: 'Promise.race leaks memory and hides the order. Use condition().',
         },
         {
           selector: "NewExpression[callee.name='Date'][arguments.length=0]",
@@ -67,7 +70,7 @@ export default tseslint.config(
         },
         {
           selector: "ThrowStatement > NewExpression[callee.name='Error']",
-          message: 'A plain Error fails the workflow task and wedges the conversation: throw ApplicationFailure.',
+          message: 'A plain Error fails the workflow task and blocks the conversation. Throw ApplicationFailure.',
         },
         {
           selector: "Property[key.name='validator'][value.async=true]",

@@ -6,28 +6,28 @@ import { readSetting, writeSetting } from '../store/settings.ts';
 import type { ExecutionPath } from './executor.ts';
 
 const SETTING = 'path';
-/** Replicas hear of a change by notification; this poll is for those whose session was down. */
+/** A notification announces a change to all replicas. This poll is for replicas whose listening session was down. */
 const POLL_MS = 1000;
 
-/** Which path conversations take. */
+/** The execution path of the conversations. */
 export interface PathSetting {
   readonly path: ExecutionPath;
-  /** Percent of conversations that take `path`; the others take the other one. */
+  /** Percentage of conversations that use `path`. The others use the other path. */
   readonly rollout: number;
 }
 
-/** The switch between the paths: at run time, without restart, for all replicas. */
+/** Switches the execution path at run time, without a restart, for all replicas. */
 export interface PathSwitch {
   readonly get: () => PathSetting;
-  /** Changes it for all replicas; they follow within a second. */
+  /** Changes the setting for all replicas. They apply it within a second. */
   readonly set: (setting: PathSetting) => Promise<void>;
   readonly pathOf: (conversation: string) => ExecutionPath;
-  /** Reads the setting now; called on a notification. */
+  /** Reads the setting now. Called on each notification. */
   readonly refresh: () => Promise<void>;
   readonly close: () => void;
 }
 
-/** @param initial from the environment; holds until an operator changes it */
+/** @param initial setting from the environment, valid until an operator changes it */
 export async function makePathSwitch(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Notifier;
@@ -65,7 +65,7 @@ export async function makePathSwitch(deps: {
   };
 }
 
-/** 0 to 99, the same for a conversation on every replica and for ever. */
+/** A number from 0 to 99. A conversation always has the same one, on every replica. */
 export function bucketOf(conversation: string): number {
   return createHash('sha256').update(conversation).digest().readUInt32BE(0) % 100;
 }

@@ -1,3 +1,3 @@
-/** Types of the workflows, as the server and the Web UI name them. */
+/** Workflow types. The Temporal server and its Web UI show these names. */
 export const CONVERSATION_WORKFLOW = 'conversation';
 export const SWEEP_WORKFLOW = 'sweep';

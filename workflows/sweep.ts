@@ -8,9 +8,9 @@ const activities = proxyLocalActivities<SweepActivities>({
 });
 
 /**
- * Runs by a Temporal Schedule: wakes conversations whose timer is due and that do not run (idle completion, terminate
- * and delete lose no timer), and deletes orphans.
- * @returns what it did
+ * A Temporal Schedule runs this workflow. It wakes conversations whose timer is due and that have no run, so idle
+ * completion, terminate and delete lose no timer. It also deletes orphans.
+ * @returns the number of conversations woken, and of rows deleted by table
  */
 export async function sweep(): Promise<{ woken: number; deleted: Record<string, number> }> {
   const woken = await activities.wakeDue({ now: Date.now() });

@@ -2,25 +2,25 @@ import type { CommitBundle, ParleyClient } from '../../client/index.ts';
 import { epochConflict, hasCode, newId } from '../../client/index.ts';
 import { randomCiphertext } from '../../tools/harness/opaque.ts';
 
-/** What became of the commits of one closed loop. */
+/** The outcomes of the commits of one closed loop. */
 export interface Tally {
   accepted: number;
   conflicts: number;
-  /** It was removed. */
+  /** True if the committer was removed. */
   isRemoved: boolean;
-  /** Anything that a commit race does not explain. */
+  /** Errors other than lost commits. */
   readonly unexpected: unknown[];
 }
 
-/** A committer of an opaque conversation who states its epochs: what a client of MLS does, without its cryptography. */
+/** A user who commits in an opaque conversation and states the epochs, like an MLS client without cryptography. */
 export interface Committer {
   readonly client: ParleyClient;
   readonly conversation: string;
-  /** Milliseconds that it needs for a commit, once it knows the epoch. @default 0 */
+  /** Milliseconds that the committer needs to build a commit after it knows the epoch. @default 0 */
   readonly buildMs?: number;
 }
 
-/** Commits again and again, each time for the epoch that it last heard of, until told to stop or removed. */
+/** Commits again and again, each time for the latest epoch that it knows, until `isOver` or until it is removed. */
 export async function commitInLoop({ client, conversation }: Committer, isOver: () => boolean): Promise<Tally> {
   const tally: Tally = { accepted: 0, conflicts: 0, isRemoved: false, unexpected: [] };
   let epoch = 0;
@@ -41,7 +41,7 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
 }
 
 /**
- * Commits one change and builds it anew after each lost race, as a client must.
+ * Commits one change and builds it again after each lost commit, as a client must.
  * @throws Error if it has not won in `withinMs`
  */
 export async function commitUntilWon(
@@ -65,7 +65,7 @@ export async function commitUntilWon(
   throw new Error(`It has not won within ${withinMs} ms`);
 }
 
-/** A commit for an epoch, with bytes of its own. */
+/** A commit for an epoch, with new random bytes. */
 export function newBundle(epoch: number): CommitBundle & { readonly epoch: number } {
   return { id: newId(), epoch, commit: randomCiphertext() };
 }

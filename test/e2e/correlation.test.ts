@@ -11,9 +11,9 @@ import { createTestDatabase } from '../harness/database.ts';
 import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
-/** Nobody else writes this: whoever finds it found what was planted. */
+/** A text that occurs nowhere else, so each place that contains it has the planted value. */
 const PLANTED = `planted-${randomUUID()}`;
-/** In the ids of users and devices. */
+/** A unique part of the ids of users and devices. */
 const MARK = `person-${randomUUID()}`;
 const ALICE = `alice-${MARK}`;
 const BOB = `bob-${MARK}`;
@@ -27,9 +27,9 @@ const tokens = new Map<string, string>();
 
 interface Line {
   readonly msg: string;
-  /** The client's name of the request. */
+  /** The id of the request as the client sees it. */
   readonly requestId?: string;
-  /** The service's own. */
+  /** The service's own id of the request. */
   readonly correlationId?: string;
   readonly correlationIds?: readonly string[];
   readonly user?: string;
@@ -67,7 +67,7 @@ async function create(): Promise<string> {
   return id;
 }
 
-/** Sends a message with headers of its own. @returns the request id that came back */
+/** Sends a message with additional headers. @returns the request id in the answer */
 async function send(conversation: string, headers: Readonly<Record<string, string>>): Promise<string> {
   const response = await fetch(`${api?.url}/v1/conversations/${conversation}/messages`, {
     method: 'POST',
@@ -102,7 +102,7 @@ beforeAll(async () => {
 
 afterAll(() => cleanup.run());
 
-test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
+test('the request id in an answer leads to the request log line, and from there to batch, workflow and activity', async () => {
   const conversation = await create();
   const trace = randomBytes(16).toString('hex');
   const traceparent = `00-${trace}-${randomBytes(8).toString('hex')}-01`;
@@ -128,7 +128,7 @@ test('a request is followed from the id that came back to the client through its
     };
     await waitUntil(() => messages(api).length >= 2 && messages(worker).length >= 2, { what: `${id} is in every log` });
     expect(messages(api).sort()).toEqual(['batch decided', 'request']);
-    // The first line is of workflow code, the second of the activity.
+    // Workflow code wrote the first line, the activity the second one.
     expect(messages(worker).sort()).toEqual(['batch', 'batch applied']);
     expect(ownIds()).toHaveLength(1);
     const request = linesOf(api).find((line) => line.requestId === id);
@@ -136,7 +136,7 @@ test('a request is followed from the id that came back to the client through its
   }
 });
 
-test('no history has the name that a client gave to its request (invariant 10)', async () => {
+test('no history contains the request id that a client chose (invariant 10)', async () => {
   const conversation = await create();
   const given = `session-${randomUUID()}`;
   expect(await send(conversation, { 'x-request-id': given })).toBe(given);
@@ -145,7 +145,7 @@ test('no history has the name that a client gave to its request (invariant 10)',
   expectNone('history', await historyOf(conversation), [given, trace]);
 });
 
-test('a refused request carries its request id in the problem', async () => {
+test('the problem of a refused request contains its request id', async () => {
   const response = await fetch(`${api?.url}/v1/conversations/${toBase64Url(randomBytes(18))}`, {
     headers: { authorization: `Bearer ${tokens.get(ALICE)}`, 'x-request-id': 'refused-1' },
   });
@@ -154,7 +154,7 @@ test('a refused request carries its request id in the problem', async () => {
   expect(response.headers.get('x-request-id')).toBe('refused-1');
 });
 
-test('logs hold no payload, no token and no user id, and histories no payload and no token (invariant 10)', async () => {
+test('logs contain no payload, token or user id, and histories contain no payload or token (invariant 10)', async () => {
   const conversation = await create();
   const alice = clientOf(ALICE);
   const secret = Buffer.from(`payload ${PLANTED}`);
@@ -172,7 +172,7 @@ test('logs hold no payload, no token and no user id, and histories no payload an
   });
   await alice.addMembers(conversation, [`dave-${MARK}`]);
   await alice.removeMember(conversation, `dave-${MARK}`);
-  // Refusals, errors and bad input are what tends to be logged.
+  // Refusals, errors and bad input are likely to be logged.
   await alice.send(conversation, { id: 'twice', ciphertext });
   await alice
     .send(conversation, { id: 'twice', ciphertext: toBase64(Buffer.from(`other ${PLANTED}`)) })
@@ -199,7 +199,7 @@ test('logs hold no payload, no token and no user id, and histories no payload an
   expect(users.filter((user) => !/^u:[0-9a-f]{16}$/.test(user))).toEqual([]);
 });
 
-test('histories pair no sender with a message, and name nobody whom a commit adds or removes (invariant 10)', async () => {
+test('histories connect no sender with a message, and name no user that a commit adds or removes (invariant 10)', async () => {
   const conversation = await create();
   const alice = clientOf(ALICE);
   const ciphertext = toBase64(randomBytes(40));
@@ -213,7 +213,7 @@ test('histories pair no sender with a message, and name nobody whom a commit add
   expectNone('history', await historyOf(conversation), [MARK]);
 });
 
-test('the database pairs no sender with a message of an mls conversation, and holds no plaintext and no token', async () => {
+test('the database connects no sender with a message of an mls conversation, and contains no plaintext or token', async () => {
   const device = await MlsDevice.open({ api: clientOf(ALICE), user: ALICE, device: `phone-${MARK}` });
   const group = await device.createGroup({ externalJoin: 'nobody' });
   const { seq } = await group.send(`plaintext ${PLANTED}`);
@@ -230,7 +230,7 @@ test('the database pairs no sender with a message of an mls conversation, and ho
   );
   const holders: string[] = [];
   for (const { name } of tables.rows) {
-    // As text, bytes are hexadecimal.
+    // Postgres writes bytes as hexadecimal text.
     const { rows: found } = await database.query<{ count: number }>(
       `select count(*) as count from ${name} t where strpos(t::text, $1) > 0 or strpos(t::text, $2) > 0`,
       [Buffer.from(`plaintext ${PLANTED}`).toString('hex'), tokens.get(ALICE)],
@@ -241,7 +241,7 @@ test('the database pairs no sender with a message of an mls conversation, and ho
   expect((await database.query('select from staged')).rowCount).toBe(0);
 });
 
-/** The history of a conversation's workflow as text, its payloads decoded. */
+/** The history of a conversation's workflow as text, with decoded payloads. */
 async function historyOf(conversation: string): Promise<string> {
   const history = await running().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
   const payloads: string[] = [];
@@ -258,7 +258,7 @@ function expectNone(place: string, text: string, forbidden: readonly string[]): 
   ).toEqual([]);
 }
 
-/** Every byte string of a structure, as text. */
+/** Collects every byte string of a structure as text. */
 function collectBytes(value: unknown, into: string[]): void {
   if (value instanceof Uint8Array) into.push(Buffer.from(value).toString('utf8'));
   else if (Array.isArray(value)) value.forEach((item) => collectBytes(item, into));

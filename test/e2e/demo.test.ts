@@ -6,7 +6,7 @@ import { runScenario } from '../../tools/demo/scenario.ts';
 
 const service = useService({ apis: 1, workers: 1 });
 
-test('MLS devices of three users create, join by Welcome and by external commit, send, race for an epoch, and one is removed', async () => {
+test('MLS devices of three users create a group, join by Welcome and by external commit, send, race for an epoch and remove one user', async () => {
   const lines: string[] = [];
   const failed = await runScenario({
     url: service().apis[0]?.url ?? '',

@@ -5,9 +5,9 @@ import { useService } from '../harness/service.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { commitInLoop, commitUntilWon, newBundle } from './committers.ts';
 
-/** What nobody may keep others from for longer. */
+/** Nobody may keep others from committing for longer than this. */
 const WITHIN_MS = 5000;
-/** A phone that computes a commit for a large group. */
+/** Time that a phone needs to build a commit for a large group. */
 const SLOW_BUILD_MS = 150;
 const DEVICES = 4;
 const CONNECTIONS = 3;
@@ -29,7 +29,7 @@ describe.each([
   const epochOf = (conversation: string): Promise<number> => service().clientOf('alice').epoch(conversation);
 
   test(
-    'a slow committer wins against two busy rivals within 5 s, who win too',
+    'a slow committer wins against two busy rivals within 5 s, and the rivals win too',
     async () => {
       const conversation = await createOpaque(service().clientOf('alice'), ['bob', 'carol', 'slow']);
       let isOver = false;
@@ -51,7 +51,7 @@ describe.each([
   );
 
   test.each([0, SLOW_BUILD_MS, 400, 1500])(
-    'a member who needs %i ms for a commit removes one who floods them from many devices and connections, within 5 s',
+    'a member who needs %i ms for a commit removes within 5 s a user who floods the conversation with commits from many devices and connections',
     async (buildMs) => {
       const conversation = await createOpaque(service().clientOf('alice'), ['mallory', 'bob']);
       const flood = atOnce(DEVICES * CONNECTIONS, (i) => {
@@ -71,8 +71,8 @@ describe.each([
     TIMEOUT_MS,
   );
 
-  test('a commit that meets a reservation waits and is accepted all the same, others go on, and a metric counts it', async () => {
-    // Others than above: a user has one reservation in a minute.
+  test('a commit during a reservation waits and is then accepted, messages do not wait, and a metric counts it', async () => {
+    // Other users than above, because a user has at most one reservation in a minute.
     const [ann, ben, cleo] = ['ann', 'ben', 'cleo'].map((user) => service().clientOf(user, { attempts: 1 }));
     if (ann === undefined || ben === undefined || cleo === undefined) throw new Error('there is nobody');
     const conversation = await createOpaque(ann, ['ben', 'cleo']);
@@ -80,7 +80,7 @@ describe.each([
     for (let i = 0; i < 3; i++) {
       await expect(ben.commit(conversation, newBundle(0))).rejects.toMatchObject({ code: 'epoch-conflict' });
     }
-    // Long enough for a busy machine; the lane lets nobody wait longer than it may last.
+    // Long enough for a busy machine. The conversation queue lets no commit wait longer than a reservation may last.
     const { rowCount } = await service().pool.query(
       `update race r set reserved_until = clock_timestamp() + interval '1 minute'
        from conversation c where c.key = r.conversation and c.id = $1 and r.reserved_until is not null`,

@@ -18,7 +18,7 @@ import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-/** Checks have time limits of at most 2 s; a probe that waits longer than this would call the process dead. */
+/** Checks have time limits of at most 2 s. A probe that waits longer than this would treat the process as dead. */
 const PROBE_MS = 8000;
 
 let cleanup = createCleanup();
@@ -60,7 +60,7 @@ interface Setting {
   readonly temporal: TcpProxy;
 }
 
-/** A database of its own; proxies stand in front of it and of Temporal. */
+/** Makes a separate database, with proxies in front of it and of Temporal. */
 async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Setting> {
   const database = await createTestDatabase();
   cleanup.add('database', database.drop);
@@ -96,7 +96,7 @@ async function createConversation(api: ServiceProcess): Promise<string> {
   return id;
 }
 
-/** Keeps conversations from being decided. @returns lets go */
+/** Locks conversations, so that no operation of them is decided. @returns a function that releases them */
 async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
@@ -108,7 +108,7 @@ async function hold(databaseUrl: string, conversations: readonly string[]): Prom
 
 const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
 
-test('a healthy API says so with its version, the time and what it checked', async () => {
+test('a healthy API reports its version, the time and the results of its checks', async () => {
   const { service } = await prepare();
   const api = await started(startApi(service));
   expect(await probe(api, '/health/live')).toEqual({ status: 200, body: 'OK' });
@@ -129,7 +129,7 @@ test('a healthy API says so with its version, the time and what it checked', asy
   expect(await ready(api)).toMatchObject({ status: 200, body: { ready: true } });
 });
 
-test('without Postgres the API is live, unhealthy and not ready, and comes back by itself; a Postgres that hangs is found by a time limit', async () => {
+test('the API is live, unhealthy and not ready without Postgres, recovers by itself, and detects a Postgres that hangs by a time limit', async () => {
   const { service, postgres } = await prepare();
   const api = await started(startApi(service));
   const breakages: Record<string, () => Promise<void> | void> = {
@@ -150,7 +150,7 @@ test('without Postgres the API is live, unhealthy and not ready, and comes back 
   }
 });
 
-test('without Temporal the API on the workflow path says so, and comes back by itself; a Temporal that hangs is found by a time limit', async () => {
+test('the API on the workflow path reports a missing Temporal, recovers by itself, and detects a Temporal that hangs by a time limit', async () => {
   const { service, temporal } = await prepare();
   const api = await started(startApi(service));
   const breakages: Record<string, () => Promise<void> | void> = {
@@ -167,17 +167,17 @@ test('without Temporal the API on the workflow path says so, and comes back by i
     expect((body as { status: string }).status, how).not.toBe('healthy');
     expect(await probe(api, '/health/live'), how).toEqual({ status: 200, body: 'OK' });
     await temporal.heal();
-    // A half-open connection is noticed by keepalive: 10 s and 5 s.
+    // Keepalive detects a half-open connection: 10 s and 5 s.
     await waitUntil(async () => (await health(api)).status === 200, { what: 'it is healthy again', timeoutMs: 30_000 });
     await untilReady(api, 200);
   }
 });
 
-test('an API is degraded and still serves while more operations wait than one lane may hold', async () => {
+test('an API is degraded and still serves while more operations wait than one conversation queue may hold', async () => {
   const limit = 4;
   const { service, databaseUrl } = await prepare({ LANE_MAILBOX_LIMIT: String(limit) });
   const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
-  // In each one is in flight, and one waits: no more of one user.
+  // In each conversation one operation is in flight and one waits. A user may not have more.
   const conversations = await Promise.all(Array.from({ length: limit + 1 }, () => createConversation(api)));
   const letGo = await hold(databaseUrl, conversations);
   const sends = conversations.flatMap((conversation) =>
@@ -212,7 +212,7 @@ test('an API is not ready until every migration is in the database', async () =>
   await untilReady(api, 200);
 });
 
-test('an API that is told to stop takes no new connection, finishes what is in flight, and ends with 0', async () => {
+test('an API that gets SIGTERM accepts no new connection, finishes requests in flight, and exits with 0', async () => {
   const { service, databaseUrl } = await prepare();
   const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
   const conversation = await createConversation(api);
@@ -228,7 +228,7 @@ test('an API that is told to stop takes no new connection, finishes what is in f
   );
 
   const ended = api.stop();
-  // Whoever asks now is told to go elsewhere, by 503 or by finding nobody.
+  // A new request gets 503 or no connection, so a client tries another process.
   const status = await new Promise<number>((resolve) => {
     const ask = (): void => {
       const request = get(`${api.url}/health/ready`, { agent: new Agent({ keepAlive: false }) }, (response) => {
@@ -246,7 +246,7 @@ test('an API that is told to stop takes no new connection, finishes what is in f
   expect(await ended).toBe(0);
 });
 
-test('a second signal ends an API at once, whatever is in flight', async () => {
+test('a second signal ends an API at once, even with requests in flight', async () => {
   const { service, databaseUrl } = await prepare({ SHUTDOWN_GRACE_MS: '60000', REQUEST_DEADLINE_MS: '60000' });
   const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
   const conversation = await createConversation(api);
@@ -269,14 +269,14 @@ test('a second signal ends an API at once, whatever is in flight', async () => {
     what: 'it is draining',
   });
   expect(api.isRunning()).toBe(true);
-  // Signals that come together with the first one count as one with it.
+  // Signals that come together with the first one count as the first one.
   await waitUntil(() => !api.isRunning() || !process.kill(api.pid, 'SIGTERM'), { what: 'it ends', everyMs: 300 });
   expect(await ended).toBe(1);
   expect(await inFlight).toBe('broken');
   await letGo();
 });
 
-test('a worker is ready while it polls and reaches Postgres and Temporal, is not otherwise, and drains with 0', async () => {
+test('a worker is ready only while it polls and reaches Postgres and Temporal, and it drains and exits with 0', async () => {
   const { service, postgres, temporal } = await prepare();
   const worker = await started(startWorker(service));
   expect(await probe(worker, '/health/live')).toEqual({ status: 200, body: 'OK' });

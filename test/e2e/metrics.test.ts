@@ -31,7 +31,7 @@ let worker: ServiceProcess | undefined;
 let sdkMetrics = '';
 let databaseUrl = '';
 let temporal: Client | undefined;
-/** Starts one more worker; the end of the file kills it. */
+/** Starts one more worker. The end of the file kills it. */
 let startAnotherWorker: () => Promise<ServiceProcess>;
 
 const tokenOf = (user: string): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user });
@@ -56,7 +56,7 @@ async function say(conversation: string, user = alice, attempts = 6): Promise<vo
   await as(user, attempts).send(conversation, { id: newId(), ciphertext: toBase64(randomBytes(40)) });
 }
 
-/** Holds the conversation's row, so that nothing is decided. @returns lets go */
+/** Locks the row of the conversation, so that nothing is decided. @returns a function that releases it */
 async function hold(conversation: string): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
@@ -70,7 +70,7 @@ async function scrape(url: string): Promise<string> {
   return (await fetch(new URL('/metrics', url))).text();
 }
 
-/** Sum of the samples of a metric whose labels hold all of these. */
+/** Sum of the samples of a metric that have all these labels. */
 async function read(url: string, name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
   let sum = 0;
   for (const line of (await scrape(url)).split('\n')) {
@@ -81,7 +81,7 @@ async function read(url: string, name: string, labels: Readonly<Record<string, s
   return sum;
 }
 
-/** Does something and waits until a metric has grown by it. */
+/** Runs an action and waits until a metric has grown. */
 async function expectGrowth(
   url: string,
   name: string,
@@ -108,7 +108,7 @@ beforeAll(async () => {
     temporalAddress: inject('temporalAddress'),
     taskQueue: `metrics-${randomUUID()}`,
     env: {
-      // A quarter of it is one user's.
+      // One user may use a quarter of it.
       LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
       CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
       REQUEST_DEADLINE_MS: '2000',
@@ -160,7 +160,7 @@ test('actor_restarts_total counts runs that continue as new', async () => {
   });
 });
 
-test('actor_message_duration_seconds is a histogram by message type, from the lane to the outcome', async () => {
+test('actor_message_duration_seconds is a histogram by message type, from the conversation queue to the outcome', async () => {
   const conversation = await create();
   const labels = { ...actor, message_type: 'message' };
   await expectGrowth(api, 'actor_message_duration_seconds_count', labels, () => say(conversation));
@@ -203,7 +203,7 @@ test('epoch_increment_duration_seconds measures accepted commits, and epoch_conf
   );
 });
 
-test('actor_mailbox_depth shows what waits, actor_mailbox_full_events_total what was refused for it, and actor_message_drops_total what ended without a decision', async () => {
+test('actor_mailbox_depth counts waiting operations, actor_mailbox_full_events_total those refused because of it, and actor_message_drops_total those that ended without a decision', async () => {
   const conversation = await create();
   await say(conversation);
   const letGo = await hold(conversation);
@@ -212,7 +212,7 @@ test('actor_mailbox_depth shows what waits, actor_mailbox_full_events_total what
     overloaded: await read(api, 'actor_message_drops_total', { ...actor, reason: 'overloaded' }),
     late: await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' }),
   };
-  // The first one is in flight and the next ones wait, up to the limit.
+  // The first operation is in flight and the next ones wait, up to the limit.
   const first = say(conversation, alice, 1).catch((error: unknown) => error);
   await waitUntil(async () => (await read(api, 'parley_lane_wait_seconds_count', { path: 'workflow' })) > 0, {
     what: 'it is taken',
@@ -221,7 +221,7 @@ test('actor_mailbox_depth shows what waits, actor_mailbox_full_events_total what
     say(conversation, bob, 1).catch((error: unknown) => error),
   );
   await waitUntil(async () => (await read(api, 'actor_mailbox_depth', actor)) >= MAILBOX_LIMIT, {
-    what: 'the lane is full',
+    what: 'the conversation queue is full',
   });
   const outcomes = await Promise.all([first, ...others]);
   await letGo();
@@ -236,11 +236,11 @@ test('actor_mailbox_depth shows what waits, actor_mailbox_full_events_total what
   );
   expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' })).toBe(before.late + late);
   await waitUntil(async () => (await read(api, 'actor_mailbox_depth', actor)) === 0, {
-    what: 'the lane is empty again',
+    what: 'the conversation queue is empty again',
   });
 });
 
-test('operations are counted by kind, outcome and path; batches, lane waits and requests are measured', async () => {
+test('metrics count operations by kind, outcome and path, and measure batches, waits in the conversation queue and requests', async () => {
   const conversation = await create();
   const accepted = { kind: 'message', outcome: 'accepted', path: 'workflow' };
   await expectGrowth(api, 'parley_operations_total', accepted, () => say(conversation));
@@ -263,7 +263,7 @@ test('operations are counted by kind, outcome and path; batches, lane waits and 
   await expectGrowth(api, 'parley_http_request_duration_seconds_count', request, () => say(conversation));
 });
 
-test('open streams are counted, their delivery lag is measured, and so is the use of the pools', async () => {
+test('metrics count open streams and measure their delivery lag and the use of the pools', async () => {
   const conversation = await create();
   const before = await read(api, 'parley_open_streams');
   const stream = await openEventStream(api, conversation, await tokenOf(bob));
@@ -282,14 +282,14 @@ test('open streams are counted, their delivery lag is measured, and so is the us
   }
 });
 
-test("the worker serves the metrics of Temporal's SDK on a port of its own", async () => {
+test("the worker serves the metrics of Temporal's SDK on a separate port", async () => {
   await waitUntil(async () => /^temporal_\w+\{/m.test(await scrape(sdkMetrics)), { what: 'the SDK has metrics' });
   const text = await scrape(sdkMetrics);
   expect(text).toContain('temporal_workflow_task_execution_latency');
   expect(text).toContain('temporal_worker_task_slots_available');
 });
 
-test('no label of any metric holds an id', async () => {
+test('no label of any metric contains an id', async () => {
   const texts = await Promise.all([scrape(api), scrape(worker?.url ?? '')]);
   for (const text of texts) {
     expect(ids.filter((id) => text.includes(id))).toEqual([]);

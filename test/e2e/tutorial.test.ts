@@ -22,13 +22,13 @@ let url: string;
 let service: ChildProcess | undefined;
 let said = '';
 
-/** A block of commands, and what the page says it prints. */
+/** A block of commands and its output in the tutorial. */
 interface Step {
   readonly commands: string;
   readonly output: string | undefined;
 }
 
-/** `npm start` and `npm run <name> -- …` as package.json has them, but the build, which comes before all tests. */
+/** Runs `npm start` and `npm run <name> -- …` as in package.json, without the build, which runs before all tests. */
 const npm = `#!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
@@ -42,7 +42,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => child.kill(
 child.on('exit', (code) => process.exit(code ?? 1));
 `;
 
-/** Does a block's output look as the page says? \`…\` stands for anything. */
+/** A pattern for the output in the tutorial. \`…\` matches any text. */
 function pattern(documented: string): RegExp {
   const parts = documented.trim().split('…');
   return new RegExp(`^${parts.map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^]*?')}$`);
@@ -79,7 +79,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test('npm start brings up the whole service and says where it is', { timeout: START_LIMIT_MS + 10_000 }, async () => {
+test('npm start starts the whole service and prints its address', { timeout: START_LIMIT_MS + 10_000 }, async () => {
   const [first] = stepsOf(blocks);
   expect(first?.commands).toBe(START);
   const child = spawn('npm', ['start'], { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -95,20 +95,24 @@ test('npm start brings up the whole service and says where it is', { timeout: ST
   expect(said.trim()).toMatch(pattern(first?.output ?? ''));
 });
 
-test('the commands of the tutorial run in order and print what it says', { timeout: STEPS_LIMIT_MS }, async () => {
-  const steps = stepsOf(blocks).slice(1);
-  const outputOf = (i: number): string => path.join(folder, `output-${i}.txt`);
-  // One shell, so that variables live on; each block's output goes to a file of its own.
-  const script = steps.map(({ commands }, i) => `{\n${here(commands)}} > '${outputOf(i)}' 2>&1`);
-  const shell = spawn('bash', ['-e', '-c', script.join('\n')], { cwd: root, env: environment, stdio: 'ignore' });
-  const [code] = (await once(shell, 'exit')) as [number | null];
-  for (const [i, { commands, output }] of steps.entries()) {
-    if (output !== undefined) expect.soft(outputIn(outputOf(i)), commands).toMatch(pattern(output));
-  }
-  expect(code).toBe(0);
-});
+test(
+  'the commands of the tutorial run in order and print its documented output',
+  { timeout: STEPS_LIMIT_MS },
+  async () => {
+    const steps = stepsOf(blocks).slice(1);
+    const outputOf = (i: number): string => path.join(folder, `output-${i}.txt`);
+    // One shell keeps the variables. The output of each block goes to a separate file.
+    const script = steps.map(({ commands }, i) => `{\n${here(commands)}} > '${outputOf(i)}' 2>&1`);
+    const shell = spawn('bash', ['-e', '-c', script.join('\n')], { cwd: root, env: environment, stdio: 'ignore' });
+    const [code] = (await once(shell, 'exit')) as [number | null];
+    for (const [i, { commands, output }] of steps.entries()) {
+      if (output !== undefined) expect.soft(outputIn(outputOf(i)), commands).toMatch(pattern(output));
+    }
+    expect(code).toBe(0);
+  },
+);
 
-/** Commands as they run here: against the ports of this test. */
+/** The commands with the ports of this test. */
 function here(commands: string): string {
   return commands.replaceAll('http://localhost:8080', url);
 }

@@ -6,7 +6,7 @@ import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from
 
 const later = useCleanup();
 
-test('clients of a killed API process go on through the other one with the same ids: nothing is lost or doubled (invariants 1 to 3, 7)', async () => {
+test('clients of a killed API process repeat requests at the other one with the same ids, and nothing is lost or doubled (invariants 1 to 3, 7)', async () => {
   const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: 1 });
   const load = await startLoad({ urls: fleet.urls, token: fleet.token, conversations: 3, users: 8 });
   for (let round = 0; round < 3; round++) {
@@ -20,7 +20,7 @@ test('clients of a killed API process go on through the other one with the same 
   }
   await load.stop();
   expect(load.abandoned, JSON.stringify(countFailures(load.failures))).toEqual([]);
-  // What was in flight broke, and nothing else did.
+  // Only requests in flight failed.
   expect(load.failures.filter(({ status }) => status !== undefined)).toEqual([]);
   await expectNothingLost(load, database.pool, checkInvariants);
 });

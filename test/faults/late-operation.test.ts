@@ -11,7 +11,7 @@ import { startFleet, useCleanup } from './fleet.ts';
 const later = useCleanup();
 const DEADLINE_MS = 1500;
 
-test('an operation that waited for a worker until after its deadline is refused, and its id may be used again (invariant 11)', async () => {
+test('an operation that waits for a worker beyond its deadline is refused, and its id may be used again (invariant 11)', async () => {
   const database = await createTestDatabase();
   later('database', database.drop);
   const fleet = await startFleet({
@@ -33,7 +33,7 @@ test('an operation that waited for a worker until after its deadline is refused,
   later('connection', () => connection.close());
   const handle = new Client({ connection }).workflow.getHandle(conversationWorkflowId(conversation));
   await fleet.addWorker();
-  // The run that the request started takes up what waits for it, and decides that it came too late.
+  // The run that the request started takes the waiting operation and refuses it as too late.
   await waitUntil(async () => (await handle.query(state)).facts !== undefined, {
     what: 'the workflow has looked',
     timeoutMs: 15_000,
@@ -46,7 +46,7 @@ test('an operation that waited for a worker until after its deadline is refused,
   await expect(alice.send(conversation, message)).resolves.toMatchObject({ seq: 1, status: 'duplicate' });
 });
 
-test('an operation that waited for the lock until after its deadline is refused (direct path, invariant 11)', async () => {
+test('an operation that waits for the lock beyond its deadline is refused (direct path, invariant 11)', async () => {
   const database = await createTestDatabase();
   later('database', database.drop);
   const fleet = await startFleet({

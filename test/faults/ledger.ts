@@ -1,27 +1,27 @@
 import { pick } from './pick.ts';
 
-/** What a client asked for, and what it was told. */
+/** A request of a client, and its answer. */
 export interface Attempt {
   readonly id: string;
   readonly kind: 'message' | 'commit' | 'add' | 'remove';
   readonly user: string;
-  /** Base64; empty for changes of membership without a commit. */
+  /** Base64. Empty for membership changes without a commit. */
   readonly ciphertext: string;
-  /** In the order in which the clients asked. */
+  /** Position in the order of the requests. */
   readonly order: number;
   readonly acknowledge: (seq: number, epoch: number) => void;
   seq?: number;
-  /** Of the entry: for a commit the epoch that it ends. */
+  /** Epoch of the entry. For a commit it is the epoch that the commit ends. */
   epoch?: number;
 }
 
-/** One conversation as its clients know it. */
+/** The knowledge of the clients about one conversation. */
 export interface Book {
   readonly attempts: ReadonlyMap<string, Attempt>;
   readonly attempt: (id: string, what: Pick<Attempt, 'kind' | 'user' | 'ciphertext'>) => Attempt;
   readonly anyMessageOf: (user: string) => Attempt | undefined;
   readonly newGuest: () => string;
-  /** A guest that nobody else removes. */
+  /** Takes a guest that nobody else removes. */
   readonly takeGuest: () => string | undefined;
   readonly joined: (guest: string) => void;
   readonly left: (guest: string) => void;
@@ -31,12 +31,12 @@ export interface Book {
 }
 
 export interface Ledger {
-  /** A member of every conversation that never sends or reads: its unread count is that of everything. */
+  /** A member of every conversation who never sends or reads, so its unread count covers all messages. */
   readonly lurker: string;
   readonly open: (conversation: string, members: readonly string[]) => void;
   readonly of: (conversation: string) => Book;
   readonly conversations: () => string[];
-  /** Contradictory answers to the same id. */
+  /** Contradictory answers for the same id. */
   readonly contradictions: readonly string[];
 }
 

@@ -5,7 +5,7 @@ import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';
 import { pick } from './pick.ts';
 
-/** Kinds of operations, each as often as it stands here. */
+/** Kinds of operations, each as often as it is listed. */
 export type Kind = 'message' | 'repeat' | 'commit' | 'add' | 'remove' | 'increment' | 'read';
 export const EVERYTHING: readonly Kind[] = [
   ...Array<Kind>(12).fill('message'),
@@ -17,31 +17,31 @@ export const EVERYTHING: readonly Kind[] = [
   'read',
 ];
 
-/** Above the service's own deadline of 10 s: what takes longer broke invariant 11. */
+/** Longer than the service's own deadline of 10 s. A longer request violates invariant 11. */
 const TRY_MS = 15_000;
-/** An operation that found no answer for this long is given up, which fails the test. */
+/** An operation without an answer for this long is abandoned, and the test fails. */
 const PATIENCE_MS = 60_000;
 const PAUSE_MS = 100;
 
 export interface LoadOptions {
-  /** Asked before every try; tries go round. */
+  /** Called before every attempt. Attempts use the URLs in turn. */
   readonly urls: () => readonly string[];
   readonly token: (user: string) => Promise<string>;
   readonly conversations: number;
-  /** Clients that work at once, each with one operation at a time. */
+  /** Number of concurrent clients. Each has one operation at a time. */
   readonly users: number;
   readonly kinds?: readonly Kind[];
-  /** False: a failed try is final, so that every failure that a client could see counts. @default true */
+  /** False: a failed attempt is final, so that every failure that a client could see counts. @default true */
   readonly retries?: boolean;
 }
 
-/** A try that ended neither in success nor in a refusal that the rules of the conversation call for. */
+/** An attempt that ended neither in success nor in a refusal by the rules of the conversation. */
 export interface Failure {
   readonly kind: Kind | 'create';
   readonly status: number | undefined;
   readonly code: string;
   readonly message: string;
-  /** Milliseconds that the try took. */
+  /** Duration of the attempt in milliseconds. */
   readonly ms: number;
   readonly endedAt: number;
 }
@@ -56,14 +56,14 @@ export interface Load {
   readonly ledger: Ledger;
   readonly failures: readonly Failure[];
   readonly successes: readonly Success[];
-  /** Operations that found no answer at all. */
+  /** Operations that never got an answer. */
   readonly abandoned: readonly string[];
   readonly client: (user: string, url?: string) => ParleyClient;
-  /** Lets every client finish what it is at. */
+  /** Lets every client finish its current operation. */
   readonly stop: () => Promise<void>;
 }
 
-/** Creates conversations and puts load on them until it is stopped; everything that was said stands in the ledger. */
+/** Creates conversations and puts load on them until `stop`. The ledger has all requests and answers. */
 export async function startLoad(options: LoadOptions): Promise<Load> {
   const { kinds = EVERYTHING, retries = true } = options;
   const ledger = createLedger();
@@ -80,7 +80,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     return new ParleyClient(createHttp({ baseUrl, token: () => options.token(user), attempts: 1, timeoutMs: TRY_MS }));
   };
 
-  /** One operation, tried until it has an answer; `undefined` = refused, or given up. */
+  /** Sends one operation until it has an answer. `undefined` = refused, or abandoned. */
   const until = async <T>(
     kind: Kind | 'create',
     conversation: string,
@@ -135,7 +135,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       const answer = await until('message', conversation, () => client(user).send(conversation, { id, ciphertext }));
       if (answer !== undefined) entry.acknowledge(answer.seq, answer.epoch);
     },
-    // The same id with the same bytes, long after it was answered (invariant 3).
+    // Send the same id with the same bytes, long after the answer (invariant 3).
     repeat: async (user, conversation) => {
       const earlier = ledger.of(conversation).anyMessageOf(user);
       if (earlier === undefined) return;
@@ -147,7 +147,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
       const book = ledger.of(conversation);
       const id = randomUUID();
       const commit = toBase64(randomBytes(100));
-      // The epoch is left to the service, so nobody can lose the race for it.
+      // The service chooses the epoch, so no commit can be lost.
       const entry = book.attempt(id, { kind: 'commit', user, ciphertext: commit });
       const answer = await until('commit', conversation, () => client(user).commit(conversation, { id, commit }));
       if (answer !== undefined) entry.acknowledge(answer.seq, answer.epoch - 1);
@@ -219,7 +219,7 @@ export function untilMore({ successes }: Load, count: number): Promise<void> {
   return waitUntil(() => successes.length >= enough, { what: `${count} requests succeed`, timeoutMs: 100_000 });
 }
 
-/** How the service came back after a fault at `from` (`performance.now()`). Measured and printed, never asserted. */
+/** How the service recovered from a fault at `from` (`performance.now()`). Measured and printed, never asserted. */
 export function describeRecovery(load: Load, from: number): string {
   const after = load.successes.filter(({ startedAt }) => startedAt >= from);
   const first = Math.min(...after.map(({ endedAt }) => endedAt - from));
@@ -230,12 +230,12 @@ export function describeRecovery(load: Load, from: number): string {
   const slowest = Math.max(...after.map(({ startedAt, endedAt }) => endedAt - startedAt));
   const failed = load.failures.filter(({ endedAt }) => endedAt >= from);
   return (
-    `first success after ${ms(first)}, every conversation back after ${ms(Math.max(...ofConversation))}, ` +
-    `slowest request ${ms(slowest)}, tries that failed: ${JSON.stringify(countFailures(failed))}`
+    `first success after ${ms(first)}, every conversation answered after ${ms(Math.max(...ofConversation))}, ` +
+    `slowest request ${ms(slowest)}, failed attempts: ${JSON.stringify(countFailures(failed))}`
   );
 }
 
-/** Failed tries by status and code, for messages. */
+/** Number of failed attempts by status and code, for messages. */
 export function countFailures(failures: readonly Failure[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { kind, status, code } of failures) {

@@ -17,7 +17,7 @@ interface Setting {
   readonly pool: Parameters<typeof expectNothingLost>[1];
 }
 
-/** One API and one worker; a proxy stands between one of them and one of its servers. */
+/** Starts one API and one worker, with a proxy between one of them and one of its servers. */
 async function startBehindProxy(
   between: 'api and temporal' | 'api and postgres' | 'worker and postgres',
   env: Readonly<Record<string, string>> = {},
@@ -52,7 +52,7 @@ async function startBehindProxy(
   return { load, proxy, pool: database.pool };
 }
 
-/** Breaks the network, waits until clients feel it, mends it, and waits until every conversation answers. */
+/** Breaks the network, waits until requests fail, repairs it, and waits until every conversation answers. */
 async function breakAndMend({ load, proxy }: Setting, what: string, isFelt: () => boolean): Promise<void> {
   proxy.blackHole();
   await waitUntil(isFelt, { what: 'clients feel it', timeoutMs: 30_000 });
@@ -70,7 +70,7 @@ async function expectOrderlyEnd({ load, pool }: Setting): Promise<void> {
   await expectNothingLost(load, pool, checkInvariants);
 }
 
-test('a half-open connection between API and Temporal ends requests as 503 within their deadline, and mends by itself (invariant 11)', async () => {
+test('a half-open connection between API and Temporal ends requests as 503 within their deadline, and recovers by itself (invariant 11)', async () => {
   const setting = await startBehindProxy('api and temporal');
   const { failures } = setting.load;
   await breakAndMend(
@@ -82,7 +82,7 @@ test('a half-open connection between API and Temporal ends requests as 503 withi
 });
 
 for (const path of ['workflow', 'direct']) {
-  test(`a black hole between API and Postgres ends requests as 503 within their deadline, and mends by itself (${path} path, invariant 11)`, async () => {
+  test(`a black hole between API and Postgres ends requests as 503 within their deadline, and recovers by itself (${path} path, invariant 11)`, async () => {
     const setting = await startBehindProxy('api and postgres', { CONVERSATION_PATH: path });
     const { failures } = setting.load;
     await breakAndMend(setting, `API to Postgres black hole, ${path} path`, () => failures.length >= 6);
@@ -90,13 +90,13 @@ for (const path of ['workflow', 'direct']) {
   });
 }
 
-test('decisions whose connection breaks in the middle, before or after they were made, are made exactly once and no request fails (invariants 1 to 3)', async () => {
+test('each decision is made exactly once when its connection breaks before or after it, and no request fails (invariants 1 to 3)', async () => {
   const setting = await startBehindProxy('worker and postgres', { REQUEST_DEADLINE_MS: '10000' });
   const { load, proxy } = setting;
   const failuresBefore = load.failures.length;
   proxy.inspect(cutDecisions(5));
   await untilMore(load, 300);
-  // A slow network on top of it.
+  // The network is slow as well.
   proxy.delay(30);
   await untilMore(load, 100);
   proxy.inspect();
@@ -106,7 +106,7 @@ test('decisions whose connection breaks in the middle, before or after they were
   await expectOrderlyEnd(setting);
 });
 
-test('a black hole between worker and Postgres ends requests as 503 within their deadline, and mends by itself (invariant 11)', async () => {
+test('a black hole between worker and Postgres ends requests as 503 within their deadline, and recovers by itself (invariant 11)', async () => {
   const setting = await startBehindProxy('worker and postgres');
   const { failures } = setting.load;
   await breakAndMend(setting, 'worker to Postgres black hole', () => failures.length >= 6);
@@ -114,8 +114,8 @@ test('a black hole between worker and Postgres ends requests as 503 within their
 });
 
 /**
- * Cuts the connection in every `n`th decision: now before it reaches Postgres, now when its answer is on its way back, which is
- * after the commit.
+ * Cuts the connection in every `n`th decision, alternating between two moments: before the call reaches Postgres, and
+ * while the answer is on its way back, which is after the commit.
  */
 function cutDecisions(n: number): Inspect {
   const call = Buffer.from('\0decide\0');

@@ -14,12 +14,12 @@ import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from
 
 const later = useCleanup();
 
-test('SIGKILL of all Postgres processes under load loses no acknowledged message and no body; readiness goes and comes back, API and worker recover by themselves (invariants 1 to 3, 7 and 11)', async () => {
+test('SIGKILL of all Postgres processes under load loses no acknowledged message and no body, and API and worker become ready again by themselves (invariants 1 to 3, 7 and 11)', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-postgres-kill-'));
   // PostgreSQL runs as a user of its own when the tests run as root.
   chmodSync(folder, 0o755);
   later('folder', () => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
-  // A background writer that sleeps long leaves as much as possible to be lost.
+  // A background writer that sleeps long leaves as many unwritten changes as possible.
   const options = {
     dataDir: path.join(folder, 'postgres'),
     say: () => undefined,

@@ -18,7 +18,7 @@ import { EVERYTHING, type Load, countFailures, describeRecovery, startLoad, unti
 const later = useCleanup();
 const DEADLINE_MS = 3000;
 
-/** A Temporal server of its own, with a file, that can be killed and comes back on the same port. */
+/** A separate Temporal server with a database file. It can be killed and started again on the same port. */
 async function startOwnTemporal(): Promise<{
   address: string;
   kill: () => Promise<void>;
@@ -43,7 +43,7 @@ async function startOwnTemporal(): Promise<{
   };
 }
 
-/** Messages that are sent once and never again, whatever the answer. */
+/** Sends each message exactly once and ignores the answer. */
 function startOneShots(load: Load, fleet: Fleet): { stop: () => Promise<void>; refused: () => Map<string, number> } {
   const refused = new Map<string, number>();
   let stopping = false;
@@ -73,7 +73,7 @@ function startOneShots(load: Load, fleet: Fleet): { stop: () => Promise<void>; r
   };
 }
 
-/** Entries whose requests had ended as 503, with the time by which they had to be decided. */
+/** Entries that were stored after the deadline of their request, which had ended as 503. */
 async function lateEntries(pool: pg.Pool, refused: ReadonlyMap<string, number>): Promise<string[]> {
   const { rows } = await pool.query<{ id: string; at: Date }>(
     'select message_id as id, at from entry where message_id = any($1)',
@@ -84,7 +84,7 @@ async function lateEntries(pool: pg.Pool, refused: ReadonlyMap<string, number>):
     .map(({ id, at }) => `${id} at ${at.toISOString()}`);
 }
 
-test('while Temporal is killed and away requests end as 503; the same ids succeed afterwards, nothing is doubled, and nothing surfaces after its notAfter (invariants 1 to 3, 7 and 11)', async () => {
+test('requests end as 503 while Temporal is down, the same ids succeed afterwards, nothing is doubled, and nothing is stored after its notAfter (invariants 1 to 3, 7 and 11)', async () => {
   const temporal = await startOwnTemporal();
   const { fleet, database } = await startFleetOnDatabase(later, {
     apis: 2,
@@ -112,7 +112,7 @@ test('while Temporal is killed and away requests end as 503; the same ids succee
   await expectNothingLost(load, database.pool, checkInvariants);
 });
 
-test('on the direct path no request fails while Temporal is away, and none when it comes back (invariant 9)', async () => {
+test('no request fails on the direct path while Temporal is down or when it comes back (invariant 9)', async () => {
   const temporal = await startOwnTemporal();
   const { fleet, database } = await startFleetOnDatabase(later, {
     apis: 2,

@@ -13,9 +13,10 @@ interface Row {
 }
 
 /**
- * Compares what the clients were told with what Postgres holds and what the service answers now: nothing acknowledged is
- * lost, nothing stands twice, nobody's order is broken, unread is exact (invariants 1 to 3 and 5 to 7).
- * @param check the invariants that one conversation must hold by itself
+ * Compares the answers that clients got with the rows in Postgres and with the current answers of the service: no
+ * acknowledged operation is lost, none is stored twice, each client's order is kept, and unread counts are exact
+ * (invariants 1 to 3 and 5 to 7).
+ * @param check checks the invariants that hold inside one conversation
  */
 export async function expectNothingLost(
   load: Load,
@@ -51,7 +52,7 @@ function expectLog({ ledger }: Load, conversation: string, rows: readonly Row[])
   let epoch = 0;
   rows.forEach((row, i) => {
     if (row.seq !== i + 1) problems.push(`entry ${i + 1} has seq ${row.seq}`);
-    if (ids.has(row.id)) problems.push(`${row.id} stands twice`);
+    if (ids.has(row.id)) problems.push(`${row.id} is stored twice`);
     ids.add(row.id);
     if (row.kind === 'commit' && row.epoch !== epoch++) problems.push(`commit ${row.seq} ends epoch ${row.epoch}`);
     const attempt = attempts.get(row.id);
@@ -59,7 +60,7 @@ function expectLog({ ledger }: Load, conversation: string, rows: readonly Row[])
     else if (attempt.ciphertext !== row.ciphertext.toString('base64'))
       problems.push(`entry ${row.seq} has other bytes`);
     if (attempt?.kind !== 'message') return;
-    // A client has one operation in flight, so the log must hold its messages in its order.
+    // A client has one operation in flight, so the log must keep the order of its messages.
     if ((lastOfSender.get(attempt.user) ?? -1) > attempt.order) problems.push(`entry ${row.seq} came too late`);
     lastOfSender.set(attempt.user, attempt.order);
   });
@@ -71,7 +72,7 @@ function expectLog({ ledger }: Load, conversation: string, rows: readonly Row[])
   expect(problems).toEqual([]);
 }
 
-/** Acknowledged means readable (invariant 3): the pages hold what the table holds. */
+/** Acknowledged means readable (invariant 3): the pages contain the same entries as the table. */
 async function expectReadable(load: Load, conversation: string, rows: readonly Row[]): Promise<void> {
   const reader = load.client(load.ledger.lurker);
   const seen: string[] = [];
@@ -100,7 +101,7 @@ async function expectUnread(load: Load, conversation: string, rows: readonly Row
   const lurker = load.client(load.ledger.lurker);
   const expected = messages + increments.acknowledged;
   let unread = -1;
-  // Increments that were answered 202 may still be on their way.
+  // Increments that were answered 202 may not be applied yet.
   await waitUntil(async () => (unread = (await lurker.conversation(conversation)).unread) === expected, {
     what: `the lurker of ${conversation} has ${expected} unread`,
     timeoutMs: 15_000,

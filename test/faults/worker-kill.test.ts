@@ -7,7 +7,7 @@ import { countFailures, describeRecovery, startLoad, untilBack, untilMore } from
 const later = useCleanup();
 
 for (const second of [true, false]) {
-  const how = second ? 'while a second one runs' : 'when it is the only one and is started again';
+  const how = second ? 'while a second one runs' : 'when it is the only one and starts again';
   test(`SIGKILL of a worker under load loses nothing and doubles nothing, ${how} (invariants 1 to 3, 6, 7 and 9)`, async () => {
     const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: second ? 2 : 1 });
     const load = await startLoad({ urls: fleet.urls, token: fleet.token, conversations: 4, users: 8 });

@@ -36,23 +36,23 @@ const BLOWS: Readonly<Record<string, Blow>> = {
   },
 };
 
-// A terminated or deleted run may take unapplied increments with it, which is documented; the others keep them.
+// A terminated or deleted run may lose increments that it has not applied, as documented. The other ends keep them.
 const GENTLE = new Set(['shutdown', 'cancel', 'reset']);
 
 for (const [title, blows, retries] of [
   [
-    'no request fails while every workflow suffers terminate, delete, reset or shutdown twice a second',
+    'no request fails while every workflow gets terminate, delete, reset or shutdown twice a second',
     ['terminate', 'delete', 'reset', 'shutdown'],
     false,
   ],
-  // A reset run takes up the signals of the old one again, a shutdown among them: there a client may have to ask again.
+  // A reset run replays the signals of the old one, also a shutdown. So a client may have to send its request again.
   [
     'every request succeeds in the end, and increments are exact, under shutdown, cancellation and reset twice a second',
     ['shutdown', 'cancel', 'reset'],
     true,
   ],
 ] as const) {
-  // Two cores are shared with another test file: a stall of the machine itself may cost a request its deadline once.
+  // Another test file runs on the same two cores. If the machine stalls, one request may miss its deadline.
   const options = { retry: retries ? 0 : 1 };
   test(`${title}; nothing is lost or doubled (invariants 1 to 3, 7)`, options, async () => {
     const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: 1 });
@@ -75,7 +75,7 @@ for (const [title, blows, retries] of [
       for (const conversation of load.ledger.conversations()) {
         const blow = pick(blows);
         const handle = client.workflow.getHandle(conversationWorkflowId(conversation));
-        // The run may have ended by the blow before: then this one hits nobody.
+        // The previous blow may have ended the run. Then this one has no target.
         const hit = await BLOWS[blow]?.(client, handle).then(
           () => true,
           () => false,

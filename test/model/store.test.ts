@@ -23,7 +23,7 @@ const database = useDatabase();
 beforeAll(() => leaveNoGaps(database().pool));
 const MEMBERS = USERS.slice(0, 3);
 
-/** Either of everything, or so many messages in a row that they take the set-based branch. */
+/** A mix of all operations, or enough messages in a row for the set-based branch. */
 const batch = fc.record({
   steps: fc.oneof(
     { weight: 3, arbitrary: fc.array(anyStep, { minLength: 1, maxLength: 12 }) },
@@ -33,7 +33,7 @@ const batch = fc.record({
 });
 
 test(
-  'invariants 1 to 8: whatever users ask, every answer and the final state are those of the model',
+  'invariants 1 to 8: for any operations of users, every answer and the final state match the model',
   async () => {
     const { pool } = database();
     const property = fc.asyncProperty(
@@ -109,7 +109,7 @@ async function expectState(conversation: string, model: Model): Promise<void> {
   expect(await listPendingRemovals(pool, conversation)).toEqual(leaving.sort());
 }
 
-/** The time of a commit is the store's to say, but a retry hears the same. */
+/** The store chooses the time of a commit, so the model takes it from there. A retry must get the same time. */
 function withoutTime(outcome: Outcome, times: Map<number, string>): Outcome {
   if (outcome.status === 'refused' || !('at' in outcome)) return outcome;
   const { at, ...rest } = outcome;

@@ -9,13 +9,13 @@ export interface CaseContext {
   readonly measureMs: number;
 }
 
-/** One thing that is compared. */
+/** One case of the benchmark. */
 export interface BenchCase {
   readonly name: string;
   readonly about: string;
-  /** False: takes too long for `--quick`. */
+  /** False: the case takes too long for `--quick`. */
   readonly isQuick: boolean;
-  /** Contenders that can do it; absent = all. */
+  /** Contenders that can run the case. Absent = all. */
   readonly only?: readonly ContenderName[];
   readonly run: (context: CaseContext) => Promise<Measurement[]>;
 }

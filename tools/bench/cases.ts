@@ -14,13 +14,13 @@ import { CONVERSATIONS, GROUP_SIZES, type Messenger, SHORT_ENTRIES, STORED_ENTRI
 
 const OPEN_PER_SECOND = 100;
 const PAGE = SHORT_ENTRIES;
-/** Senders that touch each conversation once before an open loop, so that cold starts are not what it measures. */
+/** Senders that send one message to each conversation before an open loop, so that it measures no cold starts. */
 const TOUCHING = 16;
 
-/** The contenders can do nothing but send. */
+/** Cases that only Parley can run. The other contenders can only send messages. */
 const PARLEY: readonly ContenderName[] = ['workflow', 'direct'];
 
-/** All cases but the one about memory, in the order of the report. */
+/** All cases except memory and streams, in the order of the report. */
 export const CASES: readonly BenchCase[] = [
   closed('serial', 'one after another', 1, [CONVERSATIONS.serial]),
   closed('spread-16', '200 conversations, 16 senders', 16, CONVERSATIONS.spread),
@@ -75,7 +75,7 @@ export const CASES: readonly BenchCase[] = [
     name: 'claims-100',
     about: "100 parallel claims of one user's key packages at two API processes",
     isQuick: true,
-    // No operation of a conversation: the path does not matter.
+    // A claim is no operation of a conversation, so the execution path does not matter.
     only: ['direct'],
     run: measureClaims,
   },
@@ -126,7 +126,7 @@ function open(name: string, about: string, conversations: readonly string[], isQ
   };
 }
 
-/** Sends one message to each conversation. @returns what failed */
+/** Sends one message to each conversation. @returns the failures */
 export async function touch(messenger: Messenger, conversations: readonly string[]): Promise<string[]> {
   const failures: string[] = [];
   await pLimit(TOUCHING).map(conversations, (conversation) =>

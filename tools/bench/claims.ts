@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { encodeMessage, loadSuite, makeKeyPackage } from '../../client/testing.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder, median } from '../load/histogram.ts';
-import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
+import { type HttpSender, expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeTokensOf } from '../load/tokens.ts';
 import type { CaseContext } from './case.ts';
 import { type Measurement, toMeasurement } from './measurement.ts';
 
 const CLAIMS = 100;
-/** Rounds for each second of measurement; each has a pool of its own, which is made outside of the timed part. */
+/** Rounds for each second of measurement. Each round has its own pool, which is made outside of the timed part. */
 const ROUNDS_PER_SECOND = 0.5;
 const WARM_UP = 1;
 
@@ -18,12 +18,12 @@ interface Claimed {
 }
 
 /**
- * 100 users claim a key package of one device at the same time, half of them each at one of two API processes; the pool
- * holds exactly as many. Each gets another one, or that is an error.
+ * 100 users claim a key package of one device at the same time, half of them at each of two API processes. The pool
+ * holds exactly 100 packages. It is an error if two users get the same package.
  */
 export async function measureClaims({ contender, measureMs }: CaseContext): Promise<Measurement[]> {
   const second = await contender.startApi();
-  const apis = [contender.url, second.url].map((url) => makeHttpSender(url, CLAIMS / 2));
+  const apis = [makeHttpSender(contender.url, CLAIMS / 2), makeHttpSender(second.url, CLAIMS / 2)] as const;
   const failures: string[] = [];
   const recorder = makeLatencyRecorder();
   const totals: number[] = [];
@@ -39,10 +39,10 @@ export async function measureClaims({ contender, measureMs }: CaseContext): Prom
         tokens.map(async (token, i): Promise<Claimed | undefined> => {
           const from = performance.now();
           try {
-            const answer = await apis[i % apis.length]?.post(`/v1/users/${owner}/key-packages/claim`, token, '{}');
-            if (answer?.status !== 200) throw new Error(`HTTP ${answer?.status}: ${answer?.body.slice(0, 200)}`);
+            const api = apis[i % 2 === 0 ? 0 : 1];
+            const answer = expectStatus(await api.post(`/v1/users/${owner}/key-packages/claim`, token, '{}'));
             if (round >= WARM_UP) recorder.record(performance.now() - from);
-            return JSON.parse(answer.body) as Claimed;
+            return JSON.parse(answer) as Claimed;
           } catch (error) {
             failures.push(describe(error));
             return undefined;
@@ -65,7 +65,7 @@ export async function measureClaims({ contender, measureMs }: CaseContext): Prom
 }
 
 /** Fills the pool of a new user. @returns the refs, base64 */
-async function fill(http: HttpSender | undefined, user: string): Promise<ReadonlySet<string>> {
+async function fill(http: HttpSender, user: string): Promise<ReadonlySet<string>> {
   const suite = await loadSuite();
   const signatureKeyPair = await suite.signature.keygen();
   const identity = { user, device: 'bench', signatureKeyPair };
@@ -74,7 +74,6 @@ async function fill(http: HttpSender | undefined, user: string): Promise<Readonl
     encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
   );
   const [token = ''] = await makeTokensOf([user]);
-  const answer = await http?.post('/v1/key-packages', token, JSON.stringify({ keyPackages }));
-  if (answer?.status !== 200) throw new Error(`HTTP ${answer?.status}: ${answer?.body.slice(0, 200)}`);
+  expectStatus(await http.post('/v1/key-packages', token, JSON.stringify({ keyPackages })));
   return new Set(own.map(({ ref }) => ref));
 }

@@ -12,7 +12,7 @@ import {
   planAdd,
   planRemove,
 } from '../../client/testing.ts';
-import { type HttpSender, makeHttpSender } from '../load/http-sender.ts';
+import { type HttpSender, expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { makeTokensOf } from '../load/tokens.ts';
@@ -20,9 +20,9 @@ import type { CaseContext } from './case.ts';
 import { type Measurement, toMeasurement } from './measurement.ts';
 
 const MEMBERS = 50;
-/** Joiners take turns: each commit adds one of them and removes the one before. */
+/** Users who join in turn: each commit adds one of them and removes the previous one. */
 const JOINERS = 2;
-/** Commits of each kind: for each second of measurement, and before it. Making one takes longer than applying it. */
+/** Commits of each kind for each second of the measurement, and before it. Making one takes longer than applying it. */
 const PER_SECOND = 6;
 const WARM_UP = 5;
 const GROUP_ID_BYTES = 16;
@@ -34,9 +34,9 @@ interface Group {
 }
 
 /**
- * Commits in a group of 50 (ts-mls): `commit-50` adds a member by a claimed key package, with Welcome and GroupInfo (the
- * tree in it), and removes the one before; `commit-50-bare` is a commit of fresh keys in a group of the same kind, without
- * either. All frames are made before; then the two kinds take turns.
+ * Commits in a group of 50 (ts-mls). `commit-50` adds a member by a claimed key package, with a Welcome and a GroupInfo
+ * that contains the tree, and removes the previously added member. `commit-50-bare` only refreshes keys in a similar
+ * group, without Welcome and GroupInfo. All frames are made beforehand. Then the two kinds are sent alternately.
  */
 export async function measureCommits({ contender, measureMs }: CaseContext): Promise<Measurement[]> {
   const http = makeHttpSender(contender.url, 4);
@@ -55,7 +55,7 @@ export async function measureCommits({ contender, measureMs }: CaseContext): Pro
     ].map((kind) => ({ ...kind, recorder: makeLatencyRecorder(), failures: [] as string[] }));
     for (let i = 0; i < count; i++) {
       for (const { group, recorder, failures } of kinds) {
-        // A chain: nothing after a failure could be accepted.
+        // Each commit builds on the one before, so no commit after a failure could be accepted.
         if (failures.length > 0) continue;
         const from = performance.now();
         try {
@@ -127,7 +127,7 @@ async function bareCommits(
   return { id, bodies };
 }
 
-/** A group of all users, each with one leaf, and its conversation, which begins at epoch 1. */
+/** Makes a group of all users with one leaf each, and its conversation, which begins at epoch 1. */
 async function newGroup(
   http: HttpSender,
   token: string,
@@ -177,9 +177,7 @@ async function newIdentity(user: string, suite: CiphersuiteImpl): Promise<Device
   return { user, device: 'bench', signatureKeyPair: await suite.signature.keygen() };
 }
 
-/** @throws Error with status and answer unless the status is as expected */
+/** @throws Error unless the answer has the expected status */
 async function post(http: HttpSender, path: string, token: string, body: string, expected = 200): Promise<string> {
-  const answer = await http.post(path, token, body);
-  if (answer.status !== expected) throw new Error(`HTTP ${answer.status}: ${answer.body.slice(0, 200)}`);
-  return answer.body;
+  return expectStatus(await http.post(path, token, body), expected);
 }

@@ -9,7 +9,7 @@ export type ContenderName = (typeof CONTENDERS)[number];
 interface Scripts {
   readonly api: string;
   readonly apiArgs?: readonly string[];
-  /** Absent = works without one. */
+  /** Absent = the contender has no worker. */
   readonly worker?: string;
   readonly path: 'workflow' | 'direct';
 }
@@ -23,15 +23,15 @@ const SCRIPTS: Readonly<Record<ContenderName, Scripts>> = {
   'plain-sql': { api: OTHER_API, apiArgs: ['plain-sql'], path: 'direct' },
 };
 
-/** A service with a database of its own; all contenders share Postgres and Temporal. */
+/** A service with its own database. All contenders share Postgres and Temporal. */
 export interface Contender {
   readonly name: ContenderName;
   readonly url: string;
-  /** Process name -> pid, for CPU times: the contender's own, both servers and the load generator. */
+  /** Process name -> pid, for CPU times: the contender's processes, both servers and the load generator. */
   readonly pids: Readonly<Record<string, number>>;
-  /** Absent = has no worker. */
+  /** Absent = the contender has no worker. */
   readonly workerPid: number | undefined;
-  /** Starts another API process of the same service; whoever asks stops it. */
+  /** Starts another API process of the same service. The caller stops it. */
   readonly startApi: () => Promise<NodeProcess>;
   readonly stop: () => Promise<void>;
 }
@@ -40,14 +40,14 @@ export interface ContenderOptions {
   readonly name: ContenderName;
   readonly servers: Servers;
   readonly databaseUrl: string;
-  /** Sets its task queue apart from that of another instance. @default '' */
+  /** Separates its task queue from the task queue of another instance. @default '' */
   readonly suffix?: string;
   readonly profileDir?: string | undefined;
-  /** Options of Node itself for the API process. */
+  /** Options for Node in the API process. */
   readonly apiNodeArgs?: readonly string[];
 }
 
-/** Starts the processes of a contender: worker first, so that the API finds it. */
+/** Starts the processes of a contender, the worker first, so that the API finds it. */
 export async function startContender(options: ContenderOptions): Promise<Contender> {
   const { name, servers, databaseUrl, suffix = '', profileDir, apiNodeArgs } = options;
   const { api, apiArgs = [], worker, path } = SCRIPTS[name];

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { sleep } from '../load/closed-loop.ts';
-import { type EventReader, openEventReader } from '../load/event-reader.ts';
+import { type EventReader, messageIdOf, openEventReader } from '../load/event-reader.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { makeTokensOf } from '../load/tokens.ts';
@@ -11,28 +11,27 @@ import { type Measurement, makeCpuMeter, toMeasurement } from './measurement.ts'
 
 const MEMBERS = 50;
 const PER_SECOND = 100;
-/** What is not there by then is lost. */
+/** A message that has not arrived after this time is counted as lost. */
 const ARRIVE_MS = 10_000;
 const POLL_MS = 20;
-const PREFIX = '"id":"';
 
-/** A message on its way: times of this process's clock, in milliseconds. */
+/** A message that was sent. Times are in milliseconds, by the clock of this process. */
 interface Sent {
   readonly sender: number;
   readonly sentAt: number;
   answeredAt: number;
   readonly isMeasured: boolean;
-  /** By member; NaN = not yet. */
+  /** Arrival time by member. NaN = not arrived yet. */
   readonly arrivals: Float64Array;
 }
 
 /**
- * A conversation whose 50 members all have an open stream, every other one that of the conversation, the others the one of
- * all their conversations. Each pair of a message and a reader beside its sender is one latency: `fan-out` from the
- * answer that says it is accepted, `fan-out-sent` from the start of its request.
+ * A conversation of 50 members with one open stream each: half of them read the stream of the conversation, the others
+ * their account stream. Each pair of a message and a reader other than its sender gives one latency. `fan-out` counts
+ * from the answer that accepts the message, `fan-out-sent` from the start of the request.
  */
 export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseContext): Promise<Measurement[]> {
-  // New ones each time: a stream would begin with everything that was sent before.
+  // Use new names each time: a stream of an old conversation would begin with all earlier messages.
   const name = randomBytes(16).toString('base64url');
   const users = Array.from({ length: MEMBERS }, (_, number) => `${name}-${number}`);
   const tokens = await makeTokensOf(users);
@@ -42,14 +41,11 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
   const sent = new Map<string, Sent>();
   try {
     const creation = JSON.stringify({ id: name, protocol: 'opaque', members: users });
-    const created = await http.post('/v1/conversations', tokens[0] ?? '', creation);
-    if (created.status !== 201) throw new Error(`HTTP ${created.status}: ${created.body.slice(0, 200)}`);
+    expectStatus(await http.post('/v1/conversations', tokens[0] ?? '', creation), 201);
     for (const [member, token] of tokens.entries()) {
       const path = isAccount(member) ? '/v1/events' : `/v1/conversations/${name}/events`;
       const onEvent = (text: string): void => {
-        const start = text.indexOf(PREFIX);
-        if (start < 0) return;
-        const message = sent.get(text.slice(start + PREFIX.length, text.indexOf('"', start + PREFIX.length)));
+        const message = sent.get(messageIdOf(text) ?? '');
         if (message === undefined) return;
         if (!Number.isNaN(message.arrivals[member])) failures.push('a message came twice to one stream');
         message.arrivals[member] = performance.now();
@@ -74,9 +70,9 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
         const arrivals = new Float64Array(MEMBERS).fill(NaN);
         const message: Sent = { sender, sentAt: performance.now(), answeredAt: NaN, isMeasured: measuring, arrivals };
         sent.set(id, message);
-        const { status, body } = await http.post(messagesPath(name), tokens[sender] ?? '', makeBody(id));
+        const answer = await http.post(messagesPath(name), tokens[sender] ?? '', makeBody(id));
         message.answeredAt = performance.now();
-        if (status !== 200) throw new Error(`HTTP ${status}: ${body.slice(0, 200)}`);
+        expectStatus(answer);
       },
     });
     failures.push(...result.failures);
@@ -94,7 +90,7 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
       const recorder = makeLatencyRecorder();
       for (const message of measured) {
         for (const [member, at] of message.arrivals.entries()) {
-          // Streams can be faster than the answer.
+          // A message can arrive on a stream before the sender gets its answer.
           if (member !== message.sender && of(member) && !Number.isNaN(at)) recorder.record(at - since(message));
         }
       }
@@ -104,7 +100,7 @@ export async function measureFanOut({ contender, warmUpMs, measureMs }: CaseCont
     const everybody = (): boolean => true;
     const answered = ({ answeredAt }: Sent): number => answeredAt;
     const rows: [string, Measurement['values']][] = [
-      // CPU per message, not per arrival.
+      // The CPU time counts per message, not per arrival.
       ['fan-out-send', toMeasurement('', contender.name, result, meter.used()).values],
       ['fan-out', summary(everybody, answered)],
       ['fan-out-sent', summary(everybody, ({ sentAt }) => sentAt)],

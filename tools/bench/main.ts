@@ -1,23 +1,18 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { optionsOrExit } from '../command-line.ts';
 import { describeMachine } from '../load/machine.ts';
 import { mediansOf } from './measurement.ts';
-import { type BenchOptions, USAGE, benchOptions } from './options.ts';
+import { USAGE, benchOptions } from './options.ts';
 import { renderErrors, renderMemory, renderStreams, renderTable, renderTargets } from './report.ts';
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
-// `npm run bench`: compares Parley with the ways in which one would else do it. See README.md beside this file.
+// `npm run bench` compares Parley with other ways to build the same service. See README.md in this folder.
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-let options: BenchOptions;
-try {
-  options = benchOptions(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
-  process.exit(2);
-}
+const options = optionsOrExit(benchOptions, USAGE);
 const startedAt = new Date();
 const measurements = await runBench(options, (line) => void process.stderr.write(`${line}\n`));
 const medians = mediansOf(measurements);

@@ -4,9 +4,9 @@ import type { CpuTimes } from '../load/process-stats.ts';
 import { cpuBetween, cpuTimes } from '../load/process-stats.ts';
 import type { ContenderName } from './contender.ts';
 
-/** What one load on one contender came to. */
+/** The result of one load on one contender. */
 export interface Measurement {
-  /** What was done, for example `hot-256`. */
+  /** Name of the load, for example `hot-256`. */
   readonly load: string;
   readonly contender: ContenderName;
   /** Numbers by name: perSecond, p50, p95, p99, max (ms), cpu.<process> (ms per message), ... */
@@ -14,7 +14,7 @@ export interface Measurement {
   readonly errors: readonly string[];
 }
 
-/** Reads CPU times at the edges of a measurement. */
+/** Reads CPU times at the start and the end of a measurement. */
 export interface CpuMeter {
   readonly onStart: () => void;
   readonly onEnd: () => void;
@@ -36,7 +36,7 @@ export function makeCpuMeter(pids: Readonly<Record<string, number>>): CpuMeter {
   };
 }
 
-/** A load's result as numbers by name. */
+/** Turns the result of a load into numbers by name. */
 export function toMeasurement(
   load: string,
   contender: ContenderName,

@@ -7,14 +7,14 @@ import { startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { CONVERSATIONS, makeMessenger } from './world.ts';
 
-/** Brings a fresh worker to its working size before anything is counted. */
+/** Load that brings a new worker to its working size before the measurement. */
 const WARM_UP = { senders: 64, warmUpMs: 0, measureMs: 3000 };
-/** Time for a worker's last work after an answer. */
+/** Time for the work that a worker does after its last answer. */
 const SETTLE_MS = 1000;
 
 /**
- * Resident memory of a worker for each conversation that it has in its cache: a worker of its own, warmed up on other
- * conversations, before and after `count` new ones sent a message.
+ * Resident memory of a worker for each conversation in its cache. A separate worker is warmed up on other
+ * conversations, and measured before and after `count` new conversations got one message each.
  */
 export async function measureMemory(given: {
   readonly name: ContenderName;

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { packageRoot } from '../../process/package-root.ts';
+import { chooseNames } from '../command-line.ts';
 import { CASES } from './cases.ts';
 import { CONTENDERS, type ContenderName } from './contender.ts';
 
@@ -30,7 +31,7 @@ export const USAGE = `npm run bench -- [--quick] [--cases a,b] [--contenders a,b
 cases: ${[...CASES.map(({ name }) => name), ...EXTRA_CASES].join(', ')}
 contenders: ${CONTENDERS.join(', ')}`;
 
-/** @throws Error that says what cannot be understood */
+/** @throws Error that names the argument that is wrong */
 export function benchOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -49,8 +50,8 @@ export function benchOptions(args: readonly string[]): BenchOptions {
   const stamp = new Date().toISOString().replaceAll(':', '-').slice(0, 19);
   return {
     quick,
-    cases: choose(values.cases, [...CASES.map(({ name }) => name), ...EXTRA_CASES], standard),
-    contenders: choose(values.contenders, CONTENDERS, CONTENDERS),
+    cases: chooseNames(values.cases, [...CASES.map(({ name }) => name), ...EXTRA_CASES], standard),
+    contenders: chooseNames(values.contenders, CONTENDERS),
     repeats: positive(values.repeats, quick ? 1 : 3),
     warmUpMs: quick ? 400 : 3000,
     measureMs: positive(values.seconds, quick ? 1 : 10) * 1000,
@@ -59,14 +60,6 @@ export function benchOptions(args: readonly string[]): BenchOptions {
     out: path.resolve(values.out ?? path.join(packageRoot(), 'bench-results', `${stamp}.json`)),
     profileDir: values.profile === undefined ? undefined : path.resolve(values.profile),
   };
-}
-
-function choose<T extends string>(given: string | undefined, all: readonly T[], standard: readonly T[]): readonly T[] {
-  if (given === undefined) return standard;
-  const names = given.split(',');
-  const unknown = names.filter((name) => !(all as readonly string[]).includes(name));
-  if (unknown.length > 0) throw new Error(`Unknown: ${unknown.join(', ')}. Known: ${all.join(', ')}.`);
-  return all.filter((name) => names.includes(name));
 }
 
 function positive(given: string | undefined, standard: number): number {

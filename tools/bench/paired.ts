@@ -5,8 +5,8 @@ import type { Measurement } from './measurement.ts';
 import { toMeasurement } from './measurement.ts';
 
 /**
- * Does things in turns, one after another: A B C, A B C, .. Whatever else the machine does meanwhile hits all of them alike,
- * so that small differences between them can be trusted.
+ * Runs tasks in turn: A B C, A B C, .. Other load on the machine then disturbs all of them equally, so small
+ * differences between them are reliable.
  */
 export async function paired(
   options: { readonly contender: Contender; readonly warmUpMs: number; readonly measureMs: number },
@@ -31,7 +31,7 @@ export async function paired(
   return things.flatMap(({ load }, i) => {
     const latency = recorders[i]?.summary();
     if (latency === undefined) return [];
-    // The time that this thing alone took.
+    // The time of this task alone.
     const seconds = (latency.mean * latency.count) / 1000;
     return [toMeasurement(load, options.contender.name, { seconds, latency, failures: failures[i] ?? [] })];
   });

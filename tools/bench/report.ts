@@ -2,14 +2,14 @@ import type { ContenderName } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import type { Target } from './targets.ts';
 
-/** The contender that the others are compared with, where it took part. */
+/** The others are compared with this contender, if it was measured. */
 const YARDSTICK: ContenderName = 'plain-sql';
 const CPU = ['cpu.api', 'cpu.worker', 'cpu.temporal', 'cpu.postgres', 'cpu.load', 'cpu.total'];
 const COLUMNS = ['perSecond', 'p50', 'p95', 'p99', 'max', ...CPU];
-const HEADINGS = ['load', 'contender', 'msg/s', 'x plain', 'p50 ms', 'p95', 'p99', 'max'];
-const CPU_HEADINGS = ['api', 'worker', 'temporal', 'postgres', 'load', 'cpu ms/msg'];
+const HEADINGS = ['load', 'contender', 'msg/s', 'vs plain-sql', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'];
+const CPU_HEADINGS = ['cpu ms/msg: api', 'worker', 'temporal', 'postgres', 'generator', 'total'];
 
-/** The medians as a table for people, with the ratio to plain SQL: of messages/s, or in open loops of p50. */
+/** The medians as a text table. The ratio to plain SQL compares messages/s, or p50 in open loops. Above 1 is better. */
 export function renderTable(medians: readonly Measurement[]): string {
   const rows = medians
     .filter(({ values }) => values.p50 !== undefined)
@@ -23,7 +23,7 @@ export function renderTable(medians: readonly Measurement[]): string {
   return align([[...HEADINGS, ...CPU_HEADINGS], ...rows]);
 }
 
-/** Memory of the workers. */
+/** The memory of the workers as a text table. */
 export function renderMemory(medians: readonly Measurement[]): string {
   const rows = medians
     .filter(({ load }) => load === 'memory')
@@ -32,27 +32,28 @@ export function renderMemory(medians: readonly Measurement[]): string {
       ...['conversations', 'beforeMb', 'afterMb', 'mbPerConversation'].map((name) => format(values[name])),
     ]);
   if (rows.length === 0) return '';
-  return align([['worker of', 'conversations', 'MB before', 'MB after', 'MB each'], ...rows]);
+  return align([['worker of', 'conversations', 'MB before', 'MB after', 'MB per conversation'], ...rows]);
 }
 
-/** Memory of an API process by open streams, and how messages reached them. */
+/** The memory of an API process with open streams, and the time to deliver messages to them, as a text table. */
 export function renderStreams(medians: readonly Measurement[]): string {
   const columns = ['streams', 'beforeMb', 'afterMb', 'kbPerStream', 'heapKbPerStream', 'kbPerStreamBusy', 'arrivalP95'];
   const rows = medians
     .filter(({ load }) => load.startsWith('streams-'))
     .map(({ load, values }) => [load, ...columns.map((name) => format(values[name]))]);
   if (rows.length === 0) return '';
-  return align([['open', 'streams', 'MB before', 'MB after', 'KB each', 'of heap', 'busy', 'arrival p95'], ...rows]);
+  const memory = ['MB before', 'MB after', 'KB per stream', 'KB of heap', 'KB while busy'];
+  return align([['load', 'streams', ...memory, 'arrival p95 ms'], ...rows]);
 }
 
-/** What was to be reached, and whether it was. */
+/** The targets and whether they were met. */
 export function renderTargets(targets: readonly Target[]): string {
   return align(
     targets.map(({ what, value, limit, isMet }) => [what, format(value), `limit ${limit}`, isMet ? 'met' : 'missed']),
   );
 }
 
-/** Failed requests; those that differ in nothing but an id are counted. */
+/** The failed requests. Errors that differ only in an id are counted as one kind. */
 export function renderErrors(medians: readonly Measurement[]): string[] {
   return medians.flatMap(({ load, contender, errors }) => {
     const counts = new Map<string, number>();

@@ -10,7 +10,7 @@ import { type Messenger, makeMessenger, seedWorld } from './world.ts';
 
 const TEMPLATE = 'bench_seed';
 
-/** Runs all cases on all contenders; gives every single measurement. */
+/** Runs all cases on all contenders. @returns every single measurement */
 export async function runBench(options: BenchOptions, say: (line: string) => void): Promise<Measurement[]> {
   const servers = await startServers(say);
   const waiting: Promise<Contender>[] = [];
@@ -21,7 +21,7 @@ export async function runBench(options: BenchOptions, say: (line: string) => voi
     const database = async (name: ContenderName, suffix = ''): Promise<string> =>
       servers.createDatabase(`bench_${name.replace('-', '_')}${suffix}`, TEMPLATE);
     const measurements: Measurement[] = [];
-    // First, while nothing else is in the way of the workers.
+    // Memory comes first, while no other process disturbs the workers.
     if (options.cases.includes(MEMORY_CASE)) {
       for (const name of options.contenders.filter((each) => withWorker(options).includes(each))) {
         say(`memory: ${name}`);
@@ -49,19 +49,19 @@ export async function runBench(options: BenchOptions, say: (line: string) => voi
     return measurements;
   } finally {
     await Promise.all(running.map(({ messenger }) => messenger.http.close()));
-    // Also of those that started while another one failed to.
+    // When one contender fails to start, the others that did start must be stopped too.
     const started = await Promise.allSettled(waiting);
     await Promise.all(started.map(async (one) => (one.status === 'fulfilled' ? one.value.stop() : undefined)));
     await servers.stop();
   }
 }
 
-/** Whose workers' memory is measured. */
+/** The contenders whose worker memory is measured. */
 function withWorker({ quick }: BenchOptions): readonly ContenderName[] {
   return quick ? ['workflow'] : ['workflow', 'naive'];
 }
 
-/** A B C D, A B C D, ..: what disturbs the machine for a while disturbs all of them. */
+/** Runs the contenders in turn: A B C D, A B C D, .. A disturbance of the machine then affects all of them. */
 async function runCase(
   one: BenchCase,
   running: readonly { contender: Contender; messenger: Messenger }[],

@@ -2,43 +2,43 @@ import { readFileSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { freePort } from '../../local/ports.ts';
 import { describe, sleep } from '../load/closed-loop.ts';
-import { type EventReader, openEventReader } from '../load/event-reader.ts';
+import { type EventReader, messageIdOf, openEventReader } from '../load/event-reader.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { type MemoryUse, collectedMemory } from '../load/inspector.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import type { Servers } from '../load/servers.ts';
 import { makeTokensOf, userName } from '../load/tokens.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
 import { startContender } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import { FOLLOWED, followersOf } from './world.ts';
 
-/** Streams opened at a time. */
+/** Number of streams that are opened at the same time. */
 const OPENING = 32;
-/** Streams that bring a fresh process to its working size before anything is counted. */
+/** Number of streams that bring a new process to its working size before the measurement. */
 const WARMING = 500;
-/** Time for what follows an opening: catching up, and the first polls. */
+/** Time for the work after an opening: catching up, and the first polls. */
 const SETTLE_MS = 3000;
-/** Messages while all streams are open, one each 20 ms. */
+/** Number of messages while all streams are open, one every 20 ms. */
 const MESSAGES = 150;
 const PAUSE_MS = 20;
 const ARRIVE_MS = 10_000;
-/** Files that a process has open beside its streams. */
+/** Number of open files of a process besides its streams. */
 const OTHER_FILES = 200;
 const MB = 1024 * 1024;
-const PREFIX = '"id":"';
 
 export type StreamKind = 'conversation' | 'account';
 
-/** A message, while it is on its way. */
+/** A message that was sent. */
 interface Sent {
   readonly at: number;
   left: number;
 }
 
 /**
- * Memory of one API process for each open stream: after a garbage collection, before and with `count` streams, of as many
- * users, 4 in each conversation and each in 5 conversations. Messages are sent meanwhile, and must all arrive.
+ * Memory of one API process for each open stream, measured after a garbage collection, before and with `count` streams.
+ * Each stream has its own user. A conversation has 4 of these users, and each user is in 5 conversations. Messages are
+ * sent meanwhile and must all arrive.
  */
 export async function measureStreams(given: {
   readonly kind: StreamKind;
@@ -71,9 +71,7 @@ export async function measureStreams(given: {
     const sent = new Map<string, Sent>();
     let ended = 0;
     const onEvent = (text: string): void => {
-      const start = text.indexOf(PREFIX);
-      if (start < 0) return;
-      const message = sent.get(text.slice(start + PREFIX.length, text.indexOf('"', start + PREFIX.length)));
+      const message = sent.get(messageIdOf(text) ?? '');
       if (message === undefined) return;
       message.left--;
       recorder.record(performance.now() - message.at);
@@ -109,8 +107,8 @@ export async function measureStreams(given: {
       const conversation = followers[sender]?.conversations[0] ?? '';
       const id = `streams-${i}`;
       sent.set(id, { at: performance.now(), left: followersOf(conversation, kind, count) });
-      const { status, body } = await http.post(messagesPath(conversation), tokens[sender] ?? '', makeBody(id));
-      if (status !== 200) errors.push(`HTTP ${status}: ${body.slice(0, 200)}`);
+      const answer = await http.post(messagesPath(conversation), tokens[sender] ?? '', makeBody(id));
+      if (answer.status !== 200) errors.push(describeAnswer(answer));
       await sleep(PAUSE_MS);
     }
     const isMissing = ({ left }: Sent): boolean => left !== 0;
@@ -145,7 +143,7 @@ export async function measureStreams(given: {
   }
 }
 
-/** Files that this process and those it starts may have open (proc(5)); no limit is known elsewhere. */
+/** Maximum number of open files of this process and its children (proc(5)). Infinity where there is no /proc. */
 function openFileLimit(): number {
   try {
     const soft = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

@@ -1,7 +1,7 @@
 import type { ContenderName } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 
-/** A figure to reach. */
+/** A target and the measured value. */
 export interface Target {
   readonly what: string;
   readonly value: number;
@@ -11,7 +11,7 @@ export interface Target {
 
 type Find = (load: string, contender: ContenderName, value: string) => number;
 
-/** Closed loops: who answers more. Open loops: who answers sooner. */
+/** Closed loops compare messages/s. Open loops compare p50. */
 const THROUGHPUT = ['serial', 'spread-16', 'spread-64', 'hot-64', 'hot-256'];
 const OPEN = ['open-200', 'open-1000'];
 const MAX_GROWTH = 1.2;
@@ -21,7 +21,7 @@ const MAX_FAN_OUT_MS = 100;
 const MAX_COMMIT_MS = 150;
 const MAX_KB_PER_STREAM = 30;
 
-/** Compares the medians with what is to be reached; figures that were not measured are left out. */
+/** Compares the medians with the targets. Targets without a measurement are left out. */
 export function judge(medians: readonly Measurement[]): Target[] {
   const find: Find = (load, contender, value) =>
     medians.find((one) => one.load === load && one.contender === contender)?.values[value] ?? Number.NaN;
@@ -42,18 +42,18 @@ export function judge(medians: readonly Measurement[]): Target[] {
 
   const growth = (['workflow', 'direct'] as const).flatMap((contender) => [
     atMost(
-      `${contender}: p50 with 10,000 members / with 2`,
+      `${contender}: p50 with 10,000 members / p50 with 2`,
       find('members-10000', contender, 'p50') / find('members-2', contender, 'p50'),
       MAX_GROWTH,
     ),
     atMost(
-      `${contender}: p50 with 100,000 entries / with an empty log`,
+      `${contender}: p50 with 100,000 entries / p50 with an empty log`,
       find('send-stored', contender, 'p50') / find('send-empty', contender, 'p50'),
       MAX_GROWTH,
     ),
     ...['page-last', 'page-middle'].map((page) =>
       atMost(
-        `${contender}: p50 of ${page} of 100,000 / of a short log`,
+        `${contender}: p50 of ${page} of 100,000 entries / p50 of a short log`,
         find(page, contender, 'p50') / find('page-short', contender, 'p50'),
         MAX_GROWTH,
       ),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { HttpSender } from '../load/http-sender.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { conversationId, seedConversations, seedEntries } from '../load/seed.ts';
 import type { Servers } from '../load/servers.ts';
@@ -8,11 +8,11 @@ import { makeTokens } from '../load/tokens.ts';
 import { makePool } from '../../store/pool.ts';
 import type { Contender } from './contender.ts';
 
-/** Users who send; conversations have fewer or more members. */
+/** Number of users who send. Conversations have fewer or more members. */
 export const SENDERS = 256;
-/** Entries of the conversation that has been there for long. */
+/** Number of entries in the log of the old conversation. */
 export const STORED_ENTRIES = 100_000;
-/** Entries of a log that is one page long. */
+/** Number of entries of a log that is one page long. */
 export const SHORT_ENTRIES = 50;
 export const GROUP_SIZES = [2, 100, 10_000] as const;
 
@@ -20,13 +20,13 @@ function many(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, number) => conversationId(`${name} ${number}`));
 }
 
-/** The conversations of every contender's database. */
+/** The conversations in the database of every contender. */
 export const CONVERSATIONS = {
   serial: conversationId('serial'),
   hot: conversationId('hot'),
   spread: many('spread', 200),
   wide: many('wide', 1000),
-  // Of the memory case alone: its worker is gone afterwards, and with it whoever could serve their workflows.
+  // Only the memory case uses these: its worker stops afterwards, and no other worker serves their workflows.
   cached: many('cached', 1000),
   warming: many('warming', 64),
   warmingHot: conversationId('warming hot'),
@@ -36,16 +36,17 @@ export const CONVERSATIONS = {
   empty: conversationId('empty'),
 } as const;
 
-/** The users whose streams are counted stand apart: those with low numbers are in thousands of conversations. */
+/** Number of the first user with a counted stream. Users with low numbers are in thousands of conversations. */
 const FIRST_FOLLOWER = 20_000;
 const FOLLOWERS = 5000;
-/** Members of a followed conversation, and conversations of a follower. */
+/** Number of members of a followed conversation. */
 const FOLLOWED_MEMBERS = 20;
+/** Number of conversations that each follower is in. */
 const FOLLOWED_EACH = 5;
 const CIRCLES = FOLLOWERS / FOLLOWED_MEMBERS;
 const followed = many('followed', CIRCLES * FOLLOWED_EACH);
 
-/** Who opens streams. Circles of 20 users share 5 conversations; the stream of a single one is spread over them. */
+/** The users who open streams. Circles of 20 users share 5 conversations. Conversation streams are spread over them. */
 export const FOLLOWED: readonly { readonly user: number; readonly conversations: readonly string[] }[] = Array.from(
   { length: FOLLOWERS },
   (_, number) => {
@@ -59,14 +60,14 @@ export const FOLLOWED: readonly { readonly user: number; readonly conversations:
   },
 );
 
-/** Of the first `count` followers, how many streams tell a message of this conversation. */
+/** The number of streams, among those of the first `count` followers, that deliver messages of this conversation. */
 export function followersOf(conversation: string, kind: 'conversation' | 'account', count: number): number {
   return FOLLOWED.slice(0, count).filter(({ conversations }) =>
     kind === 'account' ? conversations.includes(conversation) : conversations[0] === conversation,
   ).length;
 }
 
-/** Makes the database that each contender gets a copy of. */
+/** Makes the template database. Each contender gets a copy of it. */
 export async function seedWorld(servers: Servers, database: string): Promise<void> {
   const pool = makePool({
     url: await servers.createDatabase(database),
@@ -114,17 +115,14 @@ export async function makeMessenger(contender: Contender): Promise<Messenger> {
   const prefix = randomBytes(6).toString('hex');
   let count = 0;
   const token = (sender: number): string => tokens[sender] ?? '';
-  const succeeded = ({ status, body }: { status: number; body: string }): void => {
-    if (status !== 200) throw new Error(`HTTP ${status}: ${body.slice(0, 200)}`);
-  };
   return {
     http,
     tokens,
     send: async (conversation, sender) => {
-      succeeded(await http.post(messagesPath(conversation), token(sender), makeBody(`${prefix}-${count++}`)));
+      expectStatus(await http.post(messagesPath(conversation), token(sender), makeBody(`${prefix}-${count++}`)));
     },
     page: async (conversation, after, limit) => {
-      succeeded(await http.get(`${messagesPath(conversation)}?after=${after}&limit=${limit}`, token(0)));
+      expectStatus(await http.get(`${messagesPath(conversation)}?after=${after}&limit=${limit}`, token(0)));
     },
   };
 }

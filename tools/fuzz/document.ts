@@ -9,7 +9,7 @@ export interface Parameter {
   readonly schema: JsonSchema;
 }
 
-/** One documented answer: the media types it may have, and the problem codes it may carry. */
+/** One documented answer: its possible media types and problem codes. */
 export interface DocumentedAnswer {
   readonly content: Readonly<Record<string, JsonSchema | undefined>>;
   readonly codes: ReadonlySet<string>;
@@ -29,7 +29,7 @@ export interface Operation {
   readonly answers: ReadonlyMap<number, DocumentedAnswer>;
 }
 
-/** What the fuzzers know of an API: its OpenAPI document, and nothing else. */
+/** The knowledge of the fuzzers about an API. All of it comes from the OpenAPI document. */
 export interface Api {
   readonly operations: readonly Operation[];
   readonly schemas: Schemas;
@@ -53,7 +53,7 @@ interface RawDocument {
   readonly components: { readonly schemas: Schemas };
 }
 
-/** A problem code as the description of an answer lists it. */
+/** A problem code in the description of an answer. */
 const LISTED_CODE = /^`([a-z-]+)`: /gm;
 
 /** Reads the document that a service serves. */

@@ -1,4 +1,4 @@
-/** The part of JSON Schema 2020-12 that the OpenAPI document uses; a keyword beyond it is an error here, never passed over. */
+/** The part of JSON Schema 2020-12 that the OpenAPI document uses. Any other keyword is an error. */
 export interface JsonSchema {
   readonly $ref?: string;
   readonly type?: string | readonly string[];
@@ -43,24 +43,24 @@ const FORMATS: Readonly<Record<string, RegExp>> = {
   uri: /^[a-z][a-z0-9+.-]*:\S+$/i,
 };
 
-/** The schema that a reference leads to. @throws Error when it leads nowhere */
+/** The schema that a reference points to. @throws Error if there is none */
 export function resolve(schemas: Schemas, schema: JsonSchema): JsonSchema {
   if (schema.$ref === undefined) return schema;
   const found = schemas[schema.$ref.slice(REFERENCE.length)];
-  if (found === undefined) throw new Error(`${schema.$ref} leads nowhere`);
+  if (found === undefined) throw new Error(`The reference ${schema.$ref} points to no schema`);
   return resolve(schemas, found);
 }
 
 export interface CheckOptions {
   readonly schemas: Schemas;
   /**
-   * An object that says nothing of further properties has none: what an answer holds beside its documented fields is
-   * undocumented. @default false
+   * An object schema without `additionalProperties` allows no further fields, so every other field of an answer is
+   * reported as undocumented. @default false
    */
   readonly closed?: boolean;
 }
 
-/** Everything in which a value differs from its schema, as `<JSON pointer> <what>`; none when it is valid. */
+/** All differences of a value from its schema, as `<JSON pointer> <difference>`. Empty = the value is valid. */
 export function violations(schema: JsonSchema, value: unknown, options: CheckOptions, at = ''): string[] {
   const found: string[] = [];
   const check = (isGood: boolean, what: string): void => {
@@ -97,8 +97,8 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
       `is not of type ${types.join(' or ')}`,
     );
   },
-  enum: ({ schema, value, check }) => check(schema.enum?.includes(value) === true, 'is none of the listed values'),
-  const: ({ schema, value, check }) => check(schema.const === value, 'is not the one value'),
+  enum: ({ schema, value, check }) => check(schema.enum?.includes(value) === true, 'is not one of the listed values'),
+  const: ({ schema, value, check }) => check(schema.const === value, 'is not the constant value'),
   anyOf: ({ schema, value, options, at, add }) => add(checkAny(schema.anyOf ?? [], value, options, at)),
   oneOf: ({ schema, value, options, at, add }) => add(checkAny(schema.oneOf ?? [], value, options, at)),
   allOf: ({ schema, value, options, at, add }) =>
@@ -148,9 +148,9 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   format: ({ schema: { format = '' }, value, check }) => {
     const pattern = FORMATS[format];
     if (pattern === undefined) throw new Error(`No check for the format ${format}`);
-    check(typeof value !== 'string' || pattern.test(value), `is no ${format}`);
+    check(typeof value !== 'string' || pattern.test(value), `is not a valid ${format}`);
   },
-  contentEncoding: ({ value, check }) => check(typeof value !== 'string' || BASE64.test(value), 'is no base64'),
+  contentEncoding: ({ value, check }) => check(typeof value !== 'string' || BASE64.test(value), 'is not base64'),
   minimum: ({ schema: { minimum = 0 }, value, check }) =>
     check(typeof value !== 'number' || value >= minimum, 'is too small'),
   maximum: ({ schema: { maximum = 0 }, value, check }) =>
@@ -160,7 +160,7 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   exclusiveMaximum: ({ schema: { exclusiveMaximum = 0 }, value, check }) =>
     check(typeof value !== 'number' || value < exclusiveMaximum, 'is too large'),
   multipleOf: ({ schema: { multipleOf = 1 }, value, check }) =>
-    check(typeof value !== 'number' || value % multipleOf === 0, 'is no multiple'),
+    check(typeof value !== 'number' || value % multipleOf === 0, 'is not a multiple'),
 };
 
 /** Lengths count code points (JSON Schema Validation §6.3). */
@@ -171,7 +171,7 @@ function codePoints(text: string): number {
 function checkAny(members: readonly JsonSchema[], value: unknown, options: CheckOptions, at: string): string[] {
   const all = members.map((member) => violations(member, value, options, at));
   if (all.some((one) => one.length === 0)) return [];
-  return [`${at === '' ? '/' : at} is none of its alternatives (${all.map((one) => one[0]).join('; ')})`];
+  return [`${at === '' ? '/' : at} matches none of its alternatives (${all.map((one) => one[0]).join('; ')})`];
 }
 
 function isOfType(type: string, value: unknown): boolean {

@@ -1,5 +1,5 @@
-// `npm run schemathesis`: the tool of that name (https://schemathesis.io) with all its checks against the OpenAPI document
-// of a running service. Needs Python 3.10 or newer and a package index. Arguments are passed on to it.
+// `npm run schemathesis` runs Schemathesis (https://schemathesis.io) with all its checks against the OpenAPI document
+// of a running service. It needs Python 3.10 or newer and a package index. Arguments are passed on to Schemathesis.
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,13 +14,13 @@ import { startLocalStack } from '../demo/local-stack.ts';
 import { readApi } from './document.ts';
 
 const VERSION = '4.32.5';
-/** Cases for each operation and phase. */
+/** Number of cases for each operation and phase. */
 const EXAMPLES = 60;
-/** Above the deadline of a request. */
+/** Longer than the deadline of a request. */
 const TIMEOUT_S = 15;
-/** Checks that say nothing here, and why. */
+/** Checks that do not apply to this API, and the reasons. */
 const NOT_FOR_US: Readonly<Record<string, string>> = {
-  positive_data_acceptance: 'bytes that are base64 may still be no MLS message, and ids may name nothing',
+  positive_data_acceptance: 'valid base64 may still be no MLS message, and an id may name nothing that exists',
 };
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -31,7 +31,7 @@ async function main(): Promise<number> {
   const root = packageRoot();
   const program = await install(path.join(root, '.cache', `schemathesis-${VERSION}`));
   const folder = mkdtempSync(path.join(tmpdir(), 'parley-schemathesis-'));
-  // PostgreSQL runs as a user of its own when this runs as root.
+  // When this runs as root, PostgreSQL runs as another user, who must be able to enter the folder.
   chmodSync(folder, 0o755);
   const env = { ...process.env, ...(await ownEnvironment(folder)) };
   const options = stackOptions(env, root);
@@ -52,7 +52,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Its own data, its own ports, and no limit on requests. */
+/** An environment with its own data and ports, and without rate limits. */
 async function ownEnvironment(folder: string): Promise<Record<string, string>> {
   const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'];
   const limits = Object.keys(VARIABLES).filter((name) => name.startsWith('RATE_LIMIT_'));
@@ -69,7 +69,7 @@ async function ownEnvironment(folder: string): Promise<Record<string, string>> {
   return Object.fromEntries(entries);
 }
 
-/** Into a virtual environment that later runs find again. @returns the program's path */
+/** Installs Schemathesis into a virtual environment that later runs use again. @returns the path of the program */
 async function install(folder: string): Promise<string> {
   const program = path.join(folder, 'bin', 'schemathesis');
   if (existsSync(program)) return program;
@@ -81,7 +81,7 @@ async function install(folder: string): Promise<string> {
 
 async function run(program: string, url: string, token: string): Promise<number> {
   const { operations } = await readApi(url);
-  // Streams have no end: it would wait for one.
+  // A stream does not end, and Schemathesis would wait for its end.
   const streams = operations.filter(({ answers }) =>
     [...answers.values()].some(({ content }) => 'text/event-stream' in content),
   );

@@ -31,10 +31,11 @@ import { historyToText } from './format.ts';
 import { PLANTED } from './planted.ts';
 
 /**
- * `npm run histories`: records a history of each kind from a real server, as `<version>-<kind>.json`. What was released is
- * never recorded again: new code must replay it for ever. `-- --replace` is for the time before a release.
+ * `npm run histories` records a history of each kind from a real server, as `<version>-<kind>.json`. Histories of a
+ * released version are never recorded again: new code must always be able to replay them. Use `-- --replace` only
+ * before a release.
  */
-// Stored histories are the same wherever they are recorded: no paths in stack traces, no host in identities.
+// Stored histories must not depend on the machine: no paths in stack traces, no host name in identities.
 Error.stackTraceLimit = 0;
 const folder = path.join(packageRoot(), 'test', 'histories');
 const { version } = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
@@ -44,7 +45,7 @@ interface Recording {
   readonly pool: pg.Pool;
 }
 
-/** @returns workflow ids; every run of each is recorded */
+/** @returns workflow ids. Every run of each workflow is recorded. */
 type Scenario = (recording: Recording) => Promise<string[]>;
 
 const SETTINGS: Readonly<Record<string, Partial<messages.ConversationSettings>>> = {
@@ -143,7 +144,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const send = (): Promise<unknown> => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     await send();
     await send();
-    // Arrives while the last batch of the run is decided, and is carried over.
+    // The increment arrives while the last batch of the run is decided. The next run takes it over.
     const gate = makeGate();
     conversations.trouble.before = gate.pass;
     const last = send();
@@ -229,7 +230,7 @@ async function record(
   { client, native, pool }: { client: Client; native: NativeConnection; pool: pg.Pool },
 ): Promise<void> {
   const scenario = SCENARIOS[name];
-  if (scenario === undefined) throw new Error(`No scenario ${name}`);
+  if (scenario === undefined) throw new Error(`There is no scenario ${name}`);
   say(`recording ${name}`);
   const conversations = await startConversations({ client, connection: native, pool, settings: SETTINGS[name] ?? {} });
   try {
@@ -253,7 +254,7 @@ async function record(
   }
 }
 
-/** The first run of a chain: runs that continue as new know it. */
+/** The first run of a chain. Each run that was continued as new names it. */
 async function firstRun(client: Client, workflowId: string, runId: string): Promise<string> {
   const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
   return events?.[0]?.workflowExecutionStartedEventAttributes?.firstExecutionRunId ?? runId;

@@ -1,7 +1,7 @@
 import type { Latency } from './histogram.ts';
 import { makeLatencyRecorder } from './histogram.ts';
 
-/** What a load did while it was measured. */
+/** The result of a load during its measurement. */
 export interface LoadResult {
   readonly seconds: number;
   readonly latency: Latency;
@@ -9,19 +9,19 @@ export interface LoadResult {
 }
 
 export interface ClosedLoopOptions {
-  /** Each sends its next request when the last one is answered. */
+  /** Number of senders. Each sends its next request when the previous one is answered. */
   readonly senders: number;
-  /** Load before the measurement; nothing stops in between, so that it starts in the steady state. */
+  /** Time under load before the measurement. There is no pause in between, so measuring starts in a steady state. */
   readonly warmUpMs: number;
   readonly measureMs: number;
-  /** One request; what it rejects with counts as a failure. */
+  /** Sends one request. A rejection counts as a failure. */
   readonly send: (sender: number) => Promise<void>;
   /** Called when the measurement starts and when it ends. */
   readonly onStart?: () => void;
   readonly onEnd?: () => void;
 }
 
-/** Senders that never pause. What was answered inside the measured window counts, whenever it was sent. */
+/** Senders that never pause. An answer inside the measured window counts, even if its request was sent earlier. */
 export async function closedLoop(options: ClosedLoopOptions): Promise<LoadResult> {
   const { senders, warmUpMs, measureMs, send, onStart, onEnd } = options;
   const recorder = makeLatencyRecorder();
@@ -35,7 +35,7 @@ export async function closedLoop(options: ClosedLoopOptions): Promise<LoadResult
         if (state.measuring) recorder.record(performance.now() - startedAt);
       } catch (error) {
         failures.push(describe(error));
-        // Whatever it is, asking again at once would only make it worse.
+        // Sending again at once would only add to the trouble.
         await sleep(50);
       }
     }
@@ -54,7 +54,7 @@ export async function closedLoop(options: ClosedLoopOptions): Promise<LoadResult
   return { seconds, latency: recorder.summary(), failures };
 }
 
-/** What was thrown, with its cause, on one line. */
+/** A thrown error with its cause, on one line. */
 export function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   return thrown.cause instanceof Error ? `${thrown.message}: ${thrown.cause.message}` : thrown.message;

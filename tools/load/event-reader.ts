@@ -1,8 +1,8 @@
 import { Agent, request } from 'node:http';
 
-/** A reader of one event stream, on a connection of its own. */
+/** A reader of one event stream, on its own connection. */
 export interface EventReader {
-  /** Ends when the stream did, for whatever reason. */
+  /** Resolves when the stream has ended, for any reason. */
   readonly ended: Promise<void>;
   readonly close: () => void;
 }
@@ -10,10 +10,11 @@ export interface EventReader {
 // No pool: an open stream keeps its connection.
 const agent = new Agent({ keepAlive: false, maxSockets: Infinity });
 const END = '\n\n';
+const ID = '"id":"';
 
 /**
- * Opens an event stream. It does not parse: the load generator shares the cores with what it measures.
- * @param onEvent hears of each event with its raw text, comments included
+ * Opens an event stream. It does not parse events: the load generator shares the cores with the measured service.
+ * @param onEvent called with the raw text of each event, comments included
  * @throws Error unless the answer is 200
  */
 export function openEventReader(url: string, token: string, onEvent: (text: string) => void): Promise<EventReader> {
@@ -24,7 +25,7 @@ export function openEventReader(url: string, token: string, onEvent: (text: stri
       (response) => {
         let rest = '';
         const ended = new Promise<void>((done) => response.once('close', done));
-        // A stream that breaks off closes as well.
+        // A broken stream emits `close` as well.
         response.on('error', () => undefined);
         // Events are ASCII, so no character is cut in two.
         response.setEncoding('latin1').on('data', (chunk: string) => {
@@ -45,4 +46,10 @@ export function openEventReader(url: string, token: string, onEvent: (text: stri
     );
     asked.on('error', reject).end();
   });
+}
+
+/** The message id in the raw text of an event, read without parsing JSON. `undefined` = the event has no id. */
+export function messageIdOf(text: string): string | undefined {
+  const start = text.indexOf(ID);
+  return start < 0 ? undefined : text.slice(start + ID.length, text.indexOf('"', start + ID.length));
 }

@@ -10,16 +10,16 @@ export interface Latency {
   readonly max: number;
 }
 
-/** Collects latencies; percentiles are exact to three digits. */
+/** Collects latencies. Percentiles are exact to three digits. */
 export interface LatencyRecorder {
   readonly record: (ms: number) => void;
   readonly summary: () => Latency;
 }
 
-/** The longest latency kept apart from longer ones: no request lives that long. */
+/** Longer latencies are recorded as this value. No request takes that long. */
 const LONGEST_MS = 120_000;
 
-/** A new, empty recorder. Kept in microseconds, since some answers take less than a millisecond. */
+/** A new, empty recorder. It counts in microseconds, because some answers take less than a millisecond. */
 export function makeLatencyRecorder(): LatencyRecorder {
   const histogram = build({
     lowestDiscernibleValue: 1,
@@ -41,7 +41,7 @@ export function makeLatencyRecorder(): LatencyRecorder {
   };
 }
 
-/** The middle value; of two middle ones the lower. */
+/** The middle value. With an even count, the lower of the two middle values. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;
 }

@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 
-/** Above the deadline of every service under load: it is the service that must answer. */
+/** Longer than the deadline of every service under load, because the service itself must answer. */
 const GIVE_UP_MS = 40_000;
 
 export interface Answer {
@@ -8,7 +8,18 @@ export interface Answer {
   readonly body: string;
 }
 
-/** Sends requests of one API over connections that stay open. */
+/** Status and start of the body of an answer, for error messages. */
+export function describeAnswer({ status, body }: Answer): string {
+  return `HTTP ${status}: ${body.slice(0, 200)}`;
+}
+
+/** @returns the body of the answer. @throws Error unless the answer has the expected status */
+export function expectStatus(answer: Answer, expected = 200): string {
+  if (answer.status !== expected) throw new Error(describeAnswer(answer));
+  return answer.body;
+}
+
+/** Sends requests to one API over connections that stay open. */
 export interface HttpSender {
   readonly post: (path: string, token: string, body: string) => Promise<Answer>;
   readonly get: (path: string, token: string) => Promise<Answer>;
@@ -16,7 +27,7 @@ export interface HttpSender {
 }
 
 /**
- * @param connections as many as there are requests at once; none waits for a connection then
+ * @param connections the number of requests at the same time, so that none waits for a connection
  */
 export function makeHttpSender(url: string, connections: number): HttpSender {
   const pool = new Pool(url, {
@@ -26,7 +37,7 @@ export function makeHttpSender(url: string, connections: number): HttpSender {
     headersTimeout: GIVE_UP_MS,
     bodyTimeout: GIVE_UP_MS,
   });
-  // `dispatch` and not `request`: the load generator shares the cores with what it measures, so each microsecond counts.
+  // `dispatch` is faster than `request`. The load generator shares the cores with the service that it measures.
   const send = (method: 'GET' | 'POST', path: string, token: string, body: string | null): Promise<Answer> =>
     new Promise((resolve, reject) => {
       let status = 0;

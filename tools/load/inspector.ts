@@ -8,12 +8,12 @@ export interface MemoryUse {
   readonly external: number;
 }
 
-/** A collection leaves work for finalizers; the next one takes what they freed. */
+/** Number of collections. One collection leaves work for finalizers, and the next one takes what they free. */
 const COLLECTIONS = 3;
 
 /**
- * Collects the garbage of a process and reads its memory, by the Chrome DevTools Protocol.
- * @param port of `--inspect` of the process
+ * Collects the garbage of a process and reads its memory, over the Chrome DevTools Protocol.
+ * @param port the port that the process got with `--inspect`
  */
 export async function collectedMemory(port: number): Promise<MemoryUse> {
   const answer = await fetch(`http://127.0.0.1:${port}/json/list`);

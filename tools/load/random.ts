@@ -1,4 +1,4 @@
-/** Numbers in [0, 1), the same for the same seed (mulberry32), so that a run can be repeated. */
+/** Random numbers in [0, 1) (mulberry32). The same seed gives the same numbers, so that a run can be repeated. */
 export function makeRandom(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -9,7 +9,7 @@ export function makeRandom(seed: number): () => number {
   };
 }
 
-/** A whole number from 0 to below `limit`. */
+/** A random whole number from 0 to `limit` - 1. */
 export function below(random: () => number, limit: number): number {
   return Math.floor(random() * limit);
 }

@@ -8,17 +8,17 @@ import { createConversation } from '../../store/conversation/conversations.ts';
 import { MESSAGE_BYTES } from './messages.ts';
 import { userName } from './tokens.ts';
 
-/** Conversations made at once. */
+/** Number of conversations that are made at the same time. */
 const PARALLEL = 8;
-/** Entries of one insert: short enough for the pool's statement timeout. */
+/** Number of entries of one insert. It must stay below the statement timeout of the pool. */
 const STEP = 10_000;
 
-/** The id of a conversation with a name: base64url, the same in every run. */
+/** The id of a conversation with this name: base64url, the same in every run. */
 export function conversationId(name: string): string {
   return base64url(createHash('sha256').update(name).digest().subarray(0, 16));
 }
 
-/** An opaque conversation whose members are `members` users from `from` on; the first one made it. */
+/** An opaque conversation with `members` users, beginning at user number `from`. The first one is its creator. */
 export interface SeedConversation {
   readonly id: string;
   readonly members: number;
@@ -26,7 +26,7 @@ export interface SeedConversation {
   readonly from?: number;
 }
 
-/** Makes conversations by the service's own function, without HTTP: making them is not what is measured. */
+/** Makes conversations with the function of the service, without HTTP, because making them is not measured. */
 export async function seedConversations(pool: pg.Pool, conversations: readonly SeedConversation[]): Promise<void> {
   await pLimit(PARALLEL).map(conversations, ({ id, members, from = 0 }) =>
     createConversation(pool, {

@@ -16,25 +16,25 @@ import { clientConfig, decodeMessage, encodeMessage, GroupStore, loadSuite } fro
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
 import type { ModelFleet } from './fleet.ts';
 
-/** The process of a device died: nothing it still tries to do reaches the service. */
+/** Thrown when the process of a device died. None of its later requests reaches the service. */
 export class CrashedError extends Error {
   override readonly name = 'CrashedError';
 }
 
-/** What an actor tells the run. */
+/** Calls from an actor to the run. */
 export interface ActorEvents {
   readonly onSending: (messageId: string, sender: string, text: string) => void;
   readonly onError: (name: string, what: string, error: unknown) => void;
 }
 
-/** A client that knows which text goes with which message id. */
+/** A client that knows the text of each message id. */
 class ModelClient extends ParleyClient {
-  /** Of the message that is being sent. */
+  /** Text of the message that is being sent. */
   text: string | undefined;
   readonly #onSending: (messageId: string, text: string) => void;
   readonly #rejoins: number[];
   readonly #welcomed: number[];
-  /** `seq` of Welcomes by their ids. */
+  /** `seq` of each Welcome by its id. */
   readonly #offered = new Map<string, number>();
 
   constructor(http: Http, onSending: (messageId: string, text: string) => void, rejoins: number[], welcomed: number[]) {
@@ -78,29 +78,29 @@ interface Running {
   readonly client: ModelClient;
   readonly store: ReturnType<typeof memoryStore>;
   readonly die: () => void;
-  /** Fails once the process is dead. */
+  /** Rejects when the process dies. */
   readonly death: Promise<never>;
-  /** One message at a time, so that it is known which text goes with which id. */
+  /** Lets one message be sent at a time, so that the text of each id is known. */
   readonly sending: Mutex;
 }
 
-/** One device of the model over all its processes, with what is known of the states that it lost. */
+/** One device of the model over all its processes, with a record of the states that it lost. */
 export class Actor {
   /** `user/device` */
   readonly name: string;
-  /** Positions at which it lost its state: what it had not read by then it may never read. */
+  /** Positions at which it lost its state. It may never be able to read the entries after such a position. */
   readonly losses: number[] = [];
-  /** Epochs in which it proposed an Update, whose keys it does not keep. */
+  /** Epochs in which it proposed an Update without keeping its keys. */
   readonly updatesProposed = new Set<number>();
   /** Entries that it could not follow. */
   readonly stuckAt: { readonly seq: number; readonly epoch: number; readonly why: string }[] = [];
   /** `seq` of all its external commits. */
   readonly rejoins: number[] = [];
-  /** Why it made them, in the same order; an external commit whose answer a crash lost has no reason. */
+  /** Reasons for its external commits, in the same order. There is no reason when a crash lost the answer. */
   readonly rejoinReasons: string[] = [];
-  /** `seq` of the Welcomes that it has taken up. */
+  /** `seq` of the Welcomes with which it joined. */
   readonly welcomed: number[] = [];
-  /** What was wrong with the order of its streams. */
+  /** Violations of the order in its streams. */
   readonly streamFaults: string[] = [];
   signatureKey = '';
   readonly #fleet: ModelFleet;
@@ -145,17 +145,17 @@ export class Actor {
     return this.group(id)?.isRemoved === false;
   }
 
-  /** What its store holds now, for another process to start with. */
+  /** The content of its store, from which another process can start. */
   snapshot(): [string, string][] {
     return this.#current().store.entries();
   }
 
-  /** What it has of a group, also of one whose state is gone. */
+  /** The messages that it has of a group, even if its state of the group is gone. */
   history(id: string): Promise<ReceivedMessage[]> {
     return new GroupStore(this.#current().store, id).messages();
   }
 
-  /** Starts a process of the device, with what the last one left. */
+  /** Starts a process of the device from the store of the last process. */
   async open(
     entries: Iterable<readonly [string, string]> = [],
     options: { updateOnJoin?: boolean } = {},
@@ -212,7 +212,7 @@ export class Actor {
           const { conversation, entry } = event;
           const before = last.get(conversation);
           last.set(conversation, entry.seq);
-          // A gap is where the user was not a member, or where the device joined behind it.
+          // A gap in `seq` is allowed: the user was not a member there, or the device joined after it.
           if (before !== undefined && entry.seq <= before) this.streamFaults.push(`${entry.seq} after ${before}`);
         },
       })
@@ -227,7 +227,7 @@ export class Actor {
     await live?.ended;
   }
 
-  /** Ends the process wherever it is, and starts another one with what was durable by then; never two at a time. */
+  /** Ends the process at once and starts another one from the durable store. There are never two at a time. */
   crash(): Promise<void> {
     return this.#crashMutex.runExclusive(() => this.#crash());
   }
@@ -243,7 +243,7 @@ export class Actor {
     if (wasConnected) this.connect();
   }
 
-  /** Keeps what a process found it could not follow, before it is gone. */
+  /** Records the entries that the process could not follow, before the process is gone. */
   noteStuck(): void {
     for (const group of this.#running?.device.groups.values() ?? []) {
       for (const { entry, message } of group.stuckAt) {
@@ -265,7 +265,7 @@ export class Actor {
     });
   }
 
-  /** Waits for something that the current process does; fails when that process dies first. */
+  /** Waits for a task of the current process. Rejects if the process dies first. */
   untilDeath<T>(task: Promise<T>): Promise<T> {
     return Promise.race([task, this.#current().death]);
   }
@@ -279,22 +279,22 @@ export class Actor {
     await device.joinExternally(id);
   }
 
-  /** Joins by external commit, whether or not a Welcome waits: what that would have let it read it may never read. */
+  /** Joins by external commit, even if a Welcome waits. The messages that the Welcome would open may be lost to it. */
   async joinExternally(id: string): Promise<void> {
     const { device } = this.#current();
-    // Before: its process may die between the acceptance and the answer.
+    // Record the loss first: the process may die between the acceptance and the answer.
     this.losses.push(device.groups.get(id)?.position ?? 0);
     await device.joinExternally(id);
   }
 
-  /** Gives its state up and joins again: of what it had not read it still reads what the old state has keys for. */
+  /** Gives up its state and joins again. It still reads older messages for which the old state has keys. */
   async resync(id: string): Promise<void> {
     const group = this.#current().device.group(id);
     this.losses.push(group.position);
     await group.resync();
   }
 
-  /** Proposes an Update whose keys it then does not have: it will have to join again once somebody commits it. */
+  /** Proposes an Update without keeping its keys. It must join again once somebody commits the Update. */
   async proposeUpdate(id: string): Promise<void> {
     const { device, store, client } = this.#current();
     await device.group(id).save();
@@ -302,20 +302,20 @@ export class Actor {
     if (record === undefined) return;
     const suite = await loadSuite();
     const proposal = await craftUpdateProposal(record.state, suite);
-    // Public, because the keys for private ones are the device's own to count.
+    // A public proposal: a private one would use a message key that only the device itself may use.
     const { message } = await createProposal({ ...record.state, unappliedProposals: {} }, true, proposal, suite);
     this.updatesProposed.add(Number(record.state.groupContext.epoch));
     await client.send(id, { id: newId(), ciphertext: encodeMessage(message) });
   }
 
-  /** The end: nothing of it goes on. */
+  /** Ends the process of the device for good. */
   async close(): Promise<void> {
     await this.disconnect();
     this.#running?.die();
   }
 
   #current(): Running {
-    if (this.#running === undefined) throw new Error(`${this.name} does not run`);
+    if (this.#running === undefined) throw new Error(`${this.name} has no running process`);
     return this.#running;
   }
 }

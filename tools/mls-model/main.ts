@@ -3,7 +3,7 @@ import { startServers } from '../load/servers.ts';
 import { startModelFleet } from './fleet.ts';
 import { renderModelReport, runModel } from './run.ts';
 
-// `npm run mls-model`: real MLS devices against real processes, one random schedule after the other.
+// `npm run mls-model` runs real MLS devices against real processes, one random schedule after the other.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const { values } = parseArgs({

@@ -11,7 +11,7 @@ import {
   usersByLeaf,
 } from '../../client/testing.ts';
 
-/** An epoch as the replay found it. */
+/** An epoch in the replay. */
 export interface ReferenceEpoch {
   /** `seq` of the commit that started it. */
   readonly from: number;
@@ -27,11 +27,11 @@ export interface Reference {
   readonly epochs: ReadonlyMap<number, ReferenceEpoch>;
   readonly messages: ReadonlyMap<number, ReceivedMessage>;
   readonly messageIds: ReadonlyMap<number, string>;
-  /** Messages that the replay has no keys for. */
+  /** `seq` of the messages that the replay could not decrypt. */
   readonly undecryptable: readonly number[];
 }
 
-/** Reads the log with the state that a device had which has done nothing since: it can decrypt all that came after. */
+/** Reads the log with the state of a device that has done nothing since. This state can decrypt all later entries. */
 export async function replay(
   pool: pg.Pool,
   id: string,
@@ -45,8 +45,8 @@ export async function replay(
   const deviceStore = memoryStore(auditor.entries);
   const store = new GroupStore(deviceStore, id);
   const record = await store.load(clientConfig({ verify: () => Promise.resolve(true) }));
-  if (record === undefined) throw new Error('the auditor has no state');
-  const api = { log: () => Promise.reject(new Error('the replay reads no log')) };
+  if (record === undefined) throw new Error('The auditor has no state');
+  const api = { log: () => Promise.reject(new Error('The replay reads no log')) };
   const log = new GroupLog({
     ...{ api, suite: await loadSuite(), store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,

@@ -13,7 +13,7 @@ export interface ModelOptions {
   readonly seed: number;
   readonly devices: number;
   readonly steps: number;
-  /** Actions at once, at most. */
+  /** Maximum number of actions at the same time. */
   readonly width: number;
 }
 
@@ -23,13 +23,13 @@ export interface ModelReport {
   readonly entries: number;
   readonly epochs: number;
   readonly messages: number;
-  /** Actions that were carried out, by kind. */
+  /** Number of successful actions, by kind. */
   readonly done: Readonly<Record<string, number>>;
-  /** Refusals and failures of actions, by kind and code. */
+  /** Number of refused and failed actions, by kind and code. */
   readonly refused: Readonly<Record<string, number>>;
-  /** Empty = all devices have the same, and nothing is missing. */
+  /** Empty = all devices have the same messages and state, and nothing is missing. */
   readonly problems: readonly string[];
-  /** What happened, one line each. */
+  /** One line for each event. */
   readonly log: readonly string[];
 }
 
@@ -37,7 +37,7 @@ const DEVICES_OF_A_USER = [1, 2, 3] as const;
 const CATCH_UP_MS = 60_000;
 const AUDITOR = 'auditor';
 
-/** One conversation of real devices under a random schedule, and what they have at its end. */
+/** Runs one conversation of real devices under a random schedule and compares them at its end. */
 export async function runModel(fleet: ModelFleet, options: ModelOptions): Promise<ModelReport> {
   const startedAt = Date.now();
   const { externalJoin, rounds } = makeSchedule(options.seed, options);
@@ -63,7 +63,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
 
   const actors: Actor[] = [];
   for (let user = 0; actors.length < options.devices; user++) {
-    // The first user, who is never removed, has two; the others take turns.
+    // The first user, who is never removed, has two devices. The numbers of the others alternate.
     const devices = user === 0 ? 2 : (DEVICES_OF_A_USER[user % 3] ?? 1);
     for (let device = 0; device < devices && actors.length < options.devices; device++) {
       actors.push(newActor(`user${user}`, `device${device}`, actors.length));
@@ -79,11 +79,11 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
     await anchor.device.invite(id, auditor.user);
     await auditor.device.joinGroups();
     const auditorEntries = auditor.snapshot();
-    await anchor.device.group(id).update(); // the auditor's leaf is merged, and stays so
+    await anchor.device.group(id).update(); // merges the leaf of the auditor, who then stays as it is
     await auditor.close();
     for (const actor of actors) actor.connect();
 
-    // Some are there from the start, others are for the schedule to bring in.
+    // Some users are members from the start. The schedule adds the others.
     const early = actors.filter((_actor, i) => i % 3 !== 2).map(({ user }) => user);
     await anchor.device.invite(id, ...new Set(early));
 
@@ -156,11 +156,11 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
       count(counts.done, trouble.kind === 'path' ? 'path' : `kill ${trouble.what}`);
     };
     for (const { actions, trouble } of rounds) {
-      // What was disturbed need not be whole again when the next round begins.
+      // The next round may begin before the service has recovered from the disturbance.
       await Promise.all([...actions.map(perform), ...(trouble === undefined ? [] : [disturb(trouble)])]);
     }
 
-    say('the end: all connect and catch up, by their streams alone');
+    say('end: all devices connect and catch up through their streams alone');
     for (const actor of actors) actor.connect();
     const { pool } = fleet;
     const seqNow = async (): Promise<number> => {
@@ -210,7 +210,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
   }
 }
 
-/** A report for people; the log of a run that failed comes with it. */
+/** A report as text. It contains the log when the run failed. */
 export function renderModelReport(report: ModelReport): string {
   const { seed, seconds, entries, epochs, messages, done, refused, problems, log } = report;
   return [
@@ -218,11 +218,11 @@ export function renderModelReport(report: ModelReport): string {
     `  done ${JSON.stringify(done)}`,
     `  refused ${JSON.stringify(refused)}`,
     ...(problems.length === 0
-      ? ['  every device has the same, and nothing is missing']
+      ? ['  all devices have the same messages and state, and nothing is missing']
       : [
           ...log.map((line) => `  ${line}`),
           ...problems.map((line) => `  PROBLEM ${line}`),
-          `  PARLEY_MODEL_SEED=${seed} repeats it`,
+          `  repeat this run with PARLEY_MODEL_SEED=${seed}`,
         ]),
   ].join('\n');
 }

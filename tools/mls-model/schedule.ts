@@ -1,6 +1,6 @@
 import { below, makeRandom } from '../load/random.ts';
 
-/** What may happen, each as often as it stands here; what does not apply when its turn comes becomes a message. */
+/** Kinds of actions, each as often as it is listed. An action that does not apply is replaced by a message. */
 const KINDS = [
   ...Array<'send'>(9).fill('send'),
   ...Array<'update'>(4).fill('update'),
@@ -23,7 +23,7 @@ const KINDS = [
   'lose',
   'resync',
 ] as const;
-/** Once in so many rounds. */
+/** A disturbance happens on average once in so many rounds. */
 const TROUBLE_EVERY = 12;
 const MAX_DELAY_MS = 60;
 
@@ -31,10 +31,10 @@ export type ActionKind = (typeof KINDS)[number];
 
 export interface Action {
   readonly kind: ActionKind;
-  /** Number of the device that acts, and of the one that it acts upon. */
+  /** Number of the acting device, and of the device that the action is about. */
   readonly actor: number;
   readonly target: number;
-  /** After the start of the round. */
+  /** Time after the start of the round, in milliseconds. */
   readonly delayMs: number;
 }
 
@@ -42,7 +42,7 @@ export type Trouble =
   | { readonly kind: 'kill'; readonly what: 'api' | 'worker'; readonly place: number }
   | { readonly kind: 'path'; readonly path: 'workflow' | 'direct' };
 
-/** What happens at once. */
+/** Actions that happen at the same time. */
 export interface Round {
   readonly actions: readonly Action[];
   readonly trouble?: Trouble;
@@ -53,7 +53,7 @@ export interface Schedule {
   readonly rounds: readonly Round[];
 }
 
-/** The schedule of a seed: it depends on nothing but these numbers. */
+/** The schedule of a seed. It depends only on these numbers. */
 export function makeSchedule(seed: number, options: { devices: number; steps: number; width: number }): Schedule {
   const random = makeRandom(seed);
   const externalJoin = random() < 0.5 ? 'anyone' : 'member';

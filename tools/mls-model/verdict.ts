@@ -4,22 +4,22 @@ import type { Actor } from './actor.ts';
 import type { ReceivedMessage } from '../../client/index.ts';
 import type { Reference } from './reference.ts';
 
-/** What the run knows of a message that it handed to the kit. */
+/** A message that the run gave to the client library. */
 export interface SentMessage {
   readonly sender: string;
   readonly text: string;
-  /** As acknowledged; absent if no answer came. */
+  /** The acknowledged `seq`. Absent = no answer came. */
   readonly seq?: number;
 }
 
-/** A user's stay in the conversation, by `seq`; open without `to`. */
-interface Stay {
+/** A membership interval of a user, by `seq`. `to` is infinite while the user is a member. */
+interface MembershipInterval {
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * Compares what every device has with what the log holds.
+ * Compares the messages and the state of every device with the log.
  * @param sent by message id
  * @returns one line for each problem
  */
@@ -33,36 +33,36 @@ export async function judge(
   const problems: string[] = [];
   await checkInvariants(pool, id).catch((error: unknown) => problems.push(String(error)));
   problems.push(...findLost(reference, sent), ...(await findStrangers(pool, id, reference)));
-  const stays = await readStays(pool, id);
+  const intervals = await readIntervals(pool, id);
   for (const actor of actors) {
     problems.push(...judgeState(id, reference, actor));
     const history = await actor.history(id);
-    problems.push(...judgeHistory(id, reference, actor, { stays: stays.get(actor.user) ?? [], history }));
-    problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream brought ${fault}`));
+    problems.push(...judgeHistory(id, reference, actor, { intervals: intervals.get(actor.user) ?? [], history }));
+    problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream delivered ${fault}`));
   }
   return problems;
 }
 
-/** Every message of the log is what its sender sent, and everything that was acknowledged is there. */
+/** Checks that each message in the log has the text of its sender, and that no acknowledged message is missing. */
 function findLost(reference: Reference, sent: ReadonlyMap<string, SentMessage>): string[] {
   const problems = reference.undecryptable.map((seq) => `the replay cannot decrypt ${seq}`);
   const seqs = new Map([...reference.messageIds].map(([seq, messageId]) => [messageId, seq]));
-  if (seqs.size !== reference.messageIds.size) problems.push('a message id stands in the log twice');
+  if (seqs.size !== reference.messageIds.size) problems.push('a message id is in the log twice');
   for (const [messageId, { text, seq }] of sent) {
     if (seq !== undefined && seqs.get(messageId) !== seq) {
-      problems.push(`"${text}", acknowledged as ${seq}, stands at ${seqs.get(messageId) ?? 'no place'}`);
+      problems.push(`"${text}" was acknowledged as ${seq}, but the log has it at ${seqs.get(messageId) ?? 'no seq'}`);
     }
   }
   for (const [seq, message] of reference.messages) {
     const known = sent.get(reference.messageIds.get(seq) ?? '');
     if (known?.text !== message.text || known.sender !== message.sender) {
-      problems.push(`${seq} is "${message.text}" of ${message.sender}, sent was ${JSON.stringify(known)}`);
+      problems.push(`${seq} is "${message.text}" of ${message.sender}, but ${JSON.stringify(known)} was sent`);
     }
   }
   return problems;
 }
 
-/** The members of the group are those of the conversation. */
+/** Checks that the MLS group and the conversation have the same members. */
 async function findStrangers(pool: pg.Pool, id: string, reference: Reference): Promise<string[]> {
   const { rows } = await pool.query<{ user: string }>(
     `select m.user_id as user from member m join conversation c on c.key = m.conversation
@@ -75,31 +75,33 @@ async function findStrangers(pool: pg.Pool, id: string, reference: Reference): P
   return [`members of the conversation: ${members.join()}; of the group: ${inGroup.join()}`];
 }
 
-async function readStays(pool: pg.Pool, id: string): Promise<Map<string, Stay[]>> {
+async function readIntervals(pool: pg.Pool, id: string): Promise<Map<string, MembershipInterval[]>> {
   const { rows } = await pool.query<{ user: string; from: number; to: number | null }>(
     `select p.user_id as user, p.from_seq as from, p.to_seq as to from period p
      join conversation c on c.key = p.conversation where c.id = $1`,
     [id],
   );
-  const stays = new Map<string, Stay[]>();
-  for (const { user, from, to } of rows) stays.set(user, [...(stays.get(user) ?? []), { from, to: to ?? Infinity }]);
-  return stays;
+  const intervals = new Map<string, MembershipInterval[]>();
+  for (const { user, from, to } of rows) {
+    intervals.set(user, [...(intervals.get(user) ?? []), { from, to: to ?? Infinity }]);
+  }
+  return intervals;
 }
 
-/** A device that the tree holds is at its end, in the same state; any other knows that it is out. */
+/** Checks that a device in the tree has the group's state at the end of the log, and that any other knows it is out. */
 function judgeState(id: string, reference: Reference, actor: Actor): string[] {
   const epoch = Math.max(...reference.epochs.keys());
   const current = reference.epochs.get(epoch);
   const isInTree = current?.keys.has(actor.signatureKey) === true;
   const group = actor.group(id);
-  if (!isInTree) return actor.isIn(id) ? [`${actor.name} believes to be in the group, and is not`] : [];
+  if (!isInTree) return actor.isIn(id) ? [`${actor.name} is not in the group, but believes to be in it`] : [];
   if (group === undefined || group.isRemoved) {
-    return [`${actor.name} is in the group, and ${group === undefined ? 'has no state' : 'believes to be out'}`];
+    return [`${actor.name} is in the group, but ${group === undefined ? 'has no state' : 'believes to be removed'}`];
   }
   const problems: string[] = [];
   if (group.epoch !== epoch || group.epochAuthenticator !== current.authenticator) {
     problems.push(
-      `${actor.name} is in epoch ${group.epoch} at ${group.position}, the group in ${epoch}, or another state`,
+      `${actor.name} is in epoch ${group.epoch} at ${group.position}, the group is in ${epoch} or in another state`,
     );
   }
   if (group.position !== reference.lastSeq)
@@ -108,12 +110,18 @@ function judgeState(id: string, reference: Reference, actor: Actor): string[] {
   return problems;
 }
 
-/** It has every message of its epochs and stays, in order, once, as sent; but for what its lost states could read. */
+/**
+ * Checks that a device has each message of its epochs and membership intervals once, unchanged and in order. Messages
+ * that only a lost state could decrypt may be missing.
+ */
 function judgeHistory(
   id: string,
   reference: Reference,
   actor: Actor,
-  { stays, history }: { readonly stays: readonly Stay[]; readonly history: readonly ReceivedMessage[] },
+  {
+    intervals,
+    history,
+  }: { readonly intervals: readonly MembershipInterval[]; readonly history: readonly ReceivedMessage[] },
 ): string[] {
   const problems: string[] = [];
   const has = new Map<number, string>();
@@ -124,19 +132,19 @@ function judgeHistory(
     has.set(seq, text);
     const real = reference.messages.get(seq);
     if (real?.text !== text || real.sender !== sender || real.epoch !== epoch) {
-      problems.push(`${actor.name} has "${text}" of ${sender} at ${seq}, which is ${JSON.stringify(real)}`);
+      problems.push(`${actor.name} has "${text}" of ${sender} at ${seq}, but the log has ${JSON.stringify(real)}`);
     }
   }
   const missing: string[] = [];
   for (const { seq, ...message } of reference.messages.values()) {
-    const stay = stays.find(({ from, to }) => from <= seq && seq <= to);
+    const interval = intervals.find(({ from, to }) => from <= seq && seq <= to);
     const hasKeys = reference.epochs.get(message.epoch)?.keys.has(actor.signatureKey) === true;
-    if (stay === undefined || !hasKeys) {
+    if (interval === undefined || !hasKeys) {
       if (has.has(seq)) problems.push(`${actor.name} has ${seq}, which it may not read`);
     } else if (
       !has.has(seq) &&
-      !wasAway(actor, stay) &&
-      !isExcused(reference, actor, stay, { seq, epoch: message.epoch })
+      !wasAway(actor, interval) &&
+      !isExcused(reference, actor, interval, { seq, epoch: message.epoch })
     ) {
       missing.push(`${seq} (epoch ${message.epoch})`);
     }
@@ -144,7 +152,7 @@ function judgeHistory(
   if (missing.length > 0) {
     const { welcomed, rejoins, rejoinReasons, losses } = actor;
     problems.push(
-      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ stays, welcomed, rejoins, rejoinReasons, losses, undecryptable: actor.group(id)?.undecryptable })}`,
+      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ intervals, welcomed, rejoins, rejoinReasons, losses, undecryptable: actor.group(id)?.undecryptable })}`,
     );
   }
   for (const { seq, epoch, why } of actor.stuckAt) {
@@ -155,16 +163,16 @@ function judgeHistory(
   return problems;
 }
 
-/** Did the stay end before the device came by? The removal withdrew its Welcome. */
-function wasAway({ welcomed, rejoins }: Actor, { from, to }: Stay): boolean {
+/** True if the interval ended before the device joined: the removal withdrew its Welcome. */
+function wasAway({ welcomed, rejoins }: Actor, { from, to }: MembershipInterval): boolean {
   return to < Infinity && ![...welcomed, ...rejoins].some((seq) => from <= seq && seq <= to);
 }
 
-/** Did it lose its state before it came to this message, and come back in a later epoch than the message's? */
+/** True if the device lost its state before this message and came back in a later epoch. */
 function isExcused(
   reference: Reference,
   actor: Actor,
-  { to }: Stay,
+  { to }: MembershipInterval,
   { seq, epoch }: { readonly seq: number; readonly epoch: number },
 ): boolean {
   const { losses, stuckAt, rejoins, welcomed } = actor;

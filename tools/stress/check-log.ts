@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto';
 import { bytesOf } from '../load/messages.ts';
 import type { Acknowledged } from './sender.ts';
 
-/** Rows of one look into the log. */
+/** Number of rows of one query. */
 const STEP = 5000;
-/** Problems shown of each kind; the rest is counted. */
+/** Number of problems shown of each kind. The others are counted. */
 const SHOWN = 5;
 
 /**
- * Compares the log with what was acknowledged, by SQL. Every acknowledged message stands in the log once, at its seq and
- * with its own bytes; each log is dense from 1; nothing else is in it.
+ * Compares the log with the acknowledged messages by SQL. Every acknowledged message must be in the log once, at its
+ * seq and with its own bytes. Each log must have every seq from 1 on, and no other entries.
  * @returns one line for each problem
  */
 export async function checkLog(
@@ -46,9 +46,9 @@ async function findWrong(pool: pg.Pool, acknowledged: readonly Acknowledged[]): 
   );
   return rows.map(({ id, seq, found, same }) =>
     found === null
-      ? `lost: ${id}, acknowledged as ${seq}`
+      ? `lost: ${id} was acknowledged as ${seq}`
       : same === true
-        ? `moved: ${id}, acknowledged as ${seq}, stands at ${found}`
+        ? `moved: ${id} was acknowledged as ${seq}, but the log has it at ${found}`
         : `changed: ${id} at ${found} has other bytes`,
   );
 }

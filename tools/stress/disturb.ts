@@ -10,13 +10,14 @@ export interface Disturbed {
   readonly failures: readonly string[];
 }
 
-/** Time without trouble at the start, so that there is something to disturb. */
+/** Time without disturbance at the start, so that the load is already running. */
 const FIRST_MS = 1000;
-/** Mean times between two kills (after the new worker is ready) and two terminations. */
+/** Mean time between two kills, counted from the time at which the new worker is ready. */
 const BETWEEN_KILLS_MS = 1500;
+/** Mean time between two terminations. */
 const BETWEEN_TERMINATIONS_MS = 150;
 
-/** Kills workers (-9) and terminates workflows at random times, until it is told to stop. */
+/** Kills workers (SIGKILL) and terminates workflows at random times, until `stop` is called. */
 export function startDisturbing(
   service: StressService,
   conversations: readonly string[],

@@ -1,10 +1,11 @@
+import { optionsOrExit } from '../command-line.ts';
 import { startServers } from '../load/servers.ts';
 import { type RunName, type StressOptions, USAGE, stressOptions } from './options.ts';
 import { type StressReport, renderReport } from './report.ts';
 import { runKills, runMany, runSteady } from './runs.ts';
 import { type StressService, startStressService } from './service.ts';
 
-// `npm run stress`: long loads, with everything that was acknowledged compared with the log at the end.
+// `npm run stress` runs long loads and compares all acknowledged messages with the log at the end.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const RUN: Readonly<Record<RunName, (service: StressService, options: StressOptions) => Promise<StressReport>>> = {
@@ -13,13 +14,7 @@ const RUN: Readonly<Record<RunName, (service: StressService, options: StressOpti
   c: (service, { kills, seed }) => runKills(service, { ...kills, seed }),
 };
 
-let options: StressOptions;
-try {
-  options = stressOptions(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
-  process.exit(2);
-}
+const options = optionsOrExit(stressOptions, USAGE);
 process.exit((await main()) ? 0 : 1);
 
 /** True when nothing was lost. */
@@ -29,7 +24,7 @@ async function main(): Promise<boolean> {
   try {
     const databaseUrl = await servers.createDatabase('stress');
     for (const name of options.only) {
-      // Processes of its own for each run, so that its memory is its own.
+      // Each run has its own processes, so that their memory belongs to this run alone.
       const service = await startStressService({
         databaseUrl,
         temporalAddress: servers.temporalAddress,

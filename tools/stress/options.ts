@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { chooseNames, wholeNumber } from '../command-line.ts';
 
 const RUNS = ['a', 'b', 'c'] as const;
 export type RunName = (typeof RUNS)[number];
@@ -14,19 +15,20 @@ export interface StressOptions {
 export const USAGE =
   'npm run stress -- [--only a,b,c] [--short] [--seed N] [--seconds N] [--conversations N] [--messages N]';
 
-/** The long form, and a short one that fits into `npm test`. */
+/** Amounts of `npm run stress`. */
 export const LONG = {
   many: { conversations: 1000, messages: 100 },
   steady: { conversations: 200, seconds: 600 },
   kills: { conversations: 100, seconds: 300 },
 } as const;
+/** Amounts that fit into the time of `npm test`. */
 export const SHORT = {
   many: { conversations: 50, messages: 20 },
   steady: { conversations: 50, seconds: 8 },
   kills: { conversations: 30, seconds: 12 },
 } as const;
 
-/** @throws Error that says what cannot be understood */
+/** @throws Error that names the argument that is wrong */
 export function stressOptions(args: readonly string[]): StressOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -40,28 +42,18 @@ export function stressOptions(args: readonly string[]): StressOptions {
     },
   });
   const { many, steady, kills } = values.short ? SHORT : LONG;
-  const only = values.only?.split(',') ?? RUNS;
-  const unknown = only.filter((name) => !(RUNS as readonly string[]).includes(name));
-  if (unknown.length > 0) throw new Error(`There is no run ${unknown.join(', ')}.`);
   const timed = (standard: StressOptions['steady']): StressOptions['steady'] => ({
-    conversations: positive(values.conversations, standard.conversations),
-    seconds: positive(values.seconds, standard.seconds),
+    conversations: wholeNumber(values.conversations, standard.conversations),
+    seconds: wholeNumber(values.seconds, standard.seconds),
   });
   return {
-    only: RUNS.filter((name) => only.includes(name)),
-    seed: positive(values.seed, 1 + (Date.now() % 1_000_000)),
+    only: chooseNames(values.only, RUNS),
+    seed: wholeNumber(values.seed, 1 + (Date.now() % 1_000_000)),
     many: {
-      conversations: positive(values.conversations, many.conversations),
-      messages: positive(values.messages, many.messages),
+      conversations: wholeNumber(values.conversations, many.conversations),
+      messages: wholeNumber(values.messages, many.messages),
     },
     steady: timed(steady),
     kills: timed(kills),
   };
-}
-
-function positive(given: string | undefined, standard: number): number {
-  if (given === undefined) return standard;
-  const number = Number(given);
-  if (!Number.isInteger(number) || number < 1) throw new Error(`${given} is not a whole number above 0.`);
-  return number;
 }

@@ -4,7 +4,7 @@ import { checkLog } from './check-log.ts';
 import type { StressSender } from './sender.ts';
 import type { StressService } from './service.ts';
 
-/** What a run came to. */
+/** The result of a run. */
 export interface StressReport {
   readonly name: string;
   readonly seconds: number;
@@ -14,16 +14,16 @@ export interface StressReport {
   readonly p95: number;
   readonly p99: number;
   readonly max: number;
-  /** Requests sent again with the same id. */
+  /** Number of requests that were sent again with the same id. */
   readonly retries: number;
   readonly kills: number;
   readonly terminations: number;
   readonly memoryMb: Readonly<Record<string, number>>;
-  /** Messages that were never acknowledged, and all that is wrong with the log. Empty = nothing was lost or doubled. */
+  /** Messages that were never acknowledged, and faults of the log. Empty = no message was lost or stored twice. */
   readonly problems: readonly string[];
 }
 
-/** Checks the log after a run and puts its numbers together. */
+/** Checks the log after a run and collects its numbers. */
 export async function reportOn(given: {
   readonly name: string;
   readonly service: StressService;
@@ -51,7 +51,7 @@ export async function reportOn(given: {
   };
 }
 
-/** A report for people. */
+/** The report as text. */
 export function renderReport(report: StressReport): string {
   const { name, seconds, acknowledged, perSecond, p50, p95, p99, max, retries, kills, terminations } = report;
   const trouble = kills + terminations === 0 ? '' : `, ${kills} workers killed, ${terminations} workflows terminated`;
@@ -59,10 +59,10 @@ export function renderReport(report: StressReport): string {
   return [
     name,
     `  ${acknowledged} messages in ${seconds.toFixed(1)} s (${perSecond.toFixed(0)}/s), ${retries} retries${trouble}`,
-    `  ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`,
+    `  latency in ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`,
     `  ${memory.join(', ')}`,
     ...(report.problems.length === 0
-      ? ['  nothing lost, nothing doubled']
+      ? ['  no message was lost or stored twice']
       : report.problems.map((line) => `  PROBLEM ${line}`)),
   ].join('\n');
 }

@@ -12,7 +12,7 @@ import type { StressService } from './service.ts';
 const SENDERS = 64;
 const PER_SECOND = 100;
 
-/** Every conversation gets the same number of messages, as fast as the service takes them. */
+/** Sends the same number of messages to every conversation, as fast as the service accepts them. */
 export async function runMany(
   service: StressService,
   options: { readonly conversations: number; readonly messages: number },
@@ -44,7 +44,7 @@ export async function runMany(
   return reportOn({ name, service, pool: service.pool, sender, conversations, result });
 }
 
-/** Requests at a steady rate, whether or not earlier ones were answered. */
+/** Sends requests at a steady rate, whether or not earlier ones were answered. */
 export async function runSteady(
   service: StressService,
   options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
@@ -63,7 +63,7 @@ export async function runSteady(
   return reportOn({ name, service, pool: service.pool, sender, conversations, result });
 }
 
-/** Workers die and workflows are terminated at random, under load. */
+/** Kills workers and terminates workflows at random, under load. */
 export async function runKills(
   service: StressService,
   options: { readonly conversations: number; readonly seconds: number; readonly seed: number },

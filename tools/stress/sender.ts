@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { describe, sleep } from '../load/closed-loop.ts';
-import { makeHttpSender } from '../load/http-sender.ts';
+import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
 import { bodyOf, messagesPath } from '../load/messages.ts';
 import { makeTokens } from '../load/tokens.ts';
 
-/** A message that the service said it has. */
+/** A message that the service acknowledged. */
 export interface Acknowledged {
   readonly conversation: string;
   readonly id: string;
   readonly seq: number;
 }
 
-/** Sends messages as a client would: what is retryable is sent again with the same id, until it is acknowledged. */
+/** Sends messages like a client: it repeats a retryable request with the same id until the message is acknowledged. */
 export interface StressSender {
   readonly send: (conversation: string, sender: number) => Promise<void>;
   readonly acknowledged: readonly Acknowledged[];
@@ -22,7 +22,7 @@ export interface StressSender {
 /** Users who are members of every conversation under stress. */
 export const STRESS_USERS = 8;
 const CONNECTIONS = 128;
-/** No outage that a run causes lasts this long. */
+/** Longer than any outage that a run causes. */
 const PATIENCE_MS = 60_000;
 const PAUSE_MS = 50;
 
@@ -47,7 +47,7 @@ export async function makeStressSender(url: string): Promise<StressSender> {
           acknowledged.push({ conversation, id, seq: seqOf(answer.body) });
           return;
         }
-        const why = typeof answer === 'string' ? answer : `HTTP ${answer.status}: ${answer.body.slice(0, 200)}`;
+        const why = typeof answer === 'string' ? answer : describeAnswer(answer);
         const isFinal = typeof answer !== 'string' && answer.status !== 503;
         if (isFinal || Date.now() > end) throw new Error(`message ${id}: ${why}`);
         await sleep(PAUSE_MS);

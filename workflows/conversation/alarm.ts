@@ -1,8 +1,8 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 
 /**
- * A due time that moves. Moving it later starts no timer: when the running one fires early, it is set again for the
- * rest. So activity costs nothing and an idle conversation holds one timer (a timer is two events of history).
+ * A due time that can be moved. Moving it later starts no timer: the running timer fires early and is set again for the
+ * rest. So traffic costs no timers, and an idle conversation holds one timer (a timer is two events of history).
  */
 export class Alarm {
   /** True from the due time on, until it is set or cleared. */
@@ -24,9 +24,9 @@ export class Alarm {
 
   async #arm(at: number): Promise<void> {
     this.#armed = at;
-    // Handlers set alarms too; in a cancelled run, whose queued work is finished first, their timers would throw.
+    // Handlers set alarms too. A cancelled run finishes its queued work first, and a cancellable timer would throw.
     await CancellationScope.nonCancellable(() => sleep(Math.max(at - Date.now(), 1)));
-    // A sooner timer took over meanwhile.
+    // An earlier timer was started meanwhile and replaces this one.
     if (this.#armed !== at) return;
     this.#armed = Infinity;
     if (this.#target === undefined) return;

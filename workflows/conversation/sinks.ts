@@ -1,9 +1,9 @@
 import { type Sinks, proxySinks } from '@temporalio/workflow';
 
-/** What a run tells its worker, for metrics. */
+/** Calls from a run to its worker, for metrics. */
 export interface ConversationSinks extends Sinks {
   conversation: {
-    /** A run is set up on this worker; `replaying`: rebuilt from its history after a crash or an eviction. */
+    /** A run was loaded on this worker. `replaying`: it was rebuilt from its history after a crash or an eviction. */
     started: (how: { readonly replaying: boolean; readonly continued: boolean }) => void;
     ended: (reason: string) => void;
     mailbox: (depth: number) => void;

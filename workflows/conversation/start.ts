@@ -1,6 +1,6 @@
 import { type ConversationInput, type ConversationSettings, conversationWorkflowId } from './messages.ts';
 
-/** Start options of a conversation: the same for the API, the sweep and tests. */
+/** Start options of a conversation workflow. The API, the sweep and the tests use the same ones. */
 export interface ConversationStart {
   readonly workflowId: string;
   readonly taskQueue: string;
@@ -13,7 +13,7 @@ export interface ConversationStart {
   readonly staticSummary: string;
 }
 
-/** @param taskQueue where the workers listen */
+/** @param taskQueue the task queue that the workers poll */
 export function conversationStart(
   conversation: string,
   settings: ConversationSettings,

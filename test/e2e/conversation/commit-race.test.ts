@@ -9,7 +9,7 @@ const RACES = 200;
 /** Four hundred commits one after another, on a machine that is busy with other tests. */
 const RACES_TIMEOUT_MS = 180_000;
 
-/** A commit that adds one user, with everything that becomes true with it. */
+/** A commit that adds one user, with its Welcome and GroupInfo. */
 interface Bundle extends CommitBundle {
   readonly epoch: number;
 }
@@ -40,7 +40,7 @@ describe.each([
   const service = useService({ workers: 1, env });
 
   test(
-    `of two commits for one epoch exactly one wins, ${RACES} times in a row, and the loser's answer leads it on (invariants 2, 6)`,
+    `exactly one of two commits for one epoch wins, ${RACES} times in a row, and the loser can commit again with its answer (invariants 2, 6)`,
     async () => {
       const names = ['alice', 'bob'] as const;
       const id = await createOpaque(service().clientOf('alice'), ['bob']);
@@ -68,7 +68,7 @@ describe.each([
         });
         expect(await welcomesOf(service(), `${names[loser]}-${round}`)).toEqual([]);
 
-        // The loser reads what it missed, from where the answer says, and commits again with the same id.
+        // The loser reads the missed entries from the position in its answer, and commits again with the same id.
         const missed = await clients[loser]?.log(id, { after: conflict?.after ?? -1, kind: 'commit' });
         expect(missed?.entries.map(({ seq, ciphertext }) => [seq, ciphertext])).toEqual([
           [winner.accepted.seq, bundles[winner.i]?.commit],
@@ -80,7 +80,7 @@ describe.each([
         epoch += 2;
         after = second.seq;
       }
-      // A race that always ends the same way is none.
+      // A race that always ends the same way would be no race.
       expect(lostFirst).toBeGreaterThan(0);
       expect(lostFirst).toBeLessThan(RACES);
       await checkInvariants(service().pool, id);
@@ -88,7 +88,7 @@ describe.each([
     RACES_TIMEOUT_MS,
   );
 
-  test('nothing of a losing commit is stored: no entry, no member, no Welcome, no GroupInfo, no staged bytes (invariant 6)', async () => {
+  test('a lost commit stores no entry, member, Welcome, GroupInfo or staged bytes (invariant 6)', async () => {
     const [alice, bob] = [service().clientOf('alice'), service().clientOf('bob', { api: 1 })];
     const id = await createOpaque(alice, ['bob']);
     const won = newBundle(0, ['carol']);
@@ -109,7 +109,7 @@ describe.each([
     expect(await tablesThatHold(service(), fromBase64(won.commit))).toEqual(['entry']);
   });
 
-  test('the byte-identical retry of an accepted commit gets the original answer, also three epochs later (invariant 3)', async () => {
+  test('a byte-identical retry of an accepted commit gets the original answer, even three epochs later (invariant 3)', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice, ['bob']);
     const bundle = newBundle(0, ['carol']);
@@ -117,7 +117,7 @@ describe.each([
     expect(await commit(alice, id, bundle)).toEqual(original);
     for (let epoch = 1; epoch <= 3; epoch++) await commit(service().clientOf('bob'), id, newBundle(epoch));
     expect(await commit(service().clientOf('alice', { api: 1 }), id, bundle)).toEqual(original);
-    // Welcome and GroupInfo are not looked at again.
+    // The retry does not check the Welcome and the GroupInfo again.
     expect(await commit(alice, id, { ...bundle, welcome: randomCiphertext(), groupInfo: randomCiphertext() })).toEqual(
       original,
     );
@@ -129,7 +129,7 @@ describe.each([
     await checkInvariants(service().pool, id);
   });
 
-  test('a commit from a future epoch is `epoch-ahead` and stores nothing (invariant 2)', async () => {
+  test('a commit of a future epoch is refused as `epoch-ahead` and stores nothing (invariant 2)', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice);
     const error = await caught(commit(alice, id, newBundle(1)));
@@ -139,7 +139,7 @@ describe.each([
     expect((await commit(alice, id, newBundle(0))).epoch).toBe(1);
   });
 
-  test('messages that race a commit are judged by the window in the order of the log (invariant 4)', async () => {
+  test('the epoch window judges messages that race a commit in the order of the log (invariant 4)', async () => {
     const [alice, bob] = [service().clientOf('alice'), service().clientOf('bob', { api: 1 })];
     const id = await createOpaque(alice, ['bob'], { epochWindow: 0 });
     for (let epoch = 0; epoch < 20; epoch++) {
@@ -175,7 +175,7 @@ async function welcomesOf(service: Service, user: string): Promise<string[]> {
   return welcomes.map(({ welcome }) => welcome);
 }
 
-/** Tables with these bytes in a column. */
+/** Names of the tables that contain these bytes. */
 async function tablesThatHold(service: Service, bytes: Uint8Array): Promise<string[]> {
   const { rows } = await service.pool.query<{ name: string }>(
     `select 'entry' as name from entry where ciphertext = $1

@@ -4,7 +4,7 @@ import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
 import { type Service, useService } from '../../harness/service.ts';
 
-// Each race runs many times, some of them at once so that conversations also compete for the processes.
+// Each race runs many times. Some run at the same time, so that conversations also compete for the processes.
 const REPEATS = Number(process.env.RACE_REPEATS ?? 20);
 const AT_ONCE = 4;
 
@@ -30,7 +30,7 @@ describe('while an operator switches the path to and fro', () => {
   races(service, switching);
 });
 
-/** The races of the system that Parley replaces; in it each of them ended in a fork, a gap or a wrong count. */
+/** Races of the system that Parley replaces. There each of them ended in a fork, a gap or a wrong count. */
 function races(service: () => Service, during: Around = (_, run) => run()): void {
   const race = (run: (race: Race) => Promise<void>) => (): Promise<void> =>
     during(service(), async () => {
@@ -64,7 +64,7 @@ function races(service: () => Service, during: Around = (_, run) => run()): void
       expect((await reader(0).conversation(id)).unread).toBe(50 - (rows[0]?.read ?? 0));
       expect(await reader(1).markRead(id)).toBe(0);
       expect(ascending(sends.map(({ seq }) => seq))).toEqual(upTo(50));
-      // Who never read counts all that others sent after its own last one.
+      // The unread count of a user who never reads: all messages of others after the user's own last message.
       const log = await readLog(reader(0), id);
       for (const user of ['user-0', 'user-8', 'creator']) {
         const last = log.findLast(({ sender }) => sender === user)?.seq ?? 0;
@@ -89,9 +89,9 @@ function races(service: () => Service, during: Around = (_, run) => run()): void
   );
 
   test(
-    'five commits that start apart are in the order of their epochs (invariants 2, 5, 9)',
+    'five commits with staggered starts are stored in the order of their epochs (invariants 2, 5, 9)',
     race(async ({ id, creator, clients }) => {
-      // Each starts when the one before is under way or done, in an order that differs from run to run.
+      // Each starts while the previous one is in flight or after it, with delays that differ from run to run.
       const added = await atOnce(5, async (i) => {
         for (let reads = 0; reads < (i * 3) % 5; reads++) await clients(i).epoch(id);
         return clients(i).addMembers(id, [`new-${i}`]);
@@ -115,7 +115,7 @@ function races(service: () => Service, during: Around = (_, run) => run()): void
       expect(ascending(added.map(({ epoch }) => epoch))).toEqual(upTo(5));
       expect(ascending([...added, ...sent].map(({ seq }) => seq))).toEqual(upTo(10));
       const log = await readLog(creator, id);
-      // A message without a stated epoch belongs to the one that was current when it got its seq.
+      // A message without a stated epoch belongs to the epoch that was current when it got its seq.
       let epoch = 0;
       for (const entry of log) {
         expect(entry.epoch).toBe(epoch);
@@ -127,10 +127,10 @@ function races(service: () => Service, during: Around = (_, run) => run()): void
 
 interface Race {
   readonly service: Service;
-  /** Opaque, of the creator and ten users. */
+  /** Id of an opaque conversation of the creator and ten users. */
   readonly id: string;
   readonly creator: ParleyClient;
-  /** Of `user-<i>`; even users through one API, odd ones through the other. */
+  /** The client of `user-<i>`. Even users use one API process, odd users the other. */
   readonly clients: (i: number) => ParleyClient;
 }
 
@@ -143,7 +143,7 @@ async function repeat(service: Service, run: (race: Race) => Promise<void>): Pro
 
 type Around = (service: Service, run: () => Promise<void>) => Promise<void>;
 
-/** Switches all replicas to the other path again and again for as long as `run` takes. */
+/** Switches all replicas to the other path again and again while `run` is running. */
 async function switching(service: Service, run: () => Promise<void>): Promise<void> {
   const operator = service.clientOf('operator', { operator: true });
   const ended = new AbortController();

@@ -18,7 +18,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 // The ten unit tests of the system that Parley replaces, against real processes: two APIs and two workers.
 const service = useService();
 
-/** Ends the run as an operator does, and waits for it. */
+/** Ends the run with `shutdown`, as an operator does, and waits until it has ended. */
 async function shutDown(conversation: string): Promise<void> {
   const handle = service().temporal.workflow.getHandle(conversationWorkflowId(conversation));
   await handle.signal(shutdown, { reason: 'test' });
@@ -35,7 +35,7 @@ async function unreadOf(user: string, conversation: string): Promise<number> {
 }
 
 describe('one conversation', () => {
-  test('its epoch only grows, by one with each change of its members (invariant 2)', async () => {
+  test('increases its epoch by one with each change of its members (invariant 2)', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator);
     expect(await creator.epoch(id)).toBe(0);
@@ -46,7 +46,7 @@ describe('one conversation', () => {
     await checkInvariants(service().pool, id);
   });
 
-  test('unread counts grow with increments for all but the sender, and reading resets the own one (invariant 7)', async () => {
+  test('increases unread counts of all members but the sender, and reading resets only the own count (invariant 7)', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice, ['bob', 'carol']);
     await alice.incrementUnread(id);
@@ -58,7 +58,7 @@ describe('one conversation', () => {
     expect(await unreadOf('carol', id)).toBe(3);
   });
 
-  test('what it decided survives a shutdown, and the next operation goes on from there (invariant 3)', async () => {
+  test('keeps its decisions over a shutdown, and the next operation continues from them (invariant 3)', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator);
     await creator.addMembers(id, ['alice']);
@@ -71,7 +71,7 @@ describe('one conversation', () => {
     await checkInvariants(service().pool, id);
   });
 
-  test('a refused operation changes nothing and harms nothing that follows', async () => {
+  test('changes nothing for a refused operation and accepts the operations after it', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator);
     await expect(creator.removeMember(id, 'nobody')).rejects.toSatisfy((error) => hasCode(error, 'not-found'));
@@ -80,7 +80,7 @@ describe('one conversation', () => {
     await checkInvariants(service().pool, id);
   });
 
-  test('concurrent messages are stored one after another (invariant 1)', async () => {
+  test('stores concurrent messages one after another (invariant 1)', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice);
     const results = await atOnce(10, () => alice.send(id, newMessage()));
@@ -91,7 +91,7 @@ describe('one conversation', () => {
 });
 
 describe('the workflow of a conversation', () => {
-  test('starts with the first operation, and the next ones use it', async () => {
+  test('starts with the first operation, and later operations use it', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice, ['bob']);
     await expect(runIdOf(id)).rejects.toThrow(/not found/i);
@@ -102,7 +102,7 @@ describe('the workflow of a conversation', () => {
     expect(await runIdOf(id)).toBe(runId);
   });
 
-  test('is one, however many operations come first at once', async () => {
+  test('exists once, even if many first operations come at the same time', async () => {
     const members = users(10);
     const id = await createOpaque(service().clientOf('creator'), members);
     const results = await atOnce(10, (i) =>
@@ -115,7 +115,7 @@ describe('the workflow of a conversation', () => {
     expect(await handle.query(state)).toMatchObject({ decided: 10, facts: { lastSeq: 10, memberCount: 11 } });
   });
 
-  test('stops when told to, and starts again with nothing lost', async () => {
+  test('stops on a shutdown and starts again without losing anything', async () => {
     const alice = service().clientOf('alice');
     const id = await createOpaque(alice);
     await sendInOrder(alice, id, 3);
@@ -127,7 +127,7 @@ describe('the workflow of a conversation', () => {
     await checkInvariants(service().pool, id);
   });
 
-  test('can be counted: one for each active conversation, none after their shutdown', async () => {
+  test('can be counted: one for each active conversation and none after the shutdowns', async () => {
     const alice = service().clientOf('alice');
     const ids = await atOnce(3, () => createOpaque(alice));
     const running = async (): Promise<number> => {
@@ -143,7 +143,7 @@ describe('the workflow of a conversation', () => {
     await waitUntil(async () => (await running()) === 0, { what: 'none runs' });
   });
 
-  test('two APIs and two workers at once on one conversation make one log (invariant 9)', async () => {
+  test('makes one log when two APIs and two workers serve one conversation (invariant 9)', async () => {
     const id = await createOpaque(service().clientOf('creator'), users(4));
     await atOnce(40, async (i) => {
       const client = service().clientOf(`user-${i % 4}`, { api: i % 2 });

@@ -16,7 +16,7 @@ interface Gathered {
   readonly groups: readonly MlsGroup[];
 }
 
-/** Devices by name, every other one at the other API process; the first starts a group that all others join by Welcome. */
+/** Devices by name, alternating between the API processes. The first starts a group that all others join by Welcome. */
 async function gather(
   names: readonly string[],
   { policy, ...options }: OpenOptions & { readonly policy?: Partial<Policy> } = {},
@@ -32,7 +32,7 @@ async function gather(
   return { id, devices, groups: devices.map(({ device }) => device.group(id)) };
 }
 
-/** `alice/phone` of one test is somebody else than that of another. */
+/** Makes a user name unique for a test run, so that `alice/phone` of two tests are different devices. */
 function named(name: string, run = runs): string {
   return name.replace(/^[^/]+/, (user) => `${user}-${run}`);
 }
@@ -40,7 +40,7 @@ function named(name: string, run = runs): string {
 const FAMILY = ['alice/phone', 'alice/laptop', 'bob/phone', 'bob/laptop', 'carol/phone', 'carol/laptop'];
 
 describe('MLS devices at two API processes', () => {
-  test('three users with two devices each join by one Welcome, and all decrypt the same in the same order', async () => {
+  test('three users with two devices each join by one Welcome, and all decrypt the same messages in the same order', async () => {
     const { groups } = await gather(FAMILY);
     await Promise.all(groups.map((group, i) => group.send(`hello ${i}`)));
     for (const group of groups) await group.receive();
@@ -54,7 +54,7 @@ describe('MLS devices at two API processes', () => {
     }
   });
 
-  test('a further device of a member joins by external commit, with no key package left to claim', async () => {
+  test('another device of a member joins by external commit when no key package is left to claim', async () => {
     const { id, devices, groups } = await gather(['alice', 'bob']);
     const watch = await open(named('bob/watch'), { keyPackages: 0, via: 1 });
     const joined = await watch.device.joinExternally(id);
@@ -66,7 +66,7 @@ describe('MLS devices at two API processes', () => {
     expect((await service().clientOf(named('alice')).members(id)).members).toHaveLength(2);
   });
 
-  test('under the policy `anyone` an outsider joins by external commit; under another it learns nothing', async () => {
+  test('an outsider joins by external commit under the policy `anyone` and learns nothing under another policy', async () => {
     const { id, groups } = await gather(['alice', 'bob'], { policy: { externalJoin: 'anyone' } });
     const eve = await open(named('eve'));
     const joined = await eve.device.joinExternally(id);
@@ -76,7 +76,7 @@ describe('MLS devices at two API processes', () => {
     await expect(eve.device.joinExternally(closed.id)).rejects.toMatchObject({ status: 404, code: 'not-found' });
   });
 
-  test('six devices that join externally at once all get in, one epoch each', async () => {
+  test('six devices that join by external commit at once all succeed, one epoch each', async () => {
     const { id, groups } = await gather(['alice']);
     const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((device) => named(`alice/${device}`));
     const joiners = await Promise.all(names.map((name, i) => open(name, { via: i % 2 })));
@@ -87,12 +87,12 @@ describe('MLS devices at two API processes', () => {
     expect(all[0]?.epoch).toBe(6);
   });
 
-  test('a device that lost the state of a group rejoins in its own place, with the same key', async () => {
+  test('a device that lost the state of a group rejoins at its own leaf, with the same key', async () => {
     const { id, devices, groups } = await gather(['alice', 'bob', 'carol']);
     const bob = devices[1]?.device;
     await bob?.forget(id);
     const again = await bob?.joinExternally(id);
-    // In the epoch before, nobody who joined after it could read it.
+    // Receive first: a message of the old epoch could not be read by a device that joined after it.
     await groups[0]?.receive();
     await groups[0]?.send('there you are');
     const all = [groups[0], again, groups[2]].flatMap((group) => group ?? []);
@@ -102,7 +102,7 @@ describe('MLS devices at two API processes', () => {
     expect(all.map((group) => textsOf(group).at(-1))).toEqual(Array(3).fill('there you are'));
   });
 
-  test('who left comes back by invitation, and reads what was sent from then on', async () => {
+  test('a user who left comes back by invitation and reads messages from then on', async () => {
     const { id, devices, groups } = await gather(['alice', 'bob', 'bob/laptop', 'carol']);
     const [alice, bob, laptop, carol] = groups;
     await alice?.send('before');
@@ -127,7 +127,7 @@ describe('MLS devices at two API processes', () => {
     expect(laptop?.isRemoved).toBe(true);
   });
 
-  test('a removed member gets the removing commit and nothing after it, live or by asking (invariant 8)', async () => {
+  test('a removed member gets the removing commit and nothing after it, from a stream or from the log (invariant 8)', async () => {
     const { id, devices, groups } = await gather(['alice', 'bob', 'carol']);
     const carol = devices[2]?.device;
     if (carol === undefined) throw new Error('no carol');

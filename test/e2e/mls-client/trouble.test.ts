@@ -13,7 +13,7 @@ const open = deviceOpener(service);
 let runs = 0;
 const named = (name: string): string => `${name}-${runs}`;
 
-/** A limit that the service owes its users, not a wait. */
+/** A limit that the service promises to its users, not a wait. */
 const STILL_SENDS_MS = 5_000;
 
 async function trio(): Promise<{ id: string; devices: TestDevice[]; groups: [MlsGroup, MlsGroup, MlsGroup] }> {
@@ -43,7 +43,7 @@ class LossyClient extends ParleyClient {
 }
 
 describe('conflicting proposals', () => {
-  test('two who propose to remove the same device do not keep the group from sending within 5 s', async () => {
+  test('two proposals to remove the same device do not keep the group from sending within 5 s', async () => {
     const { groups, devices } = await trio();
     const [alice, bob, carol] = groups;
     await Promise.all([alice.proposeRemove(named('carol')), bob.proposeRemove(named('carol'))]);
@@ -57,7 +57,7 @@ describe('conflicting proposals', () => {
     expect(agree([alice, bob])).toBe(true);
   });
 
-  test('nor do an Update and a Remove of one device', async () => {
+  test('an Update and a Remove of one device do not keep the group from sending within 5 s', async () => {
     const { id, groups, devices } = await trio();
     const [alice, bob] = groups;
     const carol = devices[2];
@@ -80,7 +80,7 @@ describe('conflicting proposals', () => {
     expect(agree([alice, bob])).toBe(true);
   });
 
-  test('the first of many who see a leaving member commits it, without anybody sending', async () => {
+  test('one of the devices that see a pending removal commits it, although nobody sends', async () => {
     const { groups, devices } = await trio();
     const [alice, bob, carol] = groups;
     for (const { device } of devices) follow(device);
@@ -96,7 +96,7 @@ describe('conflicting proposals', () => {
 });
 
 describe('a device in trouble', () => {
-  test('recognises its accepted commit whose answer was lost', async () => {
+  test('recognises its accepted commit after the answer was lost', async () => {
     const { id, groups } = await trio();
     const lossy = new LossyClient(service().clientOf(named('bob'), { device: 'tablet' }).http);
     const { device } = await open(named('bob') + '/tablet', { api: lossy });
@@ -112,7 +112,7 @@ describe('a device in trouble', () => {
     expect(tablet.stuckAt).toEqual([]);
   });
 
-  test('goes on after a crash from what it acknowledged, with nothing missing and nothing twice', async () => {
+  test('continues after a crash from its stored state, with no message missing or doubled', async () => {
     const { id, groups, devices } = await trio();
     const [alice, bob] = groups;
     const [, crashing] = devices;
@@ -127,7 +127,7 @@ describe('a device in trouble', () => {
     await alice.send('three');
     await alice.update();
 
-    // What it read of the second message is lost with it; that it acknowledged it costs it nothing.
+    // The crash loses the text of the second message. The device gets it again, although it had acknowledged it.
     const again = await open(named('bob'), { left, via: 1 });
     const seen: string[] = [];
     again.device.onMessage((_group, { text }) => void seen.push(text));
@@ -139,17 +139,17 @@ describe('a device in trouble', () => {
     expect(agree([alice, again.device.group(id)])).toBe(true);
   });
 
-  test('reports a commit that it cannot follow, and rejoins (the others never notice)', async () => {
+  test('reports a commit that it cannot follow, and rejoins without disturbing the others', async () => {
     const { id, groups, devices } = await trio();
     const [alice, bob, carol] = groups;
-    // The newest commit of a restored backup is one that the device never made a state for.
+    // After restoring a backup, the device has no state for the newest commit.
     const left = devices[1] && { ...devices[1], store: memoryStore(devices[1].store.entries()) };
     await bob.update();
     const restored = await open(named('bob'), left === undefined ? {} : { left });
     const again = restored.device.group(id);
     await again.receive();
     expect(again.stuckAt).toHaveLength(1);
-    // The report itself was settled by the commit with which it came back.
+    // The commit of the rejoin cleared the report itself.
     const { rows } = await service().pool.query("select actor from audit where action = 'report'");
     expect(rows).toContainEqual({ actor: named('bob') });
     await again.send('restored');
@@ -158,7 +158,7 @@ describe('a device in trouble', () => {
     expect(textsOf(carol)).toEqual(['restored']);
   });
 
-  test('has a conversation that nobody can follow go on as another one, which all join', async () => {
+  test('resets a conversation that nobody can follow, and all join its successor', async () => {
     const { id, devices } = await trio();
     for (const { device } of devices) follow(device);
     const [alice] = devices;

@@ -11,10 +11,10 @@ import { type RunRecord, readRuns } from '../../integration/privacy/histories.ts
 import { type Secret, findSecrets, secretBytes, secretText } from './secrets.ts';
 
 const TIMEOUT_MS = 120_000;
-/** Staged rows have these as long as their decision is under way; what failed waits for the sweep. */
+/** Id of a message whose decision fails. Its staged row then stays until the sweep. */
 const POISON = 'poison';
 
-/** What nobody else writes: whoever finds one of these found what was planted. */
+/** Unique texts. Each place that contains one of them has the planted value. */
 function plant(): Record<'user' | 'device' | 'plaintext' | 'payload' | 'welcome' | 'key' | 'reason', string> {
   const mark = (name: string): string => `${name}-${randomUUID()}`;
   return {
@@ -30,13 +30,13 @@ function plant(): Record<'user' | 'device' | 'plaintext' | 'payload' | 'welcome'
 
 type Planted = ReturnType<typeof plant>;
 
-/** One of the planted people at one of their devices. */
+/** One of the planted users on one device. */
 interface Person {
   readonly user: string;
   readonly device: string;
   readonly token: string;
   readonly api: ParleyClient;
-  /** A request as it is, whatever comes of it. @returns the status */
+  /** Sends a request unchanged and accepts any answer. @returns the status */
   readonly ask: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<number>;
 }
 
@@ -69,7 +69,7 @@ describe.each([
   const running = useService({ apis: 1, workers: 1, env: { LOG_LEVEL: 'debug', ...env } });
   const planted = plant();
   const tokens: Secret[] = [];
-  /** Bytes that the service was given, read back from where they belong. */
+  /** Bytes that the service got, read back from the tables where they belong. */
   const stored: Secret[] = [];
   let runs: readonly RunRecord[] = [];
   let poisoned = '';
@@ -101,10 +101,10 @@ describe.each([
       id: randomUUID(),
     });
     expect(await alice.ask('POST', `${at}/commits`, { ...commit('add'), adds: [carol.user], epoch: 0 })).toBe(200);
-    // It comes too late: a lost race.
+    // This commit comes too late and is lost.
     expect(await bob.ask('POST', `${at}/commits`, { ...commit('late'), epoch: 0 })).toBe(409);
     await carol.api.welcomes();
-    // Nobody takes up this one.
+    // Nobody collects this Welcome.
     const dave = `dave-${planted.user}`;
     expect(await alice.ask('POST', `${at}/commits`, { ...commit('more'), adds: [dave], epoch: 1 })).toBe(200);
     await alice.api.setRole(id, bob.user, 'admin');
@@ -114,7 +114,7 @@ describe.each([
     await alice.api.removeMember(id, carol.user);
     await bob.api.leave(id, bob.user);
 
-    // What tends to be logged: refusals, bad input, secrets where none belong.
+    // These are likely to be logged: refusals, bad input, and secrets in wrong places.
     await bob.ask('POST', `${at}/messages`, message('too late'));
     await alice.ask('POST', `${at}/messages`, `{"ciphertext": "${planted.payload}`);
     await alice.ask('POST', `${at}/messages`, { id: planted.key, ciphertext: planted.payload });
@@ -145,7 +145,7 @@ describe.each([
     await phone.sync();
   }
 
-  /** The database repeats in its words what it was given, and goes away. */
+  /** Makes the database repeat stored values in its error messages, and then breaks its connections. */
   async function breakPostgres(alice: Person): Promise<void> {
     const { pool } = running();
     poisoned = newConversationId();
@@ -171,7 +171,7 @@ describe.each([
   }
 
   test(
-    'it does everything that could tell a secret',
+    'it does everything that could reveal a secret',
     async () => {
       const service = running();
       const [alice, bob, carol] = await Promise.all(['alice', 'bob', 'carol'].map((n) => person(service, planted, n)));
@@ -190,7 +190,7 @@ describe.each([
            from group_info g join conversation c on c.key = g.conversation where c.protocol = 'mls'
          union all select 'key package', key_package from key_package`,
       );
-      // A part is enough to find the whole, which may be large.
+      // A part of the bytes is enough to find them. They may be large.
       for (const { place, bytes } of rows) {
         if (bytes.length >= 16) stored.push(secretBytes(place, bytes.subarray(-48)));
       }
@@ -211,7 +211,7 @@ describe.each([
     TIMEOUT_MS,
   );
 
-  test('rows of application messages of mls conversations have no sender, and nothing waits with its bytes', async () => {
+  test('rows of application messages of mls conversations have no sender, and no staged bytes remain', async () => {
     const { pool } = running();
     const { rows } = await pool.query<{ row: string; sender: string | null; protocol: string }>(
       `select e::text as row, e.sender, c.protocol from entry e join conversation c on c.key = e.conversation
@@ -226,7 +226,7 @@ describe.each([
     expect(waiting.filter(({ id }) => id !== poisoned)).toEqual([]);
   });
 
-  test('each table holds what belongs there, and none a plaintext, a token or an Idempotency-Key', async () => {
+  test('each table contains only its own kind of data, and no plaintext, token or Idempotency-Key', async () => {
     const { pool } = running();
     const holders: Record<string, string[]> = {};
     const tables = await pool.query<{ name: string }>(
@@ -234,10 +234,10 @@ describe.each([
     );
     const secrets = [...people(), ...contents()];
     for (const { name } of tables.rows) {
-      // As text, bytes are hexadecimal.
+      // Postgres writes bytes as hexadecimal text.
       const { rows } = await pool.query<{ row: string }>(
         name === 'staged'
-          ? // What could not be decided waits for the sweep.
+          ? // The operation that could not be decided waits for the sweep.
             `select s::text as row from staged s join conversation c on c.key = s.conversation where c.id <> '${poisoned}'`
           : `select t::text as row from ${name} t`,
       );
@@ -253,21 +253,21 @@ describe.each([
       'entry application': ['entry'],
       'entry commit': ['entry'],
       GroupInfo: ['group_info'],
-      // The answer of a claim is kept with its Idempotency-Key.
+      // The answer to a claim is stored for its Idempotency-Key.
       'key package': ['idempotency', 'key_package'],
     });
     const ofDevices = ['change', 'device', 'device_position', 'idempotency', 'key_package', 'welcome'];
     expect(device.filter((name) => !ofDevices.includes(name))).toEqual([]);
   });
 
-  test('no log line of any process holds a secret, also not where the database repeated one', () => {
+  test('no log line of any process contains a secret, even where the database repeated one', () => {
     const { apis, workers } = running();
     const texts = [...apis, ...workers].map(({ logFile }) => readFileSync(logFile, 'utf8'));
     expect(texts.join('\n')).toContain('bad value');
     for (const text of texts) expect(findSecrets(text, [...people(), ...contents()])).toEqual([]);
   });
 
-  test('no metric holds a secret or a conversation', async () => {
+  test('no metric contains a secret or a conversation id', async () => {
     const { apis, workers, pool } = running();
     const { rows } = await pool.query<{ id: string }>('select id from conversation');
     const secrets = [...people(), ...contents(), ...rows.map(({ id }) => secretText('conversation', id))];
@@ -278,7 +278,7 @@ describe.each([
     }
   });
 
-  test('no history holds a payload, a token, a key or a reason, nor who sent a message or commit (invariant 10)', () => {
+  test('no history contains a payload, a token, a key, a reason, or the sender of a message or commit (invariant 10)', () => {
     expect(runs.some(({ workflowId }) => workflowId === `conversation/${poisoned}`)).toBe(path === 'workflow');
     const secrets = [...contents(), secretText('device', planted.device)];
     for (const { workflowId, text } of runs) {
@@ -286,13 +286,13 @@ describe.each([
     }
     const sent = runs
       .flatMap(({ objects }) => objects)
-      // An add or remove without a commit is an act of administration: it has no bytes.
+      // An add or remove without a commit is an administrative operation and has no bytes.
       .filter(({ kind, size }) => ['message', 'commit', 'group-info', 'report'].includes(String(kind)) && size !== 0);
     if (path === 'workflow') expect(sent.length).toBeGreaterThan(5);
     for (const operation of sent) expect(findSecrets(JSON.stringify(operation), people())).toEqual([]);
   });
 
-  test('who looks for a planted secret finds it, in every form', () => {
+  test('the search finds a planted secret in every form', () => {
     const secret = secretText('planted', planted.plaintext);
     const bytes = Buffer.from(`before ${planted.plaintext} after`);
     const forms = [
@@ -305,7 +305,7 @@ describe.each([
     ];
     for (const form of forms) expect(findSecrets(`{"field":"${form}"}`, [secret])).toEqual(['planted']);
     expect(findSecrets(randomBytes(1000).toString('base64'), [secret])).toEqual([]);
-    // And what was kept is found where it belongs.
+    // It also finds an expected text where it belongs.
     expect(
       findSecrets(readFileSync(running().apis[0]?.logFile ?? '', 'utf8'), [secretText('line', 'batch decided')]),
     ).toEqual(['line']);

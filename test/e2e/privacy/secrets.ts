@@ -1,21 +1,21 @@
-/** Something that must not turn up, and every way in which it might be written. */
+/** A secret that must not appear anywhere, with all forms in which it might be written. */
 export interface Secret {
   readonly name: string;
   readonly forms: readonly string[];
 }
 
-/** Characters of base64 that are the same whatever stands around the bytes, for each of the three alignments. */
+/** The base64 characters that do not depend on the bytes before and after, for each of the three alignments. */
 function base64Forms(bytes: Buffer): string[] {
   return [0, 1, 2].map((offset) => {
     const text = Buffer.concat([Buffer.alloc(offset), bytes])
       .toString('base64')
       .replace(/=+$/, '');
-    // What shares a character with the bytes before, and the last character, which may share one with those after.
+    // Leave out characters that share bits with the bytes before, and the last one, which may share bits with the next.
     return text.slice(Math.ceil((offset * 8) / 6), -1);
   });
 }
 
-/** @param bytes long enough that nothing else looks like it */
+/** @param bytes long enough that no other bytes match by chance */
 export function secretBytes(name: string, bytes: Uint8Array): Secret {
   const own = Buffer.from(bytes);
   const base64 = base64Forms(own);
@@ -29,7 +29,7 @@ export function secretText(name: string, text: string): Secret {
   return { name, forms: [text, encodeURIComponent(text), ...forms] };
 }
 
-/** Names of the secrets that a text holds in any form. */
+/** Names of the secrets that a text contains in any form. */
 export function findSecrets(text: string, secrets: readonly Secret[]): string[] {
   return secrets.filter(({ forms }) => forms.some((form) => text.includes(form))).map(({ name }) => name);
 }

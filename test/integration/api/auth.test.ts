@@ -23,7 +23,7 @@ function sign(claims: Claims, key: Key = secret, alg = 'HS256', kid?: string): P
 }
 const good = (): Claims => ({ sub: 'alice', aud: AUDIENCE, exp: nowS() + 60 });
 
-/** The caller, or the detail with which it is refused. */
+/** The caller, or the detail of the refusal. */
 async function outcome(authenticate: Authenticate, header: string | undefined): Promise<Caller | string> {
   try {
     return await authenticate(header);
@@ -40,7 +40,7 @@ describe('HS256 with a secret', () => {
   });
   const check = async (token: string): Promise<Caller | string> => outcome(authenticate, `Bearer ${token}`);
 
-  test('a token with sub, aud and exp is enough', async () => {
+  test('a token with only sub, aud and exp is accepted', async () => {
     const claims = good();
     expect(await check(await sign(claims))).toEqual({
       user: 'alice',
@@ -51,7 +51,7 @@ describe('HS256 with a secret', () => {
     });
   });
 
-  test('device and scope are taken from their claims', async () => {
+  test('device and scope come from the claims of the token', async () => {
     const token = await sign({ ...good(), device: 'phone', scope: 'read operator' });
     expect(await check(token)).toMatchObject({ device: 'phone', isOperator: true });
     expect(await check(await sign({ ...good(), scope: 'operators' }))).toMatchObject({ isOperator: false });
@@ -64,14 +64,14 @@ describe('HS256 with a secret', () => {
     ['without exp', { exp: undefined }],
     ['expired', { exp: nowS() - 1 }],
     ['not valid yet', { nbf: nowS() + 60 }],
-    ['of a user that cannot be', { sub: '..' }],
-    ['of a device that cannot be', { device: '' }],
-    ['of a device that is no text', { device: 7 }],
+    ['with an invalid user id', { sub: '..' }],
+    ['with an invalid device id', { device: '' }],
+    ['with a device that is no text', { device: 7 }],
   ])('a token %s is refused', async (_, change) => {
     expect(await check(await sign({ ...good(), ...change }))).toMatch(/^unauthenticated: /);
   });
 
-  test('a token without signature, with a wrong one, or by another algorithm is refused', async () => {
+  test('a token without a signature, with a wrong signature or with another algorithm is refused', async () => {
     const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
     const none = `${encode({ alg: 'none' })}.${encode(good())}.`;
     const forged = await sign(good(), new TextEncoder().encode('another secret of more than 32 characters'));
@@ -85,10 +85,10 @@ describe('HS256 with a secret', () => {
     }
   });
 
-  test('a token that was accepted is refused once it expires', async () => {
+  test('an accepted token is refused after it expires', async () => {
     const token = await sign({ ...good(), exp: nowS() + 1 });
     expect(await check(token)).toMatchObject({ user: 'alice' });
-    // The second time from memory.
+    // The second answer comes from the cache.
     expect(authenticate(`Bearer ${token}`)).not.toBeInstanceOf(Promise);
     await expect.poll(() => check(token), { timeout: 3000 }).toBe('unauthenticated: The token has expired');
   });
@@ -103,20 +103,20 @@ test.each(['ES256', 'EdDSA'] as const)('a key file verifies %s and nothing else'
   const authenticate = await makeAuthenticate({ source, audience: AUDIENCE, hashUser });
   const check = async (token: string): Promise<Caller | string> => outcome(authenticate, `Bearer ${token}`);
   expect(await check(await sign(good(), privateKey, algorithm))).toMatchObject({ user: 'alice' });
-  // The classic confusion: the public key as the secret of an HMAC.
+  // Known attack: use the public key as the secret of an HMAC.
   expect(await check(await sign(good(), new TextEncoder().encode(pem)))).toMatch(/^unauthenticated/);
   const { privateKey: other } = await generateKeyPair(algorithm);
   expect(await check(await sign(good(), other, algorithm))).toMatch(/^unauthenticated/);
 });
 
-test('a key file that is none stops the start', async () => {
+test('a file that is no key stops the start', async () => {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'parley-key-')), 'key.pem');
   writeFileSync(file, 'no key');
   const source = { kind: 'key-file', file, algorithm: 'ES256' } as const;
   await expect(makeAuthenticate({ source, audience: AUDIENCE, hashUser })).rejects.toThrow(/JWT_PUBLIC_KEY_FILE/);
 });
 
-test('a JWKS verifies by key id, and while it is away nobody is called a liar', async () => {
+test('a JWKS verifies tokens by key id, and no token counts as invalid while the JWKS is unreachable', async () => {
   const keys = await Promise.all([generateKeyPair('ES256'), generateKeyPair('EdDSA')]);
   const jwks = {
     keys: await Promise.all(keys.map(async ({ publicKey }, i) => ({ ...(await exportJWK(publicKey)), kid: `k${i}` }))),
@@ -149,7 +149,7 @@ describe('over HTTP', () => {
   });
   afterAll(() => service.close());
 
-  test('401 tells a missing token from a refused one', async () => {
+  test('401 distinguishes a missing token from a refused one', async () => {
     const missing = await service.ask('GET /v1/conversations');
     expect([missing.status, missing.body.code]).toEqual([401, 'unauthenticated']);
     expect(missing.headers.get('www-authenticate')).toBe('Bearer realm="parley"');

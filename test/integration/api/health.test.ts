@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-test('health tells of every part', async () => {
+test('the health document reports every part', async () => {
   const answer = await service.ask('GET /health');
   expect([answer.status, answer.body]).toEqual([
     200,
@@ -54,7 +54,7 @@ test('health tells of every part', async () => {
   expect((await service.ask('GET /metrics')).text).toBe('up 1\n');
 });
 
-test('what is degraded still serves, what is unhealthy does not', async () => {
+test('a degraded process is ready, and an unhealthy one is not', async () => {
   checks = { ...allWell(), actors: actorsCheck({ active: () => 7, waiting: () => 11, limit: 10 }) };
   const degraded = await service.ask('GET /health');
   expect([degraded.status, degraded.body.status]).toEqual([200, 'degraded']);
@@ -76,7 +76,7 @@ test('what is degraded still serves, what is unhealthy does not', async () => {
   checks = allWell();
 });
 
-test('a process on its way out is not ready, and closes its connections', async () => {
+test('a process that is stopping is not ready and closes its connections', async () => {
   isDraining = true;
   const ready = await service.ask('GET /health/ready');
   expect([ready.status, (ready.body.checks as Record<string, unknown>).serving]).toEqual([503, false]);
@@ -84,7 +84,7 @@ test('a process on its way out is not ready, and closes its connections', async 
   isDraining = false;
 });
 
-test('checks run at once, and one that hangs is cut off', async () => {
+test('checks run at the same time, and a time limit ends a check that hangs', async () => {
   const startedAt = Date.now();
   const hangs = (): Promise<never> => new Promise(() => undefined);
   const report = await runChecks({ database: hangs, temporal: hangs, memory: hangs, actors: hangs }, 100);
@@ -92,7 +92,7 @@ test('checks run at once, and one that hangs is cut off', async () => {
   expect(Object.values(report)).toEqual(Array.from({ length: 4 }, () => ({ status: 'unhealthy' })));
 });
 
-test('the database is unhealthy while tables are missing or it does not answer', async () => {
+test('the database is unhealthy while tables are missing or while it does not answer', async () => {
   let complete = false;
   const check = databaseCheck(database().pool, () => Promise.resolve(complete));
   expect(await check()).toEqual({ status: 'unhealthy' });

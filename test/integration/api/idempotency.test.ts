@@ -17,7 +17,7 @@ import {
 const database = useDatabase();
 let first: Service;
 let second: Service;
-/** Stands in for a crash or an outage right before or after the decision. */
+/** Simulates a crash or an outage directly before or after the decision. */
 let trouble: { before?: () => unknown; after?: () => unknown } = {};
 beforeAll(async () => {
   const direct = directSubmitter(database().pool);
@@ -44,7 +44,7 @@ const withKey = (key: string, ask: Ask = {}): Ask => ({
 const lastSeq = async (id: string): Promise<number> =>
   (await first.ask(`GET /v1/conversations/${id}`, { user: 'alice' })).body.lastSeq as number;
 
-test('the same key again gets the first answer, on every replica', async () => {
+test('a retry with the same key gets the first answer on every replica', async () => {
   const id = newConversationId();
   const ask = withKey('create-1', { body: { id, members: ['bob'] } });
   const created = await first.ask('POST /v1/conversations', ask);
@@ -55,7 +55,7 @@ test('the same key again gets the first answer, on every replica', async () => {
   expect(again.headers.get('location')).toBe(`/v1/conversations/${id}`);
 });
 
-test('a quoted key and the bare one are the same', async () => {
+test('a key with quotes equals the same key without quotes', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const add = (key: string): ReturnType<Service['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['bob'] } }));
@@ -68,7 +68,7 @@ test('a quoted key and the bare one are the same', async () => {
   }
 });
 
-test('keys belong to a user, a device and a path', async () => {
+test('a key is valid only for its user, device and path', async () => {
   const ids = await Promise.all([1, 2].map(() => createConversation(first, ['bob'], { protocol: 'opaque' })));
   const add = async (id: string | undefined, user: string, name: string): Promise<unknown> => {
     const ask = withKey('shared', { user, body: { users: [name] } });
@@ -79,7 +79,7 @@ test('keys belong to a user, a device and a path', async () => {
   expect(await add(ids[1], 'alice', 'x')).toEqual({ epoch: 1, seq: 1 });
 });
 
-test('the same key with another body is refused', async () => {
+test('a request with the same key and another body is refused', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const path = `POST /v1/conversations/${id}/members`;
   await first.ask(path, withKey('k', { body: { users: ['bob'] } }));
@@ -88,7 +88,7 @@ test('the same key with another body is refused', async () => {
   expect(await lastSeq(id)).toBe(1);
 });
 
-test('two replicas asked at once apply it once, and the one that waits gets the same answer', async () => {
+test('two replicas that get the same key at once apply the request once and give the same answer', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const ask = withKey('race', { body: { users: ['bob'] } });
   const answers = await Promise.all(
@@ -100,7 +100,7 @@ test('two replicas asked at once apply it once, and the one that waits gets the 
   expect(await lastSeq(id)).toBe(1);
 });
 
-test('422 is remembered, other refusals are not', async () => {
+test('a 422 is stored for the key, and other refusals are not', async () => {
   const id = await createConversation(first, ['bob']);
   const add = (key: string): ReturnType<Service['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['carol'] } }));
@@ -116,7 +116,7 @@ test('422 is remembered, other refusals are not', async () => {
   expect((await first.ask(path, withKey('503'))).body).toEqual({ unread: 0 });
 });
 
-test('a list in which something failed for now is not remembered', async () => {
+test('the answer to a list with a temporary failure is not stored', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const messages = [
     { id: 'a', ciphertext: base64('a') },
@@ -129,11 +129,11 @@ test('a list in which something failed for now is not remembered', async () => {
   expect((await send()).body.results).toMatchObject([{ status: 'duplicate' }, { status: 'accepted' }]);
 });
 
-test('a request that died after its decision is applied once, by whichever replica gets the retry', async () => {
+test('a request whose process died after the decision is applied once, on any replica that gets the retry', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const path = `/v1/conversations/${id}/members`;
   const ask = withKey('crash', { body: { users: ['bob'] } });
-  // The first process decides, and then is heard of no more: its claim stands, unanswered.
+  // The first process decides and then dies. Its lease stays without an answer.
   let die: (() => void) | undefined;
   const dead = new Promise<void>((resolve) => (die = resolve));
   trouble = { after: () => dead };
@@ -147,7 +147,7 @@ test('a request that died after its decision is applied once, by whichever repli
   expect((await lost).body).toEqual({ epoch: 1, seq: 1 });
 });
 
-test('whoever waits for a key longer than its deadline may ask again', async () => {
+test('a request that waits for a key beyond its deadline may be sent again', async () => {
   const impatient = await startService(database().pool, { requestDeadlineMs: 300 });
   // By a patient one: its deadline is for the request below.
   const id = await createConversation(first, [], { protocol: 'opaque' });
@@ -162,7 +162,7 @@ test('whoever waits for a key longer than its deadline may ask again', async () 
   await impatient.close();
 });
 
-test('without the header nothing is looked up or kept', async () => {
+test('a request without the header looks up and stores no key', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const count = async (): Promise<unknown> =>
     (await database().pool.query('select count(*) from idempotency')).rows[0] as unknown;

@@ -23,7 +23,7 @@ afterAll(() => service.close());
 
 const TABLES = ['conversation', 'member', 'period', 'entry', 'operation', 'staged', 'welcome', 'group_info'];
 
-/** Everything that requests can change. */
+/** Row counts and sums of everything that requests can change. */
 async function stored(): Promise<unknown> {
   const counts = TABLES.map((table) => `(select count(*) from ${table}) as ${table}`).join(', ');
   const { rows } = await database().pool.query(
@@ -32,7 +32,7 @@ async function stored(): Promise<unknown> {
   return rows[0];
 }
 
-/** A body that would be accepted, by route. */
+/** A valid body for each route. */
 const VALID: Readonly<Record<string, () => [target: string, body: Record<string, unknown>]>> = {
   create: () => [
     'POST /v1/conversations',
@@ -71,7 +71,7 @@ describe.each(Object.keys(VALID))('%s', (name) => {
   const make = VALID[name];
   if (make === undefined) throw new Error(name);
 
-  test('refuses a field of another type, and an unknown one, by name', async () => {
+  test('refuses a field of a wrong type and an unknown field, and names the field', async () => {
     const before = await stored();
     const [target, body] = make();
     const broken = [...Object.keys(body).map((field) => ({ ...body, [field]: true })), { ...body, extra: 1 }];
@@ -84,7 +84,7 @@ describe.each(Object.keys(VALID))('%s', (name) => {
     expect(await stored()).toEqual(before);
   });
 
-  test('refuses whatever is no object of its fields', async () => {
+  test('refuses a body that is not an object with its fields', async () => {
     const before = await stored();
     const [target] = make();
     const isEmptyAccepted = ['remove', 'remove by DELETE', 'read', 'unread'].includes(name);
@@ -101,7 +101,7 @@ describe.each(Object.keys(VALID))('%s', (name) => {
     expect(await stored()).toEqual(before);
   });
 
-  test('refuses what is not JSON, not UTF-8, not declared as JSON, or compressed', async () => {
+  test('refuses a body that is not JSON, not UTF-8, not declared as JSON, or compressed', async () => {
     const [target, body] = make();
     const user = userOf(name);
     const raw = JSON.stringify(body);
@@ -128,13 +128,13 @@ test.each([
   ['create', 8 * 1024 * 1024],
   ['read', 256 * 1024],
   ['policy', 256 * 1024],
-])('%s takes %i bytes and no more', async (name, limit) => {
+])('%s accepts %i bytes and no more', async (name, limit) => {
   const [target] = VALID[name]?.() ?? [''];
   const over = await service.ask(target, { user: 'alice', raw: `"${'x'.repeat(limit - 1)}"` });
   expect([over.status, over.body.code, over.body.limit]).toEqual([413, 'too-large', limit]);
   const within = await service.ask(target, { user: 'alice', raw: `"${'x'.repeat(limit - 2)}"` });
   expect(within.body.code).toBe('malformed');
-  // Without an announced length.
+  // The request does not announce its length.
   const stream = new ReadableStream({
     start: (controller) => {
       controller.enqueue(Buffer.alloc(limit + 1, 0x20));
@@ -210,7 +210,7 @@ test.each([
   expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
 });
 
-test('a conversation that does not exist and an id that cannot exist are the same', async () => {
+test('a conversation that does not exist and an impossible id get the same answer', async () => {
   for (const id of [newConversationId(), '%21', 'a', 'A'.repeat(99)]) {
     const answer = await service.ask(`GET /v1/conversations/${id}`, { user: 'alice' });
     expect([answer.status, answer.body.code]).toEqual([404, 'not-found']);
@@ -219,7 +219,7 @@ test('a conversation that does not exist and an id that cannot exist are the sam
   expect((await service.ask('POST /v1/welcomes/x/ack', { user: 'alice' })).status).toBe(404);
 });
 
-test('frames are taken whole or not at all', async () => {
+test('a frame with missing or extra bytes is refused', async () => {
   const before = await stored();
   const send = async (ciphertext: Buffer): Promise<unknown> => {
     const body = { id: 'x', ciphertext: base64(ciphertext) };
@@ -241,7 +241,7 @@ test('frames are taken whole or not at all', async () => {
   expect(await stored()).toEqual(before);
 });
 
-test('the id of an MLS group has at least 16 bytes', async () => {
+test('the id of an MLS group must have at least 16 bytes', async () => {
   const id = Buffer.alloc(15, 1).toString('base64url');
   const answer = await service.ask('POST /v1/conversations', { user: 'alice', body: { id } });
   expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);

@@ -31,17 +31,17 @@ const operations = Object.entries(document.paths).flatMap(([template, item]) =>
   Object.entries(item).map(([method, operation]) => ({ template, method, operation })),
 );
 
-test('docs/openapi.json is up to date; `npm run openapi` writes it', () => {
+test('docs/openapi.json is up to date (`npm run openapi` writes it)', () => {
   expect(read('docs/openapi.json')).toBe(documentText(version));
 });
 
-test('every reference leads somewhere', () => {
+test('every reference points to a component', () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/(\w+)"/g)];
   expect(references.length).toBeGreaterThan(50);
   for (const [, kind = '', name = ''] of references) expect(document.components[kind]).toHaveProperty(name);
 });
 
-test('operations have ids of their own, declared path parameters, and documented answers', () => {
+test('operations have unique ids, declared path parameters, and documented answers', () => {
   const ids = operations.map(({ operation }) => operation.operationId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const { template, operation } of operations) {
@@ -54,7 +54,7 @@ test('operations have ids of their own, declared path parameters, and documented
   }
 });
 
-test('the surface is the one that clients are written against', () => {
+test('the document lists exactly the routes that clients use', () => {
   const found = operations.map(({ template, method }) => `${method.toUpperCase()} ${template}`).sort();
   expect(found).toEqual(
     [
@@ -108,7 +108,7 @@ test('the surface is the one that clients are written against', () => {
   );
 });
 
-test('the document is served', async () => {
+test('the service serves the document', async () => {
   const served = await service.ask('GET /openapi.json');
   expect(served.body).toMatchObject({ openapi: '3.1.0', paths: document.paths });
 });
@@ -126,7 +126,7 @@ describe('the reference page', () => {
     expect(text).not.toMatch(/https?:/);
   });
 
-  test('turns off what calls other servers', async () => {
+  test('turns off every feature that calls other servers', async () => {
     const { text } = await service.ask('GET /docs');
     const configuration = /data-configuration='([^']*)'/.exec(text)?.[1] ?? '';
     expect(JSON.parse(configuration)).toMatchObject({
@@ -150,7 +150,7 @@ describe('the reference page', () => {
   });
 
   test.each(['GET /openapi.json', 'GET /docs/problems/not-found', 'GET /docs/assets/none.js', 'GET /health', SCRIPT])(
-    'alone may run scripts: %s',
+    'is the only page that may run scripts: %s',
     async (what) => {
       const { headers } = await service.ask(what);
       expect(headers.get('content-security-policy')).toBe(
@@ -159,7 +159,7 @@ describe('the reference page', () => {
     },
   );
 
-  test('has a script that browsers keep, and then ask for by its ETag', async () => {
+  test('has a script that browsers cache and revalidate by its ETag', async () => {
     const first = await service.ask(SCRIPT);
     expect(first.status).toBe(200);
     expect(first.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
@@ -175,7 +175,7 @@ describe('the reference page', () => {
   });
 
   test.each(['none.js', '', '../index.js', '%2e%2e/index.js', '..%2findex.js', '%ff', 'standalone.js/'])(
-    'serves nothing else: %s',
+    'serves no other asset: %s',
     async (name) => {
       expect((await service.ask(`GET /docs/assets/${name}`)).status).toBe(404);
     },

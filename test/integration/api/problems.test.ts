@@ -19,14 +19,14 @@ afterAll(() => service.close());
 const folder = path.join(packageRoot(), 'docs', 'reference', 'problems');
 const codes = Object.keys(PROBLEMS) as ProblemCode[];
 
-test('the catalogue and its pages agree', () => {
+test('every problem of the catalogue has a page', () => {
   const pages = readdirSync(folder).filter((name) => name !== 'README.md');
   expect(pages.sort()).toEqual(codes.map((code) => `${code}.md`).sort());
   const index = readFileSync(path.join(folder, 'README.md'), 'utf8');
   for (const code of codes) expect(index).toContain(`(${code}.md)`);
 });
 
-test.each(codes)('the page of %s says what it is, when, what to do, and shows one', (code) => {
+test.each(codes)('the page of %s explains the problem, its causes and what to do, and shows an example', (code) => {
   const page = readFileSync(path.join(folder, `${code}.md`), 'utf8');
   const { status, title } = PROBLEMS[code];
   expect(page).toContain(`# \`${code}\`\n\n${status} · ${title}`);
@@ -35,19 +35,19 @@ test.each(codes)('the page of %s says what it is, when, what to do, and shows on
   expect(example).toMatchObject({ type: `/docs/problems/${code}`, title, status, code });
 });
 
-test.each(codes)('the type of %s leads to its page', async (code) => {
+test.each(codes)('the type of %s is the address of its page', async (code) => {
   const answer = await service.ask(`GET /docs/problems/${code}`);
   expect(answer.status).toBe(200);
   expect(answer.text).toContain(`<code>${code}</code>`);
 });
 
-test('there is no page for what is no problem', async () => {
+test('an unknown problem code has no page', async () => {
   for (const name of ['nothing', '..%2f..%2f..%2fREADME', '__proto__']) {
     expect((await service.ask(`GET /docs/problems/${name}`)).status).toBe(404);
   }
 });
 
-test('a path that nobody serves, and a method that nobody serves', async () => {
+test('an unknown path gets 404 and an unsupported method gets 405', async () => {
   for (const what of ['GET /', 'GET /v1', 'POST /v2/conversations', 'GET /v1/Conversations']) {
     const answer = await service.ask(what, { user: 'alice' });
     expect([what, answer.status, answer.body.code]).toEqual([what, 404, 'not-found']);
@@ -61,7 +61,7 @@ test('a path that nobody serves, and a method that nobody serves', async () => {
   expect([head.status, head.text]).toEqual([200, '']);
 });
 
-test('what broke is logged and not told', async () => {
+test('an internal error is logged and its message is not in the answer', async () => {
   const id = await createConversation(service);
   failure = new Error('the secret of alice');
   const headers = { 'x-request-id': 'look-me-up' };
@@ -81,7 +81,7 @@ test.each([
   [Object.assign(new Error('gone'), { code: 'ECONNREFUSED' }), 503, 'unavailable'],
   [Object.assign(new Error('cancelled'), { code: '57014' }), 503, 'unavailable'],
   [Object.assign(new Error('defect'), { code: '42601' }), 500, 'internal'],
-])('%s is answered %i', async (error, status, code) => {
+])('%s gets the status %i', async (error, status, code) => {
   const id = await createConversation(service, [], { protocol: 'opaque' });
   failure = error;
   const body = { id: 'm', ciphertext: base64('x') };
@@ -89,7 +89,7 @@ test.each([
   expect([answer.status, answer.body.code]).toEqual([status, code]);
 });
 
-test('a request that is not decided in time is answered all the same', async () => {
+test('a request without a decision in time still gets an answer', async () => {
   const never: Submitter = { submit: () => new Promise(() => undefined) };
   const slow = await startService(database().pool, { submitter: never, requestDeadlineMs: 200 });
   const id = await createConversation(slow, [], { protocol: 'opaque' });
@@ -100,7 +100,7 @@ test('a request that is not decided in time is answered all the same', async () 
   await slow.close();
 });
 
-test('every answer is its own: never stored, never sniffed', async () => {
+test('answers forbid caching and content sniffing', async () => {
   const answer = await service.ask('GET /v1/conversations', { user: 'alice' });
   expect(answer.headers.get('cache-control')).toBe('no-store');
   expect(answer.headers.get('x-content-type-options')).toBe('nosniff');

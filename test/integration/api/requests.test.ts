@@ -15,15 +15,15 @@ const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 test.each([
   ['the trace id', { traceparent: `00-${trace}-00f067aa0ba902b7-01`, 'x-request-id': 'mine' }, trace],
   ['the id of the client', { 'x-request-id': 'mine-1' }, 'mine-1'],
-  ['a new one for an empty trace', { traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` }, UUID],
-  ['a new one for an id that could forge a log', { 'x-request-id': 'a b{"x":1}' }, UUID],
-  ['a new one', {}, UUID],
-])('a request is known by %s', async (_, headers, id) => {
+  ['a new id for an empty trace', { traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` }, UUID],
+  ['a new id instead of one that could forge a log line', { 'x-request-id': 'a b{"x":1}' }, UUID],
+  ['a new id', {}, UUID],
+])('the request id is %s', async (_, headers, id) => {
   const answer = await service.ask('GET /health/live', { headers });
   expect(answer.headers.get('x-request-id')).toMatch(id);
 });
 
-test('one line and one observation tell of a request, without what it holds', async () => {
+test('each request makes one log line and one observation, without its content', async () => {
   const id = await createConversation(service, [], { protocol: 'opaque' });
   const ciphertext = base64('a secret that nobody reads');
   const headers = { 'x-request-id': 'line-1' };
@@ -39,7 +39,7 @@ test('one line and one observation tell of a request, without what it holds', as
   expect(JSON.stringify(service.logs())).not.toContain(id);
 });
 
-test('health and metrics make no noise, and paths of nobody no labels', async () => {
+test('requests for health and metrics are not logged, and unknown paths make no labels', async () => {
   const before = service.logs().length;
   await service.ask('GET /health');
   await service.ask('GET /metrics');

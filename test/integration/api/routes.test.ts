@@ -19,7 +19,7 @@ afterAll(() => service.close());
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-test('a conversation is created once, and the same request again is answered 200', async () => {
+test('a conversation is created once, and a repeated request gets 200', async () => {
   const id = newConversationId();
   const body = {
     id,
@@ -43,7 +43,7 @@ test('a conversation is created once, and the same request again is answered 200
   expect([again.status, again.body]).toEqual([200, created.body]);
 });
 
-test('an id that is taken tells nothing of the conversation that has it', async () => {
+test('a refused id reveals nothing about the conversation that has it', async () => {
   const id = await createConversation(service, ['bob']);
   for (const [user, body] of [
     ['alice', { id, members: ['carol'] }],
@@ -57,7 +57,7 @@ test('an id that is taken tells nothing of the conversation that has it', async 
   }
 });
 
-test('a conversation shows policy, role, periods and unread to its members', async () => {
+test('a conversation shows policy, role, membership intervals and unread count to its members', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   await service.ask(`POST /v1/conversations/${id}/messages`, {
     user: 'alice',
@@ -80,7 +80,7 @@ test('a conversation shows policy, role, periods and unread to its members', asy
   expect(alice.body).toMatchObject({ role: 'admin', unread: 0 });
 });
 
-test('conversations and members are listed by pages', async () => {
+test('the lists of conversations and members have pages', async () => {
   const user = `lister-${newConversationId()}`;
   const ids: string[] = [];
   for (let i = 0; i < 5; i++) ids.push(await createConversation(service, [user, 'zoë']));
@@ -111,7 +111,7 @@ test('conversations and members are listed by pages', async () => {
   expect(rest.body).toEqual({ members: [{ user: 'zoë', role: 'member', joinedSeq: 0, joinedEpoch: 0 }], leaving: [] });
 });
 
-test('messages of an MLS conversation carry their epoch in the frame', async () => {
+test('messages of an MLS conversation have their epoch in the frame', async () => {
   const id = await createConversation(service, ['bob']);
   const frame = privateMessage(id, 0);
   const body = { id: 'm1', ciphertext: base64(frame) };
@@ -143,7 +143,7 @@ test('messages of an MLS conversation carry their epoch in the frame', async () 
   });
 });
 
-test('a list of messages is decided in its order, each by itself', async () => {
+test('the messages of a list are decided in order, each one separately', async () => {
   const id = await createConversation(service, ['bob']);
   const messages = [
     { id: 'a', ciphertext: base64(privateMessage(id, 0)) },
@@ -167,7 +167,7 @@ test('a list of messages is decided in its order, each by itself', async () => {
   ]);
 });
 
-test('the log is read by pages, by kind, and to its end', async () => {
+test('the log can be read by pages, by kind, and to its end', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const messages = Array.from({ length: 5 }, (_, i) => ({ id: `m${i}`, ciphertext: base64(`${i}`) }));
   await service.ask(`POST /v1/conversations/${id}/messages`, { user: 'alice', body: { messages } });
@@ -188,7 +188,7 @@ test('the log is read by pages, by kind, and to its end', async () => {
   expect(commits.body.entries).toMatchObject([{ seq: 6, kind: 'commit', epoch: 0, sender: 'alice' }]);
 });
 
-test('a commit moves the epoch, adds, and its loser hears all that it needs', async () => {
+test('a commit increases the epoch and adds users, and the answer to a lost commit has all it needs', async () => {
   const id = await createConversation(service, ['bob']);
   const commit = privateMessage(id, 0, 'commit');
   const body = {
@@ -201,7 +201,7 @@ test('a commit moves the epoch, adds, and its loser hears all that it needs', as
     200,
     { seq: 1, epoch: 1, sha256: sha256(commit), at: expect.stringMatching(/Z$/) as string },
   ]);
-  // The same commit again is answered, whatever goes with it now.
+  // A retry of the same commit gets its answer, even with another Welcome and GroupInfo.
   const repeated = { ...body, welcome: base64(groupInfo(id, 1)), groupInfo: base64(groupInfo(id, 9)) };
   const again = await service.ask(`POST /v1/conversations/${id}/commits`, { user: 'alice', body: repeated });
   expect([again.status, again.body]).toEqual([200, accepted.body]);
@@ -223,7 +223,7 @@ test('a commit moves the epoch, adds, and its loser hears all that it needs', as
   expect(info.body).toEqual({ groupInfo: body.groupInfo, epoch: 1 });
 });
 
-test('parts of a commit that do not fit refuse all of it', async () => {
+test('a commit with parts that do not fit is refused as a whole', async () => {
   const id = await createConversation(service, ['bob']);
   const commit = base64(privateMessage(id, 0, 'commit'));
   const post = async (more: object): Promise<[number, unknown]> => {
@@ -262,7 +262,7 @@ test('ten opaque adds without a commit get epochs 1 to 10', async () => {
   expect([again.status, again.body]).toEqual([200, { epoch: 10, seq: 10 }]);
 });
 
-test('in MLS adding and removing takes a commit', async () => {
+test('adding and removing in MLS needs a commit', async () => {
   const id = await createConversation(service, ['bob']);
   const add = await service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['dave'] } });
   expect([add.status, add.body.code]).toEqual([422, 'commit-required']);
@@ -276,7 +276,7 @@ test('in MLS adding and removing takes a commit', async () => {
   expect([removed.status, removed.body]).toEqual([200, { epoch: 1, seq: 1 }]);
 });
 
-test('a removed member reads up to its removal, and then hears that it was removed', async () => {
+test('a removed member reads up to its removal, and later requests are refused as `removed`', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const send = (user: string, message: string): ReturnType<Service['ask']> =>
     service.ask(`POST /v1/conversations/${id}/messages`, { user, body: { id: message, ciphertext: base64(message) } });
@@ -306,7 +306,7 @@ test('a removed member reads up to its removal, and then hears that it was remov
   expect(view.body).toMatchObject({ role: 'removed', epoch: 1, lastSeq: 2, unread: 0, periods: [{ from: 1, to: 2 }] });
 });
 
-test('whoever leaves stands in leaving until a commit removes it', async () => {
+test('a user who leaves has a pending removal until a commit removes it', async () => {
   const id = await createConversation(service, ['bob']);
   const own = await service.ask(`DELETE /v1/conversations/${id}/members/bob`, {
     user: 'bob',
@@ -351,7 +351,7 @@ test('reading and increments change the unread count', async () => {
   });
 });
 
-test('admins change roles and policy, and delete', async () => {
+test('admins change roles and policy and delete the conversation', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const at = `/v1/conversations/${id}`;
   const role = { role: 'admin' };
@@ -374,7 +374,7 @@ test('admins change roles and policy, and delete', async () => {
   expect((await service.ask(`GET ${at}`, { user: 'alice' })).status).toBe(404);
 });
 
-test('streams start where the client says', async () => {
+test('a stream starts at the position that the client states', async () => {
   const id = await createConversation(service);
   const open = async (query: string, headers: Record<string, string> = {}): Promise<unknown> => {
     const answer = await service.ask(`GET /v1/conversations/${id}/events${query}`, { user: 'alice', headers });
@@ -388,7 +388,7 @@ test('streams start where the client says', async () => {
   expect(await open('', { 'last-event-id': 'x' })).toBe('malformed');
 });
 
-test('the stream of all conversations is for the device of the token', async () => {
+test('the account stream belongs to the device of the token', async () => {
   expect((await service.ask('GET /v1/events', { user: 'alice' })).status).toBe(200);
   expect(service.streams.at(-1)).toMatchObject({ target: { user: 'alice', device: 'default' } });
   expect((await service.ask('GET /v1/events')).status).toBe(401);

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-/** Everything that one may ask of a conversation, well formed or with a frame that does not fit. */
+/** All requests for a conversation, well formed or with a frame that does not fit. */
 function requests(id: string): [what: string, body?: unknown][] {
   const at = `/v1/conversations/${id}`;
   const other = newConversationId();
@@ -61,36 +61,39 @@ function requests(id: string): [what: string, body?: unknown][] {
   ];
 }
 
-test('the table of requests leaves out no route of a conversation', async () => {
+test('the table of requests covers every route of a conversation', async () => {
   const routes = makeRoutes(await appDeps(database().pool));
   const asked = requests('ID').map(([what]) => what.replace(/members\/\w+/, 'members/{user}').replace('/ID', '/{id}'));
   const ofConversations = routes
     .filter(({ path }) => path.startsWith('/v1/conversations/{id}'))
     .map(({ method, path }) => `${method.toUpperCase()} ${path}`)
-    // Streams have their own tests.
+    // Streams have separate tests.
     .filter((what) => !what.endsWith('/events'));
   expect([...new Set(asked)].sort()).toEqual(ofConversations.sort());
 });
 
-test.each(['mls', 'opaque'])('an outsider cannot tell a conversation (%s) from none', async (protocol) => {
-  const real = await createConversation(service, ['bob'], { protocol });
-  const none = newConversationId();
-  // Seen by a member, so that nothing depends on what this process remembers.
-  await service.ask(`GET /v1/conversations/${real}`, { user: 'bob' });
-  for (const [i, [what, body]] of requests(real).entries()) {
-    const [whatOfNone = '', bodyOfNone] = requests(none)[i] ?? [];
-    const answer = await service.ask(what, { user: 'mallory', body });
-    const expected = await service.ask(whatOfNone, { user: 'mallory', body: bodyOfNone });
-    const { requestId: _own, ...problem } = answer.body;
-    const { requestId: _other, ...same } = expected.body;
-    expect([what, answer.status, problem]).toEqual([what, 404, same]);
-    expect(problem).toEqual({ type: '/docs/problems/not-found', title: 'Not found', status: 404, code: 'not-found' });
-  }
-  const { body } = await service.ask(`GET /v1/conversations/${real}`, { user: 'alice' });
-  expect(body).toMatchObject({ epoch: 0, lastSeq: 0, memberCount: 2 });
-});
+test.each(['mls', 'opaque'])(
+  'an outsider cannot distinguish a conversation (%s) from one that does not exist',
+  async (protocol) => {
+    const real = await createConversation(service, ['bob'], { protocol });
+    const none = newConversationId();
+    // A member reads it first, so the result does not depend on the cache of this process.
+    await service.ask(`GET /v1/conversations/${real}`, { user: 'bob' });
+    for (const [i, [what, body]] of requests(real).entries()) {
+      const [whatOfNone = '', bodyOfNone] = requests(none)[i] ?? [];
+      const answer = await service.ask(what, { user: 'mallory', body });
+      const expected = await service.ask(whatOfNone, { user: 'mallory', body: bodyOfNone });
+      const { requestId: _own, ...problem } = answer.body;
+      const { requestId: _other, ...same } = expected.body;
+      expect([what, answer.status, problem]).toEqual([what, 404, same]);
+      expect(problem).toEqual({ type: '/docs/problems/not-found', title: 'Not found', status: 404, code: 'not-found' });
+    }
+    const { body } = await service.ask(`GET /v1/conversations/${real}`, { user: 'alice' });
+    expect(body).toMatchObject({ epoch: 0, lastSeq: 0, memberCount: 2 });
+  },
+);
 
-test('checks come in their order: form, existence, retry, membership, policy, epoch', async () => {
+test('checks run in this order: form, existence, retry, membership, policy, epoch', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque', policy: { whoMayAdd: 'admin' } });
   const at = `/v1/conversations/${id}`;
   const code = async (user: string, what: string, body: unknown): Promise<unknown> => {
@@ -98,16 +101,16 @@ test('checks come in their order: form, existence, retry, membership, policy, ep
     return answer.body.code ?? answer.status;
   };
   const commit = { commit: base64('c'), adds: ['dave'], epoch: 5, id: 'c1' };
-  // Form comes before existence.
+  // The form is checked before the existence.
   expect(await code('mallory', 'commits', { ...commit, adds: 'dave' })).toBe('malformed');
   expect(await code('mallory', 'commits', commit)).toBe('not-found');
-  // Policy comes before the epoch.
+  // The policy is checked before the epoch.
   expect(await code('bob', 'commits', commit)).toBe('not-allowed');
   expect(await code('alice', 'commits', commit)).toBe('epoch-ahead');
 
   expect(await code('bob', 'messages', { id: 'm1', ciphertext: base64('x') })).toBe(200);
   expect(await code('alice', 'members/bob/remove', {})).toBe(200);
-  // The retry comes before membership, membership before everything that would be refused anyway.
+  // A retry is checked before membership, and membership before all later checks.
   expect(await code('bob', 'messages', { id: 'm1', ciphertext: base64('x') })).toBe(200);
   expect(await code('bob', 'messages', { id: 'm1', ciphertext: base64('y') })).toBe('removed');
   expect(await code('bob', 'messages', { id: 'm2', ciphertext: base64('x'), epoch: 99 })).toBe('removed');
@@ -116,7 +119,7 @@ test('checks come in their order: form, existence, retry, membership, policy, ep
   expect(await code('alice', 'messages', { id: 'm4', ciphertext: base64('x'), epoch: 2 ** 53 })).toBe('epoch-ahead');
 });
 
-test('an accepted id with other bytes is refused, and nothing is stored', async () => {
+test('an accepted id with other bytes is refused and stores nothing', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const send = (user: string, ciphertext: string): ReturnType<Service['ask']> =>
     service.ask(`POST /v1/conversations/${id}/messages`, { user, body: { id: 'm', ciphertext: base64(ciphertext) } });

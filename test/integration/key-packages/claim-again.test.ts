@@ -14,7 +14,7 @@ import { useDatabase } from '../../harness/database.ts';
 import { deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 
-/** Claims that are asked again, because nobody heard the answer. */
+/** Claims that are repeated because their answer was lost. */
 const database = useDatabase();
 let service: Service;
 beforeAll(async () => {
@@ -45,19 +45,22 @@ async function claim(request: ClaimRequest): Promise<object> {
   return { keyPackages, exhausted };
 }
 
-test.each([0, 300])('one claim asked many times at once gives one set (at most %i a minute)', async (perMinute) => {
-  const user = await makeOwner();
-  const request = claimOf(user, perMinute);
-  const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => claim(request)));
-  expect(first).toMatchObject({ keyPackages: [{ device: 'laptop' }, { device: 'phone' }], exhausted: ['watch'] });
-  for (const other of others) expect(other).toEqual(first);
-  expect(await readStock(database().pool, { user, device: 'phone' })).toMatchObject({ available: 1 });
-});
+test.each([0, 300])(
+  'a claim that is sent many times at once gives one set of key packages (at most %i a minute)',
+  async (perMinute) => {
+    const user = await makeOwner();
+    const request = claimOf(user, perMinute);
+    const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => claim(request)));
+    expect(first).toMatchObject({ keyPackages: [{ device: 'laptop' }, { device: 'phone' }], exhausted: ['watch'] });
+    for (const other of others) expect(other).toEqual(first);
+    expect(await readStock(database().pool, { user, device: 'phone' })).toMatchObject({ available: 1 });
+  },
+);
 
-test('what a claim gave is its answer, whatever became of the packages, the devices and the limits since', async () => {
+test('a repeated claim gets its first answer, even after changes to the packages, the devices and the limits', async () => {
   const { pool } = database();
   const user = await makeOwner();
-  // Two packages a minute, and it has them.
+  // The limit is two packages a minute, and the claimer has them.
   const request = claimOf(user, 2);
   const first = await claim(request);
   await expect(claim({ ...request, operationId: randomUUID() })).rejects.toThrow('has to wait');
@@ -71,7 +74,7 @@ test('what a claim gave is its answer, whatever became of the packages, the devi
   expect(await claim(request)).toEqual(first);
 });
 
-test('of an erased user nothing is given again', async () => {
+test('a repeated claim gets nothing of an erased user', async () => {
   const user = await makeOwner();
   const request = claimOf(user, 300);
   await claim(request);
@@ -80,7 +83,7 @@ test('of an erased user nothing is given again', async () => {
   expect(await claim(request)).toEqual({ keyPackages: [], exhausted: [] });
 });
 
-test('a claim whose process died before it noted the answer gives the same with its Idempotency-Key', async () => {
+test('a claim whose process died before it stored the answer gives the same answer for its Idempotency-Key', async () => {
   const { pool } = database();
   const alice = await deviceOf(service, newUser('alice'));
   const bob = await deviceOf(service, newUser('bob'));

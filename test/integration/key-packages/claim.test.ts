@@ -45,7 +45,7 @@ describe('a claim', () => {
     bob = await deviceOf(service, newUser('bob'));
   });
 
-  test('gives one package of each device, the oldest first and none twice, then the last resort', async () => {
+  test('gives one package of each device, the oldest first and each one once, then the last resort', async () => {
     const ofPhone = await alice.stock(2, true);
     const ofLaptop = await laptop.stock(1);
     const answers = [];
@@ -69,34 +69,34 @@ describe('a claim', () => {
     expect(ownerOf(answers[0]?.keyPackages[0]?.keyPackage ?? '')).toBe(alice.user);
   });
 
-  test('may name devices, and leaves out those that are not known', async () => {
+  test('may name devices, and ignores unknown ones', async () => {
     const [next] = await alice.stock(1);
     const answer = await bob.claim(alice.user, { devices: ['phone', 'toaster'] });
     expect([refsOf(answer), answer.exhausted]).toEqual([[next?.ref], []]);
     expect(await bob.claim(alice.user, { devices: ['toaster'] })).toEqual({ keyPackages: [], exhausted: [] });
   });
 
-  test('never gives one of the device that asks, but of the other devices of its user', async () => {
+  test('gives packages of the other devices of the same user, but never of the claiming device', async () => {
     await alice.stock(1);
     const [ofLaptop] = await laptop.stock(1);
     expect(refsOf(await alice.claim(alice.user))).toEqual([ofLaptop?.ref]);
     expect(await alice.claim(alice.user, { devices: ['phone'] })).toEqual({ keyPackages: [], exhausted: [] });
-    // A device of the same name, of another user.
+    // A device with the same name that belongs to another user.
     const other = await deviceOf(service, newUser('bob'), 'phone');
     expect((await other.claim(alice.user, { devices: ['phone'] })).keyPackages).toHaveLength(1);
   });
 
-  test('of an unknown user finds nobody', async () => {
+  test('finds nothing for an unknown user', async () => {
     expect(await bob.claim(newUser('nobody'))).toEqual({ keyPackages: [], exhausted: [] });
   });
 
-  test('lists devices that never had any as exhausted', async () => {
+  test('lists devices that never had packages as exhausted', async () => {
     const carol = await deviceOf(service, newUser('carol'));
     await carol.ask('GET /v1/devices');
     expect(await bob.claim(carol.user)).toEqual({ keyPackages: [], exhausted: ['phone'] });
   });
 
-  test('may ask for a cipher suite', async () => {
+  test('may select a cipher suite', async () => {
     const dave = await deviceOf(service, newUser('dave'));
     const [x25519] = await dave.stock(1);
     const p256 = await testKeyPackage(dave.user, { suite: 'MLS_128_DHKEMP256_AES128GCM_SHA256_P256' });
@@ -109,7 +109,7 @@ describe('a claim', () => {
   test.each([
     ['expired', 'not_after', "now() - interval '1 second'"],
     ['replaced', 'replaced_at', 'now()'],
-  ])('never gives an %s one, not even as a last resort', async (_, column, value) => {
+  ])('never gives an %s package, not even as a last resort', async (_, column, value) => {
     const erin = await deviceOf(service, newUser('erin'));
     await erin.stock(2, true);
     await setPackages(column, value, erin.user);
@@ -117,7 +117,7 @@ describe('a claim', () => {
     expect((await erin.ask('GET /v1/key-packages')).body).toEqual({ available: 0, lastResort: false, lowStock: true });
   });
 
-  test('is remembered with its claimer and the conversation that it names', async () => {
+  test('is stored with its claimer and the conversation that it names', async () => {
     const frank = await deviceOf(service, newUser('frank'));
     await frank.stock(2, true);
     const conversation = newConversationId();
@@ -133,13 +133,13 @@ describe('a claim', () => {
     expect(rows).toEqual([
       { ref: refs[0], conversation },
       { ref: refs[1], conversation: '' },
-      // The last resort, twice for the same.
+      // The last resort went out twice, for the same conversation.
       { ref: refs[2], conversation },
       { ref: refs[3], conversation },
     ]);
   });
 
-  test('with an Idempotency-Key is answered again with the same packages', async () => {
+  test('gives the same packages again for the same Idempotency-Key', async () => {
     const grace = await deviceOf(service, newUser('grace'));
     await grace.stock(3);
     const what = `POST /v1/users/${grace.user}/key-packages/claim`;
@@ -157,14 +157,14 @@ describe('a claim', () => {
     { cipherSuite: 0 },
     { cipherSuite: 1.5 },
     { user: 'alice' },
-  ])('of another form is malformed: %j', async (body) => {
+  ])('is malformed with the body %j', async (body) => {
     const answer = await bob.ask(`POST /v1/users/${alice.user}/key-packages/claim`, body);
     expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
   });
 });
 
 describe('low stock', () => {
-  test('is told to the device once, when a claim takes it below the mark, and again after any upload', async () => {
+  test('is reported to the device once when a claim takes it below the mark, and once more after an upload', async () => {
     const alice = await deviceOf(service, newUser('alice'));
     const bob = await deviceOf(service, newUser('bob'));
     const mine = (): number => notified.filter((one) => one === `${alice.user} phone`).length;
@@ -185,10 +185,10 @@ describe('low stock', () => {
     await bob.claim(alice.user);
     await bob.claim(alice.user);
     expect([mine(), await lowSince()]).toEqual([1, true]);
-    // The same packages again are no upload.
+    // Uploading the same packages again does not count as an upload.
     await alice.ask('POST /v1/key-packages', { keyPackages: all.map(({ message }) => message) });
     expect(await lowSince()).toBe(true);
-    // One is not enough, but the device has heard of it.
+    // One package is not enough, but the device already knows.
     await alice.stock(1);
     expect(await lowSince()).toBe(false);
     await bob.claim(alice.user);
@@ -200,7 +200,7 @@ describe('low stock', () => {
 });
 
 describe('limits', () => {
-  test('a claimer has so many packages a minute, over all processes, and hears when to try again', async () => {
+  test('a claimer may claim a limited number of packages a minute over all processes, and a refusal says when to try again', async () => {
     const alice = await deviceOf(limited[0], newUser('alice'));
     const bobs = [await deviceOf(limited[0], newUser('bob'))];
     bobs.push(await deviceOf(limited[1], bobs[0]?.user ?? ''));
@@ -209,7 +209,7 @@ describe('limits', () => {
     const what = `POST /v1/users/${alice.user}/key-packages/claim`;
     const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => (bobs[i % 2] ?? alice).ask(what)));
     const passed = answers.filter((answer) => answer.status === 200);
-    // Four devices each: the eighth claim would exceed 30.
+    // Each claim takes four packages, so the eighth claim would exceed 30.
     expect(passed).toHaveLength(Math.floor(PER_MINUTE / 4));
     for (const answer of answers.filter((one) => one.status !== 200)) {
       expect([answer.status, answer.body.code]).toEqual([429, 'rate-limited']);
@@ -217,12 +217,12 @@ describe('limits', () => {
       expect(Number(answer.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     }
     expect((await carol.claim(alice.user)).keyPackages).toHaveLength(4);
-    // A minute later.
+    // Now a minute passes.
     await aMinuteLater(bobs[0]?.user ?? '');
     expect((await bobs[0]?.ask(what))?.status).toBe(200);
   });
 
-  test('who holds many unused packages of a device gets no more of it, nor its last resort while there are others', async () => {
+  test('a claimer with many unused packages of a device gets no more of them, nor the last resort while others are left', async () => {
     const alice = await deviceOf(limited[0], newUser('alice'));
     const packages = await alice.stock(MAX_HELD_KEY_PACKAGES + 3, true);
     const bob = await deviceOf(limited[0], newUser('bob'));
@@ -244,14 +244,14 @@ describe('limits', () => {
     expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 3 });
     expect((await carol.claim(alice.user)).keyPackages).toMatchObject([{ lastResort: false }]);
 
-    // Nothing of the other devices is taken either, unless they are asked alone.
+    // The claim takes nothing of the other devices either, unless it names only them.
     const laptop = await deviceOf(limited[0], alice.user, 'laptop');
     await laptop.stock(2);
     expect((await bob.ask(what)).status).toBe(429);
     expect((await laptop.ask('GET /v1/key-packages')).body).toMatchObject({ available: 2 });
     expect((await bob.claim(alice.user, { devices: ['laptop'] })).keyPackages).toHaveLength(1);
 
-    // What a commit has used is no longer held, nor what was claimed more than a day ago.
+    // Packages that a commit used, or that were claimed more than a day ago, no longer count.
     await aMinuteLater(bob.user);
     const phone = { devices: ['phone'] };
     await setPackage('used_at', 'now()', packages[0]?.ref);
@@ -259,11 +259,11 @@ describe('limits', () => {
     expect((await bob.ask(what, phone)).status).toBe(429);
     await setPackage('claimed_at', "claimed_at - interval '1 day'", packages[1]?.ref);
     expect((await bob.claim(alice.user, phone)).keyPackages).toMatchObject([{ lastResort: false }]);
-    // Once the pool is empty, the last resort is for everybody.
+    // When the pool is empty, every claimer gets the last resort.
     expect((await bob.claim(alice.user, phone)).keyPackages).toMatchObject([{ lastResort: true }]);
   });
 
-  test('who adds and removes a device in turn does not drain its pool', async () => {
+  test('a user who adds and removes a device in turn does not empty its pool', async () => {
     const alice = await deviceOf(limited[0], newUser('alice'));
     const bob = await deviceOf(limited[1], newUser('bob'));
     await alice.stock(MAX_CLAIMED_KEY_PACKAGES + 1);
@@ -278,7 +278,7 @@ describe('limits', () => {
     expect((await alice.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
   });
 
-  test('off, they hold nobody back', async () => {
+  test('limits that are off refuse no claim', async () => {
     const alice = await deviceOf(service, newUser('alice'));
     const bob = await deviceOf(service, newUser('bob'));
     await alice.stock(PER_MINUTE + 10);
@@ -288,7 +288,7 @@ describe('limits', () => {
   });
 });
 
-test('the sweep deletes packages a day after they expired, with their claims', async () => {
+test('the sweep deletes packages and their claims a day after they expired', async () => {
   const alice = await deviceOf(service, newUser('alice'));
   const bob = await deviceOf(service, newUser('bob'));
   const packages = await alice.stock(3);

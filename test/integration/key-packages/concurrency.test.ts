@@ -20,7 +20,7 @@ interface Claimed {
   readonly lastResort: boolean;
 }
 
-/** One claim; what a process that is gone would have answered is undefined. */
+/** Sends one claim. `undefined` = the process died before it answered. */
 async function claim(
   api: number,
   claimer: string,
@@ -61,7 +61,7 @@ async function upload(
 
 const refsOf = (packages: readonly { ref: string }[]): string[] => packages.map(({ ref }) => ref).sort();
 
-test('200 claims at once through two processes: each package goes out once, then the last resort, and none fails', async () => {
+test('200 claims at once through two processes get each package once, then the last resort, and none fails', async () => {
   const pool = await testKeyPackages('alice', 150);
   const last = await testKeyPackage('alice', { lastResort: true });
   await upload(pool, last);
@@ -73,7 +73,7 @@ test('200 claims at once through two processes: each package goes out once, then
   expect(claimed.filter(({ lastResort }) => lastResort).map(({ ref }) => ref)).toEqual(Array(50).fill(last.ref));
 });
 
-test('claims while the device replaces everything: none fails, none is doubled, and none of the old comes after', async () => {
+test('claims during a replacement of all packages do not fail, get no package twice, and get no old package afterwards', async () => {
   const old = await testKeyPackages('alice', 60);
   const fresh = await testKeyPackages('alice', 60);
   const last = await testKeyPackage('alice', { lastResort: true });
@@ -92,7 +92,7 @@ test('claims while the device replaces everything: none fails, none is doubled, 
   expect(after.flatMap((answer) => answer?.keyPackages ?? []).filter(({ ref }) => !known.has(ref))).toEqual([]);
 });
 
-test('claims of several devices in any order, uploads, resets and sightings at once: none waits for another for ever', async () => {
+test('claims of several devices in any order, uploads, resets and device sightings at once cause no deadlock', async () => {
   const devices = ['desk', 'laptop', 'phone', 'watch'];
   const owned = devices.map((device) => ({ user: 'alice', device }));
   const packages = await testKeyPackages('alice', 40);
@@ -112,7 +112,7 @@ test('claims of several devices in any order, uploads, resets and sightings at o
   expect(new Set(refs).size).toBe(refs.length);
 });
 
-test('a process that is killed amid claims: a package may be lost with its answer, and none goes out twice', async () => {
+test('a process that is killed during claims may lose a package with its answer, but no package goes out twice', async () => {
   const pool = await testKeyPackages('alice', 100);
   await upload(pool);
   let answered = 0;
@@ -125,7 +125,7 @@ test('a process that is killed amid claims: a package may be lost with its answe
   await service.apis[0]?.kill9();
   const answers = await Promise.all(running);
   const heard = answers.flatMap((answer) => answer?.keyPackages ?? []);
-  // The other process serves on.
+  // The other process keeps serving.
   const rest: Claimed[] = [];
   for (;;) {
     const answer = await claim(1, 'carol');
@@ -136,7 +136,7 @@ test('a process that is killed amid claims: a package may be lost with its answe
   const refs = refsOf([...heard, ...rest]);
   expect(new Set(refs).size).toBe(refs.length);
   expect(refsOf(pool)).toEqual(expect.arrayContaining(refs));
-  // Every one that nobody heard of is on record as claimed.
+  // Every package whose answer was lost is stored as claimed.
   const { rows } = await service.pool.query<{ ref: string }>(
     "select encode(ref, 'base64') as ref from key_package where claimed_at is null",
   );
@@ -145,7 +145,7 @@ test('a process that is killed amid claims: a package may be lost with its answe
   expect(pool.length - refs.length).toBeLessThanOrEqual(unheard);
 });
 
-test('a process that is killed amid claims: asked again with their keys, each has its package, and none is lost', async () => {
+test('claims that are repeated with their keys after a process was killed each get their package, and none is lost', async () => {
   const pool = await testKeyPackages('alice', 90);
   await upload(pool);
   const ask = (i: number, api: number): ReturnType<typeof claim> => claim(api, `bob-${i}`, undefined, `key-${i}`);

@@ -26,7 +26,7 @@ interface Listed {
 const devicesOf = async (device: TestDevice): Promise<readonly Listed[]> =>
   (await device.ask('GET /v1/devices')).body.devices as Listed[];
 
-test('devices are known from their first request, with what each has in store', async () => {
+test('the list shows devices from their first request, with their stored packages', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   await phone.stock(3, true);
@@ -38,12 +38,12 @@ test('devices are known from their first request, with what each has in store', 
   expect(await devicesOf(await deviceOf(service, newUser('bob'), 'laptop'))).toHaveLength(1);
 });
 
-test('a process notes a device once an hour', async () => {
+test('a process records a device once an hour', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const [first] = await devicesOf(phone);
   for (let i = 0; i < 5; i++) await phone.ask('GET /v1/conversations');
   expect(await devicesOf(phone)).toEqual([first]);
-  // Another process has not seen it yet.
+  // Another process has not seen this device yet.
   const other = await startService(database().pool);
   const [again] = await devicesOf(await deviceOf(other, phone.user));
   await other.close();
@@ -51,7 +51,7 @@ test('a process notes a device once an hour', async () => {
   expect(Date.parse(again?.seenAt ?? '')).toBeGreaterThan(Date.parse(first?.seenAt ?? ''));
 });
 
-test('a forgotten device leaves nothing, and its unused key packages count as replaced', async () => {
+test('a forgotten device leaves no rows, and its unused key packages count as replaced', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const bob = await deviceOf(service, newUser('bob'));
@@ -77,18 +77,18 @@ test('a forgotten device leaves nothing, and its unused key packages count as re
      group by device_id order by device_id`,
     [phone.user],
   );
-  // The claimed one as well: a Welcome for it is told so.
+  // This includes the claimed package: a Welcome for it is refused as stale.
   expect(rows).toEqual([
     { device: 'laptop', replaced: 0 },
     { device: 'phone', replaced: 3 },
   ]);
-  // Somebody else still needs these bytes.
+  // Another device still needs these bytes.
   expect(await bodies(conversation)).toEqual([1, 2]);
   expect((await laptop.ask('DELETE /v1/devices/laptop')).status).toBe(204);
   expect(await bodies(conversation)).toEqual([2]);
 });
 
-test('nobody forgets the device of another, or one that is not there', async () => {
+test('a user cannot forget the device of another user, or an unknown device', async () => {
   const phone = await deviceOf(service, newUser('alice'), 'only-mine');
   const bob = await deviceOf(service, newUser('bob'));
   await devicesOf(phone);
@@ -99,7 +99,7 @@ test('nobody forgets the device of another, or one that is not there', async () 
   expect(await devicesOf(phone)).toHaveLength(1);
 });
 
-test('a forgotten device that uploads is known again', async () => {
+test('a forgotten device that uploads is listed again', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   await phone.stock(1);
@@ -109,7 +109,7 @@ test('a forgotten device that uploads is known again', async () => {
   expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop' }, { device: 'phone', available: 1 }]);
 });
 
-test('erasing oneself leaves every conversation and forgets all devices', async () => {
+test('a user who erases itself leaves every conversation, and all its devices are forgotten', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const bob = await deviceOf(service, newUser('bob'));
@@ -147,12 +147,12 @@ test('erasing oneself leaves every conversation and forgets all devices', async 
     const answer = await bob.ask(`GET /v1/conversations/${conversation}/members`);
     expect(answer.body.leaving).toEqual([phone.user]);
   }
-  // Of others nothing went, and again there is nothing to erase.
+  // Data of other users stays, and a second erasure finds nothing.
   expect((await bob.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
   expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
 });
 
-test('a conversation that refuses to be left is named, after all others were left and before anything is forgotten', async () => {
+test('an erasure names a conversation that refuses the leave, after leaving all others and before forgetting anything', async () => {
   const direct = directSubmitter(database().pool);
   let refusing = '';
   const submitter: Submitter = {
@@ -185,7 +185,7 @@ test('a conversation that refuses to be left is named, after all others were lef
   await strict.close();
 });
 
-test('a Welcome is read by its device alone, as often as it likes until it acknowledges it', async () => {
+test('only its device can read a Welcome, any number of times until it acknowledges it', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const bob = await deviceOf(service, newUser('bob'));
@@ -210,14 +210,14 @@ test('a Welcome is read by its device alone, as often as it likes until it ackno
   expect((await phone.ask(`POST /v1/welcomes/${ofPhone}/ack`)).status).toBe(204);
   expect((await phone.ask(`POST /v1/welcomes/${ofPhone}/ack`)).status).toBe(404);
   expect((await phone.ask('GET /v1/welcomes')).body.welcomes).toMatchObject([{ conversation: other }]);
-  // Its bytes stay for the other who joined with the same commit.
+  // The bytes stay for the other user who was added by the same commit.
   expect(await bodies(conversation)).toEqual([1]);
   const [ofBob] = (await bob.ask('GET /v1/welcomes')).body.welcomes as { id: string }[];
   expect((await bob.ask(`POST /v1/welcomes/${ofBob?.id}/ack`)).status).toBe(204);
   expect(await bodies(conversation)).toEqual([]);
 });
 
-test('a Welcome for a user is read by every device of it, until one acknowledges it', async () => {
+test('every device of a user can read a Welcome for the user until one acknowledges it', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const conversation = await createConversation(service, [phone.user], { protocol: 'opaque' });
@@ -230,7 +230,7 @@ test('a Welcome for a user is read by every device of it, until one acknowledges
   expect(await bodies(conversation)).toEqual([]);
 });
 
-test('the sweep takes bytes that nobody waits for, and no others', async () => {
+test('the sweep deletes Welcome bytes that no Welcome needs, and no others', async () => {
   await sweepWelcomeBodies(database().pool);
   const conversation = await createConversation(service);
   const user = newUser('alice');
@@ -241,7 +241,7 @@ test('the sweep takes bytes that nobody waits for, and no others', async () => {
   expect(await bodies(conversation)).toEqual([1]);
 });
 
-/** Stores what a commit with a Welcome leaves behind. @returns ids of the rows */
+/** Stores the rows that a commit with a Welcome creates. @returns ids of the rows */
 async function welcomes(
   conversation: string,
   seq: number,
@@ -273,7 +273,7 @@ async function positions(conversation: string, user: string, devices: readonly s
   );
 }
 
-/** Devices that a table has of a user. */
+/** Devices of a user in a table. */
 async function rowsOf(table: string, user: string): Promise<string[]> {
   const { rows } = await database().pool.query<{ device: string }>(
     `select device_id as device from ${table} where user_id = $1 order by device_id`,
@@ -282,7 +282,7 @@ async function rowsOf(table: string, user: string): Promise<string[]> {
   return rows.map(({ device }) => device);
 }
 
-/** Seqs of the Welcomes whose bytes are kept. */
+/** Seqs of the Welcomes whose bytes are stored. */
 async function bodies(conversation: string): Promise<number[]> {
   const { rows } = await database().pool.query<{ seq: number }>(
     `select b.seq from welcome_body b join conversation c on c.key = b.conversation where c.id = $1 order by b.seq`,

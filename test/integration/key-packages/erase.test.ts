@@ -11,7 +11,7 @@ import { newUser } from '../../harness/key-packages/devices.ts';
 import { lockWaiters } from '../../harness/key-packages/locks.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 
-/** What stays of the key packages of whom nothing stays, and who waits for whom meanwhile. */
+/** Remains of the key packages of erased users, and the locks that erasing takes. */
 const database = useDatabase();
 const claimOf = (user: string): Parameters<typeof claimKeyPackages>[1] => ({
   operationId: randomUUID(),
@@ -23,7 +23,7 @@ const claimOf = (user: string): Parameters<typeof claimKeyPackages>[1] => ({
   perMinute: 300,
 });
 
-test('of key packages of an erased user their refs stay, and name nobody', async () => {
+test('the refs of the key packages of an erased user stay and name nobody', async () => {
   const { pool } = database();
   const user = newUser('dave');
   const ref = await claimed(pool, { user, device: 'phone' });
@@ -42,7 +42,7 @@ test('of key packages of an erased user their refs stay, and name nobody', async
 });
 
 test.each(['used', 'claimed', 'in store'])(
-  'a key package that was %s does not come back after erasing',
+  'a key package that was %s cannot be uploaded again after erasing',
   async (state) => {
     const { pool } = database();
     const owner = { user: newUser('dave'), device: 'phone' };
@@ -73,13 +73,13 @@ test('a Welcome for a key package whose owner was erased is stale', async () => 
   expect(outcome).toMatchObject({ status: 'refused', code: 'key-package-stale' });
 });
 
-test('erasing, a device that comes meanwhile and a claim of both do not wait for each other for ever', async () => {
+test('erasing, a new device and a claim of both at the same time cause no deadlock', async () => {
   const { pool } = database();
   const user = newUser('dave');
   const upload = (device: string): Promise<unknown> =>
     uploadKeyPackages(pool, { user, device }, [newKeyPackage()], false);
   await upload('b');
-  // As a commit holds it while it is being decided.
+  // A commit holds this lock while it is being decided.
   const holder = await pool.connect();
   await holder.query('begin');
   await holder.query('select from key_package where user_id = $1 for no key update', [user]);
@@ -95,7 +95,7 @@ test('erasing, a device that comes meanwhile and a claim of both do not wait for
   expect(await listDevices(pool, user)).toEqual([]);
 });
 
-test('a reset waits for a commit without holding what that commit needs next', async () => {
+test('a reset that waits for a commit holds no lock that the commit needs next', async () => {
   const { pool } = database();
   const owner = { user: newUser('dave'), device: 'phone' };
   const [first, second] = [newKeyPackage({ ref: Buffer.alloc(32, 1) }), newKeyPackage({ ref: Buffer.alloc(32, 2) })];
@@ -115,7 +115,7 @@ test('a reset waits for a commit without holding what that commit needs next', a
   expect(await reset).toMatchObject({ status: 'stored', available: 1 });
 });
 
-test('bundles, resets, forgetting and erasing of their devices at once: nothing fails but by a documented refusal', async () => {
+test('bundles, resets, and forgetting and erasing their devices at once fail only with documented refusals', async () => {
   const { pool } = database();
   const user = newUser('dave');
   const devices = ['desk', 'laptop', 'phone'];

@@ -23,7 +23,7 @@ afterAll(async () => {
 const messages = (packages: readonly { message: string }[]): string[] => packages.map(({ message }) => message);
 const stockOf = async (device: TestDevice): Promise<unknown> => (await device.ask('GET /v1/key-packages')).body;
 
-test('packages are stored in a batch, and counted for the device that uploaded them', async () => {
+test('a batch of packages is stored and counted for the device that uploaded it', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   expect(await stockOf(phone)).toEqual({ available: 0, lastResort: false, lowStock: true });
@@ -37,7 +37,7 @@ test('packages are stored in a batch, and counted for the device that uploaded t
   expect(await stockOf(laptop)).toEqual({ available: 0, lastResort: false, lowStock: true });
 });
 
-test('what a device uploaded before is answered as a duplicate, by its ref', async () => {
+test('a package that the device uploaded before is a duplicate, recognised by its ref', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const first = messages(await testKeyPackages(phone.user, 2));
   const upload = async (keyPackages: string[]): Promise<unknown> =>
@@ -48,7 +48,7 @@ test('what a device uploaded before is answered as a duplicate, by its ref', asy
   expect(await upload([...first, third, third])).toEqual({ stored: 1, duplicates: 3, available: 3 });
 });
 
-test('a new last resort replaces the one before, and an old one does not come back', async () => {
+test('a new last resort replaces the previous one, and an old one cannot be uploaded again', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const bob = await deviceOf(service, newUser('bob'));
   const [one, two] = [
@@ -62,7 +62,7 @@ test('a new last resort replaces the one before, and an old one does not come ba
   expect((await bob.claim(phone.user)).keyPackages).toMatchObject([{ ref: two.ref, lastResort: true }]);
 });
 
-test('a last resort of another cipher suite stands beside the first', async () => {
+test('a last resort of another cipher suite is stored beside the first one', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const bob = await deviceOf(service, newUser('bob'));
   const x25519 = await testKeyPackage(phone.user, { lastResort: true });
@@ -97,7 +97,7 @@ describe('one bad package refuses the whole batch', () => {
     (options: KeyPackageOptions) =>
     (user: string): Promise<string> =>
       make(user, options);
-  /** What is wrong, how it is made, and what is said of it. */
+  /** The fault, the package with this fault, and the detail of the refusal. */
   const bad: [string, (user: string) => string | Promise<string>, RegExp][] = [
     ['is no MLSMessage', () => base64('nonsense'), /MLSMessage/],
     ['is a Welcome', () => base64(welcome()), /welcome/],
@@ -136,7 +136,7 @@ describe('one bad package refuses the whole batch', () => {
     ],
   ];
 
-  test.each(bad)('that %s, and is named', async (_, makeBad, message) => {
+  test.each(bad)('when it %s, and names it', async (_, makeBad, message) => {
     const phone = await deviceOf(service, newUser('alice'));
     const good = messages(await testKeyPackages(phone.user, 3));
     const keyPackages = [...good, await makeBad(phone.user)];
@@ -151,7 +151,7 @@ describe('one bad package refuses the whole batch', () => {
   test.each<[string, (user: string) => Promise<string>, RegExp]>([
     ['lacks its extension', ofUser({}), /lacks the last_resort/],
     ['does not list its extension', ofUser({ lastResort: true, capabilities: { extensions: [] } }), /capabilities/],
-  ])('whose last resort %s', async (_, makeBad, message) => {
+  ])('when its last resort %s', async (_, makeBad, message) => {
     const phone = await deviceOf(service, newUser('alice'));
     const body = { keyPackages: messages(await testKeyPackages(phone.user, 1)), lastResort: await makeBad(phone.user) };
     const answer = await phone.ask('POST /v1/key-packages', body);
@@ -160,7 +160,7 @@ describe('one bad package refuses the whole batch', () => {
     expect(await stockOf(phone)).toMatchObject({ available: 0, lastResort: false });
   });
 
-  test('and every bad one is named', async () => {
+  test('and names every bad package', async () => {
     const phone = await deviceOf(service, newUser('alice'));
     const keyPackages = [base64('x'), await make(phone.user, {}), base64('y'), await make('mallory', {})];
     const { body } = await phone.ask('POST /v1/key-packages', { keyPackages });
@@ -174,11 +174,11 @@ describe('one bad package refuses the whole batch', () => {
 });
 
 test.each<[string, KeyPackageOptions]>([
-  ['that of another user', { credential: { credentialType: 'basic', identity: Buffer.from('mallory') } }],
-  ['one that looks the same', { credential: { credentialType: 'basic', identity: Buffer.from('ａlice') } }],
+  ['the identity of another user', { credential: { credentialType: 'basic', identity: Buffer.from('mallory') } }],
+  ['an identity that looks the same', { credential: { credentialType: 'basic', identity: Buffer.from('ａlice') } }],
   ['none', { credential: { credentialType: 'basic', identity: new Uint8Array() } }],
-  ['in a certificate', { credential: { credentialType: 'x509', certificates: [Buffer.from('alice')] } }],
-])('an identity that is not the uploader: %s', async (_, options) => {
+  ['an identity in a certificate', { credential: { credentialType: 'x509', certificates: [Buffer.from('alice')] } }],
+])('a package whose identity is not the uploader is refused: %s', async (_, options) => {
   const phone = await deviceOf(service, newUser('alice'));
   const good = await testKeyPackage(phone.user);
   const bad = await testKeyPackage(phone.user, options);
@@ -187,7 +187,7 @@ test.each<[string, KeyPackageOptions]>([
   expect(await stockOf(phone)).toMatchObject({ available: 0 });
 });
 
-test('the identity is the user id as UTF-8, whatever its script', async () => {
+test('the identity is the user id as UTF-8 in any script', async () => {
   const phone = await deviceOf(service, newUser('Ünïcode 日本'));
   expect(await phone.stock(1)).toHaveLength(1);
 });
@@ -195,19 +195,19 @@ test('the identity is the user id as UTF-8, whatever its script', async () => {
 test.each<[number, number, number]>([
   [-3600, 89 * DAY_S, 200],
   [-3600, 90 * DAY_S, 400],
-])('the longest lifetime is that of the configuration: from %i to %i s is %i', async (notBefore, notAfter, status) => {
+])('the configuration limits the lifetime: a package from %i to %i s gets %i', async (notBefore, notAfter, status) => {
   const phone = await deviceOf(strict, newUser('alice'));
   const { message } = await testKeyPackage(phone.user, { notBefore, notAfter });
   expect((await phone.ask('POST /v1/key-packages', { keyPackages: [message] })).status).toBe(status);
 });
 
-test('without one, a package may live for ever', async () => {
+test('a package may live without a limit when none is configured', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const { message } = await testKeyPackage(phone.user, { notAfter: 2 ** 52 });
   expect((await phone.ask('POST /v1/key-packages', { keyPackages: [message] })).body).toMatchObject({ stored: 1 });
 });
 
-test('a package that another device or user stored is refused, and nothing of its batch is stored', async () => {
+test('a package that another device or user stored is refused with its whole batch', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const [taken] = await phone.stock(1);
@@ -221,7 +221,7 @@ test('a package that another device or user stored is refused, and nothing of it
   expect(await stockOf(laptop)).toMatchObject({ available: 0 });
 });
 
-test('a batch has a bounded size, and a device a bounded store', async () => {
+test('the size of a batch and the number of packages of a device are limited', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const tooMany = await phone.ask('POST /v1/key-packages', { keyPackages: Array(101).fill(base64('x')) });
   expect([tooMany.status, tooMany.body.errors]).toMatchObject([400, [{ pointer: '/keyPackages' }]]);
@@ -234,7 +234,7 @@ test('a batch has a bounded size, and a device a bounded store', async () => {
   expect([refused.status, refused.body.code]).toEqual([429, 'rate-limited']);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(await stockOf(phone)).toMatchObject({ available: MAX_KEY_PACKAGES_PER_DEVICE });
-  // The last resort is not one of them, and a reset makes room.
+  // The last resort does not count, and a reset makes room.
   const last = await testKeyPackage(phone.user, { lastResort: true });
   const beside = await phone.ask('POST /v1/key-packages', { keyPackages: [], lastResort: last.message });
   expect(beside.body).toMatchObject({ stored: 1 });
@@ -242,7 +242,7 @@ test('a batch has a bounded size, and a device a bounded store', async () => {
   expect(reset.body).toEqual({ stored: 1, duplicates: 0, available: 1 });
 });
 
-test('PUT replaces all, what was claimed and not used as well, and its repetition changes nothing', async () => {
+test('PUT replaces all packages, also claimed but unused ones, and a repeated PUT changes nothing', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const bob = await deviceOf(service, newUser('bob'));
   const old = await phone.stock(3, true);
@@ -260,7 +260,7 @@ test('PUT replaces all, what was claimed and not used as well, and its repetitio
   expect(await bob.claim(phone.user)).toEqual({ keyPackages: [], exhausted: ['phone'] });
 });
 
-test('PUT leaves what a commit has used as it is, and other devices alone', async () => {
+test('PUT does not change packages that a commit used, or packages of other devices', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   const bob = await deviceOf(service, newUser('bob'));

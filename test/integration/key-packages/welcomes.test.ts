@@ -9,10 +9,10 @@ import { claimed, commit } from '../../harness/key-packages/bundles.ts';
 import { newUser } from '../../harness/key-packages/devices.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 
-/** What becomes of Welcomes that wait for a device. */
+/** Changes to Welcomes that wait for a device. */
 const database = useDatabase();
 
-/** A conversation that dave was just added to, and the device whose Welcome waits. */
+/** Makes a conversation and adds dave. Returns it with dave's device, whose Welcome waits. */
 async function invited(): Promise<{ conversation: string; phone: { user: string; device: string } }> {
   const { pool } = database();
   const phone = { user: newUser('dave'), device: 'phone' };
@@ -31,7 +31,7 @@ async function bodiesOf(conversation: string): Promise<number[]> {
   return rows.map(({ seq }) => seq);
 }
 
-test('a Welcome for a last resort that was replaced since is stale', async () => {
+test('a Welcome for a last resort that was replaced after the claim is stale', async () => {
   const { pool } = database();
   const phone = { user: newUser('dave'), device: 'phone' };
   const refs = [await claimed(pool, phone, { lastResort: true })];
@@ -40,7 +40,7 @@ test('a Welcome for a last resort that was replaced since is stale', async () =>
   expect(outcome).toMatchObject({ status: 'refused', code: 'key-package-stale' });
 });
 
-test('leaving withdraws a Welcome that waits', async () => {
+test('leaving withdraws a waiting Welcome', async () => {
   const { pool } = database();
   const { conversation, phone } = await invited();
   const leave = { kind: 'leave', id: 'leave', actor: phone.user, size: 0 } as const;
@@ -57,7 +57,7 @@ test('deleting a conversation hides its Welcomes at once', async () => {
   expect((await listWelcomes(pool, phone)).welcomes).toEqual([]);
 });
 
-test('a later Welcome replaces the earlier one of the device that its ref names, and of no other', async () => {
+test('a later Welcome replaces only the earlier Welcome of the device that its ref names', async () => {
   const { pool } = database();
   const { conversation, phone } = await invited();
   const again = await claimed(pool, phone);
@@ -67,7 +67,7 @@ test('a later Welcome replaces the earlier one of the device that its ref names,
   expect(await bodiesOf(conversation)).toEqual([1, 2]);
   const last = await claimed(pool, { ...phone, device: 'laptop' });
   expect(await commit(pool, conversation, 2, { adds: [phone.user], refs: [last] })).toMatchObject({ seq: 3 });
-  // Nobody waits for the first one any more.
+  // No device waits for the first Welcome any more.
   expect(await bodiesOf(conversation)).toEqual([2, 3]);
   await checkInvariants(pool, conversation);
 });

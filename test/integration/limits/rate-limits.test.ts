@@ -20,13 +20,13 @@ async function limitedTo(limits: Partial<RateLimits>): Promise<Service> {
   return service;
 }
 
-/** Sends a request of a device, as `METHOD /path`. */
+/** Sends a request, given as `METHOD /path`, from a device. */
 async function asDevice(service: Service, device: string, what: string, body?: unknown): Promise<Answer> {
   const authorization = `Bearer ${await tokenOf('alice', { device })}`;
   return service.ask(what, { headers: { authorization }, ...(body === undefined ? {} : { body }) });
 }
 
-/** A request of each class; whether it succeeds does not matter, since it is counted before. */
+/** A request of each class. It need not succeed, because it is counted before. */
 const OF_CLASSES: readonly (readonly [keyof RateLimits, string, unknown])[] = [
   ['messages', 'POST /v1/conversations/{id}/messages', { id: 'm', ciphertext: base64('x') }],
   ['commits', 'POST /v1/conversations/{id}/commits', { commit: base64('x') }],
@@ -39,7 +39,7 @@ const OF_CLASSES: readonly (readonly [keyof RateLimits, string, unknown])[] = [
   ['reads', 'GET /v1/conversations', undefined],
 ];
 
-test.each(OF_CLASSES)('the limit of %s holds for %s, and for nothing else', async (name, template, body) => {
+test.each(OF_CLASSES)('the limit of %s applies to %s and to no other class', async (name, template, body) => {
   const service = await limitedTo({ [name]: LIMIT });
   const what = template.replace('{id}', 'unknown');
   const statuses = [];
@@ -61,7 +61,7 @@ test('requests of one class count together', async () => {
   expect(statuses).toEqual([404, 404, 429]);
 });
 
-test('the devices of a user have a limit each, and twice that together; what a device is refused is not taken from the others', async () => {
+test('each device of a user has a limit, all together have twice the limit, and refused requests of a device do not count for the others', async () => {
   const service = await limitedTo({ reads: LIMIT });
   const read = (device: string): Promise<Answer> => asDevice(service, device, 'GET /v1/conversations');
   const statusesOf = async (device: string, times: number): Promise<number[]> => {
@@ -71,7 +71,7 @@ test('the devices of a user have a limit each, and twice that together; what a d
   };
   expect(await statusesOf('phone', 6)).toEqual([200, 200, 429, 429, 429, 429]);
   expect(await statusesOf('computer', 3)).toEqual([200, 200, 429]);
-  // Both together have used what the user has.
+  // Both devices together have used the limit of the user.
   expect(RATE_LIMIT_DEVICES).toBe(2);
   const third = await read('tablet');
   expect(third.status).toBe(429);
@@ -81,7 +81,7 @@ test('the devices of a user have a limit each, and twice that together; what a d
   expect((await service.ask('GET /v1/conversations', { user: 'bob' })).status).toBe(200);
 });
 
-test('answers list both policies and what is left of them, and a refusal says when to come back', async () => {
+test('answers list both limits and their remaining requests, and a refusal says when to try again', async () => {
   const service = await limitedTo({ reads: LIMIT });
   const read = (): Promise<Answer> => asDevice(service, 'phone', 'GET /v1/conversations');
   const answers = [await read(), await read(), await read()];
@@ -108,7 +108,7 @@ test('answers list both policies and what is left of them, and a refusal says wh
   expect(wait).toBeLessThanOrEqual(60);
 });
 
-test('a list of messages counts as so many, and the headers say so', async () => {
+test('each message of a list counts, and the headers show it', async () => {
   const service = await limitedTo({ messages: 10 });
   const send = (device: string, count: number): Promise<Answer> => {
     const messages = Array.from({ length: count }, (_, i) => ({ id: `${device}-${i}`, ciphertext: base64('x') }));
@@ -123,12 +123,12 @@ test('a list of messages counts as so many, and the headers say so', async () =>
   expect([second.status, second.body.detail]).toEqual([429, 'At most 10 messages from one device in a minute']);
   expect(second.headers.get('ratelimit')).toMatch(/^"messages-device"; r=0; /);
   expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
-  // Of what was refused the other devices lose no more than the one that was counted before the list was read.
+  // A refused list costs the other devices only the one request that was counted before the list was read.
   expect((await send('computer', 10)).status).toBe(404);
   expect((await send('computer', 1)).status).toBe(429);
 });
 
-test('with 0 nothing is limited and no header speaks of it', async () => {
+test('a limit of 0 limits nothing and adds no header', async () => {
   const service = await limitedTo({});
   for (let i = 0; i < 5; i++) {
     const answer = await asDevice(service, 'phone', 'GET /v1/conversations');
@@ -137,14 +137,14 @@ test('with 0 nothing is limited and no header speaks of it', async () => {
   }
 });
 
-test('refused tokens are limited by address', async () => {
+test('requests with refused tokens are limited by address', async () => {
   const service = await limitedTo({ unauthenticated: 3 });
   const refused = [];
   for (let i = 0; i < 5; i++) refused.push((await service.ask('GET /v1/welcomes')).status);
   expect(refused).toEqual([401, 401, 401, 429, 429]);
 });
 
-test('an address that a client makes up changes no limit', async () => {
+test('a forged address of a client changes no limit', async () => {
   const service = await limitedTo({ unauthenticated: 3 });
   const refused = [];
   for (let i = 0; i < 5; i++) {

@@ -18,7 +18,7 @@ interface Attempt {
 
 let made = 0;
 
-/** A commit as the lane hands it over: only one that has waited says so. */
+/** Sends a commit as the conversation queue does. Only a commit that has waited carries `deferred`. */
 async function commit(conversation: string, actor: string, { deferred, ...attempt }: Attempt): Promise<Outcome> {
   const id = `commit-${++made}`;
   const { operations, bytes } = inline([{ kind: 'commit', id, actor, body: id, ...attempt }]);
@@ -32,7 +32,7 @@ async function commit(conversation: string, actor: string, { deferred, ...attemp
   return outcome;
 }
 
-/** An opaque conversation that has left epoch 0, and a user who has lost `times` races for it. */
+/** Makes an opaque conversation beyond epoch 0 in which a user has lost `times` commits. */
 async function losing(user: string, times: number): Promise<string> {
   const conversation = await startConversation(database().pool, { protocol: 'opaque' });
   expect(await commit(conversation, 'carol', { epoch: 0 })).toMatchObject({ status: 'accepted' });
@@ -46,7 +46,7 @@ async function lose(conversation: string, user: string, times: number): Promise<
   }
 }
 
-/** Lets time pass for one user's races. */
+/** Moves the lost commits and the reservation of one user into the past. */
 async function age(conversation: string, user: string, seconds: number): Promise<void> {
   await database().pool.query(
     `update race r set lost_at = lost_at - $3 * interval '1 s', granted_at = granted_at - $3 * interval '1 s',
@@ -58,7 +58,7 @@ async function age(conversation: string, user: string, seconds: number): Promise
 
 const DEFERRED = { status: 'refused', code: 'deferred' };
 
-test('two lost races reserve nothing, three do: others wait at most 300 ms, the loser does not', async () => {
+test('three lost commits make a reservation and two do not: others wait at most 300 ms, the loser does not wait', async () => {
   const conversation = await losing('alice', 2);
   expect(await commit(conversation, 'bob', { epoch: 1 })).toMatchObject({ status: 'accepted' });
   await lose(conversation, 'alice', 1);
@@ -68,24 +68,24 @@ test('two lost races reserve nothing, three do: others wait at most 300 ms, the 
   expect(forMs).toBeGreaterThan(0);
   expect(forMs).toBeLessThanOrEqual(MAX_RESERVATION_MS);
   expect(await commit(conversation, 'alice', { epoch: 2 })).toMatchObject({ status: 'accepted', epoch: 3 });
-  // The reservation ends with the commit that it was for.
+  // The reservation ends with the commit of its holder.
   expect(await commit(conversation, 'bob', { epoch: 3 })).toMatchObject({ status: 'accepted', epoch: 4 });
   await checkInvariants(database().pool, conversation);
 });
 
-test('nobody is refused for a reservation: who has waited once is decided like any other', async () => {
+test('a reservation refuses nobody: a commit that has waited once is decided like any other', async () => {
   const conversation = await losing('alice', 3);
   expect(await commit(conversation, 'bob', { epoch: 1 })).toMatchObject(DEFERRED);
   expect(await commit(conversation, 'bob', { epoch: 1, deferred: true })).toMatchObject({ status: 'accepted' });
 });
 
-test('a reservation that was not used passes by itself', async () => {
+test('an unused reservation ends by itself', async () => {
   const conversation = await losing('alice', 3);
   await age(conversation, 'alice', 1);
   expect(await commit(conversation, 'bob', { epoch: 1 })).toMatchObject({ status: 'accepted' });
 });
 
-test('a commit that removes the holder does not wait', async () => {
+test('a commit that removes the holder of a reservation does not wait', async () => {
   const conversation = await losing('bob', 3);
   expect(await commit(conversation, 'alice', { epoch: 1 })).toMatchObject(DEFERRED);
   expect(await commit(conversation, 'alice', { epoch: 1, removes: ['carol'] })).toMatchObject(DEFERRED);
@@ -102,10 +102,10 @@ test('a user has at most one reservation in a minute', async () => {
   expect(await commit(conversation, 'bob', { epoch: 2 })).toMatchObject(DEFERRED);
 });
 
-test('there is one reservation at a time, and losses that are long past do not count', async () => {
+test('there is one reservation at a time, and old lost commits do not count', async () => {
   const conversation = await losing('alice', 3);
   await lose(conversation, 'bob', 3);
-  // Bob lost as often, and still waits for Alice.
+  // Bob lost as often, but waits for Alice's reservation.
   expect(await commit(conversation, 'bob', { epoch: 1 })).toMatchObject(DEFERRED);
   expect(await commit(conversation, 'alice', { epoch: 1 })).toMatchObject({ status: 'accepted' });
 
@@ -115,7 +115,7 @@ test('there is one reservation at a time, and losses that are long past do not c
   expect(await commit(other, 'bob', { epoch: 1 })).toMatchObject({ status: 'accepted' });
 });
 
-test('a deferred commit finds its staged bytes again', async () => {
+test('a commit that waited for a reservation finds its staged bytes again', async () => {
   const conversation = await losing('alice', 3);
   const [operation] = inline([{ kind: 'commit', id: 'staged', actor: 'bob', body: 'bytes', epoch: 1 }]).operations;
   const request = { adds: [], removes: [] };

@@ -42,7 +42,7 @@ async function runOf(id: string): Promise<string> {
   return (await conversations.handle(id).describe()).runId;
 }
 
-test('operators see a conversation with its workflow, and nobody who is in it', async () => {
+test('operators see a conversation with its workflow but not its members', async () => {
   const id = await createConversation(service, ['bob-the-member'], { protocol: 'opaque' });
   const idle = await ask(`GET /v1/admin/conversations/${id}`);
   expect(idle.body).toMatchObject({
@@ -67,7 +67,7 @@ test('operators see a conversation with its workflow, and nobody who is in it', 
   expect(verdict(await ask(`GET /v1/admin/conversations/${newConversationId()}`))).toEqual([404, 'not-found']);
 });
 
-test('conversations are listed by pages and by state', async () => {
+test('the list of conversations has pages and filters by state', async () => {
   const active = await createConversation(service);
   const deleted = await createConversation(service);
   await service.ask(`DELETE /v1/conversations/${deleted}`, { user: 'alice' });
@@ -101,13 +101,13 @@ test('conversations are listed by pages and by state', async () => {
   expect(await listed('&state=reset-open')).toEqual([open]);
   expect(await listed('&state=active')).toEqual(expect.arrayContaining([active, successor]));
   expect(await listed('&state=active')).not.toContain(deleted);
-  // A deletion leaves work to its timer at once.
+  // A deletion makes work due at once.
   expect(await listed('&state=due')).not.toContain(active);
   expect((await ask(`GET /v1/admin/conversations/${superseded}`)).body).toMatchObject({ successor });
   expect(verdict(await ask('GET /v1/admin/conversations?state=lost'))).toEqual([400, 'malformed']);
 });
 
-test('a run can be ended and restarted; nothing is lost (invariant 3), and each action is kept', async () => {
+test('operators can end and restart a run, nothing is lost (invariant 3), and each action is recorded', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const add = (user: string): Promise<Answer> =>
     service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: [user] } });
@@ -125,7 +125,7 @@ test('a run can be ended and restarted; nothing is lost (invariant 3), and each 
   await expect(conversations.client.workflow.getHandle(conversationWorkflowId(id), second).result()).resolves.toEqual({
     reason: 'shutdown',
   });
-  // Without a run there is nothing to end, and a restart starts one.
+  // Without a run, a shutdown has no effect and a restart starts one.
   expect((await ask(`POST /v1/admin/conversations/${id}/shutdown`)).body).toMatchObject({ running: false });
   expect((await ask(`POST /v1/admin/conversations/${id}/restart`)).body).toMatchObject({ running: true });
   expect((await add('erin')).body).toMatchObject({ seq: 3 });
@@ -143,7 +143,7 @@ test('a run can be ended and restarted; nothing is lost (invariant 3), and each 
   }
 });
 
-test('the audit has pages, newest first, and holds changes of the path', async () => {
+test('the audit has pages, newest first, and contains path changes', async () => {
   for (const rollout of [10, 20, 30]) await ask('PUT /v1/admin/path', { path: 'workflow', rollout });
   const first = await ask('GET /v1/admin/audit?limit=2');
   const { entries, next } = first.body as { entries: { details: { to: { rollout: number } } }[]; next: string };
@@ -154,7 +154,7 @@ test('the audit has pages, newest first, and holds changes of the path', async (
   expect(verdict(await ask(`GET /v1/admin/audit?cursor=${cursor}`))).toEqual([400, 'malformed']);
 });
 
-test('nobody but operators is let in', async () => {
+test('users who are no operators are refused', async () => {
   const id = newConversationId();
   const routes = [
     'GET /v1/admin/conversations',

@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-/** All that a refused bundle could have changed. */
+/** All data that a refused bundle could have changed. */
 async function traces(id: string, joiner: string): Promise<unknown> {
   const { pool } = database();
   const conversation = await pool.query(
@@ -44,7 +44,7 @@ async function traces(id: string, joiner: string): Promise<unknown> {
   return conversation.rows;
 }
 
-/** Cuts the last byte off; the lengths inside no longer fit. */
+/** Cuts off the last byte, so that the lengths inside no longer fit. */
 function cut(text: string): string {
   return base64(Buffer.from(text, 'base64').subarray(0, -1));
 }
@@ -53,7 +53,7 @@ function trailed(text: string): string {
   return base64(Buffer.concat([Buffer.from(text, 'base64'), Buffer.alloc(1)]));
 }
 
-describe('any malformed part refuses the whole bundle, and nothing changes (invariant 6)', () => {
+describe('a malformed part refuses the whole bundle and changes nothing (invariant 6)', () => {
   let group: Group;
   let bundle: Bundle;
   let before: unknown;
@@ -65,14 +65,14 @@ describe('any malformed part refuses the whole bundle, and nothing changes (inva
 
   const parts: Record<string, () => object | Promise<object>> = {
     'a commit cut short': () => ({ commit: cut(bundle.body.commit) }),
-    'a commit with a byte behind it': () => ({ commit: trailed(bundle.body.commit) }),
+    'a commit with an extra byte': () => ({ commit: trailed(bundle.body.commit) }),
     'a Welcome cut short': () => ({ welcome: cut(bundle.body.welcome ?? '') }),
-    'a Welcome with a byte behind it': () => ({ welcome: trailed(bundle.body.welcome ?? '') }),
-    'a Welcome that is noise': () => ({ welcome: base64('noise') }),
+    'a Welcome with an extra byte': () => ({ welcome: trailed(bundle.body.welcome ?? '') }),
+    'a Welcome of random bytes': () => ({ welcome: base64('noise') }),
     'a GroupInfo cut short': () => ({ groupInfo: cut(bundle.body.groupInfo) }),
-    'a GroupInfo with a byte behind it': () => ({ groupInfo: trailed(bundle.body.groupInfo) }),
-    'a GroupInfo that is noise': () => ({ groupInfo: base64('noise') }),
-    'a GroupInfo whose tree is noise': async () => ({
+    'a GroupInfo with an extra byte': () => ({ groupInfo: trailed(bundle.body.groupInfo) }),
+    'a GroupInfo of random bytes': () => ({ groupInfo: base64('noise') }),
+    'a GroupInfo whose tree is random bytes': async () => ({
       groupInfo: await withTree(bundle.newState, Buffer.from('noise')),
     }),
     'a GroupInfo whose tree is empty': async () => ({ groupInfo: await withTree(bundle.newState, Buffer.from([0])) }),
@@ -81,7 +81,7 @@ describe('any malformed part refuses the whole bundle, and nothing changes (inva
       const trees = tbs.extensions.filter(({ extensionType }) => extensionType === 'ratchet_tree');
       return { groupInfo: await resigned(bundle.newState, { ...tbs, extensions: [...tbs.extensions, ...trees] }) };
     },
-    'a well-formed GroupInfo beside a malformed Welcome, and an epoch that is wrong': async () => ({
+    'a well-formed GroupInfo with a malformed Welcome and a wrong epoch': async () => ({
       welcome: cut(bundle.body.welcome ?? ''),
       groupInfo: wireGroupInfo(await groupInfoOf(group.of('alice'))),
     }),
@@ -93,7 +93,7 @@ describe('any malformed part refuses the whole bundle, and nothing changes (inva
   });
 });
 
-describe('parts that do not fit one another refuse the whole bundle, and nothing changes (invariant 6)', () => {
+describe('parts that do not fit together refuse the whole bundle and change nothing (invariant 6)', () => {
   let group: Group;
   let bundle: Bundle;
   let before: unknown;
@@ -103,7 +103,7 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
     before = await traces(group.id, 'dave');
   });
 
-  /** A GroupInfo of the same group and epoch that other proposals lead to. */
+  /** A bundle of the same group and epoch with other proposals. */
   const fork = (...proposals: Proposal[]): Promise<Bundle> =>
     makeBundle(group.of('alice'), proposals, { isPublic: true });
 
@@ -122,7 +122,7 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
       'group-info-mismatch',
       async () => ({ groupInfo: wireGroupInfo(await groupInfoOf(group.of('alice'))) }),
     ],
-    'a GroupInfo of an epoch beyond the next': [
+    'a GroupInfo of an epoch after the next one': [
       'group-info-mismatch',
       async () => ({ groupInfo: (await makeBundle(bundle.newState)).body.groupInfo }),
     ],
@@ -141,7 +141,7 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
         return { groupInfo: await resigned(bundle.newState, { ...tbs, signer: 7 }) };
       },
     ],
-    'a GroupInfo with another confirmation tag': [
+    'a GroupInfo with a different confirmation tag': [
       'group-info-mismatch',
       async () => ({ groupInfo: (await fork(add(await newKeys('dave')))).body.groupInfo }),
     ],
@@ -170,9 +170,9 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
         return { welcome: wire({ wireformat: 'mls_welcome', welcome: twice }) };
       },
     ],
-    'an Add of somebody whom the request does not name': ['membership-mismatch', () => ({ adds: ['erin'] })],
-    'a name whom the commit does not add': ['membership-mismatch', () => ({ adds: ['dave', 'erin'] })],
-    'no name at all': ['membership-mismatch', () => ({ adds: [] })],
+    'an Add of a user whom the request does not name': ['membership-mismatch', () => ({ adds: ['erin'] })],
+    'a named user whom the commit does not add': ['membership-mismatch', () => ({ adds: ['dave', 'erin'] })],
+    'no named user': ['membership-mismatch', () => ({ adds: [] })],
   };
   test.each(Object.entries(parts))('%s', async (_name, [code, spoil]) => {
     const body = { ...bundle.body, adds: ['dave'], ...(await spoil()) };
@@ -180,7 +180,7 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
     expect(await traces(group.id, 'dave')).toEqual(before);
   });
 
-  test('a GroupInfo of an epoch that no conversation can reach is ahead', async () => {
+  test('a GroupInfo of an impossibly high epoch is refused as ahead', async () => {
     const { signature: _signature, ...tbs } = bundle.groupInfo;
     const groupContext = { ...tbs.groupContext, epoch: 2n ** 60n };
     const body = {
@@ -194,21 +194,21 @@ describe('parts that do not fit one another refuse the whole bundle, and nothing
     expect(await traces(group.id, 'dave')).toEqual(before);
   });
 
-  test('a public commit of somebody else is not taken for the own', async () => {
+  test('a public commit of another user is refused', async () => {
     const ofBob = await makeBundle(group.of('bob'), [], { isPublic: true });
     expect(verdict(await commit(service, group.id, 'alice', ofBob.body))).toEqual([403, 'identity-mismatch']);
     expect(await traces(group.id, 'dave')).toEqual(before);
   });
 });
 
-describe('the tree of the GroupInfo must hold the members after the commit', () => {
-  /** A private commit shows nothing of what it does, so only the tree tells. */
+describe('the tree of the GroupInfo must match the members after the commit', () => {
+  /** A private commit hides its changes, so only the tree shows them. */
   const update = async (group: Group, tree: Bundle): Promise<[number, unknown]> => {
     const { body } = await makeBundle(group.of('alice'));
     return verdict(await commit(service, group.id, 'alice', { commit: body.commit, groupInfo: tree.body.groupInfo }));
   };
 
-  test('a leaf too many is refused', async () => {
+  test('an additional leaf is refused', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol']);
     const before = await traces(group.id, 'eve');
     const more = await makeBundle(group.of('alice'), [add(await newKeys('eve'))]);
@@ -216,13 +216,13 @@ describe('the tree of the GroupInfo must hold the members after the commit', () 
     expect(await traces(group.id, 'eve')).toEqual(before);
   });
 
-  test('a leaf too few is refused', async () => {
+  test('a missing leaf is refused', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol']);
     const fewer = await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'carol'));
     expect(await update(group, fewer)).toEqual([422, 'membership-mismatch']);
   });
 
-  test('the right leaves are accepted, and the GroupInfo is the current one', async () => {
+  test('matching leaves are accepted, and the GroupInfo becomes the current one', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol']);
     const same = await makeBundle(group.of('alice'));
     expect(verdict(await commit(service, group.id, 'alice', same.body))).toEqual([200, undefined]);
@@ -230,14 +230,14 @@ describe('the tree of the GroupInfo must hold the members after the commit', () 
     expect(body).toEqual({ epoch: 2, groupInfo: same.body.groupInfo });
   });
 
-  test('a further device of a member adds no user', async () => {
+  test('another device of a member adds no user', async () => {
     const group = await startGroup(service, ['alice', 'bob']);
     const second = await makeBundle(group.of('alice'), [add(await newKeys('bob'))]);
     const { welcome: _welcome, ...body } = second.body;
     expect(verdict(await commit(service, group.id, 'alice', { ...body, adds: ['bob'] }))).toEqual([200, undefined]);
   });
 
-  test.each([true, false])('somebody who left may stand in the tree or not (present: %s)', async (present) => {
+  test.each([true, false])('a user with a pending removal may be in the tree or not (present: %s)', async (present) => {
     const group = await startGroup(service, ['alice', 'bob', 'carol']);
     const left = await service.ask(`DELETE /v1/conversations/${group.id}/members/carol`, { user: 'carol' });
     expect(left.status).toBe(200);
@@ -256,7 +256,7 @@ describe('the tree of the GroupInfo must hold the members after the commit', () 
     }
   });
 
-  test('a tree above the limit, or none, is not looked at', async () => {
+  test('a missing tree, or one above the size limit, is not checked', async () => {
     const blind = await startService(database().pool, { treeCheckMaxBytes: 100 });
     try {
       const group = await startGroup(blind, ['alice', 'bob', 'carol']);
@@ -272,7 +272,7 @@ describe('the tree of the GroupInfo must hold the members after the commit', () 
     expect(await update(group, more)).toEqual([200, undefined]);
   });
 
-  test('the same bytes again are a retry, whatever else comes with them', async () => {
+  test('the same commit bytes are a retry, even with different other parts', async () => {
     const group = await startGroup(service, ['alice', 'bob']);
     const bundle = await makeBundle(group.of('alice'));
     const first = await commit(service, group.id, 'alice', bundle.body);
@@ -296,13 +296,13 @@ describe('a new conversation', () => {
     return verdict(await service.ask('POST /v1/conversations', { user: 'alice', body }));
   };
 
-  test('has exactly the leaves of its tree as members', async () => {
+  test('must have exactly the users of its tree as members', async () => {
     expect(await create(['bob'], ['alice', 'bob'])).toEqual([201, undefined]);
     expect(await create(['bob', 'carol'], ['alice', 'bob'])).toEqual([422, 'membership-mismatch']);
     expect(await create([], ['alice', 'bob'])).toEqual([422, 'membership-mismatch']);
   });
 
-  test('is of the epoch and group of its GroupInfo', async () => {
+  test('must have the epoch and group of its GroupInfo', async () => {
     expect(await create(['bob'], ['alice', 'bob'], { epoch: 2 })).toEqual([422, 'group-info-mismatch']);
     expect(await create(['bob'], ['alice', 'bob'], { id: newConversationId() })).toEqual([422, 'wrong-group']);
   });

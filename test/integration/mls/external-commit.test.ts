@@ -35,7 +35,7 @@ afterAll(() => service.close());
 
 const ANYONE = { externalJoin: 'anyone' };
 
-/** An external commit of a new device of `user`, on what the group's first member sees. */
+/** An external commit of a new device of `user`, based on the state of the first member. */
 async function join(group: Group, user: string, removes?: string): Promise<Bundle> {
   const state = [...group.states.values()][0];
   if (state === undefined) throw new Error('a group has a member');
@@ -52,7 +52,7 @@ async function standing(id: string): Promise<unknown> {
   return rows[0];
 }
 
-/** A member's accepted commit, which the others take. */
+/** Sends a commit of a member, which is accepted and processed by the others. */
 async function accept(group: Group, user: string, bundle: Bundle, change: object = {}): Promise<void> {
   const { welcome: _welcome, ...body } = bundle.body;
   const answer = await commit(service, group.id, user, { ...body, ...change });
@@ -60,7 +60,7 @@ async function accept(group: Group, user: string, bundle: Bundle, change: object
   await deliver(group, user, bundle);
 }
 
-/** What `from` sends is what everybody else reads. */
+/** Checks that all others can read a message of `from`. */
 async function expectToUnderstand(from: ClientState, others: readonly ClientState[]): Promise<void> {
   const { privateMessage } = await createApplicationMessage(from, Buffer.from('hello'), SUITE);
   for (const state of others) {
@@ -94,7 +94,7 @@ describe('who may join by an external commit', () => {
     await expectToUnderstand(bundle.newState, [group.of('alice'), group.of('bob')]);
   });
 
-  test('an outsider that joined reads from its joining commit on, and is an ordinary member', async () => {
+  test('an outsider that joined reads from its own commit on and is an ordinary member', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const bundle = await join(group, 'dave');
     await commit(service, group.id, 'dave', bundle.body);
@@ -104,7 +104,7 @@ describe('who may join by an external commit', () => {
     expect(page.body.entries).toMatchObject([{ seq: 1, kind: 'commit', epoch: 1, sender: 'dave' }]);
   });
 
-  test('whoever joins a group that all have left is its admin', async () => {
+  test('a user who joins a group that all have left becomes its admin', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     for (const user of ['bob', 'alice']) {
       expect((await service.ask(`DELETE /v1/conversations/${group.id}/members/${user}`, { user })).status).toBe(200);
@@ -117,7 +117,7 @@ describe('who may join by an external commit', () => {
     expect(body.members).toMatchObject([{ user: 'dave', role: 'admin' }]);
   });
 
-  test('a conversation that is opened wants a GroupInfo with every commit, unless its policy says otherwise', async () => {
+  test('a conversation that becomes open to joins requires a GroupInfo with every commit, unless its policy says otherwise', async () => {
     const closed = { externalJoin: 'nobody' };
     const patch = async (policy: object): Promise<unknown> => {
       const { id } = await startGroup(service, ['alice', 'bob'], closed);
@@ -128,7 +128,7 @@ describe('who may join by an external commit', () => {
     expect(await patch({ externalJoin: 'anyone', groupInfo: 'optional' })).toMatchObject({ groupInfo: 'optional' });
   });
 
-  test('the same bytes again get the original answer, also from who is a member by them', async () => {
+  test('a retry of the same bytes gets the original answer, even if the sender became a member by them', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const bundle = await join(group, 'dave');
     const first = await commit(service, group.id, 'dave', bundle.body);
@@ -137,7 +137,7 @@ describe('who may join by an external commit', () => {
     expect([again.status, again.body]).toEqual([200, first.body]);
   });
 
-  test('one whom somebody else removed needs an add, one who left by itself may come back', async () => {
+  test('a user whom somebody else removed needs an add, and a user who left may come back', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol'], ANYONE);
     await accept(group, 'alice', await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob')), {
       removes: ['bob'],
@@ -156,7 +156,7 @@ describe('who may join by an external commit', () => {
   });
 });
 
-describe('an external commit brings in nobody but its sender', () => {
+describe('an external commit adds only its sender', () => {
   test("an outsider with another's identity in its leaf is refused", async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const before = await standing(group.id);
@@ -170,7 +170,7 @@ describe('an external commit brings in nobody but its sender', () => {
     const before = await standing(group.id);
     const against = await join(group, 'mallory', 'bob');
     expect(verdict(await commit(service, group.id, 'mallory', against.body))).toEqual([403, 'identity-mismatch']);
-    // Nor may a member do so.
+    // A member may not do so either.
     const rival = await join(group, 'carol', 'bob');
     expect(verdict(await commit(service, group.id, 'carol', rival.body))).toEqual([403, 'identity-mismatch']);
     expect(await standing(group.id)).toEqual(before);
@@ -189,9 +189,9 @@ describe('an external commit brings in nobody but its sender', () => {
     expect(verdict(answer)).toEqual([403, 'identity-mismatch']);
   });
 
-  test('a leaf that was signed for another place in the tree is refused', async () => {
+  test('a leaf that was signed for another position in the tree is refused', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol', 'dave']);
-    // Of a group that is larger: its first free leaf is another.
+    // A bundle of a larger group, whose first free leaf is a different one.
     const larger = await makeBundle(group.of('alice'), [add(await newKeys('erin'))]);
     const elsewhere = await makeExternal(await groupInfoOf(larger.newState), await newKeys('bob'));
     const here = await join(group, 'bob');
@@ -201,7 +201,7 @@ describe('an external commit brings in nobody but its sender', () => {
     expect(verdict(answer)).toEqual([403, 'identity-mismatch']);
   });
 
-  test('its GroupInfo must hold the leaf that joins', async () => {
+  test('its GroupInfo must contain the joining leaf', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const [one, other] = [await join(group, 'dave'), await join(group, 'dave')];
     const answer = await commit(service, group.id, 'dave', { ...one.body, groupInfo: other.body.groupInfo });
@@ -210,7 +210,7 @@ describe('an external commit brings in nobody but its sender', () => {
     expect(verdict(without)).toEqual([422, 'group-info-mismatch']);
   });
 
-  test('its GroupInfo changes no leaf but the one that joins, so that nobody can take over the leaf of another with the next', async () => {
+  test('its GroupInfo changes only the joining leaf, so that no later commit can take over the leaf of another user', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const before = await standing(group.id);
     const one = await join(group, 'mallory');
@@ -227,7 +227,7 @@ describe('an external commit brings in nobody but its sender', () => {
     expect(await standing(group.id)).toEqual(before);
   });
 
-  test('its GroupInfo has what the next one to join needs, and is looked at whatever its size', async () => {
+  test('its GroupInfo must contain everything that the next join needs, and is checked at any size', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const { body, newState } = await join(group, 'dave');
     const { signature: _signature, ...tbs } = await groupInfoOf(newState);
@@ -247,7 +247,7 @@ describe('an external commit brings in nobody but its sender', () => {
     }
   });
 
-  test('it names nobody to add or remove, and has no Welcome', async () => {
+  test('it may name no users to add or remove, and may have no Welcome', async () => {
     const group = await startGroup(service, ['alice', 'bob']);
     const { body } = await join(group, 'bob');
     const { welcome } = (await makeBundle(group.of('alice'), [add(await newKeys('dave'))])).body;
@@ -297,7 +297,7 @@ describe('the form of an external commit (RFC 9420 §12.4.3.2)', () => {
       proposals: [...content.proposals, { proposalOrRefType: 'reference', reference: new Uint8Array(32) }],
     }),
   };
-  test.each(Object.entries(forms))('%s it is malformed', async (_name, spoil) => {
+  test.each(Object.entries(forms))('an external commit %s is malformed', async (_name, spoil) => {
     const content = await spoil(contentOf(bundle.commit));
     const spoilt = altered(bundle.commit, () => content);
     const answer = await commit(service, group.id, 'bob', { ...bundle.body, commit: spoilt });
@@ -306,14 +306,14 @@ describe('the form of an external commit (RFC 9420 §12.4.3.2)', () => {
   });
 });
 
-describe('the place of the leaf that joins', () => {
+describe('a joining leaf is accepted', () => {
   test.each([2, 3, 4, 5])('in a tree of %s leaves', async (size) => {
     const users = ['alice', 'bob', 'carol', 'dave', 'erin'].slice(0, size);
     const group = await startGroup(service, users);
     expect(verdict(await commit(service, group.id, 'bob', (await join(group, 'bob')).body))).toEqual([200, undefined]);
   });
 
-  test.each([1, 2, 3])('in the place of its own old leaf, or the first free one before it (leaf %s)', async (index) => {
+  test.each([1, 2, 3])('at its own old leaf, or at the first free leaf before it (leaf %s)', async (index) => {
     const users = ['alice', 'bob', 'carol', 'dave'];
     const group = await startGroup(service, users);
     const user = users.find((one) => leafIndexes(group.of('alice'), one).includes(index)) ?? '';
@@ -322,7 +322,7 @@ describe('the place of the leaf that joins', () => {
     expect(leafIndexes(bundle.newState, user)).toEqual([index]);
   });
 
-  test('in a leaf that a removal left blank', async () => {
+  test('at a leaf that a removal left blank', async () => {
     const group = await startGroup(service, ['alice', 'bob', 'carol', 'dave']);
     const gone = leafIndexes(group.of('alice'), 'bob');
     await accept(group, 'alice', await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob')), {
@@ -334,8 +334,8 @@ describe('the place of the leaf that joins', () => {
   });
 });
 
-describe('an external commit competes in the same order as others', () => {
-  test('the loser hears of the winner', async () => {
+describe('external commits have the same order as other commits', () => {
+  test('the answer to a lost commit names the accepted one', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const late = await join(group, 'dave');
     const winner = await makeBundle(group.of('alice'));
@@ -344,7 +344,7 @@ describe('an external commit competes in the same order as others', () => {
     expect(verdict(answer)).toEqual([409, 'epoch-conflict']);
     const { seq, sha256 } = accepted.body;
     expect(answer.body).toMatchObject({ currentEpoch: 2, submittedEpoch: 1, winner: { seq, sha256 }, after: 0 });
-    // On what the winner left it succeeds.
+    // A new commit on top of the accepted one succeeds.
     await deliver(group, 'alice', winner);
     expect(verdict(await commit(service, group.id, 'dave', (await join(group, 'dave')).body))).toEqual([
       200,
@@ -352,7 +352,7 @@ describe('an external commit competes in the same order as others', () => {
     ]);
   });
 
-  test('of many at once exactly one wins (invariant 2)', async () => {
+  test('exactly one of many concurrent commits wins (invariant 2)', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const users = ['alice', 'bob', 'dave', 'erin', 'frank'];
     const bundles = await Promise.all(users.map((user) => join(group, user)));
@@ -361,7 +361,7 @@ describe('an external commit competes in the same order as others', () => {
     expect(await standing(group.id)).toMatchObject({ epoch: 2, last_seq: 1 });
   });
 
-  test('one of an epoch that is yet to come is ahead', async () => {
+  test('an external commit of a future epoch is refused as ahead', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
     const next = await makeBundle(group.of('alice'));
     const early = await makeExternal(next.groupInfo, await newKeys('dave'));
@@ -371,7 +371,7 @@ describe('an external commit competes in the same order as others', () => {
   });
 });
 
-test('without a GroupInfo with a tree nobody can join', async () => {
+test('nobody can join without a GroupInfo that contains a tree', async () => {
   for (const stored of [{ groupInfo: false }, { tree: false }]) {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE, stored);
     const bundle = await join(group, 'dave');
@@ -380,7 +380,7 @@ test('without a GroupInfo with a tree nobody can join', async () => {
   }
 });
 
-test('outsiders cannot tell a conversation that is not open from none, whatever their external commit says', async () => {
+test('outsiders cannot distinguish a closed conversation from one that does not exist, with any external commit', async () => {
   const group = await startGroup(service, ['alice', 'bob'], { externalJoin: 'member' });
   await service.ask(`GET /v1/conversations/${group.id}`, { user: 'bob' });
   const bundles = [await join(group, 'mallory'), await join(group, 'bob'), await join(group, 'mallory', 'bob')];
@@ -406,7 +406,7 @@ function contentOf(message: MLSMessage): Content {
   return content.commit;
 }
 
-/** The commit with other content; its signature no longer fits, which only members can tell. */
+/** The commit with other content. Its signature no longer matches, but only members can detect that. */
 function altered(message: MLSMessage, change: (content: Content) => Content): string {
   if (message.wireformat !== 'mls_public_message') throw new Error('not public');
   const { publicMessage } = message;

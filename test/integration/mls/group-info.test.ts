@@ -44,7 +44,7 @@ async function own(group: Group, user: string): Promise<string> {
   return wireGroupInfo(await groupInfoOf(group.of(user)));
 }
 
-test('the first GroupInfo of an epoch stays, and whoever comes later is answered the same', async () => {
+test('the first GroupInfo of an epoch stays, and later ones get the same answer', async () => {
   const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
   expect(verdict(await get(group.id, 'alice'))).toEqual([404, 'group-info-missing']);
   const [first, second] = [await own(group, 'bob'), await own(group, 'alice')];
@@ -54,7 +54,7 @@ test('the first GroupInfo of an epoch stays, and whoever comes later is answered
   expect(await get(group.id, 'alice')).toMatchObject({ status: 200, body: { epoch: 1, groupInfo: first } });
 });
 
-test('in an opaque conversation it is for the epoch that stands, and nobody looks at its bytes', async () => {
+test('a GroupInfo of an opaque conversation belongs to the current epoch, and its bytes are not checked', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   await service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['carol'] } });
   expect(await put(id, 'bob', base64('first'))).toMatchObject({ status: 200, body: { epoch: 1 } });
@@ -63,7 +63,7 @@ test('in an opaque conversation it is for the epoch that stands, and nobody look
   expect(verdict(await put(id, 'mallory', base64('third')))).toEqual([404, 'not-found']);
 });
 
-test('one of many that come at once stays', async () => {
+test('exactly one of many concurrent GroupInfos stays', async () => {
   const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
   const infos = await Promise.all(Array.from({ length: 6 }, (_, i) => own(group, i % 2 === 0 ? 'alice' : 'bob')));
   const answers = await Promise.all(infos.map((info, i) => put(group.id, i % 2 === 0 ? 'alice' : 'bob', info)));
@@ -73,7 +73,7 @@ test('one of many that come at once stays', async () => {
   expect(again.body).toEqual(one.body);
 });
 
-test('it is of the current epoch, else it is stale or ahead', async () => {
+test('a GroupInfo of another epoch than the current one is refused as stale or ahead', async () => {
   const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
   const old = await own(group, 'alice');
   const next = await makeBundle(group.of('alice'));
@@ -90,7 +90,7 @@ test('it is of the current epoch, else it is stale or ahead', async () => {
   expect((await put(group.id, 'bob', await own(group, 'bob'))).status).toBe(200);
 });
 
-test('it is checked as one that comes with a commit', async () => {
+test('a supplied GroupInfo gets the same checks as one of a commit', async () => {
   const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
   const elsewhere = await localGroup(['alice', 'bob']);
   const state = elsewhere.states.get('alice');
@@ -105,13 +105,13 @@ test('it is checked as one that comes with a commit', async () => {
     'group-info-mismatch',
   ]);
   expect(verdict(await put(group.id, 'alice', wireGroupInfo(await groupInfoOf(state))))).toEqual([422, 'wrong-group']);
-  // After a commit that the service was told to add nobody, the tree of its maker says otherwise.
+  // The request of this commit named no added user, but the tree of its maker contains one.
   await commit(service, group.id, 'alice', { commit: more.body.commit });
   expect(verdict(await put(group.id, 'alice', more.body.groupInfo))).toEqual([422, 'membership-mismatch']);
   expect(verdict(await get(group.id, 'alice'))).toEqual([404, 'group-info-missing']);
 });
 
-test('members see it, and others only where anyone may join', async () => {
+test('members can read the GroupInfo, and outsiders only if anyone may join', async () => {
   for (const [externalJoin, status] of [
     ['nobody', 404],
     ['member', 404],
@@ -128,7 +128,7 @@ test('members see it, and others only where anyone may join', async () => {
   }
 });
 
-test('where anyone may join, outsiders see the GroupInfo and nothing else', async () => {
+test('outsiders see only the GroupInfo of a conversation that anyone may join', async () => {
   const group = await startGroup(service, ['alice', 'bob'], { externalJoin: 'anyone' });
   const at = `/v1/conversations/${group.id}`;
   const other = newConversationId();
@@ -157,7 +157,7 @@ test('where anyone may join, outsiders see the GroupInfo and nothing else', asyn
   }
 });
 
-test('those whom somebody else removed do not see it, those who left by themselves do where anyone may join', async () => {
+test('users whom somebody else removed cannot read the GroupInfo, and users who left can if anyone may join', async () => {
   const group = await startGroup(service, ['alice', 'bob', 'carol'], { externalJoin: 'anyone' });
   const bundle = await makeBundle(group.of('alice'), removalOf(group.of('alice'), 'bob'));
   expect((await commit(service, group.id, 'alice', { ...bundle.body, removes: ['bob'] })).status).toBe(200);

@@ -41,18 +41,18 @@ function leave(group: Group, user: string, proposal: string): Promise<Answer> {
 }
 
 describe('a public proposal', () => {
-  test('comes from a leaf of its sender', async () => {
+  test('must come from a leaf of its sender', async () => {
     const group = await startGroup(service, USERS);
     const [removal] = removalOf(group.of('alice'), 'bob');
     const ofAlice = await proposalOf(group, 'alice', removal);
     expect(verdict(await send(group, 'carol', 'stolen', ofAlice))).toEqual([403, 'identity-mismatch']);
     expect(verdict(await send(group, 'alice', 'own', ofAlice))).toEqual([200, undefined]);
-    // The same again is a retry, and somebody else's use of its id is none.
+    // Sending the same bytes again is a retry. The same id from another user is not.
     expect((await send(group, 'alice', 'own', ofAlice)).body.results).toMatchObject([{ status: 'duplicate' }]);
     expect(verdict(await send(group, 'carol', 'own', ofAlice))).toEqual([422, 'id-reused']);
   });
 
-  test('is read before the commit of its epoch, and never after it', async () => {
+  test('is in the log before the commit of its epoch, and never after it', async () => {
     const group = await startGroup(service, USERS);
     const [removal] = removalOf(group.of('alice'), 'bob');
     const ciphertext = await proposalOf(group, 'alice', removal);
@@ -69,8 +69,8 @@ describe('a public proposal', () => {
   });
 });
 
-describe('the proposal with which somebody leaves', () => {
-  test('removes its own leaf, whatever else the policy lets it propose', async () => {
+describe('the proposal of a user who leaves', () => {
+  test('must remove its own leaf, even if the policy allows other proposals', async () => {
     const group = await startGroup(service, USERS, { whoMayPropose: 'nobody' });
     const [bob] = removalOf(group.of('carol'), 'bob');
     expect(verdict(await leave(group, 'carol', await proposalOf(group, 'carol', bob)))).toEqual([400, 'malformed']);
@@ -84,7 +84,7 @@ describe('the proposal with which somebody leaves', () => {
     expect([answer.status, answer.body]).toEqual([200, { epoch: 1, seq: 1 }]);
   });
 
-  test('ends no later stay, however late it is repeated', async () => {
+  test('ends no later membership interval when it is repeated late', async () => {
     const group = await startGroup(service, USERS, { externalJoin: 'nobody' });
     const proposal = base64(privateMessage(group.id, 1, 'proposal'));
     expect((await leave(group, 'bob', proposal)).status).toBe(200);
@@ -95,7 +95,7 @@ describe('the proposal with which somebody leaves', () => {
     await change(1, { removes: ['bob'] });
     await change(2, { adds: ['bob'] });
     expect((await leave(group, 'bob', proposal)).body).toMatchObject({ seq: 1, epoch: 1 });
-    // Its answer is forgotten after 30 days; the entry is still there.
+    // The answer is deleted after 30 days. The entry is still there.
     await database().pool.query('delete from operation');
     expect((await leave(group, 'bob', proposal)).body).toMatchObject({ seq: 1, epoch: 1 });
     const { body } = await service.ask(`GET /v1/conversations/${group.id}`, { user: 'bob' });

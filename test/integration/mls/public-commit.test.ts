@@ -28,7 +28,7 @@ afterAll(() => service.close());
 
 const USERS = ['alice', 'bob', 'carol'];
 
-/** Carol's public commit; alice is admin. */
+/** Sends a public commit of carol. Alice is admin. */
 async function attempt(group: Group, proposals: readonly Proposal[], request: object = {}): Promise<unknown> {
   const { body } = await makeBundle(group.of('carol'), proposals, { isPublic: true });
   const { welcome: _welcome, ...parts } = body;
@@ -49,8 +49,8 @@ async function withSecondDevice(policy: Readonly<Record<string, unknown>>): Prom
   return group;
 }
 
-describe('the removals in a public commit are held against the tree of the epoch that it ends', () => {
-  test('whoever loses its last leaf is named, with a tree or without one', async () => {
+describe('the service checks removals in a public commit against the tree of the epoch that it ends', () => {
+  test('a user who loses all leaves must be named, with or without a tree', async () => {
     const group = await startGroup(service, USERS);
     const removal = removalOf(group.of('carol'), 'bob');
     expect(await attempt(group, removal)).toEqual([422, 'membership-mismatch']);
@@ -61,7 +61,7 @@ describe('the removals in a public commit are held against the tree of the epoch
     expect(await members(group.id)).toEqual(['alice', 'carol']);
   });
 
-  test('whoever is named loses all its leaves', async () => {
+  test('a named user must lose all leaves', async () => {
     const group = await startGroup(service, USERS);
     expect(await attempt(group, [], { removes: ['bob'] })).toEqual([422, 'membership-mismatch']);
     const two = await withSecondDevice({});
@@ -70,7 +70,7 @@ describe('the removals in a public commit are held against the tree of the epoch
     expect(await attempt(two, [first], { removes: ['bob'] })).toEqual([422, 'membership-mismatch']);
   });
 
-  test('one device of somebody else is removed by those who may remove, and one of the own by its user', async () => {
+  test('users who may remove can remove one device of another user, and every user one of its own devices', async () => {
     const guarded = await withSecondDevice({ whoMayRemove: 'admin' });
     const [first] = removalOf(guarded.of('carol'), 'bob');
     if (first === undefined) throw new Error('bob has leaves');
@@ -85,7 +85,7 @@ describe('the removals in a public commit are held against the tree of the epoch
     expect(await members(open.id)).toEqual(USERS);
   });
 
-  test('a blank leaf and the own one cannot be removed', async () => {
+  test('a blank leaf and the own leaf cannot be removed', async () => {
     const group = await startGroup(service, USERS);
     const [alice = -1] = leafIndexes(group.of('bob'), 'alice');
     const gone = await makeBundle(group.of('carol'), removalOf(group.of('carol'), 'bob'), { isPublic: true });
@@ -93,29 +93,29 @@ describe('the removals in a public commit are held against the tree of the epoch
       200,
       undefined,
     ]);
-    // From a state of another group of the same id, in which that leaf is still there.
+    // The commit comes from a state in which that leaf is still there.
     const late = { ...gone.newState, ratchetTree: group.of('carol').ratchetTree };
     const blank = await makeBundle(late, removalOf(late, 'bob'), { isPublic: true, tree: false });
     expect(verdict(await commit(service, group.id, 'carol', blank.body))).toEqual([422, 'membership-mismatch']);
     expect(alice).toBe(0);
   });
 
-  test('somebody who is leaving goes without being named', async () => {
+  test('a user with a pending removal need not be named', async () => {
     const group = await startGroup(service, USERS, { whoMayRemove: 'nobody' });
     await service.ask(`DELETE /v1/conversations/${group.id}/members/bob`, { user: 'bob' });
     expect(await attempt(group, removalOf(group.of('carol'), 'bob'))).toEqual([200, undefined]);
   });
 });
 
-describe('the tree that comes with a public commit is the one to which it leads', () => {
-  test('additions take the leftmost blank leaves, after removals', async () => {
+describe('the tree of a public commit must be the result of the commit', () => {
+  test('additions fill the leftmost blank leaves after the removals', async () => {
     const group = await startGroup(service, [...USERS, 'dave']);
     const change = [...removalOf(group.of('carol'), 'bob'), add(await newKeys('erin')), add(await newKeys('frank'))];
     const outcome = await attempt(group, change, { removes: ['bob'], adds: ['erin', 'frank'] });
     expect(outcome).toEqual([200, undefined]);
   });
 
-  test('a leaf of the same user with other keys in the place of the old one is not', async () => {
+  test('a tree with other keys in a leaf of the same user is refused', async () => {
     const group = await startGroup(service, USERS);
     const { body, newState } = await makeBundle(group.of('carol'), [], { isPublic: true });
     const [bob = 0] = leafIndexes(newState, 'bob');

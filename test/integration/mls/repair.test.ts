@@ -29,7 +29,7 @@ afterAll(() => service.close());
 
 const STUCK = { seq: 1, epoch: 1, reason: 'No overlap between provided private keys' };
 
-/** A conversation with one entry, which nobody can process. */
+/** A conversation with one entry that nobody can process. */
 async function stuckConversation(members: readonly string[] = []): Promise<string> {
   const id = await createConversation(service, members);
   const answer = await commit(service, id, 'alice', { commit: base64(privateMessage(id, 0, 'commit')) });
@@ -45,7 +45,7 @@ function reset(id: string, user: string, successor: string): Promise<Answer> {
   return service.ask(`POST /v1/conversations/${id}/reset`, { user, body: { successor } });
 }
 
-test('reports of more than half of the members open a reset; one member counts once', async () => {
+test('reports of more than half of the members open a reset, and each member counts once', async () => {
   const id = await stuckConversation(['bob', 'carol', 'dave']);
   expect((await report(id, 'bob')).body).toEqual({ reports: 1, needed: 3, open: false });
   expect((await report(id, 'bob', { reason: 'still stuck' })).body).toEqual({ reports: 1, needed: 3, open: false });
@@ -65,13 +65,13 @@ test('a reset stays open for as long as more than half of the members are stuck'
     return (body.conversations as { id: string }[]).map((one) => one.id);
   };
   expect(await listed()).toContain(id);
-  // Whose commit is accepted is not stuck any more.
+  // An accepted commit clears the report of its sender.
   const next = { commit: base64(privateMessage(id, 1, 'commit')) };
   expect((await commit(service, id, 'carol', next)).status).toBe(200);
   expect(await listed()).not.toContain(id);
   expect(verdict(await reset(id, 'bob', newConversationId()))).toEqual([403, 'not-allowed']);
   expect((await report(id, 'carol')).body).toMatchObject({ reports: 2, open: true });
-  // A report counts for a week, and only those of members.
+  // Reports count for a week, and only while their user is a member.
   await database().pool.query(
     `update report set at = at - interval '8 days' where user_id = 'bob'
        and conversation = (select key from conversation where id = $1)`,
@@ -85,7 +85,7 @@ test('a reset stays open for as long as more than half of the members are stuck'
   expect(afterwards.map(verdict)).toEqual(Array(2).fill([403, 'removed']));
 });
 
-test('nobody reports what came before its joining', async () => {
+test('a user cannot report an entry from before its join', async () => {
   const id = await stuckConversation(['bob']);
   const adds = { commit: base64(privateMessage(id, 1, 'commit')), adds: ['erin'] };
   expect((await commit(service, id, 'alice', adds)).status).toBe(200);
@@ -93,7 +93,7 @@ test('nobody reports what came before its joining', async () => {
   expect((await report(id, 'erin', { seq: 2, epoch: 1 })).status).toBe(200);
 });
 
-test('several devices of a user count once', async () => {
+test('reports of several devices of a user count once', async () => {
   const id = await stuckConversation(['bob', 'carol']);
   const of = async (device: string): Promise<Answer> => {
     const headers = { Authorization: `Bearer ${await tokenOf('bob', { device })}` };
@@ -103,7 +103,7 @@ test('several devices of a user count once', async () => {
   expect((await of('laptop')).body).toMatchObject({ reports: 1 });
 });
 
-test('an admin may reset at any time; the same again gives the same answer', async () => {
+test('an admin may reset at any time, and a repeated reset gets the same answer', async () => {
   const id = await createConversation(service, ['bob']);
   const successor = newConversationId();
   const done = await reset(id, 'alice', successor);
@@ -160,7 +160,7 @@ test('the old conversation stays readable, and answers writes with its successor
   expect((await service.ask(`POST ${at}/messages`, { user: 'bob', body: retry })).status).toBe(200);
 });
 
-test('an id that is taken is refused, and the old conversation goes on', async () => {
+test('a successor id that is in use is refused, and the old conversation continues', async () => {
   const id = await stuckConversation(['bob']);
   const taken = await createConversation(service);
   expect(verdict(await reset(id, 'alice', taken))).toEqual([409, 'conversation-exists']);
@@ -169,10 +169,10 @@ test('an id that is taken is refused, and the old conversation goes on', async (
   expect((await report(id, 'bob')).status).toBe(200);
 });
 
-test('a group that the service took ahead of all its members comes back through a reset', async () => {
+test('a reset repairs a group whose epoch in the service is ahead of all its members', async () => {
   const users = ['alice', 'bob', 'carol'];
   const group = await startGroup(service, users);
-  // Carol commits what nobody can process: the service is at epoch 2, everybody else for ever at 1.
+  // Carol sends a commit that nobody can process. The service is at epoch 2, and all members stay at epoch 1.
   const poison = await makeBundle(group.of('carol'));
   expect((await commit(service, group.id, 'carol', poison.body)).status).toBe(200);
   const stuck = await makeBundle(group.of('alice'));
@@ -182,7 +182,7 @@ test('a group that the service took ahead of all its members comes back through 
   expect((await report(group.id, 'alice')).body).toMatchObject({ open: true });
   const fresh = await localGroup(['bob']);
   expect((await reset(group.id, 'bob', fresh.id)).status).toBe(201);
-  // Bob begins the new group alone; the others are awaited, and come by its commits.
+  // Bob begins the new group alone. The others have a pending join until his commits add them.
   const state = fresh.states.get('bob');
   if (state === undefined) throw new Error('bob has a state');
   const groupInfo = wireGroupInfo(await groupInfoOf(state));
@@ -195,7 +195,7 @@ test('a group that the service took ahead of all its members comes back through 
   expect(verdict(await commit(service, fresh.id, 'bob', first.body))).toEqual([200, undefined]);
 });
 
-test('reports and resets are kept for operators', async () => {
+test('reports and resets are recorded for operators', async () => {
   const id = await stuckConversation(['bob']);
   await report(id, 'bob');
   await reset(id, 'alice', newConversationId());
@@ -210,10 +210,10 @@ test.each([
   ['no reason', { reason: '' }],
   ['a reason that is too long', { reason: 'x'.repeat(501) }],
   ['no entry', { seq: -1 }],
-  ['an entry that there is not', { seq: 2 }],
-  ['an authenticator that is none', { epochAuthenticator: base64(Buffer.alloc(65)) }],
+  ['an entry that does not exist', { seq: 2 }],
+  ['an invalid authenticator', { epochAuthenticator: base64(Buffer.alloc(65)) }],
   ['an unknown field', { why: 'x' }],
-])('%s is malformed', async (_what, change) => {
+])('a report with %s is malformed', async (_what, change) => {
   const id = await stuckConversation();
   expect(verdict(await report(id, 'alice', change))).toEqual([400, 'malformed']);
 });

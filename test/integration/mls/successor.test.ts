@@ -36,7 +36,7 @@ function supply(id: string, user: string, info: string): Promise<Answer> {
   return service.ask(`PUT /v1/conversations/${id}/group-info`, { user, body: { groupInfo: info } });
 }
 
-/** A conversation that alice has handed over to a group in which she is alone yet. */
+/** Makes a conversation that alice has reset to a successor in which she is still alone. */
 async function successor(): Promise<{ old: string; id: string; state: ClientState }> {
   const { id: old } = await startGroup(service, USERS);
   const { id, states } = await localGroup(['alice']);
@@ -51,7 +51,7 @@ async function members(id: string): Promise<unknown> {
   return (body.members as { user: string }[]).map(({ user }) => user);
 }
 
-test('members without a leaf in the new group can neither write to it nor stand for it', async () => {
+test('members without a leaf in the new group can neither write to it nor supply its GroupInfo', async () => {
   const { id, state } = await successor();
   const at = `/v1/conversations/${id}`;
   const commitFrame = base64(privateMessage(id, 0, 'commit'));
@@ -69,7 +69,7 @@ test('members without a leaf in the new group can neither write to it nor stand 
   const list = { messages: Array.from({ length: 12 }, (_, n) => message(n)) };
   const answer = await service.ask(`POST ${at}/messages`, { user: 'carol', body: list });
   expect((answer.body.results as { code: string }[]).every(({ code }) => code === 'not-allowed')).toBe(true);
-  // Alice goes on undisturbed, and may leave out whom she likes.
+  // Alice can continue, and may leave out any members.
   expect((await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)))).status).toBe(200);
   const bob = await newKeys('bob');
   const { welcome: _welcome, ...first } = (await makeBundle(state, [add(bob)])).body;
@@ -78,7 +78,7 @@ test('members without a leaf in the new group can neither write to it nor stand 
   expect(await members(id)).toEqual(['alice', 'bob']);
 });
 
-test('they join by an external commit, and are members like any other from then on', async () => {
+test('members with a pending join join by an external commit and are then ordinary members', async () => {
   const { id, state } = await successor();
   await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)));
   const joined = await makeExternal(await groupInfoOf(state), await newKeys('carol'));
@@ -90,7 +90,7 @@ test('they join by an external commit, and are members like any other from then 
   expect(sent.status).toBe(200);
 });
 
-test('when nobody ever comes to the new group, reports of its beginning open the next reset', async () => {
+test('reports of the beginning of a new group that nobody joins open the next reset', async () => {
   const { id } = await successor();
   const report = (user: string, seq: number): Promise<Answer> =>
     service.ask(`POST /v1/conversations/${id}/reports`, { user, body: { seq, epoch: 0, reason: 'nobody is here' } });
@@ -100,7 +100,7 @@ test('when nobody ever comes to the new group, reports of its beginning open the
   expect((await reset(id, 'carol', newConversationId())).status).toBe(201);
 });
 
-test('those who were leaving are not taken along', async () => {
+test('users with a pending removal are no members of the successor', async () => {
   const { id } = await startGroup(service, USERS);
   await service.ask(`DELETE /v1/conversations/${id}/members/carol`, { user: 'carol' });
   const next = newConversationId();
@@ -109,7 +109,7 @@ test('those who were leaving are not taken along', async () => {
   expect(verdict(await service.ask(`GET /v1/conversations/${next}`, { user: 'carol' }))).toEqual([404, 'not-found']);
 });
 
-test('of resets at once one counts, and everybody hears which', async () => {
+test('exactly one of many concurrent resets counts, and all answers name it', async () => {
   const { id } = await startGroup(service, USERS);
   await service.ask(`PUT /v1/conversations/${id}/members/bob/role`, { user: 'alice', body: { role: 'admin' } });
   const tries = await Promise.all(['alice', 'bob', 'alice', 'bob'].map((one) => reset(id, one, newConversationId())));
@@ -119,13 +119,13 @@ test('of resets at once one counts, and everybody hears which', async () => {
   for (const lost of tries.filter(({ status }) => status !== 201)) {
     expect([...verdict(lost), lost.body.successor]).toEqual([410, 'superseded', chosen]);
   }
-  // The same reset again, by whichever member.
+  // Any member may repeat the same reset.
   expect((await reset(id, 'carol', chosen)).status).toBe(200);
   const view = await service.ask(`GET /v1/conversations/${id}`, { user: 'carol' });
   expect(view.body.successor).toBe(chosen);
 });
 
-test('the old group answers every write with its successor, and outsiders with nothing', async () => {
+test('the old group answers every write of a member with its successor and reveals nothing to outsiders', async () => {
   const group = await startGroup(service, [...USERS, 'dave'], { externalJoin: 'anyone' });
   const at = `/v1/conversations/${group.id}`;
   const next = newConversationId();
@@ -159,13 +159,13 @@ test('the old group answers every write with its successor, and outsiders with n
   const list = await service.ask(`POST ${at}/messages`, { user: 'bob', body: { messages } });
   expect((list.body.results as { code: string }[]).every(({ code }) => code === 'superseded')).toBe(true);
   expect(verdict(await commit(service, group.id, 'mallory', external.body))).toEqual([404, 'not-found']);
-  // What still works.
+  // These requests still work.
   expect((await service.ask(`POST ${at}/read`, { user: 'bob', body: {} })).status).toBe(200);
   expect((await service.ask(`DELETE ${at}/members/dave`, { user: 'dave' })).status).toBe(200);
   expect((await service.ask(`DELETE ${at}`, { user: 'alice' })).status).toBe(204);
 });
 
-/** A group of the same id with carol alone in it. */
+/** A group of the same id in which carol is alone. */
 async function stranger(id: string): Promise<ClientState> {
   const { publicPackage, privatePackage } = await newKeys('carol');
   return createGroup(new Uint8Array(Buffer.from(id, 'base64url')), publicPackage, privatePackage, [], SUITE);

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-/** A key package of a user, in store. */
+/** Uploads a key package of a user. */
 async function upload(user: string): Promise<Keys> {
   const keys = await newKeys(user);
   const keyPackage = wire({ wireformat: 'mls_key_package', keyPackage: keys.publicPackage });
@@ -48,12 +48,12 @@ async function welcomesOf(user: string): Promise<{ id: string; conversation: str
   return body.welcomes as { id: string; conversation: string; welcome: string; seq: number }[];
 }
 
-/** A commit of alice that adds devices. */
+/** A commit of alice that adds these devices. */
 function adding(group: Group, ...keys: Keys[]): Promise<Bundle> {
   return makeBundle(group.of('alice'), keys.map(add));
 }
 
-test('a Welcome that names two users reaches both, once its commit is accepted; each can join with it', async () => {
+test('a Welcome that names two users reaches both after its commit is accepted, and each can join with it', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const keys = [await upload('two-dave'), await upload('two-erin')] as const;
   const adds = keys.map(({ user }) => user);
@@ -73,12 +73,12 @@ test('a Welcome that names two users reaches both, once its commit is accepted; 
   expect(await welcomesOf('bob')).toEqual([]);
 });
 
-test('a Welcome for a key package that its sender did not claim is refused, and nothing changes (invariant 6)', async () => {
+test('a Welcome for a key package that its sender did not claim is refused and changes nothing (invariant 6)', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('unclaimed-dave');
   const body = { ...(await adding(group, dave)).body, adds: [dave.user] };
   expect(verdict(await commit(service, group.id, 'alice', body))).toEqual([422, 'welcome-mismatch']);
-  // Nor does it help that somebody else did.
+  // A claim by another user does not help.
   await claim('bob', dave.user, group.id);
   expect(verdict(await commit(service, group.id, 'alice', body))).toEqual([422, 'welcome-mismatch']);
   expect(await welcomesOf(dave.user)).toEqual([]);
@@ -96,7 +96,7 @@ test('a Welcome for a key package that another commit used is refused', async ()
   expect(verdict(await commit(service, second.id, 'alice', await change(second)))).toEqual([422, 'welcome-mismatch']);
 });
 
-test('a Welcome that names no key package is for nobody, and is refused', async () => {
+test('a Welcome that names no key package is refused', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('nobody-dave');
   const bundle = await adding(group, dave);
@@ -108,7 +108,7 @@ test('a Welcome that names no key package is for nobody, and is refused', async 
   expect(await welcomesOf(dave.user)).toEqual([]);
 });
 
-test('the Welcome of a public commit names exactly the key packages that it adds', async () => {
+test('the Welcome of a public commit must name exactly the key packages that the commit adds', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const [phone, tablet] = [await upload('exact-dave'), await upload('exact-erin')];
   for (const { user } of [phone, tablet]) await claim('alice', user, group.id);
@@ -134,11 +134,11 @@ test('a public commit without a Welcome uses up the key packages that it adds, e
   expect(claimed.status).toBe(200);
   expect(await attempt(groups[0], dave)).toEqual([200, undefined]);
   expect(await attempt(groups[1], dave)).toEqual([422, 'welcome-mismatch']);
-  // What never was in this service is between its members.
+  // The service does not judge key packages that were never uploaded to it.
   expect(await attempt(groups[1], await newKeys('elsewhere-erin'))).toEqual([200, undefined]);
 });
 
-test('a Welcome for others than the request adds is refused', async () => {
+test('a Welcome for users whom the request does not add is refused', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('others-dave');
   await claim('alice', dave.user, group.id);
@@ -157,7 +157,7 @@ test('a Welcome for others than the request adds is refused', async () => {
   expect(await attempt([])).toEqual([422, 'welcome-mismatch']);
 });
 
-test('the Welcome of a commit that lost is never readable, and its key package serves the next try (invariant 6)', async () => {
+test('the Welcome of a lost commit is never readable, and its key package can be used in the next attempt (invariant 6)', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('lost-dave');
   await claim('alice', dave.user, group.id);
@@ -173,7 +173,7 @@ test('the Welcome of a commit that lost is never readable, and its key package s
   expect(await welcomesOf(dave.user)).toMatchObject([{ welcome: again.body.welcome }]);
 });
 
-test('a key package that was replaced since is stale, and the refusal names it', async () => {
+test('a key package that was replaced after its claim is stale, and the refusal names it', async () => {
   const group = await startGroup(service, ['alice', 'bob']);
   const dave = await upload('stale-dave');
   await claim('alice', dave.user, group.id);

@@ -38,7 +38,7 @@ const MEMBERS = ['planted-alice', 'planted-bob'] as const;
 const OUTSIDER = 'planted-outsider';
 const REASON = 'planted reason of a report';
 
-test('joins, GroupInfos and reports go through the workflow, whose history holds no user, text or byte of them (invariant 10)', async () => {
+test('joins, GroupInfos and reports go through the workflow, whose history contains no user, text or bytes of them (invariant 10)', async () => {
   const [alice, bob] = MEMBERS;
   const group = await startGroup(service, MEMBERS, { externalJoin: 'anyone', groupInfo: 'optional' });
 
@@ -67,7 +67,7 @@ test('joins, GroupInfos and reports go through the workflow, whose history holds
   for (const secret of secrets) expect(opened.includes(secret), secret.slice(0, 40)).toBe(false);
 });
 
-test('what an outsider asks of a conversation that is not open is refused without a trace in its history', async () => {
+test('a request of an outsider to a closed conversation is refused and leaves no trace in its history', async () => {
   const [alice] = MEMBERS;
   const group = await startGroup(service, MEMBERS, { externalJoin: 'member' });
   const join = await makeExternal(await groupInfoOf(group.of(alice)), await newKeys(OUTSIDER));
@@ -75,7 +75,7 @@ test('what an outsider asks of a conversation that is not open is refused withou
   await expect(conversations.handle(group.id).describe()).rejects.toThrow(/not found/i);
 });
 
-/** Every string of a history, and what its payloads hold. */
+/** Every string of a history, including its decoded payloads. */
 function stringsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (value instanceof Uint8Array) return [Buffer.from(value).toString('utf8')];

@@ -1,15 +1,15 @@
 import type { Client } from '@temporalio/client';
 
-/** Everything that Temporal keeps of one run. */
+/** Everything that Temporal stores about one run. */
 export interface RunRecord {
   readonly workflowId: string;
-  /** History and description: strings, and the bytes of payloads as text. */
+  /** All strings of history and description, and the bytes of payloads as text. */
   readonly text: string;
-  /** Objects in payloads, at any depth. */
+  /** All objects in payloads, at any depth. */
   readonly objects: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** The records of all runs of a task queue, closed ones too. */
+/** The records of all runs of a task queue, including closed ones. */
 export async function readRuns(temporal: Client, taskQueue: string): Promise<RunRecord[]> {
   const runs: RunRecord[] = [];
   for await (const { workflowId, runId, raw } of temporal.workflow.list({ query: `TaskQueue = '${taskQueue}'` })) {
@@ -22,7 +22,7 @@ export async function readRuns(temporal: Client, taskQueue: string): Promise<Run
   return runs;
 }
 
-/** Every string, and every byte string as text. */
+/** Collects every string, and every byte string as text. */
 function collect(value: unknown, into: string[]): void {
   if (typeof value === 'string') into.push(value);
   else if (value instanceof Uint8Array) into.push(Buffer.from(value).toString('utf8'));

@@ -14,7 +14,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 const database = useDatabase();
 
-test('after a message that missed its deadline in the queue was sent again, no row pairs its sender with its bytes', async () => {
+test('no row connects a sender with bytes after a message missed its deadline in the queue and was sent again', async () => {
   const { pool } = database();
   const id = await startConversation(pool);
   const countStaged = async (): Promise<number | null> => (await pool.query('select from staged')).rowCount;

@@ -5,11 +5,11 @@ import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } fro
 import { useService } from '../../harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
-// On the real server: the time-skipping one treats updates that wait at the end of a run differently.
+// Uses the real server: the time-skipping server treats updates that wait at the end of a run differently.
 const EVERY = 5;
 const SENDERS = 6;
 const ROUNDS = 25;
-/** Events of one run: a few workflow tasks more than the operations after which it may end. */
+/** Maximum number of events of one run: it may end a few workflow tasks after its last operation. */
 const MAX_EVENTS = 150;
 
 describe(`a conversation that continues as new every ${EVERY} operations`, () => {
@@ -22,12 +22,12 @@ describe(`a conversation that continues as new every ${EVERY} operations`, () =>
     return lengths;
   }
 
-  test('shows no client an error and loses, doubles and skips nothing under concurrent load (invariants 1, 3, 7, 9)', async () => {
+  test('gives no client an error and loses, doubles and skips nothing under concurrent load (invariants 1, 3, 7, 9)', async () => {
     const id = await createOpaque(service().clientOf('creator'), [...users(SENDERS), 'reader']);
     const sent = await atOnce(SENDERS, async (i) => {
       const own: { id: string; seq: number }[] = [];
       for (let round = 0; round < ROUNDS; round++) {
-        // One try: the first answer counts.
+        // One attempt: the first answer counts.
         const client = service().clientOf(`user-${i}`, { api: (i + round) % 2, attempts: 1 });
         const message = newMessage();
         const { seq } = await client.send(id, message);
@@ -42,7 +42,7 @@ describe(`a conversation that continues as new every ${EVERY} operations`, () =>
     const log = await readLog(service().clientOf('reader'), id);
     expect(log.map(({ seq }) => seq)).toEqual(upTo(log.length));
     for (const own of sent) {
-      // Each sender's order holds, although its requests went through both APIs.
+      // The order of each sender is kept, although its requests went through both APIs.
       expect(own.map(({ seq }) => seq)).toEqual(ascending(own.map(({ seq }) => seq)));
       for (const { id: messageId, seq } of own) expect(log[seq - 1]).toMatchObject({ id: messageId, seq });
     }

@@ -52,7 +52,7 @@ describe('a run that is ended from outside', () => {
   };
 
   test.each(Object.entries(ends))(
-    'by %s is started again by the next operation; what was acknowledged stays, what was in flight is applied once (invariants 1, 3, 9)',
+    'by %s is started again by the next operation, keeps acknowledged operations, and applies operations in flight once (invariants 1, 3, 9)',
     async (_, end) => {
       const creator = service().clientOf('creator');
       const id = await createOpaque(creator, users(4));
@@ -81,12 +81,12 @@ describe('a run that is ended from outside', () => {
     },
   );
 
-  test('increments survive shutdown and cancel (invariant 7)', async () => {
+  test('keeps its increments over shutdown and cancel (invariant 7)', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator, ['reader']);
     for (const end of ['shutdown', 'cancel', 'shutdown', 'cancel'] as const) {
       await Promise.all([creator.incrementUnread(id, 1), creator.incrementUnread(id, 10)]);
-      // The increments may have gone into the run that was ending already: then there is none left to end.
+      // The increments may have reached the run that was already ending. Then there is no run to end.
       await ends[end]?.(id).catch(ignoreNotFound);
     }
     const unread = async (): Promise<number> => (await service().clientOf('reader').conversation(id)).unread;
@@ -94,7 +94,7 @@ describe('a run that is ended from outside', () => {
     expect(await unread()).toBe(44);
   });
 
-  test('an operator may send `shutdown` without input', async () => {
+  test('ends by a `shutdown` without input from an operator', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator);
     await creator.send(id, newMessage());
@@ -102,7 +102,7 @@ describe('a run that is ended from outside', () => {
     expect(await handleOf(id).result()).toEqual({ reason: 'shutdown' });
   });
 
-  test('the sweep wakes a due conversation that does not run, and deletes staged orphans', async () => {
+  test('is woken by the sweep when it is due, and the sweep deletes staged orphans', async () => {
     const creator = service().clientOf('creator');
     const id = await createOpaque(creator, [], { retentionDays: 1 });
     await creator.send(id, newMessage());
@@ -170,7 +170,7 @@ describe('a run', () => {
     await conversations.handle('bm9uZS1hdC1hbGwtaGVyZQ').result();
   });
 
-  test('refuses what is malformed before it is queued, and writes no event for it', async () => {
+  test('refuses malformed updates before they are queued, and writes no event for them', async () => {
     const id = await createInStore(database().pool, ['alice']);
     await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const before = (await conversations.handle(id).describe()).historyLength;
@@ -195,7 +195,7 @@ describe('a run', () => {
     expect((await conversations.update(messages.addMembers, id, [add]))[0]).toMatchObject({ epoch: 1 });
   });
 
-  test('refuses with `overloaded` while its mailbox is full, which is counted, and goes on afterwards', async () => {
+  test('refuses with `overloaded` while its mailbox is full, counts the refusals, and continues afterwards', async () => {
     const id = await createInStore(database().pool, ['alice']);
     const gate = makeGate();
     const adds = (count: number): StagedCommand[] =>
@@ -205,7 +205,7 @@ describe('a run', () => {
     await waitUntil(() => gate.waiting() === 1, { what: 'a batch is being decided' });
     const fills = conversations.update(messages.addMembers, id, adds(MAX_BATCH_OPERATIONS), 'fills');
     await waitUntil(() => conversations.isAdmitted(id, 'fills'), { what: 'a full mailbox is on its way' });
-    // Both reach the workflow right behind it.
+    // Both updates reach the workflow directly after it.
     const byHand = expect(conversations.update(messages.addMembers, id, adds(1))).rejects.toMatchObject({
       cause: { type: messages.FAILURE.overloaded, details: [{ depth: MAX_BATCH_OPERATIONS }] },
     });
@@ -227,7 +227,7 @@ describe('a run', () => {
     await checkInvariants(database().pool, id);
   });
 
-  test('a defect in one update does not fail those that share its batch', async () => {
+  test('does not fail the other updates of a batch when one update has a defect', async () => {
     const id = await createInStore(database().pool, ['alice', 'bob']);
     await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const gate = makeGate();
@@ -261,7 +261,7 @@ describe('a run', () => {
     expect(await conversations.state(id)).toMatchObject({ health: 'healthy', facts: { epoch: 2, memberCount: 2 } });
   });
 
-  test('tells operators what it is: every handler has a description, the details are current, queries answer', async () => {
+  test('describes itself to operators: every handler has a description, the details are current, and queries answer', async () => {
     const id = await createInStore(database().pool, ['alice', 'bob']);
     await conversations.dispatcher.submit(membershipSubmission(id, 'alice', { adds: ['carol'] }));
     await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
@@ -289,7 +289,7 @@ describe('a run', () => {
     expect(await (await handle.describe()).staticSummary()).toBe('MLS conversation: one mailbox, one order');
   });
 
-  test('the sweep may be started by hand and says what it did', async () => {
+  test('the sweep can be started by hand and returns its results', async () => {
     const result: unknown = await conversations.client.workflow.execute(SWEEP_WORKFLOW, {
       workflowId: `sweep-${randomUUID()}`,
       taskQueue: conversations.taskQueue,
@@ -313,7 +313,7 @@ interface Metadata {
   };
 }
 
-/** Some other operation or end was first. */
+/** The run is already gone: another operation or end came first. */
 function ignoreNotFound(error: unknown): void {
   if (!/not found|already completed/i.test(String(error))) throw error;
 }

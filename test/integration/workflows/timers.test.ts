@@ -32,7 +32,7 @@ import {
 import { makeGate, postgresAway } from '../../../tools/harness/trouble.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
-// Time skips for the whole server at once, so the tests of this file run one after another on one server of their own.
+// Time skips for the whole server at once, so the tests of this file run one after another on a separate server.
 const { EventType } = proto.temporal.api.enums.v1;
 const IDLE_MS = 10 * 60_000;
 const DAY_MS = 24 * 3600_000;
@@ -135,14 +135,14 @@ async function timesOf(handle: ConversationHandle, type: keyof typeof EventType)
     .map(({ eventTime }) => Number(eventTime?.seconds ?? 0) * 1000 + Math.floor((eventTime?.nanos ?? 0) / 1e6));
 }
 
-/** What the scheduled sweep does, at the server's time. */
+/** Runs the scheduled sweep at the time of the server. */
 async function sweep(): Promise<unknown> {
   const { client, taskQueue } = conversations;
   return client.workflow.execute(SWEEP_WORKFLOW, { workflowId: `sweep-${randomUUID()}`, taskQueue });
 }
 
-// The first of this file: Welcomes are given 30 days by Postgres's clock, of which the server's leaps away.
-describe('a Welcome that nobody takes up', () => {
+// This test must be the first: Welcomes live for 30 days by the clock of Postgres, and the server's clock jumps ahead.
+describe('a Welcome that nobody collects', () => {
   const expired = async (conversation: string): Promise<object[]> => {
     const { rows } = await database().pool.query<object>(
       `select h.seq, h.data from change h join conversation c on c.key = h.conversation
@@ -160,7 +160,7 @@ describe('a Welcome that nobody takes up', () => {
     return rowCount;
   };
 
-  test('expires by the timer of its conversation, or by the sweep when the run is gone, and the group is told', async () => {
+  test('expires by the timer of its conversation, or by the sweep when the run is gone, and the group gets a notice', async () => {
     await conversations.stop();
     await start({ idleMs: 365 * DAY_MS });
     const [running, terminated] = [await create(['alice', 'bob']), await create(['alice', 'bob'])];
@@ -187,18 +187,18 @@ describe('a Welcome that nobody takes up', () => {
 });
 
 describe('an idle conversation', () => {
-  test('completes after the idle time and holds one coarse timer, whatever the number of messages', async () => {
+  test('completes after the idle time and holds one coarse timer, for any number of messages', async () => {
     const id = await create(['alice', 'bob']);
     for (let i = 1; i <= 25; i++) expect(await sendOne(id)).toBe(i);
     await env.sleep(IDLE_MS + 60_000);
     const handle = conversations.handle(id);
     expect(await handle.result()).toEqual({ reason: 'idle' });
-    // One at the start, and one for the rest after the first fired early.
+    // One timer from the start, and one for the rest after the first one fired early.
     expect(await timesOf(handle, 'EVENT_TYPE_TIMER_STARTED')).toHaveLength(2);
     const answered = await timesOf(handle, 'EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED');
     expect(answered).toHaveLength(25);
     const [ended] = await timesOf(handle, 'EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED');
-    // The run's clock stands at the start of its task.
+    // The clock of a run shows the start time of its task.
     const tasks = await timesOf(handle, 'EVENT_TYPE_WORKFLOW_TASK_STARTED');
     const lastUsed = Math.max(...tasks.filter((at) => at <= Math.max(...answered)));
     expect((ended ?? 0) - lastUsed).toBeGreaterThanOrEqual(IDLE_MS);
@@ -223,7 +223,7 @@ describe('explicit increments', () => {
     expect(await unread(id)).toEqual({ alice: 5, bob: 2, carol: 0 });
   });
 
-  test('ride with the next batch', async () => {
+  test('are applied with the next batch', async () => {
     await conversations.stop();
     await start({ flushMs: DAY_MS });
     const id = await create(['alice', 'bob']);
@@ -247,7 +247,7 @@ describe('explicit increments', () => {
     expect(await unread(id)).toEqual({ alice: 0, bob: 12 });
   });
 
-  test('an increment that cannot be applied holds up neither the others nor the end of the run', async () => {
+  test('that cannot be applied delay neither the others nor the end of the run', async () => {
     const id = await create(['alice', 'bob']);
     const handle = await conversations.wake(id);
     const broken = { kind: 'increment', id: 'broken', actor: 'alice', by: 'many' as unknown as number } as const;
@@ -262,7 +262,7 @@ describe('explicit increments', () => {
 });
 
 describe('Postgres in trouble', () => {
-  test('an update ends as `infra` after a few tries with growing pauses; the conversation lives on and recovers', async () => {
+  test('an update ends as `infra` after a few attempts with growing pauses, and the conversation keeps running and recovers', async () => {
     const id = await create(['alice', 'bob']);
     expect(await sendOne(id)).toBe(1);
     const { runId } = await conversations.handle(id).describe();
@@ -273,7 +273,7 @@ describe('Postgres in trouble', () => {
     };
     const add = stagedChange(id, 'alice', { adds: ['carol'] });
     await expect(conversations.update(sendMessages, id, [add])).rejects.toMatchObject({ cause: { type: 'infra' } });
-    // 50 ms doubled up to 500 ms within a budget of 6 s: about 15; a hot loop would be hundreds.
+    // Pauses of 50 ms, doubled up to 500 ms, within 6 s give about 15 attempts. A loop without pauses gives hundreds.
     expect(tries).toBeGreaterThan(5);
     expect(tries).toBeLessThan(40);
     expect((await conversations.state(id)).health).toBe('degraded');
@@ -284,7 +284,7 @@ describe('Postgres in trouble', () => {
     expect((await conversations.handle(id).describe()).runId).toBe(runId);
   });
 
-  test('a request rides out a short outage (invariant 11)', async () => {
+  test('a request succeeds after a short outage (invariant 11)', async () => {
     const id = await create(['alice']);
     let failures = 3;
     conversations.trouble.before = () => {
@@ -317,13 +317,13 @@ describe('Postgres in trouble', () => {
 });
 
 describe('retention', () => {
-  // Devices are of users, who are the same in every test.
+  // Every test uses the same users, so their devices must be deleted.
   beforeEach(() => database().pool.query('truncate device, device_position'));
 
-  /** The server's clock is ahead by what was skipped so far, Postgres's is not. */
+  /** The number of days that the server's clock is ahead of Postgres, because of skipped time. */
   const aheadDays = async (): Promise<number> => Math.ceil(((await env.currentTimeMs()) - Date.now()) / DAY_MS);
 
-  /** A device of a member, active however much time this file skips. */
+  /** Makes a device of a member that stays active, even when this file skips much time. */
   const reads = async (user: string, conversation: string, seq = 0): Promise<void> => {
     const { pool } = database();
     await pool.query(
@@ -347,7 +347,7 @@ describe('retention', () => {
     return rows[0]?.seq;
   };
 
-  test('takes bodies when their time has come and shifts no seq (invariant 1)', async () => {
+  test('deletes bodies when they are due and changes no seq (invariant 1)', async () => {
     await conversations.stop();
     await start({ idleMs: 365 * DAY_MS });
     const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
@@ -360,7 +360,7 @@ describe('retention', () => {
       { seq: 1, kept: false },
       { seq: 2, kept: false },
       { seq: 3, kept: false },
-      // A commit is kept: without it Bob's device could not follow the group.
+      // The commit is kept, because Bob's device needs it to follow the group.
       { seq: 4, kept: true },
     ];
     await waitUntil(async () => (await bodies(id)).every(({ kept }, i) => kept === expired[i]?.kept), {
@@ -371,7 +371,7 @@ describe('retention', () => {
     expect(await unread(id)).toEqual({ alice: 0, bob: 4, carol: 1 });
   });
 
-  test('deletes entries when nobody needs them any more, and looks every day whether that is so', async () => {
+  test('deletes entries that nobody needs any more, and checks for them every day', async () => {
     await conversations.stop();
     await start({ idleMs: 365 * DAY_MS });
     const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
@@ -388,7 +388,7 @@ describe('retention', () => {
     expect(await unread(id)).toEqual({ alice: 0, bob: 5 });
   });
 
-  test('goes on after idle completion, by the sweep', async () => {
+  test('continues through the sweep after idle completion', async () => {
     const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
     await sendOne(id);
     expect(await conversations.handle(id).result()).toEqual({ reason: 'idle' });
@@ -399,7 +399,7 @@ describe('retention', () => {
     expect(await conversations.handle(id).result()).toEqual({ reason: 'idle' });
   });
 
-  test('a run that the sweep woke looks at its due times at once, and the rest of its life is idle', async () => {
+  test('does the due work of a run that the sweep woke at once, and then the run is idle', async () => {
     const id = await create(['alice'], { retentionDays: 1 });
     // Decided without a run, and long ago: the workflow's clock is weeks ahead by now.
     const { command, deadline } = messageSubmission(id, 'alice');

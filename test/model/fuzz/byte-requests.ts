@@ -7,15 +7,15 @@ import { validValue } from './values.ts';
 
 export interface ByteWorld {
   readonly schemas: Schemas;
-  /** Conversations to send to. */
+  /** Conversations that get the requests. */
   readonly conversations: readonly string[];
   readonly users: readonly string[];
-  /** Who sends; those who are members, mostly. */
+  /** Users who send. Most of them are members. */
   readonly senders: readonly string[];
   readonly authorization: (user: string) => string;
-  /** Messages that belong into a field, undamaged. */
+  /** Undamaged messages that fit a field. */
   readonly frames: (field: string) => readonly Uint8Array[];
-  /** The same, damaged, and messages that belong elsewhere. */
+  /** Damaged messages for a field, and messages that fit other fields. */
   readonly damaged: (field: string) => fc.Arbitrary<Uint8Array>;
 }
 
@@ -24,11 +24,11 @@ export interface ByteAttempt {
   readonly operation: Operation;
   readonly user: string;
   readonly request: FuzzRequest;
-  /** Messages in it that are not what a client made. */
+  /** Number of damaged messages in it. */
   readonly damaged: number;
 }
 
-/** Does its body take bytes anywhere? */
+/** True if the body of the operation has a field for bytes. */
 export function takesBytes({ body }: Operation, schemas: Schemas): boolean {
   return body !== undefined && holdsBytes(body, schemas);
 }
@@ -43,13 +43,13 @@ function holdsBytes(given: JsonSchema, schemas: Schemas): boolean {
   );
 }
 
-/** Marks bytes while a body is made, so that they can be counted. */
+/** Bytes with a mark, so that the damaged ones in a body can be counted. */
 interface Bytes {
   readonly bytes: string;
   readonly isDamaged: boolean;
 }
 
-/** Requests whose every field is right but the bytes in it. */
+/** Requests with valid fields, except that bytes may be damaged. */
 export function byteAttempts(operation: Operation, world: ByteWorld): fc.Arbitrary<ByteAttempt> {
   const suggest = (field: string, schema: JsonSchema): fc.Arbitrary<unknown> | undefined => {
     if (schema.contentEncoding !== undefined) return bytesFor(field, world);
@@ -95,6 +95,6 @@ function bytesFor(field: string, world: ByteWorld): fc.Arbitrary<Bytes> {
   const whole = world.frames(field);
   const damaged = { arbitrary: world.damaged(field).map(mark(true)), weight: 3 };
   if (whole.length === 0) return fc.oneof(damaged);
-  // What is right beside what is damaged gets the damage further in.
+  // With valid bytes beside the damaged ones a request gets past more checks.
   return fc.oneof(damaged, { arbitrary: fc.constantFrom(...whole).map(mark(false)), weight: 1 });
 }

@@ -10,12 +10,12 @@ import type { FuzzAnswer } from './sender.ts';
 import { type World, startWorld } from './world.ts';
 
 const { requests: REQUESTS, seed: SEED } = fuzzOptions();
-/** Requests on their way at once. */
+/** Number of requests in flight. */
 const IN_FLIGHT = 6;
-/** Requests for each operation before the ids are taken that they brought to light. */
+/** Requests for each operation before the next round uses the ids in their answers. */
 const ROUND = 8;
 const ROUND_PUBLIC = 2;
-/** Findings are shown up to this many. */
+/** Maximum number of findings that are shown. */
 const SHOWN = 12;
 const TIMEOUT_MS = 60_000 + REQUESTS * 20;
 
@@ -27,16 +27,16 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** What the answers were, by operation and status. */
+/** Number of answers by operation and status. */
 type Tally = Map<string, Map<number, number>>;
 
-describe('every answer is a documented one', { timeout: TIMEOUT_MS }, () => {
+describe('the service gives only documented answers', { timeout: TIMEOUT_MS }, () => {
   test(`to ${REQUESTS} requests made from the document (seed ${SEED})`, async () => {
     const findings = new Map<string, string>();
     const tally: Tally = new Map();
     const { operations } = world.api;
     for (let sent = 0, round = 0; sent < REQUESTS; round++) {
-      // Requests delete what they find: there is always something new.
+      // Requests delete conversations, so each round gets a new one.
       await world.makeOpaque();
       const made = operations.flatMap((operation, i) =>
         fc.sample(attempts(operation, world), {
@@ -59,7 +59,7 @@ describe('every answer is a documented one', { timeout: TIMEOUT_MS }, () => {
     expect([...findings].slice(0, SHOWN).map(([name, how]) => `${name}\n    ${how}`)).toEqual([]);
     expect(world.errors()).toEqual([]);
     const never = operations.filter(({ name }) => ![...(tally.get(name)?.keys() ?? [])].some((status) => status < 300));
-    // Requests that only ever were refused would find little; a few need more luck than there are requests.
+    // An operation that is always refused is tested badly. A few need more luck than this number of requests gives.
     expect(never.map(({ name }) => name).length, never.map(({ name }) => name).join()).toBeLessThan(
       operations.length / 5,
     );
@@ -67,7 +67,7 @@ describe('every answer is a documented one', { timeout: TIMEOUT_MS }, () => {
 });
 
 function judge({ addressed, operation, fault, request }: Attempt, answer: FuzzAnswer): string[] {
-  // Both are of HTTP itself, and stand for no operation.
+  // HTTP itself defines both methods. They belong to no operation.
   if (request.method === 'HEAD' || request.method === 'OPTIONS')
     return answer.status >= 500 || answer.text !== '' ? [`is ${answer.status} with ${answer.text}`] : [];
   const found = undocumented(world.api, addressed, answer);
@@ -77,7 +77,7 @@ function judge({ addressed, operation, fault, request }: Attempt, answer: FuzzAn
   return found.map(generalise);
 }
 
-/** Findings that differ in ids and numbers only are one. */
+/** Makes findings that differ only in ids and numbers equal. */
 function generalise(finding: string): string {
   return finding
     .replaceAll(/"requestId":"[^"]*"/g, '')

@@ -9,12 +9,12 @@ import {
 import { FrameError, parseFrame } from '../../../mls/frame.ts';
 import { type NamedFrame, makeFrames } from '../../unit/mls/mls-frames.ts';
 
-/** What a field of a request is to hold. */
+/** The kind of message that a field of a request holds. */
 export type FrameKind = 'application' | 'proposal' | 'commit' | 'welcome' | 'group info' | 'key package';
 
 /** Messages of one MLS group in epoch 1, and its conversation. */
 export interface Corpus {
-  /** base64url of the group_id. */
+  /** group_id as base64url. */
   readonly conversation: string;
   /** User ids, by leaf. */
   readonly members: readonly string[];
@@ -40,7 +40,7 @@ function groupIdOf(frames: readonly NamedFrame[]): Uint8Array {
   throw new Error('no message names its group');
 }
 
-/** The kind that the name of a message tells of. */
+/** The kind of a message, taken from its name. */
 export function kindOf({ name }: NamedFrame): FrameKind {
   const kinds: FrameKind[] = ['group info', 'key package', 'welcome', 'proposal', 'commit', 'application'];
   const found = kinds.find((kind) => name.includes(kind));
@@ -48,7 +48,7 @@ export function kindOf({ name }: NamedFrame): FrameKind {
   return found;
 }
 
-/** The kind of message that belongs into a field; `undefined` for other bytes. */
+/** The kinds of messages that fit a field. `undefined` for other bytes. */
 export function kindOfField(field: string): readonly FrameKind[] {
   switch (field) {
     case 'ciphertext':
@@ -68,7 +68,7 @@ export function kindOfField(field: string): readonly FrameKind[] {
   }
 }
 
-/** KeyPackages of a user, for one joining each, or marked as last resort (extension type 10). */
+/** KeyPackages of a user, each for one join, or marked as last resort (extension type 10). */
 export async function makeKeyPackages(user: string, count: number, isLastResort = false): Promise<Uint8Array[]> {
   const suite = await getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'));
   const extensions = isLastResort ? [{ extensionType: 10, extensionData: new Uint8Array() }] : [];

@@ -17,14 +17,14 @@ import { USERS, type World, startWorld } from './world.ts';
 
 const { frames: FRAMES, seed: SEED } = fuzzOptions();
 const IN_FLIGHT = 6;
-/** Requests of one round; each has groups of its own, because an accepted commit ends the epoch of all the others. */
+/** Requests of one round. Each round has its own groups, because an accepted commit ends the epoch for the others. */
 const ROUND = 300;
-/** Of all frames; what is loaded and compiled meanwhile is no leak. */
+/** Share of all frames before the first memory reading. Code that is loaded and compiled meanwhile is no leak. */
 const WARM_UP = 0.25;
-/** Far above what caches of this size of database take, and far below what keeping the frames would. */
+/** Far more than the caches for a database of this size need, and far less than a leak of all frames would need. */
 const HEAP_GROWTH_MB = 40;
 const SHOWN = 8;
-/** Members of the group that is to survive; others know nothing of them. */
+/** Members of the group that must survive. The other users do not know them. */
 const GROUP = ['alice', 'bob'] as const;
 const TIMEOUT_MS = 120_000 + FRAMES * 20;
 
@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-describe('whatever bytes come in', { timeout: TIMEOUT_MS }, () => {
+describe('with any bytes as input', { timeout: TIMEOUT_MS }, () => {
   test(`${FRAMES} damaged frames get documented answers, and memory stays flat (seed ${SEED})`, async () => {
     const { api, sender } = world;
     const targets = api.operations.filter((operation) => takesBytes(operation, api.schemas));
@@ -84,7 +84,7 @@ describe('whatever bytes come in', { timeout: TIMEOUT_MS }, () => {
     expect(end.heapMb - (warm?.heapMb ?? 0)).toBeLessThan(HEAP_GROWTH_MB);
   });
 
-  test('invariants 1 to 8 hold of every conversation afterwards, and each still takes messages', async () => {
+  test('invariants 1 to 8 hold for every conversation afterwards, and each still accepts messages', async () => {
     const { rows } = await database().pool.query<{ id: string; protocol: string; epoch: number }>(
       'select id, protocol, epoch from conversation where deleted_at is null order by key',
     );
@@ -94,14 +94,14 @@ describe('whatever bytes come in', { timeout: TIMEOUT_MS }, () => {
       const ciphertext = base64(protocol === 'mls' ? privateMessage(id, epoch) : 'hello');
       const body = { id: 'after the flood', ciphertext };
       const answer = await world.service.ask(`POST /v1/conversations/${id}/messages`, { user: 'user-0', body });
-      // Somebody may have removed user-0, left by its name, or opened a successor.
+      // A request may have removed user-0, left in its name, or created a successor.
       expect([200, 403, 404, 410], answer.text).toContain(answer.status);
       if (answer.status === 200) working++;
     }
     expect(working).toBeGreaterThan(0);
   });
 
-  test('members of a group read each other although one of them sends garbage, and outsiders send everything', async () => {
+  test('members of a group still read each other while one of them sends garbage and outsiders send any bytes', async () => {
     const { sender, api } = world;
     const { alice, bob } = await makeGroup();
     const [corpus = await makeCorpus(2)] = world.corpora;

@@ -7,7 +7,7 @@ const PROBLEM_TYPE = 'application/problem+json';
 /** Statuses whose answers have no body. */
 const EMPTY = new Set([204, 304]);
 
-/** Everything about an answer that the document does not allow; `operation` is what the request's method and path name. */
+/** Everything in an answer that the document does not allow. `operation`: the one of the request's method and path. */
 export function undocumented(api: Api, operation: Operation | undefined, answer: FuzzAnswer): string[] {
   const problems: string[] = [];
   const { status, headers, text } = answer;

@@ -1,12 +1,12 @@
 import { isObject } from '../../../tools/fuzz/json-schema.ts';
 
-/** What ids name. Path parameters and fields are sorted into these by their names and by where they stand. */
+/** The kinds of things that ids name. Path parameters and fields are assigned by their names and their paths. */
 export type Noun = 'conversation' | 'user' | 'device' | 'message' | 'welcome' | 'ref' | 'cursor' | 'bytes';
 
-/** Ids kept of each noun: the newest, so that requests meet what earlier ones made. */
+/** Number of ids kept of each noun: the newest ones, so that requests use things that earlier requests created. */
 const KEPT = 40;
 
-/** Ids that are real, because the service answered with them. */
+/** Real ids, collected from answers of the service. */
 export class Known {
   readonly #ids = new Map<Noun, string[]>();
 
@@ -20,7 +20,7 @@ export class Known {
     this.#ids.set(noun, [...ids, id].slice(-KEPT));
   }
 
-  /** @returns the newest last; none when nothing is known */
+  /** @returns the known ids, the newest last */
   of(noun: Noun): readonly string[] {
     return this.#ids.get(noun) ?? [];
   }
@@ -32,7 +32,7 @@ export class Known {
     );
   }
 
-  /** Takes every id that an answer of `template` holds. */
+  /** Collects every id in an answer of `template`. */
   learn(template: string, value: unknown, field = ''): void {
     if (Array.isArray(value)) for (const item of value) this.learn(template, item, field);
     else if (isObject(value))
@@ -69,7 +69,7 @@ const BY_FIELD: Readonly<Record<string, Noun>> = {
   cursor: 'cursor',
 };
 
-/** What an id in this field of this path names; `undefined` for fields that name nothing. */
+/** The kind of thing that an id in this field of this path names. `undefined` = the field holds no id. */
 export function nounOf(place: string, field: string): Noun | undefined {
   if (field !== 'id') return BY_FIELD[field];
   if (/\/welcomes(\/|$)/.test(place)) return 'welcome';
@@ -77,7 +77,7 @@ export function nounOf(place: string, field: string): Noun | undefined {
   return 'conversation';
 }
 
-/** What a path parameter names: the segment before it says. */
+/** The kind of thing that a path parameter names, taken from the segment before it. */
 export function nounOfParameter(template: string, name: string): Noun | undefined {
   const before = template.split(`/{${name}}`)[0]?.split('/').at(-1) ?? '';
   switch (before) {

@@ -4,26 +4,26 @@ import { runInNewContext } from 'node:vm';
 
 const MB = 1024 * 1024;
 
-/** Memory of this process in MB, of what is still reachable. */
+/** Memory of this process after garbage collection, in MB. */
 export interface Memory {
   /** JavaScript objects and the bytes they hold. */
   readonly heapMb: number;
   readonly residentMb: number;
 }
 
-/** Collects garbage, then looks. */
+/** Collects garbage and reads the memory. */
 export function memoryNow(): Memory {
-  // Flags count for contexts made after them; this one was made before.
+  // A flag applies only to contexts that are created after it is set.
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  // What the first collection finalises, the second frees.
+  // The second collection frees the objects that the first one finalises.
   collect();
   collect();
   const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
   return { heapMb: (heapUsed + arrayBuffers) / MB, residentMb: rss / MB };
 }
 
-/** Watches how late timers of this process are. */
+/** Measures how late the timers of this process fire. */
 export function watchEventLoop(): { readonly stop: () => string } {
   const histogram: IntervalHistogram = monitorEventLoopDelay({ resolution: 10 });
   histogram.enable();

@@ -5,7 +5,7 @@ type Change = (bytes: Buffer, at: number, value: number, other: Buffer) => Buffe
 
 /** Half of the changes hit the head, where the framing is. */
 const HEAD_BYTES = 64;
-/** Variable-size vector headers (RFC 9420 §2.1.2): longest of each size, not minimal ones, and the invalid prefix. */
+/** Variable-size vector headers (RFC 9420 §2.1.2): the longest of each size, non-minimal ones, the invalid prefix. */
 const LENGTHS = [
   '3f',
   '7fff',
@@ -18,7 +18,7 @@ const LENGTHS = [
   '00',
   '4040',
 ];
-/** A vector that is really as long as it says. */
+/** Size of a vector that is as long as its header says. */
 const GIANT_BYTES = 100_000;
 const MAX_BYTES = 300_000;
 
@@ -70,14 +70,14 @@ export function damaged(frames: readonly Uint8Array[]): fc.Arbitrary<Buffer> {
       const index = at % (value % 2 === 0 ? bytes.length : Math.min(bytes.length, HEAD_BYTES));
       bytes = Buffer.from(CHANGES[kind]?.(bytes, index, value, Buffer.from(other)) ?? bytes);
     }
-    // No bytes at all are another mistake, which the document tells of.
+    // Empty bytes are another mistake, which the schema itself excludes.
     return bytes.length === 0 ? Buffer.of(0) : bytes;
   });
 }
 
 const HEADER_BYTES = 4;
 
-/** A PublicMessage or PrivateMessage as if it were of another group and epoch: what is sealed in it no longer opens. */
+/** A PublicMessage or PrivateMessage changed to another group and epoch. Nobody can open its encrypted parts. */
 export function retargeted(frame: Uint8Array, groupId: Uint8Array, epoch: number): Buffer {
   const bytes = Buffer.from(frame);
   const length = bytes[HEADER_BYTES] ?? 0;

@@ -13,12 +13,12 @@ import { changedValue, parameterText, validValue } from './values.ts';
 import { type World, startWorld } from './world.ts';
 
 const { seed: SEED } = fuzzOptions();
-/** Bodies of each sort for each operation. */
+/** Number of bodies of each kind for each operation. */
 const BODIES = 6;
-/** Stand for the ids that take their place, so that nothing else differs between two requests. */
+/** Placeholders for ids. Two requests then differ only in the id that replaces the placeholder. */
 const CONVERSATION = 'conversation-placeholder';
 const WELCOME = Buffer.from(CONVERSATION).toString('base64');
-/** Facts of one request, not of what it asked for. */
+/** Headers that describe one request and not the conversation. */
 const OF_THE_REQUEST = [
   'x-request-id',
   'date',
@@ -30,14 +30,14 @@ const OF_THE_REQUEST = [
 ];
 
 /**
- * Operations by which an outsider learns that a conversation is there, and why that is meant. Who may join by an external
- * commit needs the GroupInfo (RFC 9420 §12.4.3.2).
+ * Operations that show an outsider that a conversation exists, on purpose: a user who may join by external commit needs
+ * the GroupInfo (RFC 9420 §12.4.3.2).
  */
 const OPEN_TO_ANYONE: readonly string[] = ['getGroupInfo', 'commit'];
 
 const database = useDatabase();
 let world: World;
-/** Of user-0 and user-1: as it is by default, one that anyone may join, and one that was deleted. */
+/** Conversations of user-0 and user-1: one with default policy, one that anyone may join, and a deleted one. */
 let existing: string;
 let open: string;
 let deleted: string;
@@ -55,7 +55,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.stop());
 
-/** A request in which a placeholder stands for a conversation. */
+/** A request with a placeholder for the conversation. */
 interface Probe {
   readonly operation: Operation;
   readonly headers: Readonly<Record<string, string>>;
@@ -63,8 +63,8 @@ interface Probe {
   readonly body: string | undefined;
 }
 
-describe('invariant 8: who does not belong to a conversation learns nothing, not even that it exists', () => {
-  test('of a conversation of others, whatever the request', async () => {
+describe('invariant 8: a user who does not belong to a conversation learns nothing, not even that it exists', () => {
+  test('an outsider learns nothing of a conversation of others by any request', async () => {
     const checked = await compare(existing, 'stranger');
     expect(checked.differing).toEqual([]);
     expect(checked.operations).toEqual(
@@ -72,17 +72,17 @@ describe('invariant 8: who does not belong to a conversation learns nothing, not
     );
   });
 
-  test('of one that was deleted, neither outsiders nor those who were in it', async () => {
+  test('outsiders and former members learn nothing of a deleted conversation', async () => {
     expect((await compare(deleted, 'stranger')).differing).toEqual([]);
     expect((await compare(deleted, 'user-1')).differing).toEqual([]);
   });
 
-  test('of one that anyone may join, nothing but what joining needs', async () => {
+  test('an outsider of a conversation that anyone may join learns only what a join needs', async () => {
     const { differing } = await compare(open, 'stranger');
     expect(differing.filter((line) => !OPEN_TO_ANYONE.includes(line.split(' ')[0] ?? ''))).toEqual([]);
   });
 
-  test('by naming one who is a member, and one who is not', async () => {
+  test('an outsider learns nothing by naming a member or a non-member', async () => {
     const withUser = probes('stranger').filter(({ target }) => target.includes('/members/'));
     expect(withUser.length).toBeGreaterThan(0);
     for (const probe of withUser) {
@@ -98,11 +98,11 @@ describe('invariant 8: who does not belong to a conversation learns nothing, not
     }
   });
 
-  test('after being removed, of what happens from then on', async () => {
+  test('a removed user learns nothing of later events', async () => {
     const id = await world.makeOpaque();
     const removed = await world.service.ask(`DELETE /v1/conversations/${id}/members/joiner`, { user: 'user-0' });
     expect(removed.status).toBe(200);
-    // Reading and clearing marks change what is answered, by themselves.
+    // Requests that set read marks would change the answers themselves.
     const all = [...probes('joiner'), ...lists('joiner')].filter(({ operation }) => operation.method === 'GET');
     const before: string[] = [];
     for (const probe of all) before.push(await ask(probe, id));
@@ -118,7 +118,7 @@ describe('invariant 8: who does not belong to a conversation learns nothing, not
     expect(differing).toEqual([]);
   });
 
-  test('of a user without key packages, nor of one that nobody knows', async () => {
+  test('a claim does not show whether a user exists without key packages', async () => {
     const claims = probes('stranger').filter(({ target }) => target.startsWith('/v1/users/'));
     for (const probe of claims) {
       const known = await ask({ ...probe, target: probe.target.replace(/users\/[^/?]+/, 'users/user-2') }, existing);
@@ -128,7 +128,7 @@ describe('invariant 8: who does not belong to a conversation learns nothing, not
   });
 });
 
-/** Sends every probe for `id` and for an id that never was. */
+/** Sends every probe for `id` and for an id that never existed. */
 async function compare(id: string, user: string): Promise<{ differing: string[]; operations: string[] }> {
   const differing: string[] = [];
   const operations = new Set<string>();
@@ -144,7 +144,7 @@ async function compare(id: string, user: string): Promise<{ differing: string[];
   return { differing, operations: [...operations] };
 }
 
-/** Status, headers and body, without what belongs to this one request. */
+/** Status, headers and body of an answer, without the parts that describe this one request. */
 async function ask(probe: Probe, id: string): Promise<string> {
   const { operation, target, headers, body } = probe;
   const request: FuzzRequest = {
@@ -162,7 +162,7 @@ function normalised({ status, headers, text }: FuzzAnswer, id: string): string {
   return JSON.stringify([status, Object.fromEntries(kept.filter(([name]) => name !== 'content-length')), body]);
 }
 
-/** Requests for every operation in which a conversation can be named: in its path, its query or its body. */
+/** Requests for every operation that can name a conversation in its path, query or body. */
 function probes(user: string): Probe[] {
   return world.api.operations
     .filter(({ isPublic }) => !isPublic)
@@ -187,7 +187,7 @@ function probes(user: string): Probe[] {
     );
 }
 
-/** Requests for lists of what is one's own. */
+/** Requests for the user's own lists. */
 function lists(user: string): Probe[] {
   return world.api.operations
     .filter(({ isPublic, template }) => !isPublic && !template.includes('{'))
@@ -227,7 +227,7 @@ function queryOf({ parameters }: Operation, seed: number): string {
   return fields.length === 0 ? '' : `?${fields.join('&')}`;
 }
 
-/** Puts the id, and messages that name it as their group, where the placeholders stand. */
+/** Replaces the placeholders by the id, and by messages that name the id as their group. */
 function fillIn(body: string, id: string): string {
   return body
     .replaceAll(new RegExp(`${WELCOME.replaceAll('=', '\\=')}:(\\w+)`, 'g'), (_all, field: string) =>

@@ -1,4 +1,4 @@
-/** Runs all items, some at once; the first failure ends it. */
+/** Runs all items, several at the same time. The first failure ends it. */
 export async function inParallel<T>(
   items: readonly T[],
   atOnce: number,

@@ -18,7 +18,7 @@ const POST = 'POST /v1/conversations HTTP/1.1';
 const CHUNKED = 'transfer-encoding: chunked';
 const BODY = '{"id":"AAAAAAAAAAAAAAAAAAAAAA","protocol":"opaque"}';
 
-/** Head lines, then the body's bytes as they go over the wire; `undefined` = the connection is ended there. */
+/** Head lines, then the bytes of the body as they are sent. */
 interface Exchange {
   readonly name: string;
   readonly head: readonly string[];
@@ -70,10 +70,10 @@ function exchanges(): Exchange[] {
 }
 
 describe('over a bare connection', () => {
-  test('what is not HTTP is refused or cut off, never a server error, and the service goes on', async () => {
+  test('the service refuses or disconnects requests that are not valid HTTP, without a server error, and keeps serving', async () => {
     for (const exchange of exchanges()) {
       const answer = await send(exchange);
-      // Nothing: the connection was cut off.
+      // No answer: the service closed the connection.
       const status = Number(
         /^HTTP\/1\.\d (\d{3})/.exec(answer.replace(/^HTTP\/1\.1 100 Continue\r\n\r\n/, ''))?.[1] ?? 400,
       );
@@ -84,7 +84,7 @@ describe('over a bare connection', () => {
     expect(world.errors()).toEqual([]);
   });
 
-  test('random bytes in the place of a request', async () => {
+  test('the service refuses or disconnects random bytes', async () => {
     for (let seed = 1; seed <= 40; seed++) {
       const bytes = Array.from({ length: 60 }, (_, i) => String.fromCharCode((seed * 7919 + i * i * 31) % 256)).join(
         '',
@@ -96,7 +96,7 @@ describe('over a bare connection', () => {
   });
 });
 
-/** Sends an exchange and half-closes; gives all that came back. */
+/** Sends an exchange and half-closes the connection. @returns all bytes of the answer */
 function send({ head, body = [] }: Exchange): Promise<string> {
   const { hostname, port } = new URL(world.service.url);
   return new Promise((resolve) => {
@@ -110,7 +110,7 @@ function send({ head, body = [] }: Exchange): Promise<string> {
       socket.end();
     };
     socket.on('data', (bytes) => (answer += bytes.toString('latin1')));
-    // A reset is one way to refuse.
+    // A connection reset is also a refusal.
     socket.on('error', () => undefined);
     socket.on('close', () => resolve(answer));
   });

@@ -5,32 +5,32 @@ import { type Known, nounOf, nounOfParameter } from './known.ts';
 import type { FuzzRequest } from './sender.ts';
 import { ODD_VALUES, type Suggest, changedValue, parameterText, validValue } from './values.ts';
 
-/** A request with what is known of it before it is sent. */
+/** A request with the facts that are known before it is sent. */
 export interface Attempt {
   readonly request: FuzzRequest;
   /** The operation that it was made for. */
   readonly operation: Operation;
-  /** The one that its method and path name; `undefined` when they name none. */
+  /** The operation of its method and path. `undefined` = there is none. */
   readonly addressed: Operation | undefined;
-  /** Why it must be refused; `undefined` when it may be accepted. */
+  /** The reason why it must be refused. `undefined` = it may be accepted. */
   readonly fault: string | undefined;
 }
 
 export interface RequestWorld {
   readonly api: Api;
   readonly known: Known;
-  /** Values of `Authorization` that are good, those of operators among them. */
+  /** Valid values of `Authorization`, also of operators. */
   readonly tokens: readonly string[];
-  /** Of users whom nobody misses. */
+  /** Valid values of users that no other request needs. */
   readonly tokensToSpend: readonly string[];
-  /** Values that are not; `undefined` = no header. */
+  /** Invalid values. `undefined` = no header. */
   readonly badTokens: readonly (string | undefined)[];
   /** MLS messages (base64) that fit a field. */
   readonly frames: (field: string) => readonly string[];
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'PROPFIND'];
-/** Ids of a noun that are taken as the newest ones. */
+/** Number of ids of a noun that count as the newest ones. */
 const NEWEST = 6;
 const JSON_TYPE = 'application/json';
 const ODD_TYPES = [
@@ -92,7 +92,7 @@ const ODD_SEGMENTS = [
   ';',
 ];
 
-/** Requests for one operation: valid, at their bounds, and wrong in every part. */
+/** Requests for one operation: valid ones, ones at their bounds, and ones that are wrong in any part. */
 export function attempts(operation: Operation, world: RequestWorld): fc.Arbitrary<Attempt> {
   const suggest = suggestions(operation, world);
   const options = { schemas: world.api.schemas, suggest };
@@ -180,7 +180,7 @@ export function attempts(operation: Operation, world: RequestWorld): fc.Arbitrar
 
 interface Draft {
   readonly method: string;
-  /** Values of the path's parameters, percent-encoded. */
+  /** Values of the path parameters, percent-encoded. */
   readonly path: readonly string[];
   readonly query: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
@@ -192,7 +192,7 @@ function finish(draft: Draft, operation: Operation, api: Api): Attempt {
   let next = 0;
   const path = operation.template.replaceAll(/\{\w+\}/g, () => draft.path[next++] ?? '');
   const target = draft.query.length === 0 ? path : `${path}?${draft.query.join('&')}`;
-  // An empty segment is another path.
+  // An empty segment makes a different path.
   const isThere = !/\/\/|\/$/.test(path);
   const addressed = isThere
     ? api.operations.find((one) => one.template === operation.template && one.method === draft.method)
@@ -214,7 +214,7 @@ function suggestions(operation: Operation, { known, frames }: RequestWorld): Sug
     }
     const noun = schema.type === 'string' ? nounOf(operation.template, field) : undefined;
     if (noun === undefined) return undefined;
-    // A new conversation needs an id that is new.
+    // A new conversation needs a new id.
     const isNew = noun === 'conversation' && (operation.template === '/v1/conversations' || field === 'successor');
     const fresh = fc.uint8Array({ minLength: 16, maxLength: 24 }).map((id) => Buffer.from(id).toString('base64url'));
     const made = noun === 'conversation' ? fresh : fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme-ascii' });
@@ -234,24 +234,24 @@ function segment({ name, schema }: Parameter, operation: Operation, world: Reque
   // `.` and `..` are other paths (RFC 3986 §5.2.4).
   const fit = made.filter((value) => value !== '.' && value !== '..' && value !== '' && wellFormed(value) === value);
   if (real.length === 0) return fit;
-  // What is newest is least worn: others were deleted, or everybody was removed from them.
+  // The newest ones are best: older ones may be deleted, or have no members any more.
   const newest = fc.constantFrom(...real.slice(-NEWEST));
   return fc.oneof({ arbitrary: newest, weight: 5 }, { arbitrary: fc.constantFrom(...real), weight: 4 }, fit);
 }
 
-/** After this request its sender belongs to nothing any more, and most that follows would be refused. */
+/** True if the request erases its sender, so that most later requests of this user would be refused. */
 function endsItsUser({ method, template }: Operation): boolean {
   return method === 'DELETE' && template === '/v1/me';
 }
 
-/** Without lone surrogates, which no path can carry. */
+/** The value without lone surrogates, which no path can contain. */
 function wellFormed(value: string): string {
   return Buffer.from(value, 'utf8').toString('utf8');
 }
 
 function withBody(draft: Draft, value: unknown, { body = {} }: Operation, { api }: RequestWorld): Draft {
   const text = JSON.stringify(value);
-  // What the service parses, not what it was made from: -0 and lone surrogates change on the way.
+  // Check the value that the service parses: -0 and lone surrogates change in JSON.
   const [fault] = violations(body, JSON.parse(text), { schemas: api.schemas });
   return { ...draft, body: text, fault };
 }

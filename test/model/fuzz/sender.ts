@@ -9,21 +9,21 @@ export interface FuzzRequest {
 
 export interface FuzzAnswer {
   readonly status: number;
-  /** Lower-case names; repeated ones joined. */
+  /** By lower-case name. Repeated headers are joined. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly text: string;
 }
 
-/** Sends whatever it is given, as it is. */
+/** Sends any request unchanged. */
 export interface Sender {
   readonly send: (request: FuzzRequest) => Promise<FuzzAnswer>;
   readonly close: () => Promise<void>;
 }
 
-/** Above the service's own deadline of 10 s: it is the service that must answer. */
+/** Longer than the service's own deadline of 10 s, because the service itself must answer. */
 const GIVE_UP_MS = 20_000;
 
-/** @param connections as many requests may be on their way at once */
+/** @param connections maximum number of requests in flight */
 export function makeSender(url: string, connections: number): Sender {
   const pool = new Pool(url, {
     connections,
@@ -49,7 +49,7 @@ export function makeSender(url: string, connections: number): Sender {
       const given = Object.entries(answer.headers).map(([name, value]) => [name, String(value)] as const);
       const result = { status: answer.statusCode, headers: Object.fromEntries(given) };
       if (result.headers['content-type']?.startsWith('text/event-stream') === true) {
-        // A stream has no end of its own.
+        // A stream does not end by itself.
         answer.body.on('error', () => undefined);
         aborter.abort();
         return { ...result, text: '' };

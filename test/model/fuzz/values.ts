@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { type JsonSchema, type Schemas, isObject, resolve } from '../../../tools/fuzz/json-schema.ts';
 
-/** Values that are made elsewhere: ids that are real, bytes that are MLS messages. */
+/** Suggests values from elsewhere: real ids, or bytes that are MLS messages. */
 export type Suggest = (field: string, schema: JsonSchema) => fc.Arbitrary<unknown> | undefined;
 
 export interface ValueOptions {
@@ -9,11 +9,11 @@ export interface ValueOptions {
   readonly suggest: Suggest;
 }
 
-/** Arrays and strings of an unbounded schema stay short: what is long is tried on purpose. */
+/** Length limit for arrays and strings of an unbounded schema. Long values are tried separately. */
 const SHORT = 12;
 const MAX_ITEMS = 4;
 
-/** Values that a schema allows, its bounds among them. */
+/** Values that a schema allows, including its bounds. */
 export function validValue(given: JsonSchema, options: ValueOptions, field = ''): fc.Arbitrary<unknown> {
   const schema = resolve(options.schemas, given);
   const suggested = options.suggest(field, schema);
@@ -53,13 +53,13 @@ function validObject(schema: JsonSchema, options: ValueOptions, field: string): 
   const { properties = {}, required = [], additionalProperties } = schema;
   const values = Object.entries(properties).map(([key, inner]) => [key, validValue(inner, options, key)] as const);
   const needed = values.filter(([key]) => required.includes(key));
-  // Optional fields often contradict one another: with none of them a request gets further.
+  // Optional fields often contradict one another. A request without them gets past more checks.
   const own = fc.oneof(
     fc.record(Object.fromEntries(values), { requiredKeys: [...required] }),
     fc.record(Object.fromEntries(needed)),
   );
   if (!isObject(additionalProperties) || Object.keys(additionalProperties).length === 0) return own;
-  // A map: its keys are named by the field that holds it.
+  // This is a map. The name of its field says what its keys are.
   const keys = options.suggest(field, { type: 'string' }) ?? fc.string({ minLength: 1, maxLength: SHORT });
   const entry = fc.tuple(keys, validValue(additionalProperties, options));
   return fc
@@ -85,11 +85,11 @@ function validString({ minLength = 0, maxLength, pattern, format, contentEncodin
   return fc.oneof({ arbitrary: plain, weight: 3 }, fc.constantFrom('x'.repeat(Math.max(minLength, 1)), longest));
 }
 
-/** By pattern: making one takes longer than using it a hundred times. */
+/** Cached by pattern: creating one takes longer than a hundred uses of it. */
 const MATCHING = new Map<string, fc.Arbitrary<string>>();
 
 function matching(pattern: string, minLength: number): fc.Arbitrary<string> {
-  // Classes of Unicode characters are too many to choose from: plain text is in most of them.
+  // There are too many Unicode classes to support. Plain text matches most of them.
   if (pattern.includes('\\p{')) return fc.string({ minLength: Math.max(minLength, 1), maxLength: minLength + SHORT });
   const known = MATCHING.get(pattern) ?? fc.stringMatching(new RegExp(pattern, 'u'));
   MATCHING.set(pattern, known);
@@ -105,12 +105,12 @@ function merge(all: readonly JsonSchema[], schemas: Schemas): JsonSchema {
   } as JsonSchema;
 }
 
-/** A value as a parameter carries it. */
+/** A value in the text form of a parameter. */
 export function parameterText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** Values that parsers and databases stumble over. */
+/** Values that often cause errors in parsers and databases. */
 export const ODD_VALUES: readonly unknown[] = [
   null,
   true,
@@ -158,7 +158,7 @@ export const ODD_VALUES: readonly unknown[] = [
   Array.from({ length: 300 }, () => 'x'),
 ];
 
-/** A value with one to three changes anywhere in it: something odd in its place, missing, doubled or additional. */
+/** A value with one to three changes anywhere in it: a part is replaced by an odd value, removed, doubled or added. */
 export function changedValue(valid: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> {
   const change = fc.record({
     at: fc.nat(),
@@ -172,7 +172,7 @@ export function changedValue(valid: fc.Arbitrary<unknown>): fc.Arbitrary<unknown
   });
 }
 
-/** A container by the names of what it holds; of an array, its indexes. */
+/** The content of an object by its keys, or of an array by its indexes. */
 type Slots = Record<string, unknown>;
 
 function applyChange(holder: { root: unknown }, at: number, kind: string, odd: unknown): void {

@@ -15,12 +15,12 @@ import { type Api, readApi } from '../../../tools/fuzz/document.ts';
 import { Known } from './known.ts';
 import { type FuzzAnswer, type Sender, makeSender } from './sender.ts';
 
-/** Those who send requests; `user-0` to `user-2` stand in the groups of the corpora. */
+/** Users who send requests. `user-0` to `user-2` are members of the groups of the corpora. */
 export const USERS = ['user-0', 'user-1', 'user-2', 'joiner', 'passing', 'stranger'] as const;
 const KEY_PACKAGES = 6;
 const CONNECTIONS = 8;
 
-/** A service in this process, with whatever a fuzzer needs to reach it. */
+/** A service in this process, with everything that a fuzzer needs to use it. */
 export interface World {
   readonly service: Service;
   readonly api: Api;
@@ -32,13 +32,13 @@ export interface World {
   readonly tokens: readonly string[];
   readonly tokensToSpend: readonly string[];
   readonly badTokens: readonly (string | undefined)[];
-  /** Messages (base64) that fit a field; none for bytes that are no MLS message. */
+  /** Messages (base64) that fit a field. Empty for fields whose bytes are no MLS message. */
   readonly frames: (field: string) => readonly string[];
   /** Errors that the service logged. */
   readonly errors: () => readonly string[];
-  /** What the service logged of the request with this answer. */
+  /** The log lines of the service for the request with this answer. */
   readonly errorOf: (answer: FuzzAnswer) => string;
-  /** Makes a conversation of all users but the stranger, in which anything may be sent. @returns its id */
+  /** Makes an opaque conversation of all users except the stranger. @returns its id */
   readonly makeOpaque: () => Promise<string>;
   /** Makes the conversation of a corpus. */
   readonly makeMls: (corpus: Corpus, policy?: Readonly<Record<string, unknown>>) => Promise<void>;
@@ -48,7 +48,7 @@ export interface World {
 /** Starts the service and gives it its first conversations. */
 export async function startWorld(pool: pg.Pool): Promise<World> {
   const errors: string[] = [];
-  // What a test keeps of every request would count as memory of the service.
+  // Only errors are kept: a record of every request would count as memory of the service.
   const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
   const service = await startService(pool, { log, observe: () => undefined });
   const sender = makeSender(service.url, CONNECTIONS);
@@ -83,7 +83,7 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
     corpora,
     known,
     authorization,
-    // Most requests come from those who may do most.
+    // Most requests come from the users with the most rights.
     tokens: [...authorizations.values(), phone, ...[0, 0, 0, 1, 2].map((i) => authorization(`user-${i}`))],
     tokensToSpend: [authorization('passing'), authorization('stranger')],
     badTokens: await badTokens(),

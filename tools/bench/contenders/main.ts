@@ -22,13 +22,15 @@ import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
 import { makeNaiveSubmitter } from './naive/submitter.ts';
 import { makePlainSqlSubmitter } from './plain-sql.ts';
 
-/** An API process like the product's, in which another submitter takes the messages: `main.js plain-sql` or `main.js naive`. */
+// An API process like Parley's, with another submitter for messages: `main.js plain-sql` or `main.js naive`.
+
+/** A health check that takes longer than this has failed. */
 const CHECK_MS = 1500;
 
 const config = loadConfig(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'contender' });
 const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'contender' });
-// A queue of senders waits for a connection; Parley's queues wait elsewhere.
+// Many senders wait for a connection here. In Parley they wait in the conversation queues.
 pool.options.connectionTimeoutMillis = config.requestDeadlineMs;
 pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
 const metrics = makeMetrics();
@@ -63,7 +65,7 @@ const server = await startServer({
     }),
     submitter: submitterFor(process.argv[2]),
     streams,
-    submitIncrement: () => Promise.reject(new AppError('internal', 'Only messages are compared')),
+    submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
     paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
       client,

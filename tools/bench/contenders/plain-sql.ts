@@ -4,7 +4,7 @@ import { AppError } from '../../../domain/errors.ts';
 import { type Outcome, outcomeFor } from '../../../domain/outcome.ts';
 import type { Notifier } from '../../../store/log/notifications.ts';
 
-/** A message as the plain transaction takes it. */
+/** A message for the plain transaction. */
 export interface PlainMessage {
   readonly conversation: string;
   readonly user: string;
@@ -41,8 +41,8 @@ const READ = 'update member set read_seq = $3, read_count = $4 where conversatio
 const MOVE = 'update conversation set last_seq = $2, app_count = $3, last_at = clock_timestamp() where key = $1';
 
 /**
- * One transaction for one message, as a careful team writes it: lock the conversation's row, look at membership and earlier
- * use of the id, judge the epoch, insert, update. Statements are prepared; nothing is batched.
+ * One transaction for one message, as a careful team would write it: lock the row of the conversation, check membership
+ * and earlier use of the id, check the epoch, insert, update. Statements are prepared. Nothing is batched.
  */
 export async function storeMessage(pool: pg.Pool, message: PlainMessage): Promise<Outcome<'message'>> {
   const client = await pool.connect();
@@ -53,7 +53,7 @@ export async function storeMessage(pool: pg.Pool, message: PlainMessage): Promis
     client.release();
     return outcome;
   } catch (error) {
-    // The connection may be in the middle of anything.
+    // The connection may be in an unknown state, so it is closed.
     client.release(true);
     throw error;
   }
@@ -85,14 +85,14 @@ async function decide(client: pg.PoolClient, message: PlainMessage): Promise<Out
   return { status: 'accepted', seq, epoch };
 }
 
-/** The message of a submission. The contenders can do nothing but send. */
+/** The message of a submission. This contender can only send messages. */
 export function plainMessage({ conversation, command }: Submission): PlainMessage {
-  if (command.kind !== 'message') throw new AppError('internal', 'Only messages are compared');
+  if (command.kind !== 'message') throw new AppError('internal', 'The contenders take only messages');
   const { id, actor, sha256, epoch, bytes } = command;
   return { conversation, user: actor, id, sha256, epoch, ciphertext: bytes.ciphertext };
 }
 
-/** Contender: plain SQL behind the same HTTP API. */
+/** Submitter of the plain SQL contender, behind the same HTTP API. */
 export function makePlainSqlSubmitter(pool: pg.Pool, notifier: Notifier): Submitter {
   return {
     submit: async (submission) => {

@@ -3,7 +3,7 @@ import type { Notifier } from '../../../../store/log/notifications.ts';
 import { storeMessage } from '../plain-sql.ts';
 import type { NaiveActivities } from './messages.ts';
 
-/** The same transaction as the plain SQL contender, in an activity. A retry finds the message's id and is answered. */
+/** The transaction of the plain SQL contender, in an activity. A retry finds the message by its id. */
 export function createNaiveActivities(pool: pg.Pool, notifier: Notifier): NaiveActivities {
   return {
     store: async ({ conversation, user, id, sha256, epoch, ciphertext }) => {

@@ -1,7 +1,7 @@
 import { defineUpdate } from '@temporalio/workflow';
 import type { Outcome } from '../../../../domain/outcome.ts';
 
-/** A message with its bytes, as base64: what typical code puts into an update. */
+/** A message with its bytes in base64, as typical code puts it into an update. */
 export interface NaiveMessage {
   readonly conversation: string;
   readonly user: string;

@@ -6,10 +6,10 @@ import { outcomeFor } from '../../../../domain/outcome.ts';
 import { plainMessage } from '../plain-sql.ts';
 import { NAIVE_WORKFLOW, send } from './messages.ts';
 
-/** Between two tries while a run continues as new. */
+/** Pause between two attempts while a run continues as new, in milliseconds. */
 const PAUSE_MS = 50;
 
-/** Contender: each message is one update-with-start of the conversation's workflow. */
+/** Submitter of the naive contender: each message is one update-with-start of the conversation's workflow. */
 export function makeNaiveSubmitter(client: Client, taskQueue: string): Submitter {
   return {
     submit: async (submission) => {

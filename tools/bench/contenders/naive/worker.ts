@@ -8,7 +8,7 @@ import { makePool } from '../../../../store/pool.ts';
 import { startAdminServer } from '../../../../worker/admin-server.ts';
 import { createNaiveActivities } from './activity.ts';
 
-/** The worker of the naive contender: SDK defaults, but for its task queue and as many activities as it has connections. */
+/** Worker of the naive contender. SDK defaults, except the task queue and one activity for each database connection. */
 const config = loadConfig(process.env, 'worker');
 const log = makeLogger({ level: config.logLevel, name: 'naive-worker' });
 Runtime.install({ logger: temporalLogger(log) });

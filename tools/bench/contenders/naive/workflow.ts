@@ -14,7 +14,7 @@ const activities = proxyActivities<NaiveActivities>({
   retry: { initialInterval: '100 milliseconds' },
 });
 
-/** Contender: an entity workflow as tutorials write it; each update runs one activity. */
+/** Workflow of the naive contender: an entity workflow as in tutorials. Each update runs one activity. */
 export async function naiveConversation(input: NaiveInput): Promise<void> {
   setHandler(send, (message) => activities.store(message));
   await condition(() => workflowInfo().continueAsNewSuggested);
