@@ -1,17 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
-import type pg from 'pg';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
+import { beforeAll, expect, test } from 'vitest';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { MlsDevice } from '../../client/device/device.ts';
 import { createHttp } from '../../client/api/http.ts';
-import { createTestDatabase } from '../harness/database.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { useService } from '../harness/service.ts';
+import type { ServiceProcess } from '../../tools/harness/processes.ts';
+import { tokenOf } from '../../tools/harness/tokens.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 /** Nobody else writes this: whoever finds it found what was planted. */
@@ -21,11 +18,9 @@ const MARK = `person-${randomUUID()}`;
 const ALICE = `alice-${MARK}`;
 const BOB = `bob-${MARK}`;
 
-const releasers = createReleasers();
+const service = useService({ apis: 1, workers: 1, env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' } });
 let api: ServiceProcess | undefined;
 let worker: ServiceProcess | undefined;
-let pool: pg.Pool | undefined;
-let temporal: Client | undefined;
 const tokens = new Map<string, string>();
 
 interface Line {
@@ -47,11 +42,6 @@ function linesOf(process: ServiceProcess | undefined): Line[] {
 
 function textOf(process: ServiceProcess | undefined): string {
   return readFileSync(process?.logFile ?? '', 'utf8');
-}
-
-function running(): { readonly pool: pg.Pool; readonly temporal: Client } {
-  if (pool === undefined || temporal === undefined) throw new Error('Nothing runs before the tests do');
-  return { pool, temporal };
 }
 
 function clientOf(user: string): ParleyClient {
@@ -82,27 +72,11 @@ async function send(conversation: string, headers: Readonly<Record<string, strin
 
 beforeAll(async () => {
   for (const user of [ALICE, BOB]) {
-    tokens.set(user, await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device: `phone-${MARK}` }));
+    tokens.set(user, await tokenOf(user, { device: `phone-${MARK}` }));
   }
-  const database = await createTestDatabase();
-  releasers.add('database', database.drop);
-  pool = database.pool;
-  const service = {
-    databaseUrl: database.url,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `correlation-${randomUUID()}`,
-    env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' },
-  };
-  [api, worker] = await Promise.all([startApi(service), startWorker(service)]);
-  releasers.add('processes', async () => {
-    await Promise.all([api?.kill9(), worker?.kill9()]);
-  });
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  releasers.add('connection', () => connection.close());
-  temporal = new Client({ connection });
+  [api] = service().apis;
+  [worker] = service().workers;
 });
-
-afterAll(() => releasers.releaseAll());
 
 test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
   const conversation = await create();
@@ -220,7 +194,7 @@ test('the database pairs no sender with a message of an mls conversation, and ho
   const group = await device.createGroup({ externalJoin: 'nobody' });
   const { seq } = await group.send(`plaintext ${PLANTED}`);
   await group.update();
-  const database = running().pool;
+  const database = service().pool;
   const { rows } = await database.query<{ kind: string; sender: string | null }>(
     `select e.kind, e.sender from entry e join conversation c on c.key = e.conversation where c.id = $1 order by e.seq`,
     [group.id],
@@ -245,7 +219,7 @@ test('the database pairs no sender with a message of an mls conversation, and ho
 
 /** The history of a conversation's workflow as text, its payloads decoded. */
 async function historyOf(conversation: string): Promise<string> {
-  const history = await running().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
+  const history = await service().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
   const payloads: string[] = [];
   collectBytes(history, payloads);
   expect(payloads.join('\n')).toContain('"operations"');

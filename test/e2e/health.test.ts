@@ -1,20 +1,14 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
 import pg from 'pg';
-import { afterEach, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
+import { expect, inject, test, vi } from 'vitest';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import { createTestDatabase } from '../harness/database.ts';
-import {
-  type ServiceOptions,
-  type ServiceProcess,
-  TEST_JWT_SECRET,
-  startApi,
-  startWorker,
-} from '../../tools/harness/processes.ts';
+import { useCleanup } from '../harness/cleanup.ts';
+import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { tokenOf } from '../../tools/harness/tokens.ts';
 import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
@@ -23,13 +17,7 @@ vi.setConfig({ testTimeout: 180_000 });
 /** Checks have time limits of at most 2 s; a probe that waits longer than this would call the process dead. */
 const PROBE_MS = 8000;
 
-let releasers = createReleasers();
-
-afterEach(async () => {
-  const current = releasers;
-  releasers = createReleasers();
-  await current.releaseAll();
-});
+const later = useCleanup();
 
 interface Answer {
   readonly status: number;
@@ -65,11 +53,11 @@ interface Setting {
 /** A database of its own; proxies stand in front of it and of Temporal. */
 async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Setting> {
   const database = await createTestDatabase();
-  releasers.add('database', database.drop);
+  later('database', database.drop);
   const postgres = await startTcpProxy(new URL(database.url).host);
-  releasers.add('postgres proxy', postgres.close);
+  later('postgres proxy', postgres.close);
   const temporal = await startTcpProxy(inject('temporalAddress'));
-  releasers.add('temporal proxy', temporal.close);
+  later('temporal proxy', temporal.close);
   const url = new URL(database.url);
   url.host = postgres.address;
   const service = {
@@ -83,13 +71,12 @@ async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Sett
 
 async function started(starting: Promise<ServiceProcess>): Promise<ServiceProcess> {
   const service = await starting;
-  releasers.add('process', service.kill9);
+  later('process', service.kill9);
   return service;
 }
 
 function clientOf(api: ServiceProcess): ParleyClient {
-  const token = (): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: 'alice' });
-  return new ParleyClient(createHttp({ baseUrl: api.url, token, attempts: 1 }));
+  return new ParleyClient(createHttp({ baseUrl: api.url, token: () => tokenOf('alice'), attempts: 1 }));
 }
 
 async function createConversation(api: ServiceProcess): Promise<string> {
@@ -102,7 +89,7 @@ async function createConversation(api: ServiceProcess): Promise<string> {
 async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
-  releasers.add('holder', () => client.end());
+  later('holder', () => client.end());
   await client.query('begin');
   await client.query('select from parley.conversation where id = any($1) order by key for update', [conversations]);
   return () => client.end();

@@ -1,40 +1,31 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createReleasers } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
+import { expect, test, vi } from 'vitest';
 import { toBase64, toBase64Url } from '../../client/bytes.ts';
-import { ParleyClient } from '../../client/api/parley-client.ts';
-import { createHttp } from '../../client/api/http.ts';
-import { createTestDatabase } from '../harness/database.ts';
+import type { ParleyClient } from '../../client/api/parley-client.ts';
+import { useCleanup } from '../harness/cleanup.ts';
+import { print } from '../harness/print.ts';
+import { useService } from '../harness/service.ts';
 import {
   type EventStream,
   seqsOf as entrySeqsOf,
   openAccountStream,
   openEventStream,
 } from '../../tools/harness/event-stream.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { seqsOf, told, untilEnd, untilTold, wordsOf } from '../harness/streams/told.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const RATE_LIMITS_OFF = Object.fromEntries(
-  ['MESSAGES', 'WRITES', 'READS', 'COMMITS', 'CLAIMS', 'UNAUTHENTICATED'].map((name) => [`RATE_LIMIT_${name}`, '0']),
-);
-const PATHS = ['workflow', 'direct'] as const;
-
-const releasers = createReleasers();
-/** Of both paths: the first takes the workflow, the second decides itself. */
-let apis: ServiceProcess[] = [];
-let startOne: (conversationPath: (typeof PATHS)[number]) => Promise<ServiceProcess>;
+/** Of both paths: the first API process takes the workflow, the second decides itself. */
+const PATHS = ['workflow', 'direct'];
+const service = useService({ workers: 1, apiEnv: PATHS.map((path) => ({ CONVERSATION_PATH: path })) });
+const later = useCleanup();
 let count = 0;
 const someone = (name: string): string => `${name}-${++count}`;
 
-const tokenOf = (user: string, device: string): Promise<string> =>
-  signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device });
-const urlOf = (index: number): string => apis[index % apis.length]?.url ?? '';
+const urlOf = (index: number): string => service().apis[index % PATHS.length]?.url ?? '';
 const as = (user: string, index = 0, device = 'phone'): ParleyClient =>
-  new ParleyClient(createHttp({ baseUrl: urlOf(index), token: () => tokenOf(user, device) }));
+  service().clientOf(user, { api: index % PATHS.length, device });
 
 async function create(...users: string[]): Promise<string> {
   const id = toBase64Url(randomBytes(18));
@@ -44,8 +35,8 @@ async function create(...users: string[]): Promise<string> {
 }
 
 async function follow(user: string, index: number, device = 'phone'): Promise<EventStream> {
-  const stream = await openAccountStream(urlOf(index), await tokenOf(user, device));
-  releasers.add('stream', stream.close);
+  const stream = await openAccountStream(urlOf(index), await service().token(user, { device }));
+  later('stream', stream.close);
   return stream;
 }
 
@@ -65,26 +56,6 @@ async function say(conversation: string, user: string, index: number): Promise<v
 function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  releasers.add('database', database.drop);
-  const service = {
-    databaseUrl: database.url,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `streams-${randomUUID()}`,
-  };
-  startOne = async (conversationPath) => {
-    const api = await startApi({ ...service, env: { ...RATE_LIMITS_OFF, CONVERSATION_PATH: conversationPath } });
-    releasers.add('api', api.kill9);
-    return api;
-  };
-  const [worker, ...started] = await Promise.all([startWorker(service), ...PATHS.map(startOne)]);
-  releasers.add('worker', worker.kill9);
-  apis = started;
-});
-
-afterAll(() => releasers.releaseAll());
 
 test('a device that comes back at random, to processes one of which is killed, misses nothing that it did not acknowledge (invariants 5 and 9)', async () => {
   const users = ['alice', 'bob', 'carol'].map(someone);
@@ -121,8 +92,7 @@ test('a device that comes back at random, to processes one of which is killed, m
       timeoutMs: 30_000,
     });
     if (turn === 2) {
-      await apis[0]?.kill9();
-      apis = [await startOne('workflow'), ...apis.slice(1)];
+      await service().replace('api', 0);
     }
     if (!state.isSending) {
       const last = await lastSeqs();
@@ -186,7 +156,7 @@ test.each([0, 1])(
     const [alice, bob] = [someone('alice'), someone('bob')];
     const conversation = await create(alice, bob);
     const own = await Promise.all(
-      [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await tokenOf(bob, 'c'))),
+      [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await service().token(bob, { device: 'c' }))),
     );
     const accounts = await Promise.all([follow(bob, 0, 'a'), follow(bob, 1, 'b')]);
     for (const account of accounts) await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`]);
@@ -196,7 +166,7 @@ test.each([0, 1])(
     for (const stream of own) {
       expect(await untilEnd(stream)).toEqual({ event: 'removed', seq });
       expect(entrySeqsOf(stream)).toEqual([seq]);
-      process.stdout.write(`    closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer\n`);
+      print(`closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
     }
     for (const account of accounts) {
       await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`, String(seq), `-${bob}`, `removed ${seq}`]);

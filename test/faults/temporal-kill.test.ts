@@ -1,7 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
 import { resolveProgram } from '../../local/temporal-binary.ts';
@@ -11,12 +8,16 @@ import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ProblemError } from '../../client/api/problem.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { type Fleet, report, startFleetOnDatabase, useReleasers } from './fleet.ts';
+import { temporaryFolder } from '../../tools/harness/temporary-folder.ts';
+import { print } from '../harness/print.ts';
+import { startServiceOnDatabase } from '../harness/service.ts';
+import type { Service } from '../../tools/harness/service.ts';
+import { useFaults } from './faults.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';
 import { EVERYTHING, type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
 
-const later = useReleasers();
+const later = useFaults();
 const DEADLINE_MS = 3000;
 
 /** A Temporal server of its own, with a file, that can be killed and comes back on the same port. */
@@ -25,11 +26,11 @@ async function startOwnTemporal(): Promise<{
   kill: () => Promise<void>;
   restart: () => Promise<void>;
 }> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'parley-temporal-kill-'));
-  later('folder', () => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }));
+  const folder = temporaryFolder('temporal-kill');
+  later('folder', folder.remove);
   const options = {
     binary: await resolveProgram(temporalCli, { say: () => undefined }),
-    dataDir: folder,
+    dataDir: folder.path,
     say: () => undefined,
   };
   let temporal: Temporal = await startTemporal(options);
@@ -45,7 +46,10 @@ async function startOwnTemporal(): Promise<{
 }
 
 /** Messages that are sent once and never again, whatever the answer. */
-function startOneShots(load: Load, fleet: Fleet): { stop: () => Promise<void>; refused: () => Map<string, number> } {
+function startOneShots(
+  load: Load,
+  service: Service,
+): { stop: () => Promise<void>; refused: () => Map<string, number> } {
   const refused = new Map<string, number>();
   let stopping = false;
   const conversation = toBase64Url(randomBytes(18));
@@ -57,7 +61,9 @@ function startOneShots(load: Load, fleet: Fleet): { stop: () => Promise<void>; r
       const id = randomUUID();
       const startedAt = Date.now();
       try {
-        await load.client('once', pick(fleet.urls())).send(conversation, { id, ciphertext: toBase64(randomBytes(32)) });
+        await load
+          .client('once', pick(service.urls()))
+          .send(conversation, { id, ciphertext: toBase64(randomBytes(32)) });
       } catch (error) {
         if (!(error instanceof ProblemError) || error.status !== 503) throw error;
         refused.set(id, startedAt);
@@ -87,14 +93,14 @@ async function lateEntries(pool: pg.Pool, refused: ReadonlyMap<string, number>):
 
 test('while Temporal is killed and away requests end as 503; the same ids succeed afterwards, nothing is doubled, and nothing surfaces after its notAfter (invariants 1 to 3, 7 and 11)', async () => {
   const temporal = await startOwnTemporal();
-  const { fleet, database } = await startFleetOnDatabase(later, {
+  const { service, database } = await startServiceOnDatabase(later, {
     apis: 2,
     workers: 1,
     temporalAddress: temporal.address,
     env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS) },
   });
-  const load = await startLoad({ urls: fleet.urls, token: fleet.token, conversations: 3, users: 6 });
-  const oneShots = startOneShots(load, fleet);
+  const load = await startLoad({ urls: service.urls, token: service.token, conversations: 3, users: 6 });
+  const oneShots = startOneShots(load, service);
   await untilMore(load, 200);
 
   await temporal.kill();
@@ -102,7 +108,7 @@ test('while Temporal is killed and away requests end as 503; the same ids succee
   await temporal.restart();
   const backAt = performance.now();
   await untilBack(load, backAt);
-  report(`Temporal killed and restarted: ${describeRecovery(load, backAt)}`);
+  print(`Temporal killed and restarted: ${describeRecovery(load, backAt)}`);
   await load.stop();
   await oneShots.stop();
 
@@ -115,15 +121,15 @@ test('while Temporal is killed and away requests end as 503; the same ids succee
 
 test('on the direct path no request fails while Temporal is away, and none when it comes back (invariant 9)', async () => {
   const temporal = await startOwnTemporal();
-  const { fleet, database } = await startFleetOnDatabase(later, {
+  const { service, database } = await startServiceOnDatabase(later, {
     apis: 2,
     workers: 1,
     temporalAddress: temporal.address,
     env: { CONVERSATION_PATH: 'direct' },
   });
   const load = await startLoad({
-    urls: fleet.urls,
-    token: fleet.token,
+    urls: service.urls,
+    token: service.token,
     conversations: 3,
     users: 6,
     kinds: EVERYTHING,
@@ -135,7 +141,7 @@ test('on the direct path no request fails while Temporal is away, and none when 
   await temporal.restart();
   await untilMore(load, 300);
   await load.stop();
-  report(`Temporal killed on the direct path: ${load.successes.length} requests, ${load.failures.length} failed`);
+  print(`Temporal killed on the direct path: ${load.successes.length} requests, ${load.failures.length} failed`);
   expect(countFailures(load.failures)).toEqual({});
   await expectNothingLost(load, database.pool, checkInvariants);
 });

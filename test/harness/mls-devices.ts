@@ -3,7 +3,7 @@ import type { DeviceOptions } from '../../client/device/device.ts';
 import { MlsDevice } from '../../client/device/device.ts';
 import type { MlsGroup } from '../../client/group/group.ts';
 import { memoryStore } from '../../client/device/store.ts';
-import type { Service } from './service.ts';
+import type { Service } from '../../tools/harness/service.ts';
 
 /** A device with its store, which a crash leaves, and the API process that it talks to. */
 export interface TestDevice {

@@ -5,7 +5,7 @@ import { type EventReader, openEventReader } from '../load/event-reader.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { type MemoryUse, collectedMemory } from '../load/inspector.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
-import type { Servers } from '../load/servers.ts';
+import type { Servers } from '../harness/servers.ts';
 import { makeTokensOf, userName } from '../load/tokens.ts';
 import { makeHttpSender } from '../load/http-sender.ts';
 import { startContender } from './contender.ts';

@@ -1,21 +1,16 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
 import { createReleasers } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
-import { startPostgres } from '../../local/postgres.ts';
-import { resolveProgram } from '../../local/temporal-binary.ts';
-import { temporalCli } from '../../local/temporal-programs.ts';
-import { startTemporal } from '../../local/temporal-server.ts';
-import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
+import { startServers } from '../harness/servers.ts';
 import { changeDraft, commitDraft, createInStore, draft, messageDraft, readDraft } from '../harness/drafts.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
@@ -186,28 +181,14 @@ async function main(): Promise<void> {
 
   const releasers = createReleasers();
   try {
-    const scratch = mkdtempSync(path.join(tmpdir(), 'parley-histories-'));
-    // PostgreSQL runs as a user of its own when this runs as root.
-    chmodSync(scratch, 0o755);
-    releasers.add('folder', () => rmSync(scratch, { recursive: true, force: true }));
-    const postgres = await startPostgres({ dataDir: path.join(scratch, 'postgres'), say });
-    releasers.add('postgres', () => postgres.stop());
-    const pool = makePool({ url: postgres.url('postgres'), max: 10, name: 'histories' });
+    const servers = await startServers({ say, durable: false });
+    releasers.add('servers', servers.stop);
+    const pool = makePool({ url: await servers.createDatabase('histories'), max: 10, name: 'histories' });
     releasers.add('pool', () => pool.end());
-    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
-    const binary = await resolveProgram(temporalCli, { say });
-    const temporal = await startTemporal({
-      binary,
-      dataDir: path.join(scratch, 'temporal'),
-      inMemory: true,
-      flags: ['--dynamic-config-value', 'history.workflowIdReuseMinimalInterval="0s"'],
-      say,
-    });
-    releasers.add('temporal', () => temporal.stop());
     quietRuntime();
-    const connection = await Connection.connect({ address: temporal.address });
+    const connection = await Connection.connect({ address: servers.temporalAddress });
     releasers.add('connection', () => connection.close());
-    const native = await NativeConnection.connect({ address: temporal.address });
+    const native = await NativeConnection.connect({ address: servers.temporalAddress });
     releasers.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
     for (const name of names) await record(name, { client, native, pool });

@@ -19,7 +19,7 @@ import type {
   SendResult,
 } from '../../client/api/types.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
-import type { ModelFleet } from './fleet.ts';
+import type { Service } from '../harness/service.ts';
 
 /** The process of a device died: nothing it still tries to do reaches the service. */
 export class CrashedError extends Error {
@@ -106,7 +106,7 @@ export class Actor {
   /** What was wrong with the order of its streams. */
   readonly streamFaults: string[] = [];
   signatureKey = '';
-  readonly #fleet: ModelFleet;
+  readonly #service: Service;
   readonly #user: string;
   readonly #device: string;
   readonly #place: number;
@@ -115,9 +115,9 @@ export class Actor {
   #running: Running | undefined;
   #live: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
-  constructor(fleet: ModelFleet, user: string, device: string, place: number, events: ActorEvents) {
+  constructor(service: Service, user: string, device: string, place: number, events: ActorEvents) {
     this.name = `${user}/${device}`;
-    this.#fleet = fleet;
+    this.#service = service;
     this.#user = user;
     this.#device = device;
     this.#place = place;
@@ -168,9 +168,10 @@ export class Actor {
     const http = createHttp({
       baseUrl: () => {
         if (isDead) throw new CrashedError('crashed');
-        return this.#fleet.url(turn++);
+        const urls = this.#service.urls();
+        return urls[turn++ % urls.length] ?? '';
       },
-      token: () => this.#fleet.token(this.#user, this.#device),
+      token: () => this.#service.token(this.#user, { device: this.#device }),
       attempts: 12,
     });
     const client = new ModelClient(

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProblemError } from '../../client/api/problem.ts';
 import { hasCode } from '../../client/api/problem.ts';
+import type { Service } from '../harness/service.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { Actor, CrashedError } from './actor.ts';
-import type { ModelFleet } from './fleet.ts';
 import { replay } from './reference.ts';
 import type { Action, ActionKind, Trouble } from './schedule.ts';
 import { makeSchedule } from './schedule.ts';
@@ -39,7 +39,7 @@ const CATCH_UP_MS = 60_000;
 const AUDITOR = 'auditor';
 
 /** One conversation of real devices under a random schedule, and what they have at its end. */
-export async function runModel(fleet: ModelFleet, options: ModelOptions): Promise<ModelReport> {
+export async function runModel(service: Service, options: ModelOptions): Promise<ModelReport> {
   const startedAt = Date.now();
   const { externalJoin, rounds } = makeSchedule(options.seed, options);
   const log: string[] = [];
@@ -55,7 +55,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
   };
   const suffix = `${options.seed}-${startedAt.toString(36)}`;
   const newActor = (user: string, device: string, place: number): Actor =>
-    new Actor(fleet, `${user}-${suffix}`, device, place, {
+    new Actor(service, `${user}-${suffix}`, device, place, {
       onSending: (messageId, sender, text) => {
         if (!sent.has(messageId)) sent.set(messageId, { sender, text });
       },
@@ -152,8 +152,8 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
     };
     const disturb = async (trouble: Trouble): Promise<void> => {
       say(JSON.stringify(trouble));
-      if (trouble.kind === 'path') await fleet.setPath(trouble.path);
-      else await fleet.replace(trouble.what, trouble.place);
+      if (trouble.kind === 'path') await setPath(service, trouble.path);
+      else await service.replace(trouble.what, trouble.place);
       count(counts.done, trouble.kind === 'path' ? 'path' : `kill ${trouble.what}`);
     };
     for (const { actions, trouble } of rounds) {
@@ -163,7 +163,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
 
     say('the end: all connect and catch up, by their streams alone');
     for (const actor of actors) actor.connect();
-    const { pool } = fleet;
+    const { pool } = service;
     const seqNow = async (): Promise<number> => {
       const { rows } = await pool.query<{ last: number }>('select last_seq as last from conversation where id = $1', [
         id,
@@ -226,6 +226,12 @@ export function renderModelReport(report: ModelReport): string {
           `  PARLEY_MODEL_SEED=${seed} repeats it`,
         ]),
   ].join('\n');
+}
+
+/** Asks an API process that runs: the first one may be dead at this moment. */
+async function setPath(service: Service, path: 'workflow' | 'direct'): Promise<void> {
+  const api = service.apis.findIndex((one) => one.isRunning());
+  await service.clientOf('operator', { api }).setPath({ path, rollout: 100 });
 }
 
 function isCrash(error: unknown): boolean {

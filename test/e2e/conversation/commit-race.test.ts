@@ -5,7 +5,8 @@ import { epochConflict, hasCode } from '../../../client/api/problem.ts';
 import type { CommitAccepted, CommitBundle } from '../../../client/api/types.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { createOpaque, newMessage, randomCiphertext, readLog } from '../../../tools/harness/opaque.ts';
-import { type Service, useService } from '../../harness/service.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 
 const RACES = 200;
 /** Four hundred commits one after another, on a machine that is busy with other tests. */

@@ -3,7 +3,8 @@ import type { ParleyClient } from '../../../client/api/parley-client.ts';
 import type { Entry } from '../../../client/api/types.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
-import { type Service, useService } from '../../harness/service.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 
 // Each race runs many times, some of them at once so that conversations also compete for the processes.
 const REPEATS = Number(process.env.RACE_REPEATS ?? 20);

@@ -1,5 +1,5 @@
 import type { getHeapStatistics } from 'node:v8';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import {
   type HealthChecks,
   actorsCheck,
@@ -8,11 +8,8 @@ import {
   runChecks,
 } from '../../../api/services/health-checks.ts';
 import { makePool } from '../../../store/pool.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { type Service, startService } from '../../harness/api/service.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 
-const database = useDatabase();
-let service: Service;
 let checks: HealthChecks;
 let isDraining = false;
 const healthy = { status: 'healthy' } as const;
@@ -22,7 +19,7 @@ const allWell = (): HealthChecks => ({
   memory: memoryCheck(),
   actors: actorsCheck({ active: () => 7, waiting: () => 0, limit: 10 }),
 });
-beforeAll(async () => {
+const { database, service } = useApi(() => {
   checks = allWell();
   const now: HealthChecks = {
     database: () => checks.database(),
@@ -30,9 +27,8 @@ beforeAll(async () => {
     memory: () => checks.memory(),
     actors: () => checks.actors(),
   };
-  service = await startService(database().pool, { checks: now, isDraining: () => isDraining });
+  return { checks: now, isDraining: () => isDraining };
 });
-afterAll(() => service.close());
 
 test('health tells of every part', async () => {
   const answer = await service.ask('GET /health');

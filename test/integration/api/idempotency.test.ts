@@ -1,40 +1,27 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Submitter } from '../../../dispatch/command.ts';
 import { AppError } from '../../../domain/errors.ts';
 import { claimKey } from '../../../store/request/idempotency.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { idempotencyScope } from '../../../api/http/idempotency.ts';
-import {
-  type Ask,
-  type Service,
-  base64,
-  createConversation,
-  directSubmitter,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { startApi, useApi } from '../../harness/api/use-api.ts';
+import { type Ask, type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 
-const database = useDatabase();
-let first: Service;
-let second: Service;
 /** Stands in for a crash or an outage right before or after the decision. */
 let trouble: { before?: () => unknown; after?: () => unknown } = {};
-beforeAll(async () => {
-  const direct = directSubmitter(database().pool);
-  const submitter: Submitter = {
-    submit: async (draft) => {
-      await trouble.before?.();
-      const outcome = await direct.submit(draft);
-      await trouble.after?.();
-      return outcome;
-    },
-  };
-  [first, second] = await Promise.all([
-    startService(database().pool, { submitter }),
-    startService(database().pool, { submitter, requestDeadlineMs: 8000 }),
-  ]);
-});
-afterAll(() => Promise.all([first.close(), second.close()]));
+const database = useDatabase();
+const submitter: Submitter = {
+  submit: async (draft) => {
+    await trouble.before?.();
+    const outcome = await directSubmitter(database().pool).submit(draft);
+    await trouble.after?.();
+    return outcome;
+  },
+};
+const { service: first } = useApi(() => ({ submitter }), database);
+const { service: second } = useApi(() => ({ submitter, requestDeadlineMs: 8000 }), database);
 
 const withKey = (key: string, ask: Ask = {}): Ask => ({
   user: 'alice',
@@ -57,7 +44,7 @@ test('the same key again gets the first answer, on every replica', async () => {
 
 test('a quoted key and the bare one are the same', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
-  const add = (key: string): ReturnType<Service['ask']> =>
+  const add = (key: string): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['bob'] } }));
   expect([(await add('"k-1"')).body, (await add('k-1')).body]).toEqual([
     { epoch: 1, seq: 1 },
@@ -102,7 +89,7 @@ test('two replicas asked at once apply it once, and the one that waits gets the 
 
 test('422 is remembered, other refusals are not', async () => {
   const id = await createConversation(first, ['bob']);
-  const add = (key: string): ReturnType<Service['ask']> =>
+  const add = (key: string): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['carol'] } }));
   expect((await add('422')).body.code).toBe('commit-required');
   const again = await add('422');
@@ -122,7 +109,7 @@ test('a list in which something failed for now is not remembered', async () => {
     { id: 'a', ciphertext: base64('a') },
     { id: 'b', ciphertext: base64('b'), epoch: 1 },
   ];
-  const send = (): ReturnType<Service['ask']> =>
+  const send = (): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/messages`, withKey('list', { body: { messages } }));
   expect((await send()).body.results).toMatchObject([{ status: 'accepted' }, { code: 'epoch-ahead' }]);
   await first.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['bob'] } });
@@ -148,7 +135,7 @@ test('a request that died after its decision is applied once, by whichever repli
 });
 
 test('whoever waits for a key longer than its deadline may ask again', async () => {
-  const impatient = await startService(database().pool, { requestDeadlineMs: 300 });
+  const impatient = await startApi(database().pool, { requestDeadlineMs: 300 });
   const id = await createConversation(impatient, [], { protocol: 'opaque' });
   const path = `/v1/conversations/${id}/read`;
   const caller = { user: 'alice', device: 'default' } as Parameters<typeof idempotencyScope>[1];

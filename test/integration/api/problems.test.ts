@@ -1,20 +1,14 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Submitter } from '../../../dispatch/command.ts';
 import { AppError, PROBLEMS, type ProblemCode } from '../../../domain/errors.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { type Service, base64, createConversation, startService } from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { startApi, useApi } from '../../harness/api/use-api.ts';
 
-const database = useDatabase();
-let service: Service;
 let failure = new Error('not set');
-beforeAll(async () => {
-  const submitter: Submitter = { submit: () => Promise.reject(failure) };
-  service = await startService(database().pool, { submitter });
-});
-afterAll(() => service.close());
+const { database, service } = useApi(() => ({ submitter: { submit: () => Promise.reject(failure) } }));
 
 const folder = path.join(packageRoot(), 'docs', 'reference', 'problems');
 const codes = Object.keys(PROBLEMS) as ProblemCode[];
@@ -91,7 +85,7 @@ test.each([
 
 test('a request that is not decided in time is answered all the same', async () => {
   const never: Submitter = { submit: () => new Promise(() => undefined) };
-  const slow = await startService(database().pool, { submitter: never, requestDeadlineMs: 200 });
+  const slow = await startApi(database().pool, { submitter: never, requestDeadlineMs: 200 });
   const id = await createConversation(slow, [], { protocol: 'opaque' });
   const startedAt = Date.now();
   const answer = await slow.ask(`POST /v1/conversations/${id}/read`, { user: 'alice' });

@@ -1,32 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk, truncate } from '../../harness/streams/talk.ts';
+import { useReplicas } from '../../harness/streams/replica.ts';
+import { truncate } from '../../harness/streams/talk.ts';
 import { told, untilEnd, untilTold, wordsOf } from '../../harness/streams/told.ts';
 
-const database = useDatabase();
-let one: Replica;
-let other: Replica;
-/** It hears no notifications. */
-let deaf: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
+const {
+  database,
+  talk,
+  /** The third hears no notifications. */
+  replicas: [one, other, deaf],
+} = useReplicas({}, {}, { deaf: true });
 let count = 0;
 /** Users of one test only: the stream of a user tells of all its conversations. */
 const someone = (name: string): string => `${name}-${++count}`;
-
-beforeAll(async () => {
-  [one, other, deaf] = await Promise.all([
-    startReplica(database()),
-    startReplica(database()),
-    startReplica(database(), { deaf: true }),
-  ]);
-});
-afterAll(() => Promise.all([one, other, deaf].map((replica) => replica.stop())));
 
 test('a stream starts with the joining entry, and after what its device acknowledged, whose changes are told again', async () => {
   const [alice, bob] = [someone('alice'), someone('bob')];

@@ -1,15 +1,13 @@
 import { connect } from 'node:net';
 import { createParser } from 'eventsource-parser';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { seqsOf, signalsOf } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk, truncate } from '../../harness/streams/talk.ts';
+import { type Replica, useReplicas } from '../../harness/streams/replica.ts';
+import { truncate } from '../../harness/streams/talk.ts';
 import { untilEnd, untilTold, wordsOf } from '../../harness/streams/told.ts';
 
-const database = useDatabase();
 /** Long, so that what closes sooner is closed by something else. */
 const PATIENT_MS = 600_000;
 const SLOW_MS = 1000;
@@ -17,22 +15,11 @@ const SLOW_MS = 1000;
 const FLOOD = 40;
 const BIG = 700_000;
 
-let patient: Replica;
-let deaf: Replica;
-let strict: Replica;
-const talk = makeTalk(
-  () => patient.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  [patient, deaf, strict] = await Promise.all([
-    startReplica(database(), { slowMs: PATIENT_MS }),
-    startReplica(database(), { slowMs: PATIENT_MS, deaf: true }),
-    startReplica(database(), { slowMs: SLOW_MS }),
-  ]);
-});
-afterAll(() => Promise.all([patient, deaf, strict].map((replica) => replica.stop())));
+const {
+  database,
+  talk,
+  replicas: [patient, deaf, strict],
+} = useReplicas({ slowMs: PATIENT_MS }, { slowMs: PATIENT_MS, deaf: true }, { slowMs: SLOW_MS });
 
 interface Came {
   readonly conversation: string;
@@ -49,7 +36,7 @@ interface SlowReader {
 async function openSlowly(replica: Replica, path: string, user: string, device?: string): Promise<SlowReader> {
   const { host, hostname, port } = new URL(replica.service.url);
   const socket = connect({ host: hostname, port: Number(port) });
-  const token = await tokenOf(user, claims(device));
+  const token = await tokenOf(user, { device });
   socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   await new Promise((resolve) => socket.once('data', resolve));
   socket.pause();

@@ -1,33 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { sweepKeyPackages } from '../../../store/key-package/key-packages.ts';
-import { tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk } from '../../harness/streams/talk.ts';
+import { useReplicas } from '../../harness/streams/replica.ts';
 import { told, untilEnd, wordsOf } from '../../harness/streams/told.ts';
 
-const database = useDatabase();
-let one: Replica;
-let other: Replica;
-/** It hears no notifications. */
-let deaf: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
+const {
+  database,
+  talk,
+  /** The third hears no notifications. */
+  replicas: [one, other, deaf],
+} = useReplicas({}, {}, { deaf: true });
 let count = 0;
 const someone = (name: string): string => `${name}-${++count}`;
-
-beforeAll(async () => {
-  [one, other, deaf] = await Promise.all([
-    startReplica(database()),
-    startReplica(database()),
-    startReplica(database(), { deaf: true }),
-  ]);
-});
-afterAll(() => Promise.all([one, other, deaf].map((replica) => replica.stop())));
 
 async function devicesOf(user: string): Promise<string[]> {
   const { devices } = (await talk.expect('GET /v1/devices', user)) as { devices: { device: string }[] };
@@ -60,7 +46,7 @@ test('a stream of a device without a record ends when the device is forgotten', 
 
 test('a forgotten device that comes back is known again, by a stream or by any request, and can be forgotten again', async () => {
   const bob = someone('bob');
-  const phone = { headers: { authorization: `Bearer ${await tokenOf(bob, claims('phone'))}` } };
+  const phone = { headers: { authorization: `Bearer ${await tokenOf(bob, { device: 'phone' })}` } };
   for (const comeBack of [
     () => one.follow(bob, 'phone'),
     () => one.service.ask('GET /v1/welcomes', phone),

@@ -1,26 +1,17 @@
-import { SignJWT } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AUDIENCE, SECRET, tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk } from '../../harness/streams/talk.ts';
+import { startReplica, useReplicas } from '../../harness/streams/replica.ts';
 import { untilEnd, untilTold } from '../../harness/streams/told.ts';
 
 const PER_USER = 3;
 
-const database = useDatabase();
-let one: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  one = await startReplica(database(), { perUser: PER_USER });
-});
-afterAll(() => one.stop());
+const {
+  database,
+  talk,
+  replicas: [one],
+} = useReplicas({ perUser: PER_USER });
 
 test('a user has so many streams open at once, whatever they are of; more are 429 `rate-limited` until one ends', async () => {
   const conversation = await talk.create('ann', 'ben');
@@ -47,7 +38,7 @@ test('a stream that was not opened leaves its place', async () => {
 test('HEAD opens no stream, and takes the place of none', async () => {
   const conversation = await talk.create('dan');
   const stream = await one.follow('dan', 'phone');
-  const headers = { authorization: `Bearer ${await tokenOf('dan', claims('phone'))}` };
+  const headers = { authorization: `Bearer ${await tokenOf('dan', { device: 'phone' })}` };
   for (const path of ['/v1/events', `/v1/conversations/${conversation}/events`]) {
     const answer = await fetch(`${one.service.url}${path}`, { method: 'HEAD', headers });
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
@@ -57,12 +48,7 @@ test('HEAD opens no stream, and takes the place of none', async () => {
 });
 
 test('an account stream ends with its token', async () => {
-  const token = await new SignJWT({})
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject('eve')
-    .setAudience(AUDIENCE)
-    .setExpirationTime(Math.floor(Date.now() / 1000) + 2)
-    .sign(new TextEncoder().encode(SECRET));
+  const token = await tokenOf('eve', { expiresIn: '2s' });
   const stream = await openAccountStream(one.service.url, token);
   expect(stream.status).toBe(200);
   expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });

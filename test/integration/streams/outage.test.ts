@@ -1,9 +1,9 @@
 import { pino } from 'pino';
-import { afterEach, beforeAll, afterAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { type StreamHub, makeStreamHub } from '../../../streams/hub.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
-import { type Service, startService, tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
@@ -12,19 +12,11 @@ import { told, untilTold, wordsOf } from '../../harness/streams/told.ts';
 /** Much longer than an addition may become visible after its time. */
 const OUTAGE_MS = 600_000;
 
-const database = useDatabase();
 /** A process that hears no notifications, and whose database may be away. */
 let hub: StreamHub;
-let service: Service;
 let isAway = false;
 let failures = 0;
-const talk = makeTalk(
-  () => service,
-  (user) => tokenOf(user),
-);
-
-beforeAll(async () => {
-  const { pool } = database();
+const { database, service } = useApi(({ pool }) => {
   const flaky = new Proxy(pool, {
     get: (target, name) => {
       const value = Reflect.get(target, name, target) as unknown;
@@ -41,12 +33,11 @@ beforeAll(async () => {
     slowMs: 5000,
     perUser: 0,
   });
-  service = await startService(pool, { streams: hub });
+  return { streams: hub };
 });
-afterAll(() => {
-  hub.close();
-  return service.close();
-});
+const talk = makeTalk(service);
+// Runs before the API is closed, which waits for its streams.
+afterAll(() => hub.close());
 afterEach(() => vi.restoreAllMocks());
 
 /** Has the streams of this process see nothing of what happens, for longer than they look back otherwise. */

@@ -1,13 +1,12 @@
 import { type Socket, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { base64, tokenOf } from '../../harness/api/service.ts';
+import { expect, test } from 'vitest';
+import { base64 } from '../../harness/api/conversations.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { ParleyClient } from '../../../client/api/parley-client.ts';
 import { createHttp } from '../../../client/api/http.ts';
-import { useDatabase } from '../../harness/database.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk } from '../../harness/streams/talk.ts';
+import { type Replica, startReplica, useReplicas } from '../../harness/streams/replica.ts';
 import { told, wordsOf } from '../../harness/streams/told.ts';
 
 const MB = 1024 * 1024;
@@ -16,17 +15,11 @@ const LARGE = 3 * MB;
 const LARGE_COUNT = 5;
 const SLOW_MS = 1500;
 
-const database = useDatabase();
-let one: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  one = await startReplica(database(), { slowMs: SLOW_MS });
-});
-afterAll(() => one.stop());
+const {
+  database,
+  talk,
+  replicas: [one],
+} = useReplicas({ slowMs: SLOW_MS });
 
 /** Invites a user to a conversation of its own. @returns its id */
 async function invite(user: string, bytes: number): Promise<string> {
