@@ -3,6 +3,7 @@ import type { ParleyClient } from '../../client/api/parley-client.ts';
 import { epochConflict, hasCode } from '../../client/api/problem.ts';
 import type { CommitBundle } from '../../client/api/types.ts';
 import { randomCiphertext } from '../../tools/harness/opaque.ts';
+import { spend } from '../../tools/harness/wait-until.ts';
 
 /** What became of the commits of one closed loop. */
 export interface Tally {
@@ -22,7 +23,7 @@ export interface Committer {
   readonly buildMs?: number;
 }
 
-/** Commits again and again, each time for the epoch that it last heard of, until told to stop or removed. */
+/** Commits again and again, each time for the epoch that it last heard of, until it is over or the user is removed. */
 export async function commitInLoop({ client, conversation }: Committer, isOver: () => boolean): Promise<Tally> {
   const tally: Tally = { accepted: 0, conflicts: 0, isRemoved: false, unexpected: [] };
   let epoch = 0;
@@ -44,27 +45,27 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
 
 /**
  * Commits one change and builds it anew after each lost race, as a client must.
- * @throws Error if it has not won in `withinMs`
+ * @returns how many races it lost before it won
+ * @throws Error if it loses more than `mostLosses` races
  */
 export async function commitUntilWon(
   { client, conversation, buildMs = 0 }: Committer,
   change: Pick<CommitBundle, 'adds' | 'removes'>,
-  withinMs: number,
-): Promise<void> {
-  const until = Date.now() + withinMs;
+  mostLosses: number,
+): Promise<number> {
   let epoch = await client.epoch(conversation);
-  while (Date.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, buildMs));
+  for (let losses = 0; losses <= mostLosses; losses++) {
+    await spend(buildMs);
     try {
       await client.commit(conversation, { ...newBundle(epoch), ...change });
-      if (Date.now() < until) return;
+      return losses;
     } catch (error) {
       const conflict = epochConflict(error);
       if (conflict === undefined) throw error;
       epoch = conflict.currentEpoch;
     }
   }
-  throw new Error(`It has not won within ${withinMs} ms`);
+  throw new Error(`It lost more than ${mostLosses} races`);
 }
 
 /** A commit for an epoch, with bytes of its own. */

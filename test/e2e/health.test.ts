@@ -218,17 +218,18 @@ test('an API that is told to stop takes no new connection, finishes what is in f
 
   const ended = api.stop();
   // Whoever asks now is told to go elsewhere, by 503 or by finding nobody.
-  const status = await new Promise<number>((resolve) => {
-    const ask = (): void => {
+  let status = 200;
+  const ask = async (): Promise<boolean> => {
+    status = await new Promise<number>((resolve) => {
       const request = get(`${api.url}/health/ready`, { agent: new Agent({ keepAlive: false }) }, (response) => {
         response.resume();
-        if (response.statusCode === 200) setTimeout(ask, 10);
-        else resolve(response.statusCode ?? 0);
+        resolve(response.statusCode ?? 0);
       });
       request.on('error', () => resolve(0));
-    };
-    ask();
-  });
+    });
+    return status !== 200;
+  };
+  await waitUntil(ask, { what: 'it takes no new connection' });
   expect([0, 503]).toContain(status);
   await letGo();
   expect(await inFlight).toMatchObject({ seq: 2, status: 'accepted' });

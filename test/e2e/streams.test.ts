@@ -13,7 +13,7 @@ import { useService } from '../harness/service.ts';
 import { type EventStream, entriesOf, openEventStream, seqsOf, signalsOf } from '../../tools/harness/event-stream.ts';
 import { tokenOf } from '../../tools/harness/tokens.ts';
 import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -370,20 +370,19 @@ test('readers that go away while their stream is being opened leave nothing behi
       const socket = connect({ host: hostname, port: Number(port) });
       socket.on('error', () => undefined);
       const request = `GET /v1/conversations/${conversation}/events HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
-      await new Promise<void>((resolve) => {
-        socket.write(request, () => {
-          // Some before it is read, some while membership is looked up, some later.
-          setTimeout(() => {
-            socket.resetAndDestroy();
-            resolve();
-          }, i / 10);
-        });
-      });
+      await new Promise<void>((resolve) => socket.write(request, () => resolve()));
+      // Some before it is read, some while membership is looked up, some later.
+      await spend(i / 10);
+      socket.resetAndDestroy();
     }),
   );
   for (let i = 0; i < 5; i++) await say(conversation, 'alice', 1);
   await waitUntil(async () => (await openStreams(urlOf(1))) <= before, { what: 'no stream is left open' });
-  expect(service().apis.every((api) => api.isRunning())).toBe(true);
+  expect(
+    service()
+      .apis.slice(0, NORMAL_APIS)
+      .every((api) => api.isRunning()),
+  ).toBe(true);
 });
 
 test('a stream on which nothing happens gets comments as heartbeats', async () => {

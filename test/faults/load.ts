@@ -3,7 +3,7 @@ import { toBase64, toBase64Url } from '../../client/bytes.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import { createHttp } from '../../client/api/http.ts';
 import { ProblemError } from '../../client/api/problem.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';
 import { pick } from './pick.ts';
@@ -20,7 +20,7 @@ export const EVERYTHING: readonly Kind[] = [
   'read',
 ];
 
-/** Above the service's own deadline of 10 s: what takes longer broke invariant 11. */
+/** Above the service's own deadline of 10 s: a try that took longer broke invariant 11, and fails without a status. */
 const TRY_MS = 15_000;
 /** An operation that found no answer for this long is given up, which fails the test. */
 const PATIENCE_MS = 60_000;
@@ -109,7 +109,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
           abandoned.push(`${kind}: ${reason(error)}`);
           return undefined;
         }
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+        await spend(PAUSE_MS);
       }
     }
   };
@@ -236,6 +236,12 @@ export function describeRecovery(load: Load, from: number): string {
     `first success after ${ms(first)}, every conversation back after ${ms(Math.max(...ofConversation))}, ` +
     `slowest request ${ms(slowest)}, tries that failed: ${JSON.stringify(countFailures(failed))}`
   );
+}
+
+/** How long failed tries took. Measured and printed, never asserted. */
+export function describeFailures({ failures }: Load): string {
+  const slowest = Math.max(0, ...failures.map(({ ms: took }) => took));
+  return `${failures.length} tries failed, the slowest after ${ms(slowest)}`;
 }
 
 /** Failed tries by status and code, for messages. */

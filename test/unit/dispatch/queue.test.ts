@@ -48,6 +48,7 @@ function lanesWith({ path = 'direct', forMs = HOLD_MS, deferred = ['bob'] }: Set
   const apply = async (batch: Batch): Promise<{ outcomes: Outcome[]; retries: number }> => {
     batches.push(batch);
     // As long as a decision takes.
+    // eslint-disable-next-line no-restricted-syntax -- fake timers
     await new Promise((resolve) => setTimeout(resolve, 1));
     return { outcomes: decide(batch), retries: 0 };
   };
