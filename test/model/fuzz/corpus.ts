@@ -7,7 +7,7 @@ import {
   getCiphersuiteImpl,
 } from 'ts-mls';
 import { FrameError, parseFrame } from '../../../mls/frame.ts';
-import { type NamedFrame, makeFrames } from '../../unit/mls/mls-frames.ts';
+import { type NamedFrame, makeFrames } from '../../harness/mls/mls-frames.ts';
 
 /** What a field of a request is to hold. */
 export type FrameKind = 'application' | 'proposal' | 'commit' | 'welcome' | 'group info' | 'key package';

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
 import type { Frame } from '../../../mls/frame.ts';
-import { decodeWhole, facts, frameFacts } from './frame-facts.ts';
-import type { NamedFrame } from './mls-frames.ts';
-import { makeFrames } from './mls-frames.ts';
+import { decodeWhole, facts, frameFacts } from '../../harness/mls/frame-facts.ts';
+import type { NamedFrame } from '../../harness/mls/mls-frames.ts';
+import { makeFrames } from '../../harness/mls/mls-frames.ts';
 
 let corpus: NamedFrame[];
 
