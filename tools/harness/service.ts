@@ -3,12 +3,14 @@ import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import type pg from 'pg';
 import { createHttp } from '../../client/api/http.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
+import type { PathSetting } from '../../client/api/types.ts';
 import { createReleasers } from '../../process/cleanup.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { makePool } from '../../store/pool.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
 import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from './processes.ts';
 import { rememberTokens } from './tokens.ts';
+import { waitUntil } from './wait-until.ts';
 
 type Env = Readonly<Record<string, string>>;
 
@@ -59,6 +61,8 @@ export interface Service {
   readonly addWorker: (env?: Env) => Promise<ServiceProcess>;
   /** SIGKILL for the process in a place, and a new one there; resolves when that one is ready. */
   readonly replace: (kind: 'api' | 'worker', place: number) => Promise<void>;
+  /** Has all conversations take a path; resolves when every API process that runs does so. */
+  readonly setPath: (path: 'workflow' | 'direct') => Promise<void>;
   /** SIGTERM for all processes: what is in flight may end. */
   readonly stop: () => Promise<void>;
   /** SIGKILL for all processes: for a service that was left in the middle of a fault. */
@@ -120,6 +124,13 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
     for (const result of started) if (result.status === 'rejected') throw result.reason;
 
     const token = rememberTokens();
+    const clientOf = (user: string, options: ClientOptions = {}): ParleyClient => {
+      const { api = 0, device, operator, attempts } = options;
+      const baseUrl = running.api[api]?.url;
+      if (baseUrl === undefined) throw new Error(`There is no API ${api}`);
+      const tries = attempts === undefined ? {} : { attempts };
+      return new ParleyClient(createHttp({ baseUrl, token: () => token(user, { device, operator }), ...tries }));
+    };
     return {
       apis: running.api,
       workers: running.worker,
@@ -128,17 +139,21 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
       temporal,
       token,
       urls: () => running.api.filter((api) => api.isRunning()).map(({ url }) => url),
-      clientOf: (user, { api = 0, device, operator, attempts } = {}) => {
-        const baseUrl = running.api[api]?.url;
-        if (baseUrl === undefined) throw new Error(`There is no API ${api}`);
-        const tries = attempts === undefined ? {} : { attempts };
-        return new ParleyClient(createHttp({ baseUrl, token: () => token(user, { device, operator }), ...tries }));
-      },
+      clientOf,
       addApi: (more) => add('api', more),
       addWorker: (more) => add('worker', more),
       replace: async (kind, place) => {
         await running[kind][place]?.kill9();
         await launch(kind, place);
+      },
+      setPath: async (path) => {
+        const places = running.api.flatMap((api, place) => (api.isRunning() ? [place] : []));
+        const operators = places.map((api) => clientOf('operator', { api }));
+        await operators[0]?.setPath({ path, rollout: 100 });
+        const settings = (): Promise<PathSetting[]> => Promise.all(operators.map((operator) => operator.path()));
+        await waitUntil(async () => (await settings()).every((setting) => setting.path === path), {
+          what: `all API processes take the ${path} path`,
+        });
       },
       stop: () => releasers.releaseAll(),
       kill: () => {

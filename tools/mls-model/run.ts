@@ -152,7 +152,7 @@ export async function runModel(service: Service, options: ModelOptions): Promise
     };
     const disturb = async (trouble: Trouble): Promise<void> => {
       say(JSON.stringify(trouble));
-      if (trouble.kind === 'path') await setPath(service, trouble.path);
+      if (trouble.kind === 'path') await service.setPath(trouble.path);
       else await service.replace(trouble.what, trouble.place);
       count(counts.done, trouble.kind === 'path' ? 'path' : `kill ${trouble.what}`);
     };
@@ -226,12 +226,6 @@ export function renderModelReport(report: ModelReport): string {
           `  PARLEY_MODEL_SEED=${seed} repeats it`,
         ]),
   ].join('\n');
-}
-
-/** Asks an API process that runs: the first one may be dead at this moment. */
-async function setPath(service: Service, path: 'workflow' | 'direct'): Promise<void> {
-  const api = service.apis.findIndex((one) => one.isRunning());
-  await service.clientOf('operator', { api }).setPath({ path, rollout: 100 });
 }
 
 function isCrash(error: unknown): boolean {

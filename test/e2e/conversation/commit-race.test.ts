@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { fromBase64, newId, sha256Hex } from '../../../client/bytes.ts';
 import type { ParleyClient } from '../../../client/api/parley-client.ts';
 import { epochConflict, hasCode } from '../../../client/api/problem.ts';
@@ -36,11 +36,10 @@ function settle(commit: Promise<CommitAccepted>): Promise<Settled> {
   );
 }
 
-describe.each([
-  ['workflow', {}],
-  ['direct', { CONVERSATION_PATH: 'direct' }],
-] as const)('on the %s path', (_, env) => {
-  const service = useService({ workers: 1, env });
+const service = useService({ workers: 1 });
+
+describe.each(['workflow', 'direct'] as const)('on the %s path', (path) => {
+  beforeAll(() => service().setPath(path));
 
   test(
     `of two commits for one epoch exactly one wins, ${RACES} times in a row, and the loser's answer leads it on (invariants 2, 6)`,
@@ -50,7 +49,7 @@ describe.each([
       let lostFirst = 0;
       let after = 0;
       for (let epoch = 0, round = 0; round < RACES; round++) {
-        const bundles = names.map((name) => newBundle(epoch, [`${name}-${round}`]));
+        const bundles = names.map((name) => newBundle(epoch, [`${path}-${name}-${round}`]));
         const clients = names.map((name, i) => service().clientOf(name, { api: (i + round) % 2 }));
         const settled = await Promise.all(bundles.map((bundle, i) => settle(commit(clients[i], id, bundle))));
         const winners = settled.flatMap((result, i) => ('accepted' in result ? [{ ...result, i }] : []));
@@ -69,17 +68,20 @@ describe.each([
           winner: { seq: winner.accepted.seq, sha256: winner.accepted.sha256 },
           after,
         });
-        expect(await welcomesOf(service(), `${names[loser]}-${round}`)).toEqual([]);
+        expect(await welcomesOf(service(), `${path}-${names[loser]}-${round}`)).toEqual([]);
 
         // The loser reads what it missed, from where the answer says, and commits again with the same id.
         const missed = await clients[loser]?.log(id, { after: conflict?.after ?? -1, kind: 'commit' });
         expect(missed?.entries.map(({ seq, ciphertext }) => [seq, ciphertext])).toEqual([
           [winner.accepted.seq, bundles[winner.i]?.commit],
         ]);
-        const rebuilt = { ...newBundle(epoch + 1, [`${names[loser]}-${round}`]), id: bundles[loser]?.id ?? newId() };
+        const rebuilt = {
+          ...newBundle(epoch + 1, [`${path}-${names[loser]}-${round}`]),
+          id: bundles[loser]?.id ?? newId(),
+        };
         const second = await commit(clients[loser], id, rebuilt);
         expect(second.epoch).toBe(epoch + 2);
-        expect(await welcomesOf(service(), `${names[loser]}-${round}`)).toEqual([rebuilt.welcome]);
+        expect(await welcomesOf(service(), `${path}-${names[loser]}-${round}`)).toEqual([rebuilt.welcome]);
         epoch += 2;
         after = second.seq;
       }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import type { ParleyClient } from '../../../client/api/parley-client.ts';
 import type { Entry } from '../../../client/api/types.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
@@ -10,26 +10,20 @@ import type { Service } from '../../../tools/harness/service.ts';
 const REPEATS = Number(process.env.RACE_REPEATS ?? 20);
 const AT_ONCE = 4;
 
-const DIRECT = { CONVERSATION_PATH: 'direct' };
-
-describe('on the workflow path', () => {
+describe('on one path', () => {
   const service = useService();
-  races(service);
-});
-
-describe('on the direct path', () => {
-  const service = useService({ workers: 1, env: DIRECT });
-  races(service);
+  describe.each(['workflow', 'direct'] as const)('the %s path', (path) => {
+    beforeAll(() => service().setPath(path));
+    races(service);
+  });
+  describe('while an operator switches it to and fro', () => {
+    races(service, switching);
+  });
 });
 
 describe('on both paths at once, one API on each', () => {
-  const service = useService({ workers: 1, apiEnv: [DIRECT] });
+  const service = useService({ workers: 1, apiEnv: [{ CONVERSATION_PATH: 'direct' }] });
   races(service);
-});
-
-describe('while an operator switches the path to and fro', () => {
-  const service = useService({ workers: 1 });
-  races(service, switching);
 });
 
 /** The races of the system that Parley replaces; in it each of them ended in a fork, a gap or a wrong count. */

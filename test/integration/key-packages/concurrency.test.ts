@@ -1,18 +1,22 @@
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { touchDevices } from '../../../store/device/devices.ts';
 import { uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { checkKeyPackages } from '../../../mls/key-package-batch.ts';
 import { type TestKeyPackage, testKeyPackage, testKeyPackages } from '../../harness/key-packages.ts';
-import { startServiceOnDatabase } from '../../harness/service.ts';
-import { useCleanup } from '../../harness/cleanup.ts';
+import { useService } from '../../harness/service.ts';
 import type { Service } from '../../../tools/harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 /** Claims through two API processes. */
+const running = useService({ apis: 2, workers: 0 });
 let service: Service;
-const later = useCleanup();
 beforeEach(async () => {
-  ({ service } = await startServiceOnDatabase(later, { apis: 2, workers: 0 }));
+  service = running();
+  await service.pool.query('truncate device, key_package, claim cascade');
+});
+// The first one is killed in some tests.
+afterEach(async () => {
+  if (service.apis[0]?.isRunning() === false) await service.replace('api', 0);
 });
 
 interface Claimed {

@@ -17,7 +17,7 @@ import { makeGate } from '../../../tools/harness/trouble.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 describe('a run that is ended from outside', () => {
-  const service = useService();
+  const service = useService({ workers: 1 });
 
   const handleOf = (id: string): ReturnType<Client['workflow']['getHandle']> =>
     service().temporal.workflow.getHandle(messages.conversationWorkflowId(id));
