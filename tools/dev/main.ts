@@ -86,7 +86,8 @@ async function main(): Promise<void> {
     try {
       await runCommand(process.execPath, [script('worker', 'build-bundle.js')]);
     } catch (error) {
-      say(`${String(error)}\nAPI and worker run on as they were.`); return;
+      say(`${String(error)}\nAPI and worker run on as they were.`);
+      return;
     }
     await programs.releaseAll();
     await startPrograms(children);

@@ -170,11 +170,11 @@ test('a supervised process ends when its supervisor is gone', async () => {
     ts.transpileModule(readFileSync(file, 'utf8'), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
     }).outputText;
-  writeFileSync(path.join(folder, 'parent.mjs'), compile(path.join(packageRoot(), 'ops', 'process', 'parent.ts')));
+  writeFileSync(path.join(folder, 'parent.mjs'), compile(path.join(packageRoot(), 'process', 'exit-with-parent.ts')));
   const script = path.join(folder, 'child.mjs');
   writeFileSync(
     script,
-    `import { exitWithParent } from '../../ops/parent.mjs'; exitWithParent(); setInterval(() => {}, 1000); process.send('up');`,
+    `import { exitWithParent } from './parent.mjs'; exitWithParent(); setInterval(() => {}, 1000); process.send('up');`,
   );
   const child = fork(script, { env: { ...process.env, PARLEY_SUPERVISED: '1' } });
   await once(child, 'message');
