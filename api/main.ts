@@ -5,7 +5,7 @@ import { logUncaught } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
@@ -35,12 +35,12 @@ const config = loadConfig(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
 logUncaught(log);
 exitWithParent();
-const releasers = createReleasers();
+const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
   log.fatal({ err: error }, 'API failed to start');
-  await releasers.releaseAll().catch(() => undefined);
+  await cleanup.run().catch(() => undefined);
   process.exit(1);
 }
 
@@ -57,18 +57,18 @@ async function main(): Promise<void> {
   for (const [name, one] of Object.entries({ api: pool, staging })) {
     one.on('error', (error) => log.warn({ err: error, pool: name }, 'idle database connection failed'));
     metrics.pool(name, measurePool(one));
-    releasers.add(`${name} pool`, () => one.end());
+    cleanup.add(`${name} pool`, () => one.end());
   }
   const { client, connection } = makeTemporalClient({
     address: config.temporalAddress,
     namespace: config.temporalNamespace,
     identity: `api-${process.pid}`,
   });
-  releasers.add('Temporal connection', () => connection.close());
+  cleanup.add('Temporal connection', () => connection.close());
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
-  releasers.add('path switch', paths.close);
+  cleanup.add('path switch', paths.close);
   const settings = makeSettings({
     idleMs: config.idleMs,
     continueAfter: config.continueAsNewAfter,
@@ -107,7 +107,7 @@ async function main(): Promise<void> {
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
-  releasers.add('notification session', listener.close);
+  cleanup.add('notification session', listener.close);
 
   let isDraining = false;
   const schema = await readSchema(path.join(root, 'store'));
@@ -160,7 +160,7 @@ async function main(): Promise<void> {
   shutDownOnSignals(async (signal) => {
     log.info({ signal }, 'signal received');
     const drained = await server.shutdown();
-    await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+    await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
     process.exit(drained ? 0 : 1);
   }, log);
   log.info({ url: server.url, path: config.path }, 'API started');

@@ -7,12 +7,12 @@ import { assertPortFree } from './ports.ts';
 import { signalProcess } from './process-table.ts';
 
 /** Makes sure that this is the only stack on its data folder, and stops what a killed predecessor left running. */
-export async function claimFolder({ options, say, releasers }: PartContext): Promise<void> {
+export async function claimFolder({ options, say, cleanup }: PartContext): Promise<void> {
   mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
   const lock = lockFile(options);
   const holder = await takeLock(lock);
   if (holder !== undefined) throw new Error(`Parley is already running in ${options.dataDir} (process ${holder}).`);
-  releasers.add('lock', () => rmSync(lock, { force: true }));
+  cleanup.add('lock', () => rmSync(lock, { force: true }));
   for (const part of partNames) {
     // SIGINT is PostgreSQL's fast shutdown; the others take SIGTERM.
     const signal = part === 'postgres' ? 'SIGINT' : 'SIGTERM';

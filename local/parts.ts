@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Releasers } from '../process/cleanup.ts';
+import type { Cleanup } from '../process/cleanup.ts';
 import { describeExit, startChild, type Exit } from './child.ts';
 import type { StackOptions } from './options.ts';
 import { startPostgres } from './postgres.ts';
@@ -13,7 +13,7 @@ export type PartContext = {
   scripts: { migrate: string; worker: string; api: string };
   env: NodeJS.ProcessEnv;
   say: (line: string) => void;
-  releasers: Releasers;
+  cleanup: Cleanup;
   /** Aborted when the start is given up. */
   signal: AbortSignal;
   /** Told of an end that cannot be repaired. */
@@ -96,7 +96,7 @@ export function startApi(context: PartContext): Promise<void> {
 type ProgramPart = { name: string; part: 'worker' | 'api'; url: string; stopGraceMs: number };
 
 async function startPart(context: PartContext, { name, part, url, stopGraceMs }: ProgramPart): Promise<void> {
-  const { options, scripts, env, say, signal, releasers } = context;
+  const { options, scripts, env, say, signal, cleanup } = context;
   say(`${name}: starting (${url})`);
   const program = await startProgram({
     name,
@@ -109,7 +109,7 @@ async function startPart(context: PartContext, { name, part, url, stopGraceMs }:
     say,
     signal,
   });
-  releasers.add(name, async () => {
+  cleanup.add(name, async () => {
     say(`${name}: stopping`);
     await program.stop();
   });
@@ -121,9 +121,9 @@ function lookAfter(
   name: string,
   server: { exited: Promise<Exit>; stop: () => Promise<void>; tail: () => string },
 ): void {
-  const { releasers, say, fail } = context;
+  const { cleanup, say, fail } = context;
   let stopping = false;
-  releasers.add(name, async () => {
+  cleanup.add(name, async () => {
     stopping = true;
     say(`${name}: stopping`);
     await server.stop();

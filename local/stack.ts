@@ -1,4 +1,4 @@
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { assertPortsFree, claimFolder, killRecorded } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
@@ -36,13 +36,13 @@ export type Supervisor = {
 
 /** Starts Parley with all it needs on this machine, and looks after it. */
 export function superviseStack({ options, scripts, env, say }: StackInput): Supervisor {
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   const abort = new AbortController();
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
-  const started = start({ options, scripts, env, say, releasers, fail, signal: abort.signal });
+  const started = start({ options, scripts, env, say, cleanup, fail, signal: abort.signal });
   // Whoever stops a start is not interested in its failure; everybody else awaits the promise.
   started.catch(() => undefined);
   return {
@@ -51,7 +51,7 @@ export function superviseStack({ options, scripts, env, say }: StackInput): Supe
     async stop() {
       abort.abort(new Error('Stopped while starting.'));
       await Promise.allSettled([started]);
-      await releasers.releaseAll();
+      await cleanup.run();
     },
     kill: () => killRecorded(options),
   };

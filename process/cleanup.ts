@@ -1,16 +1,16 @@
 /** Gives one resource back. */
-type Releaser = () => Promise<void> | void;
+type Release = () => Promise<void> | void;
 
-export type Releasers = {
+export type Cleanup = {
   /** Remembers how to give a resource back; `name` stands in the message if that fails. */
-  add: (name: string, release: Releaser) => void;
+  add: (name: string, release: Release) => void;
   /** Gives everything back, the newest first; later calls wait for the same work. All failures come out as one AggregateError. */
-  releaseAll: () => Promise<void>;
+  run: () => Promise<void>;
 };
 
 /** A stack of clean-ups, run in reverse order of their registration. */
-export function createReleasers(): Releasers {
-  const stack: { name: string; release: Releaser }[] = [];
+export function createCleanup(): Cleanup {
+  const stack: { name: string; release: Release }[] = [];
   let running: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
@@ -30,7 +30,7 @@ export function createReleasers(): Releasers {
     add(name, release) {
       stack.push({ name, release });
     },
-    releaseAll() {
+    run() {
       return (running ??= drain());
     },
   };

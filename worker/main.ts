@@ -4,7 +4,7 @@ import { logUncaught } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
-import { createReleasers } from '../process/cleanup.ts';
+import { createCleanup } from '../process/cleanup.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
@@ -34,12 +34,12 @@ Runtime.install({
         }),
   },
 });
-const releasers = createReleasers();
+const cleanup = createCleanup();
 try {
   const metrics = makeMetrics();
   const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
-  releasers.add('pool', () => pool.end());
+  cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const { client, connection: clientConnection } = makeTemporalClient({
@@ -47,9 +47,9 @@ try {
     namespace: config.temporalNamespace,
     identity: `worker-${process.pid}`,
   });
-  releasers.add('client', () => clientConnection.close());
+  cleanup.add('client', () => clientConnection.close());
   const connection = await NativeConnection.connect({ address: config.temporalAddress });
-  releasers.add('connection', () => connection.close());
+  cleanup.add('connection', () => connection.close());
   const { worker } = await createWorker({
     connection,
     client,
@@ -81,7 +81,7 @@ try {
     }),
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   });
-  releasers.add('admin server', () => void admin.close());
+  cleanup.add('admin server', () => void admin.close());
   await ensureSweepSchedule(client, config.taskQueue);
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');
   await worker.run();
@@ -90,7 +90,7 @@ try {
   log.fatal({ err: error }, 'worker failed');
   process.exitCode = 1;
 } finally {
-  await releasers.releaseAll().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+  await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
 }
 // Core keeps a runtime thread; nothing of ours is left to do.
 process.exit();

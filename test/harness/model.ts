@@ -1,4 +1,4 @@
-import type { Outcome, Refused } from '../../domain/operation.ts';
+import type { Outcome, Refused } from '../../domain/outcome.ts';
 import type { Policy, Who } from '../../domain/policy.ts';
 import { type Protocol, type Request, sha256 } from './requests.ts';
 

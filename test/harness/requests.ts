@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type pg from 'pg';
-import type { Decision, Operation, Outcome } from '../../domain/operation.ts';
+import type { Decision } from '../../domain/decision.ts';
+import type { Outcome } from '../../domain/outcome.ts';
+import type { OperationJson } from '../../store/decision/inline-operation.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation } from '../../store/conversation/conversations.ts';
 import { decide } from '../../store/decision/decide.ts';
@@ -39,7 +41,7 @@ export type Request =
       readonly epoch?: number | undefined;
       readonly notAfter?: number | undefined;
     }
-  | Extract<Operation, { kind: 'read' | 'increment' | 'role' | 'policy' | 'delete' }>;
+  | Extract<OperationJson, { kind: 'read' | 'increment' | 'role' | 'policy' | 'delete' }>;
 
 export type Protocol = 'mls' | 'opaque';
 
@@ -79,7 +81,7 @@ export async function sendStaged(
   pool: pg.Pool,
   conversation: string,
   requests: readonly Request[],
-): Promise<{ decision: Decision; operations: Operation[]; bytes: Buffer[] }> {
+): Promise<{ decision: Decision; operations: OperationJson[]; bytes: Buffer[] }> {
   const { operations, bytes } = inline(requests);
   const rows = requests.map((request) => stageRow(conversation, request));
   const keys = await stage(
@@ -102,11 +104,11 @@ export async function sendOne(pool: pg.Pool, conversation: string, request: Requ
 }
 
 /** Requests as operations with the bytes that they point into. */
-export function inline(requests: readonly Request[]): { operations: Operation[]; bytes: Buffer[] } {
+export function inline(requests: readonly Request[]): { operations: OperationJson[]; bytes: Buffer[] } {
   const bytes: Buffer[] = [];
   const place = (text: string | undefined): number | undefined =>
     text === undefined ? undefined : bytes.push(Buffer.from(text));
-  const operations = requests.map((request): Operation => {
+  const operations = requests.map((request): OperationJson => {
     switch (request.kind) {
       case 'message':
       case 'leave':
@@ -120,7 +122,7 @@ export function inline(requests: readonly Request[]): { operations: Operation[];
           sha256: body === undefined ? undefined : sha256(body).toString('hex'),
           bytes: { ciphertext: place(body), welcome: place(welcome), groupInfo: place(groupInfo) },
         };
-        return withoutUndefined(operation) as Operation;
+        return withoutUndefined(operation) as OperationJson;
       }
       default:
         return request;
@@ -130,10 +132,10 @@ export function inline(requests: readonly Request[]): { operations: Operation[];
 }
 
 /** The same operation with its bytes in a staged row, as it travels through the workflow path. */
-export function byReference(operation: Operation, body: number): Operation {
-  const { id, kind, notAfter, type, sha256: hash, size } = operation as Extract<Operation, { kind: 'message' }>;
-  const { deferred } = operation as Extract<Operation, { kind: 'commit' }>;
-  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, deferred, body }) as Operation;
+export function byReference(operation: OperationJson, body: number): OperationJson {
+  const { id, kind, notAfter, type, sha256: hash, size } = operation as Extract<OperationJson, { kind: 'message' }>;
+  const { deferred } = operation as Extract<OperationJson, { kind: 'commit' }>;
+  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, deferred, body }) as OperationJson;
 }
 
 /** The row that holds a request's bytes; `undefined` when it has none. */

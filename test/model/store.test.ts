@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
-import type { Outcome } from '../../domain/operation.ts';
+import type { Outcome } from '../../domain/outcome.ts';
 import { makePolicy } from '../../domain/policy.ts';
 import { viewConversation } from '../../store/conversation/conversations.ts';
 import { readPage } from '../../store/log/entries.ts';

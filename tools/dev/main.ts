@@ -6,7 +6,7 @@ import { type PartContext, migrate, startApi, startWorker } from '../../local/pa
 import { runCommand } from '../../local/run-command.ts';
 import { startServers } from '../../local/stack.ts';
 import { summary } from '../../local/summary.ts';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makeRestarts } from './restarts.ts';
 import { watchSources } from './watch.ts';
@@ -19,8 +19,8 @@ const options = stackOptions(process.env, root);
 const compiled = path.join(root, 'dist');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const abort = new AbortController();
-const servers = createReleasers();
-let programs = createReleasers();
+const servers = createCleanup();
+let programs = createCleanup();
 let exitCode = 0;
 
 const ended = new Promise<void>((resolve) => {
@@ -54,8 +54,8 @@ function fail(error: unknown): void {
 
 /** Starts API and worker. A version that does not start is told, and waits for the next change. */
 async function startPrograms(children: PartContext): Promise<void> {
-  programs = createReleasers();
-  const context = { ...children, releasers: programs };
+  programs = createCleanup();
+  const context = { ...children, cleanup: programs };
   try {
     await migrate(context);
     await startWorker(context);
@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     },
     env: process.env,
     say,
-    releasers: servers,
+    cleanup: servers,
     signal: abort.signal,
     fail,
   });
@@ -89,7 +89,7 @@ async function main(): Promise<void> {
       say(`${String(error)}\nAPI and worker run on as they were.`);
       return;
     }
-    await programs.releaseAll();
+    await programs.run();
     await startPrograms(children);
     say(`Started again in ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
   });
@@ -103,6 +103,6 @@ async function main(): Promise<void> {
 }
 
 await main().catch(fail);
-for (const releasers of [programs, servers]) await releasers.releaseAll().catch(fail);
+for (const cleanup of [programs, servers]) await cleanup.run().catch(fail);
 if (exitCode === 0) say('Parley has stopped.');
 process.exit(exitCode);

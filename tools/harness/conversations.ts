@@ -17,7 +17,8 @@ import { makeDirectPath } from '../../dispatch/direct-executor.ts';
 import { makeStager } from '../../dispatch/stager.ts';
 import { type Lanes, makeLanes } from '../../dispatch/dispatcher.ts';
 import { makeWorkflowPath } from '../../dispatch/workflow-executor.ts';
-import type { Operation, Outcome } from '../../domain/operation.ts';
+import type { Outcome } from '../../domain/outcome.ts';
+import type { OperationJson } from '../../store/decision/inline-operation.ts';
 import { unpackOutcomes } from '../../domain/outcome.ts';
 import { type Metrics, makeMetrics } from '../../process/metrics.ts';
 import { makeNotifier } from '../../store/log/notifications.ts';
@@ -55,7 +56,7 @@ export interface Conversations {
   readonly update: (
     definition: UpdateOf,
     conversation: string,
-    operations: readonly Operation[],
+    operations: readonly OperationJson[],
     updateId?: string,
   ) => Promise<Outcome[]>;
   /** Whether the server holds this update, delivered or not. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Draft } from '../../dispatch/command.ts';
-import type { Operation } from '../../domain/operation.ts';
+import type { Draft } from '../../dispatch/submission.ts';
+import type { OperationJson } from '../../store/decision/inline-operation.ts';
 import { type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation } from '../../store/conversation/conversations.ts';
 
@@ -28,13 +28,13 @@ export async function createInStore(
   return id;
 }
 
-export function messageDraft(
+export function messageSubmission(
   conversation: string,
   user: string,
   ciphertext: Uint8Array = randomBytes(24),
   id: string = randomUUID(),
 ): Draft {
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'message',
     id,
     sha256: sha256(ciphertext),
@@ -45,7 +45,7 @@ export function messageDraft(
 }
 
 /** A commit with bytes, from the epoch that it ends. */
-export function commitDraft(
+export function commitSubmission(
   conversation: string,
   user: string,
   epoch: number,
@@ -53,7 +53,7 @@ export function commitDraft(
   ciphertext: Uint8Array = randomBytes(24),
 ): Draft {
   const { welcome, ...membership } = change;
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'commit',
     id: randomUUID(),
     sha256: sha256(ciphertext),
@@ -66,20 +66,20 @@ export function commitDraft(
 }
 
 /** An add or remove without a commit: opaque conversations only. */
-export function changeDraft(
+export function membershipSubmission(
   conversation: string,
   user: string,
   change: { adds: string[] } | { removes: string[] },
 ): Draft {
-  const operation: Operation = { kind: 'commit', id: randomUUID(), size: 0, actor: user, ...change };
+  const operation: OperationJson = { kind: 'commit', id: randomUUID(), size: 0, actor: user, ...change };
   return draft(conversation, user, operation);
 }
 
-export function readDraft(conversation: string, user: string): Draft {
+export function readSubmission(conversation: string, user: string): Draft {
   return draft(conversation, user, { kind: 'read', id: randomUUID(), actor: user });
 }
 
-export function draft(conversation: string, user: string, operation: Operation, bytes?: Draft['bytes']): Draft {
+export function draft(conversation: string, user: string, operation: OperationJson, bytes?: Draft['bytes']): Draft {
   const deadline = Date.now() + DEADLINE_MS;
   return { conversation, user, operation, bytes, deadline, requestId: `request-${operation.id}` };
 }

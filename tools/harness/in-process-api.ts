@@ -6,8 +6,8 @@ import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
-import type { Draft, Submitter } from '../../dispatch/command.ts';
-import type { InlineBytes, Operation } from '../../domain/operation.ts';
+import type { Draft, Submitter } from '../../dispatch/submission.ts';
+import type { OperationJson } from '../../store/decision/inline-operation.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { decide } from '../../store/decision/decide.ts';
@@ -49,7 +49,7 @@ export function directSubmitter(pool: pg.Pool): Submitter {
   };
 }
 
-function inline(operation: Operation, bytes: Draft['bytes'], deadline: number): [Operation[], Uint8Array[]] {
+function inline(operation: OperationJson, bytes: Draft['bytes'], deadline: number): [OperationJson[], Uint8Array[]] {
   const all: Uint8Array[] = [];
   const place = (value: Uint8Array | undefined): number | undefined =>
     value === undefined ? undefined : all.push(value);
@@ -59,7 +59,7 @@ function inline(operation: Operation, bytes: Draft['bytes'], deadline: number): 
     welcome: place(bytes.welcome),
     groupInfo: place(bytes.groupInfo),
   } as InlineBytes;
-  return [[{ ...operation, notAfter: deadline, bytes: positions } as Operation], all];
+  return [[{ ...operation, notAfter: deadline, bytes: positions } as OperationJson], all];
 }
 
 /** Everything that the app needs, for tests. */

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { createHttp } from '../../client/api/http.ts';
 import { ParleyClient } from '../../client/api/parley-client.ts';
 import type { PathSetting } from '../../client/api/types.ts';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { makePool } from '../../store/pool.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
@@ -77,7 +77,7 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
   const common: ServiceOptions = { databaseUrl, temporalAddress, taskQueue };
   const running: Record<'api' | 'worker', ServiceProcess[]> = { api: [], worker: [] };
   const places = { api: 0, worker: 0 };
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   let hadWorker = false;
   let end: 'stop' | 'kill9' = 'stop';
 
@@ -98,13 +98,13 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
       namespace: 'default',
       identity: name,
     });
-    releasers.add('Temporal connection', () => connection.close());
+    cleanup.add('Temporal connection', () => connection.close());
     const pool = makePool({ url: databaseUrl, max: 4, name, statementTimeoutMs: 60_000 });
     // Postgres may be killed under it: queries fail then, and this process goes on.
     pool.on('error', () => undefined);
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     // Otherwise Temporal starts sweeps for ever, which no worker takes.
-    releasers.add('schedule', async () => {
+    cleanup.add('schedule', async () => {
       if (!hadWorker) return;
       try {
         await temporal.schedule.getHandle(sweepScheduleId(taskQueue)).delete();
@@ -112,7 +112,7 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
         if (!(error instanceof ScheduleNotFoundError)) throw error;
       }
     });
-    releasers.add('processes', async () => {
+    cleanup.add('processes', async () => {
       const all = [...running.api, ...running.worker].filter((one) => one.isRunning());
       await Promise.all(all.map((one) => one[end]()));
     });
@@ -155,15 +155,15 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
           what: `all API processes take the ${path} path`,
         });
       },
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.run(),
       kill: () => {
         end = 'kill9';
-        return releasers.releaseAll();
+        return cleanup.run();
       },
     };
   } catch (error) {
     end = 'kill9';
-    await releasers.releaseAll().catch(() => undefined);
+    await cleanup.run().catch(() => undefined);
     throw error;
   }
 }

@@ -4,14 +4,14 @@ import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
-import { createReleasers } from '../../process/cleanup.ts';
+import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
 import { startServers } from '../harness/servers.ts';
-import { changeDraft, commitDraft, createInStore, draft, messageDraft, readDraft } from '../harness/drafts.ts';
+import { membershipSubmission, commitSubmission, createInStore, draft, messageSubmission, readSubmission } from '../harness/submissions.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { historyToText } from './format.ts';
@@ -42,22 +42,22 @@ const SETTINGS: Readonly<Record<string, Partial<messages.ConversationSettings>>>
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   messages: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
-    await Promise.all(Array.from({ length: 40 }, () => conversations.lanes.submit(messageDraft(id, PLANTED.sender))));
-    const repeated = messageDraft(id, PLANTED.sender);
-    for (let i = 0; i < 2; i++) await conversations.lanes.submit(repeated);
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
+    await Promise.all(Array.from({ length: 40 }, () => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender))));
+    const repeated = messageSubmission(id, PLANTED.sender);
+    for (let i = 0; i < 2; i++) await conversations.dispatcher.submit(repeated);
     return [workflowOf(id)];
   },
 
   'commits-and-members': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const { submit } = conversations.lanes;
+    const { submit } = conversations.dispatcher;
     const bundle = { adds: [PLANTED.added], welcome: PLANTED.welcome };
-    await submit(commitDraft(id, PLANTED.sender, 0, bundle, PLANTED.commit));
-    await submit(commitDraft(id, PLANTED.sender, 0));
-    await submit(changeDraft(id, 'creator', { adds: ['dave'] }));
-    await submit(changeDraft(id, 'creator', { removes: ['dave'] }));
-    await submit(readDraft(id, 'creator'));
+    await submit(commitSubmission(id, PLANTED.sender, 0, bundle, PLANTED.commit));
+    await submit(commitSubmission(id, PLANTED.sender, 0));
+    await submit(membershipSubmission(id, 'creator', { adds: ['dave'] }));
+    await submit(membershipSubmission(id, 'creator', { removes: ['dave'] }));
+    await submit(readSubmission(id, 'creator'));
     await submit(
       draft(id, 'creator', { kind: 'policy', id: randomUUID(), actor: 'creator', policy: { maxMembers: 9 } }),
     );
@@ -67,7 +67,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   'group-info-and-repair': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const { submit } = conversations.lanes;
+    const { submit } = conversations.dispatcher;
     const groupInfo = { kind: 'group-info', id: randomUUID(), size: 0, actor: PLANTED.sender, epoch: 0 } as const;
     await submit(draft(id, PLANTED.sender, groupInfo, { ciphertext: Buffer.alloc(0), groupInfo: PLANTED.groupInfo }));
     const report = { kind: 'report', id: randomUUID(), size: 0, seq: 0, epoch: 0 } as const;
@@ -83,13 +83,13 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     await conversations.increment({ conversation: id, user: 'creator', by: 2 });
     await waitUntil(async () => (await conversations.state(id)).decided === 1, { what: 'the timer flushes' });
     await conversations.increment({ conversation: id, user: 'creator', by: 3 });
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     return [workflowOf(id)];
   },
 
   retention: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender], { retentionDays: 1 });
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender, PLANTED.ciphertext));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
     await conversations.handle(id).terminate();
     await pool.query(`update entry set at = at - interval '2 days'`);
     await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
@@ -102,14 +102,14 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   'idle-completion': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     await conversations.handle(id).result();
     return [workflowOf(id)];
   },
 
   shutdown: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     const handle = conversations.handle(id);
     await conversations.increment({ conversation: id, user: 'creator', by: 1 });
     await handle.signal(messages.shutdown, { reason: 'recorded' });
@@ -119,7 +119,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   cancel: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     const handle = conversations.handle(id);
     await handle.cancel();
     await handle.result();
@@ -128,7 +128,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   'continue-as-new': async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    const send = (): Promise<unknown> => conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    const send = (): Promise<unknown> => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     await send();
     await send();
     // Arrives while the last batch of the run is decided, and is carried over.
@@ -146,11 +146,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
   infra: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
-    await conversations.lanes.submit(messageDraft(id, PLANTED.sender));
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
     conversations.trouble.before = () => {
       throw postgresAway();
     };
-    const add = changeDraft(id, 'creator', { adds: ['dave'] }).operation;
+    const add = membershipSubmission(id, 'creator', { adds: ['dave'] }).operation;
     await conversations.update(messages.addMembers, id, [add]).catch(() => undefined);
     conversations.trouble.before = () => undefined;
     await conversations.update(messages.addMembers, id, [add]);
@@ -179,21 +179,21 @@ async function main(): Promise<void> {
   }
   for (const name of kept) rmSync(path.join(folder, name));
 
-  const releasers = createReleasers();
+  const cleanup = createCleanup();
   try {
     const servers = await startServers({ say, durable: false });
-    releasers.add('servers', servers.stop);
+    cleanup.add('servers', servers.stop);
     const pool = makePool({ url: await servers.createDatabase('histories'), max: 10, name: 'histories' });
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     quietRuntime();
     const connection = await Connection.connect({ address: servers.temporalAddress });
-    releasers.add('connection', () => connection.close());
+    cleanup.add('connection', () => connection.close());
     const native = await NativeConnection.connect({ address: servers.temporalAddress });
-    releasers.add('native connection', () => native.close());
+    cleanup.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
     for (const name of names) await record(name, { client, native, pool });
   } finally {
-    await releasers.releaseAll();
+    await cleanup.run();
   }
   writeManifest();
 }

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { CommitRequest, Operation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
+import type { OperationJson, RequestJson } from '../../../store/decision/inline-operation.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import type { DeviceName, NewKeyPackage } from '../../../store/key-package/key-packages.ts';
 import { claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
@@ -12,10 +13,10 @@ export async function commit(
   pool: pg.Pool,
   conversation: string,
   epoch: number,
-  request: CommitRequest,
+  request: RequestJson,
 ): Promise<Outcome | undefined> {
   const bytes = randomBytes(8).toString('hex');
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'commit',
     id: bytes,
     actor: 'alice',

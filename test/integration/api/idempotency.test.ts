@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { AppError } from '../../../domain/errors.ts';
 import { claimKey } from '../../../store/request/idempotency.ts';
 import { useDatabase } from '../../harness/database.ts';

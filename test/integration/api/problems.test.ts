@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { AppError, PROBLEMS, type ProblemCode } from '../../../domain/errors.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi, useApi } from '../../harness/api/use-api.ts';
 import { directSubmitter } from '../../../tools/harness/in-process-api.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { MAX_RESERVATION_MS } from '../../../domain/limits.ts';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { stage } from '../../../store/staging/stage.ts';
 import { useDatabase } from '../../harness/database.ts';

@@ -15,7 +15,7 @@ import {
 
 const database = useDatabase();
 const conversations = useConversations(database);
-const { service } = useApi(() => ({ submitter: conversations.lanes }), database);
+const { service } = useApi(() => ({ submitter: conversations.dispatcher }), database);
 
 const MEMBERS = ['planted-alice', 'planted-bob'] as const;
 const OUTSIDER = 'planted-outsider';

@@ -6,7 +6,7 @@ import { makeLanes } from '../../../dispatch/dispatcher.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { messageDraft } from '../../../tools/harness/drafts.ts';
+import { messageSubmission } from '../../../tools/harness/submissions.ts';
 import { startConversation } from '../../harness/requests.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
@@ -31,8 +31,8 @@ test('after a message that missed its deadline in the lane was sent again, no ro
     log: pino({ level: 'silent' }),
     mailboxLimit: 100,
   });
-  const first = lanes.submit(messageDraft(id, 'bob'));
-  const draft = messageDraft(id, 'alice');
+  const first = lanes.submit(messageSubmission(id, 'bob'));
+  const draft = messageSubmission(id, 'alice');
   await expect(lanes.submit({ ...draft, deadline: Date.now() })).rejects.toMatchObject({ code: 'deadline' });
   const again = lanes.submit(draft);
   await waitUntil(async () => (await countStaged()) === 3, { what: 'all are staged' });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import type { CommitRequest, Operation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
+import type { OperationJson, RequestJson } from '../../../store/decision/inline-operation.ts';
 import type { PolicyChange } from '../../../domain/policy.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { useDatabase } from '../../harness/database.ts';
@@ -271,10 +272,10 @@ async function commit(
   conversation: string,
   actor: string,
   epoch: number,
-  request: CommitRequest = {},
+  request: RequestJson = {},
 ): Promise<Outcome | undefined> {
   const bytes = randomBytes(8).toString('hex');
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'commit',
     id: bytes,
     actor,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { viewConversation } from '../../../store/conversation/conversations.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { readPage } from '../../../store/log/entries.ts';

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { expect, test } from 'vitest';
-import type { Decision } from '../../../domain/operation.ts';
+import type { Decision } from '../../../domain/decision.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';

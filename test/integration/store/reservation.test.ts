@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { Operation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
+import type { OperationJson } from '../../../store/decision/inline-operation.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { type Staged, stage } from '../../../store/staging/stage.ts';
 import { useDatabase } from '../../harness/database.ts';
@@ -167,7 +168,7 @@ test('the staged bytes of a commit that is to wait are still there for its secon
   const [body] = await stage(pool, [
     { conversation, user: 'alice', epoch: 3, ciphertext: Buffer.from('c'), request: {} },
   ]);
-  const operation: Operation = { kind: 'commit', id: 'staged', sha256: hex('c'), size: 1, body: keyOf(body) };
+  const operation: OperationJson = { kind: 'commit', id: 'staged', sha256: hex('c'), size: 1, body: keyOf(body) };
   expect((await decide(pool, conversation, [operation])).outcomes).toMatchObject([{ code: 'deferred' }]);
   const again = await decide(pool, conversation, [{ ...operation, deferred: true }]);
   expect(again.outcomes).toMatchObject([{ status: 'accepted', epoch: 4 }]);
@@ -243,7 +244,7 @@ async function commit(
   more: { readonly removes?: readonly string[]; readonly deferred?: true } = {},
 ): Promise<Outcome | undefined> {
   const bytes = `commit ${count++}`;
-  const operation: Operation = {
+  const operation: OperationJson = {
     kind: 'commit',
     id: bytes,
     actor,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
-import type { ConversationFacts } from '../../../domain/operation.ts';
+import type { ConversationFacts } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readPage } from '../../../store/log/entries.ts';

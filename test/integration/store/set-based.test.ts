@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, test } from 'vitest';
-import type { Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { useDatabase } from '../../harness/database.ts';

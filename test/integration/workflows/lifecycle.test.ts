@@ -8,7 +8,7 @@ import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
 import type { SendResult } from '../../../client/api/types.ts';
 import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { changeDraft, createInStore, messageDraft } from '../../../tools/harness/drafts.ts';
+import { membershipSubmission, createInStore, messageSubmission } from '../../../tools/harness/submissions.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { messageNames } from '../../../tools/harness/message-names.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
@@ -136,7 +136,7 @@ describe('a run', () => {
   test('of an unknown conversation ends by itself', async () => {
     const woken = await conversations.wake('bm8tc3VjaC1jb252ZXJzYXRpb24');
     expect(await woken.result()).toEqual({ reason: 'not-found' });
-    const add = changeDraft('bm9uZS1hdC1hbGwtaGVyZQ', 'alice', { adds: ['bob'] }).operation;
+    const add = membershipSubmission('bm9uZS1hdC1hbGwtaGVyZQ', 'alice', { adds: ['bob'] }).operation;
     expect(await conversations.update(messages.addMembers, 'bm9uZS1hdC1hbGwtaGVyZQ', [add])).toEqual([
       { status: 'refused', code: 'not-found' },
     ]);
@@ -145,9 +145,9 @@ describe('a run', () => {
 
   test('refuses what is malformed before it is queued, and writes no event for it', async () => {
     const id = await createInStore(database().pool, ['alice']);
-    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const before = (await conversations.handle(id).describe()).historyLength;
-    const add = changeDraft(id, 'alice', { adds: ['bob'] }).operation;
+    const add = membershipSubmission(id, 'alice', { adds: ['bob'] }).operation;
     const malformed: unknown[] = [
       undefined,
       'text',
@@ -171,8 +171,8 @@ describe('a run', () => {
   test('refuses with `overloaded` while its mailbox is full, which is counted, and goes on afterwards', async () => {
     const id = await createInStore(database().pool, ['alice']);
     const gate = makeGate();
-    const adds = (count: number): ReturnType<typeof changeDraft>['operation'][] =>
-      Array.from({ length: count }, () => changeDraft(id, 'alice', { adds: [randomUUID()] }).operation);
+    const adds = (count: number): ReturnType<typeof membershipSubmission>['operation'][] =>
+      Array.from({ length: count }, () => membershipSubmission(id, 'alice', { adds: [randomUUID()] }).operation);
     conversations.trouble.before = gate.pass;
     const deciding = conversations.update(messages.addMembers, id, adds(1));
     await waitUntil(() => gate.waiting() === 1, { what: 'a batch is being decided' });
@@ -182,7 +182,7 @@ describe('a run', () => {
     const byHand = expect(conversations.update(messages.addMembers, id, adds(1))).rejects.toMatchObject({
       cause: { type: messages.FAILURE.overloaded, details: [{ depth: MAX_BATCH_OPERATIONS }] },
     });
-    const byLane = expect(conversations.lanes.submit(messageDraft(id, 'alice'))).rejects.toMatchObject({
+    const byLane = expect(conversations.dispatcher.submit(messageSubmission(id, 'alice'))).rejects.toMatchObject({
       code: 'overloaded',
     });
     await Promise.all([byHand, byLane]);
@@ -193,7 +193,7 @@ describe('a run', () => {
     gate.open();
     await Promise.all([deciding, fills]);
     const next = MAX_BATCH_OPERATIONS + 2;
-    expect(await conversations.lanes.submit(messageDraft(id, 'alice'))).toMatchObject({
+    expect(await conversations.dispatcher.submit(messageSubmission(id, 'alice'))).toMatchObject({
       seq: next,
       status: 'accepted',
     });
@@ -202,17 +202,17 @@ describe('a run', () => {
 
   test('a defect in one update does not fail those that share its batch', async () => {
     const id = await createInStore(database().pool, ['alice', 'bob']);
-    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const gate = makeGate();
     conversations.trouble.before = gate.pass;
-    const first = conversations.lanes.submit(messageDraft(id, 'alice'));
+    const first = conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     await waitUntil(() => gate.waiting() === 1, { what: 'a batch is being decided' });
     const defect = { kind: 'nonsense', id: 'defect', actor: 'alice' } as never;
     const ids = ['add', 'defect', 'remove'];
     const good = conversations.update(
       messages.administer,
       id,
-      [changeDraft(id, 'alice', { adds: ['carol'] }).operation],
+      [membershipSubmission(id, 'alice', { adds: ['carol'] }).operation],
       'add',
     );
     const bad = expect(conversations.update(messages.administer, id, [defect], 'defect')).rejects.toMatchObject({
@@ -221,7 +221,7 @@ describe('a run', () => {
     const alsoGood = conversations.update(
       messages.administer,
       id,
-      [changeDraft(id, 'alice', { removes: ['bob'] }).operation],
+      [membershipSubmission(id, 'alice', { removes: ['bob'] }).operation],
       'remove',
     );
     await waitUntil(
@@ -241,8 +241,8 @@ describe('a run', () => {
 
   test('tells operators what it is: every handler has a description, the details are current, queries answer', async () => {
     const id = await createInStore(database().pool, ['alice', 'bob']);
-    await conversations.lanes.submit(changeDraft(id, 'alice', { adds: ['carol'] }));
-    await conversations.lanes.submit(messageDraft(id, 'alice'));
+    await conversations.dispatcher.submit(membershipSubmission(id, 'alice', { adds: ['carol'] }));
+    await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const handle = conversations.handle(id);
     const metadata = await handle.query<Metadata>('__temporal_workflow_metadata');
     expect(metadata.currentDetails).toBe('**healthy** · opaque · 3 members · epoch 1 · last seq 2');

@@ -19,7 +19,7 @@ import {
   startConversations,
 } from '../../../tools/harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { changeDraft, commitDraft, createInStore, messageDraft, readDraft } from '../../../tools/harness/drafts.ts';
+import { membershipSubmission, commitSubmission, createInStore, messageSubmission, readSubmission } from '../../../tools/harness/submissions.ts';
 import { makeGate, postgresAway } from '../../../tools/harness/trouble.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
@@ -67,7 +67,7 @@ async function create(users: readonly string[], policy?: PolicyChange): Promise<
 }
 
 async function sendOne(conversation: string, user = 'alice'): Promise<number | undefined> {
-  const outcome = await conversations.lanes.submit(messageDraft(conversation, user));
+  const outcome = await conversations.dispatcher.submit(messageSubmission(conversation, user));
   return outcome.status === 'accepted' ? outcome.seq : undefined;
 }
 
@@ -128,7 +128,7 @@ describe('a Welcome that nobody takes up', () => {
     const [running, terminated] = [await create(['alice', 'bob']), await create(['alice', 'bob'])];
     for (const id of [running, terminated]) {
       const bundle = { adds: ['carol'], welcome: Buffer.from('welcome') };
-      await conversations.lanes.submit(commitDraft(id, 'alice', 0, bundle));
+      await conversations.dispatcher.submit(commitSubmission(id, 'alice', 0, bundle));
       expect(await sendOne(id)).toBe(2);
     }
     await conversations.handle(terminated).terminate();
@@ -180,7 +180,7 @@ describe('explicit increments', () => {
     await env.sleep(1000);
     await waitUntil(async () => (await unread(id)).carol === 7, { what: 'both increments are applied' });
     expect(await unread(id)).toEqual({ alice: 5, bob: 2, carol: 7 });
-    await conversations.lanes.submit(readDraft(id, 'carol'));
+    await conversations.dispatcher.submit(readSubmission(id, 'carol'));
     expect(await unread(id)).toEqual({ alice: 5, bob: 2, carol: 0 });
   });
 
@@ -232,7 +232,7 @@ describe('Postgres in trouble', () => {
       tries++;
       throw postgresAway();
     };
-    const add = changeDraft(id, 'alice', { adds: ['carol'] }).operation;
+    const add = membershipSubmission(id, 'alice', { adds: ['carol'] }).operation;
     await expect(conversations.update(sendMessages, id, [add])).rejects.toMatchObject({ cause: { type: 'infra' } });
     // 50 ms doubled up to 500 ms within a budget of 6 s: about 15; a hot loop would be hundreds.
     expect(tries).toBeGreaterThan(5);
@@ -314,7 +314,7 @@ describe('retention', () => {
     const id = await create(['alice', 'bob'], { retentionDays: (await aheadDays()) + 30 });
     await reads('bob', id);
     for (let i = 1; i <= 3; i++) await sendOne(id);
-    await conversations.lanes.submit(changeDraft(id, 'alice', { adds: ['carol'] }));
+    await conversations.dispatcher.submit(membershipSubmission(id, 'alice', { adds: ['carol'] }));
     expect((await bodies(id)).every(({ kept }) => kept)).toBe(true);
     await env.sleep(31 * DAY_MS);
     const expired = [

@@ -1,12 +1,12 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Draft } from '../../../dispatch/command.ts';
+import type { Draft } from '../../../dispatch/submission.ts';
 import type { Batch, PathName } from '../../../dispatch/executor.ts';
 import { type Lanes, makeLanes } from '../../../dispatch/dispatcher.ts';
 import { MAX_RESERVATION_MS } from '../../../domain/limits.ts';
-import type { CommitOperation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import { type Metrics, makeMetrics } from '../../../process/metrics.ts';
-import { commitDraft, messageDraft } from '../../../tools/harness/drafts.ts';
+import { commitSubmission, messageSubmission } from '../../../tools/harness/submissions.ts';
 
 // The lane alone: a path that defers every commit of some users once, and decides everything else at once.
 const CONVERSATION = 'a-conversation';
@@ -81,11 +81,11 @@ function handed(): string[] {
 }
 
 function message(user: string): Draft {
-  return messageDraft(CONVERSATION, user);
+  return messageSubmission(CONVERSATION, user);
 }
 
 function commit(user: string): Draft {
-  return commitDraft(CONVERSATION, user, 0);
+  return commitSubmission(CONVERSATION, user, 0);
 }
 
 test.each<PathName>(['direct', 'workflow'])(

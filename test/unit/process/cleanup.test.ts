@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
-import { createReleasers } from '../../../process/cleanup.ts';
+import { createCleanup } from '../../../process/cleanup.ts';
 
 test('what came last is given back first, once, and one failure does not keep the rest', async () => {
   const order: string[] = [];
-  const releasers = createReleasers();
-  releasers.add('first', () => void order.push('first'));
-  releasers.add('second', () => Promise.reject(new Error('stuck')));
-  releasers.add('third', async () => {
+  const cleanup = createCleanup();
+  cleanup.add('first', () => void order.push('first'));
+  cleanup.add('second', () => Promise.reject(new Error('stuck')));
+  cleanup.add('third', async () => {
     await Promise.resolve();
     order.push('third');
   });
-  const release = releasers.releaseAll();
+  const release = cleanup.run();
   await expect(release).rejects.toThrow('second: stuck');
-  await expect(releasers.releaseAll()).rejects.toBeInstanceOf(AggregateError);
+  await expect(cleanup.run()).rejects.toBeInstanceOf(AggregateError);
   expect(order).toEqual(['third', 'first']);
 });

@@ -3,7 +3,7 @@ import { createApp } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
 import { makeRuns } from '../../../dispatch/workflow-runs.ts';
-import type { Submitter } from '../../../dispatch/command.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
 import { makePathSwitch } from '../../../dispatch/path-switch.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { shutDownOnSignals, startServer } from '../../../api/http/server.ts';

@@ -1,7 +1,7 @@
 import type pg from 'pg';
-import type { Draft, Submitter } from '../../../dispatch/command.ts';
+import type { Draft, Submitter } from '../../../dispatch/submission.ts';
 import { AppError } from '../../../domain/errors.ts';
-import type { MessageOperation, Outcome } from '../../../domain/operation.ts';
+import type { Outcome } from '../../../domain/outcome.ts';
 import type { Notifier } from '../../../store/log/notifications.ts';
 
 /** A message as the plain transaction takes it. */

@@ -1,5 +1,5 @@
 import { defineUpdate } from '@temporalio/workflow';
-import type { Outcome } from '../../../../domain/operation.ts';
+import type { Outcome } from '../../../../domain/outcome.ts';
 
 /** A message with its bytes, as base64: what typical code puts into an update. */
 export interface NaiveMessage {

@@ -1,5 +1,5 @@
 import { type Client, WithStartWorkflowOperation } from '@temporalio/client';
-import type { Submitter } from '../../../../dispatch/command.ts';
+import type { Submitter } from '../../../../dispatch/submission.ts';
 import { classifyUpdateError } from '../../../../dispatch/temporal-errors.ts';
 import { AppError } from '../../../../domain/errors.ts';
 import { plainMessage } from '../plain-sql.ts';
