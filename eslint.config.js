@@ -97,6 +97,37 @@ export default tseslint.config(
     },
   },
   {
+    files: ['test/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['timers/promises', 'node:timers/promises'].map((name) => ({
+            name,
+            message: 'Tests wait for conditions: waitUntil (tools/harness/wait-until.ts).',
+          })),
+        },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "NewExpression[callee.name='Promise'] CallExpression[callee.name='setTimeout']",
+          message: 'Tests wait for conditions: waitUntil (tools/harness/wait-until.ts).',
+        },
+        {
+          selector:
+            "CallExpression[callee.property.name=/^toBe(Less|Greater)Than/] :matches(CallExpression[callee.object.name='performance'], Identifier[name=/^(startedAt|elapsed|elapsedMs|tookMs)$/])",
+          message: 'Tests assert no times: fake timers, an order of events, or a printed measurement.',
+        },
+        {
+          selector:
+            "CallExpression[callee.name='expect'] BinaryExpression[operator='-'] :matches(CallExpression[callee.object.name='Date'], CallExpression[callee.object.name='performance'])",
+          message: 'Tests assert no times: fake timers, an order of events, or a printed measurement.',
+        },
+      ],
+    },
+  },
+  {
     files: ['**/*.mjs', '**/*.cjs', '**/*.js'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', module: 'writable' } },
   },

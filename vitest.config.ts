@@ -1,15 +1,26 @@
 import { defineConfig } from 'vitest/config';
 
-// Two cores: two test files at once, each in a process of its own (the Temporal bridge cannot live in worker threads).
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    // Test files run in processes, two at a time for two cores: the Temporal bridge cannot live in worker threads.
     pool: 'forks',
     maxWorkers: 2,
-    globalSetup: 'test/harness/global-setup.ts',
     reporters: ['default', './test/harness/reporter.ts'],
+    // Only to end what hangs: tests share their cores with others.
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    teardownTimeout: 30_000,
+    teardownTimeout: 60_000,
+    projects: [
+      // Needs no service: nothing is started. Files share processes, since importing everything anew is half of their time.
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false } },
+      {
+        extends: true,
+        test: {
+          name: 'services',
+          include: ['test/{integration,e2e,model,faults}/**/*.test.ts'],
+          globalSetup: 'test/harness/global-setup.ts',
+        },
+      },
+    ],
   },
 });

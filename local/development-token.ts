@@ -4,17 +4,26 @@ import path from 'node:path';
 import { SignJWT } from 'jose';
 import type { StackOptions } from './options.ts';
 
-export type TokenOptions = { secret: string; audience: string; user: string; device?: string; operator?: boolean };
+export type TokenOptions = {
+  secret: string;
+  audience: string;
+  user: string;
+  device?: string;
+  operator?: boolean;
+  /** @default '24h' */
+  expiresIn?: string;
+};
 
-/** Signs a token for development. It is valid for 24 hours. */
-export function signToken({ secret, audience, user, device, operator = false }: TokenOptions): Promise<string> {
+/** A token for development. */
+export function signToken(options: TokenOptions): Promise<string> {
+  const { secret, audience, user, device, operator = false, expiresIn = '24h' } = options;
   const claims = { ...(device === undefined ? {} : { device }), ...(operator ? { scope: 'operator' } : {}) };
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(user)
     .setAudience(audience)
     .setIssuedAt()
-    .setExpirationTime('24h')
+    .setExpirationTime(expiresIn)
     .sign(new TextEncoder().encode(secret));
 }
 

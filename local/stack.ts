@@ -62,6 +62,15 @@ export function superviseStack({ options, scripts, env, say }: StackInput): Supe
 }
 
 async function start(context: PartContext): Promise<Stack> {
+  const { stack, children } = await startServers(context);
+  await migrate(children);
+  await startWorker(children);
+  await startApi(children);
+  return stack;
+}
+
+/** Starts PostgreSQL and Temporal. `children` is the context in which Parley's own processes are started on them. */
+export async function startServers(context: PartContext): Promise<{ stack: Stack; children: PartContext }> {
   const { options, signal, env } = context;
   await lockDataFolder(context);
   await assertStackPortsFree(options);
@@ -89,8 +98,5 @@ async function start(context: PartContext): Promise<Stack> {
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
     },
   };
-  await migrate(children);
-  await startWorker(children);
-  await startApi(children);
-  return { databaseUrl, temporalAddress: temporal.address, uiUrl: temporal.uiUrl, secret };
+  return { stack: { databaseUrl, temporalAddress: temporal.address, uiUrl: temporal.uiUrl, secret }, children };
 }

@@ -1,6 +1,7 @@
 import type { CommitBundle, ParleyClient } from '../../client/index.ts';
 import { epochConflict, hasCode, newId } from '../../client/index.ts';
 import { randomCiphertext } from '../../tools/harness/opaque.ts';
+import { spend } from '../../tools/harness/wait-until.ts';
 
 /** The outcomes of the commits of one closed loop. */
 export interface Tally {
@@ -41,28 +42,28 @@ export async function commitInLoop({ client, conversation }: Committer, isOver: 
 }
 
 /**
- * Commits one change and builds it again after each lost commit, as a client must.
- * @throws Error if it has not won in `withinMs`
+ * Commits one change and builds it anew after each lost race, as a client must.
+ * @returns how many races it lost before it won
+ * @throws Error if it loses more than `mostLosses` races
  */
 export async function commitUntilWon(
   { client, conversation, buildMs = 0 }: Committer,
   change: Pick<CommitBundle, 'adds' | 'removes'>,
-  withinMs: number,
-): Promise<void> {
-  const until = Date.now() + withinMs;
+  mostLosses: number,
+): Promise<number> {
   let epoch = await client.epoch(conversation);
-  while (Date.now() < until) {
-    await new Promise((resolve) => setTimeout(resolve, buildMs));
+  for (let losses = 0; losses <= mostLosses; losses++) {
+    await spend(buildMs);
     try {
       await client.commit(conversation, { ...newBundle(epoch), ...change });
-      if (Date.now() < until) return;
+      return losses;
     } catch (error) {
       const conflict = epochConflict(error);
       if (conflict === undefined) throw error;
       epoch = conflict.currentEpoch;
     }
   }
-  throw new Error(`It has not won within ${withinMs} ms`);
+  throw new Error(`It lost more than ${mostLosses} races`);
 }
 
 /** A commit for an epoch, with new random bytes. */

@@ -1,14 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Client, Connection } from '@temporalio/client';
-import type pg from 'pg';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
+import { beforeAll, expect, test } from 'vitest';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { createHttp, MlsDevice, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
-import { createTestDatabase } from '../harness/database.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { useService } from '../harness/service.ts';
+import type { ServiceProcess } from '../../tools/harness/processes.ts';
+import { tokenOf } from '../../tools/harness/tokens.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 /** A text that occurs nowhere else, so each place that contains it has the planted value. */
@@ -18,11 +15,9 @@ const MARK = `person-${randomUUID()}`;
 const ALICE = `alice-${MARK}`;
 const BOB = `bob-${MARK}`;
 
-const cleanup = createCleanup();
+const service = useService({ apis: 1, workers: 1, env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' } });
 let api: ServiceProcess | undefined;
 let worker: ServiceProcess | undefined;
-let pool: pg.Pool | undefined;
-let temporal: Client | undefined;
 const tokens = new Map<string, string>();
 
 interface Line {
@@ -45,11 +40,6 @@ function linesOf(process: ServiceProcess | undefined): Line[] {
 
 function textOf(process: ServiceProcess | undefined): string {
   return readFileSync(process?.logFile ?? '', 'utf8');
-}
-
-function running(): { readonly pool: pg.Pool; readonly temporal: Client } {
-  if (pool === undefined || temporal === undefined) throw new Error('Nothing runs before the tests do');
-  return { pool, temporal };
 }
 
 function clientOf(user: string): ParleyClient {
@@ -80,29 +70,13 @@ async function send(conversation: string, headers: Readonly<Record<string, strin
 
 beforeAll(async () => {
   for (const user of [ALICE, BOB]) {
-    tokens.set(user, await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device: `phone-${MARK}` }));
+    tokens.set(user, await tokenOf(user, { device: `phone-${MARK}` }));
   }
-  const database = await createTestDatabase();
-  cleanup.add('database', database.drop);
-  pool = database.pool;
-  const service = {
-    databaseUrl: database.url,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `correlation-${randomUUID()}`,
-    env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' },
-  };
-  [api, worker] = await Promise.all([startApi(service), startWorker(service)]);
-  cleanup.add('processes', async () => {
-    await Promise.all([api?.kill9(), worker?.kill9()]);
-  });
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  cleanup.add('connection', () => connection.close());
-  temporal = new Client({ connection });
+  [api] = service().apis;
+  [worker] = service().workers;
 });
 
-afterAll(() => cleanup.run());
-
-test('the request id in an answer leads to the request log line, and from there to batch, workflow and activity', async () => {
+test('a request is followed from the id that came back to the client through its line to batch, workflow and activity', async () => {
   const conversation = await create();
   const trace = randomBytes(16).toString('hex');
   const traceparent = `00-${trace}-${randomBytes(8).toString('hex')}-01`;
@@ -218,7 +192,7 @@ test('the database connects no sender with a message of an mls conversation, and
   const group = await device.createGroup({ externalJoin: 'nobody' });
   const { seq } = await group.send(`plaintext ${PLANTED}`);
   await group.update();
-  const database = running().pool;
+  const database = service().pool;
   const { rows } = await database.query<{ kind: string; sender: string | null }>(
     `select e.kind, e.sender from entry e join conversation c on c.key = e.conversation where c.id = $1 order by e.seq`,
     [group.id],
@@ -243,7 +217,7 @@ test('the database connects no sender with a message of an mls conversation, and
 
 /** The history of a conversation's workflow as text, with decoded payloads. */
 async function historyOf(conversation: string): Promise<string> {
-  const history = await running().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
+  const history = await service().temporal.workflow.getHandle(conversationWorkflowId(conversation)).fetchHistory();
   const payloads: string[] = [];
   collectBytes(history, payloads);
   expect(payloads.join('\n')).toContain('"operations"');

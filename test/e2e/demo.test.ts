@@ -1,6 +1,4 @@
 import { expect, test } from 'vitest';
-import { TEST_JWT_SECRET } from '../../tools/harness/processes.ts';
-import { signToken } from '../../local/development-token.ts';
 import { useService } from '../harness/service.ts';
 import { runScenario } from '../../tools/demo/scenario.ts';
 
@@ -10,7 +8,7 @@ test('MLS devices of three users create a group, join by Welcome and by external
   const lines: string[] = [];
   const failed = await runScenario({
     url: service().apis[0]?.url ?? '',
-    tokenFor: (user, device) => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device }),
+    tokenFor: (user, device) => service().token(user, { device }),
     say: (line) => void lines.push(line),
   });
   expect(failed, lines.join('\n')).toEqual([]);

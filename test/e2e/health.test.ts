@@ -1,18 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { Agent, get } from 'node:http';
 import pg from 'pg';
-import { afterEach, expect, inject, test, vi } from 'vitest';
-import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
 import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
+import { expect, inject, test, vi } from 'vitest';
 import { createTestDatabase } from '../harness/database.ts';
-import {
-  type ServiceOptions,
-  type ServiceProcess,
-  TEST_JWT_SECRET,
-  startApi,
-  startWorker,
-} from '../../tools/harness/processes.ts';
+import { useCleanup } from '../harness/cleanup.ts';
+import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { tokenOf } from '../../tools/harness/tokens.ts';
 import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
@@ -21,13 +15,7 @@ vi.setConfig({ testTimeout: 180_000 });
 /** Checks have time limits of at most 2 s. A probe that waits longer than this would treat the process as dead. */
 const PROBE_MS = 8000;
 
-let cleanup = createCleanup();
-
-afterEach(async () => {
-  const current = cleanup;
-  cleanup = createCleanup();
-  await current.run();
-});
+const later = useCleanup();
 
 interface Answer {
   readonly status: number;
@@ -63,11 +51,11 @@ interface Setting {
 /** Makes a separate database, with proxies in front of it and of Temporal. */
 async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Setting> {
   const database = await createTestDatabase();
-  cleanup.add('database', database.drop);
+  later('database', database.drop);
   const postgres = await startTcpProxy(new URL(database.url).host);
-  cleanup.add('postgres proxy', postgres.close);
+  later('postgres proxy', postgres.close);
   const temporal = await startTcpProxy(inject('temporalAddress'));
-  cleanup.add('temporal proxy', temporal.close);
+  later('temporal proxy', temporal.close);
   const url = new URL(database.url);
   url.host = postgres.address;
   const service = {
@@ -81,13 +69,12 @@ async function prepare(env: Readonly<Record<string, string>> = {}): Promise<Sett
 
 async function started(starting: Promise<ServiceProcess>): Promise<ServiceProcess> {
   const service = await starting;
-  cleanup.add('process', service.kill9);
+  later('process', service.kill9);
   return service;
 }
 
 function clientOf(api: ServiceProcess): ParleyClient {
-  const token = (): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: 'alice' });
-  return new ParleyClient(createHttp({ baseUrl: api.url, token, attempts: 1 }));
+  return new ParleyClient(createHttp({ baseUrl: api.url, token: () => tokenOf('alice'), attempts: 1 }));
 }
 
 async function createConversation(api: ServiceProcess): Promise<string> {
@@ -100,7 +87,7 @@ async function createConversation(api: ServiceProcess): Promise<string> {
 async function hold(databaseUrl: string, conversations: readonly string[]): Promise<() => Promise<void>> {
   const client = new pg.Client({ connectionString: databaseUrl });
   await client.connect();
-  cleanup.add('holder', () => client.end());
+  later('holder', () => client.end());
   await client.query('begin');
   await client.query('select from parley.conversation where id = any($1) order by key for update', [conversations]);
   return () => client.end();
@@ -228,18 +215,19 @@ test('an API that gets SIGTERM accepts no new connection, finishes requests in f
   );
 
   const ended = api.stop();
-  // A new request gets 503 or no connection, so a client tries another process.
-  const status = await new Promise<number>((resolve) => {
-    const ask = (): void => {
+  // Whoever asks now is told to go elsewhere, by 503 or by finding nobody.
+  let status = 200;
+  const ask = async (): Promise<boolean> => {
+    status = await new Promise<number>((resolve) => {
       const request = get(`${api.url}/health/ready`, { agent: new Agent({ keepAlive: false }) }, (response) => {
         response.resume();
-        if (response.statusCode === 200) setTimeout(ask, 10);
-        else resolve(response.statusCode ?? 0);
+        resolve(response.statusCode ?? 0);
       });
       request.on('error', () => resolve(0));
-    };
-    ask();
-  });
+    });
+    return status !== 200;
+  };
+  await waitUntil(ask, { what: 'it takes no new connection' });
   expect([0, 503]).toContain(status);
   await letGo();
   expect(await inFlight).toMatchObject({ seq: 2, status: 'accepted' });

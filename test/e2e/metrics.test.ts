@@ -1,21 +1,15 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { freePort } from '../../local/ports.ts';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
-import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
-import { createTestDatabase } from '../harness/database.ts';
+import type { ParleyClient } from '../../client/index.ts';
+import { toBase64, toBase64Url } from '../../client/index.ts';
+import { useCleanup } from '../harness/cleanup.ts';
+import { useDatabase } from '../harness/database.ts';
+import { useService } from '../harness/service.ts';
 import { openEventStream } from '../../tools/harness/event-stream.ts';
-import {
-  type ServiceOptions,
-  type ServiceProcess,
-  TEST_JWT_SECRET,
-  startApi,
-  startWorker,
-} from '../../tools/harness/processes.ts';
+import type { ServiceProcess } from '../../tools/harness/processes.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -24,19 +18,32 @@ const MAILBOX_LIMIT = 5;
 const CONTINUE_AFTER = 30;
 const USERS = ['alice-of-metrics', 'bob-of-metrics'];
 
-const cleanup = createCleanup();
+const database = useDatabase();
+let sdkPort = 0;
+beforeAll(async () => {
+  sdkPort = await freePort();
+});
+const service = useService(
+  () => ({
+    apis: 1,
+    workers: 1,
+    env: {
+      // A quarter of it is one user's.
+      LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
+      CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
+      REQUEST_DEADLINE_MS: '2000',
+      SDK_METRICS_PORT: String(sdkPort),
+    },
+  }),
+  database,
+);
+const later = useCleanup();
 const ids: string[] = [...USERS];
 let api = '';
 let worker: ServiceProcess | undefined;
 let sdkMetrics = '';
-let databaseUrl = '';
-let temporal: Client | undefined;
-/** Starts one more worker. The end of the file kills it. */
-let startAnotherWorker: () => Promise<ServiceProcess>;
 
-const tokenOf = (user: string): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user });
-const as = (user: string, attempts = 6): ParleyClient =>
-  new ParleyClient(createHttp({ baseUrl: api, token: () => tokenOf(user), attempts }));
+const as = (user: string, attempts = 6): ParleyClient => service().clientOf(user, { attempts });
 const [alice = '', bob = ''] = USERS;
 
 function newId(): string {
@@ -58,9 +65,9 @@ async function say(conversation: string, user = alice, attempts = 6): Promise<vo
 
 /** Locks the row of the conversation, so that nothing is decided. @returns a function that releases it */
 async function hold(conversation: string): Promise<() => Promise<void>> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+  const client = new pg.Client({ connectionString: database().url });
   await client.connect();
-  cleanup.add('holder', () => client.end());
+  later('holder', () => client.end());
   await client.query('begin');
   await client.query('select from parley.conversation where id = $1 for update', [conversation]);
   return () => client.end();
@@ -97,43 +104,11 @@ async function expectGrowth(
 
 const actor = { actor_type: 'conversation' };
 
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  cleanup.add('database', database.drop);
-  databaseUrl = database.url;
-  const sdkPort = await freePort();
+beforeAll(() => {
+  api = service().apis[0]?.url ?? '';
+  [worker] = service().workers;
   sdkMetrics = `http://127.0.0.1:${sdkPort}`;
-  const service: ServiceOptions = {
-    databaseUrl,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `metrics-${randomUUID()}`,
-    env: {
-      // One user may use a quarter of it.
-      LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
-      CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),
-      REQUEST_DEADLINE_MS: '2000',
-    },
-  };
-  startAnotherWorker = async () => {
-    const next = await startWorker(service);
-    cleanup.add('worker', next.kill9);
-    return next;
-  };
-  const [apiProcess, workerProcess] = await Promise.all([
-    startApi(service),
-    startWorker({ ...service, env: { ...service.env, SDK_METRICS_PORT: String(sdkPort) } }),
-  ]);
-  api = apiProcess.url;
-  worker = workerProcess;
-  cleanup.add('processes', async () => {
-    await Promise.all([apiProcess.kill9(), workerProcess.kill9()]);
-  });
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  cleanup.add('connection', () => connection.close());
-  temporal = new Client({ connection });
 });
-
-afterAll(() => cleanup.run());
 
 test('actor_spawns_total counts conversations whose workflow starts', async () => {
   const conversation = await create();
@@ -143,13 +118,8 @@ test('actor_spawns_total counts conversations whose workflow starts', async () =
 test('actor_stops_total counts workflows that complete, by reason', async () => {
   const conversation = await create();
   await say(conversation);
-  await expectGrowth(
-    worker?.url ?? '',
-    'actor_stops_total',
-    { ...actor, reason: 'shutdown' },
-    () =>
-      temporal?.workflow.getHandle(conversationWorkflowId(conversation)).signal(shutdown, { reason: 'test' }) ??
-      Promise.reject(new Error('no client')),
+  await expectGrowth(worker?.url ?? '', 'actor_stops_total', { ...actor, reason: 'shutdown' }, () =>
+    service().temporal.workflow.getHandle(conversationWorkflowId(conversation)).signal(shutdown, { reason: 'test' }),
   );
 });
 
@@ -266,7 +236,7 @@ test('metrics count operations by kind, outcome and path, and measure batches, w
 test('metrics count open streams and measure their delivery lag and the use of the pools', async () => {
   const conversation = await create();
   const before = await read(api, 'parley_open_streams');
-  const stream = await openEventStream(api, conversation, await tokenOf(bob));
+  const stream = await openEventStream(api, conversation, await service().token(bob));
   await waitUntil(async () => (await read(api, 'parley_open_streams')) === before + 1, {
     what: 'the stream is counted',
   });
@@ -305,7 +275,7 @@ test('actor_restarts_total counts conversations that a worker rebuilds from thei
   const conversation = await create();
   await say(conversation);
   await worker?.kill9();
-  const next = await startAnotherWorker();
+  const next = await service().addWorker({ SDK_METRICS_PORT: '0' });
   await waitUntil(
     () =>
       say(conversation, alice, 1).then(

@@ -1,38 +1,31 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
-import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
-import { createTestDatabase } from '../harness/database.ts';
+import type { ParleyClient } from '../../client/index.ts';
+import { toBase64, toBase64Url } from '../../client/index.ts';
+import { expect, test, vi } from 'vitest';
+import { useCleanup } from '../harness/cleanup.ts';
+import { print } from '../harness/print.ts';
+import { useService } from '../harness/service.ts';
 import {
   type EventStream,
   seqsOf as entrySeqsOf,
   openAccountStream,
   openEventStream,
 } from '../../tools/harness/event-stream.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { seqsOf, told, untilEnd, untilTold, wordsOf } from '../harness/streams/told.ts';
+import { seqsOf, delivered, untilEnd, untilDelivered, wordsOf } from '../harness/streams/delivered.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const RATE_LIMITS_OFF = Object.fromEntries(
-  ['MESSAGES', 'WRITES', 'READS', 'COMMITS', 'CLAIMS', 'UNAUTHENTICATED'].map((name) => [`RATE_LIMIT_${name}`, '0']),
-);
-const PATHS = ['workflow', 'direct'] as const;
-
-const cleanup = createCleanup();
-/** Of both paths: the first takes the workflow, the second decides itself. */
-let apis: ServiceProcess[] = [];
-let startOne: (conversationPath: (typeof PATHS)[number]) => Promise<ServiceProcess>;
+/** One for each execution path: the first API process uses the workflow, the second decides directly. */
+const PATHS = ['workflow', 'direct'];
+const service = useService({ workers: 1, apiEnv: PATHS.map((path) => ({ CONVERSATION_PATH: path })) });
+const later = useCleanup();
 let count = 0;
 const someone = (name: string): string => `${name}-${++count}`;
 
-const tokenOf = (user: string, device: string): Promise<string> =>
-  signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device });
-const urlOf = (index: number): string => apis[index % apis.length]?.url ?? '';
+const urlOf = (index: number): string => service().apis[index % PATHS.length]?.url ?? '';
 const as = (user: string, index = 0, device = 'phone'): ParleyClient =>
-  new ParleyClient(createHttp({ baseUrl: urlOf(index), token: () => tokenOf(user, device) }));
+  service().clientOf(user, { api: index % PATHS.length, device });
 
 async function create(...users: string[]): Promise<string> {
   const id = toBase64Url(randomBytes(18));
@@ -42,8 +35,8 @@ async function create(...users: string[]): Promise<string> {
 }
 
 async function follow(user: string, index: number, device = 'phone'): Promise<EventStream> {
-  const stream = await openAccountStream(urlOf(index), await tokenOf(user, device));
-  cleanup.add('stream', stream.close);
+  const stream = await openAccountStream(urlOf(index), await service().token(user, { device }));
+  later('stream', stream.close);
   return stream;
 }
 
@@ -64,27 +57,7 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  cleanup.add('database', database.drop);
-  const service = {
-    databaseUrl: database.url,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `streams-${randomUUID()}`,
-  };
-  startOne = async (conversationPath) => {
-    const api = await startApi({ ...service, env: { ...RATE_LIMITS_OFF, CONVERSATION_PATH: conversationPath } });
-    cleanup.add('api', api.kill9);
-    return api;
-  };
-  const [worker, ...started] = await Promise.all([startWorker(service), ...PATHS.map(startOne)]);
-  cleanup.add('worker', worker.kill9);
-  apis = started;
-});
-
-afterAll(() => cleanup.run());
-
-test('a device that comes back at random, to processes one of which is killed, misses nothing that it did not acknowledge (invariants 5 and 9)', async () => {
+test('a device that reconnects at random, to processes of which one is killed, misses nothing that it did not acknowledge (invariants 5 and 9)', async () => {
   const users = ['alice', 'bob', 'carol'].map(someone);
   const [alice = '', bob = ''] = users;
   const conversations = await Promise.all([create(...users), create(...users), create(...users)]);
@@ -114,13 +87,15 @@ test('a device that comes back at random, to processes one of which is killed, m
   for (let turn = 0; !(await hasAll()); turn++) {
     const stream = await follow(bob, turn);
     const enough = 5 + Math.floor(Math.random() * 40);
-    await waitUntil(() => told(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending, {
-      what: 'entries come',
-      timeoutMs: 30_000,
-    });
+    await waitUntil(
+      () => delivered(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending,
+      {
+        what: 'entries come',
+        timeoutMs: 30_000,
+      },
+    );
     if (turn === 2) {
-      await apis[0]?.kill9();
-      apis = [await startOne('workflow'), ...apis.slice(1)];
+      await service().replace('api', 0);
     }
     if (!state.isSending) {
       const last = await lastSeqs();
@@ -184,20 +159,27 @@ test.each([0, 1])(
     const [alice, bob] = [someone('alice'), someone('bob')];
     const conversation = await create(alice, bob);
     const own = await Promise.all(
-      [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await tokenOf(bob, 'c'))),
+      [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await service().token(bob, { device: 'c' }))),
     );
     const accounts = await Promise.all([follow(bob, 0, 'a'), follow(bob, 1, 'b')]);
-    for (const account of accounts) await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`]);
+    for (const account of accounts) await untilDelivered(account, conversation, ['new', `+${alice}`, `+${bob}`]);
     const { seq } = await as(alice, index).removeMember(conversation, bob);
     const removedAt = performance.now();
     await say(conversation, alice, index);
     for (const stream of own) {
       expect(await untilEnd(stream)).toEqual({ event: 'removed', seq });
       expect(entrySeqsOf(stream)).toEqual([seq]);
-      process.stdout.write(`    closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer\n`);
+      print(`closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
     }
     for (const account of accounts) {
-      await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`, String(seq), `-${bob}`, `removed ${seq}`]);
+      await untilDelivered(account, conversation, [
+        'new',
+        `+${alice}`,
+        `+${bob}`,
+        String(seq),
+        `-${bob}`,
+        `removed ${seq}`,
+      ]);
       expect(account.endedAt()).toBeUndefined();
       account.close();
     }

@@ -1,38 +1,57 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { createParser } from 'eventsource-parser';
-import { SignJWT } from 'jose';
 import pg from 'pg';
-import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
-import type { SendResult } from '../../client/index.ts';
-import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
-import { createTestDatabase } from '../harness/database.ts';
+import type { SendResult, ParleyClient } from '../../client/index.ts';
+import { toBase64, toBase64Url } from '../../client/index.ts';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { useDatabase } from '../harness/database.ts';
+import { print } from '../harness/print.ts';
+import { useService } from '../harness/service.ts';
 import { type EventStream, entriesOf, openEventStream, seqsOf, signalsOf } from '../../tools/harness/event-stream.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
-import { startTcpProxy } from '../harness/tcp-proxy.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { tokenOf } from '../../tools/harness/tokens.ts';
+import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
+import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
 /** Long enough on shared cores, short enough for the test that waits for it. */
 const SLOW_MS = 2000;
 
+const NORMAL_APIS = 2;
 const cleanup = createCleanup();
-let apis: readonly ServiceProcess[] = [];
-/** Its notifications are lost on the way: its streams live on the poll. */
-let deafApi: ServiceProcess | undefined;
-let databaseUrl = '';
-let startAnotherApi: () => Promise<ServiceProcess>;
+const database = useDatabase();
+let behindProxy = '';
+let proxy: TcpProxy | undefined;
+beforeAll(async () => {
+  proxy = await startTcpProxy(new URL(database().url).host);
+  // NotificationResponse, on a connection that carries little else.
+  proxy.inspect((direction, chunk) =>
+    direction === 'answer' && chunk[0] === 'A'.charCodeAt(0) && chunk.includes('parley_entries') ? 'drop' : 'pass',
+  );
+  const url = new URL(database().url);
+  url.host = proxy.address;
+  behindProxy = url.href;
+});
+afterAll(() => proxy?.close());
+const service = useService(
+  () => ({
+    apis: NORMAL_APIS + 1,
+    workers: 1,
+    env: { STREAM_SLOW_MS: String(SLOW_MS) },
+    apiEnv: [{}, {}, { DATABASE_URL: behindProxy }],
+  }),
+  database,
+);
+/** The notifications of the last API process are lost on the way: its streams get their news from the poll. */
+const deafUrl = (): string => service().apis[NORMAL_APIS]?.url ?? '';
 let idle: EventStream | undefined;
 
-const tokenOf = (user: string): Promise<string> => signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user });
-const urlOf = (index: number): string => apis[index % apis.length]?.url ?? '';
-const as = (user: string, url = urlOf(0)): ParleyClient =>
-  new ParleyClient(createHttp({ baseUrl: url, token: () => tokenOf(user) }));
+const urlOf = (index: number): string => service().apis[index % NORMAL_APIS]?.url ?? '';
+const as = (user: string, index = 0): ParleyClient => service().clientOf(user, { api: index % NORMAL_APIS });
 const say = (conversation: string, user: string, index = 0, bytes = 40): Promise<SendResult> =>
-  as(user, urlOf(index)).send(conversation, { id: randomUUID(), ciphertext: toBase64(randomBytes(bytes)) });
+  as(user, index).send(conversation, { id: randomUUID(), ciphertext: toBase64(randomBytes(bytes)) });
 
 async function create(...users: string[]): Promise<string> {
   const id = toBase64Url(randomBytes(18));
@@ -61,44 +80,7 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
-function report(line: string): void {
-  process.stdout.write(`    ${line}\n`);
-}
-
 beforeAll(async () => {
-  const database = await createTestDatabase();
-  cleanup.add('database', database.drop);
-  databaseUrl = database.url;
-  const proxy = await startTcpProxy(new URL(database.url).host);
-  cleanup.add('proxy', proxy.close);
-  // NotificationResponse, on a connection that carries little else.
-  proxy.inspect((direction, chunk) =>
-    direction === 'answer' && chunk[0] === 'A'.charCodeAt(0) && chunk.includes('parley_entries') ? 'drop' : 'pass',
-  );
-  const behindProxy = new URL(database.url);
-  behindProxy.host = proxy.address;
-  const service = {
-    databaseUrl: database.url,
-    temporalAddress: inject('temporalAddress'),
-    taskQueue: `streams-${randomUUID()}`,
-    env: { STREAM_SLOW_MS: String(SLOW_MS) },
-  };
-  startAnotherApi = async () => {
-    const api = await startApi(service);
-    cleanup.add('api', api.kill9);
-    return api;
-  };
-  const [worker, ...started] = await Promise.all([
-    startWorker(service),
-    startApi(service),
-    startApi(service),
-    startApi({ ...service, databaseUrl: behindProxy.href }),
-  ]);
-  cleanup.add('processes', async () => {
-    await Promise.all([worker, ...started].map((one) => one.kill9()));
-  });
-  apis = started.slice(0, 2);
-  deafApi = started[2];
   idle = await open(await create('alice'), 'alice');
 });
 
@@ -190,7 +172,7 @@ test('a removed member gets the removing commit, `removed` with its seq, and the
     expect(seqsOf(stream)).toEqual([1, seq]);
     expect(entriesOf(stream).at(-1)).toMatchObject({ kind: 'commit', seq });
     expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
-    report(`stream of a removed member closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
+    print(`stream of a removed member closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
   }
   await waitUntil(() => seqsOf(stays).length === 3, { what: 'the others read on' });
   expect(stays.endedAt()).toBeUndefined();
@@ -204,20 +186,20 @@ test('a removed member gets the removing commit, `removed` with its seq, and the
 test('the stream of a removed member closes by the poll alone when every notification is lost (invariant 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
-  const stream = await open(conversation, 'bob', {}, deafApi?.url);
+  const stream = await open(conversation, 'bob', {}, deafUrl());
   await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
   const { seq } = await as('alice').removeMember(conversation, 'bob');
   const removedAt = performance.now();
   await untilEnd(stream);
   expect(seqsOf(stream)).toEqual([1, seq]);
   expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
-  report(`without notifications closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
+  print(`without notifications closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
 });
 
 test('entries arrive and removals close streams after the listening sessions were terminated (invariants 5 and 8)', async () => {
   const conversation = await create('alice', 'bob');
   const streams = await Promise.all([open(conversation, 'bob', {}, urlOf(0)), open(conversation, 'bob', {}, urlOf(1))]);
-  const admin = new pg.Client({ connectionString: databaseUrl });
+  const admin = new pg.Client({ connectionString: database().url });
   await admin.connect();
   const { rowCount } = await admin.query(
     `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'parley-listen' and datname = current_database()`,
@@ -231,7 +213,7 @@ test('entries arrive and removals close streams after the listening sessions wer
     await untilEnd(stream);
     expect(seqsOf(stream)).toEqual(range(1, seq));
     expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
-    report(
+    print(
       `listening session terminated: closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`,
     );
   }
@@ -240,7 +222,7 @@ test('entries arrive and removals close streams after the listening sessions wer
 test('leaving without an entry ends the own streams of the user too, also by the poll alone (invariant 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
-  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafApi?.url)]);
+  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafUrl())]);
   await waitUntil(() => streams.every((stream) => seqsOf(stream).length === 1), { what: 'the streams are live' });
   const { seq } = await as('bob').removeMember(conversation, 'bob');
   const leftAt = performance.now();
@@ -249,7 +231,7 @@ test('leaving without an entry ends the own streams of the user too, also by the
     await untilEnd(stream);
     expect(seqsOf(stream)).toEqual([1]);
     expect(signalsOf(stream)).toEqual([{ event: 'removed', data: { seq } }]);
-    report(`stream of one who left closed ${Math.round((stream.endedAt() ?? 0) - leftAt)} ms after the answer`);
+    print(`stream of one who left closed ${Math.round((stream.endedAt() ?? 0) - leftAt)} ms after the answer`);
   }
 });
 
@@ -266,7 +248,7 @@ test('a member who was removed and added again reads its membership intervals an
 
   const streams = await Promise.all([
     open(conversation, 'bob'),
-    open(conversation, 'bob', { after: 0 }, deafApi?.url),
+    open(conversation, 'bob', { after: 0 }, deafUrl()),
     open(conversation, 'bob', { lastEventId: 3 }),
   ]);
   await say(conversation, 'alice');
@@ -283,7 +265,7 @@ test('a member who was removed and added again reads its membership intervals an
 test('a member who is removed and added again between two polls loses no entry of its membership intervals (invariants 5 and 8)', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
-  const stream = await open(conversation, 'bob', {}, deafApi?.url);
+  const stream = await open(conversation, 'bob', {}, deafUrl());
   await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
   await as('alice').removeMember(conversation, 'bob');
   await say(conversation, 'alice');
@@ -297,7 +279,7 @@ test('a member who is removed and added again between two polls loses no entry o
 test('a stream ends with `removed` when its conversation is deleted, and is 404 from then on', async () => {
   const conversation = await create('alice', 'bob');
   await say(conversation, 'alice');
-  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafApi?.url)]);
+  const streams = await Promise.all([open(conversation, 'bob'), open(conversation, 'bob', {}, deafUrl())]);
   await waitUntil(() => streams.every((stream) => seqsOf(stream).length === 1), { what: 'the streams are live' });
   await as('alice').deleteConversation(conversation);
   for (const stream of streams) {
@@ -309,12 +291,7 @@ test('a stream ends with `removed` when its conversation is deleted, and is 404 
 
 test('a stream ends with its token, and an expired token opens none', async () => {
   const conversation = await create('alice');
-  const expiring = await new SignJWT({})
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject('alice')
-    .setAudience('parley')
-    .setExpirationTime(Math.floor(Date.now() / 1000) + 2)
-    .sign(new TextEncoder().encode(TEST_JWT_SECRET));
+  const expiring = await tokenOf('alice', { expiresIn: '2s' });
   const stream = await openEventStream(urlOf(0), conversation, expiring);
   expect(stream.status).toBe(200);
   await say(conversation, 'alice');
@@ -326,7 +303,7 @@ test('a stream ends with its token, and an expired token opens none', async () =
 
 test('an API process that stops ends every stream with `reconnect`, and the reader continues at another process', async () => {
   const conversation = await create('alice', 'bob');
-  const api = await startAnotherApi();
+  const api = await service().addApi();
   const stream = await open(conversation, 'bob', {}, api.url);
   await say(conversation, 'alice');
   await waitUntil(() => seqsOf(stream).length === 1, { what: 'the stream is live' });
@@ -372,7 +349,7 @@ test('the stream of a reader that stops reading ends, and the entries until then
   socket.on('close', () => (isClosed = true));
   socket.resume();
   await waitUntil(() => isClosed, { what: 'the connection ends' });
-  report(`slow reader: ${seen.length} of ${count} entries, then ${signals.join(', ') || 'cut off'}`);
+  print(`slow reader: ${seen.length} of ${count} entries, then ${signals.join(', ') || 'cut off'}`);
   expect(seen).toEqual(range(1, seen.length));
   expect(seen.length).toBeLessThan(count);
   expect(['', 'slow-consumer']).toContain(signals.join());
@@ -392,20 +369,19 @@ test('readers that go away while their stream is being opened leave nothing behi
       const socket = connect({ host: hostname, port: Number(port) });
       socket.on('error', () => undefined);
       const request = `GET /v1/conversations/${conversation}/events HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
-      await new Promise<void>((resolve) => {
-        socket.write(request, () => {
-          // Some before it is read, some while membership is looked up, some later.
-          setTimeout(() => {
-            socket.resetAndDestroy();
-            resolve();
-          }, i / 10);
-        });
-      });
+      await new Promise<void>((resolve) => socket.write(request, () => resolve()));
+      // Some go away before the request is read, some during the look-up of the membership, some later.
+      await spend(i / 10);
+      socket.resetAndDestroy();
     }),
   );
   for (let i = 0; i < 5; i++) await say(conversation, 'alice', 1);
   await waitUntil(async () => (await openStreams(urlOf(1))) <= before, { what: 'no stream is left open' });
-  expect(apis.every((api) => api.isRunning())).toBe(true);
+  expect(
+    service()
+      .apis.slice(0, NORMAL_APIS)
+      .every((api) => api.isRunning()),
+  ).toBe(true);
 });
 
 test('a stream without events gets comments as heartbeats', async () => {

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../process/package-root.ts';
 import { freePort } from '../../local/ports.ts';
-import { temporaryFolder } from '../harness/folder.ts';
+import { useFolder } from '../harness/folder.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { type Block, blocksOf, read } from '../unit/docs/markdown.ts';
 
@@ -15,7 +15,7 @@ const START_LIMIT_MS = 90_000;
 const STEPS_LIMIT_MS = 60_000;
 
 const root = packageRoot();
-const folder = temporaryFolder();
+const folder = useFolder();
 const blocks = blocksOf(read(PAGE));
 let environment: NodeJS.ProcessEnv;
 let url: string;
@@ -76,7 +76,6 @@ afterAll(async () => {
     service.kill('SIGTERM');
     await once(service, 'exit');
   }
-  rmSync(folder, { recursive: true, force: true });
 });
 
 test('npm start starts the whole service and prints its address', { timeout: START_LIMIT_MS + 10_000 }, async () => {

@@ -1,39 +1,31 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
 import pg from 'pg';
-import { expect, inject, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { conversationWorkflowId, state } from '../../workflows/conversation/messages.ts';
-import { createHttp, ParleyClient, toBase64, toBase64Url } from '../../client/index.ts';
-import { createTestDatabase } from '../harness/database.ts';
+import { toBase64, toBase64Url } from '../../client/index.ts';
+import { startServiceOnDatabase } from '../harness/service.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { startFleet, useCleanup } from './fleet.ts';
+import { useFaults } from './faults.ts';
 
-const later = useCleanup();
+const later = useFaults();
 const DEADLINE_MS = 1500;
 
-test('an operation that waits for a worker beyond its deadline is refused, and its id may be used again (invariant 11)', async () => {
-  const database = await createTestDatabase();
-  later('database', database.drop);
-  const fleet = await startFleet({
+test('an operation that waited for a worker until after its deadline is refused, and its id may be used again (invariant 11)', async () => {
+  const { service } = await startServiceOnDatabase(later, {
     apis: 1,
     workers: 0,
-    databaseUrl: database.url,
     env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS) },
   });
-  later('fleet', fleet.stop);
-  const baseUrl = fleet.apis[0]?.url ?? '';
-  const alice = new ParleyClient(createHttp({ baseUrl, token: () => fleet.token('alice'), attempts: 1 }));
+  const alice = service.clientOf('alice', { attempts: 1 });
   const conversation = toBase64Url(randomBytes(18));
   await alice.createConversation({ id: conversation, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
 
   const message = { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) };
   await expect(alice.send(conversation, message)).rejects.toMatchObject({ status: 503, isRetryable: true });
 
-  const connection = await Connection.connect({ address: inject('temporalAddress') });
-  later('connection', () => connection.close());
-  const handle = new Client({ connection }).workflow.getHandle(conversationWorkflowId(conversation));
-  await fleet.addWorker();
-  // The run that the request started takes the waiting operation and refuses it as too late.
+  const handle = service.temporal.workflow.getHandle(conversationWorkflowId(conversation));
+  await service.addWorker();
+  // The run that the request started takes up what waits for it, and decides that it came too late.
   await waitUntil(async () => (await handle.query(state)).facts !== undefined, {
     what: 'the workflow has looked',
     timeoutMs: 15_000,
@@ -46,18 +38,13 @@ test('an operation that waits for a worker beyond its deadline is refused, and i
   await expect(alice.send(conversation, message)).resolves.toMatchObject({ seq: 1, status: 'duplicate' });
 });
 
-test('an operation that waits for the lock beyond its deadline is refused (direct path, invariant 11)', async () => {
-  const database = await createTestDatabase();
-  later('database', database.drop);
-  const fleet = await startFleet({
+test('an operation that waited for the lock until after its deadline is refused (direct path, invariant 11)', async () => {
+  const { service, database } = await startServiceOnDatabase(later, {
     apis: 1,
     workers: 0,
-    databaseUrl: database.url,
     env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS), CONVERSATION_PATH: 'direct' },
   });
-  later('fleet', fleet.stop);
-  const baseUrl = fleet.apis[0]?.url ?? '';
-  const alice = new ParleyClient(createHttp({ baseUrl, token: () => fleet.token('alice'), attempts: 1 }));
+  const alice = service.clientOf('alice', { attempts: 1 });
   const conversation = toBase64Url(randomBytes(18));
   await alice.createConversation({ id: conversation, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
 

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { createHttp, ParleyClient, ProblemError, toBase64, toBase64Url } from '../../client/index.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedger } from './ledger.ts';
 import { pick } from './pick.ts';
@@ -17,7 +17,7 @@ export const EVERYTHING: readonly Kind[] = [
   'read',
 ];
 
-/** Longer than the service's own deadline of 10 s. A longer request violates invariant 11. */
+/** Above the service's own deadline of 10 s: a try that took longer broke invariant 11, and fails without a status. */
 const TRY_MS = 15_000;
 /** An operation without an answer for this long is abandoned, and the test fails. */
 const PATIENCE_MS = 60_000;
@@ -106,7 +106,7 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
           abandoned.push(`${kind}: ${reason(error)}`);
           return undefined;
         }
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+        await spend(PAUSE_MS);
       }
     }
   };
@@ -235,7 +235,13 @@ export function describeRecovery(load: Load, from: number): string {
   );
 }
 
-/** Number of failed attempts by status and code, for messages. */
+/** How long failed tries took. Measured and printed, never asserted. */
+export function describeFailures({ failures }: Load): string {
+  const slowest = Math.max(0, ...failures.map(({ ms: took }) => took));
+  return `${failures.length} tries failed, the slowest after ${ms(slowest)}`;
+}
+
+/** Failed tries by status and code, for messages. */
 export function countFailures(failures: readonly Failure[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { kind, status, code } of failures) {

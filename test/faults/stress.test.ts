@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { useDatabase } from '../harness/database.ts';
 import { SHORT } from '../../tools/stress/options.ts';
 import { runKills, runMany, runSteady } from '../../tools/stress/runs.ts';
-import type { StressService } from '../../tools/stress/service.ts';
-import { startStressService } from '../../tools/stress/service.ts';
+import type { StressService } from '../../tools/stress/stress-service.ts';
+import { startStressService } from '../../tools/stress/stress-service.ts';
 
 // The short form of `npm run stress`. A failure prints its seed.
 const SEED = 1;

@@ -104,7 +104,7 @@ async function expectUnread(load: Load, conversation: string, rows: readonly Row
   // Increments that were answered 202 may not be applied yet.
   await waitUntil(async () => (unread = (await lurker.conversation(conversation)).unread) === expected, {
     what: `the lurker of ${conversation} has ${expected} unread`,
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
   }).catch(() => undefined);
   expect(unread, `unread of ${conversation}: ${messages} messages, ${increments.acknowledged} by increments`).toBe(
     expected,

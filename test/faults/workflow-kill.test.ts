@@ -1,14 +1,16 @@
-import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { expect, inject, test } from 'vitest';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { expect, test } from 'vitest';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { report, startFleetOnDatabase, useCleanup } from './fleet.ts';
+import { print } from '../harness/print.ts';
+import { startServiceOnDatabase } from '../harness/service.ts';
+import { useFaults } from './faults.ts';
 import { pick } from './pick.ts';
 import { expectNothingLost } from './verdict.ts';
 import { EVERYTHING, countFailures, startLoad } from './load.ts';
 
-const later = useCleanup();
+const later = useFaults();
 const EVERY_MS = 500;
 
 type Blow = (client: Client, handle: WorkflowHandle) => Promise<unknown>;
@@ -55,14 +57,12 @@ for (const [title, blows, retries] of [
   // Another test file runs on the same two cores. If the machine stalls, one request may miss its deadline.
   const options = { retry: retries ? 0 : 1 };
   test(`${title}; nothing is lost or doubled (invariants 1 to 3, 7)`, options, async () => {
-    const { fleet, database } = await startFleetOnDatabase(later, { apis: 2, workers: 1 });
-    const connection = await Connection.connect({ address: inject('temporalAddress') });
-    later('connection', () => connection.close());
-    const client = new Client({ connection });
+    const { service, database } = await startServiceOnDatabase(later, { apis: 2, workers: 1 });
+    const client = service.temporal;
     const kinds = EVERYTHING.filter((kind) => kind !== 'increment' || blows.every((blow) => GENTLE.has(blow)));
     const load = await startLoad({
-      urls: fleet.urls,
-      token: fleet.token,
+      urls: service.urls,
+      token: service.token,
       conversations: 3,
       users: 8,
       kinds,
@@ -95,7 +95,7 @@ for (const [title, blows, retries] of [
     clearInterval(timer);
     await load.stop();
     const slowest = Math.max(...load.successes.map(({ startedAt, endedAt }) => endedAt - startedAt));
-    report(`${JSON.stringify(dealt)}: ${load.successes.length} requests, the slowest took ${Math.round(slowest)} ms`);
+    print(`${JSON.stringify(dealt)}: ${load.successes.length} requests, the slowest took ${Math.round(slowest)} ms`);
     if (!retries) expect(countFailures(load.failures)).toEqual({});
     expect(load.abandoned).toEqual([]);
     await expectNothingLost(load, database.pool, checkInvariants);

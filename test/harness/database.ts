@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { makePool } from '../../store/pool.ts';
+import { asAdmin, databaseUrl } from '../../tools/harness/databases.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 /** A database of its own for a test file: a clone of the migrated template. */
@@ -17,12 +18,11 @@ export async function createTestDatabase(template = inject('templateDatabase')):
   const maintenanceUrl = inject('postgresUrl');
   const name = `parley_test_${randomBytes(8).toString('hex')}`;
   await asAdmin(maintenanceUrl, (client) => client.query(`create database ${name} template ${template}`));
-  const url = new URL(maintenanceUrl);
-  url.pathname = `/${name}`;
-  const pool = makePool({ url: url.href, max: 10, name: 'test' });
+  const url = databaseUrl(maintenanceUrl, name);
+  const pool = makePool({ url, max: 10, name: 'test' });
   pool.on('error', () => undefined);
   return {
-    url: url.href,
+    url,
     pool,
     drop: async () => {
       await pool.end();
@@ -59,14 +59,4 @@ async function openConnections(client: pg.Client, database: string): Promise<str
     [database],
   );
   return rows.map((row) => row.connection);
-}
-
-async function asAdmin<T>(url: string, run: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await run(client);
-  } finally {
-    await client.end();
-  }
 }

@@ -1,20 +1,19 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { onTestFinished } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { afterAll, onTestFinished } from 'vitest';
+import { temporaryFolder } from '../../tools/harness/temporary-folder.ts';
 
-/** A temporary folder that other users may enter, as PostgreSQL's user must when the tests run as root. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'parley-test-'));
-  chmodSync(folder, 0o755);
-  return folder;
+/** The path of a temporary folder, removed when the running test ends. */
+export function testFolder(): string {
+  const folder = temporaryFolder('test');
+  onTestFinished(folder.remove);
+  return folder.path;
 }
 
-/** The same, removed when the running test ends. */
-export function testFolder(): string {
-  const folder = temporaryFolder();
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+/** The same, removed after the last test of the file. */
+export function useFolder(): string {
+  const folder = temporaryFolder('test');
+  afterAll(folder.remove);
+  return folder.path;
 }
 
 /** Writes an executable file and returns its path. */

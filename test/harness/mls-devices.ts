@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import type { DeviceOptions, MlsGroup } from '../../client/index.ts';
 import { memoryStore, MlsDevice } from '../../client/index.ts';
-import type { Service } from './service.ts';
+import type { Service } from '../../tools/harness/service.ts';
 
 /** A device with its store, which a crash leaves, and the API process that it talks to. */
 export interface TestDevice {

@@ -12,7 +12,9 @@ export default class CountReporter implements Reporter {
 
   onInit(): void {
     // The default reporter prints its summary, and the teardown its troubles, before the process ends: this comes last.
-    process.once('exit', () => {
+    process.once('exit', (code) => {
+      // What went wrong after the last test, such as something left behind, counts too.
+      if (code !== 0 && this.#failed === 0) this.#failed = 1;
       const skipped = this.#skipped === 0 ? '' : `, ${this.#skipped} skipped`;
       process.stdout.write(`${this.#passed} passed, ${this.#failed} failed${skipped}\n`);
     });

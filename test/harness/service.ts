@@ -1,119 +1,33 @@
-import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
-import type pg from 'pg';
-import { afterAll, beforeAll, inject } from 'vitest';
-import { createCleanup } from '../../process/cleanup.ts';
-import { signToken } from '../../local/development-token.ts';
-import { sweepScheduleId } from '../../worker/schedule.ts';
-import { createHttp, ParleyClient } from '../../client/index.ts';
-import { createTestDatabase } from './database.ts';
-import { type ServiceProcess, TEST_JWT_SECRET, startApi, startWorker } from '../../tools/harness/processes.ts';
+import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
+import { type Service, type ServiceSetup, startService } from '../../tools/harness/service.ts';
+import type { ServiceProcess } from '../../tools/harness/processes.ts';
+import { type TestDatabase, createTestDatabase, useDatabase } from './database.ts';
 
-type Env = Readonly<Record<string, string>>;
-
-export interface ServiceSetup {
-  /** @default 2 */
-  readonly apis?: number;
-  /** @default 2 */
-  readonly workers?: number;
-  /** Of every process. */
-  readonly env?: Env;
-  /** Of single API processes, by position; on top of `env`. */
-  readonly apiEnv?: readonly Env[];
+export interface TestServiceSetup extends ServiceSetup {
+  /** @default the Temporal server of the run */
+  readonly temporalAddress?: string;
 }
 
-export interface ClientOptions {
-  /** Index of the API process. @default 0 */
-  readonly api?: number;
-  /** The token's claim `device`. @default none */
-  readonly device?: string;
-  /** With the scope `operator`. @default false */
-  readonly operator?: boolean;
-  /** Tries of one request; 1 shows every error to the test. @default the kit's own */
-  readonly attempts?: number;
+/** Starts the processes of a service on a database of the tests. */
+export function startTestService(databaseUrl: string, setup: TestServiceSetup = {}): Promise<Service> {
+  const { temporalAddress = inject('temporalAddress'), ...rest } = setup;
+  return startService({ databaseUrl, temporalAddress, name: 'test' }, rest);
 }
 
-/** The whole service: real processes on one fresh database and a task queue of their own. */
-export interface Service {
-  readonly apis: readonly ServiceProcess[];
-  readonly workers: readonly ServiceProcess[];
-  readonly clientOf: (user: string, options?: ClientOptions) => ParleyClient;
-  readonly pool: pg.Pool;
-  readonly temporal: Client;
-  readonly taskQueue: string;
-  readonly stop: () => Promise<void>;
-}
-
-export async function startService(setup: ServiceSetup = {}): Promise<Service> {
-  const { apis: apiCount = 2, workers: workerCount = 2, env = {}, apiEnv = [] } = setup;
-  const cleanup = createCleanup();
-  try {
-    const database = await createTestDatabase();
-    cleanup.add('database', database.drop);
-    const temporalAddress = inject('temporalAddress');
-    const connection = await Connection.connect({ address: temporalAddress });
-    cleanup.add('Temporal connection', () => connection.close());
-    const temporal = new Client({ connection });
-    const taskQueue = `test-${randomUUID()}`;
-    // It would start sweeps for ever that no worker takes.
-    cleanup.add('schedule', async () => {
-      const schedule = temporal.schedule.getHandle(sweepScheduleId(taskQueue));
-      if (workerCount > 0) await schedule.delete();
-    });
-
-    const common = { databaseUrl: database.url, temporalAddress, taskQueue };
-    const start = async (name: string, starting: Promise<ServiceProcess>): Promise<ServiceProcess> => {
-      const process = await starting;
-      cleanup.add(name, async () => {
-        if (process.isRunning()) await process.stop();
-      });
-      return process;
-    };
-    const started = await Promise.allSettled([
-      ...Array.from({ length: apiCount }, (_, i) =>
-        start(`api ${i}`, startApi({ ...common, env: { ...RATE_LIMITS_OFF, ...env, ...apiEnv[i] } })),
-      ),
-      ...Array.from({ length: workerCount }, (_, i) => start(`worker ${i}`, startWorker({ ...common, env }))),
-    ]);
-    const processes = started.map((result) => {
-      if (result.status === 'rejected') throw result.reason;
-      return result.value;
-    });
-    const apis = processes.slice(0, apiCount);
-
-    const tokens = new Map<string, Promise<string>>();
-    const tokenOf = (user: string, operator: boolean, device?: string): Promise<string> => {
-      const key = JSON.stringify([user, operator, device]);
-      const claims = { user, operator, ...(device === undefined ? {} : { device }) };
-      const known = tokens.get(key) ?? signToken({ secret: TEST_JWT_SECRET, audience: 'parley', ...claims });
-      tokens.set(key, known);
-      return known;
-    };
-    return {
-      apis,
-      workers: processes.slice(apiCount),
-      clientOf: (user, { api = 0, device, operator = false, attempts } = {}) => {
-        const baseUrl = apis[api]?.url;
-        if (baseUrl === undefined) throw new Error(`There is no API ${api}`);
-        const tries = attempts === undefined ? {} : { attempts };
-        return new ParleyClient(createHttp({ baseUrl, token: () => tokenOf(user, operator, device), ...tries }));
-      },
-      pool: database.pool,
-      temporal,
-      taskQueue,
-      stop: () => cleanup.run(),
-    };
-  } catch (error) {
-    await cleanup.run();
-    throw error;
-  }
-}
-
-/** The service of a test file, started before its first test and stopped after its last. */
-export function useService(setup: ServiceSetup = {}): () => Service {
+/**
+ * The service of a test file (or of a group of tests), started before its first test and stopped after its last. When a test
+ * fails, the last lines of all processes are printed.
+ */
+export function useService(
+  setup: TestServiceSetup | (() => TestServiceSetup) = {},
+  database: () => Pick<TestDatabase, 'url'> = useDatabase(),
+): () => Service {
   let service: Service | undefined;
   beforeAll(async () => {
-    service = await startService(setup);
+    service = await startTestService(database().url, typeof setup === 'function' ? setup() : setup);
+  });
+  beforeEach(({ onTestFailed }) => {
+    onTestFailed(() => printTails([...(service?.apis ?? []), ...(service?.workers ?? [])]));
   });
   afterAll(() => service?.stop());
   return () => {
@@ -122,10 +36,21 @@ export function useService(setup: ServiceSetup = {}): () => Service {
   };
 }
 
-const RATE_LIMITS_OFF: Env = {
-  RATE_LIMIT_MESSAGES: '0',
-  RATE_LIMIT_COMMITS: '0',
-  RATE_LIMIT_WRITES: '0',
-  RATE_LIMIT_READS: '0',
-  RATE_LIMIT_UNAUTHENTICATED: '0',
-};
+/** A fresh database and a service on it, for tests that break the service: it is killed, not stopped, at the end. */
+export async function startServiceOnDatabase(
+  later: (name: string, release: () => Promise<void> | void) => void,
+  setup: TestServiceSetup = {},
+): Promise<{ service: Service; database: TestDatabase }> {
+  const database = await createTestDatabase();
+  later('database', database.drop);
+  const service = await startTestService(database.url, setup);
+  later('service', service.kill);
+  return { service, database };
+}
+
+/** Shows the last lines of processes whose logs are deleted when the run ends. */
+function printTails(processes: readonly ServiceProcess[]): void {
+  for (const { name, tail, isRunning, pid } of processes) {
+    if (isRunning()) process.stderr.write(`--- last lines of ${name} (process ${pid})\n${tail()}\n`);
+  }
+}

@@ -1,7 +1,6 @@
-import { loadEnvironment } from '../load/environment.ts';
-import type { NodeProcess } from '../load/node-process.ts';
-import { startNodeProcess } from '../load/node-process.ts';
-import type { Servers } from '../load/servers.ts';
+import { type ServiceProcess, environmentOf, startNodeProcess } from '../harness/processes.ts';
+import type { Servers } from '../harness/servers.ts';
+import { LOAD_ENVIRONMENT } from '../load/environment.ts';
 
 export const CONTENDERS = ['workflow', 'direct', 'naive', 'plain-sql'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
@@ -31,8 +30,8 @@ export interface Contender {
   readonly pids: Readonly<Record<string, number>>;
   /** Absent = the contender has no worker. */
   readonly workerPid: number | undefined;
-  /** Starts another API process of the same service. The caller stops it. */
-  readonly startApi: () => Promise<NodeProcess>;
+  /** Starts another API process of the same service; whoever asks stops it. */
+  readonly startApi: () => Promise<ServiceProcess>;
   readonly stop: () => Promise<void>;
 }
 
@@ -51,14 +50,14 @@ export interface ContenderOptions {
 export async function startContender(options: ContenderOptions): Promise<Contender> {
   const { name, servers, databaseUrl, suffix = '', profileDir, apiNodeArgs } = options;
   const { api, apiArgs = [], worker, path } = SCRIPTS[name];
-  const env = loadEnvironment({
+  const env = environmentOf({
     databaseUrl,
     temporalAddress: servers.temporalAddress,
     taskQueue: `bench-${name}${suffix}`,
-    path,
+    env: { ...LOAD_ENVIRONMENT, CONVERSATION_PATH: path },
   });
   const common = { env, profileDir };
-  const started: NodeProcess[] = [];
+  const started: ServiceProcess[] = [];
   if (worker !== undefined) {
     started.push(
       await startNodeProcess({
@@ -69,7 +68,7 @@ export async function startContender(options: ContenderOptions): Promise<Contend
       }),
     );
   }
-  const startApi = (apiName: string, nodeArgs?: readonly string[]): Promise<NodeProcess> =>
+  const startApi = (apiName: string, nodeArgs?: readonly string[]): Promise<ServiceProcess> =>
     startNodeProcess({ ...common, name: apiName, script: api, args: apiArgs, nodeArgs, portVariable: 'PORT' });
   const service = await startApi(`${name}-api${suffix}`, apiNodeArgs);
   const workerPid = started[0]?.pid;
@@ -80,8 +79,7 @@ export async function startContender(options: ContenderOptions): Promise<Contend
     pids: {
       api: service.pid,
       ...(workerPid === undefined ? {} : { worker: workerPid }),
-      temporal: servers.temporalPid,
-      postgres: servers.postgresPid,
+      ...servers.pids,
       load: process.pid,
     },
     startApi: () => startApi(`${name}-second-api${suffix}`),

@@ -1,6 +1,6 @@
 import { closedLoop, sleep } from '../load/closed-loop.ts';
 import { residentMb } from '../load/process-stats.ts';
-import type { Servers } from '../load/servers.ts';
+import type { Servers } from '../harness/servers.ts';
 import { touch } from './cases.ts';
 import type { ContenderName } from './contender.ts';
 import { startContender } from './contender.ts';

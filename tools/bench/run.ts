@@ -1,4 +1,4 @@
-import { startServers } from '../load/servers.ts';
+import { startServers } from '../harness/servers.ts';
 import type { BenchCase } from './case.ts';
 import { CASES } from './cases.ts';
 import { type Contender, type ContenderName, startContender } from './contender.ts';
@@ -12,7 +12,7 @@ const TEMPLATE = 'bench_seed';
 
 /** Runs all cases on all contenders. @returns every single measurement */
 export async function runBench(options: BenchOptions, say: (line: string) => void): Promise<Measurement[]> {
-  const servers = await startServers(say);
+  const servers = await startServers({ say });
   const waiting: Promise<Contender>[] = [];
   const running: { contender: Contender; messenger: Messenger }[] = [];
   try {

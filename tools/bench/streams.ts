@@ -6,7 +6,7 @@ import { type EventReader, messageIdOf, openEventReader } from '../load/event-re
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { type MemoryUse, collectedMemory } from '../load/inspector.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
-import type { Servers } from '../load/servers.ts';
+import type { Servers } from '../harness/servers.ts';
 import { makeTokensOf, userName } from '../load/tokens.ts';
 import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
 import { startContender } from './contender.ts';

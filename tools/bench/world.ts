@@ -3,7 +3,7 @@ import type { HttpSender } from '../load/http-sender.ts';
 import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
 import { conversationId, seedConversations, seedEntries } from '../load/seed.ts';
-import type { Servers } from '../load/servers.ts';
+import type { Servers } from '../harness/servers.ts';
 import { makeTokens } from '../load/tokens.ts';
 import { makePool } from '../../store/pool.ts';
 import type { Contender } from './contender.ts';

@@ -8,7 +8,7 @@ import { USAGE, environmentOf, parseFuzzOptions } from './options.ts';
 const options = optionsOrExit(parseFuzzOptions, USAGE);
 const root = packageRoot();
 const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-const child = spawn(process.execPath, [vitest, 'run', 'test/model/fuzz', 'test/unit/mls/frame.fuzz.test.ts'], {
+const child = spawn(process.execPath, [vitest, 'run', 'test/model/fuzz'], {
   cwd: root,
   env: { ...process.env, ...environmentOf(options) },
   stdio: 'inherit',

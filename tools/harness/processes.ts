@@ -1,110 +1,150 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { describeExit, startChild } from '../../local/child.ts';
+import { freePort, loopback } from '../../local/ports.ts';
+import { signalProcess } from '../../local/process-table.ts';
 import { packageRoot } from '../../process/package-root.ts';
+import { LIMITS_OFF } from './limits-off.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+import { SECRET } from './tokens.ts';
 import { waitUntil } from './wait-until.ts';
 
-/** The secret that test tokens are signed with. */
-export const TEST_JWT_SECRET = 'test-secret-test-secret-test-secret-0123456789';
-
-export interface ServiceOptions {
-  readonly databaseUrl: string;
-  readonly temporalAddress: string;
-  readonly taskQueue: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-/** A real API or worker process. */
+/** A process of a service. */
 export interface ServiceProcess {
+  readonly name: string;
   /** Of the API, or of the worker's health and metrics. */
   readonly url: string;
   readonly pid: number;
+  /** Everything that it wrote. The file is there until it is stopped. */
   readonly logFile: string;
-  /** SIGTERM, and waits for the end. @returns the exit code */
+  /** The last lines of its log. */
+  readonly tail: () => string;
+  /** SIGTERM, and SIGKILL if it takes too long; waits for the end. @returns the exit code */
   readonly stop: () => Promise<number | null>;
   /** SIGKILL, and waits for the end. */
   readonly kill9: () => Promise<void>;
   readonly isRunning: () => boolean;
 }
 
+export interface NodeProcessOptions {
+  readonly name: string;
+  /** Compiled script below `dist`. */
+  readonly script: string;
+  readonly args?: readonly string[];
+  /** Options of Node itself. */
+  readonly nodeArgs?: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  /** The variable that takes the port of its health. */
+  readonly portVariable: 'PORT' | 'ADMIN_PORT';
+  /** False: waits only until it is live. @default true */
+  readonly ready?: boolean;
+  /** Writes CPU profiles below this folder when it ends. */
+  readonly profileDir?: string | undefined;
+}
+
+/** What an API or a worker of a service has in common with the others. */
+export interface ServiceOptions {
+  readonly databaseUrl: string;
+  readonly temporalAddress: string;
+  readonly taskQueue: string;
+  /** Wins over everything else. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const START_TIMEOUT_MS = 60_000;
+/** Longer than an API or a worker may take to finish what is in flight. */
+const STOP_GRACE_MS = 60_000;
+
 /** Starts an API process from `dist` on a free port and waits until it is live (and ready, unless told otherwise). */
-export async function startApi(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
-  const port = await freePort();
-  return start('api', options, { PORT: String(port), HOST: '127.0.0.1' }, port, ready);
+export function startApi(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
+  const env = environmentOf(options);
+  return startNodeProcess({ name: 'api', script: 'api/main.js', portVariable: 'PORT', env, ready });
 }
 
-/** Starts a worker process from `dist` on a free admin port and waits until it polls. */
-export async function startWorker(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
-  const port = await freePort();
-  return start('worker', options, { ADMIN_PORT: String(port), HOST: '127.0.0.1', SDK_METRICS_PORT: '0' }, port, ready);
+/** Starts a worker process from `dist` on a free port for its health and waits until it polls. */
+export function startWorker(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
+  const env = { SDK_METRICS_PORT: '0', ...environmentOf(options) };
+  return startNodeProcess({ name: 'worker', script: 'worker/main.js', portVariable: 'ADMIN_PORT', env, ready });
 }
 
-async function start(
-  kind: 'api' | 'worker',
-  options: ServiceOptions,
-  own: Record<string, string>,
-  port: number,
-  ready: boolean,
-): Promise<ServiceProcess> {
-  const logFile = path.join(mkdtempSync(path.join(tmpdir(), `parley-${kind}-`)), `${kind}.log`);
-  const log = createWriteStream(logFile);
-  const child: ChildProcess = spawn(process.execPath, [path.join(packageRoot(), 'dist', kind, 'main.js')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      DATABASE_URL: options.databaseUrl,
-      TEMPORAL_ADDRESS: options.temporalAddress,
-      TASK_QUEUE: options.taskQueue,
-      JWT_SECRET: TEST_JWT_SECRET,
-      LOG_LEVEL: 'info',
-      ...own,
-      ...options.env,
-    },
-  });
-  child.stdout?.pipe(log, { end: false });
-  child.stderr?.pipe(log, { end: false });
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
-  const url = `http://127.0.0.1:${port}`;
-  // A test that fails must not leave a process behind.
-  const onExit = (): void => void child.kill('SIGKILL');
-  process.once('exit', onExit);
-  void ended.then(() => process.off('exit', onExit));
-
-  await waitUntil(
-    async () => {
-      if (!isRunning()) throw new Error(`${kind} ended with ${child.exitCode ?? child.signalCode}; see ${logFile}`);
-      const response = await fetch(`${url}/health/${ready ? 'ready' : 'live'}`).catch(() => undefined);
-      return response?.status === 200;
-    },
-    { timeoutMs: 30_000, what: `${kind} is ${ready ? 'ready' : 'live'}` },
-  );
-  return {
-    url,
-    pid: child.pid ?? 0,
+/**
+ * Starts a Node process and waits until its health says that it is ready. Its log is a file: reading a pipe would cost time
+ * that a load generator does not have. It ends when this process ends, however that happens.
+ */
+export async function startNodeProcess(options: NodeProcessOptions): Promise<ServiceProcess> {
+  const { name, script, args = [], nodeArgs = [], env, portVariable, ready = true, profileDir } = options;
+  const port = await freePort();
+  const folder = temporaryFolder('log');
+  const logFile = path.join(folder.path, `${name}.log`);
+  // Each thread writes a file of its own, so the folder carries the name.
+  const profile = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.join(profileDir, name)}`];
+  const { PATH, HOME, TMPDIR } = process.env;
+  const child = await startChild({
+    command: process.execPath,
+    args: [...profile, ...nodeArgs, path.join(packageRoot(), 'dist', script), ...args],
+    env: { PATH, HOME, TMPDIR, PARLEY_SUPERVISED: '1', HOST: loopback, [portVariable]: String(port), ...env },
     logFile,
-    stop: () => {
-      child.kill('SIGTERM');
-      return ended;
-    },
+    ipc: true,
+  });
+  const onExit = (): void => void signalProcess(child.pid, 'SIGKILL');
+  process.once('exit', onExit);
+  let isStopping = false;
+  const ended = child.exited.then((exit) => {
+    process.off('exit', onExit);
+    // Unasked for, this explains a failure: nobody may have to search for the log.
+    if (!isStopping) process.stderr.write(`${name} ended by itself (${describeExit(exit)}):\n${child.tail()}\n`);
+    return exit.code;
+  });
+  const stop = async (signal: NodeJS.Signals): Promise<number | null> => {
+    isStopping = true;
+    await child.stop(signal, STOP_GRACE_MS);
+    const code = await ended;
+    folder.remove();
+    return code;
+  };
+  const url = `http://${loopback}:${port}`;
+  try {
+    await waitUntil(
+      async () => {
+        if (!child.running()) throw new Error(`${name} ended while it started`);
+        const response = await fetch(`${url}/health/${ready ? 'ready' : 'live'}`).catch(() => undefined);
+        await response?.body?.cancel();
+        return response?.status === 200;
+      },
+      { timeoutMs: START_TIMEOUT_MS, what: `${name} is ${ready ? 'ready' : 'live'}` },
+    );
+  } catch (cause) {
+    const lastLines = child.tail();
+    await stop('SIGKILL');
+    throw new Error(`${name} did not start: ${String(cause)}. Its last lines:\n${lastLines}`, { cause });
+  }
+  return {
+    name,
+    url,
+    pid: child.pid,
+    logFile,
+    tail: () => child.tail(),
+    stop: () => stop('SIGTERM'),
     kill9: async () => {
-      child.kill('SIGKILL');
-      await ended;
+      await stop('SIGKILL');
     },
-    isRunning,
+    isRunning: child.running,
   };
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+/** The environment of a process of a service; a program that is no API and no worker of ours takes it as well. */
+export function environmentOf({
+  databaseUrl,
+  temporalAddress,
+  taskQueue,
+  env,
+}: ServiceOptions): Record<string, string> {
+  return {
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporalAddress,
+    TASK_QUEUE: taskQueue,
+    JWT_SECRET: SECRET,
+    LOG_LEVEL: 'info',
+    ...LIMITS_OFF,
+    ...env,
+  };
 }

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /**
  * Polls a condition until it holds; the only way in which tests wait.
  * @param options.timeoutMs 30 s unless told otherwise: on a machine with both cores busy, what takes one second alone takes ten
@@ -9,6 +11,11 @@ export async function waitUntil(
   const until = Date.now() + (options.timeoutMs ?? 30_000);
   while (!(await condition())) {
     if (Date.now() > until) throw new Error(`Waited in vain until ${options.what}`);
-    await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 20));
+    await sleep(options.everyMs ?? 20);
   }
+}
+
+/** Stands for the work of a client that takes this long, or its pause between two tries. Nothing is awaited by it. */
+export async function spend(ms: number): Promise<void> {
+  await sleep(ms);
 }

@@ -1,17 +1,11 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
 import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
-import { startPostgres } from '../../local/postgres.ts';
-import { resolveProgram } from '../../local/temporal-binary.ts';
-import { temporalCli } from '../../local/temporal-programs.ts';
-import { startTemporal } from '../../local/temporal-server.ts';
-import { migrate, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
@@ -25,6 +19,7 @@ import {
   stagedChange,
   submission,
 } from '../harness/submissions.ts';
+import { startServers } from '../harness/servers.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { historyToText } from './format.ts';
@@ -194,28 +189,14 @@ async function main(): Promise<void> {
 
   const cleanup = createCleanup();
   try {
-    const scratch = mkdtempSync(path.join(tmpdir(), 'parley-histories-'));
-    // PostgreSQL runs as a user of its own when this runs as root.
-    chmodSync(scratch, 0o755);
-    cleanup.add('folder', () => rmSync(scratch, { recursive: true, force: true }));
-    const postgres = await startPostgres({ dataDir: path.join(scratch, 'postgres'), say });
-    cleanup.add('postgres', () => postgres.stop());
-    const pool = makePool({ url: postgres.url('postgres'), max: 10, name: 'histories' });
+    const servers = await startServers({ say, durable: false });
+    cleanup.add('servers', servers.stop);
+    const pool = makePool({ url: await servers.createDatabase('histories'), max: 10, name: 'histories' });
     cleanup.add('pool', () => pool.end());
-    await migrate(pool, await readSchema(path.join(packageRoot(), 'store')));
-    const binary = await resolveProgram(temporalCli, { say });
-    const temporal = await startTemporal({
-      binary,
-      dataDir: path.join(scratch, 'temporal'),
-      inMemory: true,
-      flags: ['--dynamic-config-value', 'history.workflowIdReuseMinimalInterval="0s"'],
-      say,
-    });
-    cleanup.add('temporal', () => temporal.stop());
     quietRuntime();
-    const connection = await Connection.connect({ address: temporal.address });
+    const connection = await Connection.connect({ address: servers.temporalAddress });
     cleanup.add('connection', () => connection.close());
-    const native = await NativeConnection.connect({ address: temporal.address });
+    const native = await NativeConnection.connect({ address: servers.temporalAddress });
     cleanup.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
     for (const name of names) await record(name, { client, native, pool });

@@ -1,8 +1,4 @@
-import { signToken } from '../../local/development-token.ts';
-
-/** The secret of every service under load; a development secret, since tokens are made here. */
-export const LOAD_SECRET = 'load-secret-load-secret-load-secret-0123456789';
-const AUDIENCE = 'parley';
+import { tokenOf } from '../harness/tokens.ts';
 
 /** The user with this number. */
 export function userName(number: number): string {
@@ -16,7 +12,5 @@ export function makeTokens(count: number): Promise<string[]> {
 
 /** `Authorization` headers of these users, in their order. */
 export function makeTokensOf(users: readonly string[]): Promise<string[]> {
-  return Promise.all(
-    users.map(async (user) => `Bearer ${await signToken({ secret: LOAD_SECRET, audience: AUDIENCE, user })}`),
-  );
+  return Promise.all(users.map(async (user) => `Bearer ${await tokenOf(user)}`));
 }

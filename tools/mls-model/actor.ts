@@ -14,7 +14,7 @@ import type {
 import { createHttp, memoryStore, MlsDevice, newId, ParleyClient, toBase64 } from '../../client/index.ts';
 import { clientConfig, decodeMessage, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
-import type { ModelFleet } from './fleet.ts';
+import type { Service } from '../harness/service.ts';
 
 /** Thrown when the process of a device died. None of its later requests reaches the service. */
 export class CrashedError extends Error {
@@ -103,7 +103,7 @@ export class Actor {
   /** Violations of the order in its streams. */
   readonly streamFaults: string[] = [];
   signatureKey = '';
-  readonly #fleet: ModelFleet;
+  readonly #service: Service;
   readonly #user: string;
   readonly #device: string;
   readonly #place: number;
@@ -112,9 +112,9 @@ export class Actor {
   #running: Running | undefined;
   #live: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
-  constructor(fleet: ModelFleet, user: string, device: string, place: number, events: ActorEvents) {
+  constructor(service: Service, user: string, device: string, place: number, events: ActorEvents) {
     this.name = `${user}/${device}`;
-    this.#fleet = fleet;
+    this.#service = service;
     this.#user = user;
     this.#device = device;
     this.#place = place;
@@ -165,9 +165,10 @@ export class Actor {
     const http = createHttp({
       baseUrl: () => {
         if (isDead) throw new CrashedError('crashed');
-        return this.#fleet.url(turn++);
+        const urls = this.#service.urls();
+        return urls[turn++ % urls.length] ?? '';
       },
-      token: () => this.#fleet.token(this.#user, this.#device),
+      token: () => this.#service.token(this.#user, { device: this.#device }),
       attempts: 12,
     });
     const client = new ModelClient(

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { startServers } from '../load/servers.ts';
-import { startModelFleet } from './fleet.ts';
+import { startServers } from '../harness/servers.ts';
+import { startService } from '../harness/service.ts';
 import { renderModelReport, runModel } from './run.ts';
 
 // `npm run mls-model` runs real MLS devices against real processes, one random schedule after the other.
@@ -16,19 +16,20 @@ const { values } = parseArgs({
   },
 });
 const [devices, steps, width] = [Number(values.devices), Number(values.steps), Number(values.width)];
-const servers = await startServers((line) => void process.stderr.write(`${line}\n`));
+const servers = await startServers({ say: (line) => void process.stderr.write(`${line}\n`) });
 let isGood = true;
 try {
   const databaseUrl = await servers.createDatabase('mls_model');
-  const fleet = await startModelFleet({ databaseUrl, temporalAddress: servers.temporalAddress });
+  const { temporalAddress } = servers;
+  const service = await startService({ databaseUrl, temporalAddress, name: 'mls-model' });
   try {
     for (let run = 0; run < Number(values.seeds); run++) {
-      const report = await runModel(fleet, { seed: Number(values.seed) + run, devices, steps, width });
+      const report = await runModel(service, { seed: Number(values.seed) + run, devices, steps, width });
       process.stdout.write(`${renderModelReport(report)}\n`);
       isGood &&= report.problems.length === 0;
     }
   } finally {
-    await fleet.stop();
+    await service.stop();
   }
 } finally {
   await servers.stop();

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProblemError } from '../../client/index.ts';
+import type { Service } from '../harness/service.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { Actor, CrashedError } from './actor.ts';
-import type { ModelFleet } from './fleet.ts';
 import { replay } from './reference.ts';
 import type { Action, ActionKind, Trouble } from './schedule.ts';
 import { makeSchedule } from './schedule.ts';
@@ -37,8 +37,8 @@ const DEVICES_OF_A_USER = [1, 2, 3] as const;
 const CATCH_UP_MS = 60_000;
 const AUDITOR = 'auditor';
 
-/** Runs one conversation of real devices under a random schedule and compares them at its end. */
-export async function runModel(fleet: ModelFleet, options: ModelOptions): Promise<ModelReport> {
+/** One conversation of real devices under a random schedule, and what they have at its end. */
+export async function runModel(service: Service, options: ModelOptions): Promise<ModelReport> {
   const startedAt = Date.now();
   const { externalJoin, rounds } = makeSchedule(options.seed, options);
   const log: string[] = [];
@@ -54,7 +54,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
   };
   const suffix = `${options.seed}-${startedAt.toString(36)}`;
   const newActor = (user: string, device: string, place: number): Actor =>
-    new Actor(fleet, `${user}-${suffix}`, device, place, {
+    new Actor(service, `${user}-${suffix}`, device, place, {
       onSending: (messageId, sender, text) => {
         if (!sent.has(messageId)) sent.set(messageId, { sender, text });
       },
@@ -151,8 +151,8 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
     };
     const disturb = async (trouble: Trouble): Promise<void> => {
       say(JSON.stringify(trouble));
-      if (trouble.kind === 'path') await fleet.setPath(trouble.path);
-      else await fleet.replace(trouble.what, trouble.place);
+      if (trouble.kind === 'path') await service.setPath(trouble.path);
+      else await service.replace(trouble.what, trouble.place);
       count(counts.done, trouble.kind === 'path' ? 'path' : `kill ${trouble.what}`);
     };
     for (const { actions, trouble } of rounds) {
@@ -162,7 +162,7 @@ export async function runModel(fleet: ModelFleet, options: ModelOptions): Promis
 
     say('end: all devices connect and catch up through their streams alone');
     for (const actor of actors) actor.connect();
-    const { pool } = fleet;
+    const { pool } = service;
     const seqNow = async (): Promise<number> => {
       const { rows } = await pool.query<{ last: number }>('select last_seq as last from conversation where id = $1', [
         id,

@@ -2,7 +2,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { describe, sleep } from '../load/closed-loop.ts';
 import { below } from '../load/random.ts';
-import type { StressService } from './service.ts';
+import type { StressService } from './stress-service.ts';
 
 export interface Disturbed {
   readonly kills: number;
@@ -39,13 +39,13 @@ export function startDisturbing(
     return count;
   };
   const kill = async (): Promise<boolean> => {
-    await service.replaceWorker(below(random, service.workers));
+    await service.replace('worker', below(random, service.workers.length));
     return true;
   };
   const terminate = async (): Promise<boolean> => {
     const id = conversationWorkflowId(conversations[below(random, conversations.length)] ?? '');
     try {
-      await service.client.workflow.getHandle(id).terminate('stress');
+      await service.temporal.workflow.getHandle(id).terminate('stress');
       return true;
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return false;

@@ -1,9 +1,9 @@
 import { optionsOrExit } from '../command-line.ts';
-import { startServers } from '../load/servers.ts';
+import { startServers } from '../harness/servers.ts';
 import { type RunName, type StressOptions, USAGE, stressOptions } from './options.ts';
 import { type StressReport, renderReport } from './report.ts';
 import { runKills, runMany, runSteady } from './runs.ts';
-import { type StressService, startStressService } from './service.ts';
+import { type StressService, startStressService } from './stress-service.ts';
 
 // `npm run stress` runs long loads and compares all acknowledged messages with the log at the end.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
@@ -19,7 +19,7 @@ process.exit((await main()) ? 0 : 1);
 
 /** True when nothing was lost. */
 async function main(): Promise<boolean> {
-  const servers = await startServers((line) => void process.stderr.write(`${line}\n`));
+  const servers = await startServers({ say: (line) => void process.stderr.write(`${line}\n`) });
   let isGood = true;
   try {
     const databaseUrl = await servers.createDatabase('stress');
@@ -28,7 +28,7 @@ async function main(): Promise<boolean> {
       const service = await startStressService({
         databaseUrl,
         temporalAddress: servers.temporalAddress,
-        serverPids: { temporal: servers.temporalPid, postgres: servers.postgresPid },
+        serverPids: servers.pids,
       });
       try {
         const report = await RUN[name](service, options);

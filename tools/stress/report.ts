@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { LoadResult } from '../load/closed-loop.ts';
 import { checkLog } from './check-log.ts';
 import type { StressSender } from './sender.ts';
-import type { StressService } from './service.ts';
+import type { StressService } from './stress-service.ts';
 
 /** The result of a run. */
 export interface StressReport {

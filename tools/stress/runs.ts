@@ -7,7 +7,7 @@ import { conversationId, seedConversations } from '../load/seed.ts';
 import { startDisturbing } from './disturb.ts';
 import { type StressReport, reportOn } from './report.ts';
 import { STRESS_USERS, makeStressSender } from './sender.ts';
-import type { StressService } from './service.ts';
+import type { StressService } from './stress-service.ts';
 
 const SENDERS = 64;
 const PER_SECOND = 100;
@@ -18,7 +18,7 @@ export async function runMany(
   options: { readonly conversations: number; readonly messages: number },
 ): Promise<StressReport> {
   const conversations = await makeConversations(service, options.conversations);
-  const sender = await makeStressSender(service.url);
+  const sender = await makeStressSender(service.urls()[0] ?? '');
   const recorder = makeLatencyRecorder();
   const failures: string[] = [];
   const total = conversations.length * options.messages;
@@ -50,7 +50,7 @@ export async function runSteady(
   options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
 ): Promise<StressReport> {
   const conversations = await makeConversations(service, options.conversations);
-  const sender = await makeStressSender(service.url);
+  const sender = await makeStressSender(service.urls()[0] ?? '');
   const random = makeRandom(options.seed);
   const result = await openLoop({
     perSecond: PER_SECOND,
@@ -69,7 +69,7 @@ export async function runKills(
   options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
 ): Promise<StressReport> {
   const conversations = await makeConversations(service, options.conversations);
-  const sender = await makeStressSender(service.url);
+  const sender = await makeStressSender(service.urls()[0] ?? '');
   const random = makeRandom(options.seed);
   const disturbing = startDisturbing(service, conversations, makeRandom(options.seed + 1));
   const result = await closedLoop({

@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest';
 import type { CommitAccepted, CommitBundle, ParleyClient } from '../../../client/index.ts';
 import { epochConflict, fromBase64, hasCode, newId, sha256Hex } from '../../../client/index.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { createOpaque, newMessage, randomCiphertext, readLog } from '../../../tools/harness/opaque.ts';
-import { type Service, useService } from '../../harness/service.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 
 const RACES = 200;
 /** Four hundred commits one after another, on a machine that is busy with other tests. */
@@ -33,11 +34,10 @@ function settle(commit: Promise<CommitAccepted>): Promise<Settled> {
   );
 }
 
-describe.each([
-  ['workflow', {}],
-  ['direct', { CONVERSATION_PATH: 'direct' }],
-] as const)('on the %s path', (_, env) => {
-  const service = useService({ workers: 1, env });
+const service = useService({ workers: 1 });
+
+describe.each(['workflow', 'direct'] as const)('on the %s path', (path) => {
+  beforeAll(() => service().setPath(path));
 
   test(
     `exactly one of two commits for one epoch wins, ${RACES} times in a row, and the loser can commit again with its answer (invariants 2, 6)`,
@@ -47,7 +47,7 @@ describe.each([
       let lostFirst = 0;
       let after = 0;
       for (let epoch = 0, round = 0; round < RACES; round++) {
-        const bundles = names.map((name) => newBundle(epoch, [`${name}-${round}`]));
+        const bundles = names.map((name) => newBundle(epoch, [`${path}-${name}-${round}`]));
         const clients = names.map((name, i) => service().clientOf(name, { api: (i + round) % 2 }));
         const settled = await Promise.all(bundles.map((bundle, i) => settle(commit(clients[i], id, bundle))));
         const winners = settled.flatMap((result, i) => ('accepted' in result ? [{ ...result, i }] : []));
@@ -66,17 +66,20 @@ describe.each([
           winner: { seq: winner.accepted.seq, sha256: winner.accepted.sha256 },
           after,
         });
-        expect(await welcomesOf(service(), `${names[loser]}-${round}`)).toEqual([]);
+        expect(await welcomesOf(service(), `${path}-${names[loser]}-${round}`)).toEqual([]);
 
         // The loser reads the missed entries from the position in its answer, and commits again with the same id.
         const missed = await clients[loser]?.log(id, { after: conflict?.after ?? -1, kind: 'commit' });
         expect(missed?.entries.map(({ seq, ciphertext }) => [seq, ciphertext])).toEqual([
           [winner.accepted.seq, bundles[winner.i]?.commit],
         ]);
-        const rebuilt = { ...newBundle(epoch + 1, [`${names[loser]}-${round}`]), id: bundles[loser]?.id ?? newId() };
+        const rebuilt = {
+          ...newBundle(epoch + 1, [`${path}-${names[loser]}-${round}`]),
+          id: bundles[loser]?.id ?? newId(),
+        };
         const second = await commit(clients[loser], id, rebuilt);
         expect(second.epoch).toBe(epoch + 2);
-        expect(await welcomesOf(service(), `${names[loser]}-${round}`)).toEqual([rebuilt.welcome]);
+        expect(await welcomesOf(service(), `${path}-${names[loser]}-${round}`)).toEqual([rebuilt.welcome]);
         epoch += 2;
         after = second.seq;
       }

@@ -1,36 +1,31 @@
-import { describe, expect, test } from 'vitest';
 import type { Entry, ParleyClient } from '../../../client/index.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
-import { type Service, useService } from '../../harness/service.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 
 // Each race runs many times. Some run at the same time, so that conversations also compete for the processes.
 const REPEATS = Number(process.env.RACE_REPEATS ?? 20);
 const AT_ONCE = 4;
 
-const DIRECT = { CONVERSATION_PATH: 'direct' };
-
-describe('on the workflow path', () => {
+describe('on one path', () => {
   const service = useService();
-  races(service);
-});
-
-describe('on the direct path', () => {
-  const service = useService({ workers: 1, env: DIRECT });
-  races(service);
+  describe.each(['workflow', 'direct'] as const)('the %s path', (path) => {
+    beforeAll(() => service().setPath(path));
+    races(service);
+  });
+  describe('while an operator switches it to and fro', () => {
+    races(service, switching);
+  });
 });
 
 describe('on both paths at once, one API on each', () => {
-  const service = useService({ workers: 1, apiEnv: [DIRECT] });
+  const service = useService({ workers: 1, apiEnv: [{ CONVERSATION_PATH: 'direct' }] });
   races(service);
 });
 
-describe('while an operator switches the path to and fro', () => {
-  const service = useService({ workers: 1 });
-  races(service, switching);
-});
-
-/** Races of the system that Parley replaces. There each of them ended in a fork, a gap or a wrong count. */
+/** The races of the system that Parley replaces; in it each of them ended in a fork, a gap or a wrong count. */
 function races(service: () => Service, during: Around = (_, run) => run()): void {
   const race = (run: (race: Race) => Promise<void>) => (): Promise<void> =>
     during(service(), async () => {

@@ -8,7 +8,7 @@ import { agree, deviceOpener, follow, textsOf } from '../../harness/mls-devices.
 import { useService } from '../../harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
-const service = useService();
+const service = useService({ workers: 1 });
 const open = deviceOpener(service);
 let runs = 0;
 const named = (name: string): string => `${name}-${runs}`;

@@ -1,11 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { signToken } from '../../../local/development-token.ts';
 import { createHttp, MlsDevice, ParleyClient, toBase64 } from '../../../client/index.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
-import { TEST_JWT_SECRET } from '../../../tools/harness/processes.ts';
-import { type Service, useService } from '../../harness/service.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type RunRecord, readRuns } from '../../integration/privacy/histories.ts';
 import { type Secret, findSecrets, secretBytes, secretText } from './secrets.ts';
@@ -43,7 +43,7 @@ interface Person {
 async function person(service: Service, planted: Planted, name: string): Promise<Person> {
   const user = `${name}-${planted.user}`;
   const device = `${name}-${planted.device}`;
-  const token = await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user, device });
+  const token = await tokenOf(user, { device });
   const baseUrl = service.apis[0]?.url ?? '';
   return {
     user,

@@ -3,7 +3,7 @@ import { problemCodes } from '../../../api/reference/openapi.ts';
 import type { Route } from '../../../api/http/route.ts';
 import { Problem } from '../../../api/schemas/problem.ts';
 import { PROBLEMS, type ProblemCode } from '../../../domain/errors.ts';
-import type { Answer } from './answer.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
 
 /** Codes that stand for what the router itself refuses. */
 const ROUTER_CODES: readonly string[] = ['not-found', 'method-not-allowed', 'malformed'];

@@ -1,5 +1,6 @@
-import type { Answer } from '../api/answer.ts';
-import { type Service, tokenOf } from '../api/service.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { type TestKeyPackage, testKeyPackage, testKeyPackages } from '../key-packages.ts';
 
 /** One device of a user, over HTTP. */
@@ -26,7 +27,7 @@ export function newUser(name: string): string {
 }
 
 /** Acts as one device. */
-export async function deviceOf(service: Service, user: string, device = 'phone'): Promise<TestDevice> {
+export async function deviceOf(service: InProcessApi, user: string, device = 'phone'): Promise<TestDevice> {
   const authorization = `Bearer ${await tokenOf(user, { device })}`;
   const ask: TestDevice['ask'] = (what, body, headers = {}) =>
     service.ask(what, { headers: { authorization, ...headers }, ...(body === undefined ? {} : { body }) });

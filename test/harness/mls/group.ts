@@ -27,8 +27,9 @@ import type {
   Proposal,
 } from 'ts-mls';
 import { defaultClientConfig } from 'ts-mls/clientConfig.js';
-import type { Answer } from '../api/answer.ts';
-import { type Service, base64 } from '../api/service.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { base64 } from '../api/conversations.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 
 /** MLS groups of real clients (ts-mls), whose messages a test hands to the service one by one, whole or spoilt. */
 
@@ -131,7 +132,7 @@ export interface Group {
 
 /** Starts a group of `users`, each with one device, and its conversation; the first user creates it. */
 export async function startGroup(
-  service: Service,
+  service: InProcessApi,
   users: readonly string[],
   policy: Readonly<Record<string, unknown>> = {},
   options: { readonly groupInfo?: boolean; readonly tree?: boolean } = {},
@@ -229,7 +230,7 @@ export async function makeExternal(
 }
 
 /** Posts a commit. @returns status, and the problem's code */
-export function commit(service: Service, id: string, user: string, body: unknown): Promise<Answer> {
+export function commit(service: InProcessApi, id: string, user: string, body: unknown): Promise<Answer> {
   return service.ask(`POST /v1/conversations/${id}/commits`, { user, body });
 }
 

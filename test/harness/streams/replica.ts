@@ -1,20 +1,25 @@
 import { pino } from 'pino';
 import type pg from 'pg';
 import type { Submitter } from '../../../dispatch/submission.ts';
+import { afterAll, beforeAll } from 'vitest';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
-import { makeStreamHub } from '../../../streams/hub.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
-import { type Service, directSubmitter, startService, tokenOf } from '../api/service.ts';
-import type { TestDatabase } from '../database.ts';
+import { makeStreamHub } from '../../../streams/hub.ts';
 import { type EventStream, openAccountStream, openEventStream } from '../../../tools/harness/event-stream.ts';
 import { seqOf } from '../outcomes.ts';
+import { type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { startApi } from '../api/use-api.ts';
+import { type TestDatabase, useDatabase } from '../database.ts';
+import { whileTestsRun } from '../while-tests-run.ts';
+import { type Talk, makeTalk } from './talk.ts';
 
-/** An API process in this one, with real streams and notifications; several on one database are replicas. */
+/** An API in this process with real streams and notifications; several on one database are replicas. */
 export interface Replica {
-  readonly service: Service;
+  readonly service: InProcessApi;
   readonly follow: (user: string, device?: string) => Promise<EventStream>;
   readonly followOne: (
     conversation: string,
@@ -27,11 +32,16 @@ export interface Replica {
   readonly stop: () => Promise<void>;
 }
 
-/** @param options.deaf it hears no notifications: its streams live on the poll */
-export async function startReplica(
-  database: TestDatabase,
-  options: { readonly deaf?: boolean; readonly slowMs?: number; readonly perUser?: number } = {},
-): Promise<Replica> {
+export interface ReplicaOptions {
+  /** It hears no notifications: its streams get their news from the poll. @default false */
+  readonly deaf?: boolean;
+  /** @default 1000 */
+  readonly slowMs?: number;
+  /** Streams that a user may have open; 0 = no limit. @default 0 */
+  readonly perUser?: number;
+}
+
+export async function startReplica(database: TestDatabase, options: ReplicaOptions = {}): Promise<Replica> {
   const { pool } = database;
   const cleanup = createCleanup();
   const log = pino({ level: 'silent' });
@@ -58,7 +68,7 @@ export async function startReplica(
     cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
-  const service = await startService(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
+  const service = await startApi(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
   cleanup.add('service', service.close);
   const opened: EventStream[] = [];
   cleanup.add('readers', () => {
@@ -71,7 +81,7 @@ export async function startReplica(
   };
   return {
     service,
-    follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, claims(device)))),
+    follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, { device }))),
     followOne: async (conversation, user, from = {}) =>
       keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
     closeStreams: hub.close,
@@ -85,8 +95,25 @@ export async function startReplica(
   };
 }
 
-export function claims(device: string | undefined): Record<string, unknown> {
-  return device === undefined ? {} : { device };
+/** Replicas of a test file on one database, started before its first test and stopped after its last. */
+export interface Replicas<T> {
+  readonly database: () => TestDatabase;
+  /** In the order of the options. */
+  readonly replicas: { readonly [K in keyof T]: Replica };
+  /** Talks to the first replica. */
+  readonly talk: Talk;
+}
+
+export function useReplicas<const T extends readonly ReplicaOptions[]>(...options: T): Replicas<T> {
+  const database = useDatabase();
+  let started: readonly Replica[] = [];
+  beforeAll(async () => {
+    started = await Promise.all(options.map((each) => startReplica(database(), each)));
+  });
+  afterAll(() => Promise.all(started.map((replica) => replica.stop())));
+  const replicas = options.map((_, i) => whileTestsRun<Replica>('the replica', () => started[i]));
+  const talk = makeTalk(whileTestsRun<InProcessApi>('the replica', () => started[0]?.service));
+  return { database, replicas: replicas as unknown as Replicas<T>['replicas'], talk };
 }
 
 /** Notifies after each decision, as the direct executor does. */

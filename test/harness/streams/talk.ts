@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Service } from '../api/service.ts';
-import { base64 } from '../api/service.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import { base64 } from '../api/conversations.ts';
 
 /** Actions of users in `opaque` conversations, by HTTP. */
 export interface Talk {
@@ -15,13 +16,9 @@ export interface Talk {
   readonly expect: (what: string, user: string, body?: unknown) => Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** @param tokenFor a token of one device */
-export function makeTalk(
-  service: () => Service,
-  tokenFor: (user: string, device: string | undefined) => Promise<string>,
-): Talk {
+export function makeTalk(service: InProcessApi): Talk {
   const ask = async (what: string, user: string, body?: unknown): Promise<Readonly<Record<string, unknown>>> => {
-    const answer = await service().ask(what, body === undefined ? { user } : { user, body });
+    const answer = await service.ask(what, body === undefined ? { user } : { user, body });
     if (answer.status >= 300) throw new Error(`${what}: ${answer.text}`);
     return answer.body;
   };
@@ -46,8 +43,8 @@ export function makeTalk(
     remove: async (conversation, by, user) =>
       Number((await ask(`DELETE /v1/conversations/${conversation}/members/${user}`, by, {})).seq),
     ack: async (user, device, positions) => {
-      const headers = { authorization: `Bearer ${await tokenFor(user, device)}` };
-      const answer = await service().ask('POST /v1/ack', { body: { positions }, headers });
+      const headers = { authorization: `Bearer ${await tokenOf(user, { device })}` };
+      const answer = await service.ask('POST /v1/ack', { body: { positions }, headers });
       if (answer.status !== 200) throw new Error(answer.text);
     },
     expect: ask,

@@ -1,14 +1,14 @@
-import { writeFileSync, mkdtempSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { type Authenticate, type Caller, makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { AppError } from '../../../domain/errors.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { AUDIENCE, SECRET, type Service, startService, tokenOf } from '../../harness/api/service.ts';
+import { testFolder } from '../../harness/folder.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { AUDIENCE, SECRET, tokenOf } from '../../../tools/harness/tokens.ts';
 
 type Key = Parameters<SignJWT['sign']>[0];
 const secret = new TextEncoder().encode(SECRET);
@@ -96,7 +96,7 @@ describe('HS256 with a secret', () => {
 
 test.each(['ES256', 'EdDSA'] as const)('a key file verifies %s and nothing else', async (algorithm) => {
   const { publicKey, privateKey } = await generateKeyPair(algorithm);
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'parley-key-')), 'key.pem');
+  const file = path.join(testFolder(), 'key.pem');
   const pem = await exportSPKI(publicKey);
   writeFileSync(file, pem);
   const source = { kind: 'key-file', file, algorithm } as const;
@@ -109,8 +109,8 @@ test.each(['ES256', 'EdDSA'] as const)('a key file verifies %s and nothing else'
   expect(await check(await sign(good(), other, algorithm))).toMatch(/^unauthenticated/);
 });
 
-test('a file that is no key stops the start', async () => {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'parley-key-')), 'key.pem');
+test('a key file that is none stops the start', async () => {
+  const file = path.join(testFolder(), 'key.pem');
   writeFileSync(file, 'no key');
   const source = { kind: 'key-file', file, algorithm: 'ES256' } as const;
   await expect(makeAuthenticate({ source, audience: AUDIENCE, hashUser })).rejects.toThrow(/JWT_PUBLIC_KEY_FILE/);
@@ -142,12 +142,7 @@ test('a JWKS verifies tokens by key id, and no token counts as invalid while the
 });
 
 describe('over HTTP', () => {
-  const database = useDatabase();
-  let service: Service;
-  beforeAll(async () => {
-    service = await startService(database().pool);
-  });
-  afterAll(() => service.close());
+  const { service } = useApi();
 
   test('401 distinguishes a missing token from a refused one', async () => {
     const missing = await service.ask('GET /v1/conversations');

@@ -1,16 +1,11 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Service, startService, tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 
-const database = useDatabase();
 const DEADLINE_MS = 400;
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool, { requestDeadlineMs: DEADLINE_MS });
-});
-afterAll(() => service.close());
+const { service } = useApi(() => ({ requestDeadlineMs: DEADLINE_MS }));
 
 /** Sends the head of a request, and then these bytes of its body. The connection stays open. */
 async function send(

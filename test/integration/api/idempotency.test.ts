@@ -1,40 +1,27 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Submitter } from '../../../dispatch/submission.ts';
+import { expect, test } from 'vitest';
 import { AppError } from '../../../domain/errors.ts';
 import { acquireLease } from '../../../store/request/idempotency.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { idempotencyScope } from '../../../api/http/idempotency.ts';
-import {
-  type Ask,
-  type Service,
-  base64,
-  createConversation,
-  directSubmitter,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { startApi, useApi } from '../../harness/api/use-api.ts';
+import { type Ask, type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 
-const database = useDatabase();
-let first: Service;
-let second: Service;
 /** Simulates a crash or an outage directly before or after the decision. */
 let trouble: { before?: () => unknown; after?: () => unknown } = {};
-beforeAll(async () => {
-  const direct = directSubmitter(database().pool);
-  const submitter: Submitter = {
-    submit: async (draft) => {
-      await trouble.before?.();
-      const outcome = await direct.submit(draft);
-      await trouble.after?.();
-      return outcome;
-    },
-  };
-  [first, second] = await Promise.all([
-    startService(database().pool, { submitter }),
-    startService(database().pool, { submitter, requestDeadlineMs: 8000 }),
-  ]);
-});
-afterAll(() => Promise.all([first.close(), second.close()]));
+const database = useDatabase();
+const submitter: Submitter = {
+  submit: async (draft) => {
+    await trouble.before?.();
+    const outcome = await directSubmitter(database().pool).submit(draft);
+    await trouble.after?.();
+    return outcome;
+  },
+};
+const { service: first } = useApi(() => ({ submitter }), database);
+const { service: second } = useApi(() => ({ submitter, requestDeadlineMs: 8000 }), database);
 
 const withKey = (key: string, ask: Ask = {}): Ask => ({
   user: 'alice',
@@ -57,7 +44,7 @@ test('a retry with the same key gets the first answer on every replica', async (
 
 test('a key with quotes equals the same key without quotes', async () => {
   const id = await createConversation(first, [], { protocol: 'opaque' });
-  const add = (key: string): ReturnType<Service['ask']> =>
+  const add = (key: string): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['bob'] } }));
   expect([(await add('"k-1"')).body, (await add('k-1')).body]).toEqual([
     { epoch: 1, seq: 1 },
@@ -102,7 +89,7 @@ test('two replicas that get the same key at once apply the request once and give
 
 test('a 422 is stored for the key, and other refusals are not', async () => {
   const id = await createConversation(first, ['bob']);
-  const add = (key: string): ReturnType<Service['ask']> =>
+  const add = (key: string): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/members`, withKey(key, { body: { users: ['carol'] } }));
   expect((await add('422')).body.code).toBe('commit-required');
   const again = await add('422');
@@ -122,7 +109,7 @@ test('the answer to a list with a temporary failure is not stored', async () => 
     { id: 'a', ciphertext: base64('a') },
     { id: 'b', ciphertext: base64('b'), epoch: 1 },
   ];
-  const send = (): ReturnType<Service['ask']> =>
+  const send = (): ReturnType<InProcessApi['ask']> =>
     first.ask(`POST /v1/conversations/${id}/messages`, withKey('list', { body: { messages } }));
   expect((await send()).body.results).toMatchObject([{ status: 'accepted' }, { code: 'epoch-ahead' }]);
   await first.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['bob'] } });
@@ -148,7 +135,7 @@ test('a request whose process died after the decision is applied once, on any re
 });
 
 test('a request that waits for a key beyond its deadline may be sent again', async () => {
-  const impatient = await startService(database().pool, { requestDeadlineMs: 300 });
+  const impatient = await startApi(database().pool, { requestDeadlineMs: 300 });
   // By a patient one: its deadline is for the request below.
   const id = await createConversation(first, [], { protocol: 'opaque' });
   const path = `/v1/conversations/${id}/read`;

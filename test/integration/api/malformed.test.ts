@@ -1,25 +1,19 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { useDatabase } from '../../harness/database.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { groupInfo, privateMessage } from '../../harness/api/frames.ts';
-import {
-  type Service,
-  base64,
-  createConversation,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 
-const database = useDatabase();
-let service: Service;
+const { database, service } = useApi();
 let opaque: string;
 let mls: string;
 beforeAll(async () => {
-  service = await startService(database().pool);
   opaque = await createConversation(service, ['bob'], { protocol: 'opaque' });
   mls = await createConversation(service, ['bob']);
 });
-afterAll(() => service.close());
 
 const TABLES = ['conversation', 'member', 'period', 'entry', 'operation', 'staged', 'welcome', 'group_info'];
 
@@ -105,7 +99,7 @@ describe.each(Object.keys(VALID))('%s', (name) => {
     const [target, body] = make();
     const user = userOf(name);
     const raw = JSON.stringify(body);
-    const code = async (ask: Parameters<Service['ask']>[1]): Promise<unknown> =>
+    const code = async (ask: Parameters<InProcessApi['ask']>[1]): Promise<unknown> =>
       (await service.ask(target, { user, ...ask })).body.code;
     expect(await code({ raw: raw.slice(0, -1) })).toBe('malformed');
     expect(await code({ raw: Buffer.concat([Buffer.from('{"id":"'), Buffer.from([0xff]), Buffer.from('"}')]) })).toBe(
@@ -141,7 +135,6 @@ test.each([
       controller.close();
     },
   });
-  const { tokenOf } = await import('../../harness/api/service.ts');
   const [method = '', path = ''] = target.split(' ');
   const chunked = await fetch(`${service.url}${path}`, {
     method,

@@ -1,17 +1,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { documentText } from '../../../api/reference/document-text.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { type Service, startService } from '../../harness/api/service.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 interface Operation {
   readonly operationId: string;

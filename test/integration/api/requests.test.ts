@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { useDatabase } from '../../harness/database.ts';
-import { type Service, base64, createConversation, startService } from '../../harness/api/service.ts';
+import { expect, test } from 'vitest';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';

@@ -1,21 +1,12 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
 import { groupInfo, privateMessage, welcome } from '../../harness/api/frames.ts';
-import {
-  type Service,
-  base64,
-  createConversation,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -278,7 +269,7 @@ test('adding and removing in MLS needs a commit', async () => {
 
 test('a removed member reads up to its removal, and later requests are refused as `removed`', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
-  const send = (user: string, message: string): ReturnType<Service['ask']> =>
+  const send = (user: string, message: string): ReturnType<InProcessApi['ask']> =>
     service.ask(`POST /v1/conversations/${id}/messages`, { user, body: { id: message, ciphertext: base64(message) } });
   await send('bob', 'm1');
   const removed = await service.ask(`DELETE /v1/conversations/${id}/members/bob`, { user: 'alice' });
@@ -337,7 +328,7 @@ test('reading and increments change the unread count', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   const messages = ['a', 'b', 'c'].map((name) => ({ id: name, ciphertext: base64(name) }));
   await service.ask(`POST /v1/conversations/${id}/messages`, { user: 'alice', body: { messages } });
-  const read = (body: object | undefined): ReturnType<Service['ask']> =>
+  const read = (body: object | undefined): ReturnType<InProcessApi['ask']> =>
     service.ask(`POST /v1/conversations/${id}/read`, { user: 'bob', body });
   expect((await read({ seq: 2 })).body).toEqual({ unread: 1 });
   expect((await read({ seq: 1 })).body).toEqual({ unread: 1 });

@@ -1,22 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { makeRoutes } from '../../../api/app.ts';
-import { useDatabase } from '../../harness/database.ts';
 import { externalCommit, groupInfo, privateMessage, welcome } from '../../harness/api/frames.ts';
-import {
-  type Service,
-  appDeps,
-  base64,
-  createConversation,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { type InProcessApi, appDeps } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { database, service } = useApi();
 
 /** All requests for a conversation, well formed or with a frame that does not fit. */
 function requests(id: string): [what: string, body?: unknown][] {
@@ -121,7 +111,7 @@ test('checks run in this order: form, existence, retry, membership, policy, epoc
 
 test('an accepted id with other bytes is refused and stores nothing', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
-  const send = (user: string, ciphertext: string): ReturnType<Service['ask']> =>
+  const send = (user: string, ciphertext: string): ReturnType<InProcessApi['ask']> =>
     service.ask(`POST /v1/conversations/${id}/messages`, { user, body: { id: 'm', ciphertext: base64(ciphertext) } });
   expect((await send('alice', 'x')).status).toBe(200);
   expect((await send('alice', 'y')).body.code).toBe('id-reused');

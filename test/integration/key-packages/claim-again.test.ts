@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
 import { touchDevices } from '../../../store/device/devices.ts';
 import {
@@ -8,19 +8,13 @@ import {
   readStock,
   uploadKeyPackages,
 } from '../../../store/key-package/key-packages.ts';
-import type { Answer } from '../../harness/api/answer.ts';
-import { type Service, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 import { deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 
-/** Claims that are repeated because their answer was lost. */
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+/** Claims that are asked again, because nobody heard the answer. */
+const { database, service } = useApi();
 
 /** A user whose phone has two packages, whose laptop has a last resort, and whose watch has nothing. */
 async function makeOwner(): Promise<string> {

@@ -1,30 +1,24 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { LOW_STOCK_KEY_PACKAGES, MAX_CLAIMED_KEY_PACKAGES, MAX_HELD_KEY_PACKAGES } from '../../../domain/limits.ts';
 import { sweepKeyPackages } from '../../../store/key-package/key-packages.ts';
-import { type Service, newConversationId, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { ownerOf, testKeyPackage } from '../../harness/key-packages.ts';
 import { type Claimed, type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 
-const database = useDatabase();
 const PER_MINUTE = 30;
 const notified: string[] = [];
-let service: Service;
+const notifier = {
+  entry: () => undefined,
+  device: (user: string, device: string) => void notified.push(`${user} ${device}`),
+};
+const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE };
+const { database, service } = useApi(() => ({ notifier }));
 /** Two processes with limits on one database. */
-let limited: readonly [Service, Service];
-beforeAll(async () => {
-  const notifier = {
-    entry: () => undefined,
-    device: (user: string, device: string) => void notified.push(`${user} ${device}`),
-  };
-  service = await startService(database().pool, { notifier });
-  const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE };
-  const start = (): Promise<Service> => startService(database().pool, { notifier, keyPackages });
-  limited = [await start(), await start()];
-});
-afterAll(async () => {
-  for (const one of [service, ...limited]) await one.close();
-});
+const limited = [
+  useApi(() => ({ notifier, keyPackages }), database).service,
+  useApi(() => ({ notifier, keyPackages }), database).service,
+] as const;
 
 const refsOf = ({ keyPackages }: Claimed): string[] => keyPackages.map(({ ref }) => ref);
 const setPackages = (column: string, value: string, user: string): Promise<unknown> =>

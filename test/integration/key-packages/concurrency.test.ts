@@ -1,19 +1,23 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { signToken } from '../../../local/development-token.ts';
 import { touchDevices } from '../../../store/device/devices.ts';
 import { uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { checkKeyPackages } from '../../../mls/key-package-batch.ts';
 import { type TestKeyPackage, testKeyPackage, testKeyPackages } from '../../harness/key-packages.ts';
-import { TEST_JWT_SECRET } from '../../../tools/harness/processes.ts';
-import { type Service, startService } from '../../harness/service.ts';
+import { useService } from '../../harness/service.ts';
+import type { Service } from '../../../tools/harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 /** Claims through two API processes. */
+const running = useService({ apis: 2, workers: 0 });
 let service: Service;
 beforeEach(async () => {
-  service = await startService({ apis: 2, workers: 0, env: { RATE_LIMIT_CLAIMS: '0' } });
+  service = running();
+  await service.pool.query('truncate device, key_package, claim cascade');
 });
-afterEach(() => service.stop());
+// The first one is killed in some tests.
+afterEach(async () => {
+  if (service.apis[0]?.isRunning() === false) await service.replace('api', 0);
+});
 
 interface Claimed {
   readonly ref: string;
@@ -27,7 +31,7 @@ async function claim(
   devices?: readonly string[],
   key?: string,
 ): Promise<{ status: number; keyPackages: Claimed[] } | undefined> {
-  const token = await signToken({ secret: TEST_JWT_SECRET, audience: 'parley', user: claimer });
+  const token = await service.token(claimer);
   try {
     const response = await fetch(`${service.apis[api]?.url}/v1/users/alice/key-packages/claim`, {
       method: 'POST',

@@ -1,21 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
-import { type Service, base64, createConversation, directSubmitter, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { startApi, useApi } from '../../harness/api/use-api.ts';
+import { directSubmitter } from '../../../tools/harness/in-process-api.ts';
 import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 
-const database = useDatabase();
 const notified: string[] = [];
-let service: Service;
-beforeAll(async () => {
-  const notifier = {
-    entry: () => undefined,
-    device: (user: string, device: string) => void notified.push(`${user} ${device}`),
-  };
-  service = await startService(database().pool, { notifier });
-});
-afterAll(() => service.close());
+const notifier = {
+  entry: () => undefined,
+  device: (user: string, device: string) => void notified.push(`${user} ${device}`),
+};
+const { database, service } = useApi(() => ({ notifier }));
 
 interface Listed {
   readonly device: string;
@@ -43,8 +39,8 @@ test('a process records a device once an hour', async () => {
   const [first] = await devicesOf(phone);
   for (let i = 0; i < 5; i++) await phone.ask('GET /v1/conversations');
   expect(await devicesOf(phone)).toEqual([first]);
-  // Another process has not seen this device yet.
-  const other = await startService(database().pool);
+  // Another process has not seen it yet.
+  const other = await startApi(database().pool);
   const [again] = await devicesOf(await deviceOf(other, phone.user));
   await other.close();
   expect(again?.createdAt).toBe(first?.createdAt);
@@ -161,7 +157,7 @@ test('an erasure names a conversation that refuses the leave, after leaving all 
         ? Promise.resolve({ status: 'refused', code: 'not-allowed' })
         : direct.submit(submission),
   };
-  const strict = await startService(database().pool, { submitter });
+  const strict = await startApi(database().pool, { submitter });
   const phone = await deviceOf(strict, newUser('alice'));
   const conversations = [];
   for (let i = 0; i < 3; i++) conversations.push(await createConversation(strict, [phone.user]));

@@ -1,24 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { MAX_KEY_PACKAGES_PER_DEVICE } from '../../../domain/limits.ts';
 import { privateMessage, welcome } from '../../harness/api/frames.ts';
-import { type Service, base64, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 import { type KeyPackageOptions, tamper, testKeyPackage, testKeyPackages } from '../../harness/key-packages.ts';
 import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 
-const database = useDatabase();
 const DAY_S = 24 * 3600;
-let service: Service;
-let strict: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-  const keyPackages = { maxLifetimeMs: 90 * DAY_S * 1000, claimsPerMinute: 0 };
-  strict = await startService(database().pool, { keyPackages });
-});
-afterAll(async () => {
-  await service.close();
-  await strict.close();
-});
+const { database, service } = useApi();
+const { service: strict } = useApi(
+  () => ({ keyPackages: { maxLifetimeMs: 90 * DAY_S * 1000, claimsPerMinute: 0 } }),
+  database,
+);
 
 const messages = (packages: readonly { message: string }[]): string[] => packages.map(({ message }) => message);
 const stockOf = async (device: TestDevice): Promise<unknown> => (await device.ask('GET /v1/key-packages')).body;

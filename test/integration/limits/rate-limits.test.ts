@@ -2,26 +2,29 @@ import { afterEach, expect, test } from 'vitest';
 import type { RateLimits } from '../../../process/config.ts';
 import { RATE_LIMIT_DEVICES } from '../../../domain/limits.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { type Service, base64, startService, tokenOf } from '../../harness/api/service.ts';
-import type { Answer } from '../../harness/api/answer.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { startApi } from '../../harness/api/use-api.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
 
 const OFF: RateLimits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0 };
 const LIMIT = 2;
 
 const database = useDatabase();
-const services: Service[] = [];
+const services: InProcessApi[] = [];
 afterEach(async () => {
   await Promise.all(services.splice(0).map((service) => service.close()));
 });
 
-async function limitedTo(limits: Partial<RateLimits>): Promise<Service> {
-  const service = await startService(database().pool, { rateLimits: { ...OFF, ...limits } });
+async function limitedTo(limits: Partial<RateLimits>): Promise<InProcessApi> {
+  const service = await startApi(database().pool, { rateLimits: { ...OFF, ...limits } });
   services.push(service);
   return service;
 }
 
-/** Sends a request, given as `METHOD /path`, from a device. */
-async function asDevice(service: Service, device: string, what: string, body?: unknown): Promise<Answer> {
+/** Sends a request of a device, as `METHOD /path`. */
+async function asDevice(service: InProcessApi, device: string, what: string, body?: unknown): Promise<Answer> {
   const authorization = `Bearer ${await tokenOf('alice', { device })}`;
   return service.ask(what, { headers: { authorization }, ...(body === undefined ? {} : { body }) });
 }

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import pg from 'pg';
@@ -6,15 +6,14 @@ import { afterAll, expect, test } from 'vitest';
 import { postgresSettings } from '../../../ops/postgres/settings.ts';
 import { startPostgres, type Postgres, type PostgresOptions } from '../../../local/postgres.ts';
 import { processIdentity } from '../../../local/process-table.ts';
-import { temporaryFolder, testFolder } from '../../harness/folder.ts';
+import { useFolder, testFolder } from '../../harness/folder.ts';
 
-const folder = temporaryFolder();
+const folder = useFolder();
 const dataDir = path.join(folder, 'postgres');
 let server: Postgres | undefined;
 
 afterAll(async () => {
   await server?.stop();
-  rmSync(folder, { recursive: true, force: true });
 });
 
 async function start(options: Partial<PostgresOptions> = {}): Promise<Postgres> {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
@@ -8,10 +8,10 @@ import { temporalCli, timeSkippingServer } from '../../../local/temporal-program
 import { dynamicConfig } from '../../../ops/temporal/dynamic-config.ts';
 import { startTemporal, type Temporal } from '../../../local/temporal-server.ts';
 import { quietRuntime } from '../../../tools/harness/conversations.ts';
-import { temporaryFolder } from '../../harness/folder.ts';
+import { useFolder } from '../../harness/folder.ts';
 
 const say = (): void => undefined;
-const dataDir = temporaryFolder();
+const dataDir = useFolder();
 let binary: string;
 let server: Temporal | undefined;
 
@@ -22,7 +22,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await server?.stop();
-  rmSync(dataDir, { recursive: true, force: true });
 });
 
 async function withClient<T>(address: string, use: (client: Client) => Promise<T>): Promise<T> {

@@ -1,37 +1,24 @@
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
 import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
+import { expect, test } from 'vitest';
 import { DEFAULT_SETTINGS, conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
-import type { Answer } from '../../harness/api/answer.ts';
-import { type Service, createConversation, newConversationId, startService } from '../../harness/api/service.ts';
-import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
+import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { verdict } from '../../harness/mls/group.ts';
 
 const database = useDatabase();
 const UI = 'http://127.0.0.1:8233';
-let connection: Connection;
-let native: NativeConnection;
-let conversations: Conversations;
-let service: Service;
-beforeAll(async () => {
-  quietRuntime();
-  const address = inject('temporalAddress');
-  [connection, native] = await Promise.all([Connection.connect({ address }), NativeConnection.connect({ address })]);
-  const client = new Client({ connection });
-  conversations = await startConversations({ client, connection: native, pool: database().pool });
-  const { taskQueue } = conversations;
+const conversations = useConversations(database);
+const { service } = useApi(() => {
+  const { client, taskQueue, dispatcher } = conversations;
   const workflows = makeConversationWorkflows({ client, taskQueue, settings: DEFAULT_SETTINGS });
   const runs = makeWorkflowRuns({ client, workflows, namespace: 'default', uiUrl: UI });
-  service = await startService(database().pool, { submitter: conversations.dispatcher, runs });
-});
-afterAll(async () => {
-  await service.close();
-  await conversations.stop();
-  await Promise.all([connection.close(), native.close()]);
-});
+  return { submitter: dispatcher, runs };
+}, database);
 
 function ask(what: string, body?: unknown): Promise<Answer> {
   return service.ask(what, { user: 'operator', body });

@@ -2,9 +2,10 @@ import type { ClientState, MLSMessage, Proposal } from 'ts-mls';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import type { NodeLeaf } from 'ts-mls/ratchetTree.js';
 import { createApplicationMessage, processPrivateMessage, emptyPskIndex } from 'ts-mls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Service, newConversationId, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { startApi, useApi } from '../../harness/api/use-api.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 import {
   type Bundle,
   type Group,
@@ -26,12 +27,7 @@ import {
   withTree,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { database, service } = useApi();
 
 const ANYONE = { externalJoin: 'anyone' };
 
@@ -232,13 +228,13 @@ describe('an external commit adds only its sender', () => {
     const { body, newState } = await join(group, 'dave');
     const { signature: _signature, ...tbs } = await groupInfoOf(newState);
     const withoutKey = tbs.extensions.filter(({ extensionType }) => extensionType !== 'external_pub');
-    const attempt = async (at: Service, groupInfo: string): Promise<unknown> =>
+    const attempt = async (at: InProcessApi, groupInfo: string): Promise<unknown> =>
       verdict(await commit(at, group.id, 'dave', { ...body, groupInfo }));
     const bare = wireGroupInfo(await groupInfoOf(newState, { tree: false }));
     expect(await attempt(service, bare)).toEqual([422, 'group-info-mismatch']);
     const keyless = await resigned(newState, { ...tbs, extensions: withoutKey });
     expect(await attempt(service, keyless)).toEqual([422, 'group-info-mismatch']);
-    const sparing = await startService(database().pool, { treeCheckMaxBytes: 1 });
+    const sparing = await startApi(database().pool, { treeCheckMaxBytes: 1 });
     try {
       const strange = await withTree(newState, encodeRatchetTree(newState.ratchetTree.slice(0, 1)));
       expect(await attempt(sparing, strange)).toEqual([422, 'group-info-mismatch']);

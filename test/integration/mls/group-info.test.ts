@@ -1,13 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Answer } from '../../harness/api/answer.ts';
-import {
-  type Service,
-  base64,
-  createConversation,
-  newConversationId,
-  startService,
-} from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 import {
   type Group,
   add,
@@ -23,12 +18,7 @@ import {
   wireGroupInfo,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 const OPTIONAL = { groupInfo: 'optional' };
 

@@ -1,9 +1,9 @@
 import { type Proposal, createProposal } from 'ts-mls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { privateMessage } from '../../harness/api/frames.ts';
-import type { Answer } from '../../harness/api/answer.ts';
-import { type Service, base64, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
 import {
   type Group,
   SUITE,
@@ -17,12 +17,7 @@ import {
   wire,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { database, service } = useApi();
 
 const USERS = ['alice', 'bob', 'carol'];
 

@@ -1,8 +1,7 @@
 import type { Proposal } from 'ts-mls';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Service, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { describe, expect, test } from 'vitest';
+import { useApi } from '../../harness/api/use-api.ts';
 import {
   type Group,
   add,
@@ -19,12 +18,7 @@ import {
   withTree,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 const USERS = ['alice', 'bob', 'carol'];
 

@@ -1,15 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Answer } from '../../harness/api/answer.ts';
+import { expect, test } from 'vitest';
+import type { Answer } from '../../../tools/harness/answer.ts';
 import { privateMessage } from '../../harness/api/frames.ts';
-import {
-  type Service,
-  base64,
-  createConversation,
-  newConversationId,
-  startService,
-  tokenOf,
-} from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import {
   commit,
   groupInfoOf,
@@ -20,12 +15,7 @@ import {
   wireGroupInfo,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { database, service } = useApi();
 
 const STUCK = { seq: 1, epoch: 1, reason: 'No overlap between provided private keys' };
 

@@ -1,9 +1,10 @@
 import { type ClientState, createGroup } from 'ts-mls';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { groupInfo, privateMessage } from '../../harness/api/frames.ts';
-import type { Answer } from '../../harness/api/answer.ts';
-import { type Service, base64, newConversationId, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 import {
   SUITE,
   add,
@@ -19,12 +20,7 @@ import {
   wireGroupInfo,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 const USERS = ['alice', 'bob', 'carol'];
 

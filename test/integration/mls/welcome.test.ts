@@ -1,8 +1,7 @@
 import { decodeMlsMessage, emptyPskIndex, joinGroup } from 'ts-mls';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Service, startService } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { useApi } from '../../harness/api/use-api.ts';
 import {
   type Bundle,
   type Group,
@@ -18,12 +17,7 @@ import {
   wire,
 } from '../../harness/mls/group.ts';
 
-const database = useDatabase();
-let service: Service;
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { service } = useApi();
 
 /** Uploads a key package of a user. */
 async function upload(user: string): Promise<Keys> {

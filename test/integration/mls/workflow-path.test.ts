@@ -1,8 +1,6 @@
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { type Service, startService } from '../../harness/api/service.ts';
-import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
+import { expect, test } from 'vitest';
+import { useApi } from '../../harness/api/use-api.ts';
+import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
 import {
   commit,
@@ -16,23 +14,8 @@ import {
 } from '../../harness/mls/group.ts';
 
 const database = useDatabase();
-let connection: Connection;
-let native: NativeConnection;
-let conversations: Conversations;
-let service: Service;
-beforeAll(async () => {
-  quietRuntime();
-  const address = inject('temporalAddress');
-  [connection, native] = await Promise.all([Connection.connect({ address }), NativeConnection.connect({ address })]);
-  const client = new Client({ connection });
-  conversations = await startConversations({ client, connection: native, pool: database().pool });
-  service = await startService(database().pool, { submitter: conversations.dispatcher });
-});
-afterAll(async () => {
-  await service.close();
-  await conversations.stop();
-  await Promise.all([connection.close(), native.close()]);
-});
+const conversations = useConversations(database);
+const { service } = useApi(() => ({ submitter: conversations.dispatcher }), database);
 
 const MEMBERS = ['planted-alice', 'planted-bob'] as const;
 const OUTSIDER = 'planted-outsider';

@@ -6,6 +6,7 @@ import { retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
 import { seqOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendOne, startConversation } from '../../harness/requests.ts';
 
@@ -66,7 +67,9 @@ test('steps that race with senders, commits and readers lose nothing that is nee
     }
     expect(page.entries.map(({ seq }) => seq)).toEqual(page.entries.map((_, i) => asleep + 1 + i));
     asleep = page.entries.at(-1)?.seq ?? asleep;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Long enough for retention to take something meanwhile.
+    const { size } = accepted;
+    await waitUntil(() => accepted.size >= size + 10 || isOver, { what: 'the log has grown' });
   };
   const steps = async (): Promise<void> => {
     await retain(pool, conversation, Date.now(), 9);

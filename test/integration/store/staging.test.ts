@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import path from 'node:path';
 import type pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
@@ -10,7 +9,7 @@ import { migrate, readSchema } from '../../../store/migrate.ts';
 import { makePool } from '../../../store/pool.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
 import { type StageRow, stage } from '../../../store/staging/stage.ts';
-import { temporaryFolder } from '../../harness/folder.ts';
+import { testFolder } from '../../harness/folder.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, byReference, inline, sendOne, stageRow, startConversation } from '../../harness/requests.ts';
@@ -149,7 +148,7 @@ test('a decision that comes while bytes are swept waits, and asks for them again
 });
 
 test('invariant 3: bytes staged by an asynchronous commit outlive a crash once their decision is acknowledged', async () => {
-  const folder = temporaryFolder();
+  const folder = testFolder();
   // A write-ahead log that nobody writes but the deciding commits; a killed process loses what is not written, so it
   // needs no flush to the disk.
   const flags = ['wal_writer_delay=10s', 'wal_writer_flush_after=1GB', 'synchronous_commit=on', 'fsync=off'];
@@ -190,7 +189,6 @@ test('invariant 3: bytes staged by an asynchronous commit outlive a crash once t
     await after.end();
   } finally {
     await server.kill9();
-    rmSync(folder, { recursive: true, force: true });
   }
 });
 

@@ -1,16 +1,14 @@
 import { connect } from 'node:net';
 import { createParser } from 'eventsource-parser';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { seqsOf, signalsOf } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk, truncate } from '../../harness/streams/talk.ts';
-import { untilEnd, untilTold, wordsOf } from '../../harness/streams/told.ts';
+import { type Replica, useReplicas } from '../../harness/streams/replica.ts';
+import { truncate } from '../../harness/streams/talk.ts';
+import { untilEnd, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
-const database = useDatabase();
-/** Long, so that what closes sooner is closed by something else. */
+/** So long that a stream which ends sooner ends for another reason. */
 const PATIENT_MS = 600_000;
 /** Longer than a reader that does read may be held up on a busy machine. */
 const SLOW_MS = 3000;
@@ -18,22 +16,11 @@ const SLOW_MS = 3000;
 const FLOOD = 40;
 const BIG = 700_000;
 
-let patient: Replica;
-let deaf: Replica;
-let strict: Replica;
-const talk = makeTalk(
-  () => patient.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  [patient, deaf, strict] = await Promise.all([
-    startReplica(database(), { slowMs: PATIENT_MS }),
-    startReplica(database(), { slowMs: PATIENT_MS, deaf: true }),
-    startReplica(database(), { slowMs: SLOW_MS }),
-  ]);
-});
-afterAll(() => Promise.all([patient, deaf, strict].map((replica) => replica.stop())));
+const {
+  database,
+  talk,
+  replicas: [patient, deaf, strict],
+} = useReplicas({ slowMs: PATIENT_MS }, { slowMs: PATIENT_MS, deaf: true }, { slowMs: SLOW_MS });
 
 interface Came {
   readonly conversation: string;
@@ -50,7 +37,7 @@ interface SlowReader {
 async function openSlowly(replica: Replica, path: string, user: string, device?: string): Promise<SlowReader> {
   const { host, hostname, port } = new URL(replica.service.url);
   const socket = connect({ host: hostname, port: Number(port) });
-  const token = await tokenOf(user, claims(device));
+  const token = await tokenOf(user, { device });
   socket.write(`GET ${path} HTTP/1.0\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   await new Promise((resolve) => socket.once('data', resolve));
   socket.pause();
@@ -108,8 +95,8 @@ test('a slow account stream ends with `slow-consumer`, the others continue, and 
     await talk.say(small, 'ann');
   }
   const all = Array.from({ length: FLOOD }, (_, i) => String(i + 1));
-  await untilTold(cat, small, ['new', '+ann', '+ben', '+cat', ...all]);
-  await untilTold(laptop, big, ['new', '+ann', '+ben', ...all]);
+  await untilDelivered(cat, small, ['new', '+ann', '+ben', '+cat', ...all]);
+  await untilDelivered(laptop, big, ['new', '+ann', '+ben', ...all]);
   await waitUntil(async () => (await strict.closedStreams('slow-consumer')) === before + 1, {
     what: 'the service ends the stream of the slow reader',
   });
@@ -122,8 +109,8 @@ test('a slow account stream ends with `slow-consumer`, the others continue, and 
   expect(cat.endedAt()).toBeUndefined();
   expect(laptop.endedAt()).toBeUndefined();
   const resumed = await strict.follow('ben', 'phone');
-  await untilTold(resumed, big, ['new', '+ann', '+ben', ...all]);
-  await untilTold(resumed, small, ['new', '+ann', '+ben', '+cat', ...all]);
+  await untilDelivered(resumed, big, ['new', '+ann', '+ben', ...all]);
+  await untilDelivered(resumed, small, ['new', '+ann', '+ben', '+cat', ...all]);
 });
 
 test('a stream of a superseded conversation delivers every entry, then `reset` with the successor, and ends', async () => {

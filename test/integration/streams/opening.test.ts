@@ -1,26 +1,17 @@
-import { SignJWT } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AUDIENCE, SECRET, tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { expect, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk } from '../../harness/streams/talk.ts';
-import { untilEnd, untilTold } from '../../harness/streams/told.ts';
+import { startReplica, useReplicas } from '../../harness/streams/replica.ts';
+import { untilEnd, untilDelivered } from '../../harness/streams/delivered.ts';
 
 const PER_USER = 3;
 
-const database = useDatabase();
-let one: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  one = await startReplica(database(), { perUser: PER_USER });
-});
-afterAll(() => one.stop());
+const {
+  database,
+  talk,
+  replicas: [one],
+} = useReplicas({ perUser: PER_USER });
 
 test('a user has a quota of open streams of all kinds; more are 429 `rate-limited` until one ends', async () => {
   const conversation = await talk.create('ann', 'ben');
@@ -32,7 +23,7 @@ test('a user has a quota of open streams of all kinds; more are 429 `rate-limite
     expect(answer.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
   }
   // Other users have their own quota, and refused streams do not count.
-  await untilTold(await one.follow('ben'), conversation, ['new', '+ann', '+ben']);
+  await untilDelivered(await one.follow('ben'), conversation, ['new', '+ann', '+ben']);
   open[0]?.close();
   await waitUntil(async () => (await one.follow('ann', 'c')).status === 200, { what: 'the quota has room again' });
   expect(open.slice(1).map((stream) => stream.endedAt())).toEqual([undefined, undefined]);
@@ -47,22 +38,17 @@ test('a stream that could not be opened does not count', async () => {
 test('HEAD opens no stream, and ends none', async () => {
   const conversation = await talk.create('dan');
   const stream = await one.follow('dan', 'phone');
-  const headers = { authorization: `Bearer ${await tokenOf('dan', claims('phone'))}` };
+  const headers = { authorization: `Bearer ${await tokenOf('dan', { device: 'phone' })}` };
   for (const path of ['/v1/events', `/v1/conversations/${conversation}/events`]) {
     const answer = await fetch(`${one.service.url}${path}`, { method: 'HEAD', headers });
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
   }
   await talk.say(conversation, 'dan');
-  await untilTold(stream, conversation, ['new', '+dan', '1']);
+  await untilDelivered(stream, conversation, ['new', '+dan', '1']);
 });
 
 test('an account stream ends with its token', async () => {
-  const token = await new SignJWT({})
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject('eve')
-    .setAudience(AUDIENCE)
-    .setExpirationTime(Math.floor(Date.now() / 1000) + 2)
-    .sign(new TextEncoder().encode(SECRET));
+  const token = await tokenOf('eve', { expiresIn: '2s' });
   const stream = await openAccountStream(one.service.url, token);
   expect(stream.status).toBe(200);
   expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });

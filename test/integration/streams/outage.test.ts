@@ -1,30 +1,22 @@
 import { pino } from 'pino';
-import { afterEach, beforeAll, afterAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { type StreamHub, makeStreamHub } from '../../../streams/hub.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
-import { type Service, startService, tokenOf } from '../../harness/api/service.ts';
-import { useDatabase } from '../../harness/database.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
-import { told, untilTold, wordsOf } from '../../harness/streams/told.ts';
+import { delivered, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 /** Much longer than the poll looks back for additions. */
 const OUTAGE_MS = 600_000;
 
-const database = useDatabase();
-/** A process that hears no notifications, and whose database may be away. */
+/** A process without notifications. Its database can be made unreachable. */
 let hub: StreamHub;
-let service: Service;
 let isAway = false;
 let failures = 0;
-const talk = makeTalk(
-  () => service,
-  (user) => tokenOf(user),
-);
-
-beforeAll(async () => {
-  const { pool } = database();
+const { database, service } = useApi(({ pool }) => {
   const flaky = new Proxy(pool, {
     get: (target, name) => {
       const value = Reflect.get(target, name, target) as unknown;
@@ -41,12 +33,11 @@ beforeAll(async () => {
     slowMs: 5000,
     perUser: 0,
   });
-  service = await startService(pool, { streams: hub });
+  return { streams: hub };
 });
-afterAll(() => {
-  hub.close();
-  return service.close();
-});
+const talk = makeTalk(service);
+// Runs before the API is closed, which waits for its streams.
+afterAll(() => hub.close());
 afterEach(() => vi.restoreAllMocks());
 
 /** Runs an action that the streams of this process cannot see, and lets more time pass than they look back otherwise. */
@@ -63,7 +54,7 @@ async function duringOutage(happens: () => Promise<void>): Promise<void> {
 test('events of a long outage are delivered after it: new conversations, and a low stock', async () => {
   const stream = await openAccountStream(service.url, await tokenOf('ben'));
   const before = await talk.create('ann', 'ben');
-  await untilTold(stream, before, ['new', '+ann', '+ben']);
+  await untilDelivered(stream, before, ['new', '+ann', '+ben']);
   let during = '';
   await duringOutage(async () => {
     during = await talk.create('ann', 'ben');
@@ -74,8 +65,8 @@ test('events of a long outage are delivered after it: new conversations, and a l
     );
     await database().pool.query(`update device set low_stock_at = ${old} where user_id = 'ben'`);
   });
-  await untilTold(stream, during, ['new', '+ann', '+ben']);
-  await waitUntil(() => told(stream).some(({ event }) => event === 'low-stock'), {
+  await untilDelivered(stream, during, ['new', '+ann', '+ben']);
+  await waitUntil(() => delivered(stream).some(({ event }) => event === 'low-stock'), {
     what: 'the low stock is delivered',
   });
   await talk.say(during, 'ann');

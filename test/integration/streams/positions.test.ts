@@ -1,23 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Service, newConversationId, startService, tokenOf } from '../../harness/api/service.ts';
-import type { Answer } from '../../harness/api/answer.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { claims } from '../../harness/streams/replica.ts';
+import { expect, test } from 'vitest';
+import { useApi } from '../../harness/api/use-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import type { Answer } from '../../../tools/harness/answer.ts';
 import { makeTalk, truncate } from '../../harness/streams/talk.ts';
 
-const database = useDatabase();
-let service: Service;
-const talk = makeTalk(
-  () => service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-beforeAll(async () => {
-  service = await startService(database().pool);
-});
-afterAll(() => service.close());
+const { database, service } = useApi();
+const talk = makeTalk(service);
 
 async function ack(user: string, positions: unknown, device?: string): Promise<Answer> {
-  const headers = { authorization: `Bearer ${await tokenOf(user, claims(device))}` };
+  const headers = { authorization: `Bearer ${await tokenOf(user, { device })}` };
   return service.ask('POST /v1/ack', { body: { positions }, headers });
 }
 

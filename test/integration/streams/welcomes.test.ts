@@ -1,14 +1,12 @@
 import { type Socket, connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { base64, tokenOf } from '../../harness/api/service.ts';
 import { createHttp, ParleyClient } from '../../../client/index.ts';
-import { useDatabase } from '../../harness/database.ts';
 import { listen } from '../../../store/log/notifications.ts';
+import { expect, test } from 'vitest';
+import { base64 } from '../../harness/api/conversations.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { type Replica, claims, startReplica } from '../../harness/streams/replica.ts';
-import { makeTalk } from '../../harness/streams/talk.ts';
-import { told, wordsOf } from '../../harness/streams/told.ts';
+import { type Replica, startReplica, useReplicas } from '../../harness/streams/replica.ts';
+import { delivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 const MB = 1024 * 1024;
 /** Two of them fill a page. */
@@ -16,17 +14,11 @@ const LARGE = 3 * MB;
 const LARGE_COUNT = 5;
 const SLOW_MS = 1500;
 
-const database = useDatabase();
-let one: Replica;
-const talk = makeTalk(
-  () => one.service,
-  (user, device) => tokenOf(user, claims(device)),
-);
-
-beforeAll(async () => {
-  one = await startReplica(database(), { slowMs: SLOW_MS });
-});
-afterAll(() => one.stop());
+const {
+  database,
+  talk,
+  replicas: [one],
+} = useReplicas({ slowMs: SLOW_MS });
 
 /** Invites a user to a conversation of its own. @returns its id */
 async function invite(user: string, bytes: number): Promise<string> {
@@ -89,7 +81,7 @@ test('Welcomes come in pages of some megabytes; the client library reads all pag
   expect(last).toEqual({ welcomes: all.slice(4) });
   // A stream delivers all of them too.
   const stream = await one.follow('ben');
-  await waitUntil(() => told(stream).filter(({ event }) => event === 'welcome').length === 3, {
+  await waitUntil(() => delivered(stream).filter(({ event }) => event === 'welcome').length === 3, {
     what: 'all are delivered',
   });
   const malformed = await one.service.ask(`GET /v1/welcomes?cursor=${base64('no id')}`, { user: 'ben' });
@@ -137,15 +129,16 @@ test('a reader that makes progress is not treated as slow, also when a large eve
   const socket = await openPaused(one, 'eve');
   let tail = '';
   let bytes = 0;
-  // Some 2 MB a second.
-  while (!socket.closed && !tail.includes('event: member')) {
+  const readSome = (): boolean => {
     const chunk = socket.read(Math.min(65_536, Math.max(1, socket.readableLength))) as Buffer | null;
     if (chunk !== null) {
       bytes += chunk.length;
       tail = (tail + chunk.toString('latin1')).slice(-100_000);
     }
-    await sleep(30);
-  }
+    return socket.closed || tail.includes('event: member');
+  };
+  // Some 2 MB a second: the whole event takes longer than a reader may take nothing.
+  await waitUntil(readSome, { what: 'the event is read', everyMs: 30, timeoutMs: 60_000 });
   expect([socket.closed, tail.includes('slow-consumer')]).toEqual([false, false]);
   expect(bytes).toBeGreaterThan(5.9 * MB);
   socket.destroy();

@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import type { Client } from '@temporalio/client';
+import { describe, expect, test } from 'vitest';
 import { MAX_BATCH_OPERATIONS } from '../../../domain/limits.ts';
 import { sweepScheduleId } from '../../../worker/schedule.ts';
 import * as messages from '../../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
 import type { SendResult } from '../../../client/index.ts';
-import { type Conversations, quietRuntime, startConversations } from '../../../tools/harness/conversations.ts';
+import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
 import {
   membershipSubmission,
@@ -24,7 +23,7 @@ import type { StagedCommand } from '../../../domain/staged-command.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 describe('a run that is ended from outside', () => {
-  const service = useService();
+  const service = useService({ workers: 1 });
 
   const handleOf = (id: string): ReturnType<Client['workflow']['getHandle']> =>
     service().temporal.workflow.getHandle(messages.conversationWorkflowId(id));
@@ -138,27 +137,7 @@ describe('a run that is ended from outside', () => {
 
 describe('a run', () => {
   const database = useDatabase();
-  let connection: Connection;
-  let native: NativeConnection;
-  let conversations: Conversations;
-
-  beforeAll(async () => {
-    quietRuntime();
-    const address = inject('temporalAddress');
-    connection = await Connection.connect({ address });
-    native = await NativeConnection.connect({ address });
-    conversations = await startConversations({
-      client: new Client({ connection }),
-      connection: native,
-      pool: database().pool,
-      settings: { mailboxLimit: MAX_BATCH_OPERATIONS },
-    });
-  });
-  afterAll(async () => {
-    await conversations.stop();
-    await native.close();
-    await connection.close();
-  });
+  const conversations = useConversations(database, { mailboxLimit: MAX_BATCH_OPERATIONS });
 
   test('of an unknown conversation ends by itself', async () => {
     const woken = await conversations.wake('bm8tc3VjaC1jb252ZXJzYXRpb24');

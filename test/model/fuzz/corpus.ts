@@ -7,7 +7,7 @@ import {
   getCiphersuiteImpl,
 } from 'ts-mls';
 import { FrameError, parseFrame } from '../../../mls/frame.ts';
-import { type NamedFrame, makeFrames } from '../../unit/mls/mls-frames.ts';
+import { type NamedFrame, makeFrames } from '../../harness/mls/mls-frames.ts';
 
 /** The kind of message that a field of a request holds. */
 export type FrameKind = 'application' | 'proposal' | 'commit' | 'welcome' | 'group info' | 'key package';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { base64, tokenOf } from '../../harness/api/service.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { privateMessage } from '../../harness/api/frames.ts';
 import type { MlsGroup } from '../../../client/index.ts';
 import { createHttp, MlsDevice, ParleyClient } from '../../../client/index.ts';

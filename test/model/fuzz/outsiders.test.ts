@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { base64, newConversationId } from '../../harness/api/service.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { externalCommit, groupInfo, privateMessage, welcome } from '../../harness/api/frames.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { makeCorpus } from './corpus.ts';

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tokenOf } from '../../harness/api/service.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { type World, startWorld } from './world.ts';
 

@@ -1,15 +1,11 @@
 import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import type pg from 'pg';
-import {
-  AUDIENCE,
-  SECRET,
-  type Service,
-  base64,
-  newConversationId,
-  startService,
-  tokenOf,
-} from '../../harness/api/service.ts';
+import { base64 } from '../../harness/api/conversations.ts';
+import { startApi } from '../../harness/api/use-api.ts';
+import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
+import { newConversationId } from '../../../tools/harness/opaque.ts';
+import { AUDIENCE, SECRET, tokenOf } from '../../../tools/harness/tokens.ts';
 import { type Corpus, kindOf, kindOfField, makeCorpus, makeKeyPackages } from './corpus.ts';
 import { type Api, readApi } from '../../../tools/fuzz/document.ts';
 import { Known } from './known.ts';
@@ -22,7 +18,7 @@ const CONNECTIONS = 8;
 
 /** A service in this process, with everything that a fuzzer needs to use it. */
 export interface World {
-  readonly service: Service;
+  readonly service: InProcessApi;
   readonly api: Api;
   readonly sender: Sender;
   readonly corpora: readonly Corpus[];
@@ -50,15 +46,12 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
   const errors: string[] = [];
   // Only errors are kept: a record of every request would count as memory of the service.
   const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
-  const service = await startService(pool, { log, observe: () => undefined });
+  const service = await startApi(pool, { log, observe: () => undefined });
   const sender = makeSender(service.url, CONNECTIONS);
   const corpora = await Promise.all([2, 3].map(makeCorpus));
   const users = [...USERS, 'operator'];
   const bearers = await Promise.all(
-    users.map(async (user) => [
-      user,
-      `Bearer ${await tokenOf(user, user === 'operator' ? { scope: 'operator' } : {})}`,
-    ]),
+    users.map(async (user) => [user, `Bearer ${await tokenOf(user, user === 'operator' ? { operator: true } : {})}`]),
   );
   const authorizations = new Map(bearers as [string, string][]);
   const authorization = (user: string): string => authorizations.get(user) ?? '';

@@ -53,10 +53,11 @@ test('requests in flight are answered, idle connections closed, and new ones ref
 });
 
 test('what takes longer than the grace period is cut off', async () => {
-  const server = await start(() => undefined, 200);
+  let isAsked = false;
+  const server = await start(() => void (isAsked = true), 200);
   const stuck = ask(server.url, new Agent());
   stuck.catch(() => undefined);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await expect.poll(() => isAsked).toBe(true);
   const [first, second] = [server.shutdown(), server.shutdown()];
   expect(await first).toBe(false);
   expect(await second).toBe(false);

@@ -5,6 +5,7 @@ import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
 import { memoryStore } from '../../../client/storage/device-store.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 let service: FakeService;
 
@@ -387,10 +388,11 @@ describe('MlsDevice', () => {
     const joiners = await Promise.all(added.map((name) => open(name)));
     const inviting = devices[0]?.invite(group.id, ...added);
     const joined = async (): Promise<void> => {
-      while (joiners.some(({ groups }) => groups.size === 0)) {
+      const areAllIn = async (): Promise<boolean> => {
         for (const joiner of joiners) await joiner.sync();
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+        return joiners.every(({ groups }) => groups.size > 0);
+      };
+      await waitUntil(areAllIn, { what: 'all have joined' });
     };
     await Promise.all([inviting, joined()]);
     const members = [0, 2, 3, 5, 7].flatMap((i) => devices[i] ?? []);

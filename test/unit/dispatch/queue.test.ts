@@ -51,6 +51,7 @@ function dispatcherWith({ path = 'direct', forMs = HOLD_MS, deferred = ['bob'] }
   const apply = async (batch: AnyBatch): Promise<Applied> => {
     batches.push(batch);
     // As long as a decision takes.
+    // eslint-disable-next-line no-restricted-syntax -- fake timers
     await new Promise((resolve) => setTimeout(resolve, 1));
     return { outcomes: decide(batch), retries: 0 };
   };

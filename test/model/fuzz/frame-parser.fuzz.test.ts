@@ -3,9 +3,9 @@ import { encodeMlsMessage } from 'ts-mls';
 import type { MLSMessage, Proposal } from 'ts-mls';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FrameError, parseFrame } from '../../../mls/frame.ts';
-import { decodeWhole, facts, frameFacts } from './frame-facts.ts';
-import type { NamedFrame } from './mls-frames.ts';
-import { makeFrames } from './mls-frames.ts';
+import { decodeWhole, facts, frameFacts } from '../../harness/mls/frame-facts.ts';
+import type { NamedFrame } from '../../harness/mls/mls-frames.ts';
+import { makeFrames } from '../../harness/mls/mls-frames.ts';
 
 /** 20,000 runs take about two seconds. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000);

@@ -1,26 +1,21 @@
-import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { type Server, createServer } from 'node:http';
 import path from 'node:path';
-import { SignJWT } from 'jose';
 import type pg from 'pg';
 import { pino } from 'pino';
-import { type AppDeps, createApp, makeRoutes } from '../../../api/app.ts';
-import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
-import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
-import { makeDirectExecutor } from '../../../dispatch/direct-executor.ts';
-import { makeDispatcher } from '../../../dispatch/dispatcher.ts';
-import { makeStager } from '../../../dispatch/stager.ts';
-import type { Submitter } from '../../../dispatch/submission.ts';
-import { makeLogger } from '../../../process/logger.ts';
-import { makeMetrics } from '../../../process/metrics.ts';
-import { packageRoot } from '../../../process/package-root.ts';
+import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
+import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
+import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
+import { makeDispatcher } from '../../dispatch/dispatcher.ts';
+import { makeStager } from '../../dispatch/stager.ts';
+import type { Submitter } from '../../dispatch/submission.ts';
+import { makeLogger } from '../../process/logger.ts';
+import { makeMetrics } from '../../process/metrics.ts';
+import { packageRoot } from '../../process/package-root.ts';
 import type { Answer } from './answer.ts';
-import { makeContract } from './contract.ts';
-
-export const SECRET = 'a secret of the tests, more than 32 characters';
-export const AUDIENCE = 'parley';
-const HOUR_S = 3600;
+import { NO_RATE_LIMITS } from './limits-off.ts';
+import { AUDIENCE, SECRET, rememberTokens } from './tokens.ts';
 
 export interface Ask {
   readonly user?: string | undefined;
@@ -30,8 +25,8 @@ export interface Ask {
   readonly raw?: string | Uint8Array;
 }
 
-/** One API process: the real app over a real database. */
-export interface Service {
+/** An API in this process: the real app over a real database. */
+export interface InProcessApi {
   readonly url: string;
   /** `ask('POST /v1/conversations', { user: 'alice', body })` */
   readonly ask: (what: string, ask?: Ask) => Promise<Answer>;
@@ -40,16 +35,6 @@ export interface Service {
   readonly increments: unknown[];
   readonly streams: unknown[];
   readonly close: () => Promise<void>;
-}
-
-/** A token of a user. */
-export function tokenOf(user: string, claims: Record<string, unknown> = {}): Promise<string> {
-  return new SignJWT({ ...claims })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject(user)
-    .setAudience(AUDIENCE)
-    .setExpirationTime(Math.floor(Date.now() / 1000) + HOUR_S)
-    .sign(new TextEncoder().encode(SECRET));
 }
 
 /** The real queue of each conversation in front of the real direct executor: one batch at a time, in the order of arrival. */
@@ -104,7 +89,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       restart: () => Promise.resolve(),
     },
     observe: () => undefined,
-    rateLimits: { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0 },
+    rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
     treeCheckMaxBytes: 1024 * 1024,
@@ -118,10 +103,20 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
   };
 }
 
-/** Starts an API on a free port. */
-export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {}): Promise<Service> {
+/** Looks at every answer of an API; throws when it is not as the OpenAPI document says. */
+export type AnswerCheck = (method: string, target: string, answer: Answer) => void;
+
+/**
+ * Starts an API on a free port. What it would tell others (lines, requests, increments, streams) is kept for the caller to read.
+ * @param makeCheck makes the check of all answers from the routes
+ */
+export async function startInProcessApi(
+  pool: pg.Pool,
+  change: Partial<AppDeps> = {},
+  makeCheck: (routes: ReturnType<typeof makeRoutes>) => AnswerCheck = () => () => undefined,
+): Promise<InProcessApi> {
   const lines: string[] = [];
-  const observed: Service['observed'] = [];
+  const observed: InProcessApi['observed'] = [];
   const increments: unknown[] = [];
   const streams: unknown[] = [];
   const deps = await appDeps(pool, {
@@ -145,17 +140,11 @@ export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {})
     },
     ...change,
   });
-  const checkContract = makeContract(makeRoutes(deps));
+  const check = makeCheck(makeRoutes(deps));
   const server = createServer(createApp(deps));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const tokens = new Map<string, Promise<string>>();
-  const token = (user: string): Promise<string> => {
-    let known = tokens.get(user);
-    if (known === undefined)
-      tokens.set(user, (known = tokenOf(user, user === 'operator' ? { scope: 'operator' } : {})));
-    return known;
-  };
+  const token = rememberTokens();
   return {
     url,
     ask: async (what, { user, body, headers = {}, raw } = {}) => {
@@ -175,7 +164,7 @@ export async function startService(pool: pg.Pool, change: Partial<AppDeps> = {})
       const isJson = response.headers.get('content-type')?.includes('json') === true;
       const parsed = (isJson && text !== '' ? JSON.parse(text) : {}) as Answer['body'];
       const answer = { status: response.status, headers: response.headers, body: parsed, text };
-      checkContract(method, target, answer);
+      check(method, target, answer);
       return answer;
     },
     logs: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
@@ -191,28 +180,4 @@ function closeServer(server: Server): Promise<void> {
     server.close(() => resolve());
     server.closeAllConnections();
   });
-}
-
-/** A fresh conversation id of 16 bytes. */
-export function newConversationId(): string {
-  return randomBytes(16).toString('base64url');
-}
-
-/** Standard base64. */
-export function base64(bytes: Uint8Array | string): string {
-  return Buffer.from(bytes).toString('base64');
-}
-
-/** Creates a conversation over HTTP, to which commits without a GroupInfo may come. @returns its id */
-export async function createConversation(
-  service: Service,
-  members: readonly string[] = [],
-  more: Readonly<Record<string, unknown>> = {},
-): Promise<string> {
-  const id = newConversationId();
-  const policy = { groupInfo: 'optional', ...(more.policy as object | undefined) };
-  const body = { id, members, ...more, policy };
-  const answer = await service.ask('POST /v1/conversations', { user: 'alice', body });
-  if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
-  return id;
 }

@@ -3,7 +3,7 @@ import type { EventStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 /** An event of an account stream. */
-export interface Told {
+export interface DeliveredEvent {
   readonly event: string;
   readonly conversation?: string;
   readonly seq?: number;
@@ -14,7 +14,7 @@ export interface Told {
   readonly [field: string]: unknown;
 }
 
-export function told({ events }: Pick<EventStream, 'events'>): Told[] {
+export function delivered({ events }: Pick<EventStream, 'events'>): DeliveredEvent[] {
   return events.map(({ event = '', data }) => ({ event, ...(JSON.parse(data) as object) }));
 }
 
@@ -29,7 +29,7 @@ export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: strin
     words.push(...together.sort());
     together = [];
   };
-  for (const one of told(stream)) {
+  for (const one of delivered(stream)) {
     if (one.conversation !== conversation) continue;
     const word = wordOf(one);
     if (!word.startsWith('+')) flush();
@@ -40,7 +40,7 @@ export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: strin
   return words;
 }
 
-function wordOf(one: Told): string {
+function wordOf(one: DeliveredEvent): string {
   switch (one.event) {
     case 'entry':
       return String(one.entry?.seq);
@@ -60,13 +60,13 @@ function wordOf(one: Told): string {
 }
 
 export function seqsOf(stream: Pick<EventStream, 'events'>, conversation: string): number[] {
-  return told(stream).flatMap((one) =>
+  return delivered(stream).flatMap((one) =>
     one.event === 'entry' && one.conversation === conversation && one.entry !== undefined ? [one.entry.seq] : [],
   );
 }
 
 /** Waits until exactly these events of a conversation were delivered. */
-export async function untilTold(
+export async function untilDelivered(
   stream: Pick<EventStream, 'events'>,
   conversation: string,
   words: readonly string[],
@@ -77,7 +77,7 @@ export async function untilTold(
   });
 }
 
-export async function untilEnd(stream: EventStream, timeoutMs = 30_000): Promise<Told | undefined> {
+export async function untilEnd(stream: EventStream, timeoutMs = 30_000): Promise<DeliveredEvent | undefined> {
   await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
-  return told(stream).at(-1);
+  return delivered(stream).at(-1);
 }

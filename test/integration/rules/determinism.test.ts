@@ -1,19 +1,21 @@
 import { execFile } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { ESLint } from 'eslint';
-import { afterAll, expect, test } from 'vitest';
+import { ESLint, type Linter } from 'eslint';
+import tseslint from 'typescript-eslint';
+import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
+import { useFolder } from '../../harness/folder.ts';
 
 const root = packageRoot();
-const folder = mkdtempSync(path.join(tmpdir(), 'parley-imports-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = useFolder();
+
+// Without the rules that need types: reading the types of everything takes most of a lint's time.
+const eslint = new ESLint({ cwd: root, overrideConfig: tseslint.configs.disableTypeChecked as Linter.Config });
 
 /** Rules that a text breaks, were it that file. */
 async function broken(file: string, text: string): Promise<string[]> {
-  const eslint = new ESLint({ cwd: root });
   const [result] = await eslint.lintText(text, { filePath: path.join(root, file) });
   return (result?.messages ?? []).map(({ ruleId, message }) => ruleId ?? message);
 }
@@ -62,6 +64,27 @@ const BAD: Readonly<Record<string, { readonly code: string; readonly rule: strin
 for (const [what, { code, rule }] of Object.entries(BAD)) {
   test(`the linter refuses workflow code with ${what}`, async () => {
     expect(await broken(WORKFLOW, code)).toContain(rule);
+  });
+}
+
+const BAD_TESTS: Readonly<Record<string, { readonly code: string; readonly rule: string }>> = {
+  'a sleep': {
+    code: `export const sleep = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));\n`,
+    rule: 'no-restricted-syntax',
+  },
+  'a sleep of a library': {
+    code: `import { setTimeout as sleep } from 'node:timers/promises';\nexport const pause = sleep;\n`,
+    rule: 'no-restricted-imports',
+  },
+  'an expectation about time': {
+    code: `import { expect } from 'vitest';\nconst from = Date.now();\nexpect(Date.now() - from).toBeLessThan(1000);\n`,
+    rule: 'no-restricted-syntax',
+  },
+};
+
+for (const [what, { code, rule }] of Object.entries(BAD_TESTS)) {
+  test(`the linter refuses a test with ${what}`, async () => {
+    expect(await broken('test/unit/docs/links.test.ts', code)).toContain(rule);
   });
 }
 

@@ -1,0 +1,108 @@
+// `npm run dev`: PostgreSQL and Temporal as with `npm start`, and API and worker that start again whenever the sources change.
+import path from 'node:path';
+import { killAllParts } from '../../local/data-lock.ts';
+import { stackOptions } from '../../local/options.ts';
+import { type PartContext, migrate, startApi, startWorker } from '../../local/parts.ts';
+import { runCommand } from '../../local/run-command.ts';
+import { startServers } from '../../local/stack.ts';
+import { summary } from '../../local/summary.ts';
+import { createCleanup } from '../../process/cleanup.ts';
+import { packageRoot } from '../../process/package-root.ts';
+import { makeRestarts } from './restarts.ts';
+import { watchSources } from './watch.ts';
+
+/** Ctrl-C arrives twice: from the terminal, and from npm, which passes it on. A second press is later than this. */
+const SAME_PRESS_MS = 1000;
+
+const root = packageRoot();
+const options = stackOptions(process.env, root);
+const compiled = path.join(root, 'dist');
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const abort = new AbortController();
+const servers = createCleanup();
+let programs = createCleanup();
+let exitCode = 0;
+
+const ended = new Promise<void>((resolve) => {
+  const end = (why: string): void => {
+    say(`\n${why}: stopping everything (once more: at once, without waiting)`);
+    abort.abort(new Error(why));
+    resolve();
+  };
+  let firstAt: number | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (firstAt === undefined) {
+        firstAt = Date.now();
+        end(signal);
+      } else if (Date.now() - firstAt > SAME_PRESS_MS) {
+        killAllParts(options);
+        process.exit(1);
+      }
+    });
+  }
+  abort.signal.addEventListener('abort', () => resolve());
+});
+
+/** Ends everything because of an error. */
+function fail(error: unknown): void {
+  if (abort.signal.aborted) return;
+  exitCode = 1;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  abort.abort(error);
+}
+
+/** Starts API and worker. If one does not start, a line says why, and the next change starts both again. */
+async function startPrograms(children: PartContext): Promise<void> {
+  programs = createCleanup();
+  const context = { ...children, cleanup: programs };
+  try {
+    await migrate(context);
+    await startWorker(context);
+    await startApi(context);
+  } catch (error) {
+    if (!abort.signal.aborted) say(`${String(error)}\nWaiting for the next change.`);
+  }
+}
+
+async function main(): Promise<void> {
+  const script = (...parts: string[]): string => path.join(compiled, ...parts);
+  const { stack, children } = await startServers({
+    options,
+    scripts: {
+      migrate: script('ops', 'migrate.js'),
+      worker: script('worker', 'main.js'),
+      api: script('api', 'main.js'),
+    },
+    env: process.env,
+    say,
+    cleanup: servers,
+    signal: abort.signal,
+    fail,
+  });
+  const restarts = makeRestarts(async () => {
+    const startedAt = performance.now();
+    say('\nThe sources have changed.');
+    try {
+      await runCommand(process.execPath, [script('worker', 'build-bundle.js')]);
+    } catch (error) {
+      say(`${String(error)}\nAPI and worker run on as they were.`);
+      return;
+    }
+    await programs.run();
+    await startPrograms(children);
+    say(`Started again in ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
+  });
+  await startPrograms(children);
+  const watching = watchSources({ root, say, onChange: restarts.request, onEnd: fail });
+  say(await summary(options, stack));
+  say('Watching the sources: API and worker start again when they change.');
+  await ended;
+  watching.stop();
+  await restarts.stop();
+}
+
+await main().catch(fail);
+for (const cleanup of [programs, servers]) await cleanup.run().catch(fail);
+if (exitCode === 0) say('Parley has stopped.');
+process.exit(exitCode);

@@ -1,0 +1,32 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+export interface TemporaryFolder {
+  readonly path: string;
+  readonly remove: () => void;
+}
+
+/**
+ * A folder below the system's temporary one, removed at the latest when this process exits.
+ * Other users may enter it: PostgreSQL runs as a user of its own when this process runs as root.
+ * @param name stands in the folder's name
+ */
+export function temporaryFolder(name: string): TemporaryFolder {
+  const folder = mkdtempSync(path.join(tmpdir(), `parley-${name}-`));
+  chmodSync(folder, 0o755);
+  const onExit = (): void => removeFolder(folder);
+  process.once('exit', onExit);
+  return {
+    path: folder,
+    remove: () => {
+      process.off('exit', onExit);
+      removeFolder(folder);
+    },
+  };
+}
+
+/** A server that was killed a moment ago may still write: then removing is tried again. */
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+}
