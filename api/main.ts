@@ -69,8 +69,8 @@ async function main(): Promise<void> {
   cleanup.add('Temporal connection', () => connection.close());
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-  const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
-  cleanup.add('path switch', paths.close);
+  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, log });
+  cleanup.add('path switch', pathSwitch.close);
   const workflows = makeConversationWorkflows({
     client,
     taskQueue: config.taskQueue,
@@ -80,15 +80,15 @@ async function main(): Promise<void> {
       logLevel: config.logLevel,
     }),
   });
-  const onRetry = metrics.laneRetry;
+  const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool, notifier, log, onRetry });
   const dispatcher = makeDispatcher({
-    pathOf: paths.pathOf,
+    pathOf: pathSwitch.pathOf,
     executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
     stager: makeStager(staging),
     metrics,
     log,
-    mailboxLimit: config.laneMailboxLimit,
+    mailboxLimit: config.mailboxLimit,
   });
   metrics.actorMailboxDepth(dispatcher.depth);
   const streams = makeStreamHub({
@@ -108,7 +108,7 @@ async function main(): Promise<void> {
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
-    onSetting: () => void paths.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
+    onSetting: () => void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
@@ -127,8 +127,8 @@ async function main(): Promise<void> {
       }),
       submitter: dispatcher,
       streams,
-      submitIncrement: makeSubmitIncrement({ workflows, pathOf: paths.pathOf, direct }),
-      paths,
+      submitIncrement: makeSubmitIncrement({ workflows, pathOf: pathSwitch.pathOf, direct }),
+      pathSwitch,
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,
@@ -145,11 +145,11 @@ async function main(): Promise<void> {
         temporal: async () => {
           if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
           // Without it the direct path still serves everybody.
-          const { path: current, rollout } = paths.get();
+          const { path: current, rollout } = pathSwitch.get();
           return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
         },
         memory: memoryCheck(),
-        actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.laneMailboxLimit }),
+        actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
       version: await packageVersion(root),
       isDraining: () => isDraining,

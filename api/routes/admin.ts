@@ -7,6 +7,7 @@ import {
   overviewConversation,
   overviewConversations,
 } from '../../store/conversation/overview.ts';
+import type { PathSwitch } from '../../dispatch/path-switch.ts';
 import type { WorkflowRuns } from '../../dispatch/workflow-runs.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -22,17 +23,9 @@ import {
 import { ConversationParams, cursorAfter } from '../schemas/common.ts';
 import { PathSetting } from '../schemas/operations.ts';
 
-type Setting = z.output<typeof PathSetting>;
-
-/** The switch between the paths, for all replicas. */
-export interface Paths {
-  readonly get: () => Setting;
-  readonly set: (setting: Setting) => Promise<void>;
-}
-
 export interface AdminDeps {
   readonly pool: pg.Pool;
-  readonly paths: Paths;
+  readonly pathSwitch: Pick<PathSwitch, 'get' | 'set'>;
   readonly runs: WorkflowRuns;
 }
 
@@ -44,7 +37,7 @@ export function adminRoutes(deps: AdminDeps): Route[] {
   return [...pathRoutes(deps), ...inspectionRoutes(deps), ...runRoutes(deps), auditRoute(deps)];
 }
 
-function pathRoutes({ pool, paths }: AdminDeps): Route[] {
+function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
   const path = '/v1/admin/path';
   const get = defineRoute({
     ...shared,
@@ -54,7 +47,7 @@ function pathRoutes({ pool, paths }: AdminDeps): Route[] {
     summary: 'Who applies operations',
     replies: { 200: { description: 'The setting', schema: PathSetting } },
     problems: ['not-allowed'],
-    handle: () => Promise.resolve(reply(200, paths.get())),
+    handle: () => Promise.resolve(reply(200, pathSwitch.get())),
   });
   const put = defineRoute({
     ...shared,
@@ -67,8 +60,8 @@ function pathRoutes({ pool, paths }: AdminDeps): Route[] {
     replies: { 200: { description: 'The new setting', schema: PathSetting } },
     problems: ['not-allowed'],
     handle: async ({ body, caller }) => {
-      await writeAudit(pool, { actor: caller.user, action: 'path', details: { from: paths.get(), to: body } });
-      await paths.set(body);
+      await writeAudit(pool, { actor: caller.user, action: 'path', details: { from: pathSwitch.get(), to: body } });
+      await pathSwitch.set(body);
       return reply(200, body);
     },
   });

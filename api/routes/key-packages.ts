@@ -20,8 +20,8 @@ import {
   UserParams,
 } from '../schemas/key-packages.ts';
 
-/** What operators decide about key packages. */
-export interface KeyPackageRules {
+/** Limits of key packages from the configuration. */
+export interface KeyPackageSettings {
   /** Milliseconds; absent = any lifetime. */
   readonly maxLifetimeMs: number | undefined;
   /** Packages that one user may claim in a minute; 0 = no limit. */
@@ -37,7 +37,7 @@ const FULL_RETRY_AFTER_S = 60;
 export function keyPackageRoutes(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'device'>;
-  readonly keyPackages: KeyPackageRules;
+  readonly keyPackages: KeyPackageSettings;
 }): Route[] {
   const upload = (own: Pick<Route, 'method' | 'name' | 'summary' | 'description'>, replace: boolean): Route =>
     defineRoute({
