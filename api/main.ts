@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
@@ -28,9 +29,11 @@ import { makeSeenDevices } from './services/seen-devices.ts';
 import { startServer } from './http/server.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
-/** The API process: everything is wired here. */
+// The API process. This file creates all parts and connects them.
+
+/** Time for Temporal to answer the health check. */
 const CHECK_MS = 1500;
-/** Connections that only stage bytes; they may commit asynchronously. */
+/** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
 const STAGING_CONNECTIONS = 2;
 
 const config = loadConfigOrExit(process.env, 'api');
@@ -104,11 +107,12 @@ async function main(): Promise<void> {
   const listener = listen(config.databaseUrl, {
     onEntry: streams.wake,
     onDevice: (device, stream) => {
-      // It may have been forgotten.
+      // The device itself changed. If it was forgotten, its next request must record it again.
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
-    onSetting: () => void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
+    onSetting: () =>
+      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read')),
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
@@ -144,7 +148,7 @@ async function main(): Promise<void> {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),
         temporal: async () => {
           if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
-          // Without it the direct path still serves everybody.
+          // The direct path does not need Temporal. If all conversations take it, they are all still served.
           const { path: current, rollout } = pathSwitch.get();
           return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
         },
@@ -172,6 +176,6 @@ async function main(): Promise<void> {
 }
 
 async function packageVersion(root: string): Promise<string> {
-  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string };
-  return version;
+  const manifest: unknown = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+  return z.object({ version: z.string() }).parse(manifest).version;
 }
