@@ -32,7 +32,7 @@ export interface AdminDeps {
 const shared = { tag: 'Operators', access: 'operator' } as const;
 const DEFAULT_REASON = 'by an operator';
 
-/** What operators see, and what they change at run time. */
+/** Routes for operators: they inspect conversations and change settings at run time. */
 export function adminRoutes(deps: AdminDeps): Route[] {
   return [...pathRoutes(deps), ...inspectionRoutes(deps), ...runRoutes(deps), auditRoute(deps)];
 }
@@ -44,7 +44,7 @@ function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
     path,
     method: 'get',
     name: 'getPath',
-    summary: 'Who applies operations',
+    summary: 'Get the execution path',
     replies: { 200: { description: 'The setting', schema: PathSetting } },
     problems: ['not-allowed'],
     handle: () => Promise.resolve(reply(200, pathSwitch.get())),
@@ -54,8 +54,9 @@ function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
     path,
     method: 'put',
     name: 'setPath',
-    summary: 'Change who applies operations',
-    description: 'At once and for all replicas, without a restart. Both paths may be at work on one conversation.',
+    summary: 'Change the execution path',
+    description:
+      'The change reaches all replicas within a second, without a restart. Both paths may decide operations of the same conversation at the same time.',
     body: PathSetting,
     replies: { 200: { description: 'The new setting', schema: PathSetting } },
     problems: ['not-allowed'],
@@ -75,7 +76,7 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
     path: '/v1/admin/conversations',
     name: 'adminListConversations',
     summary: 'List conversations',
-    description: 'All of them by id, or those in a state.',
+    description: 'All conversations by id, or only those in one state.',
     query: AdminConversationsQuery,
     replies: { 200: { description: 'Conversations by id', schema: AdminConversationList } },
     problems: ['not-allowed'],
@@ -92,7 +93,7 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
     method: 'get',
     path: '/v1/admin/conversations/{id}',
     name: 'adminGetConversation',
-    summary: 'A conversation and its workflow',
+    summary: 'Get a conversation and its workflow',
     params: ConversationParams,
     replies: { 200: { description: 'The conversation', schema: AdminConversation } },
     problems: ['not-allowed', 'not-found'],
@@ -116,7 +117,7 @@ function runRoutes({ pool, runs }: AdminDeps): Route[] {
       description,
       params: ConversationParams,
       body: OperatorReason,
-      replies: { 202: { description: 'Asked for', schema: WorkflowRun } },
+      replies: { 202: { description: 'The request was sent to the workflow', schema: WorkflowRun } },
       problems: ['not-allowed', 'not-found'],
       handle: async ({ params: { id }, body: { reason = DEFAULT_REASON }, caller, deadline }) => {
         if ((await overviewConversation(pool, id)) === undefined) throw new AppError('not-found');
@@ -130,12 +131,12 @@ function runRoutes({ pool, runs }: AdminDeps): Route[] {
     act(
       'shutdown',
       'End the run of a conversation',
-      'The run decides what it has and completes; the next operation starts another.',
+      'The run decides the operations that it has, and completes. The next operation starts a new run.',
     ),
     act(
       'restart',
       'Restart the run of a conversation',
-      'Ends the run as above, waits for its end and starts the next.',
+      'Ends the run like `shutdown`, waits for its end, and starts a new run.',
     ),
   ];
 }
@@ -146,8 +147,8 @@ function auditRoute({ pool }: AdminDeps): Route {
     method: 'get',
     path: '/v1/admin/audit',
     name: 'listAudit',
-    summary: 'What was done',
-    description: 'Reports and resets of conversations, and what operators did.',
+    summary: 'Read the audit trail',
+    description: 'Reports and resets of conversations, and actions of operators.',
     query: AuditQuery,
     replies: { 200: { description: 'Entries, newest first', schema: AuditList } },
     problems: ['not-allowed'],
