@@ -15,6 +15,14 @@ const ROOMS = {
   client: [],
 };
 const ALL = [...Object.keys(ROOMS), 'tools', 'test'];
+// The same inside the API: routes use services, and services do not know HTTP.
+const API_FOLDERS = {
+  schemas: [],
+  http: [],
+  services: ['http'],
+  reference: ['http', 'schemas'],
+  routes: ['http', 'schemas', 'services', 'reference'],
+};
 // The same inside the client library (client/README.md says what each folder is for).
 const CLIENT_FOLDERS = {
   platform: [],
@@ -34,19 +42,33 @@ const roomRules = Object.entries(ROOMS).map(([room, allowed]) => ({
   to: { path: anyOf(ALL), pathNot: anyOf([room, ...allowed]) },
 }));
 
-const clientRules = Object.entries(CLIENT_FOLDERS).map(([folder, allowed]) => ({
-  name: `client-${folder}-direction`,
-  severity: 'error',
-  comment: `client/${folder} may import ${allowed.length === 0 ? 'nothing of ours' : allowed.join(', ')}`,
-  from: { path: `^client/${folder}/` },
-  to: { path: '^client/', pathNot: `^client/(${[folder, ...allowed].join('|')})/` },
-}));
+const folderRules = (room, folders) =>
+  Object.entries(folders).map(([folder, allowed]) => ({
+    name: `${room}-${folder}-direction`,
+    severity: 'error',
+    comment: `of ${room}, ${room}/${folder} may import ${allowed.length === 0 ? 'nothing else' : allowed.join(', ')}`,
+    // Two programs write the checked-in document: they need the whole API.
+    from: { path: `^${room}/${folder}/`, pathNot: '^api/reference/(document-text|write-openapi)\\.ts$' },
+    to: { path: `^${room}/`, pathNot: `^${room}/(${[folder, ...allowed].join('|')})/` },
+  }));
+
+const apiRules = [
+  ...folderRules('api', API_FOLDERS),
+  {
+    name: 'api-services-without-http',
+    severity: 'error',
+    comment: 'services know the caller of a request, and nothing else of HTTP',
+    from: { path: '^api/services/' },
+    to: { path: '^api/http/', pathNot: '^api/http/caller\\.ts$' },
+  },
+];
 
 module.exports = {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     ...roomRules,
-    ...clientRules,
+    ...folderRules('client', CLIENT_FOLDERS),
+    ...apiRules,
     {
       name: 'client-by-its-edge',
       severity: 'error',

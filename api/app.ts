@@ -26,7 +26,7 @@ import { makeRateLimits } from './http/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './http/request-context.ts';
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
-import { type Paths, adminRoutes } from './routes/admin.ts';
+import { type AdminDeps, adminRoutes } from './routes/admin.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { deviceRoutes } from './routes/devices.ts';
@@ -34,7 +34,7 @@ import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
 import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
-import { type KeyPackageRules, keyPackageRoutes } from './routes/key-packages.ts';
+import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { positionRoutes } from './routes/positions.ts';
@@ -45,7 +45,7 @@ import { welcomeRoutes } from './routes/welcomes.ts';
 import { mountRoutes } from './http/mount.ts';
 import type { Route } from './http/route.ts';
 
-/** Everything that the API is made of. */
+/** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
   readonly pool: pg.Pool;
   readonly log: Logger;
@@ -53,11 +53,11 @@ export interface AppDeps extends HealthDeps {
   readonly submitter: Submitter;
   readonly streams: Streams;
   readonly submitIncrement: SubmitIncrement;
-  readonly paths: Paths;
+  readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly runs: WorkflowRuns;
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
-  readonly keyPackages: KeyPackageRules;
+  readonly keyPackages: KeyPackageSettings;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
   readonly requestDeadlineMs: number;
@@ -68,7 +68,7 @@ export interface AppDeps extends HealthDeps {
   readonly docsFolder: string;
 }
 
-/** All routes; those that are busiest come first, because the router looks in this order. */
+/** All routes. The busiest routes come first, because the router tries them in this order. */
 export function makeRoutes(deps: AppDeps): Route[] {
   const { pool, submitter } = deps;
   const conversations = makeConversationCache(pool);
@@ -117,7 +117,7 @@ export function makeRoutes(deps: AppDeps): Route[] {
 export function createApp(deps: AppDeps): Express {
   const app = express();
   app.disable('x-powered-by');
-  // Hashing every answer costs more than it saves; the epoch has an ETag of its own.
+  // No ETag for every answer: hashing costs more than it saves. The epoch route sets its own ETag.
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
@@ -127,7 +127,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(makeRequestContext({ log: deps.log, deadlineMs: deps.requestDeadlineMs, observe: deps.observe }));
   app.use(securityHeaders());
   app.use(neverStored);
-  app.use(makeLastAnswer(deps.isDraining));
+  app.use(makeCloseWhileDraining(deps.isDraining));
   mountRoutes(app, makeRoutes(deps), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
     limits,
@@ -139,7 +139,10 @@ export function createApp(deps: AppDeps): Express {
   return app;
 }
 
-/** What matters for JSON, and for pages that load nothing; fewer than helmet's own choice, because every answer carries them. */
+/**
+ * Security headers for JSON and for pages that load nothing. These are fewer than helmet's defaults, because every answer
+ * has them.
+ */
 function securityHeaders(): RequestHandler {
   return helmet({
     contentSecurityPolicy: {
@@ -156,15 +159,15 @@ function securityHeaders(): RequestHandler {
   });
 }
 
-/** Answers are of one user and one moment, unless a route says more. */
+/** Forbids caches to store an answer, because it is for one user at one moment. A route may set another value. */
 function neverStored(...[, res, next]: Parameters<RequestHandler>): void {
   res.setHeader('Cache-Control', 'no-store');
   next();
 }
 
-/** While the process is on its way out, clients are to open their next connection elsewhere. */
-function makeLastAnswer(isDraining: () => boolean): RequestHandler {
-  return function lastAnswer(_req, res, next) {
+/** Closes each connection after its answer during the shutdown, so that clients connect to another process. */
+function makeCloseWhileDraining(isDraining: () => boolean): RequestHandler {
+  return function closeWhileDraining(_req, res, next) {
     if (isDraining()) res.setHeader('Connection', 'close');
     next();
   };

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { z } from 'zod';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
@@ -28,9 +29,11 @@ import { makeSeenDevices } from './services/seen-devices.ts';
 import { startServer } from './http/server.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
-/** The API process: everything is wired here. */
+// The API process. This file creates all parts and connects them.
+
+/** Time for Temporal to answer the health check. */
 const CHECK_MS = 1500;
-/** Connections that only stage bytes; they may commit asynchronously. */
+/** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
 const STAGING_CONNECTIONS = 2;
 
 const config = loadConfigOrExit(process.env, 'api');
@@ -69,8 +72,8 @@ async function main(): Promise<void> {
   cleanup.add('Temporal connection', () => connection.close());
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-  const paths = await makePathSwitch({ pool, notifier, initial: config.path, log });
-  cleanup.add('path switch', paths.close);
+  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, log });
+  cleanup.add('path switch', pathSwitch.close);
   const workflows = makeConversationWorkflows({
     client,
     taskQueue: config.taskQueue,
@@ -80,15 +83,15 @@ async function main(): Promise<void> {
       logLevel: config.logLevel,
     }),
   });
-  const onRetry = metrics.laneRetry;
+  const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool, notifier, log, onRetry });
   const dispatcher = makeDispatcher({
-    pathOf: paths.pathOf,
+    pathOf: pathSwitch.pathOf,
     executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
     stager: makeStager(staging),
     metrics,
     log,
-    mailboxLimit: config.laneMailboxLimit,
+    mailboxLimit: config.mailboxLimit,
   });
   metrics.actorMailboxDepth(dispatcher.depth);
   const streams = makeStreamHub({
@@ -104,11 +107,12 @@ async function main(): Promise<void> {
   const listener = listen(config.databaseUrl, {
     onEntry: streams.wake,
     onDevice: (device, stream) => {
-      // It may have been forgotten.
+      // The device itself changed. If it was forgotten, its next request must record it again.
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
-    onSetting: () => void paths.refresh().catch((error: unknown) => log.warn({ err: error }, 'setting not read')),
+    onSetting: () =>
+      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read')),
     onConnect: streams.wakeAll,
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
@@ -127,8 +131,8 @@ async function main(): Promise<void> {
       }),
       submitter: dispatcher,
       streams,
-      submitIncrement: makeSubmitIncrement({ workflows, pathOf: paths.pathOf, direct }),
-      paths,
+      submitIncrement: makeSubmitIncrement({ workflows, pathOf: pathSwitch.pathOf, direct }),
+      pathSwitch,
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,
@@ -144,12 +148,12 @@ async function main(): Promise<void> {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),
         temporal: async () => {
           if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
-          // Without it the direct path still serves everybody.
-          const { path: current, rollout } = paths.get();
+          // The direct path does not need Temporal. If all conversations take it, they are all still served.
+          const { path: current, rollout } = pathSwitch.get();
           return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
         },
         memory: memoryCheck(),
-        actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.laneMailboxLimit }),
+        actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
       version: await packageVersion(root),
       isDraining: () => isDraining,
@@ -172,6 +176,6 @@ async function main(): Promise<void> {
 }
 
 async function packageVersion(root: string): Promise<string> {
-  const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string };
-  return version;
+  const manifest: unknown = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+  return z.object({ version: z.string() }).parse(manifest).version;
 }

@@ -106,8 +106,8 @@ function makeQueueDeps({ pathOf, executors, stager, metrics, log }: DispatcherDe
       // The sweep deletes what stays.
       stager.discard(keys).catch((error: unknown) => log.warn({ err: error }, 'staged rows were not discarded'));
     },
-    onTaken: metrics.laneWait,
-    onReservationWait: metrics.commitDeferred,
+    onTaken: metrics.queueWait,
+    onReservationWait: metrics.commitWaitedForReservation,
     onBatch: ({ id, conversation, commands, correlationIds }, path, { outcomes, retries }, seconds) => {
       metrics.batch(path, commands.length, seconds);
       commands.forEach(({ kind }, i) => {

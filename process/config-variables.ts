@@ -1,12 +1,10 @@
 import { z } from 'zod';
 
-/** One environment variable: its parser, its default and its description in the docs. */
-export interface Variable<T = unknown> {
-  readonly schema: z.ZodType<T, string | undefined>;
-  /** Default as text. Absent = no default. */
-  readonly default: string | undefined;
-  readonly description: string;
-}
+/**
+ * One environment variable: the schema that parses it. Its metadata has its `description` in the docs, and its `default` as
+ * text; absent = no default.
+ */
+type Variable<T> = z.ZodType<T, string | undefined>;
 
 /** Execution paths: how a batch of operations is applied. Other code derives its types and checks from this list. */
 export const CONVERSATION_PATHS = ['workflow', 'direct'] as const;
@@ -17,7 +15,7 @@ const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as cons
 /** Upper limit of all durations. Temporal timers accept it. */
 const MAX_DURATION_MS = 365 * UNITS.d;
 
-/** Every environment variable that Parley reads. `npm start` sets some of them itself. */
+/** Every environment variable that Parley reads, by name. `npm start` sets some of them itself. */
 export const VARIABLES = {
   PORT: integer(8080, 0, 65_535, 'Port of the API.'),
   HOST: text('0.0.0.0', 'Listen address of the API, and of the port for health and metrics of the worker.'),
@@ -167,11 +165,11 @@ export const VARIABLES = {
 } as const;
 
 function variable<T>(schema: z.ZodType<T, string>, standard: string, description: string): Variable<T> {
-  return { schema: schema.prefault(standard), default: standard, description };
+  return schema.prefault(standard).meta({ default: standard, description });
 }
 
 function optional<T>(schema: z.ZodType<T, string>, description: string): Variable<T | undefined> {
-  return { schema: schema.optional(), default: undefined, description };
+  return schema.optional().meta({ description });
 }
 
 function text(standard: string, description: string): Variable<string> {
@@ -190,7 +188,13 @@ function integer(standard: number, min: number, max: number, description: string
 
 function choice<const T extends string>(values: readonly T[], standard: T, description: string): Variable<T> {
   const message = `must be ${values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`}`;
-  return variable(z.enum(values, message) as unknown as z.ZodType<T, string>, standard, description);
+  const schema = z.string().transform((given, context): T => {
+    const value = values.find((one) => one === given);
+    if (value !== undefined) return value;
+    context.addIssue(message);
+    return z.NEVER;
+  });
+  return variable(schema, standard, description);
 }
 
 function url(protocols: readonly string[], description: string): Variable<string | undefined> {

@@ -55,7 +55,8 @@ export interface Config {
   readonly treeCheckMaxBytes: number;
   /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
   readonly continueAsNewAfter: number | undefined;
-  readonly laneMailboxLimit: number;
+  /** Operations that may wait in the queue of one conversation. */
+  readonly mailboxLimit: number;
   readonly workerCacheSize: number;
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
@@ -108,7 +109,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
     const found = sources.length === 0 ? 'none is set' : `${sources.join(' and ')} are set`;
     problems.push(`exactly one of ${JWT_SOURCES.join(', ')} must be set: ${found}`);
   }
-  const parsed = schema().safeParse(given);
+  const parsed = z.object(VARIABLES).safeParse(given);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   if (!parsed.success || problems.length > 0) {
     const list = problems.map((problem) => `  - ${problem}`).join('\n');
@@ -131,12 +132,7 @@ export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
   }
 }
 
-type Values = { readonly [N in keyof typeof VARIABLES]: z.output<(typeof VARIABLES)[N]['schema']> };
-
-function schema(): z.ZodType<Values> {
-  const shape = Object.fromEntries(CONFIG_NAMES.map((name) => [name, VARIABLES[name].schema]));
-  return z.object(shape) as unknown as z.ZodType<Values>;
-}
+type Values = z.output<z.ZodObject<typeof VARIABLES>>;
 
 function arrange(values: Values): Config {
   return {
@@ -158,7 +154,7 @@ function arrange(values: Values): Config {
     epochWindow: values.EPOCH_WINDOW,
     treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
-    laneMailboxLimit: values.LANE_MAILBOX_LIMIT,
+    mailboxLimit: values.LANE_MAILBOX_LIMIT,
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',

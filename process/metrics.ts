@@ -21,11 +21,11 @@ export interface Metrics {
   readonly actorMailboxFull: () => void;
   readonly epochIncrement: (seconds: number) => void;
   readonly epochConflict: () => void;
-  readonly commitDeferred: (path: string) => void;
+  readonly commitWaitedForReservation: (path: string) => void;
   readonly operation: (kind: string, outcome: string, path: string) => void;
   readonly batch: (path: string, operations: number, seconds: number) => void;
-  readonly laneWait: (path: string, seconds: number) => void;
-  readonly laneRetry: (reason: string) => void;
+  readonly queueWait: (path: string, seconds: number) => void;
+  readonly batchRetry: (reason: string) => void;
   readonly httpRequest: (method: string, route: string, status: number, seconds: number) => void;
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
@@ -84,7 +84,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const conflicts = counter('epoch_conflicts_total', 'Commits refused because another commit ended their epoch first', [
     'actor_type',
   ]);
-  const deferrals = counter(
+  const reservationWaits = counter(
     'parley_commits_deferred_total',
     'Commits that waited for the reservation of another user',
     ['path'],
@@ -100,12 +100,12 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const batchSeconds = histogram('parley_batch_duration_seconds', 'Time from the start of a batch to its outcomes', [
     'path',
   ]);
-  const laneWait = histogram(
+  const queueWait = histogram(
     'parley_lane_wait_seconds',
     'Time from entry into the conversation queue to the start of the batch',
     ['path'],
   );
-  const laneRetries = counter('parley_lane_retries_total', 'Batches that were tried again', ['reason']);
+  const batchRetries = counter('parley_lane_retries_total', 'Batches that were tried again', ['reason']);
   const http = histogram('parley_http_request_duration_seconds', 'Duration of HTTP requests', [
     'method',
     'route',
@@ -151,14 +151,14 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     actorMailboxFull: () => full.inc(ACTOR),
     epochIncrement: (seconds) => epochSeconds.observe(ACTOR, seconds),
     epochConflict: () => conflicts.inc(ACTOR),
-    commitDeferred: (path) => deferrals.inc({ path }),
+    commitWaitedForReservation: (path) => reservationWaits.inc({ path }),
     operation: (kind, outcome, path) => operations.inc({ kind, outcome, path }),
     batch: (path, count, seconds) => {
       batchSize.observe({ path }, count);
       batchSeconds.observe({ path }, seconds);
     },
-    laneWait: (path, seconds) => laneWait.observe({ path }, seconds),
-    laneRetry: (reason) => laneRetries.inc({ reason }),
+    queueWait: (path, seconds) => queueWait.observe({ path }, seconds),
+    batchRetry: (reason) => batchRetries.inc({ reason }),
     httpRequest: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),

@@ -1,12 +1,13 @@
 import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import type { Authenticate, Caller } from './bearer-tokens.ts';
+import type { Authenticate } from './bearer-tokens.ts';
+import type { Caller } from './caller.ts';
 import { callerOf, contextOf } from './context.ts';
 
 /**
  * Refuses requests without a valid token.
- * @param onCaller hears of every caller, and must not wait
- * @param onRefused counts refusals, and answers when there were too many
+ * @param onCaller is called with every caller, and must return at once
+ * @param onRefused counts refused tokens, and answers the request if there were too many
  */
 export function makeAuthenticated(
   authenticate: Authenticate,
@@ -16,7 +17,7 @@ export function makeAuthenticated(
   return async function authenticated(req, res, next) {
     let caller;
     try {
-      // A token that was seen before is looked up without a turn of the event loop.
+      // A cached token gives its caller at once, without a turn of the event loop.
       const result = authenticate(req.headers.authorization);
       caller = result instanceof Promise ? await result : result;
     } catch (error) {
@@ -30,8 +31,8 @@ export function makeAuthenticated(
   };
 }
 
-/** Lets operators pass. */
+/** Refuses callers who are not operators. */
 export function operatorsOnly(...[, res, next]: Parameters<RequestHandler>): void {
-  if (!callerOf(res).isOperator) throw new AppError('not-allowed', 'This needs a token with the scope operator');
+  if (!callerOf(res).isOperator) throw new AppError('not-allowed', 'This route needs a token with the scope operator');
   next();
 }

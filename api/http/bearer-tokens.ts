@@ -2,27 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { type JWTPayload, type JWTVerifyOptions, createRemoteJWKSet, errors, importSPKI, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../../domain/errors.ts';
-import type { DeviceId, UserId } from '../../domain/ids.ts';
 import { parseDeviceId, parseUserId } from '../../domain/ids.ts';
 import { PUBLIC_KEY_ALGORITHMS } from '../../process/config-variables.ts';
 import type { JwtSource } from '../../process/config.ts';
+import type { Caller } from './caller.ts';
 
-/** Tokens whose verification is remembered; one is about 1 KB. */
+/** Verified tokens in the cache. Each needs about 1 KB. */
 const CACHED_TOKENS = 20_000;
 const DEFAULT_DEVICE = 'default';
 const OPERATOR_SCOPE = 'operator';
 const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
-
-/** Who sends a request. */
-export interface Caller {
-  readonly user: UserId;
-  readonly device: DeviceId;
-  readonly isOperator: boolean;
-  /** Milliseconds since 1970: the token's `exp`. */
-  readonly expiresAt: number;
-  /** Stands for the user in logs. */
-  readonly pseudonym: string;
-}
 
 /** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
 export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
@@ -36,29 +25,29 @@ export interface AuthDeps {
 }
 
 /**
- * Verifies bearer tokens. What was verified is remembered until it expires, because a signature costs more than the rest
- * of a request. Algorithms are fixed by the source of the keys, never by the token.
+ * Verifies bearer tokens. Verified tokens are cached until they expire, because checking a signature costs more than the
+ * rest of a request. The source of the keys determines the algorithms, and the token never does.
  */
 export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
   const { verify, algorithms } = await verifier(deps.source);
   const options: JWTVerifyOptions = { audience: deps.audience, algorithms, requiredClaims: ['sub', 'exp'] };
-  const known = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
+  const verified = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
 
   const check = async (token: string): Promise<Caller> => {
     const { payload } = await verify(token, options).catch((error: unknown) => {
       throw refuse(error);
     });
     const caller = callerOf(payload, deps.hashUser);
-    known.set(token, caller);
+    verified.set(token, caller);
     return caller;
   };
   return function authenticate(authorization) {
     const token = BEARER.exec(authorization ?? '')?.[1];
     if (token === undefined) throw new AppError('unauthenticated');
-    const caller = known.get(token);
+    const caller = verified.get(token);
     if (caller === undefined) return check(token);
     if (caller.expiresAt > Date.now()) return caller;
-    known.delete(token);
+    verified.delete(token);
     throw new AppError('unauthenticated', 'The token has expired');
   };
 }
@@ -103,7 +92,7 @@ function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
   };
 }
 
-/** Says why, as far as that helps an honest client and no other. */
+/** The problem for a token that was not accepted. It gives a reason only if that helps an honest client, and no attacker. */
 function refuse(error: unknown): AppError {
   if (error instanceof errors.JWTExpired) return new AppError('unauthenticated', 'The token has expired');
   if (error instanceof errors.JWTClaimValidationFailed) {
@@ -118,5 +107,5 @@ function refuse(error: unknown): AppError {
     error instanceof errors.JWKSMultipleMatchingKeys ||
     error instanceof errors.JOSENotSupported;
   if (isOfToken) return new AppError('unauthenticated', 'The token is not valid', {}, { cause: error });
-  return new AppError('unavailable', 'The keys of the tokens cannot be fetched', {}, { cause: error });
+  return new AppError('unavailable', 'The keys that verify tokens cannot be fetched', {}, { cause: error });
 }

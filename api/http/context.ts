@@ -1,21 +1,27 @@
 import type { Response } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import type { Caller } from './bearer-tokens.ts';
+import type { Caller } from './caller.ts';
 
-/** What the service knows of a request while it serves it. */
+/** Facts about a request while the service handles it. */
 export interface RequestContext {
-  /** The client's own id of the request, else the service's: returned as `X-Request-Id`, in problems and in logs. */
+  /**
+   * Id of the request as the client sees it: in `X-Request-Id`, problems and logs. The client may choose it; otherwise it is
+   * the correlation id.
+   */
   readonly requestId: string;
-  /** The service's own id of the request. It goes with the commands into batches, histories and logs: no client writes there. */
+  /**
+   * The service's own id of the request. It goes with the commands into batches, histories and worker logs. No client can
+   * choose text for these places.
+   */
   readonly correlationId: string;
-  /** Milliseconds since 1970; the answer is due before it. */
+  /** Milliseconds since 1970. The request must be answered before this time. */
   readonly deadline: number;
-  /** Route template, once one matched. */
+  /** Path template of the route. Absent until a route matched. */
   route?: string;
   caller?: Caller;
-  /** The body as it came; kept only for requests with an Idempotency-Key. */
+  /** Bytes of the body. They are kept only for requests with an Idempotency-Key. */
   rawBody?: Buffer;
-  /** Ends when its reader goes: its duration says nothing of the service. */
+  /** True for an event stream. It ends when its reader goes, so its duration is not a measure of the service. */
   isStream?: boolean;
 }
 
@@ -31,7 +37,7 @@ export function contextOf(response: Response): RequestContext {
   return response.locals[KEY] as RequestContext;
 }
 
-/** The authenticated caller. @throws AppError `unauthenticated` on routes that nobody authenticated */
+/** The authenticated caller. @throws AppError `unauthenticated` if the route needs no token */
 export function callerOf(response: Response): Caller {
   const { caller } = contextOf(response);
   if (caller === undefined) throw new AppError('unauthenticated');

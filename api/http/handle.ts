@@ -5,10 +5,13 @@ import { AppError } from '../../domain/errors.ts';
 import { callerOf, contextOf } from './context.ts';
 import { type Reply, send } from './reply.ts';
 import type { Call, Route } from './route.ts';
-import { validate } from './validate.ts';
+import { isJsonObject, validate } from './validate.ts';
 import { type RunOnce, idempotencyScope } from './idempotency.ts';
 
-/** Validates, runs a route's handler once, and sends what it returns; after the deadline it answers in its place. */
+/**
+ * Validates a request, runs the handler of its route once, and sends the reply. After the deadline, the client gets
+ * `deadline` instead of the reply.
+ */
 export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
   return async function handle(req, res) {
     const context = contextOf(res);
@@ -20,7 +23,7 @@ export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
       params: parseParams(route, req.params),
       query: route.query === undefined ? undefined : validate(route.query, { ...req.query }, 'query'),
       body: route.body === undefined ? undefined : validate(bodySchema(route, route.body, req.body), req.body, 'body'),
-      // A getter: on public routes there is none to ask for.
+      // This is a getter, because public routes have no caller.
       get caller() {
         return callerOf(res);
       },
@@ -30,16 +33,22 @@ export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
       request: req,
       response: res,
     };
-    const run = async (): Promise<Reply | undefined> => route.handle(call);
     const reply = await inTime(
-      scope === undefined ? run() : runOnce(scope, context.deadline, run as () => Promise<Reply>),
+      scope === undefined ? route.handle(call) : runOnce(scope, context.deadline, () => replyOf(route, call)),
       context.deadline,
     );
     if (reply !== undefined) send(res, reply);
   };
 }
 
-/** A path that cannot name anything names nothing. */
+/** Runs the handler of a route that returns its reply. @throws Error for a stream, which has no reply to keep */
+async function replyOf(route: Route, call: Call<unknown, unknown, unknown>): Promise<Reply> {
+  const reply = await route.handle(call);
+  if (reply === undefined) throw new Error(`${route.name} returned no reply`);
+  return reply;
+}
+
+/** Parses the parameters of the path. A value that nothing can have gets the same `not-found` as an unknown value. */
 function parseParams({ params }: Route, given: unknown): unknown {
   if (params === undefined) return undefined;
   const result = params.safeParse(given);
@@ -48,11 +57,13 @@ function parseParams({ params }: Route, given: unknown): unknown {
 }
 
 function bodySchema({ choose }: Route, schema: z.ZodType, body: unknown): z.ZodType {
-  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
-  return choose !== undefined && isObject ? choose(body as Readonly<Record<string, unknown>>) : schema;
+  return choose !== undefined && isJsonObject(body) ? choose(body) : schema;
 }
 
-/** The work goes on after the deadline, and may still be decided: the client asks again with the same id. */
+/**
+ * Waits for the work until the deadline. The work continues after it and may still be decided, so the client sends the
+ * request again with the same id.
+ */
 function inTime<T>(work: Promise<T>, deadline: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new AppError('deadline')), Math.max(0, deadline - Date.now()));

@@ -2,38 +2,47 @@ import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import type { Logger } from 'pino';
 import type pg from 'pg';
-import { AppError, type ProblemCode, type ProblemDetails } from '../../domain/errors.ts';
+import { z } from 'zod';
+import { AppError, PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
 import { type LeaseResult, acquireLease, releaseLease, rememberAnswer } from '../../store/request/idempotency.ts';
-import type { Caller } from './bearer-tokens.ts';
+import type { Caller } from './caller.ts';
 import type { Reply } from './reply.ts';
 
-/** Structured field string (RFC 8941 §3.3.3), or the bare key. */
+/** A key in quotes: a string as in RFC 8941 §3.3.3. */
 const QUOTED = /^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+/** A key without quotes. */
 const BARE = /^[\x21\x23-\x7e][\x20-\x7e]*$/;
 const MAX_KEY_CHARACTERS = 255;
 /**
- * After this time the lease may be taken over: its process may have died. Running twice is harmless, because both runs use the
- * same operation ids; below the deadline, so that a retry after a crash is answered in time.
+ * After this time another request may take over the lease, because the process that holds it may have died. Two runs do no
+ * harm, because both use the same operation ids. The time is shorter than the deadline of a request, so that a retry after
+ * a crash is answered in time.
  */
 const LEASE_MS = 4000;
 const FIRST_POLL_MS = 20;
 const MAX_POLL_MS = 250;
 
-/** What is kept: a success as it was, or a refusal. */
-type Answer =
-  | { readonly body?: unknown; readonly headers?: Reply['headers'] }
-  | { readonly code: ProblemCode; readonly detail: string; readonly details: ProblemDetails };
+/** A stored answer: a refusal, or the reply of a success. */
+const Answer = z.union([
+  z.object({
+    code: z.custom<ProblemCode>((code) => typeof code === 'string' && Object.hasOwn(PROBLEMS, code)),
+    detail: z.string(),
+    details: z.record(z.string(), z.unknown()),
+  }),
+  z.strictObject({ body: z.unknown().optional(), headers: z.record(z.string(), z.string()).optional() }),
+]);
+type Answer = z.output<typeof Answer>;
 
-/** A key of one caller on one route. */
+/** An Idempotency-Key of one device on one path. */
 export interface IdempotencyScope {
   readonly hash: Buffer;
-  /** Id for the operation of the request, whoever runs it. */
+  /** Id for the operation of the request. Every run of the request uses the same id. */
   readonly operationId: string;
-  /** sha256 over the body as it came. */
+  /** sha256 over the bytes of the body. */
   readonly request: Buffer;
 }
 
-/** The scope that a request's Idempotency-Key names; `undefined` = it has none. @throws AppError `malformed` */
+/** The scope of the Idempotency-Key in a request; `undefined` = the request has none. @throws AppError `malformed` */
 export function idempotencyScope(
   req: Request,
   caller: Caller,
@@ -60,31 +69,28 @@ export interface IdempotencyDeps {
   readonly log: Logger;
 }
 
-/** Runs a request once for its key; a second use waits for the first, and gets its answer. */
+/** Runs a request once for its key. A second request with the key waits for the first, and gets the same answer. */
 export type RunOnce = (scope: IdempotencyScope, deadline: number, run: () => Promise<Reply>) => Promise<Reply>;
 
-/** Only 2xx and 422 are remembered: everything else may end otherwise next time. */
+/** Only 2xx and 422 are stored, because any other answer may be different the next time. */
 export function makeRunOnce({ pool, log }: IdempotencyDeps): RunOnce {
   const quietly = (done: Promise<void>): Promise<void> =>
-    done.catch((error: unknown) => log.warn({ err: error }, 'idempotency key not settled'));
+    done.catch((error: unknown) => log.warn({ err: error }, 'the lease of an Idempotency-Key was not ended'));
 
   return async (scope, deadline, run) => {
     const lease = await waitForLease(pool, scope, deadline);
     if (lease.state === 'other-request') throw new AppError('idempotency-key-reused');
-    if (lease.state === 'answered') return replay(lease.status, lease.answer as Answer);
+    if (lease.state === 'answered') return replay(lease.status, Answer.parse(lease.answer));
+    const keep = (status: number, answer: Answer): Promise<void> => rememberAnswer(pool, scope.hash, status, answer);
     try {
       const reply = await run();
       const { status, body, headers } = reply;
-      await quietly(
-        reply.isFinal === false
-          ? releaseLease(pool, scope.hash)
-          : rememberAnswer(pool, scope.hash, status, { body, headers }),
-      );
+      await quietly(reply.isFinal === false ? releaseLease(pool, scope.hash) : keep(status, { body, headers }));
       return reply;
     } catch (error) {
       if (error instanceof AppError && error.status === 422) {
         const { code, message: detail, details } = error;
-        await quietly(rememberAnswer(pool, scope.hash, 422, { code, detail, details }));
+        await quietly(keep(422, { code, detail, details }));
       } else {
         await quietly(releaseLease(pool, scope.hash));
       }
@@ -98,7 +104,7 @@ async function waitForLease(pool: pg.Pool, scope: IdempotencyScope, deadline: nu
     const lease = await acquireLease(pool, scope.hash, scope.request, LEASE_MS);
     if (lease.state !== 'running') return lease;
     if (Date.now() + pauseMs >= deadline) {
-      throw new AppError('deadline', 'Another request with this Idempotency-Key is still being served');
+      throw new AppError('deadline', 'Another request with this Idempotency-Key is still running');
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }

@@ -15,13 +15,13 @@ export interface MountDeps {
   readonly runOnce: RunOnce;
 }
 
-/** Puts routes into the app, in their order; each path also gets 405 for every other method. */
+/** Registers routes with Express, in their order. Each path answers 405 for all other methods. */
 export function mountRoutes(app: Express, routes: readonly Route[], deps: MountDeps): void {
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
     const mounted = app.route(expressPath(path));
     const methodNotAllowed = makeMethodNotAllowed(path, here);
-    // Else Express takes HEAD for a GET.
+    // Without this, Express would handle HEAD like GET and open a stream.
     if (here.some(({ isStream }) => isStream)) mounted.head(methodNotAllowed);
     for (const route of here) mount(mounted, route, deps);
     mounted.all(methodNotAllowed);
@@ -43,7 +43,7 @@ function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce }
   mounted[route.method](...chain.filter((handler) => handler !== undefined));
 }
 
-/** Remembers the template, which stands for the path in logs and metrics. */
+/** Notes the path template of the route. Logs and metrics contain the template instead of the path. */
 function makeMatched(path: string): RequestHandler {
   return function matched(_req, res, next) {
     contextOf(res).route = path;
@@ -64,7 +64,7 @@ function makeMethodNotAllowed(path: string, routes: readonly Route[]): RequestHa
   };
 }
 
-/** `/v1/conversations/{id}` as `/v1/conversations/:id`. */
+/** Converts an OpenAPI template to a path of Express: `/v1/conversations/{id}` to `/v1/conversations/:id`. */
 function expressPath(template: string): string {
   return template.replaceAll(/\{(\w+)\}/g, ':$1');
 }

@@ -5,10 +5,10 @@ import { isRetryable } from '../../store/sqlstate.ts';
 import { contextOf } from './context.ts';
 import { write } from './reply.ts';
 
-/** After which a client may try again, unless somebody knew better. */
+/** Time until a client may try again, if the error does not state one. */
 const RETRY_AFTER_MS = 1000;
 
-/** RFC 9457. */
+/** A problem document (RFC 9457). */
 export interface ProblemDocument {
   readonly type: string;
   readonly title: string;
@@ -18,12 +18,12 @@ export interface ProblemDocument {
   readonly [extension: string]: unknown;
 }
 
-/** Where the page of a problem stands; also its `type`. */
+/** Path of the page about a problem. It is also the `type` of the problem. */
 export function problemType(code: ProblemCode): string {
   return `/docs/problems/${code}`;
 }
 
-/** The document of a problem, without the request it belongs to. */
+/** The problem document of an error, without the id of the request. */
 export function problemDocument(error: AppError): ProblemDocument {
   const { status, title } = PROBLEMS[error.code];
   return {
@@ -36,26 +36,26 @@ export function problemDocument(error: AppError): ProblemDocument {
   };
 }
 
-/** Whatever was thrown, as a problem of the catalogue. */
+/** Converts a thrown value to a problem of the catalogue. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
   const error = ensureError(thrown);
-  // The router's own errors: a path that is not percent-encoded UTF-8.
+  // The router throws this for a path that is not percent-encoded UTF-8.
   if (error instanceof URIError) return new AppError('malformed', 'The path is not well formed');
-  if (isRetryable(error)) return new AppError('unavailable', 'The database is away', {}, { cause: error });
+  if (isRetryable(error)) return new AppError('unavailable', 'The database does not answer', {}, { cause: error });
   return new AppError('internal', undefined, {}, { cause: error });
 }
 
-/** The one place that renders errors. */
+/** Makes the error handler of the app. No other place renders errors. */
 export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorRequestHandler {
-  // Express knows an error handler by its four parameters.
+  // Express recognizes an error handler by its four parameters.
   return function renderProblem(thrown, _req, res, _next) {
     const error = toAppError(thrown);
     const { requestId, route } = contextOf(res);
     if (error.code === 'internal') log.error({ err: error, requestId, route }, 'request failed');
     else if (error.status >= 500) log.warn({ err: error, requestId, route }, 'request not served');
     if (res.headersSent) {
-      // The answer has begun: cutting it off is the only way to say that it is not whole.
+      // A part of the answer was sent already. Only a broken connection tells the client that the rest is missing.
       res.destroy();
       return;
     }

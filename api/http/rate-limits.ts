@@ -7,22 +7,25 @@ import { callerOf } from './context.ts';
 import { RATE_CLASSES, type RateClass } from './route.ts';
 
 const WINDOW_MS = 60_000;
-/** The limiters append to them. */
+/** Headers to which the limiters append their values. */
 const RATE_HEADERS = ['RateLimit', 'RateLimit-Policy'];
 
 export interface RateLimiters {
-  /** Counts a request of its device and of its user; absent = no limit. */
+  /** Counts a request for its device and for its user. `undefined` = no limit. */
   readonly of: (rateClass: RateClass) => RequestHandler | undefined;
-  /** Counts what a body asks for beyond the one that {@link of} counted before it was read; absent = no limit. */
+  /**
+   * Counts the other messages of a body with several messages: {@link of} counted one before the body was read.
+   * `undefined` = no limit.
+   */
   readonly ofBody: (rateClass: RateClass, weigh: (body: unknown) => number) => RequestHandler | undefined;
-  /** Counts a refused token of a client address; absent = no limit. */
+  /** Counts a refused token for its client address. `undefined` = no limit. */
   readonly unauthenticated: RequestHandler | undefined;
 }
 
 /**
- * Limits by minute, in this process: the value of a class for each device, and {@link RATE_LIMIT_DEVICES} times that for
- * all devices of a user together. `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-08) tell of
- * both; over one of them 429 with `Retry-After`.
+ * Rate limits per minute, counted in this process. Each device may use the limit of a class, and all devices of a user
+ * together {@link RATE_LIMIT_DEVICES} times as much. `RateLimit` and `RateLimit-Policy`
+ * (draft-ietf-httpapi-ratelimit-headers-08) describe both limits. Above a limit, the answer is 429 with `Retry-After`.
  */
 export function makeRateLimits(limits: RateLimits): RateLimiters {
   const ofClasses = new Map(RATE_CLASSES.map((name) => [name, makeClassLimit(name, limits[name])]));
@@ -50,7 +53,7 @@ export function makeRateLimits(limits: RateLimits): RateLimiters {
   };
 }
 
-/** Counts so many at once, and writes the headers anew. @returns the refusal, if they are too many */
+/** Counts a number of requests at once, and replaces the headers. @returns the refusal if there are too many */
 type Count = (req: Request, res: Response, times: number) => Promise<unknown>;
 
 function makeClassLimit(name: RateClass, limit: number): Count | undefined {
@@ -63,7 +66,7 @@ function makeClassLimit(name: RateClass, limit: number): Count | undefined {
 
   return async (req, res, times) => {
     for (const header of RATE_HEADERS) res.removeHeader(header);
-    // The limiters themselves count one.
+    // The limiters below count the last one.
     for (let i = 1; i < times; i++) {
       await ofDevices.increment(byDevice(req, res));
       await ofUsers.increment(byUser(req, res));
@@ -71,7 +74,7 @@ function makeClassLimit(name: RateClass, limit: number): Count | undefined {
     const ofDevice = await pass(device, req, res);
     const wait = retryAfter(res);
     const ofUser = await pass(user, req, res);
-    // What a device may not do, it does not take from the other devices of its user.
+    // A request that its device may not send does not use up the limit of the user's other devices.
     if (ofDevice !== undefined) for (let i = 0; i < times; i++) await ofUsers.decrement(byUser(req, res));
     if (wait > retryAfter(res)) res.setHeader('Retry-After', wait);
     return ofDevice ?? ofUser;
@@ -93,13 +96,13 @@ function makeLimiter(
     legacyHeaders: false,
     keyGenerator,
     store,
-    // A list is counted before and after it is read.
+    // The library would report a request that is counted twice. A list is counted before and after its body is read.
     validate: { singleCount: false },
     handler: (_req, _res, next) => next(new AppError('rate-limited', `At most ${limit} ${what} in a minute`)),
   });
 }
 
-/** @returns the refusal, if it is one too many */
+/** Runs a limiter. @returns the refusal if the request is above the limit */
 function pass(limiter: RequestHandler, req: Request, res: Response): Promise<unknown> {
   return new Promise((resolve) => void limiter(req, res, resolve));
 }
@@ -114,7 +117,7 @@ function byUser(_req: Request, res: Response): string {
 
 function byDevice(_req: Request, res: Response): string {
   const { user, device } = callerOf(res);
-  // Neither id has control characters.
+  // A NUL can separate the ids, because they have no control characters.
   return `${user}\0${device}`;
 }
 

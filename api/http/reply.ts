@@ -1,14 +1,14 @@
 import type { Response } from 'express';
 
-/** A successful answer, as a value. */
+/** A successful answer before it is sent. */
 export interface Reply {
   readonly status: number;
   /** JSON; absent = no body. */
   readonly body?: unknown;
-  /** Instead of JSON: text of this media type. */
+  /** Text of this media type, instead of JSON. */
   readonly text?: { readonly type: string; readonly content: string };
   readonly headers?: Readonly<Record<string, string>>;
-  /** False: not kept for the Idempotency-Key, because a part of it may succeed later. */
+  /** False = the answer is not stored for the Idempotency-Key, because a part of the request may succeed later. */
   readonly isFinal?: boolean;
 }
 
@@ -22,12 +22,12 @@ export function emptyReply(status: number, headers?: Reply['headers']): Reply {
   return { status, ...(headers === undefined ? {} : { headers }) };
 }
 
-/** An answer for people. */
+/** A text answer. */
 export function textReply(status: number, type: string, content: string): Reply {
   return { status, text: { type, content } };
 }
 
-/** Writes a reply; nothing when the client is gone or was answered already. */
+/** Sends a reply. Does nothing if the client is gone or already has an answer. */
 export function send(response: Response, { status, body, text, headers }: Reply): void {
   if (response.headersSent || response.destroyed) return;
   response.statusCode = status;
@@ -37,7 +37,7 @@ export function send(response: Response, { status, body, text, headers }: Reply)
   else response.end();
 }
 
-/** Ends a response with text. */
+/** Sends text, and ends the response. */
 export function write(response: Response, type: string, content: string): void {
   response.setHeader('Content-Type', type);
   response.setHeader('Content-Length', Buffer.byteLength(content));

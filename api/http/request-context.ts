@@ -6,7 +6,7 @@ import { contextOf, setContext } from './context.ts';
 /** W3C Trace Context: version, trace id, parent id, flags. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
-/** Asked every few seconds by machines. */
+/** Paths that machines request every few seconds. These requests are neither logged nor measured. */
 const NOISE = /^\/(health|metrics)(\/|$)/;
 
 export type ObserveRequest = (method: string, route: string, status: number, seconds: number) => void;
@@ -17,7 +17,7 @@ export interface RequestContextDeps {
   readonly observe: ObserveRequest;
 }
 
-/** Gives each request its ids and its deadline, and writes one line and one observation when it ends. */
+/** Gives each request its ids and its deadline. At the end of a request, it is logged and measured. */
 export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
   return function requestContext(req, res, next) {
     const startedAt = performance.now();
@@ -30,6 +30,7 @@ export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
   };
 }
 
+/** The id that the client chose: the trace id of `traceparent`, else `X-Request-Id`. */
 function givenId(req: Request): string | undefined {
   const { traceparent, 'x-request-id': given } = req.headers;
   const trace = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
@@ -39,13 +40,13 @@ function givenId(req: Request): string | undefined {
 function finish({ log, observe }: RequestContextDeps, req: Request, res: Response, ms: number): void {
   const { requestId, correlationId, route = 'unmatched', caller, isStream = false } = contextOf(res);
   if (NOISE.test(req.path)) return;
-  // The client went away before it was answered.
+  // The client closed the connection before it had the whole answer. Metrics count this as status 499.
   const isAborted = !res.writableFinished && !isStream;
   if (!isStream) observe(req.method, route, isAborted ? 499 : res.statusCode, ms / 1000);
   log.info(
     {
       requestId,
-      // Also among the `correlationIds` of its batches.
+      // The log lines of its batches have this id in `correlationIds`.
       correlationId,
       method: req.method,
       route,

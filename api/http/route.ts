@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import type { ProblemCode } from '../../domain/errors.ts';
-import type { Caller } from './bearer-tokens.ts';
+import type { Caller } from './caller.ts';
 import type { Reply } from './reply.ts';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -11,7 +11,7 @@ export type Access = 'public' | 'user' | 'operator';
 export const RATE_CLASSES = ['messages', 'commits', 'claims', 'writes', 'reads'] as const;
 export type RateClass = (typeof RATE_CLASSES)[number];
 
-/** What a handler gets: everything parsed and authenticated. */
+/** The input of a handler: a request that is parsed and authenticated. */
 export interface Call<P, Q, B> {
   readonly params: P;
   readonly query: Q;
@@ -21,20 +21,21 @@ export interface Call<P, Q, B> {
   readonly correlationId: string;
   /** Milliseconds since 1970. */
   readonly deadline: number;
-  /** Id for an operation whose client gave none: the same for every use of the same Idempotency-Key. */
+  /** Id for an operation if the client sent none. Requests with the same Idempotency-Key get the same id. */
   readonly operationId: () => string;
   readonly request: Request;
   readonly response: Response;
 }
 
+/** One answer of a route, for the OpenAPI document. */
 export interface DocumentedReply {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** @default application/json, if there is a schema */
+  /** @default application/json if there is a schema */
   readonly mediaType?: string;
 }
 
-/** One route: what it takes, what it answers, who may call it. The OpenAPI document and the server are made from it. */
+/** One route: its input, its answers, and who may call it. The OpenAPI document and the server use the same routes. */
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: Method;
   /** OpenAPI template: `/v1/conversations/{id}`. */
@@ -46,38 +47,45 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly tag: string;
   /** @default user */
   readonly access?: Access;
-  /** @default by method */
+  /** @default `reads` for GET, otherwise `writes` */
   readonly rateClass?: RateClass;
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
-  /** The member of a union that this body claims to be: its problems say more than those of all members. */
+  /**
+   * For a body with several forms: chooses the schema of the form that this body seems to have. Its messages are clearer
+   * than those of all forms together.
+   */
   readonly choose?: (body: Readonly<Record<string, unknown>>) => z.ZodType;
-  /** How many requests of its class this body, which may be malformed, counts as. @default 1 */
+  /** Number of requests that this body counts as in its rate limit. The body may be malformed. @default 1 */
   readonly weigh?: (body: unknown) => number;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
-  /** Its answer does not end: there is no HEAD for it. */
+  /** The answer does not end, so the path has no HEAD. */
   readonly isStream?: boolean;
   readonly replies: Readonly<Record<number, DocumentedReply>>;
   readonly problems: readonly ProblemCode[];
-  /** Returns nothing when it answers by itself, which only streams do. */
-  readonly handle: (call: Call<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Reply | undefined>;
+  /**
+   * Answers a request. Only streams return nothing, because they write to the response themselves.
+   *
+   * This is a method, because TypeScript lets a method with a narrower parameter stand for one with a wider parameter. So a
+   * route with schemas of its own is a {@link Route} without a cast. It is safe: `makeHandle` parses with the schemas of the
+   * same route.
+   */
+  handle(call: Call<z.output<P>, z.output<Q>, z.output<B>>): Promise<Reply | undefined>;
 }
 
-/** A route whose types were checked where it was defined. */
-export type Route = Omit<RouteSpec<z.ZodType, z.ZodType, z.ZodType>, 'handle'> & {
-  readonly handle: (call: Call<unknown, unknown, unknown>) => Promise<Reply | undefined>;
-};
+/** A route of any schemas. {@link defineRoute} checked the types of its handler against its schemas. */
+export type Route = RouteSpec<z.ZodType, z.ZodType, z.ZodType>;
 
-/** Defines a route; handlers get what the schemas parsed. */
+/** Defines a route. The types of its schemas are the types of what its handler gets. */
 export function defineRoute<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
   spec: RouteSpec<P, Q, B>,
 ): Route {
-  return spec as unknown as Route;
+  return spec;
 }
 
-/** The rate limit that a route counts for. */
+/** The rate limit that counts the requests of a route. */
 export function rateClassOf(route: Route): RateClass {
   return route.rateClass ?? (route.method === 'get' ? 'reads' : 'writes');
 }

@@ -3,13 +3,18 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 
-/** Above the idle time of common load balancers (60 s), so that they, and not we, close first. */
+/**
+ * Longer than the idle time of common load balancers (60 s). So the load balancer closes an idle connection first, and does
+ * not send a request on a connection that we close.
+ */
 const KEEP_ALIVE_MS = 65_000;
+/** Time for the headers of a request. */
 const HEADERS_MS = 15_000;
-/** A whole request with its body. */
+/** Time for a whole request with its body. */
 const REQUEST_MS = 30_000;
+/** Pause between checks of these two times. */
 const CHECK_MS = 5000;
-/** Idle connections that became so while draining are looked for this often. */
+/** Pause between searches for connections that became idle during the shutdown. */
 const DRAIN_POLL_MS = 50;
 
 export interface ServerOptions {
@@ -17,19 +22,19 @@ export interface ServerOptions {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
-  /** Time for requests in flight after the shutdown began. */
+  /** Milliseconds that running requests have to finish after the start of the shutdown. */
   readonly graceMs: number;
   readonly log: Logger;
-  /** Readiness goes off here. */
+  /** Called at the start of the shutdown. From now on, the process must not be ready. */
   readonly onDraining: () => void;
-  /** Tells every stream to reconnect, and ends it. */
+  /** Sends `reconnect` to every stream, and ends it. */
   readonly closeStreams: () => void;
 }
 
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Drains and closes; later calls wait for the same. @returns false when requests had to be cut off */
+  /** Lets running requests finish, and closes the server. Later calls wait for the same shutdown. @returns false if requests were cut off */
   readonly shutdown: () => Promise<boolean>;
 }
 

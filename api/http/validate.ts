@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { AppError } from '../../domain/errors.ts';
 
-/** At most this many single problems are listed. */
+/** Maximum number of wrong fields in an answer. */
 const MAX_LISTED = 20;
 
-/** Parses by a schema. @throws AppError `malformed` that names every field, never its value */
+/** Parses a value with a schema. @throws AppError `malformed`, which names every wrong field and never its value */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, where: 'body' | 'query'): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -17,7 +17,12 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, where: 'body' 
   throw new AppError('malformed', `In ${place}: ${first?.message ?? 'not accepted'}`, { errors });
 }
 
-/** RFC 6901. */
+/** Escapes a part of a JSON Pointer (RFC 6901 §3). */
 function escapePointer(part: string): string {
   return part.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+/** Whether a value is a JSON object, and not an array or `null`. */
+export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,6 +7,7 @@ import {
   overviewConversation,
   overviewConversations,
 } from '../../store/conversation/overview.ts';
+import type { PathSwitch } from '../../dispatch/path-switch.ts';
 import type { WorkflowRuns } from '../../dispatch/workflow-runs.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -22,53 +23,46 @@ import {
 import { ConversationParams, cursorAfter } from '../schemas/common.ts';
 import { PathSetting } from '../schemas/operations.ts';
 
-type Setting = z.output<typeof PathSetting>;
-
-/** The switch between the paths, for all replicas. */
-export interface Paths {
-  readonly get: () => Setting;
-  readonly set: (setting: Setting) => Promise<void>;
-}
-
 export interface AdminDeps {
   readonly pool: pg.Pool;
-  readonly paths: Paths;
+  readonly pathSwitch: Pick<PathSwitch, 'get' | 'set'>;
   readonly runs: WorkflowRuns;
 }
 
 const shared = { tag: 'Operators', access: 'operator' } as const;
 const DEFAULT_REASON = 'by an operator';
 
-/** What operators see, and what they change at run time. */
+/** Routes for operators: they inspect conversations and change settings at run time. */
 export function adminRoutes(deps: AdminDeps): Route[] {
   return [...pathRoutes(deps), ...inspectionRoutes(deps), ...runRoutes(deps), auditRoute(deps)];
 }
 
-function pathRoutes({ pool, paths }: AdminDeps): Route[] {
+function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
   const path = '/v1/admin/path';
   const get = defineRoute({
     ...shared,
     path,
     method: 'get',
     name: 'getPath',
-    summary: 'Who applies operations',
+    summary: 'Get the execution path',
     replies: { 200: { description: 'The setting', schema: PathSetting } },
     problems: ['not-allowed'],
-    handle: () => Promise.resolve(reply(200, paths.get())),
+    handle: () => Promise.resolve(reply(200, pathSwitch.get())),
   });
   const put = defineRoute({
     ...shared,
     path,
     method: 'put',
     name: 'setPath',
-    summary: 'Change who applies operations',
-    description: 'At once and for all replicas, without a restart. Both paths may be at work on one conversation.',
+    summary: 'Change the execution path',
+    description:
+      'The change reaches all replicas within a second, without a restart. Both paths may decide operations of the same conversation at the same time.',
     body: PathSetting,
     replies: { 200: { description: 'The new setting', schema: PathSetting } },
     problems: ['not-allowed'],
     handle: async ({ body, caller }) => {
-      await writeAudit(pool, { actor: caller.user, action: 'path', details: { from: paths.get(), to: body } });
-      await paths.set(body);
+      await writeAudit(pool, { actor: caller.user, action: 'path', details: { from: pathSwitch.get(), to: body } });
+      await pathSwitch.set(body);
       return reply(200, body);
     },
   });
@@ -82,7 +76,7 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
     path: '/v1/admin/conversations',
     name: 'adminListConversations',
     summary: 'List conversations',
-    description: 'All of them by id, or those in a state.',
+    description: 'All conversations by id, or only those in one state.',
     query: AdminConversationsQuery,
     replies: { 200: { description: 'Conversations by id', schema: AdminConversationList } },
     problems: ['not-allowed'],
@@ -99,7 +93,7 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
     method: 'get',
     path: '/v1/admin/conversations/{id}',
     name: 'adminGetConversation',
-    summary: 'A conversation and its workflow',
+    summary: 'Get a conversation and its workflow',
     params: ConversationParams,
     replies: { 200: { description: 'The conversation', schema: AdminConversation } },
     problems: ['not-allowed', 'not-found'],
@@ -123,7 +117,7 @@ function runRoutes({ pool, runs }: AdminDeps): Route[] {
       description,
       params: ConversationParams,
       body: OperatorReason,
-      replies: { 202: { description: 'Asked for', schema: WorkflowRun } },
+      replies: { 202: { description: 'The request was sent to the workflow', schema: WorkflowRun } },
       problems: ['not-allowed', 'not-found'],
       handle: async ({ params: { id }, body: { reason = DEFAULT_REASON }, caller, deadline }) => {
         if ((await overviewConversation(pool, id)) === undefined) throw new AppError('not-found');
@@ -137,12 +131,12 @@ function runRoutes({ pool, runs }: AdminDeps): Route[] {
     act(
       'shutdown',
       'End the run of a conversation',
-      'The run decides what it has and completes; the next operation starts another.',
+      'The run decides the operations that it has, and completes. The next operation starts a new run.',
     ),
     act(
       'restart',
       'Restart the run of a conversation',
-      'Ends the run as above, waits for its end and starts the next.',
+      'Ends the run like `shutdown`, waits for its end, and starts a new run.',
     ),
   ];
 }
@@ -153,8 +147,8 @@ function auditRoute({ pool }: AdminDeps): Route {
     method: 'get',
     path: '/v1/admin/audit',
     name: 'listAudit',
-    summary: 'What was done',
-    description: 'Reports and resets of conversations, and what operators did.',
+    summary: 'Read the audit trail',
+    description: 'Reports and resets of conversations, and actions of operators.',
     query: AuditQuery,
     replies: { 200: { description: 'Entries, newest first', schema: AuditList } },
     problems: ['not-allowed'],

@@ -6,7 +6,7 @@ import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { CommitAccepted, CommitBundle } from '../schemas/members.ts';
 
-/** What can be wrong with a commit. */
+/** Problems of a commit. */
 export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'not-allowed',
   'identity-mismatch',
@@ -26,16 +26,16 @@ export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'too-many-members',
 ];
 
-/** Commits with everything that becomes true with them. */
+/** Commits, with all changes that become valid with them. */
 export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommit }): Route[] {
   const commit = defineRoute({
     method: 'post',
     path: '/v1/conversations/{id}/commits',
     name: 'commit',
     tag: 'Commits',
-    summary: 'Commit',
+    summary: 'Send a commit',
     description:
-      'Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from. An external commit (a PublicMessage of a new member) takes the same way, where the policy allows it.',
+      'Exactly one commit ends an epoch. Any other commit for that epoch gets `epoch-conflict` with the current epoch, the commit that won, and the seq after which to read. External commits (PublicMessages of new members) use this route too, if the policy allows them.',
     rateClass: 'commits',
     params: ConversationParams,
     body: CommitBundle,

@@ -18,7 +18,7 @@ import {
 
 const tag = 'Conversations';
 
-/** Conversations themselves. */
+/** Create, list, read, change and delete conversations. */
 export function conversationRoutes(deps: {
   readonly pool: pg.Pool;
   readonly conversations: ConversationCache;
@@ -31,12 +31,12 @@ export function conversationRoutes(deps: {
     name: 'createConversation',
     tag,
     summary: 'Create a conversation',
-    description: 'The creator is admin. The same creator with the same content again gets 200.',
+    description: 'The creator becomes admin. If the same creator sends the same content again, the answer is 200.',
     body: NewConversation,
     bodyLimit: BODY_LIMIT_COMMITS,
     replies: {
       201: { description: 'Created', schema: Conversation },
-      200: { description: 'It was created before, by the same request', schema: Conversation },
+      200: { description: 'The same request created it earlier', schema: Conversation },
     },
     problems: [
       'conversation-exists',
@@ -58,7 +58,7 @@ export function conversationRoutes(deps: {
     name: 'listConversations',
     tag,
     summary: 'List your conversations',
-    description: 'Those that you left or were removed from stay for 30 days, with role `removed`.',
+    description: 'Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.',
     query: PageQuery,
     replies: { 200: { description: 'Conversations by id', schema: ConversationList } },
     problems: [],
@@ -78,7 +78,7 @@ export function conversationRoutes(deps: {
     path: '/v1/conversations/{id}',
     name: 'getConversation',
     tag,
-    summary: 'A conversation as you may see it',
+    summary: 'Get a conversation',
     params: ConversationParams,
     replies: { 200: { description: 'The conversation', schema: ConversationDetails } },
     problems: ['not-found'],
@@ -102,7 +102,7 @@ export function conversationRoutes(deps: {
     summary: 'Change the policy (admin)',
     params: ConversationParams,
     body: ConversationChange,
-    replies: { 200: { description: 'Changed; the whole policy', schema: ConversationChanged } },
+    replies: { 200: { description: 'The whole policy after the change', schema: ConversationChanged } },
     problems: ['not-allowed', 'removed', 'not-found', 'superseded'],
     handle: async ({ params, body, operationId, ...origin }) => {
       const actor = origin.caller.user;

@@ -11,14 +11,14 @@ import { DeviceList, DeviceParams } from '../schemas/devices.ts';
 
 const tag = 'Devices';
 
-/** The caller's devices, and the end of all. */
+/** Devices of the caller, and the deletion of all its data. */
 export function deviceRoutes(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'device'>;
   readonly seen: SeenDevices;
   readonly leaveAll: LeaveAll;
 }): Route[] {
-  /** Its streams end, and no process believes that it is on record. */
+  /** Ends the streams of a device. All processes remove it from their cache of recorded devices. */
   const ended = (user: string, device: string): void => {
     deps.seen.forget({ user, device });
     deps.notifier.device(user, device);
@@ -30,7 +30,7 @@ export function deviceRoutes(deps: {
     name: 'listDevices',
     tag,
     summary: 'List your devices',
-    description: 'Those that asked for anything with a token of yours, by id.',
+    description: 'Devices that sent a request with one of your tokens, by device id.',
     replies: { 200: { description: 'Devices', schema: DeviceList } },
     problems: [],
     handle: async ({ caller }) => {
@@ -55,12 +55,12 @@ export function deviceRoutes(deps: {
     tag,
     summary: 'Forget a device',
     description:
-      'With its key packages, positions and Welcomes; its stream `/v1/events` ends. Its leaves stay in its groups until a commit removes them, and its tokens are good until they expire: with one of them it becomes known again.',
+      'Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.',
     params: DeviceParams,
-    replies: { 204: { description: 'Forgotten' } },
+    replies: { 204: { description: 'The device is deleted' } },
     problems: ['not-found'],
     handle: async ({ params: { device }, caller: { user } }) => {
-      // What this process is about to note would bring the device back.
+      // Otherwise a record that this process is still writing would add the device again.
       await deps.seen.settled();
       const isForgotten = await forgetDevice(deps.pool, { user, device });
       ended(user, device);
@@ -74,10 +74,10 @@ export function deviceRoutes(deps: {
     path: '/v1/me',
     name: 'eraseMe',
     tag,
-    summary: 'Erase me',
+    summary: 'Erase your data',
     description:
-      'Leaves every conversation, then forgets your devices, key packages, claims, positions and Welcomes, and ends your streams. A conversation that its last admin may not leave is answered 403 `not-allowed` with its id, after all others were left and before anything is forgotten: hand it over or delete it, and ask again. Likewise after 503. Your user id stays where others need it: in the commits and proposals that you sent, and in what your groups say of former members, as long as the conversation is there; and in the audit trail for 400 days. Application messages of `mls` conversations carry no sender.',
-    replies: { 204: { description: 'Erased' } },
+      'Leaves every conversation. Then it deletes your devices, key packages, claims, positions and Welcomes, and ends your streams. If you are the last admin of a conversation that must keep an admin, the answer is 403 `not-allowed` with the id of that conversation. In that case all other conversations were left, and nothing was deleted yet: make another member admin, or delete the conversation, and send the request again. Send it again after 503, too. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.',
+    replies: { 204: { description: 'Your data is deleted' } },
     problems: ['not-allowed', 'overloaded'],
     handle: async (origin) => {
       const { user } = origin.caller;

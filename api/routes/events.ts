@@ -20,7 +20,7 @@ export interface Streams {
 }
 
 const ENDS =
-  '`slow-consumer`: you took nothing for some seconds; `reconnect`: the token ends, or the server stops. Comments are heartbeats.';
+  '`slow-consumer`: your client read nothing for some seconds. `reconnect`: the token expires, or the server stops. Comments are heartbeats.';
 
 /** The event streams: of one conversation, and of all conversations of a device. */
 export function eventRoutes({ streams }: { readonly streams: Streams }): Route[] {
@@ -31,8 +31,8 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     tag: 'Messages',
     summary: 'Follow the log',
     description: [
-      'Server-sent events. `event: entry` has `data` = the entry as in a page, and is the only one with an `id:` (its seq). It starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.',
-      'Other events end the stream: `removed` {seq}: you may read no further than this entry, without `seq` when the conversation was deleted; `reset` {successor}: it goes on as another conversation; `history-truncated` {oldestSeq}: retention has taken what would come next, so rejoin the group if you missed a commit, and go on after `oldestSeq` - 1; `slow-consumer` {after}.',
+      'Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.',
+      'All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}.',
       ENDS,
     ].join('\n\n'),
     params: ConversationParams,
@@ -56,9 +56,9 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     tag: 'Messages',
     summary: 'Follow all your conversations',
     description: [
-      'Server-sent events of all your conversations, for the calling device; there are no ids. Each conversation starts after the position that the device acknowledged (none: with your joining entry), and is told without a gap, in order of seq; what was not acknowledged comes again on the next stream. A new conversation joins an open stream at once.',
-      '`entry` {conversation, entry}; `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}, one for each user, after the entry `seq`; `welcome` {id, conversation, welcome, seq, epoch}, before anything of the commit that it belongs to, and again on every stream until it is acknowledged; `conversation` {conversation, change, ..} with change `new` {seq, protocol}: you became a member with this entry, `policy` {seq, policy}, `deleted`, `reset-open` {seq}: any member may reset it, `welcome-expired` {seq, user, device}; `reset` {conversation, successor}; `removed` {conversation, seq}: you may read no further; `history-truncated` {conversation, oldestSeq}: entries before this one are gone, rejoin the group if you missed a commit; `low-stock` {available}: upload key packages.',
-      'Events that end the stream: `replaced`: the device has a newer stream, or was forgotten, so do not come back by yourself; `slow-consumer` and `reconnect`: come back.',
+      'Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.',
+      '`entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.',
+      'These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.',
       ENDS,
     ].join('\n\n'),
     isStream: true,
@@ -74,7 +74,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
   return [events, account];
 }
 
-/** The position that a client resumes from. @throws AppError `malformed` */
+/** The position after which a client resumes. @throws AppError `malformed` */
 function lastEventId(header: string | string[] | undefined): number | undefined {
   if (header === undefined || header === '') return undefined;
   const seq = SeqQuery.safeParse(header);

@@ -6,7 +6,7 @@ import { Health, Readiness } from '../schemas/operations.ts';
 export interface HealthDeps {
   readonly checks: HealthChecks;
   readonly version: string;
-  /** True once the process is on its way out. */
+  /** True from the start of the shutdown. */
   readonly isDraining: () => boolean;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -20,7 +20,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     ...shared,
     path: '/health',
     name: 'health',
-    summary: 'How the service is',
+    summary: 'Health of the service',
     replies: {
       200: { description: 'healthy or degraded', schema: Health },
       503: { description: 'unhealthy', schema: Health },
@@ -52,7 +52,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     ...shared,
     path: '/health/live',
     name: 'live',
-    summary: 'Whether the process answers',
+    summary: 'Check that the process answers',
     replies: { 200: { description: 'OK', mediaType: 'text/plain' } },
     handle: () => Promise.resolve(textReply(200, 'text/plain; charset=utf-8', 'OK')),
   });
@@ -61,7 +61,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     ...shared,
     path: '/health/ready',
     name: 'ready',
-    summary: 'Whether the process should get requests',
+    summary: 'Check that the process is ready for requests',
     replies: {
       200: { description: 'Ready', schema: Readiness },
       503: { description: 'Not ready', schema: Readiness },

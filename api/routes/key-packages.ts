@@ -20,8 +20,8 @@ import {
   UserParams,
 } from '../schemas/key-packages.ts';
 
-/** What operators decide about key packages. */
-export interface KeyPackageRules {
+/** Limits of key packages from the configuration. */
+export interface KeyPackageSettings {
   /** Milliseconds; absent = any lifetime. */
   readonly maxLifetimeMs: number | undefined;
   /** Packages that one user may claim in a minute; 0 = no limit. */
@@ -30,14 +30,14 @@ export interface KeyPackageRules {
 
 const path = '/v1/key-packages';
 const tag = 'Key packages';
-/** Seconds; a full store empties as packages are claimed, and nobody knows when. */
+/** Seconds. A full store has space again after claims, and nobody knows the time of the next claim. */
 const FULL_RETRY_AFTER_S = 60;
 
-/** Key packages: those of the caller's device, and claims of those of others. */
+/** Upload key packages of the caller's device, and claim key packages of other devices. */
 export function keyPackageRoutes(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'device'>;
-  readonly keyPackages: KeyPackageRules;
+  readonly keyPackages: KeyPackageSettings;
 }): Route[] {
   const upload = (own: Pick<Route, 'method' | 'name' | 'summary' | 'description'>, replace: boolean): Route =>
     defineRoute({
@@ -57,7 +57,7 @@ export function keyPackageRoutes(deps: {
           response.setHeader('Retry-After', FULL_RETRY_AFTER_S);
           throw new AppError(
             'rate-limited',
-            `A device has at most ${MAX_KEY_PACKAGES_PER_DEVICE} key packages in store`,
+            `A device may have at most ${MAX_KEY_PACKAGES_PER_DEVICE} key packages in store`,
           );
         }
         const { stored, duplicates, available } = outcome;
@@ -71,8 +71,8 @@ export function keyPackageRoutes(deps: {
     name: 'countKeyPackages',
     tag,
     summary: 'Count your key packages',
-    description: `Of the calling device. Below ${LOW_STOCK_KEY_PACKAGES} the stock is low, which the stream \`/v1/events\` tells as well.`,
-    replies: { 200: { description: 'What claims may still take', schema: KeyPackageStock } },
+    description: `Counts for the calling device. Below ${LOW_STOCK_KEY_PACKAGES} the stock is low. Then the stream \`/v1/events\` also sends \`low-stock\`.`,
+    replies: { 200: { description: 'The stock', schema: KeyPackageStock } },
     problems: [],
     handle: async ({ caller }) => {
       const stock = await readStock(deps.pool, caller);
@@ -86,7 +86,7 @@ export function keyPackageRoutes(deps: {
     name: 'claimKeyPackages',
     tag,
     summary: 'Claim key packages of a user',
-    description: `One of each device, the calling one left out. Each is handed out once, in whatever order and process claims come; only the last resort, taken when there is nothing else, may be handed out again. Claimed packages are yours for 24 hours, for the conversation named or any, and never return to the pool; with an Idempotency-Key the same claim again gives the same ones, whatever became of them. In 24 hours you get ${MAX_CLAIMED_KEY_PACKAGES} packages of a device, and no more while ${MAX_HELD_KEY_PACKAGES} of them are unused; a claim above that gives nothing, and is answered 429 \`rate-limited\`, unless the device has none left. An unknown user has no devices, and a device that is not known is left out.`,
+    description: `Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most ${MAX_CLAIMED_KEY_PACKAGES} packages of a device, and no further ones while ${MAX_HELD_KEY_PACKAGES} of them are unused. A claim above these limits gives nothing, and the answer is 429 \`rate-limited\`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out.`,
     rateClass: 'claims',
     params: UserParams,
     body: KeyPackageClaim,
@@ -125,7 +125,7 @@ export function keyPackageRoutes(deps: {
         method: 'post',
         name: 'uploadKeyPackages',
         summary: 'Upload key packages',
-        description: `For the calling device. Each is checked as a member would check it: form, both signatures, lifetime, and that its credential is basic with your user id. One bad package refuses the whole batch. A new last resort replaces the one before, of the same cipher suite. A device has at most ${MAX_KEY_PACKAGES_PER_DEVICE} in store; above it the answer is 429 \`rate-limited\`.`,
+        description: `For the calling device. The service checks each package like a member: its form, both signatures, its lifetime, and that its credential is basic and contains your user id. If one package is bad, none is stored. A new last resort replaces the earlier one of the same cipher suite. A device may have at most ${MAX_KEY_PACKAGES_PER_DEVICE} in store. Above that, the answer is 429 \`rate-limited\`.`,
       },
       false,
     ),
@@ -135,7 +135,7 @@ export function keyPackageRoutes(deps: {
         name: 'replaceKeyPackages',
         summary: 'Replace all key packages',
         description:
-          'For a calling device that lost or renewed its keys. Whatever it had is withdrawn, also what was handed out and not used yet: a Welcome for that is refused with `key-package-stale`.',
+          'For a calling device that lost or renewed its keys. All its earlier packages are withdrawn, also those that were given out and are not used yet: a Welcome for such a package is refused with `key-package-stale`.',
       },
       true,
     ),
@@ -144,9 +144,9 @@ export function keyPackageRoutes(deps: {
   ];
 }
 
-/** @param device of which too much was taken; absent = of all together */
+/** The limit that a claim reached. @param device the device of this limit; absent = the limit of the user for all devices */
 function limitOf(device: string | undefined, perMinute: number): string {
   return device === undefined
     ? `At most ${perMinute} key packages a minute`
-    : `At most ${MAX_CLAIMED_KEY_PACKAGES} key packages of one device in 24 hours, and ${MAX_HELD_KEY_PACKAGES} that are unused: name other devices than ${JSON.stringify(device)}, or wait`;
+    : `At most ${MAX_CLAIMED_KEY_PACKAGES} key packages of one device in 24 hours, and at most ${MAX_HELD_KEY_PACKAGES} unused ones: leave out the device ${JSON.stringify(device)}, or wait`;
 }

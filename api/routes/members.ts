@@ -14,7 +14,7 @@ import { COMMIT_PROBLEMS } from './commits.ts';
 const path = '/v1/conversations/{id}/members';
 const tag = 'Members';
 
-/** Who is in a conversation, and how that changes. */
+/** List, add and remove members. */
 export function memberRoutes(deps: {
   readonly pool: pg.Pool;
   readonly conversations: ConversationCache;
@@ -51,7 +51,7 @@ export function memberRoutes(deps: {
     tag,
     summary: 'Add members',
     description:
-      'In `mls` with a commit. In `opaque` it may be absent: then the add is an entry of its own and moves the epoch by one. Adding only those who are members already changes nothing.',
+      'In `mls` conversations a commit is required. In `opaque` conversations it is optional: without a commit, the add is an entry of its own and increases the epoch by one. If all users are members already, nothing changes.',
     rateClass: 'commits',
     params: ConversationParams,
     body: AddMembers,
@@ -69,7 +69,7 @@ export function memberRoutes(deps: {
       ...own,
       tag,
       description:
-        'In `mls` with a commit that removes all devices of the user. Removing oneself is leaving: sending ends at once and reading at the own Remove proposal, and a commit of somebody else completes it.',
+        'In `mls` conversations, a commit that removes all devices of the user is required. To remove yourself means to leave: from now on you cannot send, you can read up to your own Remove proposal, and a commit of another member completes it.',
       rateClass: 'commits',
       params: MemberParams,
       body: RemoveMember,
@@ -84,7 +84,8 @@ export function memberRoutes(deps: {
           const left = await deps.leave(params.id, { proposal, epoch, id }, origin, operationId);
           return reply(200, { seq: left.seq, epoch: left.epoch });
         }
-        if (proposal !== undefined) throw new AppError('malformed', 'A proposal goes with leaving only');
+        if (proposal !== undefined)
+          throw new AppError('malformed', 'A proposal is accepted only from a member who leaves');
         const { seq, epoch } = await deps.applyCommit(
           params.id,
           { ...change, removes: [params.user] },
@@ -108,7 +109,7 @@ export function memberRoutes(deps: {
       method: 'post',
       path: `${path}/{user}/remove`,
       name: 'removeMemberByPost',
-      summary: 'The same as DELETE, for clients that cannot send a body with it',
+      summary: 'The same as DELETE, for clients that cannot send a body with DELETE',
     }),
   ];
 }

@@ -6,6 +6,7 @@ import type { SendMessages } from '../services/send-messages.ts';
 import { problemDocument } from '../http/problems.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
+import { isJsonObject } from '../http/validate.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { Entries, EntriesQuery, Message, MessageInput, MessageListInput, SendResults } from '../schemas/messages.ts';
 import { entryJson } from '../../streams/entry-json.ts';
@@ -13,7 +14,7 @@ import { entryJson } from '../../streams/entry-json.ts';
 const path = '/v1/conversations/{id}/messages';
 const tag = 'Messages';
 
-/** Sending, and reading by pages. */
+/** Send messages, and read the log page by page. */
 export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessages: SendMessages }): Route[] {
   const post = defineRoute({
     method: 'post',
@@ -22,7 +23,7 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     tag,
     summary: 'Send messages',
     description:
-      'Application messages or proposals, one or a list. A message with an id that was accepted before, and the same bytes, gets the original answer with status `duplicate`. The single form has the status of its problem; the list form is always 200, with a problem in the place of each message that was refused.',
+      'Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message.',
     rateClass: 'messages',
     params: ConversationParams,
     body: MessageInput,
@@ -65,9 +66,9 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     path,
     name: 'readEntries',
     tag,
-    summary: 'Read the log by pages',
+    summary: 'Read the log page by page',
     description:
-      'Entries in order of seq. Former members get what they may read, then `removed` once they are at its end. Where retention has taken what would come next, the answer is 410 `history-truncated`: no page passes over a gap in silence. `after` = `oldestSeq` - 1 goes on behind it.',
+      'Entries in order of seq. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.',
     params: ConversationParams,
     query: EntriesQuery,
     replies: { 200: { description: 'A page', schema: Entries } },
@@ -78,7 +79,7 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
       if (page === undefined) throw new AppError('not-found');
       const { entries, more, lastSeq, leftSeq, oldestSeq } = page;
       if (page.truncated) {
-        const detail = `Entries before ${oldestSeq} are gone: rejoin the group if you missed a commit, and go on after ${oldestSeq - 1}`;
+        const detail = `Entries before ${oldestSeq} were deleted: rejoin the group if you missed a commit, and continue after ${oldestSeq - 1}`;
         throw new AppError('history-truncated', detail, { oldestSeq });
       }
       const last = entries.at(-1);
@@ -94,8 +95,8 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
   return [post, get];
 }
 
-/** What a body counts as for the limit. */
+/** Number of messages in a body, for the rate limit. The body is not validated yet. */
 function countMessages(body: unknown): number {
-  const { messages } = (body ?? {}) as { readonly messages?: unknown };
-  return Array.isArray(messages) ? Math.min(messages.length, MAX_MESSAGES_PER_REQUEST) : 1;
+  if (!isJsonObject(body) || !Array.isArray(body.messages)) return 1;
+  return Math.min(body.messages.length, MAX_MESSAGES_PER_REQUEST);
 }

@@ -5,7 +5,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { PositionsAcknowledged, PositionsInput } from '../schemas/positions.ts';
 
-/** How far the calling device has come. */
+/** Positions of the calling device. */
 export function positionRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
   const ack = defineRoute({
     method: 'post',
@@ -14,9 +14,9 @@ export function positionRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag: 'Messages',
     summary: 'Acknowledge positions',
     description:
-      'Of the calling device: the last entry of each conversation that it has processed and stored. From there its stream `/v1/events` goes on. Positions move forward only; a lower one changes nothing. Conversations that you may not see are left out of the answer. A position above the last entry that you may read refuses all.',
+      'The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.',
     body: PositionsInput,
-    replies: { 200: { description: 'The positions of the device after it', schema: PositionsAcknowledged } },
+    replies: { 200: { description: 'The positions of the device after this request', schema: PositionsAcknowledged } },
     problems: ['position-ahead'],
     handle: async ({ body, caller }) => {
       const result = await acknowledge(pool, caller, new Map(Object.entries(body.positions)));

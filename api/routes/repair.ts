@@ -6,7 +6,7 @@ import { ReportInput, ReportTaken, ResetDone, ResetInput } from '../schemas/repa
 
 const tag = 'Repair';
 
-/** The way out of a group that cannot go on. */
+/** Repair of a group that is stuck: reports and the reset. */
 export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
   const report = defineRoute({
     method: 'post',
@@ -15,7 +15,7 @@ export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
     tag,
     summary: 'Report an entry that you cannot process',
     description:
-      'The newest report of each member counts, for 7 days or until a commit of that member is accepted. Those of more than half of the members open a reset, and members are told by a `conversation` event.',
+      'The newest report of each member counts, for 7 days or until a commit of that member is accepted. Reports of more than half of the members open a reset. Then all members get a `conversation` event.',
     params: ConversationParams,
     body: ReportInput,
     replies: { 200: { description: 'Counted', schema: ReportTaken } },
@@ -29,14 +29,14 @@ export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
     path: '/v1/conversations/{id}/reset',
     name: 'resetConversation',
     tag,
-    summary: 'Hand over to a new conversation',
+    summary: 'Replace a conversation with a new one',
     description:
-      'For admins at any time, for every member once reports have opened it. The successor has the same members, roles and policy, and epoch 0; the old conversation stays readable, and answers writes with `superseded`.',
+      'Admins may reset at any time, and every member after reports have opened a reset. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.',
     params: ConversationParams,
     body: ResetInput,
     replies: {
       201: { description: 'Done', schema: ResetDone },
-      200: { description: 'It was done before, by the same request', schema: ResetDone },
+      200: { description: 'The same request did it earlier', schema: ResetDone },
     },
     problems: ['not-allowed', 'removed', 'not-found', 'conversation-exists', 'superseded', 'id-reused'],
     handle: async ({ params, body: { successor }, operationId: _operationId, ...origin }) => {

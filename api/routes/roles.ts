@@ -12,7 +12,7 @@ export function roleRoutes({ operations }: { readonly operations: Operations }):
     name: 'setRole',
     tag: 'Members',
     summary: 'Change the role of a member (admin)',
-    description: 'A conversation keeps at least one admin.',
+    description: 'A conversation always has at least one admin.',
     params: MemberParams,
     body: RoleInput,
     replies: { 200: { description: 'Changed', schema: Role } },

@@ -21,7 +21,7 @@ export function unreadRoutes(deps: {
     name: 'markRead',
     tag,
     summary: 'Mark as read',
-    description: 'Moves the own read position, only forward, and clears explicit increments.',
+    description: 'Moves your read position, only forward, and clears explicit increments.',
     params: ConversationParams,
     body: ReadInput,
     replies: { 200: { description: 'Read', schema: Unread } },
@@ -41,11 +41,13 @@ export function unreadRoutes(deps: {
     path: '/v1/conversations/{id}/unread',
     name: 'incrementUnread',
     tag,
-    summary: 'Increment the unread counts of the others',
-    description: 'Counted within a second. The same `id` again counts once.',
+    summary: 'Increment the unread counts of the other members',
+    description: 'The increment is counted within a second. Several requests with the same `id` count once.',
     params: ConversationParams,
     body: IncrementInput,
-    replies: { 202: { description: 'It will be counted, whatever crashes', schema: Incremented } },
+    replies: {
+      202: { description: 'The increment is stored, and will be counted even after a crash', schema: Incremented },
+    },
     problems: ['removed', 'not-found', 'superseded'],
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
       const { successor } = await deps.conversations.viewAsMember(params.id, caller.user);

@@ -17,9 +17,9 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag,
     summary: 'List your Welcomes',
     description:
-      'Of the calling device: those that name a key package of it, and in `opaque` conversations those for its user. Reading takes nothing away: acknowledge a Welcome once its group is stored. A page ends early when it has some megabytes; whoever acknowledges what it got finds the rest without a cursor too.',
+      'For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has some megabytes. A client that acknowledges each page gets the rest also without a cursor.',
     query: WelcomesQuery,
-    replies: { 200: { description: 'Welcomes, the oldest first', schema: WelcomeList } },
+    replies: { 200: { description: 'Welcomes, oldest first', schema: WelcomeList } },
     problems: [],
     handle: async ({ query: { cursor, limit }, caller }) => {
       const page = await listWelcomes(pool, caller, cursor === '' ? undefined : cursor, limit);
@@ -34,10 +34,10 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     name: 'acknowledgeWelcome',
     tag,
     summary: 'Acknowledge a Welcome',
-    description: 'It is forgotten: a second time there is none.',
+    description: 'The Welcome is deleted. A second request gets `not-found`.',
     params: WelcomeParams,
     body: EmptyBody,
-    replies: { 204: { description: 'Forgotten' } },
+    replies: { 204: { description: 'The Welcome is deleted' } },
     problems: ['not-found'],
     handle: async ({ params, caller }) => {
       if (!(await acknowledgeWelcome(pool, caller, params.id))) throw new AppError('not-found');

@@ -7,7 +7,7 @@ export const AdminConversationsQuery = z.strictObject({
   state: z
     .enum([...CONVERSATION_STATES, 'due'])
     .optional()
-    .meta({ description: '`due` = its timer is past' }),
+    .meta({ description: '`due` = the time of its timer has passed' }),
   cursor: Cursor,
   limit: Limit,
 });
@@ -18,10 +18,10 @@ const facts = {
   epoch: Epoch,
   lastSeq: Seq,
   memberCount: z.number().int(),
-  oldestSeq: Seq.meta({ description: 'Entries before it were taken by retention' }),
+  oldestSeq: Seq.meta({ description: 'Retention deleted the entries before this one' }),
   state: z.enum(CONVERSATION_STATES),
   successor: z.string().optional(),
-  dueAt: Time.optional().meta({ description: 'When its timer next has work' }),
+  dueAt: Time.optional().meta({ description: 'Time of its next timer' }),
   createdAt: Time,
 };
 
@@ -32,15 +32,18 @@ export const AdminConversationList = z
 export const WorkflowRun = z
   .object({
     id: z.string(),
-    url: z.url().optional().meta({ type: 'string', format: 'uri', description: 'In the Temporal Web UI' }),
-    running: z.boolean().optional().meta({ description: 'Absent while Temporal cannot be asked' }),
+    url: z
+      .url()
+      .optional()
+      .meta({ type: 'string', format: 'uri', description: 'Page of the run in the Temporal Web UI' }),
+    running: z.boolean().optional().meta({ description: 'Absent while Temporal does not answer' }),
   })
   .meta({ id: 'WorkflowRun' });
 
 export const AdminConversation = z.object({ ...facts, workflow: WorkflowRun }).meta({ id: 'AdminConversation' });
 
 export const OperatorReason = z
-  .strictObject({ reason: Reason.optional().meta({ description: 'For whoever looks at the run or the audit later' }) })
+  .strictObject({ reason: Reason.optional().meta({ description: 'Shown in the run and in the audit trail' }) })
   .meta({ id: 'OperatorReason' });
 
 export const AuditQuery = z.strictObject({

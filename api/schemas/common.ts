@@ -13,7 +13,7 @@ import { decodeBase64 } from './base64.ts';
 
 type Meta = Parameters<z.ZodString['meta']>[0];
 
-/** A string that a parser accepts; the document shows it as `meta` says. */
+/** A string that a parser accepts. `meta` describes it in the OpenAPI document. */
 function parsed<T>(parse: (text: string) => T | undefined, message: string, meta: Meta) {
   return z
     .string()
@@ -26,19 +26,19 @@ function parsed<T>(parse: (text: string) => T | undefined, message: string, meta
     .meta({ type: 'string', ...meta });
 }
 
-/** Bytes; at least one. */
+/** Bytes in a request: at least one. */
 export const Bytes = parsed(
   (text) => (text === '' ? undefined : decodeBase64(text)),
   'must be standard base64 with padding (RFC 4648 §4), of at least one byte',
   { contentEncoding: 'base64', minLength: 4, example: 'AAEAAg==' },
 );
 
-/** Bytes of an answer. */
+/** Bytes in an answer. */
 export const Base64 = z.base64().meta({ type: 'string', contentEncoding: 'base64' });
 export const Sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
-  .meta({ description: 'Lower-case hex over the decoded bytes' });
+  .meta({ description: 'sha256 over the decoded bytes, as lower-case hex' });
 export const Time = z.iso.datetime({ offset: true }).meta({ type: 'string', format: 'date-time' });
 
 export const ConversationIdInput = parsed(parseConversationId, 'must be base64url, without padding, of 1 to 64 bytes', {
@@ -70,12 +70,16 @@ export const OperationIdInput = parsed(
 export const UserIds = z.array(UserIdInput).max(MAX_MEMBERS_LIMIT);
 
 export const Epoch = z.number().int().min(0).max(MAX_SAFE_EPOCH).meta({ description: 'MLS epoch' });
-/** As a client states it; one that no conversation can reach is judged later, as `epoch-ahead`. */
+/** An epoch in a request. An epoch that no conversation can reach passes here, and is refused later with `epoch-ahead`. */
 export const EpochInput = z
   .number()
   .min(0)
   .refine((value) => Number.isInteger(value), 'must be a whole number')
-  .meta({ type: 'integer', minimum: 0, description: 'MLS epoch; in `mls` it is in the frame, and must agree' });
+  .meta({
+    type: 'integer',
+    minimum: 0,
+    description: 'MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal',
+  });
 export const Seq = z.number().int().min(0).meta({ description: 'Position in the log, from 1' });
 
 const wholeNumber = (min: number, max: number) =>
@@ -90,21 +94,24 @@ export const Limit = wholeNumber(1, MAX_PAGE)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
 export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
 
-/** A cursor is opaque; it holds the last id of the page before. */
+/** A cursor is opaque for clients. It contains the last id of the previous page. */
 export const Cursor = parsed(
   (text) => {
     const bytes = Buffer.from(text, 'base64url');
     return text !== '' && bytes.toString('base64url') === text ? bytes.toString('utf8') : undefined;
   },
   'must be the `next` of an earlier page',
-  { description: '`next` of the page before' },
+  { description: '`next` of the previous page' },
 )
   .optional()
   .transform((cursor = '') => cursor)
   .meta({ type: 'string' });
-export const Next = z.string().optional().meta({ description: 'Value for `cursor`; absent at the end' });
+export const Next = z
+  .string()
+  .optional()
+  .meta({ description: 'Value of `cursor` for the next page. Absent on the last page' });
 
-/** The cursor that goes on after an id. */
+/** The cursor of the page after an id. */
 export function cursorAfter(id: string): string {
   return Buffer.from(id, 'utf8').toString('base64url');
 }

@@ -11,7 +11,7 @@ export const NewConversation = z
     protocol: Protocol.default('mls'),
     epoch: Epoch.default(0),
     members: UserIds.default([]).meta({
-      description: 'The group as it stands at `epoch`; the creator belongs to it anyway',
+      description: 'Members of the group at `epoch`. The creator is always a member',
     }),
     groupInfo: Bytes.optional(),
     policy: PolicyInput.default({}),
@@ -38,8 +38,8 @@ export const ConversationDetails = z
     policy: Policy,
     periods: z
       .array(z.object({ from: Seq, to: Seq.optional() }))
-      .meta({ description: 'What you may read: one range for each stay' }),
-    successor: z.string().optional().meta({ description: 'The conversation that took over after a reset' }),
+      .meta({ description: 'Entries that you may read: one range for each time that you were a member' }),
+    successor: z.string().optional().meta({ description: 'The conversation that replaced this one after a reset' }),
   })
   .meta({ id: 'ConversationDetails' });
 

@@ -7,10 +7,10 @@ export const DeviceList = z
       z.object({
         device: z.string(),
         createdAt: Time,
-        seenAt: Time.meta({ description: 'To the hour' }),
+        seenAt: Time.meta({ description: 'Time of its last request, exact to one hour' }),
         available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
         lastResort: z.boolean(),
-        current: z.boolean().meta({ description: 'The one that asks' }),
+        current: z.boolean().meta({ description: 'Whether this is the calling device' }),
       }),
     ),
   })

@@ -5,17 +5,19 @@ import { Base64, Bytes, ConversationIdInput, DeviceIdInput, UserIdInput } from '
 export const KeyPackageUpload = z
   .strictObject({
     keyPackages: z.array(Bytes).max(MAX_KEY_PACKAGES_PER_UPLOAD),
-    lastResort: Bytes.optional().meta({ description: 'With the extension last_resort (10), which no other may have' }),
+    lastResort: Bytes.optional().meta({
+      description: 'Key package with the extension last_resort (10). Other key packages must not have this extension',
+    }),
   })
-  .meta({ id: 'KeyPackageUpload', description: 'Each an MLSMessage of wire format key_package' });
+  .meta({ id: 'KeyPackageUpload', description: 'Each key package is an MLSMessage of wire format key_package' });
 
 const Count = z.number().int().min(0);
-const Available = Count.meta({ description: 'In store, the last resort not among them' });
+const Available = Count.meta({ description: 'Key packages in store, without the last resort' });
 
 export const KeyPackagesStored = z
   .object({
-    stored: Count.meta({ description: 'That were not there before, the last resort among them' }),
-    duplicates: Count.meta({ description: 'That this device uploaded before' }),
+    stored: Count.meta({ description: 'Key packages that are new, including the last resort' }),
+    duplicates: Count.meta({ description: 'Key packages that this device uploaded earlier' }),
     available: Available,
   })
   .meta({ id: 'KeyPackagesStored' });
@@ -23,7 +25,7 @@ export const KeyPackagesStored = z
 export const KeyPackageStock = z
   .object({
     available: Available,
-    lastResort: z.boolean().meta({ description: 'Whether there is one that has not expired' }),
+    lastResort: z.boolean().meta({ description: 'Whether there is a last resort that has not expired' }),
     lowStock: z.boolean().meta({ description: 'Whether it is time to upload more' }),
   })
   .meta({ id: 'KeyPackageStock' });
@@ -33,15 +35,21 @@ export const UserParams = z.object({ user: UserIdInput });
 export const KeyPackageClaim = z
   .strictObject({
     conversation: ConversationIdInput.optional().meta({
-      description: 'Binds the packages to this conversation, which need not exist yet',
+      description: 'The packages are only for this conversation. It need not exist yet',
     }),
     devices: z
       .array(DeviceIdInput)
       .min(1)
       .max(MAX_DEVICES_PER_CLAIM)
       .optional()
-      .meta({ description: 'Only these; else all devices of the user' }),
-    cipherSuite: z.number().int().min(1).max(0xffff).optional().meta({ description: 'RFC 9420 §17.1; else any' }),
+      .meta({ description: 'Only these devices. Default: all devices of the user' }),
+    cipherSuite: z
+      .number()
+      .int()
+      .min(1)
+      .max(0xffff)
+      .optional()
+      .meta({ description: 'Cipher suite (RFC 9420 §17.1). Default: any' }),
   })
   .meta({ id: 'KeyPackageClaim' });
 
@@ -52,9 +60,9 @@ export const KeyPackagesClaimed = z
         device: z.string(),
         keyPackage: Base64,
         ref: Base64.meta({ description: 'KeyPackageRef (RFC 9420 §5.2)' }),
-        lastResort: z.boolean().meta({ description: 'Whether others may have got the same one' }),
+        lastResort: z.boolean().meta({ description: 'Whether it is a last resort, which others may get too' }),
       }),
     ),
-    exhausted: z.array(z.string()).meta({ description: 'Devices that have none left' }),
+    exhausted: z.array(z.string()).meta({ description: 'Devices that have no key packages left' }),
   })
   .meta({ id: 'KeyPackagesClaimed' });

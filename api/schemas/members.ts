@@ -6,7 +6,7 @@ export const MemberList = z
     members: z.array(
       z.object({ user: z.string(), role: z.enum(['admin', 'member']), joinedSeq: Seq, joinedEpoch: Epoch }),
     ),
-    leaving: z.array(z.string()).meta({ description: 'Those who left and whom no commit has removed yet' }),
+    leaving: z.array(z.string()).meta({ description: 'Users who left, and whom no commit has removed yet' }),
     next: Next,
   })
   .meta({ id: 'MemberList' });
@@ -20,21 +20,24 @@ export const AddMembers = z
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
   })
-  .meta({ id: 'AddMembers', description: 'In `mls` with a commit; in `opaque` it may be absent' });
+  .meta({
+    id: 'AddMembers',
+    description: 'In `mls` conversations `commit` is required. In `opaque` conversations it is optional',
+  });
 
 export const RemoveMember = z
   .strictObject({
     commit: Bytes.optional(),
     groupInfo: Bytes.optional(),
-    proposal: Bytes.optional().meta({ description: 'Leaving only: the own Remove proposal' }),
+    proposal: Bytes.optional().meta({ description: 'Only to leave: the Remove proposal for your own leaf' }),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
   })
-  .meta({ id: 'RemoveMember', description: 'Nobody can commit the own removal: whoever leaves sends no commit' });
+  .meta({ id: 'RemoveMember', description: 'A member cannot commit its own removal: to leave, send no commit' });
 
 export const MembersChanged = z
   .object({ epoch: Epoch, seq: Seq })
-  .meta({ id: 'MembersChanged', description: 'The epoch after the change, and the entry that made it' });
+  .meta({ id: 'MembersChanged', description: 'The epoch after the change, and the seq of its entry' });
 
 export const RoleInput = z.strictObject({ role: z.enum(['admin', 'member']) }).meta({ id: 'RoleChange' });
 export const Role = z.object({ user: z.string(), role: z.enum(['admin', 'member']) }).meta({ id: 'Role' });
@@ -49,8 +52,11 @@ export const CommitBundle = z
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
   })
-  .meta({ id: 'CommitBundle', description: 'A commit with all that becomes true with it, or with none of it' });
+  .meta({
+    id: 'CommitBundle',
+    description: 'A commit and the changes that become valid with it. The service stores all of them, or none',
+  });
 
 export const CommitAccepted = z
   .object({ seq: Seq, epoch: Epoch, sha256: Sha256, at: Time })
-  .meta({ id: 'CommitAccepted', description: '`epoch` is the new one' });
+  .meta({ id: 'CommitAccepted', description: '`epoch` is the new epoch' });

@@ -5,11 +5,11 @@ import { Problem } from './problem.ts';
 
 export const Message = z
   .strictObject({ id: OperationIdInput, ciphertext: Bytes, epoch: EpochInput.optional() })
-  .meta({ id: 'Message', description: 'An application message or a proposal; a commit is refused here' });
+  .meta({ id: 'Message', description: 'An application message or a proposal. A commit is refused here' });
 
 export const MessageListInput = z
   .strictObject({ messages: z.array(Message).min(1).max(MAX_MESSAGES_PER_REQUEST) })
-  .meta({ id: 'Messages', description: 'Decided in this order, each by itself' });
+  .meta({ id: 'Messages', description: 'The messages are decided in this order, each on its own' });
 
 export const MessageInput = z.union([Message, MessageListInput]);
 
@@ -19,7 +19,7 @@ export const SendResult = z
 
 export const SendResults = z.object({ results: z.array(z.union([SendResult, Problem])) }).meta({
   id: 'SendResults',
-  description: 'One for each message, in their order; refused ones have `id` and a problem',
+  description: 'One result for each message, in their order. A refused message has its `id` and a problem',
 });
 
 export const Kind = z.enum(['application', 'commit', 'proposal']);
@@ -39,20 +39,24 @@ export const Entry = z
     ciphertext: Base64.optional(),
     sender: z.string().optional().meta({ description: 'Absent for application messages of `mls` conversations' }),
     at: Time.optional(),
-    expired: z.literal(true).optional().meta({ description: 'The body is past its retention' }),
+    expired: z.literal(true).optional().meta({ description: 'Retention deleted the ciphertext' }),
   })
   .meta({ id: 'Entry' });
 
 export const Entries = z
   .object({
     entries: z.array(Entry),
-    next: Seq.optional().meta({ description: 'Value for `after`; absent at the end' }),
+    next: Seq.optional().meta({ description: 'Value of `after` for the next page. Absent on the last page' }),
     lastSeq: Seq,
   })
   .meta({ id: 'Entries' });
 
 export const ReadInput = z
-  .strictObject({ seq: Seq.optional().meta({ description: 'Only forward; absent = everything' }) })
+  .strictObject({
+    seq: Seq.optional().meta({
+      description: 'The last entry that was read. The position only moves forward. Absent = all entries',
+    }),
+  })
   .meta({ id: 'ReadMark' });
 export const Unread = z.object({ unread: z.number().int() }).meta({ id: 'Unread' });
 
@@ -65,5 +69,5 @@ export const EventsQuery = z.strictObject({
   after: z
     .union([z.literal('latest'), SeqQuery])
     .optional()
-    .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for live entries only' }),
+    .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for new entries only' }),
 });

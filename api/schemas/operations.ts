@@ -24,13 +24,13 @@ export const Readiness = z
 
 export const PathSetting = z
   .strictObject({
-    path: z.enum(CONVERSATION_PATHS).meta({ description: 'Who applies operations' }),
+    path: z.enum(CONVERSATION_PATHS).meta({ description: 'Execution path of operations' }),
     rollout: z
       .number()
       .int()
       .min(0)
       .max(100)
       .default(100)
-      .meta({ description: 'Percent of the conversations that take this path; the others take the other' }),
+      .meta({ description: 'Percentage of conversations that take this path. The others take the other path' }),
   })
   .meta({ id: 'PathSetting' });

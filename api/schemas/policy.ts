@@ -8,9 +8,10 @@ import {
 } from '../../domain/limits.ts';
 
 const Who = z.enum(['admin', 'member', 'nobody']);
-const LastAdmin = z
-  .enum(['hand-over', 'refuse'])
-  .meta({ description: 'When the last admin leaves: the longest-standing member becomes admin, or it may not leave' });
+const LastAdmin = z.enum(['hand-over', 'refuse']).meta({
+  description:
+    'What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave',
+});
 const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
 
 const fields = {
@@ -26,7 +27,7 @@ const fields = {
 export const Policy = z
   .object({
     ...fields,
-    // Conversations of earlier versions have none: they hand over.
+    // Conversations of earlier versions do not have this field. They hand over.
     lastAdmin: LastAdmin.optional(),
     retentionDays: RetentionDays.optional(),
     commitRetentionDays: RetentionDays.optional(),
@@ -37,10 +38,10 @@ const stated = z
   .strictObject({ ...fields, lastAdmin: LastAdmin, retentionDays: RetentionDays, commitRetentionDays: RetentionDays })
   .partial();
 
-/** What a creator states; the rest has its default. */
+/** Policy of a new conversation. Absent fields get their defaults. */
 export const PolicyInput = stated.meta({ id: 'PolicyInput' });
 
-/** What an admin changes; the rest stays. `null` for a number of days takes that limit away. */
+/** Changes of a policy. Absent fields stay as they are. `null` removes a limit in days. */
 export const PolicyChangeInput = stated
   .extend({
     retentionDays: RetentionDays.nullable().optional(),

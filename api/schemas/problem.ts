@@ -7,12 +7,15 @@ const CODES = Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]];
 /** Every error of the service (RFC 9457). */
 export const Problem = z
   .looseObject({
-    type: z.string().meta({ description: 'Page of this problem', example: '/docs/problems/epoch-conflict' }),
+    type: z.string().meta({ description: 'Page about this problem', example: '/docs/problems/epoch-conflict' }),
     title: z.string(),
     status: z.number().int(),
     detail: z.string().optional(),
-    code: z.enum(CODES).meta({ description: 'Stable' }),
-    requestId: z.string().optional().meta({ description: 'For the operator; also in X-Request-Id' }),
+    code: z.enum(CODES).meta({ description: 'Stable code of the problem' }),
+    requestId: z
+      .string()
+      .optional()
+      .meta({ description: 'Id of the request, for the operator. It is also in X-Request-Id' }),
     errors: z
       .array(z.object({ pointer: z.string(), message: z.string() }))
       .optional()
@@ -31,13 +34,13 @@ export const Problem = z
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
     seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
     refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
-    successor: z.string().optional().meta({ description: '`superseded`: the conversation that took over' }),
-    oldestSeq: Seq.optional().meta({ description: '`history-truncated`: the first entry that is there' }),
+    successor: z.string().optional().meta({ description: '`superseded`: the conversation that replaced this one' }),
+    oldestSeq: Seq.optional().meta({ description: '`history-truncated`: the oldest entry that still exists' }),
     conversation: z
       .string()
       .optional()
-      .meta({ description: 'The conversation that it is about, where the path names none' }),
+      .meta({ description: 'The conversation that the problem is about, if the path does not name it' }),
     lastSeq: Seq.optional().meta({ description: '`position-ahead`: the last entry that you may read' }),
-    limit: z.number().int().optional().meta({ description: '`too-large`: bytes that are accepted' }),
+    limit: z.number().int().optional().meta({ description: '`too-large`: maximum size of the body in bytes' }),
   })
   .meta({ id: 'Problem' });

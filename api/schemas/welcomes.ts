@@ -6,7 +6,7 @@ export const WelcomeList = z
     welcomes: z.array(z.object({ id: z.string(), conversation: z.string(), welcome: Base64, seq: Seq, epoch: Epoch })),
     next: Next,
   })
-  .meta({ id: 'WelcomeList', description: '`seq` is that of the joining commit' });
+  .meta({ id: 'WelcomeList', description: '`seq` is the position of the joining commit' });
 
 const WelcomeId = z.uuid();
 export const WelcomeParams = z.object({ id: WelcomeId });

@@ -13,7 +13,7 @@ import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
 import type { Operations, Origin } from './operations.ts';
 
-/** A change of the group as a request brings it. */
+/** A group change from a request. */
 export interface GroupChange {
   readonly commit?: Buffer | undefined;
   readonly welcome?: Buffer | undefined;
@@ -22,11 +22,11 @@ export interface GroupChange {
   readonly id?: string | undefined;
   readonly adds?: readonly string[];
   readonly removes?: readonly string[];
-  /** Takes external commits, where they are allowed also from outsiders. */
+  /** External commits are accepted too. If the policy allows it, their sender need not be a member. */
   readonly mayJoin?: boolean;
 }
 
-/** Checks the parts of a commit bundle against one another, and has the commit decided. */
+/** Checks the parts of a commit bundle against each other, then submits the commit for its decision. */
 export type ApplyCommit = (
   conversation: ConversationId,
   change: GroupChange,
@@ -38,7 +38,7 @@ export interface CommitDeps {
   readonly conversations: ConversationCache;
   readonly operations: Operations;
   readonly pool: pg.Pool;
-  /** Ratchet trees up to this size are looked at; bytes. */
+  /** Ratchet trees up to this size in bytes are checked. */
   readonly treeCheckMaxBytes: number;
 }
 
@@ -68,10 +68,11 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
 }
 
 /**
- * Checks a PublicMessage against the tree of the epoch that it ends. A commit of an earlier epoch passes: the deciding
- * transaction repeats its answer or names the winner. While an epoch is current, its tree does not change.
+ * Checks a PublicMessage against the ratchet tree of the epoch that it ends. This tree does not change while the epoch is
+ * current. A commit for an earlier epoch is not checked, because the deciding transaction repeats its answer or names the
+ * winner.
  * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`, `group-info-missing`, or `epoch-ahead`
- * without the epoch
+ * without the current epoch
  */
 async function checkAgainstGroup(
   { pool, treeCheckMaxBytes }: CommitDeps,
@@ -85,7 +86,7 @@ async function checkAgainstGroup(
   const current = await readCurrentGroupInfo(pool, id);
   if (current === undefined || epoch < current.epoch) return {};
   if (epoch > current.epoch) {
-    // At the time of the decision it might be the current epoch, and nobody would have checked who sent the commit.
+    // This epoch may be the current one at the time of the decision. Then nobody would have checked the sender.
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
   }
   const stored = storedTree(current, epoch, external === undefined ? treeCheckMaxBytes : undefined);
@@ -112,7 +113,7 @@ function commitCommand(
     ...(removes === undefined || removes.length === 0 ? {} : { removes }),
     ...(bytes === undefined ? {} : { bytes }),
   } as const;
-  // In `opaque` an add or remove by itself. In `mls` the deciding transaction asks for the commit.
+  // In `opaque` this is an add or remove without a commit. In `mls` the deciding transaction refuses it: `commit-required`.
   if (commit === undefined) {
     return { command: { ...common, ...statedEpoch(conversation, epoch), id: id ?? operationId() } };
   }
@@ -121,14 +122,14 @@ function commitCommand(
   const ownId = conversation.protocol === 'mls' ? `commit-${sha256}` : operationId();
   const external = frame?.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit';
   if (external && mayJoin !== true) {
-    throw new AppError('wrong-content-type', 'Send an external commit to the commits of the conversation');
+    throw new AppError('wrong-content-type', 'Send an external commit to the commits route of the conversation');
   }
   const command = { ...common, ...framing, ...(external ? { external } : {}), id: id ?? ownId, sha256 };
   return { command, frame };
 }
 
 function statedEpoch(conversation: ConversationRef, epoch: number | undefined): { epoch?: number } {
-  // In `mls` the bytes of the commit name the epoch.
+  // In `mls` the bytes of the commit contain the epoch.
   if (conversation.protocol === 'mls') return {};
   return checkCommit(conversation, Buffer.alloc(0), epoch).framing;
 }

@@ -5,35 +5,35 @@ import type { ConversationId } from '../../domain/ids.ts';
 import type { Group } from '../../mls/group.ts';
 import { type ConversationView, findOpen, viewConversation } from '../../store/conversation/conversations.ts';
 
-/** Conversations whose protocol is remembered; some 200 bytes each. */
-const REMEMBERED = 100_000;
+/** Conversations in the cache. Each needs about 200 bytes. */
+const MAX_CACHED = 100_000;
 
 /** The facts of a conversation that never change. The deciding transaction judges membership each time. */
 export interface ConversationRef extends Group {
   readonly id: ConversationId;
 }
 
-/** Remembers protocols, so that a message needs no look-up before it is decided. */
+/** Cache of conversation references, so that a message needs no look-up before its decision. */
 export interface ConversationCache {
   /**
-   * The conversation, from memory if any user asked for it before. The answer from memory does not say that this user may
+   * Finds a conversation. It is in the cache if any user asked for it before, so the result does not mean that this user may
    * see it.
    * @throws AppError `not-found`
    */
   readonly find: (id: ConversationId, user: string) => ConversationRef | Promise<ConversationRef>;
   /**
-   * The same. Where anyone may join, also for users who are no members: they may commit, and nothing else.
+   * Like `find`. If anyone may join the conversation, users who are not members find it too. They may only commit.
    * @throws AppError `not-found`
    */
   readonly findToJoin: (id: ConversationId, user: string) => Promise<ConversationRef>;
   /** The conversation as the user sees it now. @throws AppError `not-found` */
   readonly view: (id: ConversationId, user: string) => Promise<ConversationView>;
-  /** The same, for current members. @throws AppError `not-found`, `removed` */
+  /** Like `view`, but only for current members. @throws AppError `not-found`, `removed` */
   readonly viewAsMember: (id: ConversationId, user: string) => Promise<ConversationView>;
 }
 
 export function makeConversationCache(pool: pg.Pool): ConversationCache {
-  const cache = new LRUCache<string, ConversationRef>({ max: REMEMBERED });
+  const cache = new LRUCache<string, ConversationRef>({ max: MAX_CACHED });
 
   const view = async (id: ConversationId, user: string): Promise<ConversationView> => {
     const found = await viewConversation(pool, id, user);

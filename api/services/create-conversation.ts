@@ -1,18 +1,25 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { z } from 'zod';
 import { AppError } from '../../domain/errors.ts';
-import type { UserId } from '../../domain/ids.ts';
-import { MIN_MLS_GROUP_ID_BYTES } from '../../domain/limits.ts';
+import type { ConversationId, UserId } from '../../domain/ids.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { createConversation, viewConversation } from '../../store/conversation/conversations.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
-import type { NewConversation } from '../schemas/conversations.ts';
+import { refuseShortGroupId } from './group-id.ts';
 import { type GroupInfoFacts, inspectGroupInfo } from './group-info.ts';
 
-type Request = z.output<typeof NewConversation>;
+/** A new conversation as its creator states it. */
+export interface ConversationInput {
+  readonly id: ConversationId;
+  readonly protocol: 'mls' | 'opaque';
+  readonly epoch: number;
+  /** Need not include the creator. */
+  readonly members: readonly UserId[];
+  readonly groupInfo?: Buffer | undefined;
+  readonly policy: PolicyChange;
+}
 
-/** A conversation right after its creation, or as it stands when the creation is repeated. */
+/** A conversation right after its creation, or its current state if the same creation was repeated. */
 export interface Created {
   readonly isNew: boolean;
   readonly id: string;
@@ -24,23 +31,23 @@ export interface Created {
 }
 
 /** @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `too-many-members`, `conversation-exists` */
-export type CreateConversation = (request: Request, creator: UserId) => Promise<Created>;
+export type CreateConversation = (input: ConversationInput, creator: UserId) => Promise<Created>;
 
 export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'entry'>;
-  /** Of policies that state none. */
+  /** Epoch window of a policy that states none. */
   readonly epochWindow: number;
-  /** Bytes of a ratchet tree up to which it is looked at. */
+  /** Ratchet trees up to this size in bytes are checked. */
   readonly treeCheckMaxBytes: number;
 }): CreateConversation {
-  return async (request, creator) => {
-    const members = [...new Set([creator, ...request.members])].sort();
-    const policy = makePolicy(request.policy, deps);
-    check(request, members, policy);
-    await checkGroup(request, members, deps.treeCheckMaxBytes);
-    const { id, protocol, epoch, groupInfo } = request;
-    const fingerprint = fingerprintOf(request, members);
+  return async (input, creator) => {
+    const members = [...new Set([creator, ...input.members])].sort();
+    const policy = makePolicy(input.policy, deps);
+    check(input, members, policy);
+    await checkGroup(input, members, deps.treeCheckMaxBytes);
+    const { id, protocol, epoch, groupInfo } = input;
+    const fingerprint = fingerprintOf(input, members);
     const result = await createConversation(deps.pool, {
       id,
       protocol,
@@ -54,7 +61,7 @@ export function makeCreateConversation(deps: {
     if (result === 'conversation-exists') throw new AppError('conversation-exists');
     if (result === 'created') deps.notifier.entry(id, 0, true);
     const view = await viewConversation(deps.pool, id, creator);
-    // Deleted since: its id is never used again.
+    // It was deleted in the meantime. Its id is never used again.
     if (view === undefined) throw new AppError('conversation-exists');
     return {
       isNew: result === 'created',
@@ -68,27 +75,24 @@ export function makeCreateConversation(deps: {
   };
 }
 
-function check({ id, protocol }: Request, members: readonly string[], policy: Policy): void {
-  const groupId = Buffer.from(id, 'base64url');
-  if (protocol === 'mls' && groupId.length < MIN_MLS_GROUP_ID_BYTES) {
-    throw new AppError('malformed', `The id of an MLS group has at least ${MIN_MLS_GROUP_ID_BYTES} bytes`);
-  }
+function check({ id, protocol }: ConversationInput, members: readonly string[], policy: Policy): void {
+  if (protocol === 'mls') refuseShortGroupId(id);
   if (members.length > policy.maxMembers) throw new AppError('too-many-members');
 }
 
-/** Checks that the GroupInfo is of the group as the creator states it. */
+/** Checks that the GroupInfo belongs to the group that the creator states. */
 async function checkGroup(
-  { id, protocol, epoch, groupInfo }: Request,
+  { id, protocol, epoch, groupInfo }: ConversationInput,
   members: readonly string[],
   treeCheckMaxBytes: number,
 ): Promise<void> {
   if (groupInfo === undefined || protocol === 'opaque') return;
   const conversation = { id, protocol, groupId: Buffer.from(id, 'base64url') };
   const facts = await inspectGroupInfo(conversation, groupInfo, treeCheckMaxBytes).catch(notAhead);
-  if (facts.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be of epoch ${epoch}`);
+  if (facts.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch}`);
   const { usersInTree } = facts;
   if (usersInTree !== undefined && !sameUsers(usersInTree, members)) {
-    throw new AppError('membership-mismatch', 'The tree of the GroupInfo must hold exactly the members');
+    throw new AppError('membership-mismatch', 'The ratchet tree in the GroupInfo must contain exactly the members');
   }
 }
 
@@ -96,14 +100,17 @@ function sameUsers(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((user) => other.includes(user));
 }
 
-/** No epoch is ahead of a conversation that does not exist yet: it only differs from the stated one. */
+/**
+ * Accepts an epoch that is too large for any conversation. `epoch-ahead` has no meaning before the creation: such an epoch
+ * is only different from the stated epoch.
+ */
 function notAhead(error: unknown): GroupInfoFacts {
   if (error instanceof AppError && error.code === 'epoch-ahead') return {};
   throw error;
 }
 
-/** sha256 over what the creator stated, whatever the order it stated it in. */
-function fingerprintOf({ protocol, epoch, groupInfo, policy }: Request, members: readonly string[]): Buffer {
+/** sha256 over the input. It does not depend on the order of members and policy fields. */
+function fingerprintOf({ protocol, epoch, groupInfo, policy }: ConversationInput, members: readonly string[]): Buffer {
   const rules = Object.entries(policy satisfies PolicyChange).sort(([a], [b]) => (a < b ? -1 : 1));
   const content = [protocol, epoch, members, rules, groupInfo?.toString('base64') ?? null];
   return createHash('sha256').update(JSON.stringify(content)).digest();

@@ -10,15 +10,15 @@ import { readGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 import type { Operations, Origin } from './operations.ts';
 
-/** What the GroupInfo of a conversation says, as far as the service looks at it. */
+/** Facts that the service reads from a GroupInfo. */
 export interface GroupInfoFacts {
   readonly epoch?: number;
-  /** Users of the leaves, if it holds a tree that is not too large. */
+  /** Users who have leaves in its ratchet tree. Absent if it has no tree, or a tree that is too large to check. */
   readonly usersInTree?: readonly string[];
 }
 
 /**
- * Parses a GroupInfo and checks it against its own tree; nothing in `opaque` conversations.
+ * Parses a GroupInfo and checks it against its own ratchet tree. In `opaque` conversations the service does not read it.
  * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `membership-mismatch`, `epoch-ahead`
  */
 export async function inspectGroupInfo(group: Group, bytes: Buffer, maxTreeBytes: number): Promise<GroupInfoFacts> {
@@ -33,7 +33,7 @@ export async function inspectGroupInfo(group: Group, bytes: Buffer, maxTreeBytes
 export interface GroupInfos {
   /** @throws AppError `not-found`, `removed`, `group-info-missing` */
   readonly read: (id: ConversationId, user: string) => Promise<{ epoch: number; groupInfo: Buffer }>;
-  /** Takes one for the current epoch; the first one stays. @throws AppError as the checks and the decision refuse it */
+  /** Submits a GroupInfo for the current epoch. The first one stays. @throws AppError from the byte checks or the decision */
   readonly supply: (
     id: ConversationId,
     groupInfo: Buffer,
@@ -64,7 +64,7 @@ export function makeGroupInfos(deps: {
       try {
         const facts =
           conversation.protocol === 'opaque'
-            ? // Its bytes name no epoch: it is for the current one.
+            ? // The service does not read its bytes, so it is for the current epoch.
               { epoch: (await conversations.view(id, user)).epoch }
             : await inspectGroupInfo(conversation, groupInfo, deps.treeCheckMaxBytes);
         const bytes = { ciphertext: new Uint8Array(), groupInfo };

@@ -3,7 +3,7 @@ import type pg from 'pg';
 
 export type CheckStatus = 'healthy' | 'degraded' | 'unhealthy';
 
-/** What a check found, with numbers that it may show. */
+/** The result of a check, with numbers for the report. */
 export interface CheckResult {
   readonly status: CheckStatus;
   readonly facts?: Readonly<Record<string, number>>;
@@ -11,30 +11,35 @@ export interface CheckResult {
 
 export type Check = () => Promise<CheckResult>;
 
-/** What an API process needs to serve. */
+/** The checks of an API process: the parts that it needs to serve requests. */
 export interface HealthChecks {
   readonly database: Check;
   readonly temporal: Check;
   readonly memory: Check;
-  /** With the fact `active_actors`. */
+  /** Its result has the fact `active_actors`. */
   readonly actors: Check;
 }
 
 export type HealthReport = Readonly<Record<keyof HealthChecks, CheckResult>>;
 
-/** A check that hangs has found something. */
+/** A check that takes longer counts as unhealthy. */
 const TIME_LIMIT_MS = 2000;
-const NAMES = ['database', 'temporal', 'memory', 'actors'] as const;
+/** Shares of the heap limit that are in use. */
 const HEAP_DEGRADED = 0.85;
 const HEAP_UNHEALTHY = 0.97;
 
 /** Runs all checks at once, each within its time limit. */
 export async function runChecks(checks: HealthChecks, timeLimitMs = TIME_LIMIT_MS): Promise<HealthReport> {
-  const results = await Promise.all(NAMES.map((name) => limited(checks[name], timeLimitMs)));
-  return Object.fromEntries(NAMES.map((name, i) => [name, results[i]])) as unknown as HealthReport;
+  const [database, temporal, memory, actors] = await Promise.all([
+    limited(checks.database, timeLimitMs),
+    limited(checks.temporal, timeLimitMs),
+    limited(checks.memory, timeLimitMs),
+    limited(checks.actors, timeLimitMs),
+  ]);
+  return { database, temporal, memory, actors };
 }
 
-/** The worst of all. */
+/** The worst status of all checks. */
 export function overall(report: HealthReport): CheckStatus {
   const found = Object.values(report).map(({ status }) => status);
   if (found.includes('unhealthy')) return 'unhealthy';
@@ -55,11 +60,14 @@ async function limited(check: Check, timeLimitMs: number): Promise<CheckResult> 
   }
 }
 
-/** Healthy while the database answers and `isComplete` says that its tables are all there. */
+/**
+ * Healthy while the database answers and has all tables.
+ * @param isComplete whether the database has all tables
+ */
 export function databaseCheck(pool: pg.Pool, isComplete: () => Promise<boolean>): Check {
   let complete = false;
   return async () => {
-    // Tables do not go away again; until they are there, this is asked each time.
+    // Tables are not dropped. So this is checked each time only until they are all there.
     if (!complete) complete = await isComplete();
     else await pool.query('select 1');
     return { status: complete ? 'healthy' : 'unhealthy' };
@@ -76,7 +84,7 @@ export function memoryCheck(measure: typeof getHeapStatistics = getHeapStatistic
   };
 }
 
-/** Shows how many conversations are at work; degraded while `waiting` operations exceed `limit`. */
+/** Reports the number of conversations that have work. Degraded while more than `limit` operations wait. */
 export function actorsCheck(deps: {
   readonly active: () => number;
   readonly waiting: () => number;

@@ -8,9 +8,9 @@ import type { ConversationCache } from './conversation-cache.ts';
 import type { Operations, Origin } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
-/** What comes with a request to leave. */
+/** The content of a request to leave. */
 export interface LeaveInput {
-  /** The own Remove proposal. */
+  /** The caller's Remove proposal for its own leaf. */
   readonly proposal?: Buffer | undefined;
   readonly epoch?: number | undefined;
   readonly id?: string | undefined;
@@ -23,7 +23,7 @@ export type Leave = (
   operationId: () => string,
 ) => Promise<Accepted<'leave'>>;
 
-/** Has the caller leave, with its own Remove proposal if it sent one. */
+/** Makes the function that lets the caller leave, with its own Remove proposal if it sent one. */
 export function makeLeave({
   conversations,
   operations,
@@ -41,7 +41,7 @@ export function makeLeave({
     try {
       const { framing, proposal: shown } = checkLeaving(conversation, proposal, epoch);
       const sha256 = hash('sha256', proposal, 'hex');
-      // Its id comes from its bytes, so that the same proposal again is a retry.
+      // The id comes from the bytes, so that sending the same proposal again is a retry.
       const commandId = ownId ?? `leave-${sha256}`;
       command = { ...base, ...framing, id: commandId, sha256, bytes: { ciphertext: proposal } };
       if (shown !== undefined) await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
@@ -52,8 +52,8 @@ export function makeLeave({
   };
 }
 
-/** Nobody can commit their own removal in MLS. @throws AppError `malformed` */
+/** Refuses a commit from a member who leaves (RFC 9420 §12.4). @throws AppError `malformed` */
 export function refuseOwnCommit(body: { readonly commit?: unknown; readonly groupInfo?: unknown }): void {
   if (body.commit === undefined && body.groupInfo === undefined) return;
-  throw new AppError('malformed', 'You cannot commit your own removal: to leave, send a proposal or nothing');
+  throw new AppError('malformed', 'A member cannot commit its own removal: to leave, send a proposal or no body');
 }

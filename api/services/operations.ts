@@ -5,7 +5,7 @@ import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, Refused } from '../../domain/outcome.ts';
 import type { Submitter } from '../../dispatch/submission.ts';
 import { readEarlierAnswer } from '../../store/decision/earlier-answer.ts';
-import type { Caller } from '../http/bearer-tokens.ts';
+import type { Caller } from '../http/caller.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 
 /** Request context attached to each command. */

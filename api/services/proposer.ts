@@ -6,8 +6,8 @@ import { checkSender } from '../../mls/commit-against-tree.ts';
 import type { Framing, PublicProposal } from '../../mls/framing.ts';
 
 /**
- * Checks that a member's public proposal comes from a leaf of the caller, in the tree of the epoch that stands; without
- * that tree, or for another epoch, nothing is checked.
+ * Checks that a public proposal of a member comes from a leaf of the caller in the ratchet tree of the current epoch. It
+ * checks nothing if this tree is not stored, or if the proposal is for another epoch.
  * @throws AppError `identity-mismatch`
  */
 export type CheckProposer = (

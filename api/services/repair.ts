@@ -1,13 +1,12 @@
 import { hash } from 'node:crypto';
 import type { ResetCommand } from '../../domain/command.ts';
-import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import { MIN_MLS_GROUP_ID_BYTES } from '../../domain/limits.ts';
 import type { ReportCount } from '../../domain/outcome.ts';
 import type { ConversationCache } from './conversation-cache.ts';
+import { refuseShortGroupId } from './group-id.ts';
 import type { Operations, Origin } from './operations.ts';
 
-/** "I cannot process entry seq." */
+/** A report: the device of a member cannot process the entry `seq`. */
 export interface ReportInput {
   readonly seq: number;
   /** Epoch of the device. */
@@ -16,7 +15,7 @@ export interface ReportInput {
   readonly epochAuthenticator?: Buffer | undefined;
 }
 
-/** The way out of a group that cannot go on: reports open a reset, a reset hands over to a new conversation. */
+/** Repair of a group that is stuck: reports open a reset, and a reset replaces the conversation with a new one. */
 export interface Repair {
   readonly report: (
     id: ConversationId,
@@ -24,7 +23,7 @@ export interface Repair {
     origin: Origin,
     operationId: () => string,
   ) => Promise<ReportCount>;
-  /** @returns `isNew` = done now, not by an earlier request */
+  /** @returns `isNew` = this request did the reset, and not an earlier one */
   readonly reset: (id: ConversationId, successor: ConversationId, origin: Origin) => Promise<{ isNew: boolean }>;
 }
 
@@ -50,19 +49,19 @@ export function makeRepair(conversations: ConversationCache, operations: Operati
     reset: async (id, successor, origin) => {
       const conversation = await conversations.find(id, origin.caller.user);
       const command = resetCommand(id, successor, origin.caller.user);
-      const isShort = Buffer.from(successor, 'base64url').length < MIN_MLS_GROUP_ID_BYTES;
-      const { status } =
-        conversation.protocol === 'mls' && isShort
-          ? await operations.answerOrRefuse(id, command, origin, new AppError('malformed', SHORT_ID))
-          : await operations.decide(id, command, origin);
+      try {
+        if (conversation.protocol === 'mls') refuseShortGroupId(successor);
+      } catch (error) {
+        const earlier = await operations.answerOrRefuse(id, command, origin, error);
+        return { isNew: earlier.status === 'accepted' };
+      }
+      const { status } = await operations.decide(id, command, origin);
       return { isNew: status === 'accepted' };
     },
   };
 }
 
-const SHORT_ID = `The id of an MLS group has at least ${MIN_MLS_GROUP_ID_BYTES} bytes`;
-
-/** Its id comes from what it asks for, so that the same reset again by the same user is a retry. */
+/** The id of the command comes from its content, so that the same reset by the same user is a retry. */
 function resetCommand(id: ConversationId, successor: ConversationId, actor: string): ResetCommand {
   const digest = hash('sha256', JSON.stringify([id, successor, actor]), 'hex');
   return { kind: 'reset', id: `reset-${digest}`, actor, successor };

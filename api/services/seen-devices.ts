@@ -4,30 +4,30 @@ import type pg from 'pg';
 import { touchDevices } from '../../store/device/devices.ts';
 import type { DeviceName } from '../../store/key-package/key-packages.ts';
 
-/** Devices remembered as noted; some 200 bytes each. */
-const REMEMBERED = 100_000;
-/** How exact `seenAt` is. */
+/** Recorded devices in the cache. Each needs about 200 bytes. */
+const MAX_CACHED = 100_000;
+/** Precision of `seenAt`: a device is recorded at most once in this time. */
 const EVERY_MS = 3_600_000;
-/** Devices of one statement. */
+/** Number of devices in one SQL statement. */
 const MAX_TOUCHED = 1000;
 
-/** Puts the devices that ask for anything on record. */
+/** Records every device that sends a request. */
 export interface SeenDevices {
-  /** Notes a device, in the background and at most once an hour. */
+  /** Records a device, in the background and at most once an hour. */
   readonly note: (device: DeviceName) => void;
-  /** It is on record no more: its next request puts it there again. */
+  /** Removes a device from the cache, so that its next request records it again. */
   readonly forget: (device: DeviceName) => void;
-  /** When everything that was noted before is in the database, or failed to be. */
+  /** Waits until all devices that were noted before are in the database, or their statement has failed. */
   readonly settled: () => Promise<void>;
 }
 
-/** One statement for many devices: those that come while one runs wait for the next. */
+/** Writes many devices with one statement. Devices that come while a statement runs wait for the next one. */
 export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonly log: Logger }): SeenDevices {
-  const known = new LRUCache<string, true>({ max: REMEMBERED, ttl: EVERY_MS });
+  const recorded = new LRUCache<string, true>({ max: MAX_CACHED, ttl: EVERY_MS });
   let waiting = new Map<string, DeviceName>();
   let running: Promise<void> | undefined;
 
-  // Neither id has control characters.
+  // A NUL can separate the ids, because they have no control characters.
   const keyOf = ({ user, device }: DeviceName): string => `${user}\0${device}`;
   const flush = async (): Promise<void> => {
     while (waiting.size > 0) {
@@ -39,9 +39,9 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
           devices.map(([, device]) => device),
         );
       } catch (error) {
-        // Its next request tries again.
-        for (const [key] of devices) known.delete(key);
-        log.warn({ err: error }, 'devices not noted');
+        // The next request of each device tries again.
+        for (const [key] of devices) recorded.delete(key);
+        log.warn({ err: error }, 'devices were not recorded');
       }
     }
     running = undefined;
@@ -49,12 +49,12 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
   return {
     note: ({ user, device }) => {
       const key = keyOf({ user, device });
-      if (known.get(key) === true) return;
-      known.set(key, true);
+      if (recorded.get(key) === true) return;
+      recorded.set(key, true);
       waiting.set(key, { user, device });
       running ??= flush();
     },
-    forget: (device) => void known.delete(keyOf(device)),
+    forget: (device) => void recorded.delete(keyOf(device)),
     settled: async () => {
       await running;
     },

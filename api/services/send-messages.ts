@@ -8,24 +8,24 @@ import type { ConversationCache, ConversationRef } from './conversation-cache.ts
 import type { Operations, Origin } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
-/** A message as a request brings it. */
+/** A message from a request. */
 export interface MessageInput {
   readonly id: string;
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
 }
 
-/** The result of one message: its place in the log, or the problem. */
+/** The result of one message: its position in the log, or the problem. */
 export type SendResult = Accepted<'message'> | AppError;
 
-/** Has messages decided in their order, each by itself. @throws AppError `not-found` when the caller may see no conversation */
+/** Submits messages in their order, each on its own. @throws AppError `not-found` if the caller may not see the conversation */
 export type SendMessages = (
   conversation: ConversationId,
   messages: readonly MessageInput[],
   origin: Origin,
 ) => Promise<SendResult[]>;
 
-/** A message whose bytes were checked: its command, or why it is refused before a decision. */
+/** A message after the check of its bytes: its command, or the reason to refuse it before a decision. */
 type CheckedCommand =
   | { readonly isGood: true; readonly command: MessageCommand; readonly checked: CheckedMessage }
   | { readonly isGood: false; readonly command: MessageCommand | undefined; readonly refusal: unknown };
@@ -64,10 +64,10 @@ export function makeSendMessages({
     if (checked.some((message) => message.isGood && message.checked.proposal !== undefined)) {
       checked = await Promise.all(checked.map((message) => withProposer(message, id)));
     }
-    // All enter the queue in this same step, in their order.
+    // All messages enter the queue in this one step, so they keep their order.
     const settled = await Promise.allSettled(checked.map((message) => sendOne(id, message, origin)));
     const results = settled.map(resultOf);
-    // The form of the answer must not show whether there is a conversation.
+    // The answer must not show whether the conversation exists. So a list is not answered 200 here, but 404.
     if (results.every((result) => result instanceof AppError && result.code === 'not-found')) {
       throw new AppError('not-found');
     }

@@ -12,14 +12,14 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * Read the log by pages
-         * @description Entries in order of seq. Former members get what they may read, then `removed` once they are at its end. Where retention has taken what would come next, the answer is 410 `history-truncated`: no page passes over a gap in silence. `after` = `oldestSeq` - 1 goes on behind it.
+         * Read the log page by page
+         * @description Entries in order of seq. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
         /**
          * Send messages
-         * @description Application messages or proposals, one or a list. A message with an id that was accepted before, and the same bytes, gets the original answer with status `duplicate`. The single form has the status of its problem; the list form is always 200, with a problem in the place of each message that was refused.
+         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message.
          */
         readonly post: operations["sendMessages"];
         readonly delete?: never;
@@ -39,7 +39,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves the own read position, only forward, and clears explicit increments.
+         * @description Moves your read position, only forward, and clears explicit increments.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -58,8 +58,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Increment the unread counts of the others
-         * @description Counted within a second. The same `id` again counts once.
+         * Increment the unread counts of the other members
+         * @description The increment is counted within a second. Several requests with the same `id` count once.
          */
         readonly post: operations["incrementUnread"];
         readonly delete?: never;
@@ -78,8 +78,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Commit
-         * @description Exactly one commit ends an epoch. The loser of a race gets `epoch-conflict` with the current epoch, the winner, and the seq to read on from. An external commit (a PublicMessage of a new member) takes the same way, where the policy allows it.
+         * Send a commit
+         * @description Exactly one commit ends an epoch. Any other commit for that epoch gets `epoch-conflict` with the current epoch, the commit that won, and the seq after which to read. External commits (PublicMessages of new members) use this route too, if the policy allows them.
          */
         readonly post: operations["commit"];
         readonly delete?: never;
@@ -96,8 +96,8 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * The current epoch
-         * @description With an `ETag`; `If-None-Match` is answered 304 while the epoch stands.
+         * Get the current epoch
+         * @description The answer has an `ETag`. A request with `If-None-Match` gets 304 as long as the epoch is the same.
          */
         readonly get: operations["getEpoch"];
         readonly put?: never;
@@ -116,13 +116,13 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * The GroupInfo of the current epoch
-         * @description Where `externalJoin` is `anyone`, also for those who are no members, except those whom somebody else removed.
+         * Get the GroupInfo of the current epoch
+         * @description If `externalJoin` is `anyone`, users who are not members get it too, except users whom somebody else removed.
          */
         readonly get: operations["getGroupInfo"];
         /**
          * Supply the GroupInfo of the current epoch
-         * @description For an epoch whose commit brought none. The first one stays; later ones are answered the same.
+         * @description For an epoch whose commit had no GroupInfo. The first GroupInfo stays. Later ones get the same answer, and are not stored.
          */
         readonly put: operations["putGroupInfo"];
         readonly post?: never;
@@ -141,11 +141,11 @@ export interface paths {
         };
         /**
          * Follow the log
-         * @description Server-sent events. `event: entry` has `data` = the entry as in a page, and is the only one with an `id:` (its seq). It starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
+         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     Other events end the stream: `removed` {seq}: you may read no further than this entry, without `seq` when the conversation was deleted; `reset` {successor}: it goes on as another conversation; `history-truncated` {oldestSeq}: retention has taken what would come next, so rejoin the group if you missed a commit, and go on after `oldestSeq` - 1; `slow-consumer` {after}.
+         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}.
          *
-         *     `slow-consumer`: you took nothing for some seconds; `reconnect`: the token ends, or the server stops. Comments are heartbeats.
+         *     `slow-consumer`: your client read nothing for some seconds. `reconnect`: the token expires, or the server stops. Comments are heartbeats.
          */
         readonly get: operations["streamEvents"];
         readonly put?: never;
@@ -165,13 +165,13 @@ export interface paths {
         };
         /**
          * Follow all your conversations
-         * @description Server-sent events of all your conversations, for the calling device; there are no ids. Each conversation starts after the position that the device acknowledged (none: with your joining entry), and is told without a gap, in order of seq; what was not acknowledged comes again on the next stream. A new conversation joins an open stream at once.
+         * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}; `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}, one for each user, after the entry `seq`; `welcome` {id, conversation, welcome, seq, epoch}, before anything of the commit that it belongs to, and again on every stream until it is acknowledged; `conversation` {conversation, change, ..} with change `new` {seq, protocol}: you became a member with this entry, `policy` {seq, policy}, `deleted`, `reset-open` {seq}: any member may reset it, `welcome-expired` {seq, user, device}; `reset` {conversation, successor}; `removed` {conversation, seq}: you may read no further; `history-truncated` {conversation, oldestSeq}: entries before this one are gone, rejoin the group if you missed a commit; `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
-         *     Events that end the stream: `replaced`: the device has a newer stream, or was forgotten, so do not come back by yourself; `slow-consumer` and `reconnect`: come back.
+         *     These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
-         *     `slow-consumer`: you took nothing for some seconds; `reconnect`: the token ends, or the server stops. Comments are heartbeats.
+         *     `slow-consumer`: your client read nothing for some seconds. `reconnect`: the token expires, or the server stops. Comments are heartbeats.
          */
         readonly get: operations["streamAccountEvents"];
         readonly put?: never;
@@ -193,7 +193,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description Of the calling device: the last entry of each conversation that it has processed and stored. From there its stream `/v1/events` goes on. Positions move forward only; a lower one changes nothing. Conversations that you may not see are left out of the answer. A position above the last entry that you may read refuses all.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
          */
         readonly post: operations["acknowledge"];
         readonly delete?: never;
@@ -214,7 +214,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Add members
-         * @description In `mls` with a commit. In `opaque` it may be absent: then the add is an entry of its own and moves the epoch by one. Adding only those who are members already changes nothing.
+         * @description In `mls` conversations a commit is required. In `opaque` conversations it is optional: without a commit, the add is an entry of its own and increases the epoch by one. If all users are members already, nothing changes.
          */
         readonly post: operations["addMembers"];
         readonly delete?: never;
@@ -235,7 +235,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Remove a member, or leave
-         * @description In `mls` with a commit that removes all devices of the user. Removing oneself is leaving: sending ends at once and reading at the own Remove proposal, and a commit of somebody else completes it.
+         * @description In `mls` conversations, a commit that removes all devices of the user is required. To remove yourself means to leave: from now on you cannot send, you can read up to your own Remove proposal, and a commit of another member completes it.
          */
         readonly delete: operations["removeMember"];
         readonly options?: never;
@@ -253,8 +253,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * The same as DELETE, for clients that cannot send a body with it
-         * @description In `mls` with a commit that removes all devices of the user. Removing oneself is leaving: sending ends at once and reading at the own Remove proposal, and a commit of somebody else completes it.
+         * The same as DELETE, for clients that cannot send a body with DELETE
+         * @description In `mls` conversations, a commit that removes all devices of the user is required. To remove yourself means to leave: from now on you cannot send, you can read up to your own Remove proposal, and a commit of another member completes it.
          */
         readonly post: operations["removeMemberByPost"];
         readonly delete?: never;
@@ -273,7 +273,7 @@ export interface paths {
         readonly get?: never;
         /**
          * Change the role of a member (admin)
-         * @description A conversation keeps at least one admin.
+         * @description A conversation always has at least one admin.
          */
         readonly put: operations["setRole"];
         readonly post?: never;
@@ -292,13 +292,13 @@ export interface paths {
         };
         /**
          * List your conversations
-         * @description Those that you left or were removed from stay for 30 days, with role `removed`.
+         * @description Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.
          */
         readonly get: operations["listConversations"];
         readonly put?: never;
         /**
          * Create a conversation
-         * @description The creator is admin. The same creator with the same content again gets 200.
+         * @description The creator becomes admin. If the same creator sends the same content again, the answer is 200.
          */
         readonly post: operations["createConversation"];
         readonly delete?: never;
@@ -314,7 +314,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** A conversation as you may see it */
+        /** Get a conversation */
         readonly get: operations["getConversation"];
         readonly put?: never;
         readonly post?: never;
@@ -337,7 +337,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Report an entry that you cannot process
-         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Those of more than half of the members open a reset, and members are told by a `conversation` event.
+         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Reports of more than half of the members open a reset. Then all members get a `conversation` event.
          */
         readonly post: operations["reportEntry"];
         readonly delete?: never;
@@ -356,8 +356,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Hand over to a new conversation
-         * @description For admins at any time, for every member once reports have opened it. The successor has the same members, roles and policy, and epoch 0; the old conversation stays readable, and answers writes with `superseded`.
+         * Replace a conversation with a new one
+         * @description Admins may reset at any time, and every member after reports have opened a reset. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
          */
         readonly post: operations["resetConversation"];
         readonly delete?: never;
@@ -375,17 +375,17 @@ export interface paths {
         };
         /**
          * Count your key packages
-         * @description Of the calling device. Below 5 the stock is low, which the stream `/v1/events` tells as well.
+         * @description Counts for the calling device. Below 5 the stock is low. Then the stream `/v1/events` also sends `low-stock`.
          */
         readonly get: operations["countKeyPackages"];
         /**
          * Replace all key packages
-         * @description For a calling device that lost or renewed its keys. Whatever it had is withdrawn, also what was handed out and not used yet: a Welcome for that is refused with `key-package-stale`.
+         * @description For a calling device that lost or renewed its keys. All its earlier packages are withdrawn, also those that were given out and are not used yet: a Welcome for such a package is refused with `key-package-stale`.
          */
         readonly put: operations["replaceKeyPackages"];
         /**
          * Upload key packages
-         * @description For the calling device. Each is checked as a member would check it: form, both signatures, lifetime, and that its credential is basic with your user id. One bad package refuses the whole batch. A new last resort replaces the one before, of the same cipher suite. A device has at most 500 in store; above it the answer is 429 `rate-limited`.
+         * @description For the calling device. The service checks each package like a member: its form, both signatures, its lifetime, and that its credential is basic and contains your user id. If one package is bad, none is stored. A new last resort replaces the earlier one of the same cipher suite. A device may have at most 500 in store. Above that, the answer is 429 `rate-limited`.
          */
         readonly post: operations["uploadKeyPackages"];
         readonly delete?: never;
@@ -405,7 +405,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Claim key packages of a user
-         * @description One of each device, the calling one left out. Each is handed out once, in whatever order and process claims come; only the last resort, taken when there is nothing else, may be handed out again. Claimed packages are yours for 24 hours, for the conversation named or any, and never return to the pool; with an Idempotency-Key the same claim again gives the same ones, whatever became of them. In 24 hours you get 40 packages of a device, and no more while 20 of them are unused; a claim above that gives nothing, and is answered 429 `rate-limited`, unless the device has none left. An unknown user has no devices, and a device that is not known is left out.
+         * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out.
          */
         readonly post: operations["claimKeyPackages"];
         readonly delete?: never;
@@ -423,7 +423,7 @@ export interface paths {
         };
         /**
          * List your devices
-         * @description Those that asked for anything with a token of yours, by id.
+         * @description Devices that sent a request with one of your tokens, by device id.
          */
         readonly get: operations["listDevices"];
         readonly put?: never;
@@ -446,7 +446,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Forget a device
-         * @description With its key packages, positions and Welcomes; its stream `/v1/events` ends. Its leaves stay in its groups until a commit removes them, and its tokens are good until they expire: with one of them it becomes known again.
+         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.
          */
         readonly delete: operations["forgetDevice"];
         readonly options?: never;
@@ -465,8 +465,8 @@ export interface paths {
         readonly put?: never;
         readonly post?: never;
         /**
-         * Erase me
-         * @description Leaves every conversation, then forgets your devices, key packages, claims, positions and Welcomes, and ends your streams. A conversation that its last admin may not leave is answered 403 `not-allowed` with its id, after all others were left and before anything is forgotten: hand it over or delete it, and ask again. Likewise after 503. Your user id stays where others need it: in the commits and proposals that you sent, and in what your groups say of former members, as long as the conversation is there; and in the audit trail for 400 days. Application messages of `mls` conversations carry no sender.
+         * Erase your data
+         * @description Leaves every conversation. Then it deletes your devices, key packages, claims, positions and Welcomes, and ends your streams. If you are the last admin of a conversation that must keep an admin, the answer is 403 `not-allowed` with the id of that conversation. In that case all other conversations were left, and nothing was deleted yet: make another member admin, or delete the conversation, and send the request again. Send it again after 503, too. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
          */
         readonly delete: operations["eraseMe"];
         readonly options?: never;
@@ -483,7 +483,7 @@ export interface paths {
         };
         /**
          * List your Welcomes
-         * @description Of the calling device: those that name a key package of it, and in `opaque` conversations those for its user. Reading takes nothing away: acknowledge a Welcome once its group is stored. A page ends early when it has some megabytes; whoever acknowledges what it got finds the rest without a cursor too.
+         * @description For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has some megabytes. A client that acknowledges each page gets the rest also without a cursor.
          */
         readonly get: operations["listWelcomes"];
         readonly put?: never;
@@ -505,7 +505,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge a Welcome
-         * @description It is forgotten: a second time there is none.
+         * @description The Welcome is deleted. A second request gets `not-found`.
          */
         readonly post: operations["acknowledgeWelcome"];
         readonly delete?: never;
@@ -521,7 +521,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** How the service is */
+        /** Health of the service */
         readonly get: operations["health"];
         readonly put?: never;
         readonly post?: never;
@@ -538,7 +538,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether the process answers */
+        /** Check that the process answers */
         readonly get: operations["live"];
         readonly put?: never;
         readonly post?: never;
@@ -555,7 +555,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether the process should get requests */
+        /** Check that the process is ready for requests */
         readonly get: operations["ready"];
         readonly put?: never;
         readonly post?: never;
@@ -589,11 +589,11 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Who applies operations */
+        /** Get the execution path */
         readonly get: operations["getPath"];
         /**
-         * Change who applies operations
-         * @description At once and for all replicas, without a restart. Both paths may be at work on one conversation.
+         * Change the execution path
+         * @description The change reaches all replicas within a second, without a restart. Both paths may decide operations of the same conversation at the same time.
          */
         readonly put: operations["setPath"];
         readonly post?: never;
@@ -612,7 +612,7 @@ export interface paths {
         };
         /**
          * List conversations
-         * @description All of them by id, or those in a state.
+         * @description All conversations by id, or only those in one state.
          */
         readonly get: operations["adminListConversations"];
         readonly put?: never;
@@ -630,7 +630,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** A conversation and its workflow */
+        /** Get a conversation and its workflow */
         readonly get: operations["adminGetConversation"];
         readonly put?: never;
         readonly post?: never;
@@ -651,7 +651,7 @@ export interface paths {
         readonly put?: never;
         /**
          * End the run of a conversation
-         * @description The run decides what it has and completes; the next operation starts another.
+         * @description The run decides the operations that it has, and completes. The next operation starts a new run.
          */
         readonly post: operations["shutdownConversation"];
         readonly delete?: never;
@@ -671,7 +671,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Restart the run of a conversation
-         * @description Ends the run as above, waits for its end and starts the next.
+         * @description Ends the run like `shutdown`, waits for its end, and starts a new run.
          */
         readonly post: operations["restartConversation"];
         readonly delete?: never;
@@ -688,8 +688,8 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * What was done
-         * @description Reports and resets of conversations, and what operators did.
+         * Read the audit trail
+         * @description Reports and resets of conversations, and actions of operators.
          */
         readonly get: operations["listAudit"];
         readonly put?: never;
@@ -755,7 +755,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @description One for each message, in their order; refused ones have `id` and a problem */
+        /** @description One result for each message, in their order. A refused message has its `id` and a problem */
         readonly SendResults: {
             readonly results: readonly (components["schemas"]["SendResult"] | components["schemas"]["Problem"])[];
         };
@@ -770,7 +770,7 @@ export interface components {
         };
         readonly Problem: {
             /**
-             * @description Page of this problem
+             * @description Page about this problem
              * @example /docs/problems/epoch-conflict
              */
             readonly type: string;
@@ -778,11 +778,11 @@ export interface components {
             readonly status: number;
             readonly detail?: string;
             /**
-             * @description Stable
+             * @description Stable code of the problem
              * @enum {string}
              */
             readonly code: "malformed" | "unauthenticated" | "not-allowed" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
-            /** @description For the operator; also in X-Request-Id */
+            /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
             readonly errors?: readonly {
@@ -798,7 +798,7 @@ export interface components {
             readonly winner?: {
                 /** @description Position in the log, from 1 */
                 readonly seq: number;
-                /** @description Lower-case hex over the decoded bytes */
+                /** @description sha256 over the decoded bytes, as lower-case hex */
                 readonly sha256: string;
             };
             /** @description `epoch-conflict`: seq of the commit that started submittedEpoch */
@@ -807,20 +807,20 @@ export interface components {
             readonly seq?: number;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
-            /** @description `superseded`: the conversation that took over */
+            /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
-            /** @description `history-truncated`: the first entry that is there */
+            /** @description `history-truncated`: the oldest entry that still exists */
             readonly oldestSeq?: number;
-            /** @description The conversation that it is about, where the path names none */
+            /** @description The conversation that the problem is about, if the path does not name it */
             readonly conversation?: string;
             /** @description `position-ahead`: the last entry that you may read */
             readonly lastSeq?: number;
-            /** @description `too-large`: bytes that are accepted */
+            /** @description `too-large`: maximum size of the body in bytes */
             readonly limit?: number;
         } & {
             readonly [key: string]: unknown;
         };
-        /** @description An application message or a proposal; a commit is refused here */
+        /** @description An application message or a proposal. A commit is refused here */
         readonly Message: {
             /**
              * @description Id that makes a retry the same operation
@@ -829,16 +829,16 @@ export interface components {
             readonly id: string;
             /** @example AAEAAg== */
             readonly ciphertext: string;
-            /** @description MLS epoch; in `mls` it is in the frame, and must agree */
+            /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
         };
-        /** @description Decided in this order, each by itself */
+        /** @description The messages are decided in this order, each on its own */
         readonly Messages: {
             readonly messages: readonly components["schemas"]["Message"][];
         };
         readonly Entries: {
             readonly entries: readonly components["schemas"]["Entry"][];
-            /** @description Value for `after`; absent at the end */
+            /** @description Value of `after` for the next page. Absent on the last page */
             readonly next?: number;
             /** @description Position in the log, from 1 */
             readonly lastSeq: number;
@@ -857,7 +857,7 @@ export interface components {
             /** Format: date-time */
             readonly at?: string;
             /**
-             * @description The body is past its retention
+             * @description Retention deleted the ciphertext
              * @enum {boolean}
              */
             readonly expired?: true;
@@ -866,7 +866,7 @@ export interface components {
             readonly unread: number;
         };
         readonly ReadMark: {
-            /** @description Only forward; absent = everything */
+            /** @description The last entry that was read. The position only moves forward. Absent = all entries */
             readonly seq?: number;
         };
         readonly Incremented: {
@@ -881,18 +881,18 @@ export interface components {
              */
             readonly id?: string;
         };
-        /** @description `epoch` is the new one */
+        /** @description `epoch` is the new epoch */
         readonly CommitAccepted: {
             /** @description Position in the log, from 1 */
             readonly seq: number;
             /** @description MLS epoch */
             readonly epoch: number;
-            /** @description Lower-case hex over the decoded bytes */
+            /** @description sha256 over the decoded bytes, as lower-case hex */
             readonly sha256: string;
             /** Format: date-time */
             readonly at: string;
         };
-        /** @description A commit with all that becomes true with it, or with none of it */
+        /** @description A commit and the changes that become valid with it. The service stores all of them, or none */
         readonly CommitBundle: {
             /** @example AAEAAg== */
             readonly commit: string;
@@ -904,7 +904,7 @@ export interface components {
             readonly welcome?: string;
             /** @example AAEAAg== */
             readonly groupInfo?: string;
-            /** @description MLS epoch; in `mls` it is in the frame, and must agree */
+            /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
             /**
              * @description Id that makes a retry the same operation
@@ -952,19 +952,19 @@ export interface components {
                 /** @description MLS epoch */
                 readonly joinedEpoch: number;
             }[];
-            /** @description Those who left and whom no commit has removed yet */
+            /** @description Users who left, and whom no commit has removed yet */
             readonly leaving: readonly string[];
-            /** @description Value for `cursor`; absent at the end */
+            /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
-        /** @description The epoch after the change, and the entry that made it */
+        /** @description The epoch after the change, and the seq of its entry */
         readonly MembersChanged: {
             /** @description MLS epoch */
             readonly epoch: number;
             /** @description Position in the log, from 1 */
             readonly seq: number;
         };
-        /** @description In `mls` with a commit; in `opaque` it may be absent */
+        /** @description In `mls` conversations `commit` is required. In `opaque` conversations it is optional */
         readonly AddMembers: {
             readonly users: readonly string[];
             /** @example AAEAAg== */
@@ -973,7 +973,7 @@ export interface components {
             readonly welcome?: string;
             /** @example AAEAAg== */
             readonly groupInfo?: string;
-            /** @description MLS epoch; in `mls` it is in the frame, and must agree */
+            /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
             /**
              * @description Id that makes a retry the same operation
@@ -981,18 +981,18 @@ export interface components {
              */
             readonly id?: string;
         };
-        /** @description Nobody can commit the own removal: whoever leaves sends no commit */
+        /** @description A member cannot commit its own removal: to leave, send no commit */
         readonly RemoveMember: {
             /** @example AAEAAg== */
             readonly commit?: string;
             /** @example AAEAAg== */
             readonly groupInfo?: string;
             /**
-             * @description Leaving only: the own Remove proposal
+             * @description Only to leave: the Remove proposal for your own leaf
              * @example AAEAAg==
              */
             readonly proposal?: string;
-            /** @description MLS epoch; in `mls` it is in the frame, and must agree */
+            /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
             /**
              * @description Id that makes a retry the same operation
@@ -1038,7 +1038,7 @@ export interface components {
              */
             readonly epoch?: number;
             /**
-             * @description The group as it stands at `epoch`; the creator belongs to it anyway
+             * @description Members of the group at `epoch`. The creator is always a member
              * @default []
              */
             readonly members?: readonly string[];
@@ -1061,7 +1061,7 @@ export interface components {
             readonly maxMembers?: number;
             readonly epochWindow?: number;
             /**
-             * @description When the last admin leaves: the longest-standing member becomes admin, or it may not leave
+             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
              * @enum {string}
              */
             readonly lastAdmin?: "hand-over" | "refuse";
@@ -1084,7 +1084,7 @@ export interface components {
                 readonly role: "admin" | "member" | "removed";
                 readonly unread: number;
             }[];
-            /** @description Value for `cursor`; absent at the end */
+            /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
         readonly ConversationDetails: {
@@ -1102,14 +1102,14 @@ export interface components {
             readonly role: "admin" | "member" | "removed";
             readonly unread: number;
             readonly policy: components["schemas"]["Policy"];
-            /** @description What you may read: one range for each stay */
+            /** @description Entries that you may read: one range for each time that you were a member */
             readonly periods: readonly {
                 /** @description Position in the log, from 1 */
                 readonly from: number;
                 /** @description Position in the log, from 1 */
                 readonly to?: number;
             }[];
-            /** @description The conversation that took over after a reset */
+            /** @description The conversation that replaced this one after a reset */
             readonly successor?: string;
         };
         /** @description Rules of a conversation; maxMembers is 1000 by default */
@@ -1127,7 +1127,7 @@ export interface components {
             readonly maxMembers: number;
             readonly epochWindow: number;
             /**
-             * @description When the last admin leaves: the longest-standing member becomes admin, or it may not leave
+             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
              * @enum {string}
              */
             readonly lastAdmin?: "hand-over" | "refuse";
@@ -1154,7 +1154,7 @@ export interface components {
             readonly maxMembers?: number;
             readonly epochWindow?: number;
             /**
-             * @description When the last admin leaves: the longest-standing member becomes admin, or it may not leave
+             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
              * @enum {string}
              */
             readonly lastAdmin?: "hand-over" | "refuse";
@@ -1162,21 +1162,21 @@ export interface components {
             readonly commitRetentionDays?: number | null;
         };
         readonly ReportTaken: {
-            /** @description Members who reported within 7 days */
+            /** @description Number of members who reported within 7 days */
             readonly reports: number;
-            /** @description Members that open a reset: more than half */
+            /** @description Number of members whose reports open a reset: more than half */
             readonly needed: number;
-            /** @description Any member may reset the conversation */
+            /** @description Whether any member may reset the conversation */
             readonly open: boolean;
         };
         readonly Report: {
-            /** @description The entry that cannot be processed; 0 = what the conversation began with */
+            /** @description The entry that the device cannot process. 0 = the start of the conversation */
             readonly seq: number;
-            /** @description Where the device stands */
+            /** @description Epoch of the device */
             readonly epoch: number;
             readonly reason: string;
             /**
-             * @description Of the device’s epoch (RFC 9420 §8.7): tells two forks from one group that is stuck
+             * @description Epoch authenticator of the device (RFC 9420 §8.7). It shows whether the group has forks, or is stuck as a whole
              * @example AAEAAg==
              */
             readonly epochAuthenticator?: string;
@@ -1184,7 +1184,7 @@ export interface components {
         readonly ResetDone: {
             readonly successor: string;
         };
-        /** @description The id of the new conversation, which nobody has used */
+        /** @description Id of the new conversation. Nobody may have used it before */
         readonly Reset: {
             /**
              * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -1193,26 +1193,26 @@ export interface components {
             readonly successor: string;
         };
         readonly KeyPackagesStored: {
-            /** @description That were not there before, the last resort among them */
+            /** @description Key packages that are new, including the last resort */
             readonly stored: number;
-            /** @description That this device uploaded before */
+            /** @description Key packages that this device uploaded earlier */
             readonly duplicates: number;
-            /** @description In store, the last resort not among them */
+            /** @description Key packages in store, without the last resort */
             readonly available: number;
         };
-        /** @description Each an MLSMessage of wire format key_package */
+        /** @description Each key package is an MLSMessage of wire format key_package */
         readonly KeyPackageUpload: {
             readonly keyPackages: readonly string[];
             /**
-             * @description With the extension last_resort (10), which no other may have
+             * @description Key package with the extension last_resort (10). Other key packages must not have this extension
              * @example AAEAAg==
              */
             readonly lastResort?: string;
         };
         readonly KeyPackageStock: {
-            /** @description In store, the last resort not among them */
+            /** @description Key packages in store, without the last resort */
             readonly available: number;
-            /** @description Whether there is one that has not expired */
+            /** @description Whether there is a last resort that has not expired */
             readonly lastResort: boolean;
             /** @description Whether it is time to upload more */
             readonly lowStock: boolean;
@@ -1223,21 +1223,21 @@ export interface components {
                 readonly keyPackage: string;
                 /** @description KeyPackageRef (RFC 9420 §5.2) */
                 readonly ref: string;
-                /** @description Whether others may have got the same one */
+                /** @description Whether it is a last resort, which others may get too */
                 readonly lastResort: boolean;
             }[];
-            /** @description Devices that have none left */
+            /** @description Devices that have no key packages left */
             readonly exhausted: readonly string[];
         };
         readonly KeyPackageClaim: {
             /**
-             * @description Binds the packages to this conversation, which need not exist yet
+             * @description The packages are only for this conversation. It need not exist yet
              * @example q83vEjRWeJASNFZ4kBI0Vg
              */
             readonly conversation?: string;
-            /** @description Only these; else all devices of the user */
+            /** @description Only these devices. Default: all devices of the user */
             readonly devices?: readonly string[];
-            /** @description RFC 9420 §17.1; else any */
+            /** @description Cipher suite (RFC 9420 §17.1). Default: any */
             readonly cipherSuite?: number;
         };
         readonly DeviceList: {
@@ -1247,17 +1247,17 @@ export interface components {
                 readonly createdAt: string;
                 /**
                  * Format: date-time
-                 * @description To the hour
+                 * @description Time of its last request, exact to one hour
                  */
                 readonly seenAt: string;
                 /** @description Key packages in store, without the last resort */
                 readonly available: number;
                 readonly lastResort: boolean;
-                /** @description The one that asks */
+                /** @description Whether this is the calling device */
                 readonly current: boolean;
             }[];
         };
-        /** @description `seq` is that of the joining commit */
+        /** @description `seq` is the position of the joining commit */
         readonly WelcomeList: {
             readonly welcomes: readonly {
                 readonly id: string;
@@ -1268,7 +1268,7 @@ export interface components {
                 /** @description MLS epoch */
                 readonly epoch: number;
             }[];
-            /** @description Value for `cursor`; absent at the end */
+            /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
         readonly Health: {
@@ -1300,12 +1300,12 @@ export interface components {
         };
         readonly PathSetting: {
             /**
-             * @description Who applies operations
+             * @description Execution path of operations
              * @enum {string}
              */
             readonly path: "workflow" | "direct";
             /**
-             * @description Percent of the conversations that take this path; the others take the other
+             * @description Percentage of conversations that take this path. The others take the other path
              * @default 100
              */
             readonly rollout?: number;
@@ -1320,20 +1320,20 @@ export interface components {
                 /** @description Position in the log, from 1 */
                 readonly lastSeq: number;
                 readonly memberCount: number;
-                /** @description Entries before it were taken by retention */
+                /** @description Retention deleted the entries before this one */
                 readonly oldestSeq: number;
                 /** @enum {string} */
                 readonly state: "active" | "reset-open" | "superseded" | "deleted";
                 readonly successor?: string;
                 /**
                  * Format: date-time
-                 * @description When its timer next has work
+                 * @description Time of its next timer
                  */
                 readonly dueAt?: string;
                 /** Format: date-time */
                 readonly createdAt: string;
             }[];
-            /** @description Value for `cursor`; absent at the end */
+            /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
         readonly AdminConversation: {
@@ -1345,14 +1345,14 @@ export interface components {
             /** @description Position in the log, from 1 */
             readonly lastSeq: number;
             readonly memberCount: number;
-            /** @description Entries before it were taken by retention */
+            /** @description Retention deleted the entries before this one */
             readonly oldestSeq: number;
             /** @enum {string} */
             readonly state: "active" | "reset-open" | "superseded" | "deleted";
             readonly successor?: string;
             /**
              * Format: date-time
-             * @description When its timer next has work
+             * @description Time of its next timer
              */
             readonly dueAt?: string;
             /** Format: date-time */
@@ -1363,14 +1363,14 @@ export interface components {
             readonly id: string;
             /**
              * Format: uri
-             * @description In the Temporal Web UI
+             * @description Page of the run in the Temporal Web UI
              */
             readonly url?: string;
-            /** @description Absent while Temporal cannot be asked */
+            /** @description Absent while Temporal does not answer */
             readonly running?: boolean;
         };
         readonly OperatorReason: {
-            /** @description For whoever looks at the run or the audit later */
+            /** @description Shown in the run and in the audit trail */
             readonly reason?: string;
         };
         /** @description Newest first */
@@ -1387,7 +1387,7 @@ export interface components {
                     readonly [key: string]: unknown;
                 };
             }[];
-            /** @description Value for `cursor`; absent at the end */
+            /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
     };
@@ -1831,7 +1831,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description It will be counted, whatever crashes */
+            /** @description The increment is stored, and will be counted even after a crash */
             readonly 202: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -2337,7 +2337,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description There is one for this epoch */
+            /** @description The epoch has a GroupInfo */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -2480,7 +2480,7 @@ export interface operations {
     readonly streamEvents: {
         readonly parameters: {
             readonly query?: {
-                /** @description A seq, or `latest` for live entries only */
+                /** @description A seq, or `latest` for new entries only */
                 readonly after?: string;
             };
             readonly header?: never;
@@ -2647,7 +2647,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description The positions of the device after it */
+            /** @description The positions of the device after this request */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -2745,7 +2745,7 @@ export interface operations {
     readonly listMembers: {
         readonly parameters: {
             readonly query?: {
-                /** @description `next` of the page before */
+                /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
             };
@@ -3485,7 +3485,7 @@ export interface operations {
     readonly listConversations: {
         readonly parameters: {
             readonly query?: {
-                /** @description `next` of the page before */
+                /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
             };
@@ -3576,7 +3576,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description It was created before, by the same request */
+            /** @description The same request created it earlier */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -3894,7 +3894,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description Changed; the whole policy */
+            /** @description The whole policy after the change */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -4169,7 +4169,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description It was done before, by the same request */
+            /** @description The same request did it earlier */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -4324,7 +4324,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description What claims may still take */
+            /** @description The stock */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -4800,7 +4800,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description Forgotten */
+            /** @description The device is deleted */
             readonly 204: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -4882,7 +4882,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description Erased */
+            /** @description Your data is deleted */
             readonly 204: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -4949,7 +4949,7 @@ export interface operations {
     readonly listWelcomes: {
         readonly parameters: {
             readonly query?: {
-                /** @description `next` of the page before */
+                /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
             };
@@ -4959,7 +4959,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description Welcomes, the oldest first */
+            /** @description Welcomes, oldest first */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -5042,7 +5042,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description Forgotten */
+            /** @description The Welcome is deleted */
             readonly 204: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -5458,9 +5458,9 @@ export interface operations {
     readonly adminListConversations: {
         readonly parameters: {
             readonly query?: {
-                /** @description `due` = its timer is past */
+                /** @description `due` = the time of its timer has passed */
                 readonly state?: "active" | "reset-open" | "superseded" | "deleted" | "due";
-                /** @description `next` of the page before */
+                /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
             };
@@ -5658,7 +5658,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description Asked for */
+            /** @description The request was sent to the workflow */
             readonly 202: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -5788,7 +5788,7 @@ export interface operations {
             };
         };
         readonly responses: {
-            /** @description Asked for */
+            /** @description The request was sent to the workflow */
             readonly 202: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -5904,7 +5904,7 @@ export interface operations {
             readonly query?: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly conversation?: string;
-                /** @description `next` of the page before */
+                /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
             };

@@ -130,7 +130,7 @@ export async function startConversations(deps: {
   const ended = worker.run();
 
   const workflows = makeConversationWorkflows({ client, taskQueue, settings });
-  const onRetry = metrics.laneRetry;
+  const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: deps.pool, notifier, log, onRetry });
   const pathOf = (): 'workflow' => 'workflow';
   const dispatcher = makeDispatcher({

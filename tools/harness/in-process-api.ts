@@ -47,7 +47,7 @@ export function directSubmitter(pool: pg.Pool): Submitter {
     stream: () => undefined,
     setting: () => Promise.resolve(),
   };
-  const direct = makeDirectExecutor({ pool, notifier, log, onRetry: metrics.laneRetry });
+  const direct = makeDirectExecutor({ pool, notifier, log, onRetry: metrics.batchRetry });
   return makeDispatcher({
     pathOf: () => 'direct',
     executors: { direct, workflow: () => Promise.reject(new Error('No workflow runs here')) },
@@ -73,7 +73,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     submitter: directSubmitter(pool),
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
     submitIncrement: () => Promise.resolve(),
-    paths: {
+    pathSwitch: {
       get: () => setting,
       set: (next) => {
         setting = next;

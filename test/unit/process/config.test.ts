@@ -143,11 +143,11 @@ test('every variable of the compose file is in .env.example', () => {
   for (const name of new Set(used)) expect(example).toMatch(new RegExp(`^#?${name}=`, 'm'));
 });
 
-function documented(): { name: string; value: string | undefined; text: string }[] {
+function documented(): { name: string; value: unknown; text: string | undefined }[] {
   return CONFIG_NAMES.map((name) => ({
     name,
-    value: VARIABLES[name].default,
-    text: VARIABLES[name].description.replaceAll('`', ''),
+    value: VARIABLES[name].meta()?.default,
+    text: VARIABLES[name].description?.replaceAll('`', ''),
   }));
 }
 

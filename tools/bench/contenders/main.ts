@@ -66,7 +66,7 @@ const server = await startServer({
     submitter: submitterFor(process.argv[2]),
     streams,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
-    paths: await makePathSwitch({ pool, notifier, initial: config.path, log }),
+    pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
       client,
       workflows: makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings: DEFAULT_SETTINGS }),
@@ -87,7 +87,7 @@ const server = await startServer({
       database: databaseCheck(pool, () => Promise.resolve(true)),
       temporal: async () => ({ status: (await isTemporalUp(client, CHECK_MS)) ? 'healthy' : 'unhealthy' }),
       memory: memoryCheck(),
-      actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.laneMailboxLimit }),
+      actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.mailboxLimit }),
     },
     version: '0.0.0',
     isDraining: () => false,
