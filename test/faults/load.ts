@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { onTestFinished } from 'vitest';
 import { createHttp, ParleyClient, ProblemError, toBase64, toBase64Url } from '../../client/index.ts';
 import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 import type { Ledger } from './ledger.ts';
@@ -73,6 +74,12 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
   const users = Array.from({ length: options.users }, (_, i) => `user-${i}`);
   let turn = 0;
   let stopping = false;
+  // A test that fails does not stop its load. Without a service every try fails at once, and they would fill the memory.
+  let isTestOver = false;
+  onTestFinished(() => {
+    stopping = true;
+    isTestOver = true;
+  });
 
   const client = (user: string, url?: string): ParleyClient => {
     const urls = options.urls();
@@ -102,11 +109,11 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
         const { status, code = 'broken' } = problem ?? {};
         failures.push({ kind, status, code, message: reason(error), ms, endedAt });
         const isFinal = problem !== undefined && !problem.isRetryable && problem.status !== 500;
-        if (isFinal || !retries || Date.now() > givenUpAt) {
-          abandoned.push(`${kind}: ${reason(error)}`);
-          return undefined;
-        }
+        const isGivenUp = isFinal || !retries || isTestOver || Date.now() > givenUpAt;
+        if (isGivenUp) abandoned.push(`${kind}: ${reason(error)}`);
+        // Also when it is given up: the next operation may fail as fast.
         await spend(PAUSE_MS);
+        if (isGivenUp) return undefined;
       }
     }
   };
