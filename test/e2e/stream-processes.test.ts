@@ -12,7 +12,7 @@ import {
   openEventStream,
 } from '../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { seqsOf, told, untilEnd, untilTold, wordsOf } from '../harness/streams/told.ts';
+import { seqsOf, delivered, untilEnd, untilDelivered, wordsOf } from '../harness/streams/delivered.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -87,10 +87,13 @@ test('a device that comes back at random, to processes one of which is killed, m
   for (let turn = 0; !(await hasAll()); turn++) {
     const stream = await follow(bob, turn);
     const enough = 5 + Math.floor(Math.random() * 40);
-    await waitUntil(() => told(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending, {
-      what: 'entries come',
-      timeoutMs: 30_000,
-    });
+    await waitUntil(
+      () => delivered(stream).filter(({ event }) => event === 'entry').length >= enough || !state.isSending,
+      {
+        what: 'entries come',
+        timeoutMs: 30_000,
+      },
+    );
     if (turn === 2) {
       await service().replace('api', 0);
     }
@@ -159,7 +162,7 @@ test.each([0, 1])(
       [0, 1].map(async (i) => openEventStream(urlOf(i), conversation, await service().token(bob, { device: 'c' }))),
     );
     const accounts = await Promise.all([follow(bob, 0, 'a'), follow(bob, 1, 'b')]);
-    for (const account of accounts) await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`]);
+    for (const account of accounts) await untilDelivered(account, conversation, ['new', `+${alice}`, `+${bob}`]);
     const { seq } = await as(alice, index).removeMember(conversation, bob);
     const removedAt = performance.now();
     await say(conversation, alice, index);
@@ -169,7 +172,14 @@ test.each([0, 1])(
       print(`closed ${Math.round((stream.endedAt() ?? 0) - removedAt)} ms after the answer`);
     }
     for (const account of accounts) {
-      await untilTold(account, conversation, ['new', `+${alice}`, `+${bob}`, String(seq), `-${bob}`, `removed ${seq}`]);
+      await untilDelivered(account, conversation, [
+        'new',
+        `+${alice}`,
+        `+${bob}`,
+        String(seq),
+        `-${bob}`,
+        `removed ${seq}`,
+      ]);
       expect(account.endedAt()).toBeUndefined();
       account.close();
     }

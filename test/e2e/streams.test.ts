@@ -21,7 +21,7 @@ vi.setConfig({ testTimeout: 180_000 });
 const SLOW_MS = 2000;
 
 const NORMAL_APIS = 2;
-const releasers = createReleasers();
+const cleanup = createReleasers();
 const database = useDatabase();
 let behindProxy = '';
 let proxy: TcpProxy | undefined;
@@ -69,7 +69,7 @@ async function open(
   url = urlOf(0),
 ): Promise<EventStream> {
   const stream = await openEventStream(url, conversation, await tokenOf(user), from);
-  releasers.add('stream', stream.close);
+  cleanup.add('stream', stream.close);
   return stream;
 }
 
@@ -85,7 +85,7 @@ beforeAll(async () => {
   idle = await open(await create('alice'), 'alice');
 });
 
-afterAll(() => releasers.releaseAll());
+afterAll(() => cleanup.releaseAll());
 
 test('streams are gap-free and in order from wherever they start, under concurrent sends through two API processes (invariant 5)', async () => {
   const senders = ['alice', 'bob', 'carol', 'dave'];

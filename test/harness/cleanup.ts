@@ -3,13 +3,13 @@ import { createReleasers } from '../../process/cleanup.ts';
 
 export type Later = (name: string, release: () => Promise<void> | void) => void;
 
-/** What a test of the file gives back when it ends, however it ends; the newest first. */
+/** Gives back what a test of the file has started when the test ends, passed or failed; the newest first. */
 export function useCleanup(): Later {
-  let releasers = createReleasers();
+  let cleanup = createReleasers();
   afterEach(async () => {
-    const current = releasers;
-    releasers = createReleasers();
+    const current = cleanup;
+    cleanup = createReleasers();
     await current.releaseAll();
   });
-  return (name, release) => releasers.add(name, release);
+  return (name, release) => cleanup.add(name, release);
 }

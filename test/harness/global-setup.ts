@@ -20,20 +20,20 @@ declare module 'vitest' {
  * create databases) and `TEST_TEMPORAL_ADDRESS` name servers to use instead.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const releasers = createReleasers();
+  const cleanup = createReleasers();
   try {
     const run = makeRunFolder();
-    releasers.add('run folder', () => run.end());
+    cleanup.add('run folder', () => run.end());
     const servers = await startServers({
       say: (line) => void process.stderr.write(`${line}\n`),
       durable: false,
       postgresUrl: given('TEST_DATABASE_URL'),
       temporalAddress: given('TEST_TEMPORAL_ADDRESS'),
     });
-    releasers.add('servers', () => servers.stop());
+    cleanup.add('servers', () => servers.stop());
     const templateDatabase = `parley_template_${process.pid}`;
     await servers.createDatabase(templateDatabase);
-    releasers.add('template', () =>
+    cleanup.add('template', () =>
       asAdmin(servers.postgresUrl, async (client) => {
         await client.query(`drop database if exists ${templateDatabase} with (force)`);
       }),
@@ -42,12 +42,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
     project.provide('templateDatabase', templateDatabase);
     project.provide('temporalAddress', servers.temporalAddress);
   } catch (error) {
-    await releasers.releaseAll();
+    await cleanup.releaseAll();
     throw error;
   }
   return async () => {
     try {
-      await releasers.releaseAll();
+      await cleanup.releaseAll();
     } catch (error) {
       // Vitest only prints what a teardown throws.
       process.exitCode = 1;

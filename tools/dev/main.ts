@@ -52,7 +52,7 @@ function fail(error: unknown): void {
   abort.abort(error);
 }
 
-/** Starts API and worker. A version that does not start is told, and waits for the next change. */
+/** Starts API and worker. If one does not start, its error is printed, and the next change tries again. */
 async function startPrograms(children: PartContext): Promise<void> {
   programs = createReleasers();
   const context = { ...children, releasers: programs };
@@ -103,6 +103,6 @@ async function main(): Promise<void> {
 }
 
 await main().catch(fail);
-for (const releasers of [programs, servers]) await releasers.releaseAll().catch(fail);
+for (const each of [programs, servers]) await each.releaseAll().catch(fail);
 if (exitCode === 0) say('Parley has stopped.');
 process.exit(exitCode);

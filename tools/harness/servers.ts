@@ -40,22 +40,22 @@ const NO_MINIMAL_RUN_AGE = ['--dynamic-config-value', 'history.workflowIdReuseMi
 /** Starts both in a temporary folder, which is deleted at the end. */
 export async function startServers(options: ServersOptions): Promise<Servers> {
   const { say, durable = true } = options;
-  const releasers = createReleasers();
+  const cleanup = createReleasers();
   const pids: Record<string, number> = {};
   const folder = temporaryFolder('servers');
-  releasers.add('folder', folder.remove);
+  cleanup.add('folder', folder.remove);
   // Ctrl-C and failures end this process without a stop. The servers must end before their folder is removed.
   const killAll = (): void => {
     for (const pid of Object.values(pids)) signalProcess(pid, 'SIGKILL');
   };
   process.prependOnceListener('exit', killAll);
-  releasers.add('exit listener', () => void process.off('exit', killAll));
+  cleanup.add('exit listener', () => void process.off('exit', killAll));
 
   const postgres = async (): Promise<string> => {
     if (options.postgresUrl !== undefined) return options.postgresUrl;
     const server = await startPostgres({ dataDir: path.join(folder.path, 'postgres'), say, durable });
     pids.postgres = server.pid;
-    releasers.add('postgres', () => server.stop());
+    cleanup.add('postgres', () => server.stop());
     return server.url('postgres');
   };
   const temporal = async (): Promise<string> => {
@@ -67,12 +67,12 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
       ...(durable ? {} : { inMemory: true, flags: NO_MINIMAL_RUN_AGE }),
     });
     pids.temporal = server.pid;
-    releasers.add('temporal', () => server.stop());
+    cleanup.add('temporal', () => server.stop());
     return server.address;
   };
   const [postgresUrl, temporalAddress] = await Promise.allSettled([postgres(), temporal()]);
   if (postgresUrl.status === 'rejected' || temporalAddress.status === 'rejected') {
-    await releasers.releaseAll();
+    await cleanup.releaseAll();
     throw postgresUrl.status === 'rejected' ? postgresUrl.reason : (temporalAddress as PromiseRejectedResult).reason;
   }
   return {
@@ -80,6 +80,6 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     temporalAddress: temporalAddress.value,
     pids,
     createDatabase: (name, copyOf) => createDatabase(postgresUrl.value, name, copyOf),
-    stop: () => releasers.releaseAll(),
+    stop: () => cleanup.releaseAll(),
   };
 }

@@ -28,7 +28,7 @@ export interface ServiceSetup {
 export interface ServiceTarget {
   readonly databaseUrl: string;
   readonly temporalAddress: string;
-  /** Stands in the name of the task queue. @default 'harness' */
+  /** Becomes part of the task queue's name. @default 'harness' */
   readonly name?: string;
 }
 
@@ -77,7 +77,7 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
   const common: ServiceOptions = { databaseUrl, temporalAddress, taskQueue };
   const running: Record<'api' | 'worker', ServiceProcess[]> = { api: [], worker: [] };
   const places = { api: 0, worker: 0 };
-  const releasers = createReleasers();
+  const cleanup = createReleasers();
   let hadWorker = false;
   let end: 'stop' | 'kill9' = 'stop';
 
@@ -98,13 +98,13 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
       namespace: 'default',
       identity: name,
     });
-    releasers.add('Temporal connection', () => connection.close());
+    cleanup.add('Temporal connection', () => connection.close());
     const pool = makePool({ url: databaseUrl, max: 4, name, statementTimeoutMs: 60_000 });
-    // Postgres may be killed under it: queries fail then, and this process goes on.
+    // Postgres may be killed under it: then queries fail, and this process must not end.
     pool.on('error', () => undefined);
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     // Otherwise Temporal starts sweeps for ever, which no worker takes.
-    releasers.add('schedule', async () => {
+    cleanup.add('schedule', async () => {
       if (!hadWorker) return;
       try {
         await temporal.schedule.getHandle(sweepScheduleId(taskQueue)).delete();
@@ -112,7 +112,7 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
         if (!(error instanceof ScheduleNotFoundError)) throw error;
       }
     });
-    releasers.add('processes', async () => {
+    cleanup.add('processes', async () => {
       const all = [...running.api, ...running.worker].filter((one) => one.isRunning());
       await Promise.all(all.map((one) => one[end]()));
     });
@@ -155,15 +155,15 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
           what: `all API processes take the ${path} path`,
         });
       },
-      stop: () => releasers.releaseAll(),
+      stop: () => cleanup.releaseAll(),
       kill: () => {
         end = 'kill9';
-        return releasers.releaseAll();
+        return cleanup.releaseAll();
       },
     };
   } catch (error) {
     end = 'kill9';
-    await releasers.releaseAll().catch(() => undefined);
+    await cleanup.releaseAll().catch(() => undefined);
     throw error;
   }
 }

@@ -10,7 +10,7 @@ export interface TemporaryFolder {
 /**
  * A folder below the system's temporary one, removed at the latest when this process exits.
  * Other users may enter it: PostgreSQL runs as a user of its own when this process runs as root.
- * @param name stands in the folder's name
+ * @param name becomes part of the folder's name
  */
 export function temporaryFolder(name: string): TemporaryFolder {
   const folder = mkdtempSync(path.join(tmpdir(), `parley-${name}-`));

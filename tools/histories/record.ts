@@ -179,21 +179,21 @@ async function main(): Promise<void> {
   }
   for (const name of kept) rmSync(path.join(folder, name));
 
-  const releasers = createReleasers();
+  const cleanup = createReleasers();
   try {
     const servers = await startServers({ say, durable: false });
-    releasers.add('servers', servers.stop);
+    cleanup.add('servers', servers.stop);
     const pool = makePool({ url: await servers.createDatabase('histories'), max: 10, name: 'histories' });
-    releasers.add('pool', () => pool.end());
+    cleanup.add('pool', () => pool.end());
     quietRuntime();
     const connection = await Connection.connect({ address: servers.temporalAddress });
-    releasers.add('connection', () => connection.close());
+    cleanup.add('connection', () => connection.close());
     const native = await NativeConnection.connect({ address: servers.temporalAddress });
-    releasers.add('native connection', () => native.close());
+    cleanup.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
     for (const name of names) await record(name, { client, native, pool });
   } finally {
-    await releasers.releaseAll();
+    await cleanup.releaseAll();
   }
   writeManifest();
 }

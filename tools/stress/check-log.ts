@@ -9,7 +9,7 @@ const STEP = 5000;
 const SHOWN = 5;
 
 /**
- * Compares the log with what was acknowledged, by SQL. Every acknowledged message stands in the log once, at its seq and
+ * Compares the log with what was acknowledged, by SQL. Every acknowledged message must be in the log once, at its seq and
  * with its own bytes; each log is dense from 1; nothing else is in it.
  * @returns one line for each problem
  */

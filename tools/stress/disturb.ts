@@ -16,7 +16,7 @@ const FIRST_MS = 1000;
 const BETWEEN_KILLS_MS = 1500;
 const BETWEEN_TERMINATIONS_MS = 150;
 
-/** Kills workers (-9) and terminates workflows at random times, until it is told to stop. */
+/** Kills workers (-9) and terminates workflows at random times, until `stop` is called. */
 export function startDisturbing(
   service: StressService,
   conversations: readonly string[],

@@ -42,14 +42,14 @@ export interface ReplicaOptions {
 
 export async function startReplica(database: TestDatabase, options: ReplicaOptions = {}): Promise<Replica> {
   const { pool } = database;
-  const releasers = createReleasers();
+  const cleanup = createReleasers();
   const log = pino({ level: 'silent' });
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
   const { deaf = false, slowMs = 1000, perUser = 0 } = options;
   const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs, perUser });
   const seen = makeSeenDevices({ pool, log });
-  releasers.add('streams', () => {
+  cleanup.add('streams', () => {
     hub.close();
     return Promise.resolve();
   });
@@ -64,13 +64,13 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
       onConnect: hub.wakeAll,
       onError: () => undefined,
     });
-    releasers.add('listener', listener.close);
+    cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
   const service = await startApi(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
-  releasers.add('service', service.close);
+  cleanup.add('service', service.close);
   const opened: EventStream[] = [];
-  releasers.add('readers', () => {
+  cleanup.add('readers', () => {
     for (const stream of opened) stream.close();
     return Promise.resolve();
   });
@@ -90,7 +90,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
         new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
       );
     },
-    stop: () => releasers.releaseAll(),
+    stop: () => cleanup.releaseAll(),
   };
 }
 

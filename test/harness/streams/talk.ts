@@ -4,7 +4,7 @@ import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { base64 } from '../api/conversations.ts';
 
-/** What people do in `opaque` conversations, by HTTP. */
+/** What users do in `opaque` conversations, over HTTP. */
 export interface Talk {
   readonly create: (creator: string, ...members: string[]) => Promise<string>;
   /** @returns its seq */

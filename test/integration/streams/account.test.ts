@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
 import { truncate } from '../../harness/streams/talk.ts';
-import { told, untilEnd, untilTold, wordsOf } from '../../harness/streams/told.ts';
+import { delivered, untilEnd, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 const {
   database,
@@ -21,16 +21,16 @@ test('a stream starts with the joining entry, and after what its device acknowle
   await talk.add(conversation, alice, bob);
   await talk.say(conversation, alice);
   const all = ['welcome 2', 'new', '2', `+${bob}`, '3'];
-  await untilTold(await one.follow(bob), conversation, all);
-  await untilTold(await other.follow(alice), conversation, ['new', `+${alice}`, '1', '2', `+${bob}`, '3']);
+  await untilDelivered(await one.follow(bob), conversation, all);
+  await untilDelivered(await other.follow(alice), conversation, ['new', `+${alice}`, '1', '2', `+${bob}`, '3']);
   await talk.ack(bob, undefined, { [conversation]: 2 });
-  await untilTold(await one.follow(bob), conversation, ['welcome 2', `+${bob}`, '3']);
+  await untilDelivered(await one.follow(bob), conversation, ['welcome 2', `+${bob}`, '3']);
   // Another device of the same user has its own position.
-  await untilTold(await one.follow(bob, 'laptop'), conversation, all);
+  await untilDelivered(await one.follow(bob, 'laptop'), conversation, all);
   await talk.ack(bob, undefined, { [conversation]: 3 });
   const last = await one.follow(bob);
   await talk.say(conversation, alice);
-  await untilTold(last, conversation, ['welcome 2', '4']);
+  await untilDelivered(last, conversation, ['welcome 2', '4']);
   expect(last.events.every(({ id }) => id === undefined)).toBe(true);
 });
 
@@ -41,7 +41,7 @@ test('an entry on an account stream is the entry of a page', async () => {
   const stream = await one.follow(alice);
   await waitUntil(() => wordsOf(stream, conversation).includes('1'), { what: 'the entry comes' });
   const page = await talk.expect(`GET /v1/conversations/${conversation}/messages`, alice);
-  expect(told(stream).find(({ event }) => event === 'entry')?.entry).toEqual((page.entries as unknown[])[0]);
+  expect(delivered(stream).find(({ event }) => event === 'entry')?.entry).toEqual((page.entries as unknown[])[0]);
 });
 
 test('new conversations join open streams at once, in every process, by creation and by addition', async () => {
@@ -52,8 +52,8 @@ test('new conversations join open streams at once, in every process, by creation
   const seq = await talk.add(joined, alice, bob);
   await talk.say(joined, alice);
   for (const stream of streams) {
-    await untilTold(stream, created, ['new', `+${alice}`, `+${bob}`]);
-    await untilTold(stream, joined, [`welcome ${seq}`, 'new', '1', `+${bob}`, '2']);
+    await untilDelivered(stream, created, ['new', `+${alice}`, `+${bob}`]);
+    await untilDelivered(stream, joined, [`welcome ${seq}`, 'new', '1', `+${bob}`, '2']);
   }
 });
 
@@ -62,13 +62,13 @@ test('a Welcome comes before everything of its commit, to every device that it i
   const conversation = await talk.create(alice, bob);
   const [phone, laptop] = [await one.follow(bob, 'phone'), await other.follow(bob, 'laptop')];
   const start = ['new', `+${alice}`, `+${bob}`];
-  for (const stream of [phone, laptop]) await untilTold(stream, conversation, start);
+  for (const stream of [phone, laptop]) await untilDelivered(stream, conversation, start);
   // A further device of a member: nobody joins, but there is a Welcome.
   await talk.add(conversation, alice, bob);
-  for (const stream of [phone, laptop]) await untilTold(stream, conversation, [...start, 'welcome 1', '1']);
+  for (const stream of [phone, laptop]) await untilDelivered(stream, conversation, [...start, 'welcome 1', '1']);
   const again = await one.follow(bob, 'phone');
-  await untilTold(again, conversation, ['welcome 1', ...start, '1']);
-  const [welcome] = told(again);
+  await untilDelivered(again, conversation, ['welcome 1', ...start, '1']);
+  const [welcome] = delivered(again);
   expect(welcome).toEqual({
     event: 'welcome',
     id: welcome?.id,
@@ -78,7 +78,7 @@ test('a Welcome comes before everything of its commit, to every device that it i
     epoch: 1,
   });
   await talk.expect(`POST /v1/welcomes/${String(welcome?.id)}/ack`, bob, {});
-  await untilTold(await one.follow(bob, 'phone'), conversation, [...start, '1']);
+  await untilDelivered(await one.follow(bob, 'phone'), conversation, [...start, '1']);
 });
 
 test('a Welcome for one device does not reach another', async () => {
@@ -87,8 +87,8 @@ test('a Welcome for one device does not reach another', async () => {
   await talk.add(conversation, alice, bob);
   await database().pool.query(`update welcome set device_id = 'laptop' where user_id = $1`, [bob]);
   const start = ['new', `+${alice}`, `+${bob}`, '1'];
-  await untilTold(await one.follow(bob, 'laptop'), conversation, ['welcome 1', ...start]);
-  await untilTold(await one.follow(bob, 'phone'), conversation, start);
+  await untilDelivered(await one.follow(bob, 'laptop'), conversation, ['welcome 1', ...start]);
+  await untilDelivered(await one.follow(bob, 'phone'), conversation, start);
 });
 
 test('changes are told after the entry at which they happened, in their order', async () => {
@@ -103,9 +103,9 @@ test('changes are told after the entry at which they happened, in their order', 
   await talk.add(conversation, alice, carol);
   await talk.remove(conversation, bob, carol);
   const words = ['new', `+${alice}`, `+${bob}`, '1', `${bob}=admin`, 'policy', '2', '3', `+${carol}`, '4', `-${carol}`];
-  await untilTold(live, conversation, words);
-  await untilTold(await one.follow(bob), conversation, words);
-  const policy = told(live).find(({ change }) => change === 'policy');
+  await untilDelivered(live, conversation, words);
+  await untilDelivered(await one.follow(bob), conversation, words);
+  const policy = delivered(live).find(({ change }) => change === 'policy');
   expect(policy).toMatchObject({ seq: 1, policy: { epochWindow: 1 } });
 });
 
@@ -115,21 +115,21 @@ test('a stream stays open when its user is removed from one conversation, tells 
   const remaining = await talk.create(alice, bob);
   const streams = await Promise.all([one.follow(bob, 'a'), other.follow(bob, 'b'), deaf.follow(bob, 'c')]);
   const start = ['new', `+${alice}`, `+${bob}`];
-  for (const stream of streams) await untilTold(stream, conversation, start);
+  for (const stream of streams) await untilDelivered(stream, conversation, start);
   await talk.remove(conversation, alice, bob);
   const removed = [...start, '1', `-${bob}`, 'removed 1'];
-  for (const stream of streams) await untilTold(stream, conversation, removed);
+  for (const stream of streams) await untilDelivered(stream, conversation, removed);
   await talk.say(conversation, alice);
   await talk.expect(`PUT /v1/conversations/${remaining}/members/${bob}/role`, alice, { role: 'admin' });
-  for (const stream of streams) await untilTold(stream, remaining, [...start, `${bob}=admin`]);
+  for (const stream of streams) await untilDelivered(stream, remaining, [...start, `${bob}=admin`]);
   const seq = await talk.add(conversation, alice, bob);
   expect(seq).toBe(3);
   for (const stream of streams) {
-    await untilTold(stream, conversation, [...removed, 'welcome 3', 'new', '3', `+${bob}`]);
+    await untilDelivered(stream, conversation, [...removed, 'welcome 3', 'new', '3', `+${bob}`]);
     expect(stream.endedAt()).toBeUndefined();
   }
   // From the start, as a device that acknowledged nothing of this stay.
-  await untilTold(await one.follow(bob), conversation, ['welcome 3', 'new', '3', `+${bob}`]);
+  await untilDelivered(await one.follow(bob), conversation, ['welcome 3', 'new', '3', `+${bob}`]);
 });
 
 test('leaving and coming back between two looks is told as both', async () => {
@@ -138,7 +138,7 @@ test('leaving and coming back between two looks is told as both', async () => {
   await talk.say(conversation, alice);
   await talk.ack(bob, undefined, { [conversation]: 1 });
   const stream = await deaf.follow(bob);
-  await untilTold(stream, conversation, []);
+  await untilDelivered(stream, conversation, []);
   await talk.remove(conversation, alice, bob);
   await talk.say(conversation, alice);
   await talk.add(conversation, alice, bob);
@@ -170,11 +170,11 @@ test('a device that had acknowledged everything is told that its user left, unti
   await talk.ack(bob, 'laptop', { [conversation]: 1 });
   await talk.expect(`DELETE /v1/conversations/${conversation}/members/${bob}`, bob, {});
   const laptop = await one.follow(bob, 'laptop');
-  await untilTold(laptop, conversation, [`-${bob}`, 'removed 1']);
+  await untilDelivered(laptop, conversation, [`-${bob}`, 'removed 1']);
   await talk.ack(bob, 'laptop', { [conversation]: 1 });
   const again = await one.follow(bob, 'laptop');
   const next = await talk.create(alice, bob);
-  await untilTold(again, next, ['new', `+${alice}`, `+${bob}`]);
+  await untilDelivered(again, next, ['new', `+${alice}`, `+${bob}`]);
   expect(wordsOf(again, conversation)).toEqual([]);
 });
 
@@ -189,14 +189,14 @@ test('a former member gets the rest of what it may read, and nothing of what cam
   await talk.expect(`PATCH /v1/conversations/${conversation}`, alice, { policy: { epochWindow: 1 } });
   await talk.say(conversation, alice);
   const start = ['new', `+${alice}`, `+${bob}`, '1', '2', `-${bob}`, 'removed 2'];
-  await untilTold(live, conversation, start);
-  await untilTold(await one.follow(bob), conversation, start);
+  await untilDelivered(live, conversation, start);
+  await untilDelivered(await one.follow(bob), conversation, start);
   await talk.ack(bob, undefined, { [conversation]: 1 });
-  await untilTold(await one.follow(bob), conversation, ['2', `-${bob}`, 'removed 2']);
+  await untilDelivered(await one.follow(bob), conversation, ['2', `-${bob}`, 'removed 2']);
   await talk.ack(bob, undefined, { [conversation]: 2 });
   const quiet = await one.follow(bob);
   const next = await talk.create(alice, bob);
-  await untilTold(quiet, next, ['new', `+${alice}`, `+${bob}`]);
+  await untilDelivered(quiet, next, ['new', `+${alice}`, `+${bob}`]);
   expect(wordsOf(quiet, conversation)).toEqual([]);
 });
 
@@ -204,7 +204,7 @@ test('a deleted conversation is told, and a superseded one tells its successor',
   const alice = someone('alice');
   const [gone, old] = [await talk.create(alice), await talk.create(alice)];
   const streams = await Promise.all([one.follow(alice, 'a'), deaf.follow(alice, 'b')]);
-  for (const stream of streams) await untilTold(stream, gone, ['new', `+${alice}`]);
+  for (const stream of streams) await untilDelivered(stream, gone, ['new', `+${alice}`]);
   await talk.expect(`DELETE /v1/conversations/${gone}`, alice, {});
   await database().pool.query(
     `insert into change (conversation, seq, kind, data) select key, last_seq, kind, data::jsonb
@@ -213,10 +213,13 @@ test('a deleted conversation is told, and a superseded one tells its successor',
     [old],
   );
   for (const stream of streams) {
-    await untilTold(stream, gone, ['new', `+${alice}`, 'deleted']);
-    await untilTold(stream, old, ['new', `+${alice}`, 'reset-open', 'welcome-expired', 'reset']);
-    expect(told(stream).find(({ event }) => event === 'reset')).toMatchObject({ successor: 'bmV3' });
-    expect(told(stream).find(({ change }) => change === 'welcome-expired')).toMatchObject({ user: 'x', device: 'y' });
+    await untilDelivered(stream, gone, ['new', `+${alice}`, 'deleted']);
+    await untilDelivered(stream, old, ['new', `+${alice}`, 'reset-open', 'welcome-expired', 'reset']);
+    expect(delivered(stream).find(({ event }) => event === 'reset')).toMatchObject({ successor: 'bmV3' });
+    expect(delivered(stream).find(({ change }) => change === 'welcome-expired')).toMatchObject({
+      user: 'x',
+      device: 'y',
+    });
   }
 });
 
@@ -226,10 +229,10 @@ test('a stream whose position is before the horizon says so, and goes on from th
   for (let i = 0; i < 6; i++) await talk.say(conversation, alice);
   await talk.ack(bob, undefined, { [conversation]: 2 });
   await truncate(database().pool, conversation, 5);
-  await untilTold(await one.follow(bob), conversation, ['history-truncated 5', '5', '6']);
+  await untilDelivered(await one.follow(bob), conversation, ['history-truncated 5', '5', '6']);
   await talk.ack(bob, undefined, { [conversation]: 4 });
-  await untilTold(await one.follow(bob), conversation, ['5', '6']);
-  await untilTold(await one.follow(alice), conversation, ['history-truncated 5', 'new', '5', '6']);
+  await untilDelivered(await one.follow(bob), conversation, ['5', '6']);
+  await untilDelivered(await one.follow(alice), conversation, ['history-truncated 5', 'new', '5', '6']);
 });
 
 test('what changed after the horizon is told to a device whose position is before it', async () => {
@@ -242,7 +245,12 @@ test('what changed after the horizon is told to a device whose position is befor
   await talk.expect(`PUT ${path}/members/${bob}/role`, alice, { role: 'admin' });
   await talk.expect(`DELETE ${path}/members/${carol}`, carol, {});
   await talk.expect(`POST ${path}/reset`, alice, { successor: `${conversation.slice(1)}A` });
-  await untilTold(await one.follow(bob), conversation, ['history-truncated 5', `${bob}=admin`, `-${carol}`, 'reset']);
+  await untilDelivered(await one.follow(bob), conversation, [
+    'history-truncated 5',
+    `${bob}=admin`,
+    `-${carol}`,
+    'reset',
+  ]);
 });
 
 test('a newer stream of the same device ends the older one, in whatever process it is, and no other', async () => {
@@ -286,12 +294,12 @@ test('a low stock is told when it becomes so, once, also without notifications, 
   });
   await database().pool.query(`update device set low_stock_at = clock_timestamp() where user_id = $1`, [bob]);
   for (const stream of streams) {
-    await waitUntil(() => told(stream).length > 0, { what: 'it is told' });
-    expect(told(stream)).toEqual([{ event: 'low-stock', available: 0 }]);
+    await waitUntil(() => delivered(stream).length > 0, { what: 'it is told' });
+    expect(delivered(stream)).toEqual([{ event: 'low-stock', available: 0 }]);
   }
   const again = await one.follow(bob, 'phone');
-  await waitUntil(() => told(again).length > 0, { what: 'it is told again' });
-  expect(told(again)).toEqual([{ event: 'low-stock', available: 0 }]);
+  await waitUntil(() => delivered(again).length > 0, { what: 'it is told again' });
+  expect(delivered(again)).toEqual([{ event: 'low-stock', available: 0 }]);
 });
 
 test('a stream without any conversation is open and silent', async () => {

@@ -6,7 +6,7 @@ import { seqsOf, signalsOf } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type Replica, useReplicas } from '../../harness/streams/replica.ts';
 import { truncate } from '../../harness/streams/talk.ts';
-import { untilEnd, untilTold, wordsOf } from '../../harness/streams/told.ts';
+import { untilEnd, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 /** Long, so that what closes sooner is closed by something else. */
 const PATIENT_MS = 600_000;
@@ -94,8 +94,8 @@ test('a slow account stream is closed with its code, while others go on, and it 
     await talk.say(small, 'ann');
   }
   const all = Array.from({ length: FLOOD }, (_, i) => String(i + 1));
-  await untilTold(cat, small, ['new', '+ann', '+ben', '+cat', ...all]);
-  await untilTold(laptop, big, ['new', '+ann', '+ben', ...all]);
+  await untilDelivered(cat, small, ['new', '+ann', '+ben', '+cat', ...all]);
+  await untilDelivered(laptop, big, ['new', '+ann', '+ben', ...all]);
   await waitUntil(async () => (await strict.closedStreams('slow-consumer')) === before + 1, {
     what: 'the service gives the reader up',
   });
@@ -108,8 +108,8 @@ test('a slow account stream is closed with its code, while others go on, and it 
   expect(cat.endedAt()).toBeUndefined();
   expect(laptop.endedAt()).toBeUndefined();
   const resumed = await strict.follow('ben', 'phone');
-  await untilTold(resumed, big, ['new', '+ann', '+ben', ...all]);
-  await untilTold(resumed, small, ['new', '+ann', '+ben', '+cat', ...all]);
+  await untilDelivered(resumed, big, ['new', '+ann', '+ben', ...all]);
+  await untilDelivered(resumed, small, ['new', '+ann', '+ben', '+cat', ...all]);
 });
 
 test('a stream of a superseded conversation tells every entry, then its successor, and ends', async () => {

@@ -4,7 +4,7 @@ import { sweepKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
-import { told, untilEnd, wordsOf } from '../../harness/streams/told.ts';
+import { delivered, untilEnd, wordsOf } from '../../harness/streams/delivered.ts';
 
 const {
   database,
@@ -94,14 +94,16 @@ test('a stock that became low because packages expired is told when a stream ope
   await expire(bob, 'phone');
   await expire(bob, 'laptop');
   const phone = await one.follow(bob, 'phone');
-  await waitUntil(() => told(phone).length === 1, { what: 'it is told at the opening' });
+  await waitUntil(() => delivered(phone).length === 1, { what: 'it is told at the opening' });
   expect(open.events).toEqual([]);
   await sweepKeyPackages(database().pool);
-  await waitUntil(() => told(open).length === 1, { what: 'the sweep finds it' });
+  await waitUntil(() => delivered(open).length === 1, { what: 'the sweep finds it' });
   await sweepKeyPackages(database().pool);
   const conversation = await talk.create(someone('alice'), bob);
   for (const stream of [phone, open]) {
     await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'it lives' });
-    expect(told(stream).filter(({ event }) => event === 'low-stock')).toEqual([{ event: 'low-stock', available: 0 }]);
+    expect(delivered(stream).filter(({ event }) => event === 'low-stock')).toEqual([
+      { event: 'low-stock', available: 0 },
+    ]);
   }
 });

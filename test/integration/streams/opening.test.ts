@@ -3,7 +3,7 @@ import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { startReplica, useReplicas } from '../../harness/streams/replica.ts';
-import { untilEnd, untilTold } from '../../harness/streams/told.ts';
+import { untilEnd, untilDelivered } from '../../harness/streams/delivered.ts';
 
 const PER_USER = 3;
 
@@ -23,7 +23,7 @@ test('a user has so many streams open at once, whatever they are of; more are 42
     expect(answer.headers.get('retry-after')).toMatch(/^[1-9]\d*$/);
   }
   // Others have their own, and a stream that was refused took no place.
-  await untilTold(await one.follow('ben'), conversation, ['new', '+ann', '+ben']);
+  await untilDelivered(await one.follow('ben'), conversation, ['new', '+ann', '+ben']);
   open[0]?.close();
   await waitUntil(async () => (await one.follow('ann', 'c')).status === 200, { what: 'there is a place again' });
   expect(open.slice(1).map((stream) => stream.endedAt())).toEqual([undefined, undefined]);
@@ -44,7 +44,7 @@ test('HEAD opens no stream, and takes the place of none', async () => {
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, OPTIONS']);
   }
   await talk.say(conversation, 'dan');
-  await untilTold(stream, conversation, ['new', '+dan', '1']);
+  await untilDelivered(stream, conversation, ['new', '+dan', '1']);
 });
 
 test('an account stream ends with its token', async () => {

@@ -7,7 +7,7 @@ import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
-import { told, untilTold, wordsOf } from '../../harness/streams/told.ts';
+import { delivered, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 /** Much longer than an addition may become visible after its time. */
 const OUTAGE_MS = 600_000;
@@ -54,7 +54,7 @@ async function duringOutage(happens: () => Promise<void>): Promise<void> {
 test('what happened during a long outage is told after it: conversations joined, and a low stock', async () => {
   const stream = await openAccountStream(service.url, await tokenOf('ben'));
   const before = await talk.create('ann', 'ben');
-  await untilTold(stream, before, ['new', '+ann', '+ben']);
+  await untilDelivered(stream, before, ['new', '+ann', '+ben']);
   let during = '';
   await duringOutage(async () => {
     during = await talk.create('ann', 'ben');
@@ -65,8 +65,10 @@ test('what happened during a long outage is told after it: conversations joined,
     );
     await database().pool.query(`update device set low_stock_at = ${old} where user_id = 'ben'`);
   });
-  await untilTold(stream, during, ['new', '+ann', '+ben']);
-  await waitUntil(() => told(stream).some(({ event }) => event === 'low-stock'), { what: 'the low stock is told' });
+  await untilDelivered(stream, during, ['new', '+ann', '+ben']);
+  await waitUntil(() => delivered(stream).some(({ event }) => event === 'low-stock'), {
+    what: 'the low stock is told',
+  });
   await talk.say(during, 'ann');
   await waitUntil(() => wordsOf(stream, during).includes('1'), { what: 'it follows' });
   expect(stream.endedAt()).toBeUndefined();

@@ -6,7 +6,7 @@ import { ParleyClient } from '../../../client/api/parley-client.ts';
 import { createHttp } from '../../../client/api/http.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type Replica, startReplica, useReplicas } from '../../harness/streams/replica.ts';
-import { told, wordsOf } from '../../harness/streams/told.ts';
+import { delivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 const MB = 1024 * 1024;
 /** Two fill a page. */
@@ -55,7 +55,9 @@ test('Welcomes come in pages of some megabytes, of which the client kit reads al
   expect(last).toEqual({ welcomes: all.slice(4) });
   // A stream tells all of them as well.
   const stream = await one.follow('ben');
-  await waitUntil(() => told(stream).filter(({ event }) => event === 'welcome').length === 3, { what: 'all are told' });
+  await waitUntil(() => delivered(stream).filter(({ event }) => event === 'welcome').length === 3, {
+    what: 'all are told',
+  });
   const malformed = await one.service.ask(`GET /v1/welcomes?cursor=${base64('no id')}`, { user: 'ben' });
   expect([malformed.status, malformed.body.code]).toEqual([400, 'malformed']);
 });

@@ -3,7 +3,7 @@ import type { EventStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 /** An event of an account stream. */
-export interface Told {
+export interface Delivered {
   readonly event: string;
   readonly conversation?: string;
   readonly seq?: number;
@@ -14,12 +14,12 @@ export interface Told {
   readonly [field: string]: unknown;
 }
 
-export function told({ events }: Pick<EventStream, 'events'>): Told[] {
+export function delivered({ events }: Pick<EventStream, 'events'>): Delivered[] {
   return events.map(({ event = '', data }) => ({ event, ...(JSON.parse(data) as object) }));
 }
 
 /**
- * What was told of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who
+ * What was delivered of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who
  * were added together are in no order; here they are sorted.
  */
 export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: string): string[] {
@@ -29,7 +29,7 @@ export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: strin
     words.push(...together.sort());
     together = [];
   };
-  for (const one of told(stream)) {
+  for (const one of delivered(stream)) {
     if (one.conversation !== conversation) continue;
     const word = wordOf(one);
     if (!word.startsWith('+')) flush();
@@ -40,7 +40,7 @@ export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: strin
   return words;
 }
 
-function wordOf(one: Told): string {
+function wordOf(one: Delivered): string {
   switch (one.event) {
     case 'entry':
       return String(one.entry?.seq);
@@ -60,24 +60,24 @@ function wordOf(one: Told): string {
 }
 
 export function seqsOf(stream: Pick<EventStream, 'events'>, conversation: string): number[] {
-  return told(stream).flatMap((one) =>
+  return delivered(stream).flatMap((one) =>
     one.event === 'entry' && one.conversation === conversation && one.entry !== undefined ? [one.entry.seq] : [],
   );
 }
 
-/** Waits until exactly this was told of a conversation. */
-export async function untilTold(
+/** Waits until exactly this was delivered of a conversation. */
+export async function untilDelivered(
   stream: Pick<EventStream, 'events'>,
   conversation: string,
   words: readonly string[],
 ): Promise<void> {
   const expected = words.join(' ');
-  await waitUntil(() => wordsOf(stream, conversation).join(' ') === expected, { what: 'it is told' }).catch(() => {
-    throw new Error(`Told: ${wordsOf(stream, conversation).join(' ')}; expected: ${expected}`);
+  await waitUntil(() => wordsOf(stream, conversation).join(' ') === expected, { what: 'it is delivered' }).catch(() => {
+    throw new Error(`Delivered: ${wordsOf(stream, conversation).join(' ')}; expected: ${expected}`);
   });
 }
 
-export async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<Told | undefined> {
+export async function untilEnd(stream: EventStream, timeoutMs = 10_000): Promise<Delivered | undefined> {
   await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends', timeoutMs });
-  return told(stream).at(-1);
+  return delivered(stream).at(-1);
 }
