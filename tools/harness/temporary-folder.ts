@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { atExit } from './at-exit.ts';
 
 export interface TemporaryFolder {
   readonly path: string;
@@ -15,12 +16,11 @@ export interface TemporaryFolder {
 export function temporaryFolder(name: string): TemporaryFolder {
   const folder = mkdtempSync(path.join(tmpdir(), `parley-${name}-`));
   chmodSync(folder, 0o755);
-  const onExit = (): void => removeFolder(folder);
-  process.once('exit', onExit);
+  const forget = atExit(() => removeFolder(folder));
   return {
     path: folder,
     remove: () => {
-      process.off('exit', onExit);
+      forget();
       removeFolder(folder);
     },
   };
