@@ -3,7 +3,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 
 export type Later = (name: string, release: () => Promise<void> | void) => void;
 
-/** What a test of the file gives back when it ends, however it ends; the newest first. */
+/** Gives back what a test of the file has started when the test ends, passed or failed; the newest first. */
 export function useCleanup(): Later {
   let cleanup = createCleanup();
   afterEach(async () => {

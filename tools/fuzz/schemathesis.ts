@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { VARIABLES } from '../../process/config-variables.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { developmentSecret, signToken } from '../../local/development-token.ts';
 import { stackOptions } from '../../local/options.ts';
 import { freePort } from '../../local/ports.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { startLocalStack } from '../demo/local-stack.ts';
+import { LIMITS_OFF } from '../harness/limits-off.ts';
 import { readApi } from './document.ts';
 
 const VERSION = '4.32.5';
@@ -55,7 +55,6 @@ async function main(): Promise<number> {
 /** An environment with its own data and ports, and without rate limits. */
 async function ownEnvironment(folder: string): Promise<Record<string, string>> {
   const ports = ['PORT', 'ADMIN_PORT', 'POSTGRES_PORT', 'TEMPORAL_PORT', 'TEMPORAL_UI_PORT'];
-  const limits = Object.keys(VARIABLES).filter((name) => name.startsWith('RATE_LIMIT_'));
   const entries: [string, string][] = [
     ['PARLEY_DATA_DIR', folder],
     ['HOST', '127.0.0.1'],
@@ -63,7 +62,7 @@ async function ownEnvironment(folder: string): Promise<Record<string, string>> {
     ['LOG_LEVEL', 'warn'],
     ['DATABASE_URL', ''],
     ['TEMPORAL_ADDRESS', ''],
-    ...limits.map((name): [string, string] => [name, '0']),
+    ...Object.entries(LIMITS_OFF),
   ];
   for (const name of ports) entries.push([name, String(await freePort())]);
   return Object.fromEntries(entries);

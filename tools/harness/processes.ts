@@ -3,6 +3,7 @@ import { describeExit, startChild } from '../../local/child.ts';
 import { freePort, loopback } from '../../local/ports.ts';
 import { signalProcess } from '../../local/process-table.ts';
 import { packageRoot } from '../../process/package-root.ts';
+import { atExit } from './at-exit.ts';
 import { LIMITS_OFF } from './limits-off.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { SECRET } from './tokens.ts';
@@ -85,11 +86,10 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Ser
     logFile,
     ipc: true,
   });
-  const onExit = (): void => void signalProcess(child.pid, 'SIGKILL');
-  process.once('exit', onExit);
+  const forget = atExit(() => void signalProcess(child.pid, 'SIGKILL'));
   let isStopping = false;
   const ended = child.exited.then((exit) => {
-    process.off('exit', onExit);
+    forget();
     // Unasked for, this explains a failure: nobody may have to search for the log.
     if (!isStopping) process.stderr.write(`${name} ended by itself (${describeExit(exit)}):\n${child.tail()}\n`);
     return exit.code;

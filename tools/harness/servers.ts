@@ -5,6 +5,7 @@ import { resolveProgram } from '../../local/temporal-binary.ts';
 import { temporalCli } from '../../local/temporal-programs.ts';
 import { startTemporal } from '../../local/temporal-server.ts';
 import { createCleanup } from '../../process/cleanup.ts';
+import { atExit } from './at-exit.ts';
 import { createDatabase } from './databases.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
@@ -45,11 +46,10 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   const folder = temporaryFolder('servers');
   cleanup.add('folder', folder.remove);
   // Ctrl-C and failures end this process without a stop. The servers must end before their folder is removed.
-  const killAll = (): void => {
+  const forget = atExit(() => {
     for (const pid of Object.values(pids)) signalProcess(pid, 'SIGKILL');
-  };
-  process.prependOnceListener('exit', killAll);
-  cleanup.add('exit listener', () => void process.off('exit', killAll));
+  });
+  cleanup.add('exit action', forget);
 
   const postgres = async (): Promise<string> => {
     if (options.postgresUrl !== undefined) return options.postgresUrl;

@@ -26,7 +26,7 @@ export interface ServiceSetup {
 export interface ServiceTarget {
   readonly databaseUrl: string;
   readonly temporalAddress: string;
-  /** Stands in the name of the task queue. @default 'harness' */
+  /** Becomes part of the task queue's name. @default 'harness' */
   readonly name?: string;
 }
 
@@ -98,7 +98,7 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
     });
     cleanup.add('Temporal connection', () => connection.close());
     const pool = makePool({ url: databaseUrl, max: 4, name, statementTimeoutMs: 60_000 });
-    // Postgres may be killed under it: queries fail then, and this process goes on.
+    // Postgres may be killed under it: then queries fail, and this process must not end.
     pool.on('error', () => undefined);
     cleanup.add('pool', () => pool.end());
     // Otherwise Temporal starts sweeps for ever, which no worker takes.

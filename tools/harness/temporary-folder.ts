@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { atExit } from './at-exit.ts';
 
 export interface TemporaryFolder {
   readonly path: string;
@@ -10,17 +11,16 @@ export interface TemporaryFolder {
 /**
  * A folder below the system's temporary one, removed at the latest when this process exits.
  * Other users may enter it: PostgreSQL runs as a user of its own when this process runs as root.
- * @param name stands in the folder's name
+ * @param name becomes part of the folder's name
  */
 export function temporaryFolder(name: string): TemporaryFolder {
   const folder = mkdtempSync(path.join(tmpdir(), `parley-${name}-`));
   chmodSync(folder, 0o755);
-  const onExit = (): void => removeFolder(folder);
-  process.once('exit', onExit);
+  const forget = atExit(() => removeFolder(folder));
   return {
     path: folder,
     remove: () => {
-      process.off('exit', onExit);
+      forget();
       removeFolder(folder);
     },
   };

@@ -15,7 +15,7 @@ export async function waitUntil(
   }
 }
 
-/** Stands for the work of a client that takes this long, or its pause between two tries. Nothing is awaited by it. */
+/** Models the work of a client that takes this long, or its pause between two tries. Never a wait for something to happen. */
 export async function spend(ms: number): Promise<void> {
   await sleep(ms);
 }
