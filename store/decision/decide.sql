@@ -2,8 +2,8 @@
 -- Everything else is read in later statements, because the snapshot of a statement is older than the lock that it waits for.
 -- Operations are decided in their order. Long runs of plain messages take a set-based branch.
 
--- p_ops: operations as JSON (domain/operation.ts). p_bytes: bytes of inline operations, by 1-based position.
--- Returns {facts, outcomes} (`Decision` in domain/operation.ts).
+-- p_ops: operations as JSON (store/decision/inline-operation.ts, domain/staged-command.ts). p_bytes: bytes of inline operations, by 1-based position.
+-- Returns {facts, outcomes} (`Decision` in domain/decision.ts).
 create or replace function decide(p_id text, p_ops jsonb, p_bytes bytea[] default '{}') returns jsonb
 language plpgsql as $$
 declare

@@ -1,4 +1,4 @@
--- How an operation is refused: the JSON form of `Refused` in domain/operation.ts.
+-- How an operation is refused: the JSON form of `Refused` in domain/outcome.ts.
 
 create or replace function refusal(p_code text, p_details jsonb default '{}') returns jsonb
 language sql immutable as $$ select jsonb_build_object('status', 'refused', 'code', p_code) || p_details $$;

@@ -8,7 +8,7 @@ import { toBase64 } from '../../client/index.ts';
 import type { DeviceIdentity } from '../../client/testing.ts';
 import { encodeMessage, groupInfoOf, leavesOf, makeKeyPackage } from '../../client/testing.ts';
 
-/** MLS messages that the kit never makes, and that a device has to cope with all the same. */
+/** MLS messages that the client library never makes, and that a device must handle all the same. */
 
 export interface CraftedCommit {
   readonly commit: string;
