@@ -9,6 +9,12 @@ import { type FunctionSet, compareFunctionSets } from './compare.ts';
 // PostgreSQL, in turns. See ../README.md.
 const [ref = 'HEAD', rounds = '30'] = process.argv.slice(2);
 const root = packageRoot();
+if (!isCommit(ref) || !(Number(rounds) >= 1)) {
+  process.stderr.write(
+    `Usage: npm run bench:sql -- <git ref> [rounds]. Not a commit, or not a number: ${ref} ${rounds}\n`,
+  );
+  process.exit(2);
+}
 const folder = mkdtempSync(path.join(tmpdir(), 'parley-bench-sql-'));
 try {
   const archive = execFileSync('git', ['archive', ref, 'store'], { cwd: root, maxBuffer: 64 * 1024 * 1024 });
@@ -25,4 +31,13 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+function isCommit(name: string): boolean {
+  try {
+    execFileSync('git', ['rev-parse', '--verify', '--quiet', '--end-of-options', `${name}^{commit}`], { cwd: root });
+    return true;
+  } catch {
+    return false;
+  }
 }
