@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { documentText } from '../../../api/reference/document-text.ts';
+import { documentText } from '../../../api/document-text.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { useApi } from '../../harness/api/use-api.ts';
 

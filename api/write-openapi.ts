@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { packageRoot } from '../../process/package-root.ts';
+import { packageRoot } from '../process/package-root.ts';
 import { documentText } from './document-text.ts';
 
 // Writes docs/openapi.json; a test fails while it is out of date.

@@ -1,5 +1,5 @@
-import { type AppDeps, makeRoutes } from '../app.ts';
-import { openApiDocument } from './openapi.ts';
+import { type AppDeps, makeRoutes } from './app.ts';
+import { openApiDocument } from './reference/openapi.ts';
 
 /** The OpenAPI document as it is checked in. */
 export function documentText(version: string): string {
