@@ -215,7 +215,7 @@ test('an API that gets SIGTERM accepts no new connection, finishes requests in f
   );
 
   const ended = api.stop();
-  // Whoever asks now is told to go elsewhere, by 503 or by finding nobody.
+  // A new request gets 503, or no connection: both send the client to another process.
   let status = 200;
   const ask = async (): Promise<boolean> => {
     status = await new Promise<number>((resolve) => {

@@ -64,10 +64,10 @@ function expectLog({ ledger }: Load, conversation: string, rows: readonly Row[])
     if ((lastOfSender.get(attempt.user) ?? -1) > attempt.order) problems.push(`entry ${row.seq} came too late`);
     lastOfSender.set(attempt.user, attempt.order);
   });
-  for (const { id, kind, seq, epoch: told } of attempts.values()) {
+  for (const { id, kind, seq, epoch: acknowledged } of attempts.values()) {
     if (seq === undefined) continue;
     const row = rows[seq - 1];
-    if (row?.id !== id || row.epoch !== told) problems.push(`${kind} ${id}, acknowledged at ${seq}, is lost`);
+    if (row?.id !== id || row.epoch !== acknowledged) problems.push(`${kind} ${id}, acknowledged at ${seq}, is lost`);
   }
   expect(problems).toEqual([]);
 }

@@ -10,7 +10,7 @@ export interface RunFolder {
 
 /** Processes of the test runner itself, which may live until the run has ended. */
 const OF_THE_RUNNER = /vitest|esbuild/;
-/** A process that was told to end needs a moment. */
+/** A process that was asked to end needs a moment. */
 const PATIENCE_MS = 5000;
 
 /**

@@ -55,7 +55,7 @@ const START_TIMEOUT_MS = 60_000;
 /** Longer than an API or a worker may take to finish what is in flight. */
 const STOP_GRACE_MS = 60_000;
 
-/** Starts an API process from `dist` on a free port and waits until it is live (and ready, unless told otherwise). */
+/** Starts an API process from `dist` on a free port and waits until it is live (and ready, by default). */
 export function startApi(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
   const env = environmentOf(options);
   return startNodeProcess({ name: 'api', script: 'api/main.js', portVariable: 'PORT', env, ready });
@@ -90,7 +90,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Ser
   let isStopping = false;
   const ended = child.exited.then((exit) => {
     forget();
-    // Unasked for, this explains a failure: nobody may have to search for the log.
+    // Printed by itself, so that a reader of the failure needs no other file.
     if (!isStopping) process.stderr.write(`${name} ended by itself (${describeExit(exit)}):\n${child.tail()}\n`);
     return exit.code;
   });

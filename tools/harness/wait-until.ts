@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * Polls a condition until it holds; the only way in which tests wait.
- * @param options.timeoutMs 30 s unless told otherwise: on a machine with both cores busy, what takes one second alone takes ten
+ * @param options.timeoutMs default 30 s: on a machine with both cores busy, what takes one second alone takes ten
  */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,

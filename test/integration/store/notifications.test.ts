@@ -82,7 +82,7 @@ test('a wake-up of a device names it, and the stream that was opened, whatever t
   expect(heard.devices).toContainEqual([device, stream]);
 });
 
-test('many wake-ups of one conversation become few, and the last seq is always told', async () => {
+test('many wake-ups of one conversation become few, and the last seq is always sent', async () => {
   const { pool } = database();
   const heard = startListening();
   await connected(heard);
@@ -136,7 +136,7 @@ test('a statement that fails is made again, together with what came after it', a
   const notifier = makeNotifier(flaky, (error) => errors.push(error));
   notifier.entry('EEEE', 1, true);
   notifier.entry('DDDD', 1);
-  await waitUntil(() => errors.length === 1, { what: 'the failure is told', everyMs: 2 });
+  await waitUntil(() => errors.length === 1, { what: 'the failure is reported', everyMs: 2 });
   notifier.entry('DDDD', 2);
   notifier.device('dan', 'phone');
   fail = false;

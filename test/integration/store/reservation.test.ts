@@ -85,10 +85,10 @@ test('who won five commits of late leaves a gap while somebody loses, which grow
     expect(forMs(early)).toBeLessThanOrEqual(gapMs - before + 1);
     expect(forMs(early)).toBeGreaterThanOrEqual(gapMs - after);
   }
-  // Those who seldom win are free, and so is whoever loses.
+  // Users who seldom win do not wait, and neither do users who lose.
   expect(await commit(conversation, 'carol', 6, { deferred: true })).toMatchObject({ status: 'accepted' });
   expect(await commit(conversation, 'bob', 7)).toMatchObject({ status: 'accepted' });
-  // Once bob has won nobody is held back for it.
+  // After bob has won, no user waits for it.
   expect(await commit(conversation, 'alice', 8)).toMatchObject({ status: 'accepted', epoch: 9 });
   await checkInvariants(database().pool, conversation);
 });

@@ -53,7 +53,7 @@ test('steps that race with senders, commits and readers lose nothing that is nee
     const position = log.at(-1)?.seq;
     if (position !== undefined) await acknowledge(pool, reader, new Map([[conversation, position]]));
   };
-  // Nobody waits for it: it may miss entries, and is told so.
+  // Retention does not wait for this reader: it may miss entries, and gets `history-truncated`.
   let asleep = 0;
   let truncations = 0;
   const readNowAndThen = async (): Promise<void> => {
@@ -95,7 +95,7 @@ test('steps that race with senders, commits and readers lose nothing that is nee
   expect(rows, 'all but the young ones').toEqual([{ oldest_seq: accepted.size - 3, last_seq: accepted.size }]);
 });
 
-test('a Welcome is either taken up or told as expired, never both and never neither', async () => {
+test('a Welcome is either acknowledged or reported as expired: never both, and never neither', async () => {
   const { pool } = database();
   const conversation = await startConversation(pool, { protocol: 'opaque' });
   const users = Array.from({ length: 60 }, (_, i) => `new-${i}`);

@@ -297,9 +297,10 @@ test('changes that happened before the horizon go with it', async () => {
   expect(await seqs()).toEqual([0, 2, 3]);
   await age(conversation, 2, 8);
   await step(conversation);
-  expect(await seqs(), 'a stream that goes on at the horizon is told what came after the entry before it').toEqual([
-    2, 3,
-  ]);
+  expect(
+    await seqs(),
+    'a stream that continues with the oldest kept entry gets the changes after the entry before it',
+  ).toEqual([2, 3]);
   await age(conversation, 3, 8);
   await step(conversation);
   expect(await seqs()).toEqual([3]);
@@ -340,7 +341,7 @@ async function welcomeBodies(conversation: string): Promise<number | null> {
   return rowCount;
 }
 
-test('a Welcome past its time goes, the group is told, and its bytes go with the last one (invariant 6)', async () => {
+test('an expired Welcome is deleted, the log reports it, and the bytes go with the last one (invariant 6)', async () => {
   const { pool } = database();
   const conversation = await startConversation(pool, { protocol: 'opaque' });
   await sendOne(pool, conversation, commit('in', 0, { adds: ['hugo', 'ida'], welcome: 'welcome' }));
@@ -357,7 +358,7 @@ test('a Welcome past its time goes, the group is told, and its bytes go with the
 
   await pool.query(`update welcome set expires_at = now() - interval '1 second' where user_id = 'hugo'`);
   expect(await retain(pool, conversation, Date.now(), 10)).toEqual({ changed: true });
-  const told = async (): Promise<object[]> => {
+  const reported = async (): Promise<object[]> => {
     const { rows } = await pool.query<object>(
       `select h.seq, h.data from change h join conversation c on c.key = h.conversation
        where c.id = $1 and h.kind = 'welcome-expired' order by h.key`,
@@ -365,7 +366,7 @@ test('a Welcome past its time goes, the group is told, and its bytes go with the
     );
     return rows;
   };
-  expect(await told()).toEqual([{ seq: 3, data: { user: 'hugo', device: '' } }]);
+  expect(await reported()).toEqual([{ seq: 3, data: { user: 'hugo', device: '' } }]);
   const waiting = async (user: string): Promise<(string | undefined)[]> =>
     (await listWelcomes(pool, { user, device: 'phone' })).welcomes.map(({ welcome }) => welcome.toString());
   expect(await waiting('hugo')).toEqual([]);
@@ -377,12 +378,12 @@ test('a Welcome past its time goes, the group is told, and its bytes go with the
   const [mine] = (await listWelcomes(pool, { user: 'ida', device: 'phone' })).welcomes;
   await acknowledgeWelcome(pool, { user: 'ida', device: 'phone' }, mine?.id ?? '');
   expect(await retain(pool, conversation, Date.now() + 31 * DAY_MS, 10)).toEqual({ changed: false });
-  expect(await told()).toHaveLength(1);
+  expect(await reported()).toHaveLength(1);
   expect(await facts(conversation)).not.toHaveProperty('dueAt');
   expect(await welcomeBodies(conversation)).toBe(0);
 });
 
-test('Welcomes past their time go in steps, each told once', async () => {
+test('expired Welcomes are deleted in steps, and each is reported once', async () => {
   const { pool } = database();
   const conversation = await startConversation(pool, { protocol: 'opaque' });
   const adds = Array.from({ length: 7 }, (_, i) => `new-${i}`);

@@ -68,7 +68,7 @@ afterEach(async () => {
  *
  * The server skips no time while a workflow task is outstanding: it counts one lock for each task that it schedules and
  * takes the lock back when a worker answers the task. A run that is terminated while its task is outstanding never gets
- * this answer, so its lock stays for ever, and every later `env.sleep` of this file takes as long as it says (31 days).
+ * this answer, so its lock never ends, and every later `env.sleep` of this file takes as long as it says (31 days).
  * A test ends when Postgres shows the effect of an activity, which is before the worker has answered the task: on a busy
  * machine long before. So runs end by their own `shutdown`, which a task answers, and before their worker stops: the task
  * of a run without a worker would hold the clock as well.
@@ -174,15 +174,15 @@ describe('a Welcome that nobody collects', () => {
     await env.sleep(29 * DAY_MS);
     expect([await waiting(running), await waiting(terminated)]).toEqual([1, 1]);
     await env.sleep(2 * DAY_MS);
-    const told = [{ seq: 2, data: { user: 'carol', device: '' } }];
+    const reports = [{ seq: 2, data: { user: 'carol', device: '' } }];
     await waitUntil(async () => (await waiting(running)) === 0, { what: 'the Welcome has expired' });
-    expect(await expired(running)).toEqual(told);
+    expect(await expired(running)).toEqual(reports);
     expect((await conversations.state(running)).facts).not.toHaveProperty('dueAt');
 
     expect([await waiting(terminated), await expired(terminated)]).toEqual([1, []]);
     await sweep();
     await waitUntil(async () => (await waiting(terminated)) === 0, { what: 'the swept Welcome has expired' });
-    expect(await expired(terminated)).toEqual(told);
+    expect(await expired(terminated)).toEqual(reports);
   });
 });
 

@@ -44,7 +44,7 @@ test('every page under docs can be reached from the README', () => {
   expect(pages().filter((page) => page.startsWith('docs/') && !reached.has(page))).toEqual([]);
 });
 
-test('links, code and headings are told apart as GitHub does', () => {
+test('links, code and headings are recognised as GitHub does', () => {
   const page = '# A `b`: c, d\n\nSee [x](y.md#z) and `[no](t.md)`.\n\n## Same\n\n```sh\n# no heading\n```\n\n## Same\n';
   expect(linksOf(page)).toEqual(['y.md#z']);
   expect([...anchorsOf(page)]).toEqual(['a-b-c-d', 'same', 'same-1']);

@@ -79,7 +79,7 @@ describe('numbers', () => {
     const everything = [...rest, ...typescript].map(({ text }) => text).join('\n');
     expect(SQL_LIMITS.filter((name) => !everything.includes(`${name}()`))).toEqual([]);
 
-    // What is left is no limit of the domain: how often the timer looks, and how rows are told apart.
+    // The other numbers are no limits of the domain: the interval of the timer, and what tells rows from one another.
     const own = [
       "retention/retention.sql: interval '1 day'",
       "retention/retention.sql: interval '1 minute'",
