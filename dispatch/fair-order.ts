@@ -5,7 +5,8 @@ const REMEMBERED = 256;
 
 /**
  * Start-time fair queueing (Goyal, Vin, Cheng 1996) for commands that go alone, such as commits. The first one of a user
- * is due now, each further one a turn later. So a user who floods the queue waits behind others, not they behind that user.
+ * is due now, each further one a turn later. So a user who floods the queue waits behind others, and others do not wait
+ * behind that user.
  * Messages and read marks share batches and cost no turn.
  */
 export class FairOrder {

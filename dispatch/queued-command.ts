@@ -17,7 +17,7 @@ export interface QueuedCommand {
   readonly settle: (result: Outcome | Error) => void;
 }
 
-/** Messages and read marks share a batch with their like; every other command goes alone. */
+/** Messages and read marks share a batch with others of their kind; every other command goes alone. */
 export function sharesBatch({ submission }: QueuedCommand): boolean {
   const { kind } = submission.command;
   return kind === 'message' || kind === 'read';

@@ -12,7 +12,7 @@ export interface Submission<C extends Command = Command> {
   readonly correlationId: string;
 }
 
-/** The one way in: each command of each request reaches its conversation through it, whichever executor applies it. */
+/** The only entry point: each command of each request reaches its conversation through it, with either executor. */
 export interface Submitter {
   /**
    * @returns the outcome; refusals are values

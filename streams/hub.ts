@@ -32,7 +32,7 @@ import { makeStreamQuota } from './stream-quota.ts';
 
 /** The poll alone must end the stream of a removed member within 2 s, when notifications are lost (invariant 8). */
 const POLL_MS = 1000;
-/** How often connections are checked: so exactly do streams end with their tokens, and slow readers are found. */
+/** How often connections are checked: streams end within this time after their token expires, and slow readers are found. */
 const CHECK_MS = 250;
 /** Concurrent reads for streams that are behind. After a restart thousands come back at once; requests need connections too. */
 const CATCH_UP_READS = 6;

@@ -1,5 +1,5 @@
 -- Commit contention: fairness among members who commit at the same time (docs/explanation/ordering.md). There are two rules.
--- Neither holds for a commit that removes the members whom the rule protects.
+-- A commit that removes the protected member is exempt from both.
 -- Reservation: a user who lost three commits within ten seconds gets the next 300 ms. Commits of others wait in their queue
 -- for that time, once, and are then decided like any other. A user gets one reservation a minute at most, and a conversation
 -- has one at a time.

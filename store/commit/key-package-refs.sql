@@ -25,7 +25,7 @@ begin
     from unnest(p_refs) i (ref)
     -- `limit 1`: look-ups by key, whatever the tables' sizes.
     left join lateral (select * from key_package where ref = i.ref limit 1) k on true
-    -- One look-up for each of both, because only then is the newest claim at the end of an index.
+    -- Two separate look-ups, because only then is the newest claim at the end of an index.
     cross join lateral (select greatest(
       (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = ''),
       (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = c.id)) as at) l;

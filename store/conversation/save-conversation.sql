@@ -1,5 +1,6 @@
 -- Writes every column of a conversation that may change: save_conversation(c). Its list of columns is made from the table
--- itself, because a column that a list by hand forgets is lost without a sign. `migrate` runs this after each migration.
+-- itself, because a list by hand can miss a column, and its value would be lost without an error. `migrate` runs this after
+-- each migration.
 -- The update stays HOT: values that the indexes hold (key, id, due_at) mostly stay what they were.
 do $do$
 begin

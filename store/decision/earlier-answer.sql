@@ -92,7 +92,7 @@ begin
   return coalesce(membership_refusal(c, m, op), refusal('id-reused'));
 end $$;
 
--- The deletion of a conversation that is gone: answered until its age sweeps it.
+-- The deletion of a conversation that is gone: answered until the sweep deletes the answer.
 create or replace function earlier_deletion(p_conversation bigint, op jsonb) returns jsonb
 language sql stable as $$
   select answer || '{"status": "duplicate"}' from operation

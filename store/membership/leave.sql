@@ -26,7 +26,7 @@ begin
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
 end $$;
 
--- Step 9 of admit(): the policy may keep the last admin from leaving others behind.
+-- Step 9 of admit(): the policy may forbid the last admin to leave while other members remain.
 create or replace function leave_policy_refusal(c conversation, m member) returns jsonb
 language plpgsql stable as $$
 begin

@@ -1,6 +1,6 @@
 -- Who is in a conversation: members, and the membership intervals (table `period`) that say what a user may read.
 
--- Users who become members by a commit: those of its adds who are none, and the sender of an external commit.
+-- Users who become members by a commit: users in its adds who are not members yet, and the sender of an external commit.
 create or replace function joining_users(p_conversation bigint, p_adds text[], p_external text) returns text[]
 language plpgsql stable as $$
 begin

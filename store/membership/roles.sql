@@ -21,7 +21,7 @@ begin
   result := jsonb_build_object('status', 'accepted', 'role', v_role);
 end $$;
 
--- Whether the conversation would be without an admin if these users went, or were admins no more.
+-- Whether the conversation would be without an admin if these users left or lost the role.
 create or replace function loses_last_admin(c conversation, p_users text[]) returns boolean
 language sql volatile as $$
   select exists (select from member where conversation = c.key and left_seq is null and role = 'admin' and user_id = any (p_users))

@@ -60,7 +60,8 @@ begin
   return null;
 end $$;
 
--- When the timer next has work, after an entry at c.last_at: the age of this entry comes after all that the timer waits for.
+-- When the timer next has work, after an entry at c.last_at: this entry becomes old later than everything that the timer
+-- already waits for.
 create or replace function due_after(c conversation) returns timestamptz
 language sql stable as $$
   select least(c.due_at, c.last_at + make_interval(days => (c.policy ->> 'retentionDays')::int))

@@ -11,7 +11,7 @@ export interface StageRow {
   readonly ciphertext: Uint8Array;
   readonly welcome?: Uint8Array | undefined;
   readonly groupInfo?: Uint8Array | undefined;
-  /** What else no history may hold: of a commit, a GroupInfo or a report. */
+  /** Other parts that must not be in a history: of a commit, a GroupInfo or a report. */
   readonly request?: RequestJson | undefined;
 }
 

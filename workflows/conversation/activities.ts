@@ -6,7 +6,8 @@ import type { ConversationActivities } from '../../activities/conversation.ts';
  * requests end as retryable while the conversation lives on; statements give up before the activity does.
  */
 export const activities = proxyLocalActivities<ConversationActivities>({
-  // For a try that hangs; the activity itself ends tries that fail. There is no start-to-close timeout: the SDK's core 1.24
+  // This ends a try that hangs. A try that fails is ended by the activity itself. There is no start-to-close timeout: the
+  // SDK's core 1.24
   // never stops the timer of a failed try. When it fires, it cancels the try that runs then, and panics after a worker's stop.
   scheduleToCloseTimeout: 6000,
   localRetryThreshold: 10_000,

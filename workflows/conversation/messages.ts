@@ -72,7 +72,7 @@ export interface ConversationState {
 export const state = defineQuery<ConversationState>('state');
 export const epoch = defineQuery<number | undefined>('epoch');
 
-/** How a run behaves, from whoever starts the conversation. Times in milliseconds. */
+/** How a run behaves, set by the process that starts the conversation. Times in milliseconds. */
 export interface ConversationSettings {
   /** A run without work completes after this time. */
   readonly idleMs: number;

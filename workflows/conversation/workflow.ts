@@ -13,7 +13,7 @@ import { doDueWork, loadDueTimes } from './timers.ts';
  */
 export async function conversation(input: ConversationInput): Promise<ConversationEnd> {
   const { cancelRequested } = CancellationScope.current();
-  // To cancel a conversation is to shut it down, so nothing below is cancelled half-way.
+  // A cancel is handled as a shutdown, so nothing below is cancelled half-way.
   return CancellationScope.nonCancellable(() => live(input, cancelRequested));
 }
 
