@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
@@ -22,6 +23,7 @@ import {
 import { startServers } from '../harness/servers.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
+import { optionsOrExit } from '../command-line.ts';
 import { historyToText } from './format.ts';
 import { PLANTED } from './planted.ts';
 
@@ -179,7 +181,10 @@ function workflowOf(conversation: string): string {
 }
 
 async function main(): Promise<void> {
-  const replace = process.argv.includes('--replace');
+  const { replace } = optionsOrExit(
+    (args) => parseArgs({ args: [...args], options: { replace: { type: 'boolean', default: false } } }).values,
+    'npm run histories [-- --replace]',
+  );
   const names = Object.keys(SCENARIOS);
   const kept = readdirSync(folder).filter((name) => name.startsWith(`${version}-`));
   if (kept.length > 0 && !replace) {
@@ -192,6 +197,8 @@ async function main(): Promise<void> {
     const servers = await startServers({ say, durable: false });
     cleanup.add('servers', servers.stop);
     const pool = makePool({ url: await servers.createDatabase('histories'), max: 10, name: 'histories' });
+    // The server may stop before the last socket is closed.
+    pool.on('error', () => undefined);
     cleanup.add('pool', () => pool.end());
     quietRuntime();
     const connection = await Connection.connect({ address: servers.temporalAddress });
@@ -241,20 +248,21 @@ async function firstRun(client: Client, workflowId: string, runId: string): Prom
   return events?.[0]?.workflowExecutionStartedEventAttributes?.firstExecutionRunId ?? runId;
 }
 
+/** Adds the files of this version. Lines of released versions stay: they show when such a file was edited. */
 function writeManifest(): void {
-  const files = readdirSync(folder)
-    .filter((name) => /^\d.*\.json$/.test(name))
-    .sort();
-  const manifest = Object.fromEntries(
-    files.map((name) => [
-      name,
-      createHash('sha256')
-        .update(readFileSync(path.join(folder, name)))
-        .digest('hex'),
-    ]),
-  );
-  writeFileSync(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  say(`${files.length} histories`);
+  const manifestFile = path.join(folder, 'manifest.json');
+  const manifest = JSON.parse(readFileSync(manifestFile, 'utf8')) as Record<string, string>;
+  const isOurs = (name: string): boolean => name.startsWith(`${version}-`);
+  const released = Object.entries(manifest).filter(([name]) => !isOurs(name));
+  const added = readdirSync(folder)
+    .filter(isOurs)
+    .map((name) => {
+      const bytes = readFileSync(path.join(folder, name));
+      return [name, createHash('sha256').update(bytes).digest('hex')] as const;
+    });
+  const lines = [...released, ...added].sort(([a], [b]) => (a < b ? -1 : 1));
+  writeFileSync(manifestFile, `${JSON.stringify(Object.fromEntries(lines), null, 2)}\n`);
+  say(`${lines.length} histories`);
 }
 
 function say(line: string): void {
