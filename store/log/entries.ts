@@ -41,6 +41,25 @@ export function parseEntries(
   return { entries, more: endedAtBytes || endedAtLimit };
 }
 
+/**
+ * SQL of the entries of `conversation c` that `member m` may read (invariant 8): one index range for each membership interval.
+ * Parameters: $3 the position (entries after it), $4 the limit of entries, $5 the limit of bytes.
+ * @param filter a further condition on `entry e`, from `and` on
+ */
+export function readableEntries(filter = ''): string {
+  return withinBytes(
+    `select e.* from period p cross join lateral (
+      select ${ENTRY_COLUMNS} from entry e
+      where e.conversation = p.conversation and e.seq >= greatest(p.from_seq, $3::bigint + 1)
+        and e.seq <= coalesce(p.to_seq, 9223372036854775807) ${filter}
+      order by e.seq limit $4
+    ) e
+    where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq > $3)
+    order by e.seq limit $4`,
+    '$5',
+  );
+}
+
 /** A page as one user may read it, and the facts that decide so: all from one snapshot. */
 export interface Page {
   readonly entries: readonly LogEntry[];
@@ -88,17 +107,7 @@ export async function readPage(
         e.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
-      left join lateral (${withinBytes(
-        `select e.* from period p cross join lateral (
-          select ${ENTRY_COLUMNS} from entry e
-          where e.conversation = p.conversation and e.seq >= greatest(p.from_seq, $3::bigint + 1)
-            and e.seq <= coalesce(p.to_seq, 9223372036854775807) ${filter}
-          order by e.seq limit $4
-        ) e
-        where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq > $3)
-        order by e.seq limit $4`,
-        '$5',
-      )}) e on true
+      left join lateral (${readableEntries(filter)}) e on true
       order by e.seq`,
     values: [conversation, user, after, limit, MAX_PAGE_BYTES],
   });

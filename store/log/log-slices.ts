@@ -3,7 +3,7 @@ import { MAX_PAGE_BYTES } from '../../domain/limits.ts';
 import { type Row, flag, integer, integers, integersByName, objects, oneOf, orNull } from '../row.ts';
 import { existsByKey, withinBytes } from '../sql-fragments.ts';
 import { parseChangeItem } from './changes.ts';
-import { ENTRY_COLUMNS, parseEntries } from './entries.ts';
+import { ENTRY_COLUMNS, parseEntries, readableEntries } from './entries.ts';
 import { type Cursor, type LogItem, mergeInOrder } from './log-items.ts';
 
 /** What streams read of one conversation: its next entries and changes, in order. */
@@ -99,17 +99,7 @@ export async function readUserLogSlice(
           order by x.seq, x.key limit $4
         ) x
         where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq >= $3)`)}) ch
-      left join lateral (${withinBytes(
-        `select e.* from period p cross join lateral (
-          select ${ENTRY_COLUMNS} from entry e
-          where e.conversation = p.conversation and e.seq >= greatest(p.from_seq, $3::bigint + 1)
-            and e.seq <= coalesce(p.to_seq, 9223372036854775807)
-          order by e.seq limit $4
-        ) e
-        where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq > $3)
-        order by e.seq limit $4`,
-        '$5',
-      )}) e on true
+      left join lateral (${readableEntries()}) e on true
       order by e.seq`,
     values: [conversation, user, seq, limit, MAX_PAGE_BYTES, key],
   });
