@@ -39,6 +39,8 @@ test('the streams of a forgotten device end also when no notification arrives', 
 test('a stream of a device without a record ends when the device is forgotten', async () => {
   const bob = someone('bob');
   const phone = await other.follow(bob, 'phone');
+  // The record is written in the background. If it came after the statement below, there would be a device to forget.
+  await waitUntil(async () => (await devicesOf(bob)).includes('phone'), { what: 'the device is known' });
   await database().pool.query('delete from device where user_id = $1', [bob]);
   expect((await one.service.ask('DELETE /v1/devices/phone', { user: bob })).status).toBe(404);
   expect(await untilEnd(phone)).toEqual({ event: 'replaced' });
