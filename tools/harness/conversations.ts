@@ -68,6 +68,8 @@ export interface Conversations {
   /** Whether the server holds this update, delivered or not. */
   readonly isAdmitted: (conversation: string, updateId: string) => Promise<boolean>;
   readonly handle: (conversation: string) => ConversationHandle;
+  /** Resets the run to its nth completed task: a new run replays it up to there, and gets its later messages again. */
+  readonly reset: (conversation: string, task: number) => Promise<void>;
   readonly state: (conversation: string) => Promise<ConversationState>;
   readonly stop: () => Promise<void>;
 }
@@ -185,6 +187,18 @@ export async function startConversations(deps: {
         if (isGrpcServiceError(error) && error.code === status.NOT_FOUND) return false;
         throw error;
       }
+    },
+    reset: async (conversation, task) => {
+      const { runId } = await handle(conversation).describe();
+      const { events } = await handle(conversation).fetchHistory();
+      const tasks = events?.filter((event) => Boolean(event.workflowTaskCompletedEventAttributes)) ?? [];
+      await client.workflowService.resetWorkflowExecution({
+        namespace: client.options.namespace,
+        workflowExecution: { workflowId: conversationWorkflowId(conversation), runId },
+        reason: 'harness',
+        requestId: randomUUID(),
+        workflowTaskFinishEventId: tasks[task - 1]?.eventId ?? null,
+      });
     },
     state: (conversation) => handle(conversation).query(state),
     stop: async () => {

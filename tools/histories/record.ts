@@ -24,7 +24,7 @@ import { startServers } from '../harness/servers.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { optionsOrExit } from '../command-line.ts';
-import { historyToText } from './format.ts';
+import { type History, historyToText } from './format.ts';
 import { PLANTED } from './planted.ts';
 
 /**
@@ -154,6 +154,20 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     return [workflowOf(id)];
   },
 
+  // The new run gets signals and updates of the old one in one task.
+  reset: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    const send = (): Promise<unknown> => conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
+    for (let i = 0; i < 2; i++) await send();
+    for (let i = 0; i < 2; i++) {
+      await send();
+      await conversations.increment({ conversation: id, user: 'creator', by: 1 });
+    }
+    await conversations.reset(id, 2);
+    await send();
+    return [workflowOf(id)];
+  },
+
   infra: async ({ conversations, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
     await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
@@ -226,11 +240,14 @@ async function record(
       let run = 0;
       const { runId } = await client.workflow.getHandle(workflowId).describe();
       for (let next: string | undefined = await firstRun(client, workflowId, runId); next !== undefined; run++) {
-        const history = await client.workflow.getHandle(workflowId, next).fetchHistory();
+        const history: History = await client.workflow.getHandle(workflowId, next).fetchHistory();
         const file = `${version}-${name}${run === 0 ? '' : `-${run + 1}`}.json`;
         writeFileSync(path.join(folder, file), historyToText(history));
         const last = history.events?.at(-1);
-        next = last?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined;
+        const following: string | undefined =
+          last?.workflowExecutionContinuedAsNewEventAttributes?.newExecutionRunId ?? undefined;
+        // A run that was reset does not name the run that took its place.
+        next = following ?? (next === runId ? undefined : runId);
       }
       await client.workflow
         .getHandle(workflowId)

@@ -10,6 +10,11 @@ export class Alarm {
   #target: number | undefined;
   #armed = Infinity;
 
+  /** Whether it has a due time. */
+  get isSet(): boolean {
+    return this.#target !== undefined;
+  }
+
   /** @param at milliseconds since 1970, in workflow time */
   set(at: number): void {
     this.#target = at;

@@ -64,7 +64,8 @@ function isCommand(value: unknown): boolean {
   return typeof id === 'string' && typeof kind === 'string';
 }
 
+/** Starts no timer: the order of a timer among the messages of a task would differ in a replay after a reset. */
 function addIncrement(run: ConversationRun, command: IncrementCommand): void {
   run.increments.push({ ...command, kind: 'increment' });
-  if (run.increments.length === 1) run.flush.set(Date.now() + run.settings.flushMs);
+  if (!run.handlersOnlyQueue && run.increments.length === 1) run.setFlushAlarm();
 }

@@ -1,9 +1,10 @@
-import { setCurrentDetails } from '@temporalio/workflow';
+import { patched, setCurrentDetails } from '@temporalio/workflow';
 import type { IncrementCommand } from '../../domain/command.ts';
 import type { ConversationFacts } from '../../domain/decision.ts';
 import { Alarm } from './alarm.ts';
 import { Mailbox } from './mailbox.ts';
 import type { ConversationInput, ConversationSettings, ConversationState } from './messages.ts';
+import { PATCH } from '../patches.ts';
 import { sinks } from './sinks.ts';
 
 /** What one run of a conversation holds in memory. Nothing here decides: the facts are a cache of the last decision. */
@@ -26,12 +27,26 @@ export class ConversationRun {
   /** The run is ending: updates are refused, and the next run takes them. */
   closing = false;
   shutdownReason: string | undefined;
+  /**
+   * A reset run gets the signals and updates of the old one in one task, as they came. In a replay of that task all signals
+   * come first. So a handler must make no command of its own, such as a timer. Runs that older code began still do.
+   */
+  readonly handlersOnlyQueue = patched(PATCH.handlersOnlyQueue);
   #shownDepth = 0;
 
   constructor({ conversation, settings, increments = [] }: ConversationInput) {
     this.conversation = conversation;
     this.settings = settings;
     this.increments = [...increments];
+  }
+
+  /** Increments wait, and no alarm will flush them yet. */
+  needsFlushAlarm(): boolean {
+    return this.increments.length > 0 && !this.flush.isSet;
+  }
+
+  setFlushAlarm(): void {
+    this.flush.set(Date.now() + this.settings.flushMs);
   }
 
   hasBatch(): boolean {

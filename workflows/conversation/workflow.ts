@@ -27,16 +27,17 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
 
   // 2. It sets its alarms.
   run.idle.set(Date.now() + run.settings.idleMs);
-  if (run.increments.length > 0) run.flush.set(Date.now() + run.settings.flushMs);
+  if (run.needsFlushAlarm()) run.setFlushAlarm();
   // Started without a command, by the sweep or by a signal: load the due times first.
   if (run.mailbox.isEmpty()) await loadDueTimes(run);
 
   for (;;) {
     // 3. It waits for a command, for an alarm, or for a reason to end.
-    await condition(() => run.hasWork() || endReason(run) !== undefined);
+    await condition(() => run.hasWork() || run.needsFlushAlarm() || endReason(run) !== undefined);
 
     // 4. It applies what waits as one batch, and then what is due by time.
     if (run.hasBatch()) await applyBatch(run);
+    if (run.needsFlushAlarm()) run.setFlushAlarm();
     // Also after a batch: a conversation that is never idle must not keep its bodies for ever.
     if (run.retention.due) await doDueWork(run);
 

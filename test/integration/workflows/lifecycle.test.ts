@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
+import { Worker } from '@temporalio/worker';
 import { describe, expect, test } from 'vitest';
 import { MAX_BATCH_OPERATIONS } from '../../../domain/limits.ts';
+import { makeMetrics } from '../../../process/metrics.ts';
+import { viewConversation } from '../../../store/conversation/conversations.ts';
+import { makeConversationSinks } from '../../../worker/conversation-sinks.ts';
+import { workflowBundle } from '../../../worker/create-worker.ts';
 import { sweepScheduleId } from '../../../worker/schedule.ts';
 import * as messages from '../../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
@@ -266,6 +271,28 @@ describe('a run', () => {
       closing: false,
     });
     expect(await (await handle.describe()).staticSummary()).toBe('MLS conversation: one mailbox, one order');
+  });
+
+  test('that was reset among increments and updates can be replayed, and applies every increment once (invariants 7 and 9)', async () => {
+    const id = await createInStore(database().pool, ['alice', 'bob']);
+    const handle = conversations.handle(id);
+    const step = async (count: number): Promise<void> => {
+      await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
+      await conversations.increment({ conversation: id, user: 'alice', by: 10 ** count });
+    };
+    // The reset goes back to the second task: in the first one, messages wait until their handlers are registered.
+    for (let i = 0; i < 2; i++) await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
+    for (let i = 0; i < 3; i++) await step(i);
+    await conversations.reset(id, 2);
+    // The reset run got the signals and updates of the old one in one task. In a live task they come in their old order.
+    await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
+    await waitUntil(async () => (await conversations.state(id)).pendingIncrements === 0, { what: 'all are applied' });
+    const { sinks } = makeConversationSinks(makeMetrics({ collectDefaults: false }), 100);
+    await Worker.runReplayHistory(
+      { workflowBundle: { code: await workflowBundle(false) }, sinks },
+      await handle.fetchHistory(),
+    );
+    expect((await viewConversation(database().pool, id, 'bob'))?.unread).toBe(6 + 111);
   });
 
   test('the sweep can be started by hand and returns its results', async () => {

@@ -10,6 +10,7 @@ import { workflowBundle } from '../../../worker/create-worker.ts';
 import { type History, historyFromText } from '../../../tools/histories/format.ts';
 import { PLANTED } from '../../../tools/histories/planted.ts';
 import { quietRuntime } from '../../../tools/harness/conversations.ts';
+import { PATCH } from '../../../workflows/patches.ts';
 import { messageNames } from '../../../tools/harness/message-names.ts';
 
 const folder = path.join(packageRoot(), 'test', 'histories');
@@ -49,6 +50,15 @@ test('every end of a run has a stored history', () => {
     return result.reason;
   });
   expect(ends).toEqual(expect.arrayContaining(['continue', 'idle', 'shutdown']));
+});
+
+test.each(Object.values(PATCH))('there are stored histories with the change `%s`, and others without it', (patch) => {
+  const has = ({ events }: History): boolean =>
+    (events ?? []).some(({ markerRecordedEventAttributes: marker }) => {
+      const [{ data } = {}] = marker?.details?.['patch-data']?.payloads ?? [];
+      return data !== undefined && Buffer.from(data ?? []).includes(patch);
+    });
+  expect(new Set([...histories.values()].map(has)), ADVICE).toEqual(new Set([true, false]));
 });
 
 test('the workflow code replays every stored history', async () => {
