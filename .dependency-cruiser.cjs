@@ -72,7 +72,7 @@ module.exports = {
       name: 'client-by-its-edge',
       severity: 'error',
       comment: 'tools and tests import client/index.ts or client/testing.ts; only the tests of the library look inside',
-      from: { path: '^(tools|test)/', pathNot: '^test/unit/client/' },
+      from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
       to: { path: '^client/', pathNot: '^client/(index|testing)\\.ts$' },
     },
     {
