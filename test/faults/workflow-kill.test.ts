@@ -2,6 +2,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { expect, test } from 'vitest';
 import { conversationWorkflowId, shutdown } from '../../workflows/conversation/messages.ts';
 import { checkInvariants } from '../../tools/harness/invariants.ts';
+import { resetRun } from '../../tools/harness/reset-run.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { print } from '../harness/print.ts';
 import { startServiceOnDatabase } from '../harness/service.ts';
@@ -21,21 +22,7 @@ const BLOWS: Readonly<Record<string, Blow>> = {
   cancel: (_, handle) => handle.cancel(),
   delete: (client, { workflowId }) =>
     client.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } }),
-  reset: async (client, handle) => {
-    const { runId } = await handle.describe();
-    const { events } = await handle.fetchHistory();
-    const completed = (events ?? []).filter(
-      (event) => (event.workflowTaskCompletedEventAttributes ?? undefined) !== undefined,
-    );
-    const event = pick(completed);
-    return client.workflowService.resetWorkflowExecution({
-      namespace: 'default',
-      workflowExecution: { workflowId: handle.workflowId, runId },
-      reason: 'test',
-      workflowTaskFinishEventId: event.eventId ?? null,
-      requestId: crypto.randomUUID(),
-    });
-  },
+  reset: (client, { workflowId }) => resetRun(client, workflowId, pick),
 };
 
 // A terminated or deleted run may lose increments that it has not applied, as documented. The other ends keep them.

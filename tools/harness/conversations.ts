@@ -39,6 +39,7 @@ import {
 import { type ConversationStart, conversationStart } from '../../workflows/conversation/start.ts';
 import type { conversation as conversationWorkflow } from '../../workflows/conversation/workflow.ts';
 import { CONVERSATION_WORKFLOW } from '../../workflows/names.ts';
+import { resetRun } from './reset-run.ts';
 import { type Trouble, troubledPool } from './trouble.ts';
 
 export type ConversationHandle = WorkflowHandle<typeof conversationWorkflow>;
@@ -188,18 +189,8 @@ export async function startConversations(deps: {
         throw error;
       }
     },
-    reset: async (conversation, task) => {
-      const { runId } = await handle(conversation).describe();
-      const { events } = await handle(conversation).fetchHistory();
-      const tasks = events?.filter((event) => Boolean(event.workflowTaskCompletedEventAttributes)) ?? [];
-      await client.workflowService.resetWorkflowExecution({
-        namespace: client.options.namespace,
-        workflowExecution: { workflowId: conversationWorkflowId(conversation), runId },
-        reason: 'harness',
-        requestId: randomUUID(),
-        workflowTaskFinishEventId: tasks[task - 1]?.eventId ?? null,
-      });
-    },
+    reset: (conversation, task) =>
+      resetRun(client, conversationWorkflowId(conversation), (completed) => completed[task - 1]),
     state: (conversation) => handle(conversation).query(state),
     stop: async () => {
       worker.shutdown();

@@ -25,6 +25,7 @@ import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } fro
 import { useService } from '../../harness/service.ts';
 import { makeGate } from '../../../tools/harness/trouble.ts';
 import type { StagedCommand } from '../../../domain/staged-command.ts';
+import { resetRun } from '../../../tools/harness/reset-run.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 describe('a run that is ended from outside', () => {
@@ -37,17 +38,7 @@ describe('a run that is ended from outside', () => {
     terminate: (id) => handleOf(id).terminate('test'),
     cancel: (id) => handleOf(id).cancel(),
     shutdown: (id) => handleOf(id).signal(messages.shutdown, { reason: 'test' }),
-    reset: async (id) => {
-      const { events } = await handleOf(id).fetchHistory();
-      const firstTask = events?.find((event) => Boolean(event.workflowTaskCompletedEventAttributes))?.eventId;
-      await service().temporal.workflowService.resetWorkflowExecution({
-        namespace: 'default',
-        workflowExecution: { workflowId: messages.conversationWorkflowId(id) },
-        reason: 'test',
-        requestId: randomUUID(),
-        workflowTaskFinishEventId: firstTask ?? null,
-      });
-    },
+    reset: (id) => resetRun(service().temporal, messages.conversationWorkflowId(id), ([first]) => first),
     delete: (id) =>
       service().temporal.workflowService.deleteWorkflowExecution({
         namespace: 'default',
