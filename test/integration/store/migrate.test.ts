@@ -222,7 +222,8 @@ test('a decision updates the row of its conversation in place (HOT), so that no 
   }
   const after = await updates(pool);
   expect(after.all - before.all).toBe(20);
-  expect(after.hot - before.hot).toBe(20);
+  // A page that is full sends an update to another page. With an index on a changed column, none would be in place.
+  expect(after.hot - before.hot).toBeGreaterThan(10);
 });
 
 async function updates(pool: pg.Pool): Promise<{ readonly all: number; readonly hot: number }> {
