@@ -217,13 +217,13 @@ test('a decision updates the row of its conversation in place (HOT), so that no 
   await migrate(pool, schema);
   const conversation = await startConversation(pool);
   const before = await updates(pool);
-  for (let i = 0; i < 20; i++) {
+  // So few versions of the row fit into one page also when a snapshot of somebody else keeps them all.
+  for (let i = 0; i < 10; i++) {
     await sendOne(pool, conversation, { kind: 'message', id: `m${i}`, actor: 'alice', body: 'text', epoch: 0 });
   }
   const after = await updates(pool);
-  expect(after.all - before.all).toBe(20);
-  // A page that is full sends an update to another page. With an index on a changed column, none would be in place.
-  expect(after.hot - before.hot).toBeGreaterThan(10);
+  expect(after.all - before.all).toBe(10);
+  expect(after.hot - before.hot).toBe(10);
 });
 
 async function updates(pool: pg.Pool): Promise<{ readonly all: number; readonly hot: number }> {
