@@ -29,7 +29,7 @@ beforeEach(async () => {
   answers.length = requests.length = tokens = 0;
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  http = createHttp({ baseUrl: `http://127.0.0.1:${port}`, token: () => `token-${++tokens}`, timeoutMs: 200 });
+  http = createHttp({ baseUrl: `http://127.0.0.1:${port}`, token: () => `token-${++tokens}`, timeoutMs: 500 });
 });
 
 afterEach(async () => {
