@@ -67,5 +67,5 @@ function isCommand(value: unknown): boolean {
 /** Starts no timer: the order of a timer among the messages of a task would differ in a replay after a reset. */
 function addIncrement(run: ConversationRun, command: IncrementCommand): void {
   run.increments.push({ ...command, kind: 'increment' });
-  if (!run.handlersOnlyQueue && run.increments.length === 1) run.setFlushAlarm();
+  if (!run.handlersOnlyQueue) run.setFlushAlarm();
 }

@@ -1,10 +1,10 @@
 import { patched, setCurrentDetails } from '@temporalio/workflow';
 import type { IncrementCommand } from '../../domain/command.ts';
 import type { ConversationFacts } from '../../domain/decision.ts';
+import { PATCH } from '../patches.ts';
 import { Alarm } from './alarm.ts';
 import { Mailbox } from './mailbox.ts';
 import type { ConversationInput, ConversationSettings, ConversationState } from './messages.ts';
-import { PATCH } from '../patches.ts';
 import { sinks } from './sinks.ts';
 
 /** What one run of a conversation holds in memory. Nothing here decides: the facts are a cache of the last decision. */
@@ -46,7 +46,7 @@ export class ConversationRun {
   }
 
   setFlushAlarm(): void {
-    this.flush.set(Date.now() + this.settings.flushMs);
+    if (this.needsFlushAlarm()) this.flush.set(Date.now() + this.settings.flushMs);
   }
 
   hasBatch(): boolean {

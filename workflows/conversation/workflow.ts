@@ -27,7 +27,7 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
 
   // 2. It sets its alarms.
   run.idle.set(Date.now() + run.settings.idleMs);
-  if (run.needsFlushAlarm()) run.setFlushAlarm();
+  run.setFlushAlarm();
   // Started without a command, by the sweep or by a signal: load the due times first.
   if (run.mailbox.isEmpty()) await loadDueTimes(run);
 
@@ -37,7 +37,7 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
 
     // 4. It applies what waits as one batch, and then what is due by time.
     if (run.hasBatch()) await applyBatch(run);
-    if (run.needsFlushAlarm()) run.setFlushAlarm();
+    run.setFlushAlarm();
     // Also after a batch: a conversation that is never idle must not keep its bodies for ever.
     if (run.retention.due) await doDueWork(run);
 
