@@ -7,7 +7,7 @@ import { packageRoot } from '../../process/package-root.ts';
 import { freePort } from '../../local/ports.ts';
 import { useFolder } from '../harness/folder.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { type Block, blocksOf, read } from '../unit/docs/markdown.ts';
+import { type Block, blocksOf, read } from '../harness/markdown.ts';
 
 const PAGE = 'docs/tutorial/first-encrypted-group.md';
 const START = 'npm start\n';

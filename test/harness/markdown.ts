@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { packageRoot } from '../../../process/package-root.ts';
+import { packageRoot } from '../../process/package-root.ts';
 
 /** A fenced block. */
 export interface Block {

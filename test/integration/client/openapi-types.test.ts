@@ -3,7 +3,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { read } from '../../unit/docs/markdown.ts';
+import { read } from '../../harness/markdown.ts';
 
 const FILE = 'client/api/openapi.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { blocksOf, linksOf, read } from '../../unit/docs/markdown.ts';
+import { blocksOf, linksOf, read } from '../../harness/markdown.ts';
 
 const CLIENT = path.join(packageRoot(), 'client');
 const README = 'client/README.md';

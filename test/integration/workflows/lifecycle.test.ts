@@ -3,10 +3,7 @@ import type { Client } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { describe, expect, test } from 'vitest';
 import { MAX_BATCH_OPERATIONS } from '../../../domain/limits.ts';
-import { makeMetrics } from '../../../process/metrics.ts';
 import { viewConversation } from '../../../store/conversation/conversations.ts';
-import { makeConversationSinks } from '../../../worker/conversation-sinks.ts';
-import { workflowBundle } from '../../../worker/create-worker.ts';
 import { sweepScheduleId } from '../../../worker/schedule.ts';
 import * as messages from '../../../workflows/conversation/messages.ts';
 import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
@@ -25,6 +22,7 @@ import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } fro
 import { useService } from '../../harness/service.ts';
 import { makeGate } from '../../../tools/harness/trouble.ts';
 import type { StagedCommand } from '../../../domain/staged-command.ts';
+import { replayOptions } from '../../../tools/harness/replay.ts';
 import { resetRun } from '../../../tools/harness/reset-run.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
@@ -267,22 +265,18 @@ describe('a run', () => {
   test('that was reset among increments and updates can be replayed, and applies every increment once (invariants 7 and 9)', async () => {
     const id = await createInStore(database().pool, ['alice', 'bob']);
     const handle = conversations.handle(id);
-    const step = async (count: number): Promise<void> => {
-      await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
-      await conversations.increment({ conversation: id, user: 'alice', by: 10 ** count });
-    };
+    const send = (): Promise<unknown> => conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     // The reset goes back to the second task: in the first one, messages wait until their handlers are registered.
-    for (let i = 0; i < 2; i++) await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
-    for (let i = 0; i < 3; i++) await step(i);
+    for (let i = 0; i < 2; i++) await send();
+    for (const by of [1, 10, 100]) {
+      await send();
+      await conversations.increment({ conversation: id, user: 'alice', by });
+    }
     await conversations.reset(id, 2);
-    // The reset run got the signals and updates of the old one in one task. In a live task they come in their old order.
-    await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
+    // The new run gets these messages again in one task, in their old order.
+    await send();
     await waitUntil(async () => (await conversations.state(id)).pendingIncrements === 0, { what: 'all are applied' });
-    const { sinks } = makeConversationSinks(makeMetrics({ collectDefaults: false }), 100);
-    await Worker.runReplayHistory(
-      { workflowBundle: { code: await workflowBundle(false) }, sinks },
-      await handle.fetchHistory(),
-    );
+    await Worker.runReplayHistory(await replayOptions(), await handle.fetchHistory());
     expect((await viewConversation(database().pool, id, 'bob'))?.unread).toBe(6 + 111);
   });
 

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { read, records } from './markdown.ts';
+import { read, records } from '../../harness/markdown.ts';
 
 /** Folders that hold no text of ours. */
 const SKIPPED = new Set(['node_modules', 'dist', 'histories', 'bench-results']);

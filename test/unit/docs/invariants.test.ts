@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { pages, read } from './markdown.ts';
+import { pages, read } from '../../harness/markdown.ts';
 
 const PAGE = 'docs/explanation/invariants.md';
 const NUMBERS = 'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen'.split(

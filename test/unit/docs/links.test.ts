@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { anchorsOf, linksOf, pages, read } from './markdown.ts';
+import { anchorsOf, linksOf, pages, read } from '../../harness/markdown.ts';
 
 const isElsewhere = (target: string): boolean => /^[a-z]+:/.test(target);
 

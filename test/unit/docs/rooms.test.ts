@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { blocksOf, pages, read, records } from './markdown.ts';
+import { blocksOf, pages, read, records } from '../../harness/markdown.ts';
 
 const ARCHITECTURE = 'docs/explanation/architecture.md';
 const root = packageRoot();

@@ -3,14 +3,12 @@ import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeMetrics } from '../../../process/metrics.ts';
 import { packageRoot } from '../../../process/package-root.ts';
-import { makeConversationSinks } from '../../../worker/conversation-sinks.ts';
-import { workflowBundle } from '../../../worker/create-worker.ts';
 import { type History, historyFromText } from '../../../tools/histories/format.ts';
 import { PLANTED } from '../../../tools/histories/planted.ts';
 import { quietRuntime } from '../../../tools/harness/conversations.ts';
 import { PATCH } from '../../../workflows/patches.ts';
+import { replayOptions } from '../../../tools/harness/replay.ts';
 import { messageNames } from '../../../tools/harness/message-names.ts';
 
 const folder = path.join(packageRoot(), 'test', 'histories');
@@ -63,10 +61,9 @@ test.each(Object.values(PATCH))('there are stored histories with the change `%s`
 
 test('the workflow code replays every stored history', async () => {
   quietRuntime();
-  const { sinks } = makeConversationSinks(makeMetrics({ collectDefaults: false }), 100);
   // One call for all: a worker of its own for each would be slow, and errors of the handles would be reported otherwise.
   const results = Worker.runReplayHistories(
-    { workflowBundle: { code: await workflowBundle(false) }, sinks },
+    await replayOptions(),
     [...histories].map(([workflowId, history]) => ({ workflowId, history })),
   );
   const replayed: string[] = [];
