@@ -41,7 +41,13 @@ export const Policy = z
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
 
 const stated = z
-  .strictObject({ ...fields, lastAdmin: LastAdmin, retentionDays: RetentionDays, commitRetentionDays: RetentionDays, voteAfterHours: VoteAfterHours })
+  .strictObject({
+    ...fields,
+    lastAdmin: LastAdmin,
+    retentionDays: RetentionDays,
+    commitRetentionDays: RetentionDays,
+    voteAfterHours: VoteAfterHours,
+  })
   .partial();
 
 /** Policy of a new conversation. Absent fields get their defaults. */

@@ -35,6 +35,10 @@ function supply(id: string, user: string, info: string): Promise<Answer> {
 /** Makes a conversation that alice has reset to a successor in which she is still alone. */
 async function successor(): Promise<{ old: string; id: string; state: ClientState }> {
   const { id: old } = await startGroup(service, USERS);
+  for (const user of ['bob', 'carol']) {
+    const body = { id: user, ciphertext: base64(privateMessage(old, 1)) };
+    expect((await service.ask(`POST /v1/conversations/${old}/messages`, { user, body })).status).toBe(200);
+  }
   const { id, states } = await localGroup(['alice']);
   const state = states.get('alice');
   if (state === undefined) throw new Error('alice has a state');
