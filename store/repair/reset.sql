@@ -9,8 +9,8 @@ declare
   v_undone text[] := '{}';
 begin
   if trial_may_be_undone(c) then
-    v_undone := array(select user_id from member
-      where conversation = c.key and left_seq is null and joined_seq >= c.trial_seq and brought_by = '' order by user_id);
+    v_undone := array(select user_id from member m
+      where conversation = c.key and left_seq is null and on_trial(c, m) order by user_id);
   end if;
   if not create_successor(c, v_actor, v_successor, v_undone) then
     result := refusal('conversation-exists');
@@ -28,8 +28,8 @@ create or replace function reset_policy_refusal(c conversation, m member) return
 language plpgsql volatile as $$
 begin
   if m.role = 'admin' then return null; end if;
-  if proven_since(m) is null then
-    return refusal('not-allowed', '{"detail": "You have not acted in this conversation yet"}');
+  if proven_since(m) is null or on_trial(c, m) then
+    return refusal('not-allowed', '{"detail": "Nobody knows yet that you can follow the group"}');
   end if;
   if trial_may_be_undone(c) and is_prior(c, m) or reset_open(c) then return null; end if;
   return refusal('not-allowed', '{"detail": "Not enough members have reported that they are stuck"}');

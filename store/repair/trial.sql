@@ -9,10 +9,12 @@
 create or replace function is_outsider(m member) returns boolean
 language sql immutable as $$ select m.user_id is null or m.left_seq is not null $$;
 
--- After the accepted external commit of an outsider, which is the newest entry. A trial that goes on keeps its beginning.
+-- After the accepted external commit of an outsider, which is the newest entry. A trial that goes on keeps its beginning. Where
+-- nobody was left there is nobody who could follow.
 create or replace function begin_trial(inout c conversation)
 language plpgsql as $$
 begin
+  if c.member_count = 1 then return; end if;
   c.trial_seq := coalesce(c.trial_seq, c.last_seq);
   c.trial_epoch := coalesce(c.trial_epoch, c.epoch);
   c.trial_until := c.last_at + outsider_trial();
@@ -68,6 +70,10 @@ begin
       where is_prior(c, y.m))
     and not trial_was_followed(c);
 end $$;
+
+-- Whether a member is an outsider who joined since the trial began, or was brought in by one.
+create or replace function on_trial(c conversation, m member) returns boolean
+language sql immutable as $$ select coalesce(m.brought_by = '' and m.joined_seq >= c.trial_seq, false) $$;
 
 -- Whether somebody is a proven member from before the trial.
 create or replace function is_prior(c conversation, m member) returns boolean

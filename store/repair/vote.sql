@@ -9,7 +9,8 @@
 --      must be able to repair itself, it counts together with others: all whom one plain member brought in, directly or through
 --      others, have one vote with that member. So do all outsiders who joined by themselves, and whom they brought in.
 --      One whom an admin brought in stands for itself: an admin could make it an admin, too.
---   3. For each such group one member speaks: the one who brought in the others, else the one who joined first.
+--   3. An outsider whose epoch is on trial (trial.sql) has no vote, nor have those whom it brought in.
+--   4. For each such group one member speaks: the one who brought in the others, else the one who joined first.
 -- So a member that invents others never has more votes than before, in numerator and denominator.
 
 -- When the running vote began; a vote that would begin now when none runs.
@@ -34,7 +35,8 @@ begin
         from (select * from member where conversation = c.key and left_seq is null offset 0) m
         cross join lateral (select least(m.proven_at, (
           select at from proof where conversation = c.key and user_id = m.user_id and seq >= m.joined_seq limit 1)) as at) s) p
-      where p.at <= p_at and (p.settled or c.created_at > p_at - v_hours)) x
+      where p.at <= p_at and (p.settled or c.created_at > p_at - v_hours)
+        and not coalesce(p.brought_by = '' and p.joined_seq >= c.trial_seq, false)) x
     order by unit, x.user_id = unit desc, x.joined_seq, x.user_id;
 end $$;
 
