@@ -78,6 +78,42 @@ test('members without a leaf in the new group can neither write to it nor supply
   expect(await members(id)).toEqual(['alice', 'bob']);
 });
 
+test('members without a leaf decide nothing for the others: one gate refuses every operation but a few', async () => {
+  const { old, id } = await successor();
+  const at = `/v1/conversations/${id}`;
+  const next = newConversationId();
+  // Carol is an admin, and still has no leaf.
+  expect((await service.ask(`PUT ${at}/members/carol/role`, { user: 'alice', body: { role: 'admin' } })).status).toBe(
+    200,
+  );
+  const refused: [string, object?][] = [
+    [`PATCH ${at}`, { policy: { whoMayAdd: 'nobody' } }],
+    [`PUT ${at}/members/bob/role`, { role: 'admin' }],
+    [`POST ${at}/members/alice/bar`],
+    [`DELETE ${at}/members/alice/bar`],
+    [`POST ${at}/unread`, { by: 1 }],
+    [`POST ${at}/reset`, { successor: next }],
+    [`DELETE ${at}`],
+    [`POST ${at}/members/alice/remove`, { commit: base64(privateMessage(id, 0, 'commit')) }],
+    [`POST ${at}/members/carol/remove`, { proposal: base64(privateMessage(id, 0, 'proposal')) }],
+  ];
+  for (const [what, body] of refused) {
+    const answer = await service.ask(what, { user: 'carol', body });
+    expect([what, ...verdict(answer)]).toEqual([what, 403, 'not-allowed']);
+  }
+  const allowed: [string, object?][] = [
+    [`GET ${at}/messages`],
+    [`GET ${at}/members`],
+    [`POST ${at}/read`, {}],
+    [`POST ${at}/reports`, { seq: 0, epoch: 0, reason: 'nobody lets me in' }],
+    [`DELETE ${at}/members/carol`],
+  ];
+  for (const [what, body] of allowed) {
+    expect([what, (await service.ask(what, { user: 'carol', body })).status]).toEqual([what, 200]);
+  }
+  expect((await service.ask(`GET /v1/conversations/${old}`, { user: 'carol' })).status).toBe(200);
+});
+
 test('members with a pending join join by an external commit and are then ordinary members', async () => {
   const { id, state } = await successor();
   await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)));

@@ -14,7 +14,7 @@ const database = useDatabase();
 
 let count = 0;
 
-async function ask(conversation: string, ...operations: Record<string, unknown>[]): Promise<Outcome[]> {
+async function ask(conversation: string, ...operations: Record<string, unknown>[]): Promise<readonly Outcome[]> {
   const named = operations.map((operation) => ({ id: `op-${count++}`, size: 1, ...operation }));
   return (await decide(database().pool, conversation, named as never, [Buffer.from('bytes'), Buffer.from('welcome')]))
     .outcomes;
@@ -148,7 +148,7 @@ test('messages update no more rows than before, and prove their senders once', a
 
 test('where only admins may add, a further device is one of a member that has acted', async () => {
   const id = await startConversation(database().pool, { policy: { whoMayAdd: 'admin' } });
-  const add = (actor: string, epoch: number, user: string): Promise<Outcome[]> =>
+  const add = (actor: string, epoch: number, user: string): Promise<readonly Outcome[]> =>
     ask(id, commit(actor, epoch, { adds: [user], leaves: ['alice', 'bob', 'carol'] }));
   // Mallory's friend bob makes a leaf with the name of carol, who was never here.
   expect(await add('bob', 0, 'carol')).toMatchObject([{ status: 'refused', code: 'not-allowed' }]);

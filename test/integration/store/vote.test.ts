@@ -12,7 +12,7 @@ const database = useDatabase();
 let count = 0;
 
 /** Has operations decided, each by its actor. */
-async function ask(conversation: string, ...operations: Record<string, unknown>[]): Promise<Outcome[]> {
+async function ask(conversation: string, ...operations: Record<string, unknown>[]): Promise<readonly Outcome[]> {
   const named = operations.map((operation) => ({ id: `op-${count++}`, size: 1, ...operation }));
   return (await decide(database().pool, conversation, named as never, [Buffer.from('bytes')])).outcomes;
 }
@@ -298,7 +298,7 @@ test('a decision that is lost before its commit leaves nothing, and the same rep
   await client.query('select decide($1, $2)', [id, JSON.stringify(sent)]);
   await client.query('rollback');
   client.release();
-  const again = async (): Promise<Outcome[]> => (await decide(pool, id, sent as never)).outcomes;
+  const again = async (): Promise<readonly Outcome[]> => (await decide(pool, id, sent as never)).outcomes;
   expect(await again()).toMatchObject([{ status: 'accepted', reports: 1, needed: 3 }]);
   expect(await again()).toMatchObject([{ status: 'duplicate', reports: 1, needed: 3 }]);
 });
