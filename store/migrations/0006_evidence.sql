@@ -32,6 +32,8 @@ create table bar (
 alter table conversation
   -- when the running vote began with its first report, which fixed its electorate; null = there was none yet
   add column vote_at timestamptz,
+  -- the latest entry that was reported in it
+  add column vote_seq bigint not null default 0,
   -- Trial of an outsider's epoch: seq and new epoch of the first external commit of an outsider that no prior member followed yet.
   -- Null = there is none
   add column trial_seq bigint,

@@ -18,7 +18,10 @@ begin
     result := refusal('malformed', '{"detail": "There is no such entry, or you have joined behind it"}');
     return;
   end if;
-  if not has_reports(c) or vote_time(c) is distinct from c.vote_at then c.vote_at := clock_timestamp(); end if;
+  if v_seq > c.vote_seq or not has_reports(c) or vote_time(c) is distinct from c.vote_at then
+    c.vote_at := clock_timestamp();
+    c.vote_seq := v_seq;
+  end if;
   v_electorate := array(select electorate(c, c.vote_at));
   v_needed := majority(c, cardinality(v_electorate));
   v_was_open := count_reports(c, v_electorate) >= v_needed or trial_may_be_undone(c);

@@ -1,7 +1,9 @@
 -- The vote of a reset. A reset is open to every proven member while more than half of the electorate report that they are stuck.
 --
 -- A vote begins with a report while no other report counts, and lasts report_lifetime() at most; the next report then begins a new
--- one. The beginning fixes the electorate: who joins, or is proven, later has no vote in it. Who leaves loses its vote.
+-- one. So does a report about a later entry than all before: else a member could report the beginning of a young group, in which
+-- hardly anybody is proven yet, and nobody else would have a vote for as long as that lasts.
+-- The beginning fixes the electorate: who joins, or is proven, later has no vote in it. Who leaves loses its vote.
 --
 -- The electorate are the current members who were proven when the vote began, as follows.
 --   1. One who was proven for the policy's voteAfterHours, or is a member since the creation, stands for itself: one vote.
@@ -9,8 +11,7 @@
 --      must be able to repair itself, it counts together with others: all whom one plain member brought in, directly or through
 --      others, have one vote with that member. So do all outsiders who joined by themselves, and whom they brought in.
 --      One whom an admin brought in stands for itself: an admin could make it an admin, too.
---   3. An outsider whose epoch is on trial (trial.sql) has no vote, nor have those whom it brought in.
---   4. For each such group one member speaks: the one who brought in the others, else the one who joined first.
+--   3. For each such group one member speaks: the one who brought in the others, else the one who joined first.
 -- So a member that invents others never has more votes than before, in numerator and denominator.
 
 -- When the running vote began; a vote that would begin now when none runs.
@@ -31,12 +32,12 @@ begin
       from (
         select m.user_id, m.joined_seq, m.brought_by, s.at,
                s.at <= p_at - v_hours or (m.joined_seq = 0 and m.brought_by is null) as settled
-        -- `offset 0`: look-ups by key, in this order.
+        -- `offset 0`: look-ups by key, in this order, each once.
         from (select * from member where conversation = c.key and left_seq is null offset 0) m
-        cross join lateral (select least(m.proven_at, (
-          select at from proof where conversation = c.key and user_id = m.user_id and seq >= m.joined_seq limit 1)) as at) s) p
-      where p.at <= p_at and (p.settled or c.created_at > p_at - v_hours)
-        and not coalesce(p.brought_by = '' and p.joined_seq >= c.trial_seq, false)) x
+        -- proven_since(); an earlier time makes no difference for those who stand for themselves.
+        cross join lateral (select case when m.proven_at <= p_at - v_hours then m.proven_at else least(m.proven_at, (
+          select at from proof where conversation = c.key and user_id = m.user_id and seq >= m.joined_seq limit 1)) end as at offset 0) s) p
+      where p.at <= p_at and (p.settled or c.created_at > p_at - v_hours)) x
     order by unit, x.user_id = unit desc, x.joined_seq, x.user_id;
 end $$;
 

@@ -194,7 +194,7 @@ test('the migration takes from the log what it proves, and nothing else', async 
     // As before the migration.
     await pool.query(`alter table member drop column proven_at, drop column brought_by;
       drop table proof, bar; drop index audit_actor;
-      alter table conversation drop column vote_at, drop column trial_seq, drop column trial_epoch, drop column trial_until,
+      alter table conversation drop column vote_at, drop column vote_seq, drop column trial_seq, drop column trial_epoch, drop column trial_until,
         drop column undone_trial`);
     await pool.query(
       readFileSync(path.join(packageRoot(), 'store/migrations/0006_evidence.sql'), 'utf8').replace(/^/, 'begin;') +

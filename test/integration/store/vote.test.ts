@@ -239,6 +239,20 @@ test('the electorate is that of the first report: who acts later has no vote in 
   expect(await ask(id, report('carol'))).toMatchObject([{ reports: 1, needed: 2, open: false }]);
 });
 
+test('a report of the beginning does not keep those from voting who act before the entry that is reported later', async () => {
+  const id = await startConversation(database().pool, { members: ['alice', 'bob', 'carol', 'mallory'] });
+  await accepted(id, message('mallory'), report('mallory'), message('bob'), message('carol'));
+  expect(await ask(id, report('bob'))).toMatchObject([{ reports: 1, needed: 2 }]);
+  await accepted(id, commit('mallory', 0));
+  expect(
+    await ask(id, report('bob', { seq: 4 }), report('carol', { seq: 4 }), report('alice', { seq: 4 })),
+  ).toMatchObject([
+    { reports: 1, needed: 3, open: false },
+    { reports: 2, needed: 3, open: false },
+    { reports: 3, needed: 3, open: true },
+  ]);
+});
+
 test('a vote ends with its last report, and the next one has a new electorate', async () => {
   const id = await startConversation(database().pool, { members: ['alice', 'bob', 'carol', 'dave'] });
   await accepted(id, message('bob'));
