@@ -62,6 +62,7 @@ export interface AppDeps extends HealthDeps {
   readonly rateLimits: RateLimits;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
+  readonly voteAfterHours: number;
   readonly treeCheckMaxBytes: number;
   readonly trustProxy: number;
   /** The folder `docs` of the package. */

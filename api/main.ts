@@ -141,6 +141,7 @@ async function main(): Promise<void> {
       rateLimits: config.rateLimits,
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
+      voteAfterHours: config.voteAfterHours,
       treeCheckMaxBytes: config.treeCheckMaxBytes,
       trustProxy: config.trustProxy,
       docsFolder: path.join(root, 'docs'),

@@ -19,9 +19,9 @@ export interface CommitPosition extends LogPosition {
 
 /** What a report is answered. */
 export interface ReportCount {
-  /** Distinct members whose reports count now. */
+  /** Votes: members of the electorate whose reports count now. */
   readonly reports: number;
-  /** Reports that open a reset. */
+  /** Votes that open a reset. */
   readonly needed: number;
   /** Members may reset the conversation. */
   readonly open: boolean;
@@ -37,6 +37,7 @@ export interface AnswerOf {
   readonly increment: object;
   readonly role: { readonly role: string };
   readonly policy: { readonly policy: Policy };
+  readonly bar: { readonly user: string; readonly barred: boolean };
   readonly report: ReportCount;
   readonly reset: { readonly successor: string };
   readonly delete: object;
@@ -89,6 +90,8 @@ export const OUTCOME_FIELDS = {
   unread: 'number',
   role: 'string',
   policy: 'object',
+  user: 'string',
+  barred: 'boolean',
   reports: 'number',
   needed: 'number',
   open: 'boolean',
@@ -114,6 +117,7 @@ const REQUIRED: { readonly [K in CommandKind]: readonly RequiredField<AnswerOf[K
   increment: [],
   role: ['role'],
   policy: ['policy'],
+  bar: ['user', 'barred'],
   report: ['reports', 'needed', 'open'],
   reset: ['successor'],
   delete: [],

@@ -72,6 +72,12 @@ export const VARIABLES = {
     4,
     'Number of epochs that a message may be behind the current epoch. This is the default for the policy of new conversations.',
   ),
+  VOTE_AFTER_HOURS: integer(
+    24,
+    0,
+    720,
+    'Hours after which a member that acted under its own token has a vote on a reset. This is the default for the policy of new conversations. 0 = at once, which lets a member outvote the others with members that it invents.',
+  ),
   TREE_CHECK_MAX_BYTES: integer(
     1_048_576,
     0,

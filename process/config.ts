@@ -51,6 +51,7 @@ export interface Config {
   readonly requestDeadlineMs: number;
   readonly idleMs: number;
   readonly epochWindow: number;
+  readonly voteAfterHours: number;
   /** Ratchet trees up to this size are checked. */
   readonly treeCheckMaxBytes: number;
   /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
@@ -152,6 +153,7 @@ function arrange(values: Values): Config {
     requestDeadlineMs: values.REQUEST_DEADLINE_MS,
     idleMs: values.IDLE_TIMEOUT ?? 0,
     epochWindow: values.EPOCH_WINDOW,
+    voteAfterHours: values.VOTE_AFTER_HOURS,
     treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
     mailboxLimit: values.LANE_MAILBOX_LIMIT,

@@ -85,6 +85,7 @@ export function conversationRoutes(deps: {
     handle: async ({ params, caller }) => {
       const {
         leftSeq: _leftSeq,
+        pendingJoin: _pendingJoin,
         successor,
         createdAt,
         ...view

@@ -4,6 +4,7 @@ import {
   MAX_EPOCH_WINDOW,
   MAX_MEMBERS_LIMIT,
   MAX_RETENTION_DAYS,
+  MAX_VOTE_HOURS,
   MIN_MEMBERS_LIMIT,
 } from '../../domain/limits.ts';
 
@@ -13,6 +14,10 @@ const LastAdmin = z.enum(['hand-over', 'refuse']).meta({
     'What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave',
 });
 const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
+
+const VoteAfterHours = z.number().int().min(0).max(MAX_VOTE_HOURS).meta({
+  description: 'Hours after which a member that acted under its own token has a vote on a reset; absent = 24',
+});
 
 const fields = {
   whoMayAdd: Who,
@@ -31,11 +36,18 @@ export const Policy = z
     lastAdmin: LastAdmin.optional(),
     retentionDays: RetentionDays.optional(),
     commitRetentionDays: RetentionDays.optional(),
+    voteAfterHours: VoteAfterHours.optional(),
   })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
 
 const stated = z
-  .strictObject({ ...fields, lastAdmin: LastAdmin, retentionDays: RetentionDays, commitRetentionDays: RetentionDays })
+  .strictObject({
+    ...fields,
+    lastAdmin: LastAdmin,
+    retentionDays: RetentionDays,
+    commitRetentionDays: RetentionDays,
+    voteAfterHours: VoteAfterHours,
+  })
   .partial();
 
 /** Policy of a new conversation. Absent fields get their defaults. */

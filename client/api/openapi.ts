@@ -223,6 +223,30 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/members/{user}/bar": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Bar a user from coming back by itself (admin)
+         * @description For anybody: a member, a former member or an outsider. A bar removes nobody, and a member keeps joining with further devices. After it left or was removed, the user cannot join by an external commit, also where anyone may. An add by an admin lifts the bar. A successor keeps it.
+         */
+        readonly post: operations["barUser"];
+        /**
+         * Lift the bar of a user (admin)
+         * @description The answer is the same where there is no bar.
+         */
+        readonly delete: operations["liftBar"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/members/{user}": {
         readonly parameters: {
             readonly query?: never;
@@ -337,7 +361,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Report an entry that you cannot process
-         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Reports of more than half of the members open a reset. Then all members get a `conversation` event.
+         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Votes have the members who were proven when the vote began: who acted under their own token for `voteAfterHours`; those whom one member brought in since count as one. More than half of the votes open a reset. Then all members get a `conversation` event. About the epoch of an outsider whom no member has followed yet, one report of a proven member is enough.
          */
         readonly post: operations["reportEntry"];
         readonly delete?: never;
@@ -357,7 +381,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Replace a conversation with a new one
-         * @description Admins may reset at any time, and every member after reports have opened a reset. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
+         * @description Admins may reset at any time, and every proven member after reports have opened a reset. Removed and barred users stay out. Where an outsider joined by an external commit and no member followed, the successor bars it. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
          */
         readonly post: operations["resetConversation"];
         readonly delete?: never;
@@ -981,6 +1005,11 @@ export interface components {
              */
             readonly id?: string;
         };
+        readonly BarChanged: {
+            readonly user: string;
+            /** @description Whether the user cannot come back by itself */
+            readonly barred: boolean;
+        };
         /** @description A member cannot commit its own removal: to leave, send no commit */
         readonly RemoveMember: {
             /** @example AAEAAg== */
@@ -1067,6 +1096,8 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
         };
         readonly ConversationList: {
             readonly conversations: readonly {
@@ -1133,6 +1164,8 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
         };
         readonly ConversationChanged: {
             readonly policy: components["schemas"]["Policy"];
@@ -1160,13 +1193,15 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number | null;
             readonly commitRetentionDays?: number | null;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
         };
         readonly ReportTaken: {
-            /** @description Number of members who reported within 7 days */
+            /** @description Votes: members of the electorate who reported within 7 days */
             readonly reports: number;
-            /** @description Number of members whose reports open a reset: more than half */
+            /** @description Votes that open a reset: more than half of the electorate */
             readonly needed: number;
-            /** @description Whether any member may reset the conversation */
+            /** @description Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed */
             readonly open: boolean;
         };
         readonly Report: {
@@ -1860,7 +1895,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `not-allowed`: The policy of the conversation does not allow this
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2966,6 +3004,238 @@ export interface operations {
              *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly barUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too many operations wait in the conversation queue
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly liftBar: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Not barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

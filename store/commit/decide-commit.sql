@@ -16,7 +16,11 @@ declare
   v_joining text[];
   v_leaving text[];
 begin
-  -- 1. Commit contention.
+  -- 1. The trial of an outsider's epoch, and commit contention.
+  if c.trial_seq is not null and op ? 'external' and is_outsider(m) then
+    if trial_was_followed(c) then c := end_trial(c); else result := trial_refusal(c); end if;
+    if result is not null then return; end if;
+  end if;
   result := coalesce(commit_backoff_refusal(c.key, v_actor, v_removes),
                      case when not op ? 'deferred' then reservation_refusal(c.key, v_actor, v_removes) end);
   if result is not null then return; end if;
@@ -60,8 +64,12 @@ begin
   perform record_accepted_commit(c.key, v_actor);
   perform clear_report(c.key, v_actor);
   if cardinality(v_joining) > 0 or cardinality(v_removes) > 0 then
-    c := change_members(c, v_joining, v_removes, v_leaving);
+    c := change_members(c, v_joining, v_removes, v_leaving, bringer(c, m));
   end if;
+  -- Of an outsider the row is new.
+  if m.proven_at is null or is_outsider(m) then perform prove_member(c, v_actor); end if;
+  if is_outsider(m) then c := begin_trial(c);
+  elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
@@ -70,15 +78,26 @@ begin
                                'sha256', encode(commit_sha256(op), 'hex'), 'at', c.last_at);
 end $$;
 
--- Step 9 of admit(). Every member may finish a pending removal; a further device of a member adds nobody.
+-- Step 9 of admit(). Every member may finish a pending removal. A further device of a member adds nobody: of one who is proven,
+-- because a leaf with the name of somebody who never acted may be anybody's.
 create or replace function commit_policy_refusal(c conversation, m member, op jsonb) returns jsonb
 language plpgsql stable as $$
 declare
   v_removes text[] := json_texts(op -> 'removes');
+  v_adds text[] := json_texts(op -> 'adds');
+  v_joining text[];
 begin
   if c.protocol = 'mls' and not op ? 'sha256' then return refusal('commit-required'); end if;
-  if op ? 'adds' and not allows(c.policy ->> 'whoMayAdd', m.role) and cardinality(joining_users(c.key, json_texts(op -> 'adds'), null)) > 0 then
-    return refusal('not-allowed');
+  if cardinality(v_adds) > 0 then
+    v_joining := joining_users(c.key, v_adds, null);
+    if not allows(c.policy ->> 'whoMayAdd', m.role) then
+      if cardinality(v_joining) > 0 then return refusal('not-allowed'); end if;
+      if cardinality(array_remove(unproven_members_among(c.key, v_adds), m.user_id)) > 0 then
+        return refusal('not-allowed',
+          '{"detail": "Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices"}');
+      end if;
+    end if;
+    if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
      and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || json_texts(op -> 'dropped')) then

@@ -86,6 +86,7 @@ begin
         when 'increment' then r := decide_increment(c, op);
         when 'role' then r := decide_role(c, op);
         when 'policy' then r := decide_policy(c, op);
+        when 'bar' then r := decide_bar(c, op);
         when 'report' then r := decide_report(c, m, op);
         when 'reset' then r := decide_reset(c, op);
         when 'delete' then r := decide_delete(c, op);

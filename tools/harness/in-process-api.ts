@@ -92,6 +92,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
+    voteAfterHours: 24,
     treeCheckMaxBytes: 1024 * 1024,
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),

@@ -8,6 +8,9 @@ const NUMBERS = [
   'LOST_COMMITS_FOR_RESERVATION',
   'ACCEPTED_COMMITS_FOR_BACKOFF',
   'COMMIT_RETENTION_FACTOR',
+  'DEFAULT_VOTE_HOURS',
+  'MAX_BARS',
+  'MAX_AUDITS',
 ] as const;
 
 /** Times in milliseconds, which become intervals; `_MS` falls away from their names. */
@@ -20,6 +23,8 @@ const TIMES = [
   'WELCOME_LIFETIME_MS',
   'CLAIM_LIFETIME_MS',
   'CLAIM_RATE_MS',
+  'OUTSIDER_TRIAL_MS',
+  'AUDIT_WINDOW_MS',
   'REPORT_LIFETIME_MS',
   'FORMER_MEMBER_LIFETIME_MS',
   'DEVICE_ACTIVITY_MS',

@@ -28,6 +28,8 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`DELETE ${at}/members/mallory`, { proposal: base64('x') }],
     [`POST ${at}/members/alice/remove`],
     [`PUT ${at}/members/mallory/role`, { role: 'admin' }],
+    [`POST ${at}/members/mallory/bar`],
+    [`DELETE ${at}/members/alice/bar`],
     [`POST ${at}/commits`, { commit: base64(privateMessage(id, 0, 'commit')) }],
     [`POST ${at}/commits`, { commit: base64(privateMessage(other, 0, 'commit')) }],
     [`POST ${at}/commits`, { commit: base64('x') }],

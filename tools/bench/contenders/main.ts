@@ -80,6 +80,7 @@ const server = await startServer({
     rateLimits: config.rateLimits,
     requestDeadlineMs: config.requestDeadlineMs,
     epochWindow: config.epochWindow,
+    voteAfterHours: config.voteAfterHours,
     treeCheckMaxBytes: config.treeCheckMaxBytes,
     trustProxy: config.trustProxy,
     docsFolder: path.join(packageRoot(), 'docs'),
