@@ -6,7 +6,12 @@ language plpgsql as $$
 declare
   v_actor text := op ->> 'actor';
   v_successor text := op ->> 'successor';
+  v_members text[] := array(select user_id from member where conversation = c.key and left_seq is null and user_id <> op ->> 'actor');
 begin
+  -- A chain of resets puts as many conversations on the members as creations do.
+  perform lock_invitations(v_actor, v_members);
+  result := unknown_inviter_refusal(v_actor, v_members);
+  if result is not null then return; end if;
   if not create_successor(c, v_actor, v_successor) then
     result := refusal('conversation-exists');
     return;
@@ -43,6 +48,7 @@ begin
     from member where conversation = c.key and left_seq is null;
   insert into period (conversation, user_id, from_seq)
     select s.key, user_id, 1 from member where conversation = s.key;
+  perform record_invitations(s.key, p_user, array(select user_id from member where conversation = s.key));
   perform record_change(s, 'added', jsonb_build_object('users', (select jsonb_agg(user_id) from member where conversation = s.key)));
   return true;
 end $$;
