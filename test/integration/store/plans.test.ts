@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { eraseUser, listMemberships } from '../../../store/device/account.ts';
+import { eraseUser } from '../../../store/device/account.ts';
+import { beginErasure, continueErasure } from '../../../store/device/erasure.ts';
 import { listAudit } from '../../../store/repair/audit.ts';
 import { findOpen, listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
@@ -23,6 +24,12 @@ import { listMembers } from '../../../store/membership/members.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
 import { makePool } from '../../../store/pool.ts';
 import { acknowledge, listFollowedConversations, readFollowedConversation } from '../../../store/device/positions.ts';
+import {
+  answerConsentRequest,
+  listConsentRequests,
+  readConsent,
+  writeConsent,
+} from '../../../store/consent/consent.ts';
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
@@ -124,7 +131,14 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'retention: what is due': () => listDue(pool, Date.now(), 5),
   'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
   'devices: mine': () => listDevices(pool, owner.user),
-  'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
+  'devices: leave my conversations': () =>
+    continueErasure(pool, { user: 'alice', at: new Date(0) }, { until: Infinity, limit: 10 }),
+  'devices: begin to erase': () => beginErasure(pool, 'user-6'),
+  'consent: mine': () => readConsent(pool, 'alice'),
+  'consent: set mine': () => writeConsent(pool, 'user-7', 'contacts'),
+  'consent: requests': () => listConsentRequests(pool, 'user-7', '', 10),
+  'consent: answer': () => answerConsentRequest(pool, 'user-7', 'user-8', true),
+  'consent: a claim of a stranger': () => claimKeyPackages(pool, { ...claimOf('user-9'), user: 'user-7' }),
   'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
   'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
   'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
