@@ -68,7 +68,8 @@ declare
   v_user text;
   v_before timestamptz := clock_timestamp() - consent_request_lifetime();
   v_room bigint := max_consent_requests_per_asker() - (
-    select count(*) from consent_request where asker = p_asker and state = 'pending' and at > v_before);
+    select count(*) from (select state, at from consent_request where asker = p_asker offset 0) r
+    where state = 'pending' and at > v_before);
 begin
   foreach v_user in array p_users loop
     exit when v_room <= 0;
@@ -77,9 +78,14 @@ begin
     continue when not found;
     v_room := v_room - 1;
     -- A locked one is being answered.
-    delete from consent_request where ctid = any (array(
-      select ctid from consent_request where user_id = v_user and state = 'pending' and asker <> p_asker
-      order by at desc offset max_consent_requests() - 1 for update skip locked));
+    delete from consent_request where (user_id, asker) in (
+      select y.user_id, y.asker from (
+        select user_id, asker from (
+          select * from consent_request where user_id = v_user and state = 'pending' and asker <> p_asker offset 0) p
+        order by at desc offset max_consent_requests() - 1) x
+      cross join lateral (
+        select user_id, asker from consent_request where user_id = x.user_id and asker = x.asker and state = 'pending'
+        limit 1 for update skip locked) y);
   end loop;
 end $$;
 

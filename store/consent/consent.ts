@@ -42,9 +42,10 @@ export async function listConsentRequests(
 ): Promise<ConsentRequest[]> {
   const { rows } = await pool.query<Row>({
     name: 'list-consent-requests',
-    text: `select asker as user, at from consent_request
-      where user_id = $1 and state = 'pending' and asker > $2 and at > clock_timestamp() - consent_request_lifetime()
-      order by asker limit $3`,
+    text: `select asker as user, at from (
+        select asker, at from consent_request
+        where user_id = $1 and state = 'pending' and asker > $2 order by asker offset 0) r
+      where at > clock_timestamp() - consent_request_lifetime() order by asker limit $3`,
     values: [user, after, limit],
   });
   return rows.map((row) => ({ user: text(row, 'user'), at: time(row, 'at') }));

@@ -41,8 +41,7 @@ alter table welcome
   -- when it lost its place in a full inbox, and expired with that
   add column evicted_at timestamptz;
 update welcome w set size = octet_length(b.welcome) from welcome_body b where b.conversation = w.conversation and b.seq = w.seq;
-create index welcome_inbox on welcome (user_id, device_id, inviter);
-drop index welcome_user;
+create index welcome_inviter on welcome (inviter, user_id);
 create index welcome_evicted on welcome (evicted_at) where evicted_at is not null;
 
 alter table conversation

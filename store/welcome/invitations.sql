@@ -50,8 +50,8 @@ begin
     cross join lateral (
       select y.at from (
         select x.at, x.conversation from invitation x
-        where x.user_id = u.user_id and x.inviter = p_inviter and x.at > v_since offset 0) y
-      where (select true from member where conversation = y.conversation and user_id = u.user_id and proven_at is not null limit 1)
+        where x.user_id = u.user_id and x.inviter = p_inviter offset 0) y
+      where y.at > v_since and (select true from member where conversation = y.conversation and user_id = u.user_id and proven_at is not null limit 1)
         is null
       order by y.at desc offset max_unknown_invitations() - 1 limit 1) i
     where not is_known(u.user_id, p_inviter);
@@ -79,9 +79,9 @@ begin
   if not allows(c.policy ->> 'whoMayAdd', p_role) and exists (
        select from welcome_targets(c, p_refs, p_adds) t
        cross join lateral (
-         select inviter from welcome
-         where conversation = c.key and user_id = t.user_id and device_id = t.device_id and expires_at > v_now limit 1) w
-       where w.inviter <> p_actor)
+         select inviter, expires_at from welcome
+         where conversation = c.key and user_id = t.user_id and device_id = t.device_id limit 1) w
+       where w.inviter <> p_actor and w.expires_at > v_now)
   then
     return refusal('not-allowed', '{"detail": "A Welcome of somebody else waits for this device, and you may not add users"}');
   end if;
@@ -90,9 +90,8 @@ begin
        select from welcome_targets(c, p_refs, p_adds) t
        cross join lateral (
          select count(*) as count, coalesce(sum(size), 0) as bytes from (
-           select size from welcome
-           where user_id = t.user_id and device_id = t.device_id and inviter = p_actor and conversation <> c.key
-             and expires_at > v_now offset 0) w) p
+           select * from welcome where user_id = t.user_id and inviter = p_actor offset 0) w
+         where device_id = t.device_id and conversation <> c.key and expires_at > v_now) p
        where t.user_id <> p_actor and (p.count >= max_welcomes_per_inviter()
          or p.bytes + octet_length(p_welcome) > max_welcome_bytes_per_inviter()))
   then

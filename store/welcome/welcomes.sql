@@ -47,18 +47,21 @@ declare
   v_inviter text;
 begin
   loop
-    select count(*), sum(size) into v_count, v_bytes from welcome
-      where user_id = p_user and device_id = p_device and expires_at > v_now;
+    -- `offset 0` here and below: a look-up by user, and not by an index that has other columns of the condition.
+    select count(*), sum(size) into v_count, v_bytes from (select * from welcome where user_id = p_user offset 0) w
+      where device_id = p_device and expires_at > v_now;
     exit when v_count <= max_inbox_welcomes() and v_bytes <= max_inbox_bytes();
     select h.inviter into v_inviter from (
-        select inviter, count(*) as count, sum(size) as bytes from welcome
-        where user_id = p_user and device_id = p_device and expires_at > v_now group by inviter) h
+        select inviter, count(*) as count, sum(size) as bytes from (select * from welcome where user_id = p_user offset 0) w
+        where device_id = p_device and expires_at > v_now group by inviter) h
       order by is_known(p_user, h.inviter), case when v_bytes > max_inbox_bytes() then h.bytes else h.count end desc, h.inviter
       limit 1;
     update welcome set expires_at = v_now, evicted_at = v_now where id = (
-      select id from welcome
-      where user_id = p_user and device_id = p_device and inviter = v_inviter and expires_at > v_now
-      order by id limit 1 for update skip locked);
+      select x.id from (
+        select id from (select * from welcome where user_id = p_user offset 0) w
+        where device_id = p_device and inviter = v_inviter and expires_at > v_now order by id) x
+      cross join lateral (select from welcome where id = x.id and expires_at > v_now limit 1 for update skip locked) y
+      limit 1);
     exit when not found;
   end loop;
 end $$;

@@ -53,9 +53,9 @@ export async function listWelcomes(
     text: `${withinBytes(
       `select w.id, w.conversation, b.welcome, w.seq, w.epoch
       from (select w.id, c.id as conversation, w.conversation as key, w.seq, w.epoch
-            from welcome w
+            from (select * from welcome where user_id = $1 offset 0) w
             cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
-            where w.user_id = $1 and w.device_id in ($2, '') and w.expires_at > clock_timestamp() and c.deleted_at is null
+            where w.device_id in ($2, '') and w.expires_at > clock_timestamp() and c.deleted_at is null
               and ($3::text is null or w.id::text > $3)
             order by w.id::text limit $4::int + 1) w
       left join lateral (

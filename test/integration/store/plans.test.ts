@@ -32,7 +32,7 @@ import {
 } from '../../../store/consent/consent.ts';
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
-import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { acknowledgeWelcome, listWelcomes, wakeEvictedWelcomes } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
@@ -79,6 +79,10 @@ function claimOf(claimer: string): ClaimRequest {
 
 /** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
 const FEW = 2000;
+
+function inSql(text: string, values: unknown[] = []): Promise<unknown> {
+  return pool.query({ name: text.slice(0, 60), text, values });
+}
 
 /** Every hot statement, by name; each touches a few rows per operation. */
 const statements: Record<string, (epoch: number) => Promise<unknown>> = {
@@ -149,6 +153,17 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
   'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
   'key packages: sweep': () => sweepKeyPackages(pool),
+  'inbox: whom a user knows': () => inSql(`select is_known('user-1', 'alice'), is_known('alice', 'user-1')`),
+  'inbox: memberships of an inviter': () => inSql(`select unknown_inviter_refusal('alice', array['user-1', 'user-2'])`),
+  'inbox: Welcomes of an inviter': () =>
+    inSql(
+      `select welcome_refusal(c, 'alice', 'member', 'welcome', array(
+        select ref from key_package where user_id = 'user-2' and device_id = 'phone' order by claimed_at limit 2), array['user-2'])
+      from conversation c where id = $1`,
+      [conversation],
+    ),
+  'inbox: make room': () => inSql(`select make_room_in_inbox('user-2', 'phone')`),
+  'inbox: wake': () => wakeEvictedWelcomes(pool),
   'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
 };
 
@@ -291,6 +306,14 @@ async function grow(): Promise<void> {
   await db.query(
     `insert into welcome (conversation, user_id, device_id, seq, epoch)
      select key, 'user-1', 'phone', 1, 1 from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into invitation (user_id, inviter, conversation, at)
+     select 'user-' || n % 100, 'user-' || n % ${MEMBERS}, n, now() - interval '1 hour' from generate_series(1, 20000) n`,
+  );
+  await db.query(`insert into consent (user_id, mode) select 'other-' || n, 'nobody' from generate_series(1, 20000) n`);
+  await db.query(
+    `insert into consent_request (user_id, asker) select 'other-' || n, 'user-' || n from generate_series(1, 20000) n`,
   );
 }
 
