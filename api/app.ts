@@ -10,7 +10,7 @@ import { makeApplyCommit } from './services/commits.ts';
 import { makeCreateConversation } from './services/create-conversation.ts';
 import { makeGroupInfos } from './services/group-info.ts';
 import { makeConversationCache } from './services/conversation-cache.ts';
-import { makeLeaveAll } from './services/leave-all.ts';
+import { makeEraseUser } from './services/erase-user.ts';
 import { makeLeave } from './services/leave.ts';
 import { makeSendMessages } from './services/send-messages.ts';
 import { makeOperations } from './services/operations.ts';
@@ -28,6 +28,7 @@ import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import { type AdminDeps, adminRoutes } from './routes/admin.ts';
 import { commitRoutes } from './routes/commits.ts';
+import { consentRoutes } from './routes/consent.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
@@ -80,7 +81,7 @@ export function makeRoutes(deps: AppDeps): Route[] {
   const checkProposer = makeCheckProposer(pool, deps.treeCheckMaxBytes);
   const sendMessages = makeSendMessages({ conversations, operations, checkProposer });
   const leave = makeLeave({ conversations, operations, checkProposer });
-  const leaveAll = makeLeaveAll(pool, leave);
+  const eraseUser = makeEraseUser(deps);
   const createConversation = makeCreateConversation(deps);
   const all = {
     ...deps,
@@ -89,7 +90,7 @@ export function makeRoutes(deps: AppDeps): Route[] {
     applyCommit,
     sendMessages,
     leave,
-    leaveAll,
+    eraseUser,
     createConversation,
     groupInfos,
     repair,
@@ -108,6 +109,7 @@ export function makeRoutes(deps: AppDeps): Route[] {
     ...keyPackageRoutes(all),
     ...deviceRoutes(all),
     ...welcomeRoutes(all),
+    ...consentRoutes(all),
     ...healthRoutes(all),
     ...adminRoutes(all),
   ];

@@ -1,5 +1,11 @@
 // The public edge of the client library: an app imports everything from here, and nothing from the files behind it.
-export type { AccountEvent, ConversationChanged, FollowAllOptions, MemberChanged } from './api/account-stream.ts';
+export type {
+  AccountEvent,
+  ConversationChanged,
+  FollowAllOptions,
+  ManyMembersChanged,
+  MemberChanged,
+} from './api/account-stream.ts';
 export { AdminClient } from './api/admin-client.ts';
 export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
@@ -14,6 +20,8 @@ export type {
   ClaimedKeyPackage,
   ClaimedKeyPackages,
   ClaimRequest,
+  ConsentMode,
+  ConsentRequestPage,
   CommitAccepted,
   CommitBundle,
   Conversation,

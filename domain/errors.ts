@@ -6,6 +6,7 @@ export const PROBLEMS = {
   malformed: { status: 400, title: 'The request is not well formed', retryable: false },
   unauthenticated: { status: 401, title: 'A valid bearer token is required', retryable: false },
   'not-allowed': { status: 403, title: 'The policy of the conversation does not allow this', retryable: false },
+  'consent-required': { status: 403, title: 'The user has not consented to your invitations', retryable: false },
   'identity-mismatch': { status: 403, title: 'The MLS identity does not belong to the caller', retryable: false },
   removed: { status: 403, title: 'You were removed from this conversation', retryable: false },
   'not-found': { status: 404, title: 'Not found', retryable: false },

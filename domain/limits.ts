@@ -127,3 +127,36 @@ export const FORMER_MEMBER_LIFETIME_MS = 30 * 86_400_000;
 export const DEVICE_ACTIVITY_MS = 30 * 86_400_000;
 /** Entries that a device still needs are kept for so many times `retentionDays`, where the policy says nothing else. */
 export const COMMIT_RETENTION_FACTOR = 4;
+
+/** Users in one change of a conversation up to which account streams send an event for each; above, one event with their number. */
+export const MAX_MEMBER_EVENTS = 10;
+
+/**
+ * Welcomes of one inviter that may wait for one device. More than somebody is invited to by one person in a holiday; a device that is
+ * in use empties its inbox all the time.
+ */
+export const MAX_WELCOMES_PER_INVITER = 32;
+/** Bytes of them. The largest Welcome that a request can hold fits. */
+export const MAX_WELCOME_BYTES_PER_INVITER = 8 * 1024 * 1024;
+/** Welcomes in the inbox of one device. One more takes a place from whoever holds most. */
+export const MAX_INBOX_WELCOMES = 512;
+/** Bytes of them: four inviters with a full share. */
+export const MAX_INBOX_BYTES = 32 * 1024 * 1024;
+/**
+ * Memberships that somebody may put on a user who does not know them, in `INVITATION_PERIOD_MS`, as long as the user does not act in
+ * them. A bot that shows a new colleague all rooms of a company stays below.
+ */
+export const MAX_UNKNOWN_INVITATIONS = 500;
+export const INVITATION_PERIOD_MS = 24 * 3_600_000;
+/** Users of one commit up to which each has a lock of its own. The database has room for some thousands. */
+export const MAX_INVITATION_LOCKS = 16;
+/** `Retry-After` where Welcomes must be taken up first. Nobody knows when that will be. */
+export const WELCOME_QUOTA_RETRY_MS = 3_600_000;
+/** Pending requests for consent of one user. One more replaces the oldest. */
+export const MAX_CONSENT_REQUESTS = 100;
+/** Pending requests for consent that one user has made. Above, further ones are not recorded. */
+export const MAX_CONSENT_REQUESTS_PER_ASKER = 50;
+/** A request for consent that was not answered is gone after this time. */
+export const CONSENT_REQUEST_LIFETIME_MS = 30 * 86_400_000;
+/** Days after which a conversation is deleted that everybody left, where the policy says nothing else. */
+export const DEFAULT_ABANDONED_DAYS = 30;

@@ -19,6 +19,11 @@ export interface Policy {
   /** Commits that a device still needs are kept for at most this many days. Absent = 4 x `retentionDays`. */
   readonly commitRetentionDays?: number | undefined;
   /**
+   * The conversation is deleted so many days after its last member left. 0 = never. Absent =
+   * `DEFAULT_ABANDONED_DAYS`.
+   */
+  readonly abandonedDays?: number | undefined;
+  /**
    * When the last admin leaves: the member who joined first becomes admin (`hand-over`), or the admin may not leave
    * (`refuse`).
    */
@@ -53,5 +58,6 @@ export function makePolicy(change: PolicyChange, defaults: PolicyDefaults): Poli
     ...(voteAfterHours === DEFAULT_VOTE_HOURS ? {} : { voteAfterHours }),
     ...(change.retentionDays === undefined ? {} : { retentionDays: change.retentionDays }),
     ...(change.commitRetentionDays === undefined ? {} : { commitRetentionDays: change.commitRetentionDays }),
+    ...(change.abandonedDays === undefined ? {} : { abandonedDays: change.abandonedDays }),
   };
 }

@@ -9,6 +9,16 @@ create or replace function commit_retention_factor() returns int language sql im
 create or replace function default_vote_hours() returns int language sql immutable as $$ select 24 $$;
 create or replace function max_bars() returns int language sql immutable as $$ select 1000 $$;
 create or replace function max_audits() returns int language sql immutable as $$ select 20 $$;
+create or replace function max_member_events() returns int language sql immutable as $$ select 10 $$;
+create or replace function max_welcomes_per_inviter() returns int language sql immutable as $$ select 32 $$;
+create or replace function max_welcome_bytes_per_inviter() returns int language sql immutable as $$ select 8388608 $$;
+create or replace function max_inbox_welcomes() returns int language sql immutable as $$ select 512 $$;
+create or replace function max_inbox_bytes() returns int language sql immutable as $$ select 33554432 $$;
+create or replace function max_unknown_invitations() returns int language sql immutable as $$ select 500 $$;
+create or replace function max_invitation_locks() returns int language sql immutable as $$ select 16 $$;
+create or replace function max_consent_requests() returns int language sql immutable as $$ select 100 $$;
+create or replace function max_consent_requests_per_asker() returns int language sql immutable as $$ select 50 $$;
+create or replace function default_abandoned_days() returns int language sql immutable as $$ select 30 $$;
 create or replace function max_reservation() returns interval language sql immutable as $$ select interval '300 milliseconds' $$;
 create or replace function commit_contention() returns interval language sql immutable as $$ select interval '10 seconds' $$;
 create or replace function reservation_pause() returns interval language sql immutable as $$ select interval '1 minutes' $$;
@@ -22,3 +32,6 @@ create or replace function audit_window() returns interval language sql immutabl
 create or replace function report_lifetime() returns interval language sql immutable as $$ select interval '7 days' $$;
 create or replace function former_member_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function device_activity() returns interval language sql immutable as $$ select interval '30 days' $$;
+create or replace function invitation_period() returns interval language sql immutable as $$ select interval '24 hours' $$;
+create or replace function welcome_quota_retry() returns interval language sql immutable as $$ select interval '1 hours' $$;
+create or replace function consent_request_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;

@@ -3,6 +3,7 @@
 export type StreamEvent =
   | 'entry'
   | 'member'
+  | 'members'
   | 'welcome'
   | 'conversation'
   | 'removed'

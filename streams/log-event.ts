@@ -1,3 +1,4 @@
+import { MAX_MEMBER_EVENTS } from '../domain/limits.ts';
 import type { LogEntry } from '../domain/log-entry.ts';
 import type { Change } from '../store/log/changes.ts';
 import type { LogItem } from '../store/log/log-items.ts';
@@ -45,11 +46,18 @@ export class LogEvent {
   }
 }
 
-/** The events of a change: one for each user who was added or removed, otherwise one. */
+/**
+ * The events of a change: one for each user who was added or removed, otherwise one. Of many users there is one event with
+ * their number, so that nobody makes thousands of events on each stream by one request.
+ */
 function changeEvents(conversation: string, seq: number, change: Change): string {
   switch (change.kind) {
     case 'added':
     case 'removed':
+      if (change.count > MAX_MEMBER_EVENTS) {
+        const url = `/v1/conversations/${conversation}/members`;
+        return event('members', { conversation, seq, change: change.kind, count: change.count, url });
+      }
       return change.users.map((user) => event('member', { conversation, seq, user, change: change.kind })).join('');
     case 'role':
       return event('member', { conversation, seq, user: change.user, change: 'role', role: change.role });

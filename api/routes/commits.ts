@@ -9,6 +9,7 @@ import { CommitAccepted, CommitBundle } from '../schemas/members.ts';
 /** Problems of a commit. */
 export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'not-allowed',
+  'consent-required',
   'identity-mismatch',
   'removed',
   'not-found',

@@ -45,6 +45,8 @@ export function conversationRoutes(deps: {
       'group-info-mismatch',
       'membership-mismatch',
       'too-many-members',
+      'consent-required',
+      'rate-limited',
     ],
     handle: async ({ body, caller }) => {
       const { isNew, ...conversation } = await deps.createConversation(body, caller.user);

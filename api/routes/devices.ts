@@ -1,9 +1,8 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
-import { eraseUser } from '../../store/device/account.ts';
 import { forgetDevice, listDevices } from '../../store/device/devices.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
-import type { LeaveAll } from '../services/leave-all.ts';
+import type { EraseUser } from '../services/erase-user.ts';
 import type { SeenDevices } from '../services/seen-devices.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -16,7 +15,7 @@ export function deviceRoutes(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'device'>;
   readonly seen: SeenDevices;
-  readonly leaveAll: LeaveAll;
+  readonly eraseUser: EraseUser;
 }): Route[] {
   /** Ends the streams of a device. All processes remove it from their cache of recorded devices. */
   const ended = (user: string, device: string): void => {
@@ -76,14 +75,11 @@ export function deviceRoutes(deps: {
     tag,
     summary: 'Erase your data',
     description:
-      'Leaves every conversation. Then it deletes your devices, key packages, claims, positions and Welcomes, and ends your streams. If you are the last admin of a conversation that must keep an admin, the answer is 403 `not-allowed` with the id of that conversation. In that case all other conversations were left, and nothing was deleted yet: make another member admin, or delete the conversation, and send the request again. Send it again after 503, too. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.',
+      'Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.',
     replies: { 204: { description: 'Your data is deleted' } },
-    problems: ['not-allowed', 'overloaded'],
-    handle: async (origin) => {
-      const { user } = origin.caller;
-      await deps.leaveAll(origin, origin.operationId);
-      await deps.seen.settled();
-      for (const device of await eraseUser(deps.pool, user)) ended(user, device);
+    problems: [],
+    handle: async ({ caller, deadline }) => {
+      await deps.eraseUser(caller.user, deadline);
       return emptyReply(204);
     },
   });

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { AppError } from '../../domain/errors.ts';
+import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
 import { contextOf } from '../http/context.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams, SeqQuery } from '../schemas/common.ts';
@@ -57,7 +58,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     summary: 'Follow all your conversations',
     description: [
       'Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.',
-      '`entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.',
+      `\`entry\` {conversation, entry}. \`member\` {conversation, seq, user, change: \`added\`, \`removed\` or \`role\`, role?}: one event for each user, after the entry \`seq\`. \`members\` {conversation, seq, change: \`added\` or \`removed\`, count, url}: one event in place of those, if a change has more than ${MAX_MEMBER_EVENTS} users; \`url\` is the list of members. \`welcome\` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. \`conversation\` {conversation, change, ..}, where change is \`new\` {seq, protocol}: you became a member with this entry; \`policy\` {seq, policy}; \`deleted\`; \`reset-open\` {seq}: any member may reset the conversation; or \`welcome-expired\` {seq, user, device}, or {seq, count} if more than ${MAX_MEMBER_EVENTS} expired at once. \`reset\` {conversation, successor}. \`removed\` {conversation, seq}: this is the last entry that you may read. \`history-truncated\` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. \`low-stock\` {available}: upload key packages.`,
       'These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.',
       ENDS,
     ].join('\n\n'),

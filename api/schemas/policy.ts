@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  DEFAULT_ABANDONED_DAYS,
   DEFAULT_MAX_MEMBERS,
   MAX_EPOCH_WINDOW,
   MAX_MEMBERS_LIMIT,
@@ -14,6 +15,14 @@ const LastAdmin = z.enum(['hand-over', 'refuse']).meta({
     'What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave',
 });
 const RetentionDays = z.number().int().min(1).max(MAX_RETENTION_DAYS);
+const AbandonedDays = z
+  .number()
+  .int()
+  .min(0)
+  .max(MAX_RETENTION_DAYS)
+  .meta({
+    description: `The conversation is deleted so many days after its last member left; 0 = never. Absent = ${DEFAULT_ABANDONED_DAYS} days`,
+  });
 
 const VoteAfterHours = z.number().int().min(0).max(MAX_VOTE_HOURS).meta({
   description: 'Hours after which a member that acted under its own token has a vote on a reset; absent = 24',
@@ -37,6 +46,7 @@ export const Policy = z
     retentionDays: RetentionDays.optional(),
     commitRetentionDays: RetentionDays.optional(),
     voteAfterHours: VoteAfterHours.optional(),
+    abandonedDays: AbandonedDays.optional(),
   })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
 
@@ -47,16 +57,18 @@ const stated = z
     retentionDays: RetentionDays,
     commitRetentionDays: RetentionDays,
     voteAfterHours: VoteAfterHours,
+    abandonedDays: AbandonedDays,
   })
   .partial();
 
 /** Policy of a new conversation. Absent fields get their defaults. */
 export const PolicyInput = stated.meta({ id: 'PolicyInput' });
 
-/** Changes of a policy. Absent fields stay as they are. `null` removes a limit in days. */
+/** Changes of a policy. Absent fields stay as they are. `null` takes a number of days away. */
 export const PolicyChangeInput = stated
   .extend({
     retentionDays: RetentionDays.nullable().optional(),
     commitRetentionDays: RetentionDays.nullable().optional(),
+    abandonedDays: AbandonedDays.nullable().optional(),
   })
   .meta({ id: 'PolicyChange' });

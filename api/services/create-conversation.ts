@@ -6,6 +6,7 @@ import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.
 import { createConversation, viewConversation } from '../../store/conversation/conversations.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { refuseShortGroupId } from './group-id.ts';
+import { refusalError } from './operations.ts';
 import { type GroupInfoFacts, inspectGroupInfo } from './group-info.ts';
 
 /** A new conversation as its creator states it. */
@@ -30,7 +31,7 @@ export interface Created {
   readonly createdAt: string;
 }
 
-/** @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `too-many-members`, `conversation-exists` */
+/** @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `too-many-members`, `conversation-exists`, `consent-required`, `rate-limited` */
 export type CreateConversation = (input: ConversationInput, creator: UserId) => Promise<Created>;
 
 export function makeCreateConversation(deps: {
@@ -60,6 +61,7 @@ export function makeCreateConversation(deps: {
       groupInfo,
       fingerprint,
     });
+    if (typeof result !== 'string') throw refusalError(result);
     if (result === 'conversation-exists') throw new AppError('conversation-exists');
     if (result === 'created') deps.notifier.entry(id, 0, true);
     const view = await viewConversation(deps.pool, id, creator);

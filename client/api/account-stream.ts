@@ -13,6 +13,7 @@ interface InConversation {
 export type AccountEvent =
   | (InConversation & { readonly type: 'entry'; readonly entry: Entry })
   | (InConversation & MemberChanged)
+  | (InConversation & ManyMembersChanged)
   /** A Welcome for this device. */
   | (PendingWelcome & { readonly type: 'welcome' })
   | (InConversation & ConversationChanged)
@@ -33,6 +34,17 @@ export interface MemberChanged {
   readonly role?: MemberRole;
 }
 
+/** Many users were added or removed by one entry: in place of an event for each. */
+export interface ManyMembersChanged {
+  readonly type: 'members';
+  readonly seq: number;
+  readonly change: 'added' | 'removed';
+  /** Number of users. */
+  readonly count: number;
+  /** Path of the list of members. */
+  readonly url: string;
+}
+
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
  * reported an entry, so any member may reset the conversation.
@@ -45,6 +57,8 @@ export interface ConversationChanged {
   /** The user whose Welcome expired. */
   readonly user?: string;
   readonly device?: string;
+  /** In place of user and device: so many Welcomes expired at once. */
+  readonly count?: number;
 }
 
 export type FollowAllOptions = LiveOptions;
@@ -52,6 +66,7 @@ export type FollowAllOptions = LiveOptions;
 const TYPES: readonly string[] = [
   'entry',
   'member',
+  'members',
   'welcome',
   'conversation',
   'reset',

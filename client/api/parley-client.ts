@@ -11,6 +11,8 @@ import type {
   ClaimRequest,
   CommitAccepted,
   CommitBundle,
+  ConsentMode,
+  ConsentRequestPage,
   Conversation,
   ConversationDetails,
   ConversationPage,
@@ -216,7 +218,7 @@ export class ParleyClient {
     await this.http.json('DELETE', `/v1/devices/${encodeURIComponent(device)}`);
   }
 
-  /** Leaves every conversation and deletes all devices of the calling user. */
+  /** Leaves every conversation and deletes all data of the calling user. It always succeeds. */
   async eraseMe(): Promise<void> {
     await this.http.json('DELETE', '/v1/me');
   }
@@ -238,6 +240,25 @@ export class ParleyClient {
 
   async ackWelcome(id: string): Promise<void> {
     await this.http.json('POST', `/v1/welcomes/${encodeURIComponent(id)}/ack`, { body: {} });
+  }
+
+  /** Who may invite the calling user. */
+  async consent(): Promise<ConsentMode> {
+    return ((await this.http.json('GET', '/v1/consent')) as Answer<'getConsent'>).mode;
+  }
+
+  async setConsent(mode: ConsentMode): Promise<void> {
+    await this.http.json('PUT', '/v1/consent', { body: { mode } });
+  }
+
+  /** One page of those who ask to invite the calling user, and wait for its answer. */
+  consentRequests(query: PageQuery = {}): Promise<ConsentRequestPage> {
+    return this.http.json('GET', '/v1/consent/requests', { query: { ...query } }) as Promise<ConsentRequestPage>;
+  }
+
+  /** Lets a user that asked invite the calling user from now on, or not. Nobody is told of a refusal. */
+  async answerConsentRequest(user: string, accept: boolean): Promise<void> {
+    await this.http.json('POST', `/v1/consent/requests/${encodeURIComponent(user)}`, { body: { accept } });
   }
 
   health(kind: 'live' | 'ready'): Promise<unknown> {

@@ -92,6 +92,11 @@ export type ClaimedKeyPackage = ClaimedKeyPackages['keyPackages'][number];
 
 export type Device = Answer<'listDevices'>['devices'][number];
 
+/** Who may invite a user without asking first. */
+export type ConsentMode = Answer<'getConsent'>['mode'];
+/** Users who ask to invite the calling user. */
+export type ConsentRequestPage = Answer<'listConsentRequests'>;
+
 export type WelcomePage = Answer<'listWelcomes'>;
 /** A Welcome for this device that it has not acknowledged; `seq` and `epoch` are those of the commit that added it. */
 export type PendingWelcome = WelcomePage['welcomes'][number];

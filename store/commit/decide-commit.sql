@@ -39,6 +39,13 @@ begin
     return;
   end if;
 
+  -- Who joins, as others see it. Its locks come before those of the key packages, which others wait for.
+  if cardinality(v_adds) > 0 then
+    perform lock_invitations(v_actor, array_remove(v_adds, v_actor));
+    result := membership_refusal(c.id, v_actor, v_joining, owners_of_key_packages(v_refs || v_consumed_refs));
+    if result is not null then return; end if;
+  end if;
+
   -- 3. The MLS objects that came with it.
   if c.protocol = 'mls' then
     result := coalesce(
@@ -49,6 +56,11 @@ begin
       case when v_leaves is not null then
         -- One who joins by an external commit is in its own tree.
         ratchet_tree_refusal(c, v_leaves, case when op ? 'external' then v_adds || v_actor else v_adds end, v_removes) end);
+    if result is not null then return; end if;
+  end if;
+
+  if p_welcome is not null then
+    result := welcome_refusal(c, v_actor, m.role, p_welcome, v_refs, v_adds);
     if result is not null then return; end if;
   end if;
 
@@ -65,13 +77,14 @@ begin
   perform clear_report(c.key, v_actor);
   if cardinality(v_joining) > 0 or cardinality(v_removes) > 0 then
     c := change_members(c, v_joining, v_removes, v_leaving, bringer(c, m));
+    perform record_invitations(c.key, v_actor, v_joining);
   end if;
   -- Of an outsider the row is new.
   if m.proven_at is null or is_outsider(m) then perform prove_member(c, v_actor); end if;
   if is_outsider(m) then c := begin_trial(c);
   elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
-  if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, p_welcome, v_refs, v_adds)); end if;
+  if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, p_group_info); end if;
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch,

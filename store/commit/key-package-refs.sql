@@ -4,6 +4,14 @@
 create or replace function known_key_package_refs(p_array jsonb) returns bytea[]
 language sql stable as $$ select array(select ref from key_package where ref = any (key_package_refs(p_array)) order by ref) $$;
 
+-- The users whose key packages these are.
+create or replace function owners_of_key_packages(p_refs bytea[]) returns text[]
+language sql stable as $$
+  select array(
+    select distinct k.user_id from unnest(p_refs) r (ref)
+    cross join lateral (select user_id from key_package where ref = r.ref limit 1) k)
+$$;
+
 -- Null when this commit may use these KeyPackageRefs. p_adds: the users of its Welcome; null = it has none. The packages stay
 -- locked, in the order of their refs, so that no other conversation uses them meanwhile.
 create or replace function key_package_refs_refusal(c conversation, p_actor text, p_refs bytea[], p_adds text[]) returns jsonb

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { type Refused, parseOutcome } from '../../domain/outcome.ts';
 import type { Policy } from '../../domain/policy.ts';
 import { type Row, integer, object, objects, oneOf, onlyRow, orNull, text, time } from '../row.ts';
 
@@ -49,11 +50,15 @@ export interface ConversationView extends ConversationSummary {
 
 const CREATE_RESULTS = ['created', 'duplicate', 'conversation-exists'] as const;
 
-/** Creates a conversation. @returns `duplicate`: the same creator sent the same content before */
+/**
+ * Creates a conversation.
+ * @returns `duplicate`: the same creator sent the same content before. A refusal: the creator may not make all of these
+ * users members
+ */
 export async function createConversation(
   pool: pg.Pool,
   create: NewConversation,
-): Promise<(typeof CREATE_RESULTS)[number]> {
+): Promise<(typeof CREATE_RESULTS)[number] | Refused> {
   const { rows } = await pool.query<Row>({
     name: 'create-conversation',
     text: 'select create_conversation($1, $2, $3, $4, $5, $6, $7, $8) as result',
@@ -68,7 +73,12 @@ export async function createConversation(
       create.fingerprint,
     ],
   });
-  return oneOf(onlyRow(rows, 'create-conversation'), 'result', CREATE_RESULTS);
+  const row = onlyRow(rows, 'create-conversation');
+  if (text(row, 'result').startsWith('{')) {
+    const refusal = parseOutcome('commit', JSON.parse(text(row, 'result')));
+    if (refusal.status === 'refused') return refusal;
+  }
+  return oneOf(row, 'result', CREATE_RESULTS);
 }
 
 // Unread: application entries after the read position, plus explicit increments (invariant 7).

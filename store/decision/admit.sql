@@ -75,7 +75,7 @@ begin
       end if;
       return application_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, (op ->> 'epoch')::bigint));
-    when 'leave' then return coalesce(leave_policy_refusal(c, m), leave_epoch_refusal(c, m, op));
+    when 'leave' then return coalesce(leave_policy_refusal(c, m, op), leave_epoch_refusal(c, m, op));
     when 'group-info' then return group_info_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'reset' then return reset_policy_refusal(c, m);
     when 'role', 'policy', 'bar', 'delete' then return admin_refusal(m);

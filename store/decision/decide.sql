@@ -115,6 +115,7 @@ begin
     v_results := array_append(v_results, v_result);
     i := i + 1;
   end loop;
+  if (c.member_count = 0) <> (o.member_count = 0) then c := with_abandonment(c); end if;
   if c is distinct from o then perform save_conversation(c); end if;
   return jsonb_build_object(
     'facts', jsonb_build_object('found', c.deleted_at is null, 'protocol', c.protocol, 'epoch', c.epoch,

@@ -27,7 +27,9 @@ export async function readWelcomesTo(
       from (select id, key from conversation where id = $1 and deleted_at is null limit 1) c
       cross join unnest($2::text[]) u (user_id)
       cross join lateral (
-        select * from welcome where conversation = c.key and user_id = u.user_id and seq > $3 order by device_id) w
+        select * from (
+          select * from welcome where conversation = c.key and user_id = u.user_id and seq > $3 order by device_id offset 0) x
+        where expires_at > clock_timestamp()) w
       cross join lateral (
         select welcome from welcome_body where conversation = w.conversation and seq = w.seq limit 1) b`,
     values: [conversation, users, after],

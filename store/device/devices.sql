@@ -20,7 +20,8 @@ end $$;
 
 -- Deletes everything that belongs to a user and to no conversation; returns its devices. A device that came meanwhile stays, with
 -- its key packages: call this again until it returns none. Only the refs of key packages stay, until they expire: a package never
--- comes back, and a Welcome for one is refused with the reason.
+-- comes back, and a Welcome for one is refused with the reason. What others answered it stays theirs: who was refused cannot ask again
+-- by being erased, and what it invited of late counts for a day.
 create or replace function erase_user(p_user text) returns text[]
 language plpgsql as $$
 declare
@@ -49,5 +50,8 @@ begin
   -- Rows that a running decision has locked are left to that decision.
   delete from race where ctid = any (array(select ctid from race where user_id = p_user for update skip locked));
   delete from staged where key = any (array(select key from staged where user_id = p_user for update skip locked));
+  delete from consent where user_id = p_user;
+  delete from consent_request where user_id = p_user or (asker = p_user and state <> 'refused');
+  delete from invitation where user_id = p_user;
   return v_devices;
 end $$;

@@ -103,7 +103,8 @@ $$;
 -- exhausted; `low` = this claim took its pool below p_low. The same p_operation again gets the same packages, even when they were
 -- used or replaced since, unless their owner was erased. Nobody drains the pool of another user: a claimer that has used up p_rate
 -- packages a minute (0 = no limits), or those of a device as next_claim_at() says, gets only a single row with the time to wait and
--- that device ('' = the limit per minute).
+-- that device ('' = the limit per minute). A claimer without consent of p_user gets only a single row with the time -1, and p_user
+-- gets a request for consent.
 create or replace function claim_key_packages(p_operation text, p_claimer text, p_claimer_device text, p_user text,
                                    p_devices text[], p_suite int, p_conversation text, p_rate int, p_hold int, p_most int,
                                    p_low int)
@@ -124,13 +125,18 @@ begin
   -- One claim of a claimer at a time, over all processes. Two at once would not see each other's packages and exceed the limits; and
   -- a claim that is repeated while it runs would be made twice.
   perform pg_advisory_xact_lock(hashtextextended(case when p_rate > 0 then 'claims of ' || p_claimer else p_operation end, 0));
+  v_earlier := (select min(c.at) from claim c where c.operation = p_operation);
+  if v_earlier is null and not has_consent(p_user, p_claimer, p_conversation) then
+    perform request_consent(p_claimer, array[p_user]);
+    return query select '', null::bytea, null::bytea, null::boolean, null::boolean, -1::bigint;
+    return;
+  end if;
   v_devices := array(
     select d.device_id from device d
     where d.user_id = p_user and (p_devices is null or d.device_id = any (p_devices))
       and not (p_user = p_claimer and d.device_id = p_claimer_device)
     order by d.device_id for no key update);
   v_now := clock_timestamp();
-  v_earlier := (select min(c.at) from claim c where c.operation = p_operation);
   if v_earlier is not null then
     return query
       with given as materialized (

@@ -136,7 +136,12 @@ export type ClaimOutcome =
       readonly lowStock: readonly string[];
     }
   /** Nothing was handed out: the claimer must wait. `device`: it took too many of this one. Absent: too many in all. */
-  | { readonly status: 'limited'; readonly retryAfterMs: number; readonly device: string | undefined };
+  | { readonly status: 'limited'; readonly retryAfterMs: number; readonly device: string | undefined }
+  /** Nothing was handed out: the owner has not consented, and has got a request. */
+  | { readonly status: 'consent-required' };
+
+/** Time of a row that stands for a missing consent. */
+const CONSENT_REQUIRED = -1;
 
 /** Hands out key packages. They never come back. One transaction, durable when it returns. */
 export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Promise<ClaimOutcome> {
@@ -162,6 +167,7 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
   // without one.
   const [first] = rows;
   if (first !== undefined && first.waitMs !== null) {
+    if (integer(first, 'waitMs') === CONSENT_REQUIRED) return { status: 'consent-required' };
     const device = text(first, 'device');
     return { status: 'limited', retryAfterMs: integer(first, 'waitMs'), device: device === '' ? undefined : device };
   }

@@ -3,10 +3,18 @@ import { type Row, integer, object, oneOf, text, texts } from '../row.ts';
 
 /** What happened to a conversation beside its entries. Written by the deciding transaction. */
 export type Change =
-  | { readonly kind: 'added' | 'removed'; readonly users: readonly string[] }
+  | {
+      readonly kind: 'added' | 'removed';
+      /** Above `MAX_MEMBER_EVENTS` of them, only those whom the reader asked for. */
+      readonly users: readonly string[];
+      /** Number of users. */
+      readonly count: number;
+    }
   | { readonly kind: 'role'; readonly user: string; readonly role: 'admin' | 'member' }
   | { readonly kind: 'policy'; readonly policy: Row }
   | { readonly kind: 'welcome-expired'; readonly user: string; readonly device: string }
+  /** So many Welcomes expired at once. */
+  | { readonly kind: 'welcome-expired'; readonly count: number }
   | { readonly kind: 'reset-open' }
   | { readonly kind: 'superseded'; readonly successor: string }
   /** Written by a newer release, which knows more kinds. */
@@ -32,12 +40,13 @@ function parseChange(kind: string, data: Row): Change {
   switch (kind) {
     case 'added':
     case 'removed':
-      return { kind, users: texts(data, 'users') };
+      return memberChange(kind, texts(data, 'users'), data);
     case 'role':
       return { kind, user: text(data, 'user'), role: oneOf(data, 'role', ['admin', 'member']) };
     case 'policy':
       return { kind, policy: object(data, 'policy') };
     case 'welcome-expired':
+      if ('count' in data) return { kind, count: integer(data, 'count') };
       return { kind, user: text(data, 'user'), device: text(data, 'device') };
     case 'reset-open':
       return { kind };
@@ -46,6 +55,10 @@ function parseChange(kind: string, data: Row): Change {
     default:
       return { kind: 'unknown' };
   }
+}
+
+function memberChange(kind: 'added' | 'removed', users: readonly string[], data: Row): Change {
+  return { kind, users, count: 'count' in data ? integer(data, 'count') : users.length };
 }
 
 /** Users who were added to a conversation by one change. */

@@ -46,9 +46,20 @@ export interface SharedLogSlice extends LogSlice {
 /** Takes the changes from the first row only: the join repeats them for every entry, and they may name many users. */
 const onFirstRow = (column: string): string => `case when row_number() over (order by e.seq) = 1 then ${column} end`;
 
-const changesAsJson = (source: string): string => `
-  select coalesce(jsonb_agg(jsonb_build_object('seq', x.seq, 'key', x.key, 'kind', x.kind, 'data', x.data)
-    order by x.seq, x.key), '[]') as changes from (${source} order by x.seq, x.key limit $4) x`;
+/**
+ * Changes as JSON. One that adds or removes many users has their number; of the users it names only those among `users`
+ * whom it removes. So a reader gets little of a change that names thousands.
+ * @param users SQL array of the users of the reader
+ */
+const changesAsJson = (source: string, users: string): string => `
+  select coalesce(jsonb_agg(jsonb_build_object('seq', x.seq, 'key', x.key, 'kind', x.kind, 'data', case
+      when x.kind not in ('added', 'removed') or jsonb_array_length(x.data -> 'users') <= max_member_events() then x.data
+      else jsonb_build_object('count', jsonb_array_length(x.data -> 'users'), 'users', case
+        when x.kind = 'added' then '[]' else (
+          select coalesce(jsonb_agg(u), '[]')
+          from (select jsonb_array_elements_text(x.data -> 'users') u intersect select unnest(${users})) i) end)
+      end) order by x.seq, x.key), '[]') as changes
+  from (${source} order by x.seq, x.key limit $4) x`;
 
 /** @param rows facts about the conversation, an entry or nulls, and in the first row the changes */
 function parseItems(
@@ -90,7 +101,8 @@ export async function readUserLogSlice(
             false) as truncated
         from period p
         where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq >= $3)) s
-      cross join lateral (${changesAsJson(`
+      cross join lateral (${changesAsJson(
+        `
         select x.* from period p cross join lateral (
           select * from change x
           where x.conversation = p.conversation and (x.seq, x.key) > ($3::bigint, $6::bigint)
@@ -98,7 +110,9 @@ export async function readUserLogSlice(
             and x.seq <= coalesce(p.to_seq, 9223372036854775807)
           order by x.seq, x.key limit $4
         ) x
-        where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq >= $3)`)}) ch
+        where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq >= $3)`,
+        'array[$2::text]',
+      )}) ch
       left join lateral (${readableEntries()}) e on true
       order by e.seq`,
     values: [conversation, user, seq, limit, MAX_PAGE_BYTES, key],
@@ -142,8 +156,11 @@ export async function readSharedLogSlice(
         ${existsByKey('welcome_body b where b.conversation = c.key and b.seq > $3')} as "hasWelcomes",
         ${onFirstRow('ch.changes')} as changes, e.*
       from (select * from conversation where id = $1 limit 1) c
-      cross join lateral (${changesAsJson(`
-        select * from change x where x.conversation = c.key and (x.seq, x.key) > ($3::bigint, $6::bigint)`)}) ch
+      cross join lateral (${changesAsJson(
+        `
+        select * from change x where x.conversation = c.key and (x.seq, x.key) > ($3::bigint, $6::bigint)`,
+        '$2::text[]',
+      )}) ch
       left join lateral (${withinBytes(
         `select ${ENTRY_COLUMNS} from entry e where e.conversation = c.key and e.seq > $3 order by e.seq limit $4`,
         '$5',

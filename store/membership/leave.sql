@@ -26,11 +26,14 @@ begin
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
 end $$;
 
--- Step 9 of admit(): the policy may forbid the last admin to leave while other members remain.
-create or replace function leave_policy_refusal(c conversation, m member) returns jsonb
+-- Step 9 of admit(): the policy may forbid the last admin to leave while other members remain. It binds an admin who has acted since
+-- it joined, or who created the conversation: others did not choose the role. It binds nobody who is being erased. Then another member
+-- becomes admin.
+create or replace function leave_policy_refusal(c conversation, m member, op jsonb) returns jsonb
 language plpgsql stable as $$
 begin
-  if c.policy ->> 'lastAdmin' = 'refuse' and c.member_count > 1 and loses_last_admin(c, array[m.user_id]) then
+  if c.policy ->> 'lastAdmin' = 'refuse' and not op ? 'erase' and (m.proven_at is not null or m.user_id = c.created_by)
+     and c.member_count > 1 and loses_last_admin(c, array[m.user_id]) then
     return refusal('not-allowed', '{"detail": "The last admin cannot leave: make somebody else admin first"}');
   end if;
   return null;

@@ -7,11 +7,18 @@ declare
   v_actor text := op ->> 'actor';
   v_successor text := op ->> 'successor';
   v_undone text[] := '{}';
+  v_members text[];
 begin
   if trial_may_be_undone(c) then
     v_undone := array(select user_id from member m
       where conversation = c.key and left_seq is null and on_trial(c, m) order by user_id);
   end if;
+  v_members := array(select user_id from member
+    where conversation = c.key and left_seq is null and user_id <> v_actor and user_id <> all (v_undone));
+  -- A chain of resets puts as many conversations on the members as creations do.
+  perform lock_invitations(v_actor, v_members);
+  result := unknown_inviter_refusal(v_actor, v_members);
+  if result is not null then return; end if;
   if not create_successor(c, v_actor, v_successor, v_undone) then
     result := refusal('conversation-exists');
     return;
@@ -58,6 +65,7 @@ begin
     union all select s.key, u, p_user from unnest(p_undone) u
     union all select s.key, user_id, null from member where conversation = c.key and left_seq is not null and not left_self
     on conflict (conversation, user_id) do nothing;
+  perform record_invitations(s.key, p_user, array(select user_id from member where conversation = s.key));
   perform record_change(s, 'added', jsonb_build_object('users', (select jsonb_agg(user_id) from member where conversation = s.key)));
   return true;
 end $$;

@@ -50,7 +50,9 @@ $$;
 -- oldest_seq and oldest_count change in the same transaction. last_seq, app_count, epochs and read positions do not change, so seq
 -- is never reused and unread counts stay exact (invariants 1 and 7).
 -- Expired Welcomes are deleted. Each leaves a change `welcome-expired`, by which the group learns that the device never came. Their
--- bytes are deleted with the last of them.
+-- bytes are deleted with the last of them. Where many expire at once there is one change with their number, so that nobody who sent
+-- thousands of Welcomes makes thousands of events.
+-- A conversation that everybody left is deleted once its time is over; the next call finds it deleted.
 --
 -- Returns null when there is no such conversation (any more), else {changed}: whether streams have something new to look for.
 create or replace function retain(p_id text, p_now timestamptz, p_limit int) returns jsonb
@@ -71,6 +73,11 @@ declare
 begin
   select * into c from conversation where id = p_id for no key update;
   if not found or c.deleted_at is not null then return null; end if;
+  if abandoned_until(c) <= p_now then
+    c.deleted_at := clock_timestamp();
+    update conversation set deleted_at = c.deleted_at, due_at = c.deleted_at where key = c.key;
+    return '{"changed": true}';
+  end if;
 
   with expired as (
     delete from welcome where id = any (array(
@@ -78,14 +85,18 @@ begin
     returning seq, user_id, device_id
   ), recorded as (
     insert into change (conversation, seq, kind, data)
-    select c.key, c.last_seq, 'welcome-expired', jsonb_build_object('user', user_id, 'device', device_id)
-    from expired order by seq, user_id, device_id
+    select c.key, c.last_seq, 'welcome-expired', data from (
+      select jsonb_build_object('user', user_id, 'device', device_id) as data
+        from expired where (select count(*) from expired) <= max_member_events()
+      union all
+      select jsonb_build_object('count', count(*)) from expired having count(*) > max_member_events()) d
+    order by data
   )
   select array_agg(distinct seq) into v_seqs from expired;
   if v_seqs is not null then
     perform drop_welcome_bodies(c.key, v_seqs);
   end if;
-  select min(expires_at) into v_due from welcome where conversation = c.key;
+  select least(min(expires_at), abandoned_until(c)) into v_due from welcome where conversation = c.key;
 
   v_keep := make_interval(days => (c.policy ->> 'retentionDays')::int);
   if v_keep is not null then

@@ -1,7 +1,10 @@
 import type pg from 'pg';
+import { INVITATION_PERIOD_MS } from '../../domain/limits.ts';
+import { sweepConsentRequests } from '../consent/consent.ts';
+import { sweepErasures } from '../device/erasure.ts';
 import { type DeviceName, sweepKeyPackages } from '../key-package/key-packages.ts';
 import { type Row, integer, onlyRow, orNull, text } from '../row.ts';
-import { type WelcomeBodyPosition, sweepWelcomeBodies } from '../welcome/welcomes.ts';
+import { type WelcomeBodyPosition, sweepWelcomeBodies, wakeEvictedWelcomes } from '../welcome/welcomes.ts';
 
 /** Ages at which the sweep deletes rows; milliseconds. */
 export interface SweepAges {
@@ -60,6 +63,14 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     ),
     devices: await devices(),
     welcomeBodies: await welcomeBodies(),
+    consentRequests: await sweepConsentRequests(pool),
+    invitations: await deleteOld(
+      pool,
+      'invitation where ctid = any (array(select ctid from invitation where at < $1 order by at limit $2))',
+      INVITATION_PERIOD_MS,
+    ),
+    erasures: await sweepErasures(pool),
+    evictedWelcomes: await wakeEvictedWelcomes(pool),
   });
 }
 

@@ -1,30 +1,89 @@
--- Puts a Welcome where its devices find it: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations for
--- every device of the users. Returns when it expires; null = it is for nobody.
-create or replace function deliver_welcome(c conversation, p_welcome bytea, p_refs bytea[], p_users text[]) returns timestamptz
-language plpgsql as $$
+-- The devices that a Welcome is for: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations every device of the
+-- users ('').
+create or replace function welcome_targets(c conversation, p_refs bytea[], p_users text[])
+returns table (user_id text, device_id text, ref bytea) language sql stable as $$
+  select k.user_id, k.device_id, k.ref from unnest(p_refs) r (ref)
+    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
+  union all
+  select u, '', null from unnest(p_users) u where c.protocol = 'opaque'
+$$;
+
+-- Puts a Welcome into the inboxes of its targets, in place of an earlier one for the same device and conversation. Returns when it
+-- expires; null = it is for nobody.
+create or replace function deliver_welcome(c conversation, p_inviter text, p_welcome bytea, p_refs bytea[], p_users text[])
+returns timestamptz language plpgsql as $$
 declare
   v_expires timestamptz := c.last_at + welcome_lifetime();
   v_old bigint[];
+  v_target record;
 begin
-  with target as (
-    select k.user_id, k.device_id, k.ref from unnest(p_refs) r (ref)
-    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
-    union all
-    select u, '', null from unnest(p_users) u where c.protocol = 'opaque'
-  ), old as (
-    delete from welcome w using target t
+  with old as (
+    delete from welcome w using welcome_targets(c, p_refs, p_users) t
       where w.conversation = c.key and w.user_id = t.user_id and w.device_id = t.device_id returning w.seq
   )
   select array_agg(distinct seq) into v_old from old;
-  insert into welcome (conversation, user_id, device_id, ref, seq, epoch, expires_at)
-    select c.key, k.user_id, k.device_id, k.ref, c.last_seq, c.epoch, v_expires from unnest(p_refs) r (ref)
-    cross join lateral (select user_id, device_id, ref from key_package where ref = r.ref limit 1) k
-    union all
-    select c.key, u, '', null, c.last_seq, c.epoch, v_expires from unnest(p_users) u where c.protocol = 'opaque';
+  insert into welcome (conversation, user_id, device_id, ref, seq, epoch, expires_at, inviter, size)
+    select c.key, t.user_id, t.device_id, t.ref, c.last_seq, c.epoch, v_expires, p_inviter, octet_length(p_welcome)
+    from welcome_targets(c, p_refs, p_users) t;
   if not found then return null; end if;
   insert into welcome_body (conversation, seq, welcome) values (c.key, c.last_seq, p_welcome);
   perform drop_welcome_bodies(c.key, v_old);
+  -- Last, because it locks Welcomes of other conversations.
+  for v_target in select user_id, device_id from welcome_targets(c, p_refs, p_users) loop
+    perform make_room_in_inbox(v_target.user_id, v_target.device_id);
+  end loop;
   return v_expires;
+end $$;
+
+-- Takes Welcomes out of the inbox of a device until it is no longer too full: one after another from whoever holds most of it, and
+-- first from those whom the user does not know. They expire at once. The timer of their conversation deletes them and says so.
+-- Never waits: a Welcome that is locked is being taken or withdrawn.
+create or replace function make_room_in_inbox(p_user text, p_device text) returns void
+language plpgsql as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_count bigint;
+  v_bytes bigint;
+  v_inviter text;
+begin
+  loop
+    -- `offset 0` here and below: a look-up by user, and not by an index that has other columns of the condition.
+    select count(*), sum(size) into v_count, v_bytes from (select * from welcome where user_id = p_user offset 0) w
+      where device_id = p_device and expires_at > v_now;
+    exit when v_count <= max_inbox_welcomes() and v_bytes <= max_inbox_bytes();
+    select h.inviter into v_inviter from (
+        select inviter, count(*) as count, sum(size) as bytes from (select * from welcome where user_id = p_user offset 0) w
+        where device_id = p_device and expires_at > v_now group by inviter) h
+      order by is_known(p_user, h.inviter), case when v_bytes > max_inbox_bytes() then h.bytes else h.count end desc, h.inviter
+      limit 1;
+    update welcome set expires_at = v_now, evicted_at = v_now where id = (
+      select x.id from (
+        select id from (select * from welcome where user_id = p_user offset 0) w
+        where device_id = p_device and inviter = v_inviter and expires_at > v_now order by id) x
+      cross join lateral (select from welcome where id = x.id and expires_at > v_now limit 1 for update skip locked) y
+      limit 1);
+    exit when not found;
+  end loop;
+end $$;
+
+-- Makes the timers of conversations due whose Welcomes were taken out of an inbox. A conversation that is locked is left to the next
+-- call. Returns their number.
+create or replace function wake_evicted_welcomes(p_limit int) returns int
+language plpgsql as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_count int;
+begin
+  update conversation set due_at = v_now where key = any (array(
+    select c.key
+    from (select distinct conversation from (
+            select conversation from welcome where evicted_at is not null order by evicted_at limit p_limit) x) w
+    cross join lateral (
+      select key from conversation
+      where key = w.conversation and deleted_at is null and (due_at is null or due_at > v_now)
+      limit 1 for no key update skip locked) c));
+  get diagnostics v_count = row_count;
+  return v_count;
 end $$;
 
 -- Withdraws the Welcomes that users did not take up before their membership ended.

@@ -53,9 +53,9 @@ export async function listWelcomes(
     text: `${withinBytes(
       `select w.id, w.conversation, b.welcome, w.seq, w.epoch
       from (select w.id, c.id as conversation, w.conversation as key, w.seq, w.epoch
-            from welcome w
+            from (select * from welcome where user_id = $1 offset 0) w
             cross join lateral (select id, deleted_at from conversation where key = w.conversation limit 1) c
-            where w.user_id = $1 and w.device_id in ($2, '') and c.deleted_at is null
+            where w.device_id in ($2, '') and w.expires_at > clock_timestamp() and c.deleted_at is null
               and ($3::text is null or w.id::text > $3)
             order by w.id::text limit $4::int + 1) w
       left join lateral (
@@ -88,6 +88,22 @@ export async function acknowledgeWelcome(pool: pg.Pool, { user, device }: Device
 
 /** Welcome bodies of one step of the sweep. */
 const SWEEP_STEP = 1000;
+
+/** Conversations of one run. */
+const WAKE_LIMIT = 1000;
+
+/**
+ * Makes the timers of conversations due of which Welcomes lost their place in an inbox.
+ * @returns number of conversations
+ */
+export async function wakeEvictedWelcomes(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<Row>({
+    name: 'wake-evicted-welcomes',
+    text: 'select wake_evicted_welcomes($1) as woken',
+    values: [WAKE_LIMIT],
+  });
+  return integer(onlyRow(rows, 'wake-evicted-welcomes'), 'woken');
+}
 
 /** How far a walk through all Welcome bodies has come. */
 export interface WelcomeBodyPosition {

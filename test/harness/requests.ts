@@ -57,7 +57,7 @@ export async function startConversation(
   } = {},
 ): Promise<string> {
   const id = randomBytes(16).toString('base64url');
-  await createConversation(pool, {
+  const result = await createConversation(pool, {
     id,
     protocol: options.protocol ?? 'mls',
     epoch: options.epoch ?? 0,
@@ -67,6 +67,9 @@ export async function startConversation(
     policy: makePolicy({ groupInfo: 'optional', ...options.policy }, { epochWindow: 2 }) satisfies Policy,
     fingerprint: sha256(id),
   });
+  // Tests make any number of conversations of the same few users. Those of invitations have their own.
+  await pool.query(`do $$ begin if to_regclass('invitation') is not null then delete from invitation; end if; end $$`);
+  if (result !== 'created') throw new Error(`not created: ${JSON.stringify(result)}`);
   return id;
 }
 

@@ -11,6 +11,16 @@ const NUMBERS = [
   'DEFAULT_VOTE_HOURS',
   'MAX_BARS',
   'MAX_AUDITS',
+  'MAX_MEMBER_EVENTS',
+  'MAX_WELCOMES_PER_INVITER',
+  'MAX_WELCOME_BYTES_PER_INVITER',
+  'MAX_INBOX_WELCOMES',
+  'MAX_INBOX_BYTES',
+  'MAX_UNKNOWN_INVITATIONS',
+  'MAX_INVITATION_LOCKS',
+  'MAX_CONSENT_REQUESTS',
+  'MAX_CONSENT_REQUESTS_PER_ASKER',
+  'DEFAULT_ABANDONED_DAYS',
 ] as const;
 
 /** Times in milliseconds, which become intervals; `_MS` falls away from their names. */
@@ -28,6 +38,9 @@ const TIMES = [
   'REPORT_LIFETIME_MS',
   'FORMER_MEMBER_LIFETIME_MS',
   'DEVICE_ACTIVITY_MS',
+  'INVITATION_PERIOD_MS',
+  'WELCOME_QUOTA_RETRY_MS',
+  'CONSENT_REQUEST_LIFETIME_MS',
 ] as const;
 
 /** Names of the SQL functions, for the test that looks for literals. */

@@ -8,18 +8,19 @@ import { claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/
 import { sha256 } from '../requests.ts';
 import { newKeyPackage } from './packages.ts';
 
-/** A commit of `alice` with a Welcome, as far as the store looks into one. @returns its outcome */
+/** A commit, of `alice` unless it says otherwise, with a Welcome, as far as the store looks into one. @returns its outcome */
 export async function commit(
   pool: pg.Pool,
   conversation: string,
   epoch: number,
   request: RequestJson,
+  actor = 'alice',
 ): Promise<Outcome | undefined> {
   const bytes = randomBytes(8).toString('hex');
   const operation: OperationJson = {
     kind: 'commit',
     id: bytes,
-    actor: 'alice',
+    actor,
     // Nobody races here.
     deferred: true,
     epoch,

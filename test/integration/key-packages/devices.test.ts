@@ -1,9 +1,7 @@
 import { expect, test } from 'vitest';
 import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
-import type { Submitter } from '../../../dispatch/submission.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi, useApi } from '../../harness/api/use-api.ts';
-import { directSubmitter } from '../../../tools/harness/in-process-api.ts';
 import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
 
 const notified: string[] = [];
@@ -146,39 +144,6 @@ test('a user who erases itself leaves every conversation, and all its devices ar
   // Data of other users stays, and a second erasure finds nothing.
   expect((await bob.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
   expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
-});
-
-test('an erasure names a conversation that refuses the leave, after leaving all others and before forgetting anything', async () => {
-  const direct = directSubmitter(database().pool);
-  let refusing = '';
-  const submitter: Submitter = {
-    submit: (submission) =>
-      submission.conversation === refusing && submission.command.kind === 'leave'
-        ? Promise.resolve({ status: 'refused', code: 'not-allowed' })
-        : direct.submit(submission),
-  };
-  const strict = await startApi(database().pool, { submitter });
-  const phone = await deviceOf(strict, newUser('alice'));
-  const conversations = [];
-  for (let i = 0; i < 3; i++) conversations.push(await createConversation(strict, [phone.user]));
-  refusing = [...conversations].sort()[0] ?? '';
-  await phone.stock(1);
-  const refused = await phone.ask('DELETE /v1/me');
-  expect([refused.status, refused.body.code, refused.body.conversation]).toEqual([403, 'not-allowed', refusing]);
-  const left = await phone.ask('GET /v1/conversations');
-  const roles = (left.body.conversations as { id: string; role: string }[]).map(({ id, role }) => [
-    id === refusing,
-    role,
-  ]);
-  expect(roles.sort()).toEqual([
-    [false, 'removed'],
-    [false, 'removed'],
-    [true, 'member'],
-  ]);
-  expect((await phone.ask('GET /v1/key-packages')).body).toMatchObject({ available: 1 });
-  refusing = '';
-  expect((await phone.ask('DELETE /v1/me')).status).toBe(204);
-  await strict.close();
 });
 
 test('only its device can read a Welcome, any number of times until it acknowledges it', async () => {

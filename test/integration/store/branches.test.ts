@@ -5,6 +5,7 @@ import type { Decision } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation } from '../../../store/conversation/conversations.ts';
 import { decide } from '../../../store/decision/decide.ts';
+import { answerConsentRequest } from '../../../store/consent/consent.ts';
 import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
 import { eraseUser } from '../../../store/device/account.ts';
@@ -29,6 +30,7 @@ test('every branch of every SQL function runs', async () => {
   await messagesAndRoles();
   await commits();
   await keyPackagesAndWelcomes();
+  await inboxes();
   await repair();
   await evidence();
   await retention();
@@ -231,6 +233,42 @@ async function keyPackagesAndWelcomes(): Promise<void> {
   await eraseUser(pool, 'dave');
 }
 
+async function inboxes(): Promise<void> {
+  const { pool } = database();
+  await sql(`insert into consent (user_id, mode) select 'private-' || n, 'nobody' from generate_series(1, 60) n`);
+  const refused = Array.from({ length: 60 }, (_, i) => `private-${i + 1}`);
+  const id = await startConversation(pool, { protocol: 'opaque', members: [] });
+  const add = (adds: string[], more: object = {}): Record<string, unknown> => commit(0, { adds, ...more });
+  for (const adds of [refused, ['private-1']]) await ask(id, add(adds));
+  await claimKeyPackages(pool, {
+    operationId: 'private',
+    claimer: { user: 'bob', device: 'phone' },
+    user: 'private-1',
+    devices: undefined,
+    cipherSuite: undefined,
+    conversation: undefined,
+    perMinute: 0,
+  });
+  await answerConsentRequest(pool, 'private-1', 'bob', true);
+  await expect(startConversation(pool, { members: ['private-2'] })).rejects.toThrow('consent-required');
+
+  await sql(`insert into invitation select 'known-to-nobody', 'alice', 0 from generate_series(1, 500)`);
+  await ask(id, add(['known-to-nobody']));
+  const full = `insert into welcome (conversation, user_id, seq, epoch, inviter, size)
+    select key, $1, 0, 0, $2, 8 * 1024 * 1024 from conversation where id <> $3 limit $4`;
+  await sql(full, 'hugo', 'alice', id, 1);
+  await ask(id, add(['hugo'], { bytes: { ciphertext: 1, welcome: 2 } }));
+  await sql(full, 'ida', 'erin', id, 6);
+  await ask(id, add(['ida'], { bytes: { ciphertext: 1, welcome: 2 } }));
+  await sql('select wake_evicted_welcomes(10)');
+  await sql(`update conversation set policy = policy || '{"whoMayAdd": "admin"}' where id = $1`, id);
+  await ask(
+    id,
+    add(['bob'], { epoch: 1 }),
+    add(['ida'], { epoch: 2, actor: 'bob', bytes: { ciphertext: 1, welcome: 2 } }),
+  );
+}
+
 async function repair(): Promise<void> {
   const { pool } = database();
   const id = await startConversation(pool);
@@ -240,6 +278,9 @@ async function repair(): Promise<void> {
   await ask(id, { ...report, seq: 9 }, { kind: 'reset', actor: 'bob', successor: `${id}-bob` });
   await ask(id, { ...report, actor: 'bob' }, { ...report, actor: 'bob' }, { ...report, actor: 'carol' }, report);
   await sql('select stuck_members(c) from conversation c where id = $1', id);
+  await sql(`insert into invitation select 'carol', 'alice', 0 from generate_series(1, 500)`);
+  await ask(id, { kind: 'reset', successor: `${id}-full` });
+  await sql('delete from invitation');
   await ask(id, { kind: 'reset', successor: id }, { kind: 'reset', actor: 'bob', successor: `${id}-next` });
   await ask(id, ...run('superseded'));
   await ask(`${id}-next`, message('pending'), { kind: 'leave', sha256: SHA256 });
@@ -296,6 +337,9 @@ async function retention(): Promise<void> {
   await retain(pool, id, Date.now(), 5);
   await ask(id, { kind: 'commit', adds: ['dave'], epoch: 0, bytes: { welcome: 2 } });
   await retain(pool, id, Date.now() + 100 * DAY_MS, 5);
+  const abandoned = await startConversation(pool, { members: [] });
+  await ask(abandoned, { kind: 'leave' });
+  await retain(pool, abandoned, Date.now() + 100 * DAY_MS, 5);
   const plain = await startConversation(pool, {});
   await retain(pool, plain, Date.now(), 5);
 }

@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { eraseUser, listMemberships } from '../../../store/device/account.ts';
+import { eraseUser } from '../../../store/device/account.ts';
+import { beginErasure, continueErasure } from '../../../store/device/erasure.ts';
 import { listAudit } from '../../../store/repair/audit.ts';
 import { findOpen, listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
@@ -23,9 +24,15 @@ import { listMembers } from '../../../store/membership/members.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
 import { makePool } from '../../../store/pool.ts';
 import { acknowledge, listFollowedConversations, readFollowedConversation } from '../../../store/device/positions.ts';
+import {
+  answerConsentRequest,
+  listConsentRequests,
+  readConsent,
+  writeConsent,
+} from '../../../store/consent/consent.ts';
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
-import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { acknowledgeWelcome, listWelcomes, wakeEvictedWelcomes } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
@@ -72,6 +79,10 @@ function claimOf(claimer: string): ClaimRequest {
 
 /** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
 const FEW = 2000;
+
+function inSql(text: string, values: unknown[] = []): Promise<unknown> {
+  return pool.query({ name: text.slice(0, 60), text, values });
+}
 
 /** Every hot statement, by name; each touches a few rows per operation. */
 const statements: Record<string, (epoch: number) => Promise<unknown>> = {
@@ -124,7 +135,14 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'retention: what is due': () => listDue(pool, Date.now(), 5),
   'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
   'devices: mine': () => listDevices(pool, owner.user),
-  'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
+  'devices: leave my conversations': () =>
+    continueErasure(pool, { user: 'alice', at: new Date(0) }, { until: Infinity, limit: 10 }),
+  'devices: begin to erase': () => beginErasure(pool, 'user-6'),
+  'consent: mine': () => readConsent(pool, 'alice'),
+  'consent: set mine': () => writeConsent(pool, 'user-7', 'contacts'),
+  'consent: requests': () => listConsentRequests(pool, 'user-7', '', 10),
+  'consent: answer': () => answerConsentRequest(pool, 'user-7', 'user-8', true),
+  'consent: a claim of a stranger': () => claimKeyPackages(pool, { ...claimOf('user-9'), user: 'user-7' }),
   'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
   'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
   'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
@@ -135,6 +153,17 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
   'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
   'key packages: sweep': () => sweepKeyPackages(pool),
+  'inbox: whom a user knows': () => inSql(`select is_known('user-1', 'alice'), is_known('alice', 'user-1')`),
+  'inbox: memberships of an inviter': () => inSql(`select unknown_inviter_refusal('alice', array['user-1', 'user-2'])`),
+  'inbox: Welcomes of an inviter': () =>
+    inSql(
+      `select welcome_refusal(c, 'alice', 'member', 'welcome', array(
+        select ref from key_package where user_id = 'user-2' and device_id = 'phone' order by claimed_at limit 2), array['user-2'])
+      from conversation c where id = $1`,
+      [conversation],
+    ),
+  'inbox: make room': () => inSql(`select make_room_in_inbox('user-2', 'phone')`),
+  'inbox: wake': () => wakeEvictedWelcomes(pool),
   'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
 };
 
@@ -277,6 +306,14 @@ async function grow(): Promise<void> {
   await db.query(
     `insert into welcome (conversation, user_id, device_id, seq, epoch)
      select key, 'user-1', 'phone', 1, 1 from conversation where id like 'grown-%'`,
+  );
+  await db.query(
+    `insert into invitation (user_id, inviter, conversation, at)
+     select 'user-' || n % 100, 'user-' || n % ${MEMBERS}, n, now() - interval '1 hour' from generate_series(1, 20000) n`,
+  );
+  await db.query(`insert into consent (user_id, mode) select 'other-' || n, 'nobody' from generate_series(1, 20000) n`);
+  await db.query(
+    `insert into consent_request (user_id, asker) select 'other-' || n, 'user-' || n from generate_series(1, 20000) n`,
   );
 }
 

@@ -17,6 +17,10 @@ const NOTHING = {
   audit: 0,
   devices: 0,
   welcomeBodies: 0,
+  consentRequests: 0,
+  invitations: 0,
+  erasures: 0,
+  evictedWelcomes: 0,
 };
 
 test('the sweep forgets old answers and keys, and leaves young ones', async () => {

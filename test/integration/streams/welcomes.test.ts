@@ -20,11 +20,11 @@ const {
   replicas: [one],
 } = useReplicas({ slowMs: SLOW_MS });
 
-/** Invites a user to a conversation of its own. @returns its id */
-async function invite(user: string, bytes: number): Promise<string> {
-  const conversation = await talk.create('ann');
+/** Invites a user to a conversation of its own. @param by who has room for it in the user's inbox @returns its id */
+async function invite(user: string, bytes: number, by = 'ann'): Promise<string> {
+  const conversation = await talk.create(by);
   const body = { commit: base64('commit'), adds: [user], welcome: base64(Buffer.alloc(bytes, 1)) };
-  await talk.expect(`POST /v1/conversations/${conversation}/commits`, 'ann', body);
+  await talk.expect(`POST /v1/conversations/${conversation}/commits`, by, body);
   return conversation;
 }
 
@@ -67,7 +67,7 @@ async function openPaused(replica: Replica, user: string): Promise<Socket> {
 
 test('Welcomes come in pages of some megabytes; the client library reads all pages; without a cursor the rest comes after an acknowledgement', async () => {
   const invited: string[] = [];
-  for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('ben', LARGE));
+  for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('ben', LARGE, `ann-${i}`));
   const api = new ParleyClient(createHttp({ baseUrl: one.service.url, token: () => tokenOf('ben') }));
   const all = await api.welcomes();
   expect(all.map(({ conversation }) => conversation)).toEqual(invited);
@@ -101,7 +101,7 @@ test('a Welcome is delivered on every stream, also after many Welcomes of delete
 test('Welcomes wait in the database for a reader that does not keep up', async () => {
   const invited: string[] = [];
   await untilOld(async () => {
-    for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('dan', LARGE));
+    for (let i = 0; i < LARGE_COUNT; i++) invited.push(await invite('dan', LARGE, `ann-${i}`));
     return invited;
   });
   const patient = await startReplica(database(), { slowMs: 600_000 });

@@ -105,6 +105,7 @@ describe('numbers', () => {
         'key-package/key-packages.sql: 2147483647',
         'message/decide-messages.sql: 1000',
         'repair/trial.sql: 1000',
+        'welcome/invitations.sql: 1000',
       ].sort(),
     );
     expect(limits.MAX_SAFE_EPOCH).toBe(Number.MAX_SAFE_INTEGER);

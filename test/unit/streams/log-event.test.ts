@@ -40,7 +40,7 @@ test('changes are events of account streams only, and those of a newer release h
     type: 'change',
     seq: 2,
     key: 7,
-    change: { kind: 'added', users: ['bob', 'carol'] },
+    change: { kind: 'added', users: ['bob', 'carol'], count: 2 },
   });
   expect(added.forConversation).toBe('');
   expect(added.forAccount).toBe(
