@@ -11,7 +11,7 @@ import type { Caller } from './caller.ts';
 const CACHED_TOKENS = 20_000;
 const DEFAULT_DEVICE = 'default';
 const OPERATOR_SCOPE = 'operator';
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 
 /** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
 export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
