@@ -4,6 +4,7 @@ import pg from 'pg';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { toBase64, toBase64Url } from '../../client/index.ts';
 import type { ServiceProcess } from '../../tools/harness/processes.ts';
+import { openEventStream } from '../../tools/harness/event-stream.ts';
 import { tokenOf } from '../../tools/harness/tokens.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { useDatabase } from '../harness/database.ts';
@@ -95,6 +96,20 @@ test('tokens are good until they expire by the clock of the database', async () 
     };
     expect(await status('20s')).toBe(200);
     expect(await status('-20s')).toBe(401);
+  });
+});
+
+test('a stream ends when its token expires by the clock of the database, and not before', async () => {
+  await eachApi(async (api) => {
+    const alice = service().clientOf('alice', { api, attempts: 1 });
+    const { id } = await alice.createConversation(opaque());
+    const url = service().apis[api]?.url ?? '';
+    const long = await openEventStream(url, id, await tokenOf('alice', { expiresIn: '60s' }));
+    const short = await openEventStream(url, id, await tokenOf('alice', { expiresIn: '4s' }));
+    await waitUntil(() => short.endedAt() !== undefined, { what: 'the short one ends' });
+    expect(short.events.at(-1)?.event).toBe('reconnect');
+    expect(long.endedAt()).toBeUndefined();
+    long.close();
   });
 });
 
