@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
+import { makeDatabaseClock } from '../process/database-clock.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
@@ -72,7 +73,9 @@ async function main(): Promise<void> {
   cleanup.add('Temporal connection', () => connection.close());
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, log });
+  const clock = makeDatabaseClock({ log });
+  metrics.clockSkew(() => clock.skewMs() / 1000);
+  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, clock, log });
   cleanup.add('path switch', pathSwitch.close);
   const workflows = makeConversationWorkflows({
     client,
@@ -91,6 +94,7 @@ async function main(): Promise<void> {
     stager: makeStager(staging),
     metrics,
     log,
+    clock,
     mailboxLimit: config.mailboxLimit,
   });
   metrics.actorMailboxDepth(dispatcher.depth);
@@ -98,6 +102,7 @@ async function main(): Promise<void> {
     pool,
     metrics,
     log,
+    clock,
     notifier,
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
@@ -128,6 +133,7 @@ async function main(): Promise<void> {
         source: config.jwt,
         audience: config.jwtAudience,
         hashUser: makeUserHash(config.logSalt),
+        now: clock.now,
       }),
       submitter: dispatcher,
       streams,
@@ -136,7 +142,11 @@ async function main(): Promise<void> {
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,
-      keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+      keyPackages: {
+        maxLifetimeMs: config.keyPackageMaxLifetimeMs,
+        claimsPerMinute: config.rateLimits.claims,
+        now: clock.now,
+      },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       requestDeadlineMs: config.requestDeadlineMs,

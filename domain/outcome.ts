@@ -104,7 +104,7 @@ export const OUTCOME_FIELDS = {
   forMs: 'number',
   detail: 'string',
 } as const satisfies Readonly<Record<string, JsonType>>;
-const TYPES: Readonly<Record<string, JsonType | undefined>> = OUTCOME_FIELDS;
+const TYPES: ReadonlyMap<string, JsonType> = new Map(Object.entries(OUTCOME_FIELDS));
 
 type RequiredField<T> = { [F in keyof T]-?: object extends Pick<T, F> ? never : F }[keyof T];
 /** Fields that the answer of each kind always has. The compiler refuses a list with a wrong field. */
@@ -145,7 +145,7 @@ function checkOutcome(kind: CommandKind, value: unknown): void {
   if (!isRecord(value)) throw new TypeError(`The outcome of ${kind} is no object`);
   const { status, code } = value;
   for (const field in value) {
-    const type = TYPES[field];
+    const type = TYPES.get(field);
     const isRight = type === undefined || (typeof value[field] === type && value[field] !== null);
     if (!isRight) throw new TypeError(`In the outcome of ${kind} ${field} is not of type ${type}`);
   }
@@ -153,7 +153,7 @@ function checkOutcome(kind: CommandKind, value: unknown): void {
     if (!CODES.has(code)) throw new TypeError(`The refusal of ${kind} has no known code`);
   } else if (status === 'accepted' || status === 'duplicate') {
     for (const field of REQUIRED[kind]) {
-      if (!(field in value)) throw new TypeError(`The answer of ${kind} has no ${field}`);
+      if (!Object.hasOwn(value, field)) throw new TypeError(`The answer of ${kind} has no ${field}`);
     }
   } else {
     throw new TypeError(`The outcome of ${kind} has no known status`);

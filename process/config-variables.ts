@@ -212,7 +212,7 @@ function url(protocols: readonly string[], description: string): Variable<string
 function duration(standard: string, minMs: number, description: string): Variable<number | undefined> {
   const schema = z.string().transform((value, context) => {
     if (value === 'off' && standard === 'off') return undefined;
-    const [, number, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? [];
+    const [, number, unit] = /^(\d{1,9})(ms|[smhd])$/.exec(value) ?? [];
     const ms = Number(number) * UNITS[(unit ?? 'ms') as keyof typeof UNITS];
     if (ms >= minMs && ms <= MAX_DURATION_MS) return ms;
     context.addIssue(`must be a duration such as 30s, 10m or 1h, from ${minMs / 1000}s to 365d`);

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
+import { own } from '../domain/own.ts';
 
 export { CONVERSATION_PATHS } from './config-variables.ts';
 
@@ -102,10 +103,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
       .filter(([, value]) => value !== undefined && value !== ''),
   );
   const problems = [
-    ...NEEDS[part].filter((name) => given[name] === undefined).map((name) => `${name} is not set`),
+    ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(Object.keys(given), CONFIG_NAMES),
   ];
-  const sources = JWT_SOURCES.filter((name) => given[name] !== undefined);
+  const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
   if (part === 'api' && sources.length !== 1) {
     const found = sources.length === 0 ? 'none is set' : `${sources.join(' and ')} are set`;
     problems.push(`exactly one of ${JWT_SOURCES.join(', ')} must be set: ${found}`);
@@ -144,7 +145,7 @@ function arrange(values: Values): Config {
     databasePoolSize: values.DATABASE_POOL_SIZE,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
-    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/\/+$/, ''),
+    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/(?<!\/)\/+$/, ''),
     taskQueue: values.TASK_QUEUE,
     sdkMetricsPort: values.SDK_METRICS_PORT,
     jwt: jwtSource(values),

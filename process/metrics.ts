@@ -32,6 +32,8 @@ export interface Metrics {
   readonly deliveryLag: (seconds: number) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
   readonly swept: (table: string, rows: number) => void;
+  /** @param measure seconds by which the clock of this process is ahead of the database's */
+  readonly clockSkew: (measure: () => number) => void;
 }
 
 /** @param collectDefaults whether to add the metrics of the Node.js process (CPU, memory, event loop) */
@@ -138,6 +140,15 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       }
     },
   });
+  let skew = (): number => 0;
+  new Gauge({
+    name: 'parley_clock_skew_seconds',
+    help: "Seconds by which the clock of this process is ahead of the database's",
+    registers,
+    collect() {
+      this.set(skew());
+    },
+  });
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
 
   return {
@@ -165,5 +176,6 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     deliveryLag: (seconds) => lag.observe(seconds),
     pool: (name, measure) => void pools.set(name, measure),
     swept: (table, rows) => swept.inc({ table }, rows),
+    clockSkew: (measure) => void (skew = measure),
   };
 }

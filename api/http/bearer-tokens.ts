@@ -11,7 +11,7 @@ import type { Caller } from './caller.ts';
 const CACHED_TOKENS = 20_000;
 const DEFAULT_DEVICE = 'default';
 const OPERATOR_SCOPE = 'operator';
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 
 /** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
 export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
@@ -22,6 +22,11 @@ export interface AuthDeps {
   readonly source: JwtSource;
   readonly audience: string;
   readonly hashUser: (user: string) => string;
+  /**
+   * Milliseconds since 1970; judges `exp` and `nbf`. All replicas use the clock of the database, so that they agree.
+   * @default the clock of the process
+   */
+  readonly now?: () => number;
 }
 
 /**
@@ -30,11 +35,12 @@ export interface AuthDeps {
  */
 export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
   const { verify, algorithms } = await verifier(deps.source);
+  const { now = Date.now } = deps;
   const options: JWTVerifyOptions = { audience: deps.audience, algorithms, requiredClaims: ['sub', 'exp'] };
   const verified = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
 
   const check = async (token: string): Promise<Caller> => {
-    const { payload } = await verify(token, options).catch((error: unknown) => {
+    const { payload } = await verify(token, { ...options, currentDate: new Date(now()) }).catch((error: unknown) => {
       throw refuse(error);
     });
     const caller = callerOf(payload, deps.hashUser);
@@ -46,7 +52,7 @@ export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
     if (token === undefined) throw new AppError('unauthenticated');
     const caller = verified.get(token);
     if (caller === undefined) return check(token);
-    if (caller.expiresAt > Date.now()) return caller;
+    if (caller.expiresAt > now()) return caller;
     verified.delete(token);
     throw new AppError('unauthenticated', 'The token has expired');
   };

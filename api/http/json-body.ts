@@ -5,7 +5,7 @@ import getRawBody from 'raw-body';
 import { AppError, ensureError } from '../../domain/errors.ts';
 import { contextOf } from './context.ts';
 
-const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"? *)?$/i;
+const JSON_TYPE = /^application\/json *(?:; *charset *= *"?utf-8"? *)?$/i;
 
 /**
  * Reads a JSON body of at most `limit` bytes into `req.body`; an empty body is `{}`.

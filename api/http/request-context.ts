@@ -7,7 +7,7 @@ import { contextOf, setContext } from './context.ts';
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 /** Paths that machines request every few seconds. These requests are neither logged nor measured. */
-const NOISE = /^\/(health|metrics)(\/|$)/;
+const NOISE = /^\/(?:health|metrics)(?:\/|$)/;
 
 export type ObserveRequest = (method: string, route: string, status: number, seconds: number) => void;
 

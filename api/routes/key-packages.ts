@@ -26,6 +26,8 @@ export interface KeyPackageSettings {
   readonly maxLifetimeMs: number | undefined;
   /** Packages that one user may claim in a minute; 0 = no limit. */
   readonly claimsPerMinute: number;
+  /** Milliseconds since 1970; judges lifetimes. @default the clock of the process */
+  readonly now?: () => number;
 }
 
 const path = '/v1/key-packages';
@@ -49,8 +51,8 @@ export function keyPackageRoutes(deps: {
       problems: ['malformed', 'identity-mismatch', 'rate-limited'],
       handle: async ({ body, caller, response }) => {
         const { user, device } = caller;
-        const { maxLifetimeMs } = deps.keyPackages;
-        const packages = await checkKeyPackages(body, { user, maxLifetimeMs });
+        const { maxLifetimeMs, now = Date.now } = deps.keyPackages;
+        const packages = await checkKeyPackages(body, { user, maxLifetimeMs, now: now() });
         const outcome = await uploadKeyPackages(deps.pool, { user, device }, packages, replace);
         if (outcome.status === 'foreign') throw refuseForeign(body, outcome.indexes);
         if (outcome.status === 'full') {

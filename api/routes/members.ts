@@ -8,7 +8,7 @@ import type { ApplyCommit } from '../services/commits.ts';
 import { type Leave, refuseOwnCommit } from '../services/leave.ts';
 import type { Operations } from '../services/operations.ts';
 import { AppError } from '../../domain/errors.ts';
-import { ConversationParams, MemberParams, PageQuery, cursorAfter } from '../schemas/common.ts';
+import { ConversationParams, MemberParams, MembersPageQuery, cursorAfter } from '../schemas/common.ts';
 import { AddMembers, BarChanged, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
 import { COMMIT_PROBLEMS } from './commits.ts';
 
@@ -30,10 +30,10 @@ export function memberRoutes(deps: {
     tag,
     summary: 'List the members',
     params: ConversationParams,
-    query: PageQuery,
+    query: MembersPageQuery,
     replies: { 200: { description: 'Members by user id', schema: MemberList } },
     problems: ['removed', 'not-found'],
-    handle: async ({ params, query: { cursor, limit }, caller }) => {
+    handle: async ({ params, query: { cursor = '', limit }, caller }) => {
       await deps.conversations.viewAsMember(params.id, caller.user);
       const [rows, leaving] = await Promise.all([
         listMembers(deps.pool, params.id, cursor, limit + 1),
