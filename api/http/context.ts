@@ -1,8 +1,9 @@
+import type { Socket } from 'node:net';
 import type { Request, Response } from 'express';
 import { ipKeyGenerator } from 'express-rate-limit';
 import { AppError } from '../../domain/errors.ts';
 import type { Caller } from './caller.ts';
-import type { Transfers } from './transfers.ts';
+import type { Transfer, Transfers } from './transfers.ts';
 
 /** Counts what one request costs against the limits of its caller. */
 export interface Meter {
@@ -35,6 +36,8 @@ export interface RequestContext {
   caller?: Caller;
   /** Absent where the limit is off. */
   meter?: Meter;
+  /** The bytes of the body in memory. */
+  body?: Transfer;
   /** All bodies and answers that this process has in memory. */
   readonly transfers: Transfers;
   /** Bytes of the body. They are kept only for requests with an Idempotency-Key. */
@@ -60,6 +63,32 @@ export function callerOf(response: Response): Caller {
   const { caller } = contextOf(response);
   if (caller === undefined) throw new AppError('unauthenticated');
   return caller;
+}
+
+/** What to do when the requests of a connection are over. */
+const ofSockets = new WeakMap<Socket, Set<() => void>>();
+
+/**
+ * Calls `then` once, when the client has the whole answer or is gone. A response alone does not tell: one that waits behind
+ * another response of its connection hears nothing when the connection closes.
+ */
+export function whenOver(response: Response, then: () => void): void {
+  const { socket } = response.req;
+  let all = ofSockets.get(socket);
+  if (all === undefined) {
+    const waiting = new Set<() => void>();
+    ofSockets.set(socket, (all = waiting));
+    socket.once('close', () => {
+      for (const one of waiting) one();
+    });
+  }
+  const waiting = all;
+  const over = (): void => {
+    if (waiting.delete(over)) then();
+  };
+  waiting.add(over);
+  if (socket.destroyed) over();
+  else response.once('close', over);
 }
 
 /** Whom bytes and public requests count for: the user, or the address of a client without a token. */

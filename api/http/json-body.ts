@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { RequestHandler, Response } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import { contextOf, ownerOf } from './context.ts';
+import { contextOf, ownerOf, whenOver } from './context.ts';
 import { readBody, tooLarge } from './read-body.ts';
 import { bytesMs, costOf, countItems } from './request-cost.ts';
 import type { Route } from './route.ts';
@@ -48,7 +48,8 @@ async function read(res: Response, limit: number): Promise<Buffer> {
       deadline,
       begin: (cut) => {
         const transfer = transfers.begin(ownerOf(res), 'received', cut);
-        res.once('close', transfer.end);
+        contextOf(res).body = transfer;
+        whenOver(res, transfer.end);
         return transfer;
       },
     });

@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import { contextOf, ownerOf } from './context.ts';
+import { contextOf, ownerOf, whenOver } from './context.ts';
 
 /** A successful answer before it is sent. */
 export interface Reply {
@@ -43,15 +43,17 @@ const PART_BYTES = 64 * 1024;
 
 /** Sends text, and ends the response. Its bytes count for the caller until the client has taken them. */
 export function write(response: Response, type: string, content: string): void {
-  const { transfers, meter } = contextOf(response);
+  const { transfers, meter, body } = contextOf(response);
+  // The request is served. What was in its body is garbage now.
+  body?.end();
   const length = Buffer.byteLength(content);
   response.setHeader('Content-Type', type);
   response.setHeader('Content-Length', length);
   meter?.debitAnswer(length);
-  const transfer = transfers.begin(ownerOf(response), 'sent', () => response.destroy());
-  response.once('close', transfer.end);
+  const transfer = transfers.begin(ownerOf(response), 'sent', () => response.req.socket.destroy());
+  whenOver(response, transfer.end);
   transfer.hold(length);
-  if (response.destroyed) return;
+  if (response.req.socket.destroyed) return;
   if (length <= PART_BYTES) response.end(content);
   else writeParts(response, Buffer.from(content), transfer.moved);
 }

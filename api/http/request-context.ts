@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
-import { contextOf, setContext } from './context.ts';
+import { contextOf, setContext, whenOver } from './context.ts';
 import type { Transfers } from './transfers.ts';
 
 /** W3C Trace Context: version, trace id, parent id, flags. */
@@ -27,7 +27,7 @@ export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
     const requestId = givenId(req) ?? correlationId;
     setContext(res, { requestId, correlationId, deadline: Date.now() + deps.deadlineMs, transfers: deps.transfers });
     res.setHeader('X-Request-Id', requestId);
-    res.once('close', () => finish(deps, req, res, performance.now() - startedAt));
+    whenOver(res, () => finish(deps, req, res, performance.now() - startedAt));
     next();
   };
 }

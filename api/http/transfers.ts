@@ -5,6 +5,8 @@ export type CutReason = 'share' | 'budget' | 'stalled';
 
 /** One user holds at most this part of the budget. */
 const USER_PART = 8;
+/** An answer of this size always finds its place. */
+const SHORT_BYTES = 64 * 1024;
 /** A younger transfer is not called slow as long as there is an older one. */
 const GRACE_MS = 1000;
 /** A transfer that moves no byte for this time is cut. */
@@ -95,7 +97,9 @@ export function makeTransfers(options: TransfersOptions): Transfers {
       const own = age < GRACE_MS ? Number.MAX_SAFE_INTEGER - age : entry.moved / age;
       if (own < pace) [found, pace] = [entry, own];
     }
-    return found ?? (newcomer.isMoving ? newcomer : undefined);
+    if (found !== undefined || !newcomer.isMoving) return found;
+    // A short answer to what was done already frees more than it holds.
+    return newcomer.direction === 'sent' && newcomer.held <= SHORT_BYTES ? undefined : newcomer;
   };
   const makeRoom = (newcomer: Entry): void => {
     const own = heldBy.get(newcomer.owner);

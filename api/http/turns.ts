@@ -1,6 +1,6 @@
 import type { NextFunction, RequestHandler, Response } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import { callerOf, contextOf } from './context.ts';
+import { callerOf, contextOf, whenOver } from './context.ts';
 
 export interface TurnsOptions {
   /** Requests of one user that are served at a time. */
@@ -32,7 +32,7 @@ export function makeTurns({ perUser, waitingPerUser }: TurnsOptions): RequestHan
   };
   const enter = (name: string, user: User, res: Response, next: NextFunction): void => {
     user.running++;
-    res.once('close', () => leave(name, user));
+    whenOver(res, () => leave(name, user));
     next();
   };
 
@@ -50,7 +50,6 @@ export function makeTurns({ perUser, waitingPerUser }: TurnsOptions): RequestHan
     const stopWaiting = (): void => {
       clearTimeout(timer);
       user.waiting.delete(start);
-      res.off('close', stopWaiting);
     };
     const start = (): void => {
       stopWaiting();
@@ -64,6 +63,6 @@ export function makeTurns({ perUser, waitingPerUser }: TurnsOptions): RequestHan
       Math.max(0, contextOf(res).deadline - Date.now()),
     );
     user.waiting.add(start);
-    res.once('close', stopWaiting);
+    whenOver(res, stopWaiting);
   };
 }
