@@ -96,6 +96,7 @@ function makeMeter(res: Response, rateClass: RateClass, { device, user }: ClassL
   const ofCost = cost?.counter.of(caller.user);
   const mostUnits = Math.ceil(device.most * MOST_OF_A_LIMIT);
   let totalMs = 0;
+  let chargedMs = 0;
   let totalCount = 1;
   let units = 0;
 
@@ -112,9 +113,10 @@ function makeMeter(res: Response, rateClass: RateClass, { device, user }: ClassL
   };
   const chargeCost = (ms: number): void => {
     if (cost === undefined || ofCost === undefined) return;
-    const wanted = Math.min(ms, cost.most * MOST_OF_A_LIMIT);
+    const wanted = Math.min(ms, cost.most * MOST_OF_A_LIMIT - chargedMs);
     if (ofCost.amount + wanted > cost.most) throw refusal(cost, ofCost);
     ofCost.amount += wanted;
+    chargedMs += wanted;
   };
   const setHeaders = (): void => {
     const all: [Limit, Used][] = [

@@ -7,23 +7,26 @@ import { isJsonObject } from './validate.ts';
 /** What a request of a class costs, in milliseconds. */
 const CLASS_COSTS: Readonly<Record<RateClass, RouteCost>> = {
   messages: { request: 1, perMb: 30, perItem: 0.1 },
-  commits: { request: 4, perMb: 400, perItem: 0.05 },
-  claims: { request: 3, perMb: 20, perItem: 0.2 },
-  writes: { request: 2, perMb: 30, perItem: 0.02 },
-  reads: { request: 1.5, perMb: 20, perItem: 0.02 },
+  commits: { request: 3, perMb: 200, perItem: 0.05 },
+  claims: { request: 1, perMb: 30, perItem: 0.2 },
+  writes: { request: 1, perMb: 30, perItem: 0.02 },
+  reads: { request: 1, perMb: 20, perItem: 0.02 },
 };
 
 /** What one unit of a class pays for, in milliseconds. An ordinary request of the class costs less, and so one unit. */
 export const UNIT_MS: Readonly<Record<RateClass, number>> = {
   messages: 5,
   commits: 20,
-  claims: 20,
-  writes: 20,
-  reads: 20,
+  claims: 5,
+  writes: 5,
+  reads: 5,
 };
 
 /** What each megabyte of an answer costs, in milliseconds: reading it, base64 and JSON. */
 export const ANSWER_MS_PER_MB = 20;
+
+/** A key package: its form and two signatures. */
+export const KEY_PACKAGE_MS = 0.7;
 
 const MB = 1024 * 1024;
 

@@ -1396,13 +1396,13 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off
-         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60
+         * @description What is left (`r`) and until when (`t`, seconds): requests of this kind for the device and for all devices of its user together, and milliseconds of CPU time for the user. A request that costs much more than an ordinary one counts as several. Absent where the limit is off
+         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60, "cost-user"; r=14996; t=60
          */
         readonly RateLimit: string;
         /**
-         * @description The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)
-         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:
+         * @description The limits: requests, or milliseconds of CPU time for `cost-user`, (`q`) in a time (`w`, seconds), of a caller (`pk`)
+         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:, "cost-user"; q=15000; w=60; pk=:dXNlcg==:
          */
         readonly "RateLimit-Policy": string;
         /** @description Seconds */
@@ -1509,6 +1509,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1669,7 +1670,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1799,7 +1800,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1938,7 +1939,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2106,7 +2107,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2211,6 +2212,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2309,6 +2311,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2464,7 +2467,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2730,6 +2733,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2829,6 +2833,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2997,7 +3002,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3165,7 +3170,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3337,7 +3342,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3469,7 +3474,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3548,6 +3553,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3683,6 +3689,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3769,6 +3776,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3865,7 +3873,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3995,7 +4003,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4137,7 +4145,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4302,7 +4310,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4368,6 +4376,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4473,6 +4482,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4590,6 +4600,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4710,7 +4721,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4776,6 +4787,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4860,7 +4872,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4931,7 +4943,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: Too many operations wait in the conversation queue
+             * @description `overloaded`: Too much work waits already
              *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
@@ -5012,6 +5024,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5129,7 +5142,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5265,6 +5278,18 @@ export interface operations {
                     readonly "text/plain": string;
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -5338,6 +5363,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5443,6 +5469,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5532,6 +5559,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5627,6 +5655,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5756,7 +5785,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5886,7 +5915,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5976,6 +6005,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6008,6 +6038,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -6035,6 +6077,18 @@ export interface operations {
                 };
                 content: {
                     readonly "text/html": string;
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description `internal`: An unexpected error occurred */
@@ -6080,6 +6134,18 @@ export interface operations {
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
                     readonly [name: string]: unknown;
                 };
                 content: {

@@ -4,6 +4,7 @@ import {
   type HealthChecks,
   actorsCheck,
   databaseCheck,
+  makeHealthReport,
   memoryCheck,
   runChecks,
 } from '../../../api/services/health-checks.ts';
@@ -77,6 +78,23 @@ test('a degraded process is ready, and an unhealthy one is not', async () => {
   ]);
   expect((await service.ask('GET /health/live')).status).toBe(200);
   checks = allWell();
+});
+
+test('the checks run once for all who ask within a second, also while they run', async () => {
+  let now = 0;
+  let runs = 0;
+  const run = (): Promise<typeof healthy> => {
+    runs++;
+    return Promise.resolve(healthy);
+  };
+  const report = makeHealthReport({ database: run, temporal: run, memory: run, actors: run }, () => now);
+  await Promise.all([report(), report(), report()]);
+  now = 999;
+  await report();
+  expect(runs).toBe(4);
+  now = 1000;
+  expect((await report()).database).toEqual(healthy);
+  expect(runs).toBe(8);
 });
 
 test('a process that is stopping is not ready and closes its connections', async () => {

@@ -148,6 +148,22 @@ test('requests with refused tokens are limited by address', async () => {
   expect(refused).toEqual([401, 401, 401, 429, 429]);
 });
 
+test('who has a genuine token is not hurt by others at its address who forge them', async () => {
+  const service = await limitedTo({ unauthenticated: 3 });
+  const ask = async (token: string): Promise<number> => {
+    const answer = await service.ask('GET /v1/welcomes', { headers: { authorization: `Bearer ${token}` } });
+    return answer.status;
+  };
+  const expired = await tokenOf('alice', { expiresIn: '-1s' });
+  for (let i = 0; i < 10; i++) expect(await ask(expired)).toBe(401);
+  const [head = '', claims = ''] = expired.split('.');
+  const forged = [];
+  for (let i = 0; i < 5; i++) forged.push(await ask(`${head}.${claims}.${'A'.repeat(43)}`));
+  expect(forged).toEqual([401, 401, 401, 429, 429]);
+  expect([await ask(expired), await ask(await tokenOf('bob'))]).toEqual([401, 200]);
+  expect(await ask(await tokenOf('carol', { expiresIn: '-1s' }))).toBe(401);
+});
+
 test('a forged address of a client changes no limit', async () => {
   const service = await limitedTo({ unauthenticated: 3 });
   const refused = [];
