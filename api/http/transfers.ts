@@ -10,7 +10,7 @@ const SHORT_BYTES = 64 * 1024;
 /** A younger transfer is not called slow as long as there is an older one. */
 const GRACE_MS = 1000;
 /** A transfer that moves no byte for this time is cut. */
-const STALLED_MS: Readonly<Record<Direction, number>> = { received: 5000, sent: 10_000 };
+const STALLED_MS: Readonly<Record<Direction, number>> = { received: 5000, sent: 20_000 };
 
 /** The bytes of one body or of one answer in memory. */
 export interface Transfer {
@@ -29,7 +29,7 @@ export interface TransfersOptions {
   readonly budget: number;
   /** Called for each transfer that is cut. */
   readonly onCut?: (direction: Direction, reason: CutReason) => void;
-  /** Milliseconds. @default 5 s for bodies, 10 s for answers */
+  /** Milliseconds. @default 5 s for bodies, 20 s for answers */
   readonly stalledMs?: Readonly<Record<Direction, number>>;
   /** Milliseconds. @default `performance.now` */
   readonly now?: () => number;
