@@ -13,6 +13,7 @@ import { shutDownOnSignals } from '../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
+import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
@@ -28,10 +29,13 @@ import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { startServer } from './http/server.ts';
+import { makeTransfers } from './http/transfers.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
 // The API process. This file creates all parts and connects them.
 
+/** Pause between looks for transfers that stand still. */
+const TRANSFER_CHECK_MS = 1000;
 /** Time for Temporal to answer the health check. */
 const CHECK_MS = 1500;
 /** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
@@ -70,7 +74,14 @@ async function main(): Promise<void> {
     namespace: config.temporalNamespace,
     identity: `api-${process.pid}`,
   });
+  // Requests and decisions. What serves all users at once takes its connections from the pool itself.
+  const shared = shareOut(pool);
   cleanup.add('Temporal connection', () => connection.close());
+
+  const transfers = makeTransfers({ budget: config.bytesInFlight, onCut: metrics.transferCut });
+  metrics.bytesInFlight(transfers.held);
+  const transferTimer = setInterval(transfers.check, TRANSFER_CHECK_MS);
+  cleanup.add('check of transfers', () => clearInterval(transferTimer));
 
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const clock = makeDatabaseClock({ log });
@@ -87,7 +98,7 @@ async function main(): Promise<void> {
     }),
   });
   const onRetry = metrics.batchRetry;
-  const direct = makeDirectExecutor({ pool, notifier, log, onRetry });
+  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
     executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
@@ -127,7 +138,7 @@ async function main(): Promise<void> {
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     handler: createApp({
-      pool,
+      pool: shared,
       log,
       authenticate: await makeAuthenticate({
         source: config.jwt,
@@ -149,6 +160,7 @@ async function main(): Promise<void> {
       },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
+      transfers,
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
       voteAfterHours: config.voteAfterHours,

@@ -57,6 +57,14 @@ export const RATE_LIMIT_DEVICES = 2;
  */
 export const MAX_RESERVATION_MS = 300;
 
+/**
+ * Requests of one user that an API process serves at a time. A busy device needs a handful; with this number one user sends
+ * some thousand messages a second, and a request of another user waits for at most as many steps of the event loop.
+ */
+export const REQUESTS_PER_USER = 64;
+/** Requests of one user that wait for their turn behind these. Each needs some kilobytes. */
+export const WAITING_REQUESTS_PER_USER = 1000;
+
 /** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
 

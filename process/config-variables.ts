@@ -131,7 +131,19 @@ export const VARIABLES = {
     600,
     0,
     1e9,
-    'Requests with a refused token per client address, minute and process; 0 = off.',
+    'Requests with a forged token, or with none, per client address, minute and process; 0 = off.',
+  ),
+  RATE_LIMIT_COST: integer(
+    15_000,
+    0,
+    1e9,
+    'CPU time that the requests of one user may cost, in milliseconds per minute and process; the same for public pages per client address. 0 = off.',
+  ),
+  BYTES_IN_FLIGHT: integer(
+    256 * 1024 * 1024,
+    64 * 1024 * 1024,
+    1e11,
+    'Bytes of bodies and answers that a process has in memory at a time. One user has at most an eighth of it.',
   ),
   STREAM_SLOW_MS: integer(
     5000,

@@ -26,8 +26,10 @@ export interface RateLimits {
   readonly claims: number;
   readonly writes: number;
   readonly reads: number;
-  /** Requests with a refused token, per client address. */
+  /** Requests with a forged token or with none, per client address. */
   readonly unauthenticated: number;
+  /** Milliseconds of CPU time, per user. Requests of a class without a limit do not count. */
+  readonly cost: number;
 }
 
 /**
@@ -63,6 +65,8 @@ export interface Config {
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
+  /** Bytes of bodies and answers in memory. */
+  readonly bytesInFlight: number;
   readonly streamSlowMs: number;
   /** Open streams in one process; 0 = no limit. */
   readonly streamsPerUser: number;
@@ -168,7 +172,9 @@ function arrange(values: Values): Config {
       writes: values.RATE_LIMIT_WRITES,
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
+      cost: values.RATE_LIMIT_COST,
     },
+    bytesInFlight: values.BYTES_IN_FLIGHT,
     streamSlowMs: values.STREAM_SLOW_MS,
     streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,

@@ -10,6 +10,7 @@ import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-
 import type { Notifier } from '../../store/log/notifications.ts';
 import { checkKeyPackages, refuseForeign } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
+import { KEY_PACKAGE_MS } from '../http/request-cost.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import {
   KeyPackageClaim,
@@ -46,6 +47,7 @@ export function keyPackageRoutes(deps: {
       ...own,
       path,
       tag,
+      cost: { perItem: KEY_PACKAGE_MS },
       body: KeyPackageUpload,
       replies: { 200: { description: 'Stored', schema: KeyPackagesStored } },
       problems: ['malformed', 'identity-mismatch', 'rate-limited'],

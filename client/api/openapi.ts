@@ -167,7 +167,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -405,7 +405,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Claim key packages of a user
-         * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out. If the user lets only others invite it, the answer is 403 `consent-required`, and the user gets a request that it may accept.
+         * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out.
          */
         readonly post: operations["claimKeyPackages"];
         readonly delete?: never;
@@ -466,7 +466,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Erase your data
-         * @description Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
+         * @description Leaves every conversation. Then it deletes your devices, key packages, claims, positions and Welcomes, and ends your streams. If you are the last admin of a conversation that must keep an admin, the answer is 403 `not-allowed` with the id of that conversation. In that case all other conversations were left, and nothing was deleted yet: make another member admin, or delete the conversation, and send the request again. Send it again after 503, too. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
          */
         readonly delete: operations["eraseMe"];
         readonly options?: never;
@@ -508,67 +508,6 @@ export interface paths {
          * @description The Welcome is deleted. A second request gets `not-found`.
          */
         readonly post: operations["acknowledgeWelcome"];
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/v1/consent": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /** Get who may invite you */
-        readonly get: operations["getConsent"];
-        /**
-         * Set who may invite you
-         * @description Holds for all your devices, from now on. Whoever may not invite you gets 403 `consent-required` when it claims your key packages, or makes you a member without one, and you get a request. Conversations that you are in stay as they are.
-         */
-        readonly put: operations["setConsent"];
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/v1/consent/requests": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        /**
-         * List who asks to invite you
-         * @description Requests that you have not answered. A request is gone after 30 days. You have at most 100, of which a new one replaces the oldest.
-         */
-        readonly get: operations["listConsentRequests"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
-    };
-    readonly "/v1/consent/requests/{user}": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        readonly get?: never;
-        readonly put?: never;
-        /**
-         * Accept or refuse a request
-         * @description Whom you accept may invite you from now on, in every mode. Whom you refuse may not, and is not told: its later requests reach nobody. You may change an answer by another one.
-         */
-        readonly post: operations["answerConsentRequest"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -842,7 +781,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1128,8 +1067,6 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
-            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
-            readonly abandonedDays?: number;
         };
         readonly ConversationList: {
             readonly conversations: readonly {
@@ -1196,8 +1133,6 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
-            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
-            readonly abandonedDays?: number;
         };
         readonly ConversationChanged: {
             readonly policy: components["schemas"]["Policy"];
@@ -1225,8 +1160,6 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number | null;
             readonly commitRetentionDays?: number | null;
-            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
-            readonly abandonedDays?: number | null;
         };
         readonly ReportTaken: {
             /** @description Number of members who reported within 7 days */
@@ -1337,27 +1270,6 @@ export interface components {
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
-        };
-        readonly Consent: {
-            /**
-             * @description Who may invite you. `anyone`; `contacts`: users who are in a conversation with you in which you have acted yourself; `nobody`. Others have to ask, and you answer
-             * @enum {string}
-             */
-            readonly mode: "anyone" | "contacts" | "nobody";
-        };
-        readonly ConsentRequestList: {
-            readonly requests: readonly {
-                /** @description Who wants to invite you */
-                readonly user: string;
-                /** Format: date-time */
-                readonly at: string;
-            }[];
-            /** @description Value of `cursor` for the next page. Absent on the last page */
-            readonly next?: string;
-        };
-        readonly ConsentAnswer: {
-            /** @description Whether the user may invite you from now on */
-            readonly accept: boolean;
         };
         readonly Health: {
             /** @enum {string} */
@@ -1484,13 +1396,13 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off
-         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60
+         * @description What is left (`r`) and until when (`t`, seconds): requests of this kind for the device and for all devices of its user together, and milliseconds of CPU time for the user. A request that costs much more than an ordinary one counts as several. Absent where the limit is off
+         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60, "cost-user"; r=14996; t=60
          */
         readonly RateLimit: string;
         /**
-         * @description The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)
-         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:
+         * @description The limits: requests, or milliseconds of CPU time for `cost-user`, (`q`) in a time (`w`, seconds), of a caller (`pk`)
+         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:, "cost-user"; q=15000; w=60; pk=:dXNlcg==:
          */
         readonly "RateLimit-Policy": string;
         /** @description Seconds */
@@ -1597,6 +1509,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1757,7 +1670,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1887,7 +1800,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2026,7 +1939,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2089,7 +2002,6 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -2195,7 +2107,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2300,6 +2212,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2398,6 +2311,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2553,7 +2467,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2819,6 +2733,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2918,6 +2833,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2980,7 +2896,6 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3087,7 +3002,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3149,7 +3064,6 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3256,7 +3170,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3321,7 +3235,6 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
-             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3429,7 +3342,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3561,7 +3474,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3640,6 +3553,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3701,15 +3615,6 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `consent-required`: The user has not consented to your invitations */
-            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -3784,6 +3689,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3870,6 +3776,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3966,7 +3873,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4096,7 +4003,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4238,7 +4145,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4403,7 +4310,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4469,6 +4376,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4574,6 +4482,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4691,6 +4600,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4744,15 +4654,6 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `consent-required`: The user has not consented to your invitations */
-            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -4820,7 +4721,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4886,6 +4787,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4970,7 +4872,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5010,6 +4912,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -5032,7 +4943,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is not available
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
@@ -5112,6 +5024,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5229,365 +5142,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
-             */
-            readonly 503: {
-                headers: {
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly getConsent: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Your setting */
-            readonly 200: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Consent"];
-                };
-            };
-            /** @description `unauthenticated`: A valid bearer token is required */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `rate-limited`: Too many requests */
-            readonly 429: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `internal`: An unexpected error occurred */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description `unavailable`: A part of the service is not available
-             *     `deadline`: There was no decision before the deadline of the request
-             */
-            readonly 503: {
-                headers: {
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly setConsent: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        readonly requestBody: {
-            readonly content: {
-                readonly "application/json": components["schemas"]["Consent"];
-            };
-        };
-        readonly responses: {
-            /** @description Your setting */
-            readonly 200: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["Consent"];
-                };
-            };
-            /** @description `malformed`: The request is not well formed */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unauthenticated`: A valid bearer token is required */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `too-large`: The request body is too large */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported-media-type`: The request body must be application/json */
-            readonly 415: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `rate-limited`: Too many requests */
-            readonly 429: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `internal`: An unexpected error occurred */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description `unavailable`: A part of the service is not available
-             *     `deadline`: There was no decision before the deadline of the request
-             */
-            readonly 503: {
-                headers: {
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly listConsentRequests: {
-        readonly parameters: {
-            readonly query?: {
-                /** @description `next` of the previous page */
-                readonly cursor?: string;
-                readonly limit?: number;
-            };
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
-        };
-        readonly requestBody?: never;
-        readonly responses: {
-            /** @description Requests by user id */
-            readonly 200: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/json": components["schemas"]["ConsentRequestList"];
-                };
-            };
-            /** @description `malformed`: The request is not well formed */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unauthenticated`: A valid bearer token is required */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `rate-limited`: Too many requests */
-            readonly 429: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `internal`: An unexpected error occurred */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description `unavailable`: A part of the service is not available
-             *     `deadline`: There was no decision before the deadline of the request
-             */
-            readonly 503: {
-                headers: {
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    readonly answerConsentRequest: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: {
-                /** @description The same key, user, device and path again: the first answer, for 24 hours */
-                readonly "Idempotency-Key"?: string;
-            };
-            readonly path: {
-                /** @description User id */
-                readonly user: string;
-            };
-            readonly cookie?: never;
-        };
-        readonly requestBody: {
-            readonly content: {
-                readonly "application/json": components["schemas"]["ConsentAnswer"];
-            };
-        };
-        readonly responses: {
-            /** @description The answer is stored */
-            readonly 204: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description `malformed`: The request is not well formed */
-            readonly 400: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unauthenticated`: A valid bearer token is required */
-            readonly 401: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not-found`: Not found */
-            readonly 404: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `too-large`: The request body is too large */
-            readonly 413: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported-media-type`: The request body must be application/json */
-            readonly 415: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
-            readonly 422: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `rate-limited`: Too many requests */
-            readonly 429: {
-                headers: {
-                    readonly RateLimit: components["headers"]["RateLimit"];
-                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    readonly "Retry-After": components["headers"]["Retry-After"];
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `internal`: An unexpected error occurred */
-            readonly 500: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /**
-             * @description `unavailable`: A part of the service is not available
-             *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5723,6 +5278,18 @@ export interface operations {
                     readonly "text/plain": string;
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -5796,6 +5363,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5901,6 +5469,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5990,6 +5559,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6085,6 +5655,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6214,7 +5785,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6344,7 +5915,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6434,6 +6005,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6466,6 +6038,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -6495,6 +6079,18 @@ export interface operations {
                     readonly "text/html": string;
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -6511,7 +6107,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };
@@ -6538,6 +6134,18 @@ export interface operations {
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
                     readonly [name: string]: unknown;
                 };
                 content: {

@@ -122,12 +122,15 @@ begin
   return null;
 end $$;
 
--- Step 10 of admit(). The last epoch that travels as a JSON number cannot be ended.
-create or replace function commit_epoch_refusal(c conversation, p_epoch bigint) returns jsonb
+-- Step 10 of admit(). The last epoch that travels as a JSON number cannot be ended. Who won, and with which entry, is for
+-- members only: an outsider who may join learns no more than the GroupInfo tells.
+create or replace function commit_epoch_refusal(c conversation, m member, p_epoch bigint) returns jsonb
 language sql stable as $$
   select case
     when p_epoch > c.epoch or c.epoch >= max_safe_epoch() and coalesce(p_epoch, c.epoch) = c.epoch then
       epoch_refusal('epoch-ahead', c.epoch, coalesce(p_epoch, c.epoch))
+    when p_epoch < c.epoch and (m.user_id is null or m.left_seq is not null) then
+      epoch_refusal('epoch-conflict', c.epoch, p_epoch)
     when p_epoch < c.epoch then epoch_conflict(c, p_epoch)
   end
 $$;
@@ -170,6 +173,17 @@ language sql immutable as $$
   select case when op ? 'sha256' then decode(op ->> 'sha256', 'hex') else sha256('') end
 $$;
 
+-- The id of the entry of an external commit: its own, or one that nobody can have chosen if that is in use. A retry is
+-- recognized by its bytes.
+create or replace function free_entry_id(c conversation, op jsonb) returns text
+language sql stable as $$
+  select case
+    when exists (select from entry where conversation = c.key and message_id = op ->> 'id') then
+      format('commit-%s-%s', op ->> 'sha256', c.last_seq)
+    else op ->> 'id'
+  end
+$$;
+
 -- Writes the entry of a commit, which ends the current epoch.
 create or replace function append_commit(inout c conversation, op jsonb, p_ciphertext bytea, p_fingerprint bytea)
 language plpgsql as $$
@@ -177,7 +191,8 @@ begin
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
   insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at)
-    values (c.key, c.last_seq, 'commit', c.epoch, op ->> 'id', commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
+    values (c.key, c.last_seq, 'commit', c.epoch,
+            case when op ? 'external' then free_entry_id(c, op) else op ->> 'id' end, commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
             c.app_count, p_fingerprint, c.last_at);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;

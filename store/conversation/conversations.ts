@@ -160,15 +160,3 @@ export async function listConversations(
   });
   return rows.map(parseSummary);
 }
-
-/** The protocol of a conversation that anyone may join by an external commit. @returns `undefined` for all others */
-export async function findOpen(pool: pg.Pool, id: string): Promise<'mls' | 'opaque' | undefined> {
-  const { rows } = await pool.query<Row>({
-    name: 'find-open',
-    text: `select protocol from conversation
-      where id = $1 and deleted_at is null and policy ->> 'externalJoin' = 'anyone' limit 1`,
-    values: [id],
-  });
-  const [row] = rows;
-  return row === undefined ? undefined : oneOf(row, 'protocol', ['mls', 'opaque']);
-}

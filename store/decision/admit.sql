@@ -74,7 +74,7 @@ begin
         return coalesce(propose_policy_refusal(c, m), proposal_epoch_refusal(c, (op ->> 'epoch')::bigint));
       end if;
       return application_epoch_refusal(c, (op ->> 'epoch')::bigint);
-    when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, (op ->> 'epoch')::bigint));
+    when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, m, (op ->> 'epoch')::bigint));
     when 'leave' then return coalesce(leave_policy_refusal(c, m, op), leave_epoch_refusal(c, m, op));
     when 'group-info' then return group_info_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'reset' then return reset_policy_refusal(c, m);

@@ -85,7 +85,7 @@ test.each(['mls', 'opaque'])(
   },
 );
 
-test('checks run in this order: form, existence, retry, membership, policy, epoch', async () => {
+test('checks run in this order: existence, form, retry, membership, policy, epoch', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque', policy: { whoMayAdd: 'admin' } });
   const at = `/v1/conversations/${id}`;
   const code = async (user: string, what: string, body: unknown): Promise<unknown> => {
@@ -93,9 +93,10 @@ test('checks run in this order: form, existence, retry, membership, policy, epoc
     return answer.body.code ?? answer.status;
   };
   const commit = { commit: base64('c'), adds: ['dave'], epoch: 5, id: 'c1' };
-  // The form is checked before the existence.
-  expect(await code('mallory', 'commits', { ...commit, adds: 'dave' })).toBe('malformed');
+  // The existence is checked before the form.
+  expect(await code('mallory', 'commits', { ...commit, adds: 'dave' })).toBe('not-found');
   expect(await code('mallory', 'commits', commit)).toBe('not-found');
+  expect(await code('bob', 'commits', { ...commit, adds: 'dave' })).toBe('malformed');
   // The policy is checked before the epoch.
   expect(await code('bob', 'commits', commit)).toBe('not-allowed');
   expect(await code('alice', 'commits', commit)).toBe('epoch-ahead');
