@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import type { Jobs } from '../compute/jobs.ts';
 import type { RateLimits } from '../process/config.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
@@ -58,6 +59,7 @@ export interface AppDeps extends HealthDeps {
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
+  readonly jobs: Jobs;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
   readonly requestDeadlineMs: number;
@@ -132,6 +134,7 @@ export function createApp(deps: AppDeps): Express {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
     limits,
     runOnce: makeRunOnce(deps),
+    jobs: deps.jobs,
   });
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);

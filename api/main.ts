@@ -13,6 +13,7 @@ import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts'
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
@@ -102,6 +103,9 @@ async function main(): Promise<void> {
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
   });
+  const jobs = makeJobPool({ threads: config.jobThreads, maxWaitMs: config.requestDeadlineMs, log, metrics });
+  cleanup.add('job threads', jobs.close);
+  await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
   const listener = listen(config.databaseUrl, {
@@ -137,6 +141,7 @@ async function main(): Promise<void> {
       notifier,
       seen,
       keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+      jobs,
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       requestDeadlineMs: config.requestDeadlineMs,

@@ -1,9 +1,10 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 import getRawBody from 'raw-body';
+import type { Jobs } from '../../compute/jobs.ts';
+import { valueOf } from '../../compute/json.ts';
 import { AppError, ensureError } from '../../domain/errors.ts';
-import { contextOf } from './context.ts';
+import { type RequestContext, contextOf } from './context.ts';
 
 const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"? *)?$/i;
 
@@ -11,8 +12,9 @@ const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"? *)?$/i;
  * Reads a JSON body of at most `limit` bytes into `req.body`; an empty body is `{}`.
  * This is not `express.json()`, which also takes UTF-16 and UTF-32, removes a byte order mark, replaces bytes that are
  * not UTF-8, and knows no deadline.
+ * A thread parses a large body. In its value, a `LongText` (`compute/json.ts`) stands for each long string.
  */
-export function makeJsonBody(limit: number): RequestHandler {
+export function makeJsonBody(limit: number, jobs: Jobs): RequestHandler {
   return async function jsonBody(req, res, next) {
     const announced = Number(req.headers['content-length'] ?? 0);
     if (announced > limit) throw tooLarge(limit);
@@ -27,20 +29,17 @@ export function makeJsonBody(limit: number): RequestHandler {
     if (encoding !== 'identity') throw new AppError('unsupported-media-type', 'A compressed body is not accepted');
     const bytes = await readAll(req, limit, contextOf(res).deadline);
     // The Idempotency-Key code compares these bytes with the body of an earlier request that has the same key.
-    if (req.headers['idempotency-key'] !== undefined) contextOf(res).rawBody = bytes;
-    req.body = parse(bytes);
+    const isKept = req.headers['idempotency-key'] !== undefined;
+    if (isKept) contextOf(res).rawBody = bytes;
+    req.body = await parse(jobs, isKept ? Buffer.from(bytes) : bytes, contextOf(res));
     next();
   };
 }
 
-function parse(bytes: Buffer): unknown {
+/** @param bytes are gone afterwards, if a thread parsed them */
+async function parse(jobs: Jobs, bytes: Buffer, { caller, deadline }: RequestContext): Promise<unknown> {
   if (bytes.length === 0) return {};
-  if (!isUtf8(bytes)) throw new AppError('malformed', 'The body is not UTF-8');
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw new AppError('malformed', 'The body is not JSON', {}, { cause: error });
-  }
+  return valueOf(await jobs.run('json', { user: caller?.user ?? '', deadline }, bytes));
 }
 
 /** @param deadline milliseconds since 1970 */

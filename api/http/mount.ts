@@ -1,4 +1,5 @@
 import type { Express, IRoute, RequestHandler } from 'express';
+import type { Jobs } from '../../compute/jobs.ts';
 import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_DEFAULT } from '../../domain/limits.ts';
 import { operatorsOnly } from './authenticated.ts';
@@ -13,6 +14,7 @@ export interface MountDeps {
   readonly authenticated: RequestHandler;
   readonly limits: RateLimiters;
   readonly runOnce: RunOnce;
+  readonly jobs: Jobs;
 }
 
 /** Registers routes with Express, in their order. Each path answers 405 for all other methods. */
@@ -28,7 +30,7 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
   }
 }
 
-function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce }: MountDeps): void {
+function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce, jobs }: MountDeps): void {
   const { access = 'user' } = route;
   const limit = access === 'public' ? undefined : limits.of(rateClassOf(route));
   const chain: (RequestHandler | undefined)[] = [
@@ -36,7 +38,7 @@ function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce }
     access === 'public' ? undefined : authenticated,
     access === 'operator' ? operatorsOnly : undefined,
     limit,
-    route.body === undefined ? undefined : makeJsonBody(route.bodyLimit ?? BODY_LIMIT_DEFAULT),
+    route.body === undefined ? undefined : makeJsonBody(route.bodyLimit ?? BODY_LIMIT_DEFAULT, jobs),
     route.weigh === undefined ? undefined : limits.ofBody(rateClassOf(route), route.weigh),
     makeHandle(route, runOnce),
   ];
