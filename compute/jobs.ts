@@ -21,7 +21,7 @@ interface JobTypes {
 export type JobName = keyof JobTypes;
 export type JobInput<N extends JobName> = JobTypes[N]['input'];
 export type JobOutput<N extends JobName> = JobTypes[N]['output'];
-type Run<N extends JobName> = (...input: JobInput<N>) => Promise<JobOutput<N>>;
+type Run<N extends JobName> = (...input: JobInput<N>) => JobOutput<N> | Promise<JobOutput<N>>;
 
 export const JOBS: { readonly [N in JobName]: Run<N> } = {
   json: readJson,
@@ -40,8 +40,11 @@ const INLINE_BYTES: Readonly<Partial<Record<JobName, number>>> = {
 };
 const DEFAULT_INLINE_BYTES = 16 * 1024;
 
-/** Jobs whose caller gives its bytes away, so that they move to a thread without a copy. */
-export const TAKES_BYTES: ReadonlySet<JobName> = new Set<JobName>(['json']);
+/**
+ * Jobs whose bytes move between threads without a copy, in both directions: their callers and functions give them away.
+ * All others keep theirs.
+ */
+export const MOVES_BYTES: ReadonlySet<JobName> = new Set<JobName>(['json']);
 
 /** Whether an input is small enough for the event loop. @param bytes size of the input */
 export function runsInline(name: JobName, bytes: number): boolean {
@@ -68,5 +71,5 @@ export interface Jobs {
 
 /** Runs each job at once, in this thread. */
 export const jobsInThisThread: Jobs = {
-  run: (name, _owner, ...input) => JOBS[name](...input),
+  run: async (name, _owner, ...input) => JOBS[name](...input),
 };

@@ -24,8 +24,7 @@ export interface JsonBody {
  * result is small: long strings are bytes already, and the number of values has a limit.
  * @throws AppError `malformed`
  */
-// eslint-disable-next-line @typescript-eslint/require-await -- jobs return promises
-export async function readJson(bytes: Buffer): Promise<JsonBody> {
+export function readJson(bytes: Buffer): JsonBody {
   if (!isUtf8(bytes)) throw new AppError('malformed', 'The body is not UTF-8');
   refuseManyValues(bytes);
   const root = { value: parse(bytes) };

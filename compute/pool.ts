@@ -13,7 +13,7 @@ import type { Metrics } from '../process/metrics.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { FairQueue, type QueueLimits } from './fair-queue.ts';
 import { type JobThread, startJobThread } from './job-thread.ts';
-import { JOBS, type JobName, type JobOwner, type Jobs, TAKES_BYTES, runsInline } from './jobs.ts';
+import { JOBS, type JobName, type JobOwner, type Jobs, MOVES_BYTES, runsInline } from './jobs.ts';
 import { sizeOf } from './wire.ts';
 
 export interface JobPoolOptions {
@@ -140,7 +140,7 @@ export function makeJobPool(options: JobPoolOptions): JobPool {
     runningOf.set(user, (runningOf.get(user) ?? 0) + 1);
     metrics.jobWait(secondsSince(job.since));
     try {
-      job.resolve(await thread.run(name, input, TAKES_BYTES.has(name)));
+      job.resolve(await thread.run(name, input, MOVES_BYTES.has(name)));
     } catch (error) {
       if (!thread.isAlive()) {
         metrics.jobRefused(error instanceof AppError && error.code === 'deadline' ? 'too-long' : 'crashed');
@@ -173,7 +173,7 @@ export function makeJobPool(options: JobPoolOptions): JobPool {
   const runHere = async (name: JobName, input: readonly unknown[]): Promise<unknown> => {
     const start = performance.now();
     try {
-      return await (JOBS[name] as (...args: readonly unknown[]) => Promise<unknown>)(...input);
+      return await (JOBS[name] as (...args: readonly unknown[]) => unknown)(...input);
     } finally {
       metrics.job(name, 'inline', secondsSince(start));
     }

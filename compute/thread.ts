@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import { JOBS, type JobName } from './jobs.ts';
+import { JOBS, type JobName, MOVES_BYTES } from './jobs.ts';
 import { type Packed, type PackedError, pack, packError, unpack } from './wire.ts';
 
 // The code of a thread: it runs one job after the other. The pool (pool.ts) never sends a second one before the answer.
@@ -24,8 +24,9 @@ if (port !== null) {
 
 async function answer({ name, input }: JobMessage): Promise<void> {
   try {
-    const run = JOBS[name] as (...args: readonly unknown[]) => Promise<unknown>;
-    const { message: output, transfer } = pack(await run(...(unpack(input) as readonly unknown[])), true);
+    const run = JOBS[name] as (...args: readonly unknown[]) => unknown;
+    const result = await run(...(unpack(input) as readonly unknown[]));
+    const { message: output, transfer } = pack(result, MOVES_BYTES.has(name));
     port?.postMessage({ kind: 'done', output } satisfies ThreadMessage, transfer);
   } catch (thrown) {
     port?.postMessage({ kind: 'failed', error: packError(thrown) } satisfies ThreadMessage);

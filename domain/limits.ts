@@ -29,6 +29,17 @@ export const MAX_SAFE_EPOCH = Number.MAX_SAFE_INTEGER;
 export const MIN_MEMBERS_LIMIT = 2;
 export const DEFAULT_MAX_MEMBERS = 1000;
 export const MAX_MEMBERS_LIMIT = 10_000;
+
+// Elements of the lists in an MLS message. A list can become many objects, so the parser stops at these numbers. Lists of
+// members, for example of proposals and new members, have at most as many elements as the largest conversation.
+
+/** Leaves of a ratchet tree, blank ones too: two devices for each member. More leaves with keys need more than 8 MB. */
+export const MAX_TREE_LEAVES = 2 * MAX_MEMBERS_LIMIT;
+/** Parents above a leaf. A leaf index has 32 bits (RFC 9420 §7). */
+export const MAX_PATH_NODES = 32;
+/** Extensions in one list, values in one list of capabilities, and certificates in one chain. Clients send up to 20. */
+export const MAX_MLS_LIST = 256;
+
 export const MAX_EPOCH_WINDOW = 4;
 export const MAX_RETENTION_DAYS = 3650;
 /** Maximum amount of one increment signal. */
