@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import type { Jobs } from '../compute/jobs.ts';
 import { REQUESTS_PER_USER, WAITING_REQUESTS_PER_USER } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
 import type { Notifier } from '../store/log/notifications.ts';
@@ -64,6 +65,7 @@ export interface AppDeps extends HealthDeps {
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
+  readonly jobs: Jobs;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
   /** @default as in `domain/limits.ts` */
@@ -145,6 +147,7 @@ export function createApp(deps: AppDeps): Express {
     conversations,
     limits,
     runOnce: makeRunOnce(deps),
+    jobs: deps.jobs,
   });
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);

@@ -15,6 +15,7 @@ import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
@@ -118,6 +119,9 @@ async function main(): Promise<void> {
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
   });
+  const jobs = makeJobPool({ threads: config.jobThreads, maxWaitMs: config.requestDeadlineMs, log, metrics });
+  cleanup.add('job threads', jobs.close);
+  await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
   const listener = listen(config.databaseUrl, {
@@ -158,6 +162,7 @@ async function main(): Promise<void> {
         claimsPerMinute: config.rateLimits.claims,
         now: clock.now,
       },
+      jobs,
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       transfers,

@@ -1,32 +1,75 @@
 import { type KeyPackageBatch, checkKeyPackages } from '../mls/key-package-batch.ts';
 import type { CheckedKeyPackage, KeyPackageRules } from '../mls/key-package.ts';
+import { type JsonBody, readJson } from './json.ts';
 
-/** Jobs: checks that may need more CPU time than a request may take from the event loop. Input and output are plain data. */
+/**
+ * Jobs: work whose CPU time grows with what a client sends. A job is a pure function. Its input and output are plain
+ * data: numbers, strings, arrays, objects, dates and Buffers. It refuses with an AppError. To add a job, add its types
+ * and its function here, and measure it (`npm run cost`).
+ */
 interface JobTypes {
+  json: {
+    readonly input: readonly [bytes: Buffer];
+    readonly output: JsonBody;
+  };
   'key-packages': {
     readonly input: readonly [KeyPackageBatch, Omit<KeyPackageRules, 'lastResort'>];
     readonly output: CheckedKeyPackage[];
   };
 }
 
-type JobName = keyof JobTypes;
-type Run<N extends JobName> = (...input: JobTypes[N]['input']) => Promise<JobTypes[N]['output']>;
+export type JobName = keyof JobTypes;
+export type JobInput<N extends JobName> = JobTypes[N]['input'];
+export type JobOutput<N extends JobName> = JobTypes[N]['output'];
+type Run<N extends JobName> = (...input: JobInput<N>) => JobOutput<N> | Promise<JobOutput<N>>;
 
-const JOBS: { readonly [N in JobName]: Run<N> } = {
+export const JOBS: { readonly [N in JobName]: Run<N> } = {
+  json: readJson,
   'key-packages': checkKeyPackages,
 };
 
+/**
+ * Input up to this size runs at once, in the thread of the event loop: a few milliseconds of CPU time at most, measured
+ * with `npm run cost`. Sizes are in bytes. Jobs that are not listed have {@link DEFAULT_INLINE_BYTES}.
+ */
+const INLINE_BYTES: Readonly<Partial<Record<JobName, number>>> = {
+  // 3 ms for each MB.
+  json: 256 * 1024,
+  // 0.5 ms for each package of 400 bytes.
+  'key-packages': 2 * 1024,
+};
+const DEFAULT_INLINE_BYTES = 16 * 1024;
+
+/**
+ * Jobs whose bytes move between threads without a copy, in both directions: their callers and functions give them away.
+ * All others keep theirs.
+ */
+export const MOVES_BYTES: ReadonlySet<JobName> = new Set<JobName>(['json']);
+
+/** Whether an input is small enough for the event loop. @param bytes size of the input */
+export function runsInline(name: JobName, bytes: number): boolean {
+  return bytes <= (INLINE_BYTES[name] ?? DEFAULT_INLINE_BYTES);
+}
+
+/** For whom a job runs. */
+export interface JobOwner {
+  readonly user: string;
+  /** Milliseconds since 1970. A job that did not start before this time never starts. */
+  readonly deadline: number;
+}
+
 /** Runs jobs. */
 export interface Jobs {
-  /** Runs a job for a user. @throws AppError from the job itself */
-  readonly run: <N extends JobName>(
-    name: N,
-    user: string,
-    ...input: JobTypes[N]['input']
-  ) => Promise<JobTypes[N]['output']>;
+  /**
+   * Runs a job for a user.
+   * @param owner the user alone: the job may wait as long as a request may take
+   * @throws AppError from the job itself; `overloaded` if the user has too many jobs waiting, `deadline` if it did not
+   * start or end in time, `unavailable` if its thread died. These three may be tried again.
+   */
+  readonly run: <N extends JobName>(name: N, owner: string | JobOwner, ...input: JobInput<N>) => Promise<JobOutput<N>>;
 }
 
 /** Runs each job at once, in this thread. */
 export const jobsInThisThread: Jobs = {
-  run: (name, _user, ...input) => JOBS[name](...input),
+  run: async (name, _owner, ...input) => JOBS[name](...input),
 };

@@ -29,6 +29,17 @@ export const MAX_SAFE_EPOCH = Number.MAX_SAFE_INTEGER;
 export const MIN_MEMBERS_LIMIT = 2;
 export const DEFAULT_MAX_MEMBERS = 1000;
 export const MAX_MEMBERS_LIMIT = 10_000;
+
+// Elements of the lists in an MLS message. A list can become many objects, so the parser stops at these numbers. Lists of
+// members, for example of proposals and new members, have at most as many elements as the largest conversation.
+
+/** Leaves of a ratchet tree, blank ones too: two devices for each member. More leaves with keys need more than 8 MB. */
+export const MAX_TREE_LEAVES = 2 * MAX_MEMBERS_LIMIT;
+/** Parents above a leaf. A leaf index has 32 bits (RFC 9420 §7). */
+export const MAX_PATH_NODES = 32;
+/** Extensions in one list, values in one list of capabilities, and certificates in one chain. Clients send up to 20. */
+export const MAX_MLS_LIST = 256;
+
 export const MAX_EPOCH_WINDOW = 4;
 export const MAX_RETENTION_DAYS = 3650;
 /** A month: a longer time would leave a group without anybody who may vote. */
@@ -45,6 +56,12 @@ export const MAX_EPOCH_AUTHENTICATOR_BYTES = 64;
 export const BODY_LIMIT_MESSAGES = 1024 * 1024;
 export const BODY_LIMIT_COMMITS = 8 * 1024 * 1024;
 export const BODY_LIMIT_DEFAULT = 256 * 1024;
+/** Values in one JSON body. The largest request adds and removes 10,000 members each. */
+export const MAX_JSON_VALUES = 25_000;
+/** Nesting of arrays and objects in a JSON body. No request needs more than 4. */
+export const MAX_JSON_DEPTH = 32;
+/** Characters from which on a string can only be bytes in base64: no other field accepts as many. */
+export const MIN_LONG_STRING = 1024;
 
 /**
  * All devices of a user together may send this many times the limit of one device: enough for a busy phone and a busy
@@ -67,6 +84,20 @@ export const WAITING_REQUESTS_PER_USER = 1000;
 
 /** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
+
+/**
+ * Jobs that wait for a thread (`compute/`), in one process. A job of a large tree takes a second, so the last of many would
+ * wait longer than its request anyway.
+ */
+export const MAX_WAITING_JOBS = 256;
+/** Bytes of their inputs, which are in memory meanwhile. */
+export const MAX_WAITING_JOB_BYTES = 128 * 1024 * 1024;
+/** Part of both limits that one user may have: 32 jobs, and two commits of the largest size. */
+export const WAITING_JOBS_SHARE = 1 / 8;
+/** A job that takes longer ends. Below the default deadline of a request; the largest allowed input takes less. */
+export const MAX_JOB_MS = 8000;
+/** Heap of one thread. The largest allowed input needs a third of it. */
+export const MAX_THREAD_HEAP_MB = 256;
 
 /** Key packages in one upload. Each needs two signature checks. */
 export const MAX_KEY_PACKAGES_PER_UPLOAD = 100;

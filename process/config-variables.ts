@@ -84,6 +84,12 @@ export const VARIABLES = {
     8_388_608,
     'Ratchet trees up to this size in bytes are checked against the member list; 0 = no tree is checked, and the service trusts the sender.',
   ),
+  JOB_THREADS: integer(
+    0,
+    0,
+    256,
+    'Threads of the API for checks that need much CPU time; 0 = one less than the cores, and at least one.',
+  ),
   LANE_MAILBOX_LIMIT: integer(
     10_000,
     1,

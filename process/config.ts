@@ -59,6 +59,8 @@ export interface Config {
   readonly treeCheckMaxBytes: number;
   /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
   readonly continueAsNewAfter: number | undefined;
+  /** Threads of the API for jobs; 0 = by the number of cores. */
+  readonly jobThreads: number;
   /** Operations that may wait in the queue of one conversation. */
   readonly mailboxLimit: number;
   readonly workerCacheSize: number;
@@ -161,6 +163,7 @@ function arrange(values: Values): Config {
     voteAfterHours: values.VOTE_AFTER_HOURS,
     treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
+    jobThreads: values.JOB_THREADS,
     mailboxLimit: values.LANE_MAILBOX_LIMIT,
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,

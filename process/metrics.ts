@@ -36,6 +36,10 @@ export interface Metrics {
   readonly swept: (table: string, rows: number) => void;
   /** @param measure seconds by which the clock of this process is ahead of the database's */
   readonly clockSkew: (measure: () => number) => void;
+  readonly job: (name: string, where: 'inline' | 'thread', seconds: number) => void;
+  readonly jobWait: (seconds: number) => void;
+  readonly jobRefused: (reason: 'full' | 'late' | 'too-long' | 'crashed') => void;
+  readonly jobsWaiting: (measure: () => number) => void;
 }
 
 /** @param collectDefaults whether to add the metrics of the Node.js process (CPU, memory, event loop) */
@@ -171,6 +175,21 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
   });
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
+  const jobSeconds = histogram('parley_job_duration_seconds', 'Duration of jobs: checks that need much CPU time', [
+    'job',
+    'where',
+  ]);
+  const jobWait = histogram('parley_job_wait_seconds', 'Time that a job waited for a thread', []);
+  const jobsRefused = counter('parley_jobs_refused_total', 'Jobs that did not run to their end', ['reason']);
+  const jobQueues: (() => number)[] = [];
+  new Gauge({
+    name: 'parley_jobs_waiting',
+    help: 'Jobs that wait for a thread',
+    registers,
+    collect() {
+      this.set(jobQueues.reduce((sum, measure) => sum + measure(), 0));
+    },
+  });
 
   return {
     registry,
@@ -200,5 +219,9 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     pool: (name, measure) => void pools.set(name, measure),
     swept: (table, rows) => swept.inc({ table }, rows),
     clockSkew: (measure) => void (skew = measure),
+    job: (job, where, seconds) => jobSeconds.observe({ job, where }, seconds),
+    jobWait: (seconds) => jobWait.observe(seconds),
+    jobRefused: (reason) => jobsRefused.inc({ reason }),
+    jobsWaiting: (measure) => void jobQueues.push(measure),
   };
 }

@@ -84,8 +84,7 @@ export class AccountSubscription implements Subscription {
     if (item.type === 'change') {
       // A user who leaves without an entry leaves at the last seq. Later changes can have the same seq: not for this user.
       if (this.#leftSeq === item.seq) return;
-      const { change } = item;
-      if (change.kind === 'removed' && change.users.includes(this.user)) this.#leftSeq = item.seq;
+      if (event.removes(this.user)) this.#leftSeq = item.seq;
     }
     this.#stream.connection.write(event.forAccount);
   }

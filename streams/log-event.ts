@@ -12,6 +12,7 @@ export class LogEvent {
   #forConversation: string | undefined;
   #forAccount: string | undefined;
   #entryText: string | undefined;
+  #removed: ReadonlySet<string> | undefined;
 
   constructor(conversation: string, item: LogItem) {
     this.#conversation = conversation;
@@ -26,6 +27,14 @@ export class LogEvent {
   /** Text for account streams: an entry, or the events of a change. */
   get forAccount(): string {
     return (this.#forAccount ??= this.#makeForAccount());
+  }
+
+  /** Whether it is a change that removes this user. Thousands of streams may ask about a change that names thousands. */
+  removes(user: string): boolean {
+    const { item } = this;
+    if (item.type !== 'change' || item.change.kind !== 'removed') return false;
+    this.#removed ??= new Set(item.change.users);
+    return this.#removed.has(user);
   }
 
   #makeForConversation(): string {

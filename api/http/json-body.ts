@@ -1,7 +1,8 @@
-import { isUtf8 } from 'node:buffer';
 import type { RequestHandler, Response } from 'express';
+import type { Jobs } from '../../compute/jobs.ts';
+import { valueOf } from '../../compute/json.ts';
 import { AppError } from '../../domain/errors.ts';
-import { contextOf, ownerOf, whenOver } from './context.ts';
+import { type RequestContext, contextOf, ownerOf, whenOver } from './context.ts';
 import { readBody, tooLarge } from './read-body.ts';
 import { bytesMs, costOf, countItems } from './request-cost.ts';
 import type { Route } from './route.ts';
@@ -13,8 +14,9 @@ const JSON_TYPE = /^application\/json *(?:; *charset *= *"?utf-8"? *)?$/i;
  * its bytes, and then what is in it.
  * This is not `express.json()`, which also takes UTF-16 and UTF-32, removes a byte order mark, replaces bytes that are
  * not UTF-8, and knows no deadline.
+ * A thread parses a large body. In its value, a `LongText` (`compute/json.ts`) stands for each long string.
  */
-export function makeJsonBody(route: Route, limit: number): RequestHandler {
+export function makeJsonBody(route: Route, limit: number, jobs: Jobs): RequestHandler {
   const { perMb, perItem } = costOf(route);
   return async function jsonBody(req, res, next) {
     const announced = Number(req.headers['content-length'] ?? 0);
@@ -32,8 +34,9 @@ export function makeJsonBody(route: Route, limit: number): RequestHandler {
     const context = contextOf(res);
     context.meter?.charge(bytesMs(bytes.length, perMb));
     // The Idempotency-Key code compares these bytes with the body of an earlier request that has the same key.
-    if (req.headers['idempotency-key'] !== undefined) context.rawBody = bytes;
-    req.body = await parse(bytes);
+    const isKept = req.headers['idempotency-key'] !== undefined;
+    if (isKept) context.rawBody = bytes;
+    req.body = await parse(jobs, isKept ? Buffer.from(bytes) : bytes, context);
     context.meter?.charge(countItems(req.body) * perItem, route.weigh?.(req.body));
     next();
   };
@@ -60,15 +63,12 @@ async function read(res: Response, limit: number): Promise<Buffer> {
   }
 }
 
-/** Parses the bytes of a JSON body. @throws AppError `malformed` */
-// It is async, because a large body may be parsed in another thread.
-// eslint-disable-next-line @typescript-eslint/require-await
-async function parse(bytes: Buffer): Promise<unknown> {
+/**
+ * Parses the bytes of a JSON body.
+ * @param bytes are gone afterwards, if a thread parsed them
+ * @throws AppError `malformed`
+ */
+async function parse(jobs: Jobs, bytes: Buffer, { caller, deadline }: RequestContext): Promise<unknown> {
   if (bytes.length === 0) return {};
-  if (!isUtf8(bytes)) throw new AppError('malformed', 'The body is not UTF-8');
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw new AppError('malformed', 'The body is not JSON', {}, { cause: error });
-  }
+  return valueOf(await jobs.run('json', { user: caller?.user ?? '', deadline }, bytes));
 }

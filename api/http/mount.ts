@@ -1,4 +1,5 @@
 import type { Express, IRoute, RequestHandler } from 'express';
+import type { Jobs } from '../../compute/jobs.ts';
 import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_DEFAULT } from '../../domain/limits.ts';
 import { operatorsOnly } from './authenticated.ts';
@@ -17,6 +18,7 @@ export interface MountDeps {
   readonly conversations: Admit;
   readonly limits: RateLimiters;
   readonly runOnce: RunOnce;
+  readonly jobs: Jobs;
 }
 
 /** Registers routes with Express, in their order. Each path answers 405 for all other methods. */
@@ -37,7 +39,7 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
  * a stranger costs no more than a look-up, and each of its look-ups was counted.
  */
 function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
-  const { authenticated, takeTurn, conversations, limits, runOnce } = deps;
+  const { authenticated, takeTurn, conversations, limits, runOnce, jobs } = deps;
   const { access = 'user' } = route;
   const admission = admissionOf(route);
   const chain: (RequestHandler | undefined)[] = [
@@ -48,7 +50,7 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
     // A stream has a limit of its own: it would hold its turn for hours.
     access === 'public' || route.isStream === true ? undefined : takeTurn,
     admission === undefined ? undefined : makeConversationGuard(admission, conversations),
-    route.body === undefined ? undefined : makeJsonBody(route, route.bodyLimit ?? BODY_LIMIT_DEFAULT),
+    route.body === undefined ? undefined : makeJsonBody(route, route.bodyLimit ?? BODY_LIMIT_DEFAULT, jobs),
     makeHandle(route, runOnce),
   ];
   mounted[route.method](...chain.filter((handler) => handler !== undefined));

@@ -7,8 +7,9 @@ import {
   MAX_KEY_PACKAGES_PER_DEVICE,
 } from '../../domain/limits.ts';
 import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-package/key-packages.ts';
+import type { Jobs } from '../../compute/jobs.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
-import { checkKeyPackages, refuseForeign } from '../../mls/key-package-batch.ts';
+import { refuseForeign } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
 import { KEY_PACKAGE_MS } from '../http/request-cost.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -41,6 +42,7 @@ export function keyPackageRoutes(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Pick<Notifier, 'device'>;
   readonly keyPackages: KeyPackageSettings;
+  readonly jobs: Jobs;
 }): Route[] {
   const upload = (own: Pick<Route, 'method' | 'name' | 'summary' | 'description'>, replace: boolean): Route =>
     defineRoute({
@@ -51,10 +53,11 @@ export function keyPackageRoutes(deps: {
       body: KeyPackageUpload,
       replies: { 200: { description: 'Stored', schema: KeyPackagesStored } },
       problems: ['malformed', 'identity-mismatch', 'rate-limited'],
-      handle: async ({ body, caller, response }) => {
+      handle: async ({ body, caller, deadline, response }) => {
         const { user, device } = caller;
         const { maxLifetimeMs, now = Date.now } = deps.keyPackages;
-        const packages = await checkKeyPackages(body, { user, maxLifetimeMs, now: now() });
+        const rules = { user, maxLifetimeMs, now: now() };
+        const packages = await deps.jobs.run('key-packages', { user, deadline }, body, rules);
         const outcome = await uploadKeyPackages(deps.pool, { user, device }, packages, replace);
         if (outcome.status === 'foreign') throw refuseForeign(body, outcome.indexes);
         if (outcome.status === 'full') {

@@ -8,7 +8,7 @@ import type { ApplyCommit } from '../services/commits.ts';
 import { type Leave, refuseOwnCommit } from '../services/leave.ts';
 import type { Operations } from '../services/operations.ts';
 import { AppError } from '../../domain/errors.ts';
-import { ConversationParams, MemberParams, MembersPageQuery, cursorAfter } from '../schemas/common.ts';
+import { ConversationParams, MemberParams, UsersPageQuery, cursorAfter } from '../schemas/common.ts';
 import { AddMembers, BarChanged, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
 import { COMMIT_PROBLEMS } from './commits.ts';
 
@@ -30,7 +30,7 @@ export function memberRoutes(deps: {
     tag,
     summary: 'List the members',
     params: ConversationParams,
-    query: MembersPageQuery,
+    query: UsersPageQuery,
     replies: { 200: { description: 'Members by user id', schema: MemberList } },
     problems: ['removed', 'not-found'],
     handle: async ({ params, query: { cursor = '', limit }, caller }) => {

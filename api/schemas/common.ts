@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { decodeBase64 } from '../../compute/base64.ts';
+import { type LongText, isLongText } from '../../compute/json.ts';
 import { parseConversationId, parseDeviceId, parseOperationId, parseUserId } from '../../domain/ids.ts';
 import {
   DEFAULT_PAGE,
@@ -9,7 +11,6 @@ import {
   MAX_SAFE_EPOCH,
   MAX_USER_ID_CHARACTERS,
 } from '../../domain/limits.ts';
-import { decodeBase64 } from './base64.ts';
 
 type Meta = Parameters<z.ZodString['meta']>[0];
 
@@ -26,12 +27,16 @@ function parsed<T>(parse: (text: string) => T | undefined, message: string, meta
     .meta({ type: 'string', ...meta });
 }
 
-/** Bytes in a request: at least one. */
-export const Bytes = parsed(
-  (text) => (text === '' ? undefined : decodeBase64(text)),
-  'must be standard base64 with padding (RFC 4648 §4), of at least one byte',
-  { contentEncoding: 'base64', minLength: 4, example: 'AAEAAg==' },
-);
+/** Bytes in a request: at least one. Long strings were decoded together with the body. */
+export const Bytes = z
+  .union([z.custom<LongText>(isLongText), z.string()], { error: 'Invalid input: expected string' })
+  .transform((text, context): Buffer => {
+    const bytes = isLongText(text) ? text() : decodeBase64(text);
+    if (bytes !== undefined && bytes.length > 0) return bytes;
+    context.addIssue('must be standard base64 with padding (RFC 4648 §4), of at least one byte');
+    return z.NEVER;
+  })
+  .meta({ type: 'string', contentEncoding: 'base64', minLength: 4, example: 'AAEAAg==' });
 
 /** Bytes in an answer. */
 export const Base64 = z.base64().meta({ type: 'string', contentEncoding: 'base64' });
@@ -139,7 +144,7 @@ export function cursorAfter(id: string): string {
 }
 
 export const ConversationsPageQuery = z.strictObject({ cursor: cursorOf(parseConversationId), limit: Limit });
-export const MembersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
+export const UsersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
 export const ConversationParams = z.object({ id: ConversationIdInput });
 export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
 export const EmptyBody = z.strictObject({});

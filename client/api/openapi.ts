@@ -167,7 +167,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -218,6 +218,30 @@ export interface paths {
          */
         readonly post: operations["addMembers"];
         readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{id}/members/{user}/bar": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Bar a user from coming back by itself (admin)
+         * @description For anybody: a member, a former member or an outsider. A bar removes nobody, and a member keeps joining with further devices. After it left or was removed, the user cannot join by an external commit, also where anyone may. An add by an admin lifts the bar. A successor keeps it.
+         */
+        readonly post: operations["barUser"];
+        /**
+         * Lift the bar of a user (admin)
+         * @description The answer is the same where there is no bar.
+         */
+        readonly delete: operations["liftBar"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -337,7 +361,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Report an entry that you cannot process
-         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Reports of more than half of the members open a reset. Then all members get a `conversation` event.
+         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Votes have the members who were proven when the vote began: who acted under their own token for `voteAfterHours`; those whom one member brought in since count as one. More than half of the votes open a reset. Then all members get a `conversation` event. About the epoch of an outsider whom no member has followed yet, one report of a proven member is enough.
          */
         readonly post: operations["reportEntry"];
         readonly delete?: never;
@@ -357,7 +381,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Replace a conversation with a new one
-         * @description Admins may reset at any time, and every member after reports have opened a reset. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
+         * @description Admins may reset at any time, and every proven member after reports have opened a reset. Removed and barred users stay out. Where an outsider joined by an external commit and no member followed, the successor bars it. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
          */
         readonly post: operations["resetConversation"];
         readonly delete?: never;
@@ -405,7 +429,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Claim key packages of a user
-         * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out.
+         * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out. If the user lets only others invite it, the answer is 403 `consent-required`, and the user gets a request that it may accept.
          */
         readonly post: operations["claimKeyPackages"];
         readonly delete?: never;
@@ -466,7 +490,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Erase your data
-         * @description Leaves every conversation. Then it deletes your devices, key packages, claims, positions and Welcomes, and ends your streams. If you are the last admin of a conversation that must keep an admin, the answer is 403 `not-allowed` with the id of that conversation. In that case all other conversations were left, and nothing was deleted yet: make another member admin, or delete the conversation, and send the request again. Send it again after 503, too. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
+         * @description Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
          */
         readonly delete: operations["eraseMe"];
         readonly options?: never;
@@ -508,6 +532,67 @@ export interface paths {
          * @description The Welcome is deleted. A second request gets `not-found`.
          */
         readonly post: operations["acknowledgeWelcome"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/consent": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get who may invite you */
+        readonly get: operations["getConsent"];
+        /**
+         * Set who may invite you
+         * @description Holds for all your devices, from now on. Whoever may not invite you gets 403 `consent-required` when it claims your key packages, or makes you a member without one, and you get a request. Conversations that you are in stay as they are.
+         */
+        readonly put: operations["setConsent"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/consent/requests": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List who asks to invite you
+         * @description Requests that you have not answered. A request is gone after 30 days. You have at most 100, of which a new one replaces the oldest.
+         */
+        readonly get: operations["listConsentRequests"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/consent/requests/{user}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Accept or refuse a request
+         * @description Whom you accept may invite you from now on, in every mode. Whom you refuse may not, and is not told: its later requests reach nobody. You may change an answer by another one.
+         */
+        readonly post: operations["answerConsentRequest"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -781,7 +866,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -981,6 +1066,11 @@ export interface components {
              */
             readonly id?: string;
         };
+        readonly BarChanged: {
+            readonly user: string;
+            /** @description Whether the user cannot come back by itself */
+            readonly barred: boolean;
+        };
         /** @description A member cannot commit its own removal: to leave, send no commit */
         readonly RemoveMember: {
             /** @example AAEAAg== */
@@ -1067,6 +1157,10 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
+            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
+            readonly abandonedDays?: number;
         };
         readonly ConversationList: {
             readonly conversations: readonly {
@@ -1133,6 +1227,10 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
+            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
+            readonly abandonedDays?: number;
         };
         readonly ConversationChanged: {
             readonly policy: components["schemas"]["Policy"];
@@ -1160,13 +1258,17 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number | null;
             readonly commitRetentionDays?: number | null;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
+            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
+            readonly abandonedDays?: number | null;
         };
         readonly ReportTaken: {
-            /** @description Number of members who reported within 7 days */
+            /** @description Votes: members of the electorate who reported within 7 days */
             readonly reports: number;
-            /** @description Number of members whose reports open a reset: more than half */
+            /** @description Votes that open a reset: more than half of the electorate */
             readonly needed: number;
-            /** @description Whether any member may reset the conversation */
+            /** @description Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed */
             readonly open: boolean;
         };
         readonly Report: {
@@ -1270,6 +1372,27 @@ export interface components {
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
+        };
+        readonly Consent: {
+            /**
+             * @description Who may invite you. `anyone`; `contacts`: users who are in a conversation with you in which you have acted yourself; `nobody`. Others have to ask, and you answer
+             * @enum {string}
+             */
+            readonly mode: "anyone" | "contacts" | "nobody";
+        };
+        readonly ConsentRequestList: {
+            readonly requests: readonly {
+                /** @description Who wants to invite you */
+                readonly user: string;
+                /** Format: date-time */
+                readonly at: string;
+            }[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+        };
+        readonly ConsentAnswer: {
+            /** @description Whether the user may invite you from now on */
+            readonly accept: boolean;
         };
         readonly Health: {
             /** @enum {string} */
@@ -1861,7 +1984,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `not-allowed`: The policy of the conversation does not allow this
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2002,6 +2128,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -2896,6 +3023,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3015,6 +3143,238 @@ export interface operations {
             };
         };
     };
+    readonly barUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly liftBar: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Not barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly removeMember: {
         readonly parameters: {
             readonly query?: never;
@@ -3064,6 +3424,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3235,6 +3596,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `consent-required`: The user has not consented to your invitations
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
@@ -3615,6 +3977,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `consent-required`: The user has not consented to your invitations */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -4661,6 +5032,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `consent-required`: The user has not consented to your invitations */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -4912,15 +5292,6 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
-            readonly 403: {
-                headers: {
-                    readonly [name: string]: unknown;
-                };
-                content: {
-                    readonly "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -4943,9 +5314,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `overloaded`: Too much work waits already
-             *     `unavailable`: A part of the service is not available
+             * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5056,6 +5427,367 @@ export interface operations {
         };
         readonly responses: {
             /** @description The Welcome is deleted */
+            readonly 204: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly getConsent: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Your setting */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly setConsent: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Consent"];
+            };
+        };
+        readonly responses: {
+            /** @description Your setting */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Consent"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly listConsentRequests: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next` of the previous page */
+                readonly cursor?: string;
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Requests by user id */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ConsentRequestList"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly answerConsentRequest: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ConsentAnswer"];
+            };
+        };
+        readonly responses: {
+            /** @description The answer is stored */
             readonly 204: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -6107,7 +6839,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

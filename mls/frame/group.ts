@@ -1,3 +1,4 @@
+import { MAX_TREE_LEAVES } from '../../domain/limits.ts';
 import type { Extension, LeafNode } from './leaf.ts';
 import { readExtensions, readLeafNode, readVersion } from './leaf.ts';
 import type { Epoch } from './reader.ts';
@@ -33,6 +34,9 @@ export const RATCHET_TREE_EXTENSION = 2;
 /** GroupInfo extension with the public key for external commits (RFC 9420 §12.4.3.2). */
 export const EXTERNAL_PUB_EXTENSION = 4;
 
+/** A tree has one parent less than leaves (RFC 9420 appendix C). */
+const MAX_TREE_NODES = 2 * MAX_TREE_LEAVES - 1;
+
 const readNewMember = (reader: Reader): Uint8Array => {
   const reference = reader.vector();
   reader.skipVector(); // KEM output
@@ -48,7 +52,7 @@ const readTreeNode = (reader: Reader): LeafNode | 'parent' => {
   if (type !== 2) reader.fail('unknown node type');
   reader.skipVector(); // encryption key
   reader.skipVector(); // parent hash
-  reader.each(skipUint32); // unmerged leaves
+  reader.each(skipUint32, MAX_TREE_LEAVES); // unmerged leaves
   return 'parent';
 };
 
@@ -93,7 +97,7 @@ export function parseRatchetTree(bytes: Uint8Array): readonly (LeafNode | undefi
       const leafHere = index++ % 2 === 0;
       if (last !== undefined && leafHere === (last === 'parent')) reader.fail('node in the wrong place');
       if (leafHere) leaves.push(last === 'parent' ? undefined : last);
-    });
+    }, MAX_TREE_NODES);
     reader.end();
     if (last === undefined) reader.fail('the last node is blank');
     return leaves;

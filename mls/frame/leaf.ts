@@ -1,3 +1,4 @@
+import { MAX_MLS_LIST } from '../../domain/limits.ts';
 import type { Reader } from './reader.ts';
 
 /** An extension (RFC 9420 §13). */
@@ -56,7 +57,7 @@ const skipVector = (reader: Reader): void => reader.skipVector();
 
 /** Reads `Extension extensions<V>` (RFC 9420 §13). */
 export function readExtensions(reader: Reader): Extension[] {
-  return reader.list(extension);
+  return reader.list(extension, MAX_MLS_LIST);
 }
 
 /** Reads a ProtocolVersion, which must be mls10 (RFC 9420 §6). */
@@ -72,7 +73,7 @@ export function readLeafNode(reader: Reader, expected?: LeafNodeSource): LeafNod
   const credentialType = reader.u16();
   const identity = readCredential(reader, credentialType);
   // Capabilities are five lists: versions, cipher suites, extensions, proposals, credentials. All allow unknown values.
-  for (let list = 0; list < 5; list++) reader.each(skipUint16);
+  for (let list = 0; list < 5; list++) reader.each(skipUint16, MAX_MLS_LIST);
   const source = readSource(reader);
   if (expected !== undefined && source !== expected) reader.fail(`leaf node source is not ${expected}`);
   const lifetime =
@@ -99,7 +100,7 @@ export function readKeyPackage(reader: Reader): KeyPackage {
 
 function readCredential(reader: Reader, type: number): Uint8Array | undefined {
   if (type === CREDENTIAL_BASIC) return reader.vector();
-  if (type === CREDENTIAL_X509) reader.each(skipVector);
+  if (type === CREDENTIAL_X509) reader.each(skipVector, MAX_MLS_LIST);
   // RFC 9420 §5.3 does not define the content of other types. Existing implementations store one vector.
   else reader.skipVector();
   return undefined;

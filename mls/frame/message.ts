@@ -1,3 +1,4 @@
+import { MAX_PATH_NODES, MAX_TREE_LEAVES } from '../../domain/limits.ts';
 import type { LeafNode } from './leaf.ts';
 import { readLeafNode } from './leaf.ts';
 import type { Proposal, ProposalOrRef } from './proposal.ts';
@@ -54,12 +55,12 @@ const skipCiphertext = (reader: Reader): void => {
 
 const skipPathNode = (reader: Reader): void => {
   reader.skipVector(); // encryption key
-  reader.each(skipCiphertext);
+  reader.each(skipCiphertext, MAX_TREE_LEAVES);
 };
 
 const readUpdatePath = (reader: Reader): LeafNode => {
   const leaf = readLeafNode(reader, 'commit');
-  reader.each(skipPathNode);
+  reader.each(skipPathNode, MAX_PATH_NODES);
   return leaf;
 };
 

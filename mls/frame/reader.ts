@@ -1,5 +1,4 @@
-/** Most elements in one list. More than any real group needs, but an 8 MB body cannot become a gigabyte of objects. */
-const MAX_LIST_ELEMENTS = 65_536;
+import { MAX_MEMBERS_LIMIT } from '../../domain/limits.ts';
 
 /** The reason why bytes are not a valid MLS message. */
 export class FrameError extends Error {
@@ -84,22 +83,25 @@ export class Reader {
     this.position += length;
   }
 
-  /** Reads `T x<V>` and returns its elements. */
-  list<T>(element: (reader: Reader) => T): T[] {
+  /** Reads `T x<V>` and returns its elements. Fails if there are more than `max`. */
+  list<T>(element: (reader: Reader) => T, max = MAX_MEMBERS_LIMIT): T[] {
     const elements: T[] = [];
-    this.each((reader) => {
-      if (elements.length >= MAX_LIST_ELEMENTS) this.fail('too many elements');
-      elements.push(element(reader));
-    });
+    this.each((reader) => elements.push(element(reader)), max);
     return elements;
   }
 
-  /** Reads `T x<V>` without keeping its elements. An element cannot extend past the end of the vector. */
-  each(element: (reader: Reader) => void): void {
+  /**
+   * Reads `T x<V>` without keeping its elements. An element cannot extend past the end of the vector. Fails if there are
+   * more than `max`.
+   */
+  each(element: (reader: Reader) => unknown, max = MAX_MEMBERS_LIMIT): void {
     const length = this.vectorLength();
     const outer = this.limit;
     this.limit = this.position + length;
-    while (this.position < this.limit) element(this);
+    for (let count = 0; this.position < this.limit; count++) {
+      if (count >= max) this.fail('too many elements');
+      element(this);
+    }
     this.limit = outer;
   }
 

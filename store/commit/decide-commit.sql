@@ -158,7 +158,7 @@ begin
     return refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
   end if;
   if cardinality(p_removes) > 0 and (
-       p_removes && p_adds
+       overlap(p_removes, p_adds)
        or op ->> 'actor' = any (p_removes)
        or (select count(*) from member where conversation = p_conversation and user_id = any (p_removes)
              and (left_seq is null or leaving)) < cardinality(p_removes)) then

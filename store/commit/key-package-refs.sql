@@ -33,17 +33,27 @@ begin
     from unnest(p_refs) i (ref)
     -- `limit 1`: look-ups by key, whatever the tables' sizes.
     left join lateral (select * from key_package where ref = i.ref limit 1) k on true
-    -- Two separate look-ups, because only then is the newest claim at the end of an index.
-    cross join lateral (select greatest(
-      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = ''),
-      (select max(at) from claim where ref = i.ref and user_id = p_actor and conversation = c.id)) as at) l;
+    -- Two separate look-ups, because only then is the newest claim at the end of an index. Both go to the last claim up to a
+    -- place in the order of that index, which no other index has: by the index of users, each ref would read all claims of the
+    -- user.
+    left join lateral (
+      select ref, user_id, conversation, at from claim
+      where (ref, user_id, conversation, at) <= (i.ref, p_actor, '', 'infinity'::timestamptz)
+      order by ref desc, user_id desc, conversation desc, at desc limit 1) a
+      on a.ref = i.ref and a.user_id = p_actor and a.conversation = ''
+    left join lateral (
+      select ref, user_id, conversation, at from claim
+      where (ref, user_id, conversation, at) <= (i.ref, p_actor, c.id, 'infinity'::timestamptz)
+      order by ref desc, user_id desc, conversation desc, at desc limit 1) b
+      on b.ref = i.ref and b.user_id = p_actor and b.conversation = c.id
+    cross join lateral (select greatest(a.at, b.at) as at) l;
   if v_foreign then
     return refusal('welcome-mismatch', '{"detail": "It is with a key package that the sender did not claim for this conversation, or that was used"}');
   elsif v_stale is not null then
     return refusal('key-package-stale', jsonb_build_object('refs', v_stale));
   elsif p_adds is not null and v_devices < cardinality(p_refs) then
     return refusal('welcome-mismatch', '{"detail": "The Welcome is for one device twice"}');
-  elsif p_adds is not null and not (coalesce(v_users, '{}') @> p_adds and coalesce(v_users, '{}') <@ p_adds) then
+  elsif p_adds is not null and differ(v_users, p_adds) then
     return refusal('welcome-mismatch', '{"detail": "The Welcome is not for those who are added"}');
   end if;
   return null;

@@ -31,7 +31,8 @@ create or replace function settle_leaves(p_conversation bigint, p_leaves text[],
 language plpgsql as $$
 begin
   if p_leaves is not null then
-    update member set leaving = false where conversation = p_conversation and leaving and user_id <> all (p_leaves);
+    update member set leaving = false where conversation = p_conversation and user_id = any (array(
+      select user_id from member where conversation = p_conversation and leaving except select unnest(p_leaves)));
     update member set awaited = false where conversation = p_conversation and awaited and user_id = any (p_leaves);
   else
     update member set awaited = false where conversation = p_conversation and awaited and user_id = any (p_present);

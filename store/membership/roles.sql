@@ -26,7 +26,7 @@ create or replace function loses_last_admin(c conversation, p_users text[]) retu
 language sql volatile as $$
   select exists (select from member where conversation = c.key and left_seq is null and role = 'admin' and user_id = any (p_users))
     and not exists (
-      select from member where conversation = c.key and left_seq is null and role = 'admin' and user_id <> all (p_users))
+      select user_id from member where conversation = c.key and left_seq is null and role = 'admin' except select unnest(p_users))
 $$;
 
 -- Makes the longest-standing member admin of a conversation that lost its last admin.

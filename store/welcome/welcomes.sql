@@ -1,3 +1,16 @@
+-- Ids of the Welcomes of a conversation for these users, or for these devices of them (by position). Reads the Welcomes of the
+-- conversation once and groups them. A look-up for each user would do as much for each of thousands, where its plan takes an
+-- index of conversations.
+create or replace function welcomes_for(p_conversation bigint, p_users text[], p_devices text[] default null) returns uuid[]
+language sql stable as $$
+  select array(
+    select unnest(array_agg(id) filter (where id is not null)) from (
+      select id, user_id, device_id from welcome where conversation = p_conversation
+      union all
+      select null, u, d from unnest(p_users, p_devices) x (u, d)) y
+    group by user_id, case when p_devices is not null then device_id end having bool_or(id is null))
+$$;
+
 -- The devices that a Welcome is for: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations every device of the
 -- users ('').
 create or replace function welcome_targets(c conversation, p_refs bytea[], p_users text[])
@@ -14,14 +27,14 @@ create or replace function deliver_welcome(c conversation, p_inviter text, p_wel
 returns timestamptz language plpgsql as $$
 declare
   v_expires timestamptz := c.last_at + welcome_lifetime();
+  v_ids uuid[];
   v_old bigint[];
   v_target record;
 begin
-  with old as (
-    delete from welcome w using welcome_targets(c, p_refs, p_users) t
-      where w.conversation = c.key and w.user_id = t.user_id and w.device_id = t.device_id returning w.seq
-  )
-  select array_agg(distinct seq) into v_old from old;
+  select welcomes_for(c.key, array_agg(user_id order by user_id, device_id), array_agg(device_id order by user_id, device_id))
+    into v_ids from welcome_targets(c, p_refs, p_users);
+  with old as (delete from welcome where id = any (v_ids) returning seq)
+    select array_agg(distinct seq) into v_old from old;
   insert into welcome (conversation, user_id, device_id, ref, seq, epoch, expires_at, inviter, size)
     select c.key, t.user_id, t.device_id, t.ref, c.last_seq, c.epoch, v_expires, p_inviter, octet_length(p_welcome)
     from welcome_targets(c, p_refs, p_users) t;
@@ -90,9 +103,10 @@ end $$;
 create or replace function withdraw_welcomes(p_conversation bigint, p_users text[]) returns void
 language plpgsql as $$
 declare
+  v_ids uuid[] := welcomes_for(p_conversation, p_users);
   v_seqs bigint[];
 begin
-  with gone as (delete from welcome where conversation = p_conversation and user_id = any (p_users) returning seq)
+  with gone as (delete from welcome where id = any (v_ids) returning seq)
     select array_agg(distinct seq) into v_seqs from gone;
   perform drop_welcome_bodies(p_conversation, v_seqs);
 end $$;
@@ -112,11 +126,19 @@ begin
   return v_count;
 end $$;
 
--- The same for one conversation; null = none.
+-- The same for one conversation, however many there are; null = none.
 create or replace function drop_welcome_bodies(p_conversation bigint, p_seqs bigint[]) returns int
-language sql volatile as $$
-  select drop_welcome_bodies(array_fill(p_conversation, array[coalesce(cardinality(p_seqs), 0)]), p_seqs)
-$$;
+language plpgsql as $$
+declare
+  v_unread bigint[];
+  v_count int;
+begin
+  if p_seqs is null then return 0; end if;
+  v_unread := array(select unnest(p_seqs) except select seq from welcome where conversation = p_conversation);
+  delete from welcome_body where conversation = p_conversation and seq = any (v_unread);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
 
 -- Deletes a Welcome of this device, or of all devices of its user; false = there is none.
 create or replace function acknowledge_welcome(p_user text, p_device text, p_id uuid) returns boolean

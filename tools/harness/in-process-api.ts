@@ -4,6 +4,7 @@ import path from 'node:path';
 import type pg from 'pg';
 import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
+import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
@@ -89,6 +90,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       shutdown: () => Promise.resolve(),
       restart: () => Promise.resolve(),
     },
+    jobs: jobsInThisThread,
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,

@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
+import { vector } from '../../../mls/vector.ts';
+import { MAX_MEMBERS_LIMIT } from '../../../domain/limits.ts';
 import type { Frame } from '../../../mls/frame.ts';
 import { decodeWhole, facts, frameFacts } from '../../harness/mls/frame-facts.ts';
 import type { NamedFrame } from '../../harness/mls/mls-frames.ts';
@@ -83,12 +85,25 @@ describe('parseFrame', () => {
     expect(message(...member, 0, 2, 0, 10, 0, 0)).toMatchObject({ proposal: { type: 'self_remove' } });
   });
 
-  test('refuses lists with more elements than any group needs', () => {
-    const secrets = Buffer.alloc(3 * 65_537);
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE((0x8000_0000 | secrets.length) >>> 0);
-    const welcome = Buffer.concat([Buffer.from([0, 1, 0, 3, 0, 1]), length, secrets, Buffer.from([0])]);
-    expect(parseFrame(welcome)).toSatisfy(refusal('too many elements'));
+  test.each([
+    ['new members', MAX_MEMBERS_LIMIT, welcomeFor],
+    ['proposals', MAX_MEMBERS_LIMIT, (count: number) => commitOf({ proposals: count })],
+    ['nodes in a path', 32, (count: number) => commitOf({ pathNodes: count })],
+    [
+      'ciphertexts in a path node',
+      2 * MAX_MEMBERS_LIMIT,
+      (count: number) => commitOf({ pathNodes: 1, ciphertexts: count }),
+    ],
+    ['capabilities', 256, (count: number) => commitOf({ pathNodes: 0, capabilities: count })],
+    ['extensions', 256, (count: number) => commitOf({ pathNodes: 0, extensions: count })],
+    ['certificates', 256, (count: number) => commitOf({ pathNodes: 0, certificates: count })],
+    ['nodes in a ratchet tree', 4 * MAX_MEMBERS_LIMIT - 1, treeOf],
+  ])('reads lists of %s up to their limit, and stops there in longer ones', (_, limit, make) => {
+    const parse = make === treeOf ? parseRatchetTree : parseFrame;
+    expect(parse(make(limit))).not.toBeInstanceOf(FrameError);
+    expect(parse(make(limit + 1))).toSatisfy(refusal('too many elements'));
+    // The parser reads as much of a list that is ten times as long.
+    expect(offsetOf(parse(make(10 * limit)))).toBeLessThanOrEqual(offsetOf(parse(make(limit + 1))) + 8);
   });
 
   test('reads the head of a private message only, however long its ciphertext is', () => {
@@ -119,6 +134,55 @@ describe('parseRatchetTree', () => {
     expect(parseRatchetTree(Uint8Array.of(1, 0))).toMatchObject({ message: 'the last node is blank at byte 2' });
   });
 });
+
+const offsetOf = (result: unknown): number => (result instanceof FrameError ? result.offset : Infinity);
+/** A vector of elements that are all equal. */
+const listOf = (count: number, element: readonly number[] | Buffer): Buffer =>
+  vector(Buffer.alloc(count * element.length, Buffer.from(element)));
+
+/** A Welcome whose secrets are all empty. */
+function welcomeFor(count: number): Uint8Array {
+  return Buffer.concat([Buffer.from([0, 1, 0, 3, 0, 1]), listOf(count, [0, 0, 0]), Buffer.from([0])]);
+}
+
+/** A public commit of a member with SelfRemove proposals, and with a path if `pathNodes` is there. */
+function commitOf({
+  proposals = 0,
+  pathNodes,
+  ciphertexts = 0,
+  capabilities = 0,
+  extensions = 0,
+  certificates,
+}: {
+  readonly proposals?: number;
+  readonly pathNodes?: number;
+  readonly ciphertexts?: number;
+  readonly capabilities?: number;
+  readonly extensions?: number;
+  readonly certificates?: number;
+}): Uint8Array {
+  const head = [0, 1, 0, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 5, 1, 0, 0, 0, 0, 0, 3];
+  const credential =
+    certificates === undefined ? [Buffer.from([0, 1, 0])] : [Buffer.from([0, 2]), listOf(certificates, [0])];
+  const leaf = [
+    Buffer.from([0, 0]),
+    ...credential,
+    listOf(capabilities, [0, 1]),
+    Buffer.from([0, 0, 0, 0, 3, 0]),
+    listOf(extensions, [0, 9, 0]),
+    Buffer.from([0]),
+  ];
+  const node = Buffer.concat([Buffer.from([0]), listOf(ciphertexts, [0, 0])]);
+  const path = pathNodes === undefined ? [Buffer.from([0])] : [Buffer.from([1]), ...leaf, listOf(pathNodes, node)];
+  return Buffer.concat([Buffer.from(head), listOf(proposals, [1, 0, 10]), ...path, Buffer.from([0, 0, 0])]);
+}
+
+/** A ratchet tree with blank nodes and one leaf in the last place that can have one. */
+function treeOf(count: number): Uint8Array {
+  const leaf = [1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
+  const parent = [1, 2, 0, 0, 0];
+  return vector(Buffer.concat([Buffer.alloc(count - 1), Buffer.from(count % 2 === 1 ? leaf : parent)]));
+}
 
 /** A well-formed PrivateMessage (RFC 9420 §6.3) of an application message. */
 function privateMessage(ciphertextBytes: number): Uint8Array {

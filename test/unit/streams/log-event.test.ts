@@ -51,3 +51,24 @@ test('changes are events of account streams only, and those of a newer release h
   const unknown = new LogEvent('AAAA', { type: 'change', seq: 2, key: 8, change: { kind: 'unknown' } });
   expect([unknown.forConversation, unknown.forAccount]).toEqual(['', '']);
 });
+
+test('a change that removes thousands of users is searched once, however many streams ask whether it removes theirs', () => {
+  const users = Array.from({ length: 2000 }, (_, n) => `user-${n}`);
+  let reads = 0;
+  const counted = new Proxy(users, {
+    get: (target, name, receiver): unknown => {
+      if (typeof name === 'string' && /^\d+$/.test(name)) reads++;
+      return Reflect.get(target, name, receiver);
+    },
+  });
+  const removed = new LogEvent('AAAA', {
+    type: 'change',
+    seq: 3,
+    key: 1,
+    change: { kind: 'removed', users: counted, count: users.length },
+  });
+  expect(users.every((user) => removed.removes(user))).toBe(true);
+  expect(removed.removes('user-2000')).toBe(false);
+  expect(reads).toBe(users.length);
+  expect(new LogEvent('AAAA', { type: 'entry', seq: 3, key: 0, entry }).removes('user-1')).toBe(false);
+});

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { createApp } from '../../../api/app.ts';
+import { jobsInThisThread } from '../../../compute/jobs.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
@@ -77,6 +78,7 @@ const server = await startServer({
     notifier,
     seen: makeSeenDevices({ pool, log }),
     keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+    jobs: jobsInThisThread,
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     transfers: makeTransfers({ budget: config.bytesInFlight }),
