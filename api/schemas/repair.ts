@@ -38,12 +38,10 @@ export const ReportTaken = z
   .object({
     reports: z.number().int().meta({ description: 'Votes: members of the electorate who reported within 7 days' }),
     needed: z.number().int().meta({ description: 'Votes that open a reset: more than half of the electorate' }),
-    open: z
-      .boolean()
-      .meta({
-        description:
-          'Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed',
-      }),
+    open: z.boolean().meta({
+      description:
+        'Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed',
+    }),
   })
   .meta({ id: 'ReportTaken' });
 
