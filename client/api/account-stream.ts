@@ -47,7 +47,7 @@ export interface ManyMembersChanged {
 
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
- * reported an entry, so any member may reset the conversation.
+ * reported an entry, so any proven member may reset the conversation.
  */
 export interface ConversationChanged {
   readonly type: 'conversation';

@@ -66,6 +66,8 @@ begin
           read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base,
           proven_at = null, brought_by = excluded.brought_by;
   delete from bar where conversation = c.key and user_id = any (p_users);
+  -- What it could not process in an earlier membership is no vote in this one.
+  delete from report where conversation = c.key and user_id = any (p_users);
   -- An interval that ended before the first entry is empty, and also began at 1: it is opened again.
   insert into period (conversation, user_id, from_seq) select c.key, u, c.last_seq from unnest(p_users) u
     on conflict (conversation, user_id, from_seq) do update set to_seq = null;

@@ -50,6 +50,18 @@ test('joins, GroupInfos and reports go through the workflow, whose history conta
   for (const secret of secrets) expect(opened.includes(secret), secret.slice(0, 40)).toBe(false);
 });
 
+test('an admin bars a user through the workflow', async () => {
+  const [alice, bob] = MEMBERS;
+  const group = await startGroup(service, MEMBERS, { externalJoin: 'anyone' });
+  const at = `/v1/conversations/${group.id}/members/${OUTSIDER}/bar`;
+  expect(await service.ask(`POST ${at}`, { user: bob })).toMatchObject({ status: 403 });
+  expect(await service.ask(`POST ${at}`, { user: alice })).toMatchObject({ status: 200, body: { barred: true } });
+  const join = await makeExternal(await groupInfoOf(group.of(alice)), await newKeys(OUTSIDER));
+  expect((await commit(service, group.id, OUTSIDER, join.body)).status).toBe(404);
+  expect(await service.ask(`DELETE ${at}`, { user: alice })).toMatchObject({ status: 200, body: { barred: false } });
+  expect((await commit(service, group.id, OUTSIDER, join.body)).status).toBe(200);
+});
+
 test('a request of an outsider to a closed conversation is refused and leaves no trace in its history', async () => {
   const [alice] = MEMBERS;
   const group = await startGroup(service, MEMBERS, { externalJoin: 'member' });

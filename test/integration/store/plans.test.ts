@@ -101,6 +101,8 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'decide: a read mark': () => send(pool, conversation, [{ kind: 'read', id: id(), actor: 'carol', seq: count }]),
   'decide: a role': () =>
     send(pool, conversation, [{ kind: 'role', id: id(), actor: 'alice', user: 'bob', role: 'member' }]),
+  'decide: a bar': () =>
+    send(pool, conversation, [{ kind: 'bar', id: id(), actor: 'alice', user: 'mallory', barred: true }]),
   'read: a page from the middle': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10),
   'read: a page of commits': () => readPage(pool, conversation, 'alice', ENTRIES / 2, 10, 'commit'),
   'read: a page of a stranger': () => readPage(pool, conversation, 'mallory', 0, 10),

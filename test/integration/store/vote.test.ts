@@ -253,6 +253,21 @@ test('a report of the beginning does not keep those from voting who act before t
   ]);
 });
 
+test('what somebody reported before it left is no vote when it has come back', async () => {
+  const id = await startConversation(database().pool, {
+    members: ['alice', 'bob', 'carol'],
+    policy: { voteAfterHours: 0 },
+  });
+  await accepted(id, message('bob'), message('carol'), report('bob'));
+  await accepted(
+    id,
+    commit('alice', 0, { removes: ['bob'] }),
+    commit('alice', 1, { adds: ['bob'] }),
+    message('bob', 2),
+  );
+  expect(await ask(id, report('carol', { seq: 5 }))).toMatchObject([{ reports: 1, needed: 2 }]);
+});
+
 test('a vote ends with its last report, and the next one has a new electorate', async () => {
   const id = await startConversation(database().pool, { members: ['alice', 'bob', 'carol', 'dave'] });
   await accepted(id, message('bob'));

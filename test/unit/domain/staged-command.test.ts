@@ -60,6 +60,7 @@ const SMALL: readonly Command[] = [
   { ...base, kind: 'read', seq: 4 },
   { ...base, kind: 'increment', by: 2 },
   { ...base, kind: 'role', user: 'bob', role: 'admin' },
+  { ...base, kind: 'bar', user: 'bob', barred: true },
   { ...base, kind: 'policy', policy: { retentionDays: null } },
   { ...base, kind: 'reset', successor: 'next' },
   { ...base, kind: 'delete' },

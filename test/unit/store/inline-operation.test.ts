@@ -55,6 +55,7 @@ test.each<Command>([
   { ...base, kind: 'read', seq: 4 },
   { ...base, kind: 'increment', by: 2 },
   { ...base, kind: 'role', user: 'bob', role: 'admin' },
+  { ...base, kind: 'bar', user: 'bob', barred: true },
   { ...base, kind: 'policy', policy: { maxMembers: 9 } },
   { ...base, kind: 'reset', successor: 'next' },
   { ...base, kind: 'delete' },
