@@ -2,6 +2,7 @@ import path from 'node:path';
 import { ensureError } from '../domain/errors.ts';
 import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
+import { missingLogSettings } from './postgres/log-settings.ts';
 import { packageRoot } from '../process/package-root.ts';
 
 /**
@@ -23,6 +24,12 @@ try {
       ? 'The database schema is already up to date.\n'
       : `Applied to the database: ${applied.join(', ')}\n`,
   );
+  const missing = await missingLogSettings(pool);
+  if (missing.length > 0) {
+    process.stderr.write(
+      `The PostgreSQL server writes user ids and ciphertext to its log. Set ${missing.join(' and ')} (docs/how-to/operate.md).\n`,
+    );
+  }
 } catch (error) {
   process.stderr.write(`Cannot migrate the database: ${reasonOf(ensureError(error))}\n`);
   process.exitCode = 1;

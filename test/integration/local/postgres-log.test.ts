@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startPostgres } from '../../../local/postgres.ts';
+import { missingLogSettings } from '../../../ops/postgres/log-settings.ts';
 import { makePool } from '../../../store/pool.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { createDatabase } from '../../../tools/harness/databases.ts';
@@ -11,6 +12,8 @@ import { testFolder } from '../../harness/folder.ts';
 import { makeTalk } from '../../harness/streams/talk.ts';
 
 const PLANTED = ['planted-alice', 'planted-bob', 'planted-phone', 'planted-value'];
+/** What the migration would say about the server. */
+let missing: string[];
 const LAST = 'the last statement of the test';
 
 /**
@@ -34,6 +37,7 @@ async function plantedIn(flags: readonly string[]): Promise<{ readonly found: st
   const pool = makePool({ url: await createDatabase(server.url('postgres'), 'planted'), max: 4, name: 'test' });
   pool.on('error', () => undefined);
   cleanup.add('pool', () => pool.end());
+  missing = await missingLogSettings(pool);
   const service = await startApi(pool);
   cleanup.add('api', service.close);
   const talk = makeTalk(service);
@@ -72,10 +76,13 @@ test('no user id, device id or other parameter is in the log of PostgreSQL, even
   expect(log).toContain('duplicate key value violates unique constraint');
   expect(log).toContain('select decide($1, $2)');
   expect(found).toEqual([]);
+  expect(missing).toEqual([]);
 });
 
 test('with the settings of PostgreSQL itself they would be there', async () => {
   const { found, log } = await plantedIn(['-c', 'log_parameter_max_length=-1', '-c', 'log_error_verbosity=default']);
   expect(found).toEqual(PLANTED);
   expect(log).toContain('Key (user_id, device_id)=(planted-alice, planted-phone) already exists.');
+  // The migration says so.
+  expect(missing).toEqual(['log_parameter_max_length=0', 'log_error_verbosity=terse']);
 });
