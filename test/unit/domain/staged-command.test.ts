@@ -73,7 +73,9 @@ test('bytes that were not staged never travel in an update', () => {
   for (const [command] of BY_REFERENCE.filter(([{ kind }]) => kind === 'message' || kind === 'group-info')) {
     expect(() => toStagedCommand(command, undefined)).toThrow(/were not staged/);
   }
-  expect(toStagedCommand({ ...base, kind: 'commit', sha256: 'aa', bytes }, undefined)).not.toHaveProperty('bytes');
+  for (const kind of ['commit', 'leave'] as const) {
+    expect(toStagedCommand({ ...base, kind, sha256: 'aa', bytes }, undefined)).not.toHaveProperty('bytes');
+  }
 });
 
 test('fields that a command does not have do not travel either', () => {

@@ -109,6 +109,16 @@ describe('before its end a run', () => {
     expect(apply).toHaveBeenCalledTimes(1);
   });
 
+  test('applies one batch after another until nothing waits, also before it continues as new', async () => {
+    decide();
+    const { run } = someRun();
+    const large = Array.from({ length: 1024 }, () => increment);
+    for (let i = 0; i < 3; i++) void run.mailbox.deliver({ operations: large, requests: [] });
+    await expect(settle(run, 'continue')).resolves.toBe(true);
+    expect(apply).toHaveBeenCalledTimes(3);
+    expect(run.decided).toBe(3 * 1024);
+  });
+
   test('lets its handlers answer, and goes on when an update came meanwhile', async () => {
     surroundings.handlersFinished = false;
     const { run } = someRun();
