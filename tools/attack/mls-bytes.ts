@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+
 /** MLS messages written byte by byte (RFC 9420): those that no library makes. Nothing in them is signed or encrypted. */
 
 const bytes = (...numbers: readonly number[]): Buffer => Buffer.from(numbers);
@@ -20,28 +22,35 @@ const message = (wireFormat: number, content: readonly Uint8Array[]): string =>
 
 const groupOf = (conversation: string): Buffer => vector(Buffer.from(conversation, 'base64url'));
 
-/** A KeyPackage of about 60 bytes for an invented user, as an Add proposal in a commit. */
-function smallAdd(number: number): Buffer {
+/** A KeyPackage of 54 bytes for the user `guest`. */
+function smallKeyPackage(number: number): Buffer {
   const key = vector(u32(number));
   const capabilities = Buffer.alloc(5);
-  const leaf = [key, key, u16(1), vector(Buffer.from(`u${number}`)), capabilities, bytes(1), u64(0), u64(2 ** 31)];
+  const leaf = [key, key, u16(1), vector(Buffer.from(GUEST)), capabilities, bytes(1), u64(0), u64(2 ** 31)];
   const signed = [...leaf, vector(NOTHING), vector(u16(number & 0xffff))];
-  return Buffer.concat([bytes(1), u16(1), u16(1), u16(1), key, ...signed, vector(NOTHING), vector(NOTHING)]);
+  return Buffer.concat([u16(1), u16(1), key, ...signed, vector(NOTHING), vector(NOTHING)]);
 }
+
+/** Every KeyPackage here is for this user, so that the lists of users do not show how many there are. */
+export const GUEST = 'guest';
+const REF_LABEL = vector(Buffer.from('MLS 1.0 KeyPackage Reference'));
 
 /** A public commit of the member at leaf 0 with so many Adds. */
 export function commitWithAdds(conversation: string, epoch: number, adds: number): string {
-  const proposals = vector(Buffer.concat(Array.from({ length: adds }, (_, i) => smallAdd(i))));
+  const add = (number: number): Buffer => Buffer.concat([bytes(1), u16(1), smallKeyPackage(number)]);
+  const proposals = vector(Buffer.concat(Array.from({ length: adds }, (_, i) => add(i))));
   const header = [groupOf(conversation), u64(epoch), bytes(1), u32(0), vector(NOTHING), bytes(3)];
   const tail = [bytes(0), vector(Buffer.alloc(64)), vector(Buffer.alloc(32)), vector(Buffer.alloc(32))];
   return message(1, [...header, proposals, ...tail]);
 }
 
-/** A Welcome for so many KeyPackageRefs, none of which anybody claimed. */
+/** The Welcome of that commit: it names the same key packages (RFC 9420 §5.2), the last one first. */
 export function welcomeForMany(members: number): string {
-  const secret = (number: number): Buffer =>
-    Buffer.concat([vector(Buffer.concat([u32(number), Buffer.alloc(12)])), vector(NOTHING), vector(NOTHING)]);
-  const secrets = vector(Buffer.concat(Array.from({ length: members }, (_, i) => secret(i))));
+  const secret = (number: number): Buffer => {
+    const ref = hash('sha256', Buffer.concat([REF_LABEL, vector(smallKeyPackage(number))]), 'buffer');
+    return Buffer.concat([vector(ref), vector(NOTHING), vector(NOTHING)]);
+  };
+  const secrets = vector(Buffer.concat(Array.from({ length: members }, (_, i) => secret(members - 1 - i))));
   return message(3, [u16(1), secrets, vector(Buffer.alloc(16))]);
 }
 

@@ -1,5 +1,5 @@
 import type { AttackCase } from '../attack-case.ts';
-import { commitWithAdds, welcomeForMany } from '../mls-bytes.ts';
+import { GUEST, commitWithAdds, welcomeForMany } from '../mls-bytes.ts';
 import { seedConversation } from '../seed.ts';
 import { Tally, failuresOf } from '../tally.ts';
 
@@ -18,7 +18,7 @@ export const membersCommit: AttackCase = {
     const users = Array.from({ length: USERS }, (_, i) => `nobody-${i}`);
     const commit = commitWithAdds(id, 0, adds);
     const bodies = [
-      { commit, welcome: welcomeForMany(adds), adds: ['guest'] },
+      { commit, welcome: welcomeForMany(adds), adds: [GUEST] },
       { commit, adds: users, removes: users },
       { commit: commitWithAdds(id, 0, 1001), welcome: welcomeForMany(1001), adds: users },
     ];

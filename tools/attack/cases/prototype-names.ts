@@ -14,7 +14,7 @@ export const prototypeNames: AttackCase = {
   run: async (target) => {
     const tally = new Tally();
     const failures: string[] = [];
-    const id = await seedConversation(target.pool, ['writer', ...NAMES]);
+    const id = await seedConversation(target.pool, ['writer', 'leaver', ...NAMES]);
     const streams: { name: string; kind: string; stream: EventStream }[] = [];
     for (const name of NAMES) {
       const token = await target.token(name);
@@ -26,6 +26,7 @@ export const prototypeNames: AttackCase = {
     // Each stream looks at its members again after such a change.
     const change = { policy: { maxMembers: 900 } };
     tally.add(await target.ask(`PATCH /v1/conversations/${id}`, { user: 'writer', body: change }));
+    tally.add(await target.ask(`POST /v1/conversations/${id}/members/leaver/remove`, { user: 'writer', body: {} }));
     for (const { name, kind, stream } of streams) {
       const hasEntry = (): boolean =>
         kind === 'account' ? signalsOf(stream).length > 0 || seqsOf(stream).length > 0 : seqsOf(stream).includes(1);
@@ -36,9 +37,10 @@ export const prototypeNames: AttackCase = {
     // The poll of memberships runs each second.
     await new Promise((resolve) => setTimeout(resolve, 1500));
     for (const { name, kind, stream } of streams) {
-      const isRemoved = signalsOf(stream).some(
-        ({ event, data }) => event === 'removed' || JSON.stringify(data).includes('"removed"'),
-      );
+      const isRemoved = signalsOf(stream).some(({ event, data }) => {
+        const text = JSON.stringify(data);
+        return event === 'removed' || (text.includes('"removed"') && text.includes(JSON.stringify(name)));
+      });
       if (isRemoved) failures.push(`The ${kind} stream of the user ${name} says that it was removed.`);
       tally.note(isRemoved ? 'streams that say removed' : 'streams that go on');
       stream.close();
