@@ -18,6 +18,7 @@ export interface Target {
 }
 
 export interface TargetProcess {
+  readonly pid: number;
   /** CPU time used so far, in milliseconds. */
   readonly cpuMs: () => number;
   /** Resident memory now, in MB. */

@@ -57,7 +57,13 @@ export async function startBattlefield(say: (line: string) => void): Promise<Bat
       token: service.token,
       clientOf: (user, device) => service.clientOf(user, device === undefined ? {} : { device }),
       pool: service.pool,
-      process: { cpuMs: () => cpuMs(api().pid) ?? 0, residentMb: () => residentMb(api().pid) ?? 0 },
+      process: {
+        get pid() {
+          return api().pid;
+        },
+        cpuMs: () => cpuMs(api().pid) ?? 0,
+        residentMb: () => residentMb(api().pid) ?? 0,
+      },
       isShort: false,
     };
     const conversation = await seedConversation(service.pool, ['bystander-1', 'bystander-2']);

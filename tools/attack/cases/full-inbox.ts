@@ -24,7 +24,7 @@ export const fullInbox: AttackCase = {
     tally.add(await target.ask('POST /v1/key-packages', { user: 'victim', body: upload }));
     const spam = new Set<string>();
     for (let i = 0; i < count; i++) {
-      const { id, answer } = await invite(target, 'spammer', WELCOME_BYTES);
+      const { id, answer } = await invite(target, 'spammer', target.isShort ? 2 * WELCOME_BYTES : WELCOME_BYTES);
       spam.add(id);
       tally.add(answer);
     }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { blocksRead } from '../database-work.ts';
+import { bytesRead } from '../database-work.ts';
 import type { AttackCase } from '../attack-case.ts';
 import { groupInfoBytes, publicProposal } from '../mls-bytes.ts';
 import { seedConversation } from '../seed.ts';
@@ -7,8 +7,8 @@ import { Tally, failuresOf } from '../tally.ts';
 
 const GROUP_INFO_BYTES = 5_000_000;
 const PROPOSALS = 100;
-/** The GroupInfo once or twice (8 kB blocks), and what else happens meanwhile. Loaded 100 times it is 61,000. */
-const MAX_BLOCKS = 8000;
+/** The GroupInfo a few times, and what else happens meanwhile. Loaded 100 times it is 500 MB. */
+const MAX_READ_SHARE = 6;
 
 export const proposals: AttackCase = {
   name: 'proposals',
@@ -17,7 +17,9 @@ export const proposals: AttackCase = {
   run: async (target) => {
     const tally = new Tally();
     const id = randomBytes(16).toString('base64url');
-    const tree = randomBytes(target.isShort ? GROUP_INFO_BYTES / 5 : GROUP_INFO_BYTES);
+    const size = target.isShort ? GROUP_INFO_BYTES / 5 : GROUP_INFO_BYTES;
+    const tree = randomBytes(size);
+    const pid = target.process?.pid ?? process.pid;
     const groupInfo = Buffer.from(
       groupInfoBytes({ conversation: id, epoch: 0, tree, externalPub: randomBytes(32) }),
       'base64',
@@ -30,11 +32,13 @@ export const proposals: AttackCase = {
     }));
     const failures: string[] = [];
     for (const user of ['proposer', 'outsider']) {
-      const before = await blocksRead(target.pool);
+      const before = bytesRead(pid);
       tally.add(await target.ask(`POST /v1/conversations/${id}/messages`, { user, body: { messages } }));
-      const blocks = (await blocksRead(target.pool)) - before;
-      tally.note(`blocks read for the ${user}`, blocks);
-      if (blocks > MAX_BLOCKS) failures.push(`The request of the ${user} read ${blocks} blocks from the database.`);
+      const mb = (bytesRead(pid) - before) / 1_000_000;
+      tally.note(`MB read for the ${user}`, Math.round(mb));
+      if (mb > (MAX_READ_SHARE * size) / 1_000_000) {
+        failures.push(`For the request of the ${user} the service read ${mb.toFixed(0)} MB.`);
+      }
     }
     return {
       achieved: tally.counts,
