@@ -10,7 +10,7 @@ import { rememberTokens } from '../../tools/harness/tokens.ts';
 import { troubledPool } from '../../tools/harness/trouble.ts';
 import { useApi } from '../harness/api/use-api.ts';
 
-// The short form of `npm run attack` (invariant 14): what attacks achieve, and how much work the service does for them. Times
+// The short form of `npm run attack`: what attacks achieve, and how much work the service does for them. Times
 // belong to the long form, whose service has processes of its own.
 
 /** Strings below this size are the small JSON of every answer. */
