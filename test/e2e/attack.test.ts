@@ -144,7 +144,7 @@ describe('what one request costs does not grow with what it names', () => {
   });
 
   test.each(['proposer', 'outsider'])(
-    '100 public proposals of the %s load the GroupInfo at most once',
+    '100 public proposals of the %s load the GroupInfo for the request, not for each of them',
     async (user) => {
       const id = newGroupId();
       const groupInfo = Buffer.from(
