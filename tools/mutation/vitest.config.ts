@@ -6,6 +6,8 @@ import { defineConfig } from 'vitest/config';
  */
 export default defineConfig({
   test: {
+    // Only to end what hangs, as in vitest.config.ts.
+    testTimeout: 60_000,
     include: ['test/unit/{domain,workflows,mls}/**/*.test.ts'],
     // A replay reads the built bundle, which has no mutants in it.
     exclude: ['test/unit/workflows/replay.test.ts'],

@@ -25,8 +25,11 @@ export const cpuTime: AttackCase = {
   run: async (target) => {
     const tally = new Tally();
     const failures: string[] = [];
-    for (const { what, send } of await demands(target)) {
+    const all = await demands(target);
+    const idleShare = await cpuShareOf(target);
+    for (const { what, send } of all) {
       const before = target.process?.cpuMs() ?? 0;
+      const startedAt = performance.now();
       let sent = 0;
       let spent = 0;
       let quota = Infinity;
@@ -40,7 +43,8 @@ export const cpuTime: AttackCase = {
         last = left;
         if (answer.status === 429) break;
       }
-      const eachS = ((target.process?.cpuMs() ?? 0) - before) / 1000 / sent;
+      const othersMs = idleShare * (performance.now() - startedAt);
+      const eachS = Math.max(0, (target.process?.cpuMs() ?? 0) - before - othersMs) / 1000 / sent;
       // The first request is not in `spent`, because nothing was known before it.
       const weight = sent > 1 ? Math.max(spent / (sent - 1), 0) : 1;
       const perMinute = weight === 0 ? Infinity : (quota / weight) * eachS;
@@ -53,6 +57,14 @@ export const cpuTime: AttackCase = {
     return { achieved: tally.counts, failures };
   },
 };
+
+/** Share of a core that the process needs for others, who go on meanwhile. */
+async function cpuShareOf({ process: attacked }: Target): Promise<number> {
+  const before = attacked?.cpuMs() ?? 0;
+  const startedAt = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  return ((attacked?.cpuMs() ?? 0) - before) / (performance.now() - startedAt);
+}
 
 async function demands(target: Target): Promise<Demand[]> {
   const suite = await loadSuite();

@@ -8,12 +8,14 @@ const ENTRIES = 1000;
 const ENTRY_BYTES = 4000;
 /** 60 pages of 4 MB are above 300 MB as JSON. */
 const MAX_GROWTH_MB = 150;
+/** Requests sent ahead on each connection: the kernels of both sides take the first answer, and the next ones wait. */
+const AHEAD = 4;
 /** Longer than a write without progress may take. */
-const HOLD_MS = 15_000;
+const HOLD_MS = 25_000;
 
 export const unreadAnswers: AttackCase = {
   name: 'unread-answers',
-  does: 'A member asks for a page of 1000 entries over each of 60 connections and reads nothing.',
+  does: 'A member asks four times for a page of 1000 entries over each of 60 connections and reads nothing.',
   work: 'Keeping 60 pages of 5 MB until somebody reads them.',
   hasShortForm: false,
   run: async (target) => {
@@ -28,7 +30,7 @@ export const unreadAnswers: AttackCase = {
       Array.from({ length: CONNECTIONS }, async () => {
         const connection = await openConnection(target.url);
         connection.socket.pause();
-        connection.socket.write(head);
+        connection.socket.write(head.repeat(AHEAD));
         return connection;
       }),
     );
@@ -41,7 +43,7 @@ export const unreadAnswers: AttackCase = {
     tally.note('connections cut by the service', connections.filter((one) => one.isClosed()).length);
     for (const connection of connections) connection.close();
     tally.note('MB of growth', Math.round(highest - before));
-    tally.note('MB still held after 15 s', Math.round(held));
+    tally.note('MB still held at the end', Math.round(held));
     return {
       achieved: tally.counts,
       failures: failuresOf({
