@@ -74,5 +74,50 @@ test('bytes that were not staged never travel in an update', () => {
   for (const [command] of BY_REFERENCE.filter(([{ kind }]) => kind === 'message' || kind === 'group-info')) {
     expect(() => toStagedCommand(command, undefined)).toThrow(/were not staged/);
   }
-  expect(toStagedCommand({ ...base, kind: 'commit', sha256: 'aa', bytes }, undefined)).not.toHaveProperty('bytes');
+  for (const kind of ['commit', 'leave'] as const) {
+    expect(toStagedCommand({ ...base, kind, sha256: 'aa', bytes }, undefined)).not.toHaveProperty('bytes');
+  }
+});
+
+test('fields that a command does not have do not travel either', () => {
+  const plain = { id: 'id', actor: 'bob' };
+  const commands: readonly (readonly [Command, object])[] = [
+    [
+      { ...plain, kind: 'message', sha256: 'aa', bytes },
+      { id: 'id', kind: 'message', sha256: 'aa', size: 5, body: 9 },
+    ],
+    [
+      { ...plain, kind: 'commit' },
+      { id: 'id', kind: 'commit', size: 0, body: 9 },
+    ],
+    [
+      { ...plain, kind: 'leave' },
+      { id: 'id', kind: 'leave', size: 0, body: 9 },
+    ],
+    [
+      { ...plain, kind: 'group-info', bytes: { ciphertext: bytes.ciphertext } },
+      { id: 'id', kind: 'group-info', size: 0, body: 9 },
+    ],
+    [
+      { ...plain, kind: 'report', seq: 2, epoch: 3, reason: 'four', epochAuthenticator: 'AAAA' },
+      { id: 'id', kind: 'report', size: 8, seq: 2, epoch: 3, body: 9 },
+    ],
+  ];
+  for (const [command, json] of commands) expect(toStagedCommand(command, 9)).toStrictEqual(json);
+  for (const kind of ['commit', 'leave'] as const) {
+    expect(toStagedCommand({ ...plain, kind }, undefined)).toStrictEqual({ ...plain, kind });
+  }
+  expect(
+    toStagedCommand({ ...plain, kind: 'commit', adds: ['carol'], waitedForReservation: true }, undefined),
+  ).toStrictEqual({ ...plain, kind: 'commit', adds: ['carol'], deferred: true });
+});
+
+test('a command whose bytes could not be staged is refused by its kind', () => {
+  const report: Command = { ...base, kind: 'report', seq: 1, epoch: 1, reason: SECRET };
+  expect(() => toStagedCommand(report, undefined)).toThrow(
+    new TypeError('The bytes of a command of kind report were not staged'),
+  );
+  expect(() => toStagedCommand({ ...base, kind: 'read' }, 9)).toThrow(
+    new TypeError('A command of kind read has nothing to stage'),
+  );
 });

@@ -1,0 +1,35 @@
+import type { Answer } from '../harness/answer.ts';
+
+/** Counts answers by status and problem code. */
+export class Tally {
+  readonly counts: Record<string, number> = Object.create(null) as Record<string, number>;
+
+  /** Counts an answer and gives it back. */
+  add(answer: Answer): Answer {
+    const code = typeof answer.body.code === 'string' ? ` ${answer.body.code}` : '';
+    return (this.note(`${answer.status}${code}`), answer);
+  }
+
+  /** Counts anything else. */
+  note(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by;
+  }
+
+  /** Answers whose status fits, for example `(status) => status >= 500`. */
+  number(fits: (status: number) => boolean): number {
+    return Object.entries(this.counts).reduce(
+      (sum, [what, count]) => (/^\d{3}\b/.test(what) && fits(Number(what.slice(0, 3))) ? sum + count : sum),
+      0,
+    );
+  }
+}
+
+/** The sentences whose condition is true. */
+export function failuresOf(sentences: Readonly<Record<string, boolean>>): string[] {
+  return Object.entries(sentences).flatMap(([sentence, isTrue]) => (isTrue ? [sentence] : []));
+}
+
+/** What two answers tell an outsider: status, body and headers, without what belongs to one request. */
+export function telling({ status, text }: Answer): string {
+  return `${status} ${text.replaceAll(/"(requestId|instance)":"[^"]*",?/g, '')}`;
+}
