@@ -1,7 +1,14 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Submission } from '../../dispatch/submission.ts';
-import type { Command, CommandBytes, CommitCommand, MessageCommand, ReadCommand } from '../../domain/command.ts';
+import type {
+  Command,
+  CommandBytes,
+  CommitCommand,
+  LeaveCommand,
+  MessageCommand,
+  ReadCommand,
+} from '../../domain/command.ts';
 import { type PolicyChange, makePolicy } from '../../domain/policy.ts';
 import { type StagedCommand, toStagedCommand } from '../../domain/staged-command.ts';
 import { createConversation } from '../../store/conversation/conversations.ts';
@@ -72,6 +79,11 @@ export function membershipSubmission(
 /** The same as an update carries it. */
 export function stagedChange(...of: Parameters<typeof membershipSubmission>): StagedCommand {
   return toStagedCommand(membershipSubmission(...of).command, undefined);
+}
+
+/** Leaves without a proposal. */
+export function leaveSubmission(conversation: string, actor: string): Submission<LeaveCommand> {
+  return submission(conversation, { kind: 'leave', id: randomUUID(), actor });
 }
 
 export function readSubmission(conversation: string, actor: string): Submission<ReadCommand> {

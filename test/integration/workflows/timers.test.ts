@@ -25,6 +25,7 @@ import {
   membershipSubmission,
   stagedChange,
   commitSubmission,
+  leaveSubmission,
   createInStore,
   messageSubmission,
   readSubmission,
@@ -183,6 +184,44 @@ describe('a Welcome that nobody collects', () => {
     await sweep();
     await waitUntil(async () => (await waiting(terminated)) === 0, { what: 'the swept Welcome has expired' });
     expect(await expired(terminated)).toEqual(reports);
+  });
+});
+
+describe('a conversation that everybody left', () => {
+  const isThere = async (conversation: string): Promise<boolean> =>
+    (await decideCommands(database().pool, conversation, [])).facts.found;
+  const DAYS = 3000;
+
+  test('is deleted by its timer, or by the sweep when the run is gone', async () => {
+    await conversations.stop();
+    await start({ idleMs: 2 * DAYS * DAY_MS });
+    const [running, terminated] = [
+      await create(['alice', 'bob'], { abandonedDays: DAYS }),
+      await create(['alice', 'bob'], { abandonedDays: DAYS }),
+    ];
+    for (const id of [running, terminated]) {
+      for (const user of ['alice', 'bob']) await conversations.dispatcher.submit(leaveSubmission(id, user));
+    }
+    await conversations.handle(terminated).terminate();
+    // Times of Postgres: the server's clock may be ahead of them.
+    const until = Date.now() + DAYS * DAY_MS;
+    await env.sleep(until - DAY_MS - (await env.currentTimeMs()));
+    expect([await isThere(running), await isThere(terminated)]).toEqual([true, true]);
+    await env.sleep(2 * DAY_MS);
+    await waitUntil(async () => !(await isThere(running)), { what: 'it is deleted' });
+    expect(await isThere(terminated)).toBe(true);
+    await sweep();
+    await waitUntil(async () => !(await isThere(terminated)), { what: 'the swept one is deleted' });
+    for (const id of [running, terminated]) {
+      const members = async (): Promise<number | null> =>
+        (
+          await database().pool.query(
+            'select from member m join conversation c on c.key = m.conversation where c.id = $1',
+            [id],
+          )
+        ).rowCount;
+      await waitUntil(async () => (await members()) === 0, { what: 'its rows are gone' });
+    }
   });
 });
 
