@@ -35,7 +35,7 @@ interface Running {
   readonly reject: (error: Error) => void;
 }
 
-/** Starts a thread. It does not keep the process alive while it has no job. */
+/** Starts a thread. It keeps the process alive only while it starts or has a job. */
 export function startJobThread({ entry, maxJobMs, limits }: JobThreadOptions): JobThread {
   // The environment has secrets, which no job needs.
   const worker = new Worker(entry, { env: {}, resourceLimits: limits });
@@ -54,8 +54,10 @@ export function startJobThread({ entry, maxJobMs, limits }: JobThreadOptions): J
     return settled;
   };
   worker.on('message', (message: ThreadMessage) => {
-    if (message.kind === 'ready') onReady?.resolve(undefined);
-    else if (message.kind === 'done') settle()?.resolve(unpack(message.output));
+    if (message.kind === 'ready') {
+      worker.unref();
+      onReady?.resolve(undefined);
+    } else if (message.kind === 'done') settle()?.resolve(unpack(message.output));
     else settle()?.reject(unpackError(message.error));
   });
   worker.on('messageerror', (error) => (fault = error));
@@ -66,7 +68,6 @@ export function startJobThread({ entry, maxJobMs, limits }: JobThreadOptions): J
     onReady?.reject(cause);
     settle()?.reject(new AppError('unavailable', 'The check of this request ended unexpectedly', {}, { cause }));
   });
-  worker.unref();
 
   return {
     ready,

@@ -33,9 +33,9 @@ export const JOBS: { readonly [N in JobName]: Run<N> } = {
  * with `npm run cost`. Sizes are in bytes. Jobs that are not listed have {@link DEFAULT_INLINE_BYTES}.
  */
 const INLINE_BYTES: Readonly<Partial<Record<JobName, number>>> = {
-  // 3 ms for each MB.
+  // 2 ms for each MB, and more for the collection of its garbage from some MB on.
   json: 256 * 1024,
-  // 0.5 ms for each package of 400 bytes.
+  // 0.5 to 1 ms for each package of 350 bytes.
   'key-packages': 2 * 1024,
 };
 const DEFAULT_INLINE_BYTES = 16 * 1024;
