@@ -5,7 +5,7 @@ import { type JsonBody, readJson } from './json.ts';
 /**
  * Jobs: work whose CPU time grows with what a client sends. A job is a pure function. Its input and output are plain
  * data: numbers, strings, arrays, objects, dates and Buffers. It refuses with an AppError. To add a job, add its types
- * and its function here, and measure it (`npm run cost`).
+ * and its function here, and measure it (`npm run cost:jobs`).
  */
 interface JobTypes {
   json: {
@@ -30,7 +30,7 @@ export const JOBS: { readonly [N in JobName]: Run<N> } = {
 
 /**
  * Input up to this size runs at once, in the thread of the event loop: a few milliseconds of CPU time at most, measured
- * with `npm run cost`. Sizes are in bytes. Jobs that are not listed have {@link DEFAULT_INLINE_BYTES}.
+ * with `npm run cost:jobs`. Sizes are in bytes. Jobs that are not listed have {@link DEFAULT_INLINE_BYTES}.
  */
 const INLINE_BYTES: Readonly<Partial<Record<JobName, number>>> = {
   // 2 ms for each MB, and more for the collection of its garbage from some MB on.

@@ -1,7 +1,7 @@
 import { type RateClass, type Route, type RouteCost, rateClassOf } from './route.ts';
 import { isJsonObject } from './validate.ts';
 
-// Weights of requests. `npm run costs` measures them; docs/explanation/limits.md has the table. They are rounded up, because
+// Weights of requests. `npm run cost:requests` measures them; docs/explanation/limits.md has the table. They are rounded up, because
 // the service must not promise more than it has.
 
 /** What a request of a class costs, in milliseconds. */

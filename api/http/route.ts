@@ -17,7 +17,7 @@ export type RateClass = (typeof RATE_CLASSES)[number];
  */
 export type Admission = 'member' | 'joinable';
 
-/** CPU time that a request costs this process, in milliseconds, as `npm run costs` measures it. */
+/** CPU time that a request costs this process, in milliseconds, as `npm run cost:requests` measures it. */
 export interface RouteCost {
   /** The request with a small body, or without one. */
   readonly request: number;

@@ -8,7 +8,7 @@ import { sizeOf } from '../../compute/wire.ts';
 import { makeMetrics } from '../../process/metrics.ts';
 import { optionsOrExit, wholeNumber } from '../command-line.ts';
 
-// `npm run cost`: what each job costs by the size of its input, in this thread and through a thread. The limits in
+// `npm run cost:jobs`: what each job costs by the size of its input, in this thread and through a thread. The limits in
 // compute/jobs.ts come from it. Counted is the time in which this event loop is busy and serves nobody else.
 
 interface Case {
@@ -19,7 +19,7 @@ interface Case {
 }
 
 const { values } = parseArgs({ options: { repeats: { type: 'string' } } });
-const repeats = optionsOrExit(() => wholeNumber(values.repeats, 5), 'npm run cost [-- --repeats N]');
+const repeats = optionsOrExit(() => wholeNumber(values.repeats, 5), 'npm run cost:jobs [-- --repeats N]');
 
 const KB = 1024;
 const MB = 1024 * KB;

@@ -5,7 +5,7 @@ import { tokenOf } from '../harness/tokens.ts';
 import { makePool } from '../../store/pool.ts';
 import { type CostCase, USER, makeCases } from './cases.ts';
 
-// `npm run costs` measures the CPU time that requests take from this process: the API on its direct path, without Postgres.
+// `npm run cost:requests` measures the CPU time that requests take from this process: the API on its direct path, without Postgres.
 // api/http/request-cost.ts has the weights that follow from it, docs/explanation/limits.md the table.
 
 /** Share of the requests that only warm up. */
