@@ -1,13 +1,52 @@
 // Lint rules with type information for all code. Workflow code replays its history, so it has determinism rules too.
 import { builtinModules } from 'node:module';
 import js from '@eslint/js';
+import regexp from 'eslint-plugin-regexp';
+import security from 'eslint-plugin-security';
 import tseslint from 'typescript-eslint';
+import { noPlainObjectLookup } from './tools/lint/no-plain-object-lookup.js';
 
 const nodeBuiltins = [...builtinModules, ...builtinModules.map((name) => `node:${name}`)];
 
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', '.parley', '.cache', 'test/histories', 'client/api/openapi.ts'] },
   js.configs.recommended,
+  security.configs.recommended,
+  regexp.configs['flat/recommended'],
+  {
+    rules: {
+      // parley/no-plain-object-lookup does this with types, so it sees the keys that cannot be `constructor`.
+      'security/detect-object-injection': 'off',
+      // No request names a file: the names come from the configuration, the command line and the code.
+      'security/detect-non-literal-fs-filename': 'off',
+      // It takes every comparison with a variable called `token` or `secret` for one of secrets, also with `undefined`.
+      // Tokens are compared by jose, and nothing else is secret that a client sends.
+      'security/detect-possible-timing-attacks': 'off',
+      // Star height alone says little: regexp/no-super-linear-backtracking and -move analyse the expression.
+      'security/detect-unsafe-regex': 'off',
+      'regexp/no-super-linear-move': ['error', { ignoreSticky: true, ignorePartial: false, report: 'certain' }],
+      // Alphabets stand as in their RFC.
+      'regexp/use-ignore-case': 'off',
+      'regexp/prefer-w': 'off',
+      'regexp/match-any': ['error', { allows: ['[^]', 'dotAll'] }],
+    },
+  },
+  {
+    // The texts in tests and tools are ours, and no client's.
+    files: ['test/**', 'tools/**'],
+    rules: {
+      'security/detect-non-literal-regexp': 'off',
+      'regexp/no-super-linear-backtracking': 'off',
+      'regexp/no-super-linear-move': 'off',
+      'regexp/no-contradiction-with-assertion': 'off',
+    },
+  },
+  {
+    files: ['**/*.ts'],
+    ignores: ['test/**'],
+    plugins: { parley: { rules: { 'no-plain-object-lookup': noPlainObjectLookup } } },
+    rules: { 'parley/no-plain-object-lookup': 'error' },
+  },
   {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked, ...tseslint.configs.stylisticTypeChecked],

@@ -1,5 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { ConversationFacts } from '../domain/decision.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
@@ -18,6 +19,8 @@ const RETENTION_STEP = 1000;
  * always does.
  */
 const RETRY_BUDGET_MS = 6000;
+/** Activities whose first try failed. All tries of one run in the same process. Some 100 bytes each. */
+const FAILING = 10_000;
 
 /**
  * Failures that end the retries: `defect` = every retry would fail again; `away` = Postgres was unreachable for too
@@ -58,11 +61,12 @@ export interface ConversationActivities {
  */
 export function createConversationActivities(deps: ConversationActivityDeps): ConversationActivities {
   const { pool, notifier } = deps;
+  const classified = makeClassified(deps.onFailure);
   const load = async (conversation: string): Promise<ConversationFacts> => (await decide(pool, conversation, [])).facts;
 
   return {
     apply: ({ conversation, operations, requests }) =>
-      classified(deps.onFailure, async () => {
+      classified(async () => {
         const startedAt = performance.now();
         const { facts, outcomes } = await decide(pool, conversation, operations);
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
@@ -75,10 +79,10 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
         return { facts, outcomes: packOutcomes(outcomes) };
       }),
 
-    load: ({ conversation }) => classified(deps.onFailure, () => load(conversation)),
+    load: ({ conversation }) => classified(() => load(conversation)),
 
     retain: ({ conversation, now }) =>
-      classified(deps.onFailure, async () => {
+      classified(async () => {
         const step = await retain(pool, conversation, now, RETENTION_STEP);
         if (step === undefined) await purgeDeleted(pool, conversation, RETENTION_STEP);
         const facts = await load(conversation);
@@ -90,19 +94,30 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
 
 /**
  * Turns errors into Temporal failures. Temporary errors are retried; defects and the end of the retry time end the
- * activity.
+ * activity. The retry time is measured from the first try in this process: the times that Temporal gives are by the clock
+ * of another host.
  */
-async function classified<T>(onFailure: (error: unknown) => void, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    const isAway = isRetryable(error);
-    if (isAway && Date.now() - activityInfo().scheduledTimestampMs < RETRY_BUDGET_MS) throw error;
-    const type: FinalFailure = isAway ? 'away' : 'defect';
-    onFailure(error);
-    // A database message may contain stored values, and failures are stored in the history (invariant 10).
-    throw ApplicationFailure.create({ type, message: sqlState(error), nonRetryable: true });
-  }
+function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Promise<T>) => Promise<T> {
+  /** When the first try began, by `performance.now()`. */
+  const firstTries = new LRUCache<string, number>({ max: FAILING });
+  return async (run) => {
+    const startedAt = performance.now();
+    try {
+      return await run();
+    } catch (error) {
+      const isAway = isRetryable(error);
+      const { workflowExecution, activityId } = activityInfo();
+      const key = `${workflowExecution?.runId}/${activityId}`;
+      const firstTry = firstTries.get(key) ?? startedAt;
+      firstTries.set(key, firstTry);
+      if (isAway && performance.now() - firstTry < RETRY_BUDGET_MS) throw error;
+      firstTries.delete(key);
+      const type: FinalFailure = isAway ? 'away' : 'defect';
+      onFailure(error);
+      // A database message may contain stored values, and failures are stored in the history (invariant 10).
+      throw ApplicationFailure.create({ type, message: sqlState(error), nonRetryable: true });
+    }
+  };
 }
 
 function sqlState(error: unknown): string {

@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { REQUESTS_PER_USER, WAITING_REQUESTS_PER_USER } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
@@ -25,6 +26,8 @@ import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './http/request-context.ts';
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
+import type { Transfers } from './http/transfers.ts';
+import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import { type AdminDeps, adminRoutes } from './routes/admin.ts';
 import { commitRoutes } from './routes/commits.ts';
@@ -46,6 +49,8 @@ import { welcomeRoutes } from './routes/welcomes.ts';
 import { mountRoutes } from './http/mount.ts';
 import type { Route } from './http/route.ts';
 
+const TURNS: TurnsOptions = { perUser: REQUESTS_PER_USER, waitingPerUser: WAITING_REQUESTS_PER_USER };
+
 /** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
   readonly pool: pg.Pool;
@@ -61,8 +66,12 @@ export interface AppDeps extends HealthDeps {
   readonly keyPackages: KeyPackageSettings;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
+  /** @default as in `domain/limits.ts` */
+  readonly turns?: TurnsOptions;
+  readonly transfers: Transfers;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
+  readonly voteAfterHours: number;
   readonly treeCheckMaxBytes: number;
   readonly trustProxy: number;
   /** The folder `docs` of the package. */
@@ -70,9 +79,8 @@ export interface AppDeps extends HealthDeps {
 }
 
 /** All routes. The busiest routes come first, because the router tries them in this order. */
-export function makeRoutes(deps: AppDeps): Route[] {
+export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(deps.pool)): Route[] {
   const { pool, submitter } = deps;
-  const conversations = makeConversationCache(pool);
   const operations = makeOperations({ submitter, conversations, pool });
   const applyCommit = makeApplyCommit({ ...deps, conversations, operations });
   const groupInfos = makeGroupInfos({ ...deps, conversations, operations });
@@ -126,12 +134,15 @@ export function createApp(deps: AppDeps): Express {
   app.set('trust proxy', deps.trustProxy);
 
   const limits = makeRateLimits(deps.rateLimits);
-  app.use(makeRequestContext({ log: deps.log, deadlineMs: deps.requestDeadlineMs, observe: deps.observe }));
+  const conversations = makeConversationCache(deps.pool);
+  app.use(makeRequestContext({ ...deps, deadlineMs: deps.requestDeadlineMs }));
   app.use(securityHeaders());
   app.use(neverStored);
   app.use(makeCloseWhileDraining(deps.isDraining));
-  mountRoutes(app, makeRoutes(deps), {
+  mountRoutes(app, makeRoutes(deps, conversations), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
+    takeTurn: makeTurns(deps.turns ?? TURNS),
+    conversations,
     limits,
     runOnce: makeRunOnce(deps),
   });

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
+import { makeDatabaseClock } from '../process/database-clock.ts';
 import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
@@ -12,6 +13,7 @@ import { shutDownOnSignals } from '../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
+import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
@@ -27,10 +29,13 @@ import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { startServer } from './http/server.ts';
+import { makeTransfers } from './http/transfers.ts';
 import { makeStreamHub } from '../streams/hub.ts';
 
 // The API process. This file creates all parts and connects them.
 
+/** Pause between looks for transfers that stand still. */
+const TRANSFER_CHECK_MS = 1000;
 /** Time for Temporal to answer the health check. */
 const CHECK_MS = 1500;
 /** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
@@ -69,10 +74,19 @@ async function main(): Promise<void> {
     namespace: config.temporalNamespace,
     identity: `api-${process.pid}`,
   });
+  // Requests and decisions. What serves all users at once takes its connections from the pool itself.
+  const shared = shareOut(pool);
   cleanup.add('Temporal connection', () => connection.close());
 
+  const transfers = makeTransfers({ budget: config.bytesInFlight, onCut: metrics.transferCut });
+  metrics.bytesInFlight(transfers.held);
+  const transferTimer = setInterval(transfers.check, TRANSFER_CHECK_MS);
+  cleanup.add('check of transfers', () => clearInterval(transferTimer));
+
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
-  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, log });
+  const clock = makeDatabaseClock({ log });
+  metrics.clockSkew(() => clock.skewMs() / 1000);
+  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, clock, log });
   cleanup.add('path switch', pathSwitch.close);
   const workflows = makeConversationWorkflows({
     client,
@@ -84,13 +98,14 @@ async function main(): Promise<void> {
     }),
   });
   const onRetry = metrics.batchRetry;
-  const direct = makeDirectExecutor({ pool, notifier, log, onRetry });
+  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
     executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
     stager: makeStager(staging),
     metrics,
     log,
+    clock,
     mailboxLimit: config.mailboxLimit,
   });
   metrics.actorMailboxDepth(dispatcher.depth);
@@ -98,6 +113,7 @@ async function main(): Promise<void> {
     pool,
     metrics,
     log,
+    clock,
     notifier,
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
@@ -122,12 +138,13 @@ async function main(): Promise<void> {
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     handler: createApp({
-      pool,
+      pool: shared,
       log,
       authenticate: await makeAuthenticate({
         source: config.jwt,
         audience: config.jwtAudience,
         hashUser: makeUserHash(config.logSalt),
+        now: clock.now,
       }),
       submitter: dispatcher,
       streams,
@@ -136,11 +153,17 @@ async function main(): Promise<void> {
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,
-      keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+      keyPackages: {
+        maxLifetimeMs: config.keyPackageMaxLifetimeMs,
+        claimsPerMinute: config.rateLimits.claims,
+        now: clock.now,
+      },
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
+      transfers,
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
+      voteAfterHours: config.voteAfterHours,
       treeCheckMaxBytes: config.treeCheckMaxBytes,
       trustProxy: config.trustProxy,
       docsFolder: path.join(root, 'docs'),

@@ -4,6 +4,7 @@ import type { Command } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { decideCommands } from '../store/decision/decide.ts';
 import type { Notifier } from '../store/log/notifications.ts';
+import { forUser } from '../store/pool-share.ts';
 import { isRetryable } from '../store/sqlstate.ts';
 import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
@@ -18,9 +19,12 @@ export interface DirectExecutorDeps {
 /** Hands a batch to the deciding transaction in this process, without Temporal. Bytes travel inline. */
 export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command> {
   return async ({ conversation, commands, deadline, correlationIds }) => {
+    const user = onlyActor(commands);
     for (let retries = 0; ; retries++) {
       try {
-        const { facts, outcomes } = await decideCommands(deps.pool, conversation, commands);
+        // The request that started the batch may be another user's. A batch of several users counts for none.
+        const beneficiary = user === undefined ? undefined : { user, deadline };
+        const { facts, outcomes } = await forUser(beneficiary, () => decideCommands(deps.pool, conversation, commands));
         if (facts.found) deps.notifier.entry(conversation, facts.lastSeq, facts.changed);
         return { outcomes, retries };
       } catch (error) {
@@ -35,4 +39,9 @@ export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command> 
       }
     }
   };
+}
+
+/** The user of all commands. @returns `undefined` if they are of several users */
+function onlyActor([first, ...others]: readonly Command[]): string | undefined {
+  return others.every(({ actor }) => actor === first?.actor) ? first?.actor : undefined;
 }

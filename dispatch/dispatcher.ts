@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Command } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { type Outcome, outcomeFor } from '../domain/outcome.ts';
+import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { stageRow } from '../store/staging/stage.ts';
 import { ConversationQueue, type QueueDeps } from './conversation-queue.ts';
@@ -16,6 +17,8 @@ export interface DispatcherDeps {
   readonly stager: Stager;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Judges `notAfter`. @default the clock of the process */
+  readonly clock?: Pick<DatabaseClock, 'at'>;
   /** Commands that may wait in one queue. */
   readonly mailboxLimit: number;
 }
@@ -34,7 +37,7 @@ export interface Dispatcher extends Submitter {
 /** Builds the one way in: it queues each command by conversation, and answers with the outcome before the deadline. */
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
-  const { metrics } = deps;
+  const { metrics, clock = OWN_CLOCK } = deps;
   const queueDeps = makeQueueDeps(deps);
 
   const open = (conversation: string): ConversationQueue => {
@@ -77,7 +80,8 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
       const startedAt = performance.now();
       const { kind } = submission.command;
       try {
-        const command = { ...submission.command, notAfter: submission.deadline };
+        // As much of the database's time as is left of ours: the two clocks may differ.
+        const command = { ...submission.command, notAfter: clock.at(submission.deadline) };
         // Also checks what came through Temporal, perhaps from a worker of another version.
         const outcome = outcomeFor(submission.command, await enter({ ...submission, command }));
         observe(metrics, kind, outcome, (performance.now() - startedAt) / 1000);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { readSetting, writeSetting } from '../store/settings.ts';
 import type { ExecutionPath } from './executor.ts';
@@ -32,8 +33,11 @@ export async function makePathSwitch(deps: {
   readonly pool: pg.Pool;
   readonly notifier: Notifier;
   readonly initial: PathSetting;
+  /** Learns from each read of the setting. @default the clock of the process */
+  readonly clock?: Pick<DatabaseClock, 'learnFrom'>;
   readonly log: Logger;
 }): Promise<PathSwitch> {
+  const { clock = OWN_CLOCK } = deps;
   let current = deps.initial;
   const adopt = (setting: PathSetting): void => {
     if (setting.path === current.path && setting.rollout === current.rollout) return;
@@ -41,7 +45,7 @@ export async function makePathSwitch(deps: {
     current = setting;
   };
   const refresh = async (): Promise<void> => {
-    const value = await readSetting(deps.pool, SETTING);
+    const { value } = await clock.learnFrom(() => readSetting(deps.pool, SETTING));
     if (isPathSetting(value)) adopt(value);
   };
   await refresh();

@@ -30,19 +30,27 @@ export interface Stager {
  * log before it, so no decided message can lose its bytes
  */
 export function makeStager(pool: pg.Pool): Stager {
-  const queue: WaitingRow[] = [];
+  /** By user. Each user's rows keep their order; users take turns. */
+  const queues = new Map<string, WaitingRow[]>();
   let running = 0;
   let scheduled = false;
 
+  /** The rows of the next statement, one of each user in turn: nobody waits until somebody else's many rows are stored. */
   const take = (): WaitingRow[] => {
+    const batch: WaitingRow[] = [];
     let bytes = 0;
-    let count = 0;
-    for (const { row } of queue) {
-      bytes += row.ciphertext.length + (row.welcome?.length ?? 0) + (row.groupInfo?.length ?? 0);
-      if (count > 0 && (count === ROWS || bytes > MAX_BATCH_BYTES)) break;
-      count++;
+    // A user whose turn is over comes again at the end of the map, which the loop reaches.
+    for (const [user, queue] of queues) {
+      const [waiting] = queue;
+      if (waiting === undefined) continue;
+      bytes += sizeOf(waiting.row);
+      if (batch.length > 0 && (batch.length === ROWS || bytes > MAX_BATCH_BYTES)) break;
+      batch.push(waiting);
+      queue.shift();
+      queues.delete(user);
+      if (queue.length > 0) queues.set(user, queue);
     }
-    return queue.splice(0, count);
+    return batch;
   };
   const run = async (batch: readonly WaitingRow[]): Promise<void> => {
     try {
@@ -55,7 +63,7 @@ export function makeStager(pool: pg.Pool): Stager {
   };
   const pump = (): void => {
     scheduled = false;
-    while (running < STATEMENTS && queue.length > 0) {
+    while (running < STATEMENTS && queues.size > 0) {
       running++;
       void run(take()).finally(() => {
         running--;
@@ -65,6 +73,8 @@ export function makeStager(pool: pg.Pool): Stager {
   };
   const once = (row: StageRow): Promise<StagedKey> =>
     new Promise((resolve, reject) => {
+      const queue = queues.get(row.user) ?? [];
+      queues.set(row.user, queue);
       queue.push({ row, resolve, reject });
       if (scheduled) return;
       scheduled = true;
@@ -85,4 +95,8 @@ export function makeStager(pool: pg.Pool): Stager {
     },
     discard: (keys) => discardStaged(pool, keys),
   };
+}
+
+function sizeOf({ ciphertext, welcome, groupInfo }: StageRow): number {
+  return ciphertext.length + (welcome?.length ?? 0) + (groupInfo?.length ?? 0);
 }

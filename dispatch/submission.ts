@@ -6,7 +6,10 @@ export interface Submission<C extends Command = Command> {
   /** Id of the conversation. */
   readonly conversation: string;
   readonly command: C;
-  /** Milliseconds since 1970. The answer is due before it, and it becomes the command's `notAfter`. */
+  /**
+   * Milliseconds since 1970, by the clock of this process. The answer is due before it. The command's `notAfter` is the same
+   * moment by the clock of the database.
+   */
   readonly deadline: number;
   /** The service's own id of the request. */
   readonly correlationId: string;

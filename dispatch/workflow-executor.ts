@@ -69,7 +69,7 @@ function updateFor(command: StagedCommand | undefined): ConversationUpdate {
     case 'commit':
       if ('sha256' in command) return commit;
       return 'removes' in command && command.removes.length > 0 ? removeMember : addMembers;
-    // Roles, policy, deletion, GroupInfos, reports, resets.
+    // Roles, policy, bars, deletion, GroupInfos, reports, resets.
     default:
       return administer;
   }

@@ -111,6 +111,15 @@ export interface PolicyCommand extends CommandBase {
   readonly policy: PolicyPatch;
 }
 
+/** An admin says whether a user can come back by itself. */
+export interface BarCommand extends CommandBase {
+  readonly kind: 'bar';
+  /** Need not be, or have been, a member. */
+  readonly user: string;
+  /** False = an earlier bar is lifted. */
+  readonly barred: boolean;
+}
+
 /** Fields of a policy to change. Absent fields stay as they are. */
 export type PolicyPatch = { readonly [K in keyof Policy]?: Policy[K] | null | undefined };
 
@@ -147,6 +156,7 @@ export type Command =
   | IncrementCommand
   | RoleCommand
   | PolicyCommand
+  | BarCommand
   | ReportCommand
   | ResetCommand
   | DeleteCommand;
@@ -163,6 +173,7 @@ export const COMMAND_KINDS = Object.keys({
   increment: true,
   role: true,
   policy: true,
+  bar: true,
   report: true,
   reset: true,
   delete: true,

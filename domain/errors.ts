@@ -39,7 +39,7 @@ export const PROBLEMS = {
   'position-ahead': { status: 422, title: 'The position is ahead of the conversation', retryable: false },
   'rate-limited': { status: 429, title: 'Too many requests', retryable: true },
   internal: { status: 500, title: 'An unexpected error occurred', retryable: true },
-  overloaded: { status: 503, title: 'Too many operations wait in the conversation queue', retryable: true },
+  overloaded: { status: 503, title: 'Too much work waits already', retryable: true },
   unavailable: { status: 503, title: 'A part of the service is not available', retryable: true },
   deadline: { status: 503, title: 'There was no decision before the deadline of the request', retryable: true },
 } as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;

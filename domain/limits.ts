@@ -31,6 +31,8 @@ export const DEFAULT_MAX_MEMBERS = 1000;
 export const MAX_MEMBERS_LIMIT = 10_000;
 export const MAX_EPOCH_WINDOW = 4;
 export const MAX_RETENTION_DAYS = 3650;
+/** A month: a longer time would leave a group without anybody who may vote. */
+export const MAX_VOTE_HOURS = 720;
 /** Maximum amount of one increment signal. */
 export const MAX_INCREMENT = 1_000_000;
 
@@ -54,6 +56,14 @@ export const RATE_LIMIT_DEVICES = 2;
  * it.
  */
 export const MAX_RESERVATION_MS = 300;
+
+/**
+ * Requests of one user that an API process serves at a time. A busy device needs a handful; with this number one user sends
+ * some thousand messages a second, and a request of another user waits for at most as many steps of the event loop.
+ */
+export const REQUESTS_PER_USER = 64;
+/** Requests of one user that wait for their turn behind these. Each needs some kilobytes. */
+export const WAITING_REQUESTS_PER_USER = 1000;
 
 /** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
@@ -105,6 +115,18 @@ export const WELCOME_LIFETIME_MS = 30 * 86_400_000;
 export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
 /** The time in which one claimer's packages count against its limit per minute. */
 export const CLAIM_RATE_MS = 60_000;
+/** A member has a vote on a reset when it was proven for so many hours, where the policy says nothing else. */
+export const DEFAULT_VOTE_HOURS = 24;
+/**
+ * While no member has followed an outsider who joined by an external commit, other outsiders wait for this time at most.
+ * Members with an open stream follow within seconds.
+ */
+export const OUTSIDER_TRIAL_MS = 10 * 60_000;
+/** Users whom the admins of a conversation can bar. Each is a row that its successors copy. */
+export const MAX_BARS = 1000;
+/** Rows that one user can cause in the audit, of one action in one conversation, within the time below. */
+export const MAX_AUDITS = 20;
+export const AUDIT_WINDOW_MS = 24 * 3_600_000;
 /** Reports that members are stuck count for this time. */
 export const REPORT_LIFETIME_MS = 7 * 86_400_000;
 /** Conversations that a user left stay in its list for this time. */

@@ -19,9 +19,9 @@ export interface CommitPosition extends LogPosition {
 
 /** What a report is answered. */
 export interface ReportCount {
-  /** Distinct members whose reports count now. */
+  /** Votes: members of the electorate whose reports count now. */
   readonly reports: number;
-  /** Reports that open a reset. */
+  /** Votes that open a reset. */
   readonly needed: number;
   /** Members may reset the conversation. */
   readonly open: boolean;
@@ -37,6 +37,7 @@ export interface AnswerOf {
   readonly increment: object;
   readonly role: { readonly role: string };
   readonly policy: { readonly policy: Policy };
+  readonly bar: { readonly user: string; readonly barred: boolean };
   readonly report: ReportCount;
   readonly reset: { readonly successor: string };
   readonly delete: object;
@@ -89,6 +90,8 @@ export const OUTCOME_FIELDS = {
   unread: 'number',
   role: 'string',
   policy: 'object',
+  user: 'string',
+  barred: 'boolean',
   reports: 'number',
   needed: 'number',
   open: 'boolean',
@@ -101,7 +104,7 @@ export const OUTCOME_FIELDS = {
   forMs: 'number',
   detail: 'string',
 } as const satisfies Readonly<Record<string, JsonType>>;
-const TYPES: Readonly<Record<string, JsonType | undefined>> = OUTCOME_FIELDS;
+const TYPES: ReadonlyMap<string, JsonType> = new Map(Object.entries(OUTCOME_FIELDS));
 
 type RequiredField<T> = { [F in keyof T]-?: object extends Pick<T, F> ? never : F }[keyof T];
 /** Fields that the answer of each kind always has. The compiler refuses a list with a wrong field. */
@@ -114,6 +117,7 @@ const REQUIRED: { readonly [K in CommandKind]: readonly RequiredField<AnswerOf[K
   increment: [],
   role: ['role'],
   policy: ['policy'],
+  bar: ['user', 'barred'],
   report: ['reports', 'needed', 'open'],
   reset: ['successor'],
   delete: [],
@@ -141,7 +145,7 @@ function checkOutcome(kind: CommandKind, value: unknown): void {
   if (!isRecord(value)) throw new TypeError(`The outcome of ${kind} is no object`);
   const { status, code } = value;
   for (const field in value) {
-    const type = TYPES[field];
+    const type = TYPES.get(field);
     const isRight = type === undefined || (typeof value[field] === type && value[field] !== null);
     if (!isRight) throw new TypeError(`In the outcome of ${kind} ${field} is not of type ${type}`);
   }
@@ -149,7 +153,7 @@ function checkOutcome(kind: CommandKind, value: unknown): void {
     if (!CODES.has(code)) throw new TypeError(`The refusal of ${kind} has no known code`);
   } else if (status === 'accepted' || status === 'duplicate') {
     for (const field of REQUIRED[kind]) {
-      if (!(field in value)) throw new TypeError(`The answer of ${kind} has no ${field}`);
+      if (!Object.hasOwn(value, field)) throw new TypeError(`The answer of ${kind} has no ${field}`);
     }
   } else {
     throw new TypeError(`The outcome of ${kind} has no known status`);

@@ -1,4 +1,4 @@
-import { DEFAULT_MAX_MEMBERS } from './limits.ts';
+import { DEFAULT_MAX_MEMBERS, DEFAULT_VOTE_HOURS } from './limits.ts';
 
 /** Who is allowed to do something: admins, any member, or nobody. */
 export type Who = 'admin' | 'member' | 'nobody';
@@ -28,13 +28,23 @@ export interface Policy {
    * (`refuse`).
    */
   readonly lastAdmin: 'hand-over' | 'refuse';
+  /** A member has a vote on a reset when it was proven for so many hours (store/repair/vote.sql). Absent = 24. */
+  readonly voteAfterHours?: number | undefined;
 }
 
 /** A change of the policy by a creator or admin. Absent fields keep their value. */
 export type PolicyChange = { readonly [K in keyof Policy]?: Policy[K] | undefined };
 
+/** What the operator's configuration says about new conversations. */
+export interface PolicyDefaults {
+  readonly epochWindow: number;
+  /** @default 24 */
+  readonly voteAfterHours?: number;
+}
+
 /** The policy of a new conversation. @param change the fields that its creator sets */
-export function makePolicy(change: PolicyChange, defaults: { epochWindow: number }): Policy {
+export function makePolicy(change: PolicyChange, defaults: PolicyDefaults): Policy {
+  const voteAfterHours = change.voteAfterHours ?? defaults.voteAfterHours ?? DEFAULT_VOTE_HOURS;
   const externalJoin = change.externalJoin ?? 'member';
   return {
     whoMayAdd: change.whoMayAdd ?? 'member',
@@ -45,6 +55,7 @@ export function makePolicy(change: PolicyChange, defaults: { epochWindow: number
     maxMembers: change.maxMembers ?? DEFAULT_MAX_MEMBERS,
     epochWindow: change.epochWindow ?? defaults.epochWindow,
     lastAdmin: change.lastAdmin ?? 'hand-over',
+    ...(voteAfterHours === DEFAULT_VOTE_HOURS ? {} : { voteAfterHours }),
     ...(change.retentionDays === undefined ? {} : { retentionDays: change.retentionDays }),
     ...(change.commitRetentionDays === undefined ? {} : { commitRetentionDays: change.commitRetentionDays }),
     ...(change.abandonedDays === undefined ? {} : { abandonedDays: change.abandonedDays }),

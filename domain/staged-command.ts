@@ -1,4 +1,5 @@
 import type {
+  BarCommand,
   Command,
   CommitCommand,
   DeleteCommand,
@@ -71,6 +72,7 @@ type SmallCommand =
   | IncrementCommand
   | RoleCommand
   | PolicyCommand
+  | BarCommand
   | ResetCommand
   | DeleteCommand;
 

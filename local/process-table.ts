@@ -58,7 +58,7 @@ function rowsFromPs(selection: string[]): Row[] {
     return [];
   }
   return output.split('\n').flatMap((line) => {
-    const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line);
+    const match = /^(\d+)\s+(\d+)\s+(\S+)\s+(\S.*)$/.exec(line.trim());
     if (match === null) return [];
     const [, pid = '', parent = '', state = '', started = ''] = match;
     return [{ pid: Number(pid), parent: Number(parent), state, started }];

@@ -1,5 +1,5 @@
 import { AppError } from '../domain/errors.ts';
-import { type CheckedKeyPackage, KeyPackageFault, checkKeyPackage } from './key-package.ts';
+import { type CheckedKeyPackage, KeyPackageFault, type KeyPackageRules, checkKeyPackage } from './key-package.ts';
 
 /** Key packages that one device uploads in one request. Each is an MLSMessage. */
 export interface KeyPackageBatch {
@@ -23,7 +23,7 @@ interface Fault {
  */
 export async function checkKeyPackages(
   { keyPackages, lastResort }: KeyPackageBatch,
-  rules: { readonly user: string; readonly maxLifetimeMs: number | undefined },
+  rules: Omit<KeyPackageRules, 'lastResort'>,
 ): Promise<CheckedKeyPackage[]> {
   const checked: CheckedKeyPackage[] = [];
   const faults: Fault[] = [];

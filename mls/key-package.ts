@@ -61,6 +61,8 @@ export interface KeyPackageRules {
   readonly lastResort: boolean;
   /** Milliseconds. Absent = any lifetime. */
   readonly maxLifetimeMs: number | undefined;
+  /** Milliseconds since 1970; judges the lifetime. @default by the clock of the process */
+  readonly now?: number;
 }
 
 /**
@@ -82,7 +84,7 @@ export async function checkKeyPackage(
   if (decoded === undefined) return new KeyPackageFault('is not a valid KeyPackage');
   const fault =
     faultOfContent(keyPackage, decoded, rules) ??
-    faultOfLifetime(keyPackage, rules.maxLifetimeMs) ??
+    faultOfLifetime(keyPackage, rules) ??
     (await faultOfSignatures(keyPackage));
   if (fault !== undefined) return new KeyPackageFault(fault);
   const { identity } = keyPackage.leaf;
@@ -142,9 +144,8 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
   return undefined;
 }
 
-function faultOfLifetime({ leaf }: Parsed, maxLifetimeMs: number | undefined): string | undefined {
+function faultOfLifetime({ leaf }: Parsed, { maxLifetimeMs, now = Date.now() }: KeyPackageRules): string | undefined {
   const { notBefore, notAfter } = leaf.lifetime ?? { notBefore: 0, notAfter: 0 };
-  const now = Date.now();
   if (notAfter * 1000 <= now) return 'has expired';
   if (notBefore * 1000 > now + KEY_PACKAGE_CLOCK_SKEW_MS) return 'is not valid yet';
   if (maxLifetimeMs === undefined || (notAfter - notBefore) * 1000 <= maxLifetimeMs) return undefined;

@@ -72,6 +72,12 @@ export const VARIABLES = {
     4,
     'Number of epochs that a message may be behind the current epoch. This is the default for the policy of new conversations.',
   ),
+  VOTE_AFTER_HOURS: integer(
+    24,
+    0,
+    720,
+    'Hours after which a member that acted under its own token has a vote on a reset. This is the default for the policy of new conversations. 0 = at once, which lets a member outvote the others with members that it invents.',
+  ),
   TREE_CHECK_MAX_BYTES: integer(
     1_048_576,
     0,
@@ -125,7 +131,19 @@ export const VARIABLES = {
     600,
     0,
     1e9,
-    'Requests with a refused token per client address, minute and process; 0 = off.',
+    'Requests with a forged token, or with none, per client address, minute and process; 0 = off.',
+  ),
+  RATE_LIMIT_COST: integer(
+    15_000,
+    0,
+    1e9,
+    'CPU time that the requests of one user may cost, in milliseconds per minute and process; the same for public pages per client address. 0 = off.',
+  ),
+  BYTES_IN_FLIGHT: integer(
+    256 * 1024 * 1024,
+    64 * 1024 * 1024,
+    1e11,
+    'Bytes of bodies and answers that a process has in memory at a time. One user has at most an eighth of it.',
   ),
   STREAM_SLOW_MS: integer(
     5000,
@@ -206,7 +224,7 @@ function url(protocols: readonly string[], description: string): Variable<string
 function duration(standard: string, minMs: number, description: string): Variable<number | undefined> {
   const schema = z.string().transform((value, context) => {
     if (value === 'off' && standard === 'off') return undefined;
-    const [, number, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? [];
+    const [, number, unit] = /^(\d{1,9})(ms|[smhd])$/.exec(value) ?? [];
     const ms = Number(number) * UNITS[(unit ?? 'ms') as keyof typeof UNITS];
     if (ms >= minMs && ms <= MAX_DURATION_MS) return ms;
     context.addIssue(`must be a duration such as 30s, 10m or 1h, from ${minMs / 1000}s to 365d`);

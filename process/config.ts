@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
+import { own } from '../domain/own.ts';
 
 export { CONVERSATION_PATHS } from './config-variables.ts';
 
@@ -25,8 +26,10 @@ export interface RateLimits {
   readonly claims: number;
   readonly writes: number;
   readonly reads: number;
-  /** Requests with a refused token, per client address. */
+  /** Requests with a forged token or with none, per client address. */
   readonly unauthenticated: number;
+  /** Milliseconds of CPU time, per user. Requests of a class without a limit do not count. */
+  readonly cost: number;
 }
 
 /**
@@ -51,6 +54,7 @@ export interface Config {
   readonly requestDeadlineMs: number;
   readonly idleMs: number;
   readonly epochWindow: number;
+  readonly voteAfterHours: number;
   /** Ratchet trees up to this size are checked. */
   readonly treeCheckMaxBytes: number;
   /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
@@ -61,6 +65,8 @@ export interface Config {
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
   readonly rateLimits: RateLimits;
+  /** Bytes of bodies and answers in memory. */
+  readonly bytesInFlight: number;
   readonly streamSlowMs: number;
   /** Open streams in one process; 0 = no limit. */
   readonly streamsPerUser: number;
@@ -101,10 +107,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
       .filter(([, value]) => value !== undefined && value !== ''),
   );
   const problems = [
-    ...NEEDS[part].filter((name) => given[name] === undefined).map((name) => `${name} is not set`),
+    ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(Object.keys(given), CONFIG_NAMES),
   ];
-  const sources = JWT_SOURCES.filter((name) => given[name] !== undefined);
+  const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
   if (part === 'api' && sources.length !== 1) {
     const found = sources.length === 0 ? 'none is set' : `${sources.join(' and ')} are set`;
     problems.push(`exactly one of ${JWT_SOURCES.join(', ')} must be set: ${found}`);
@@ -143,7 +149,7 @@ function arrange(values: Values): Config {
     databasePoolSize: values.DATABASE_POOL_SIZE,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
-    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/\/+$/, ''),
+    temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/(?<!\/)\/+$/, ''),
     taskQueue: values.TASK_QUEUE,
     sdkMetricsPort: values.SDK_METRICS_PORT,
     jwt: jwtSource(values),
@@ -152,6 +158,7 @@ function arrange(values: Values): Config {
     requestDeadlineMs: values.REQUEST_DEADLINE_MS,
     idleMs: values.IDLE_TIMEOUT ?? 0,
     epochWindow: values.EPOCH_WINDOW,
+    voteAfterHours: values.VOTE_AFTER_HOURS,
     treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
     mailboxLimit: values.LANE_MAILBOX_LIMIT,
@@ -165,7 +172,9 @@ function arrange(values: Values): Config {
       writes: values.RATE_LIMIT_WRITES,
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,
+      cost: values.RATE_LIMIT_COST,
     },
+    bytesInFlight: values.BYTES_IN_FLIGHT,
     streamSlowMs: values.STREAM_SLOW_MS,
     streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,

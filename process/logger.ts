@@ -106,13 +106,16 @@ function withoutValues(error: DatabaseError): { readonly message: string; readon
  * Removes secrets from log fields. It copies only objects that change: pino's own redaction copies every line in 30 µs.
  */
 function withoutSecrets(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
-  let copy: Record<string, unknown> | undefined;
   for (const key in fields) {
-    const value = fields[key];
-    const clean = SECRET_KEYS.has(key) ? '[redacted]' : cleanValue(value, depth);
-    if (clean !== value) (copy ??= { ...fields })[key] = clean;
+    if (cleanField(key, fields[key], depth) === fields[key]) continue;
+    // The names may be data: an assignment to `__proto__` would set the prototype of the copy.
+    return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cleanField(name, value, depth)]));
   }
-  return copy ?? fields;
+  return fields;
+}
+
+function cleanField(key: string, value: unknown, depth: number): unknown {
+  return SECRET_KEYS.has(key) ? '[redacted]' : cleanValue(value, depth);
 }
 
 function cleanValue(value: unknown, depth: number): unknown {

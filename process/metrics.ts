@@ -30,8 +30,12 @@ export interface Metrics {
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
   readonly deliveryLag: (seconds: number) => void;
+  readonly bytesInFlight: (measure: (direction: 'received' | 'sent') => number) => void;
+  readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
   readonly swept: (table: string, rows: number) => void;
+  /** @param measure seconds by which the clock of this process is ahead of the database's */
+  readonly clockSkew: (measure: () => number) => void;
 }
 
 /** @param collectDefaults whether to add the metrics of the Node.js process (CPU, memory, event loop) */
@@ -126,6 +130,25 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'Time from the decision about an entry to its write into an open stream',
     [],
   );
+  const byteCounts: ((direction: 'received' | 'sent') => number)[] = [];
+  new Gauge({
+    name: 'parley_bytes_in_flight',
+    help: 'Bytes of bodies and answers in the memory of this process',
+    labelNames: ['direction'],
+    registers,
+    collect() {
+      for (const direction of ['received', 'sent'] as const) {
+        this.set(
+          { direction },
+          byteCounts.reduce((sum, measure) => sum + measure(direction), 0),
+        );
+      }
+    },
+  });
+  const cuts = counter('parley_transfers_cut_total', 'Bodies and answers that were cut because they were the slowest', [
+    'direction',
+    'reason',
+  ]);
   const pools = new Map<string, () => { total: number; idle: number; waiting: number }>();
   new Gauge({
     name: 'parley_pool_connections',
@@ -136,6 +159,15 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       for (const [pool, measure] of pools) {
         for (const [state, value] of Object.entries(measure())) this.set({ pool, state }, value);
       }
+    },
+  });
+  let skew = (): number => 0;
+  new Gauge({
+    name: 'parley_clock_skew_seconds',
+    help: "Seconds by which the clock of this process is ahead of the database's",
+    registers,
+    collect() {
+      this.set(skew());
     },
   });
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
@@ -163,7 +195,10 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),
     deliveryLag: (seconds) => lag.observe(seconds),
+    bytesInFlight: (measure) => void byteCounts.push(measure),
+    transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),
     swept: (table, rows) => swept.inc({ table }, rows),
+    clockSkew: (measure) => void (skew = measure),
   };
 }

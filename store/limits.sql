@@ -6,6 +6,9 @@ create or replace function min_message_run() returns int language sql immutable 
 create or replace function lost_commits_for_reservation() returns int language sql immutable as $$ select 3 $$;
 create or replace function accepted_commits_for_backoff() returns int language sql immutable as $$ select 5 $$;
 create or replace function commit_retention_factor() returns int language sql immutable as $$ select 4 $$;
+create or replace function default_vote_hours() returns int language sql immutable as $$ select 24 $$;
+create or replace function max_bars() returns int language sql immutable as $$ select 1000 $$;
+create or replace function max_audits() returns int language sql immutable as $$ select 20 $$;
 create or replace function max_member_events() returns int language sql immutable as $$ select 10 $$;
 create or replace function max_welcomes_per_inviter() returns int language sql immutable as $$ select 32 $$;
 create or replace function max_welcome_bytes_per_inviter() returns int language sql immutable as $$ select 8388608 $$;
@@ -24,6 +27,8 @@ create or replace function max_commit_backoff() returns interval language sql im
 create or replace function welcome_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function claim_lifetime() returns interval language sql immutable as $$ select interval '24 hours' $$;
 create or replace function claim_rate() returns interval language sql immutable as $$ select interval '1 minutes' $$;
+create or replace function outsider_trial() returns interval language sql immutable as $$ select interval '10 minutes' $$;
+create or replace function audit_window() returns interval language sql immutable as $$ select interval '24 hours' $$;
 create or replace function report_lifetime() returns interval language sql immutable as $$ select interval '7 days' $$;
 create or replace function former_member_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function device_activity() returns interval language sql immutable as $$ select interval '30 days' $$;

@@ -41,6 +41,8 @@ export function makePool(options: PoolOptions): pg.Pool {
     lock_timeout: String(Math.ceil(statementTimeout * 0.75)),
     statement_timeout: String(statementTimeout),
     idle_in_transaction_session_timeout: '10000',
+    // A failed statement is logged without its parameters, however the server is set: they are user ids and ciphertext.
+    log_parameter_max_length_on_error: '0',
     ...(options.synchronousCommit === false ? { synchronous_commit: 'off' } : {}),
   };
   return new pg.Pool({

@@ -1,3 +1,5 @@
+import { own } from '../domain/own.ts';
+
 /**
  * Parsers for the fields of rows, and of JSON objects inside rows. The row types of `pg` are unchecked promises. These
  * functions check each value, so that a changed statement, or a row of another release, fails here with a clear message.
@@ -15,47 +17,47 @@ function unexpected(field: string, expected: string): TypeError {
 }
 
 export function text(row: Row, field: string): string {
-  const value = row[field];
+  const value = own(row, field);
   if (typeof value !== 'string') throw unexpected(field, 'a string');
   return value;
 }
 
 export function integer(row: Row, field: string): number {
-  const value = row[field];
+  const value = own(row, field);
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw unexpected(field, 'a safe integer');
   return value;
 }
 
 export function flag(row: Row, field: string): boolean {
-  const value = row[field];
+  const value = own(row, field);
   if (typeof value !== 'boolean') throw unexpected(field, 'a boolean');
   return value;
 }
 
 export function bytes(row: Row, field: string): Buffer {
-  const value = row[field];
+  const value = own(row, field);
   if (!Buffer.isBuffer(value)) throw unexpected(field, 'a bytea');
   return value;
 }
 
 export function time(row: Row, field: string): Date {
-  const value = row[field];
+  const value = own(row, field);
   if (!(value instanceof Date)) throw unexpected(field, 'a timestamp');
   return value;
 }
 
 export function oneOf<const T extends string>(row: Row, field: string, values: readonly T[]): T {
-  const found = values.find((value) => value === row[field]);
+  const found = values.find((value) => value === own(row, field));
   if (found === undefined) throw unexpected(field, `one of ${values.join(', ')}`);
   return found;
 }
 
 export function orNull<T>(parse: Parser<T>, row: Row, field: string): T | null {
-  return row[field] === null ? null : parse(row, field);
+  return own(row, field) === null ? null : parse(row, field);
 }
 
 export function object(row: Row, field: string): Row {
-  const value = row[field];
+  const value = own(row, field);
   if (!isObject(value)) throw unexpected(field, 'an object');
   return value;
 }
@@ -88,7 +90,7 @@ export function onlyRow([row]: readonly Row[], statement: string): Row {
 }
 
 function list<T>(row: Row, field: string, isElement: (value: unknown) => value is T, elements: string): T[] {
-  const value: unknown = row[field];
+  const value = own(row, field);
   if (!Array.isArray(value) || !value.every(isElement)) throw unexpected(field, `a list of ${elements}`);
   return value;
 }

@@ -26,9 +26,9 @@ export class Connection {
   readonly #response: ServerResponse;
   readonly #owner: ConnectionOwner;
   readonly #expiresAt: number;
-  /** When the next heartbeat is due; milliseconds since 1970, as all times here. */
+  /** When the next heartbeat is due; by `performance.now()`. */
   #heartbeatAt: number;
-  /** When its reader last took any of the waiting bytes. 0 = nothing waits. */
+  /** When its reader last took any of the waiting bytes, by `performance.now()`. 0 = nothing waits. */
   #blockedAt = 0;
   /** Bytes that waited at the last check. */
   #waitingBytes = 0;
@@ -40,7 +40,7 @@ export class Connection {
     this.#owner = owner;
     this.#expiresAt = expiresAt;
     // Random: streams that opened at the same time do not all get their heartbeat at the same time.
-    this.#heartbeatAt = Date.now() + HEARTBEAT_MS * (0.5 + Math.random() / 2);
+    this.#heartbeatAt = performance.now() + HEARTBEAT_MS * (0.5 + Math.random() / 2);
     response.on('close', () => this.#close('client'));
     response.on('drain', () => {
       this.#blockedAt = 0;
@@ -73,7 +73,7 @@ export class Connection {
   /** Writes, also to a blocked reader: the caller checks `isReady` first. */
   write(text: string): void {
     if (this.isClosed || text === '' || this.#response.write(text) || this.#blockedAt !== 0) return;
-    this.#blockedAt = Date.now();
+    this.#blockedAt = performance.now();
     this.#waitingBytes = this.#countWaiting();
   }
 
@@ -87,10 +87,15 @@ export class Connection {
     this.#end(name, data, CUT_GRACE_MS);
   }
 
-  /** Sends the heartbeat when it is due, and ends with the token. @returns true: its reader took nothing for `slowMs` */
-  check(now: number, slowMs: number): boolean {
-    if (now >= this.#expiresAt) this.end('reconnect');
+  /**
+   * Sends the heartbeat when it is due, and ends with the token.
+   * @param time milliseconds since 1970, by the clock that judges tokens
+   * @returns true: its reader took nothing for `slowMs`
+   */
+  check(time: number, slowMs: number): boolean {
+    if (time >= this.#expiresAt) this.end('reconnect');
     if (this.isClosed) return false;
+    const now = performance.now();
     if (this.#blockedAt !== 0) {
       const waitingBytes = this.#countWaiting();
       // A large event may take longer than `slowMs`: any progress counts.

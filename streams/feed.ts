@@ -10,6 +10,8 @@ export const PAGE = 200;
 
 export interface FeedDeps {
   readonly pool: pg.Pool;
+  /** Milliseconds since 1970, by the clock of the database. */
+  readonly now: () => number;
   /** @param lagSeconds time from the acceptance of an entry to its delivery to one subscription */
   readonly onDelivered: (lagSeconds: number) => void;
   readonly onError: (error: unknown) => void;
@@ -118,7 +120,7 @@ export class Feed {
         else subscription.fallBehind();
         return;
       }
-      if (item.type === 'entry') this.#deps.onDelivered((Date.now() - item.entry.at.getTime()) / 1000);
+      if (item.type === 'entry') this.#deps.onDelivered((this.#deps.now() - item.entry.at.getTime()) / 1000);
       subscription.deliver(event);
     }
     if (leftSeq !== undefined && reaches(slice, leftSeq)) subscription.removed(leftSeq);

@@ -17,6 +17,7 @@ import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { openStream } from '../store/device/device-streams.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
@@ -42,6 +43,8 @@ export interface HubDeps {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly notifier: Pick<Notifier, 'stream'>;
+  /** Judges when tokens expire. @default the clock of the process */
+  readonly clock?: Pick<DatabaseClock, 'now'>;
   /** A stream whose reader takes nothing for this long ends with `slow-consumer`. */
   readonly slowMs: number;
   /** Open streams of one user; 0 = no limit. */
@@ -72,11 +75,11 @@ export interface StreamHub {
 }
 
 export function makeStreamHub(deps: HubDeps): StreamHub {
-  const { pool } = deps;
+  const { pool, clock = OWN_CLOCK } = deps;
   const streams = new Set<OpenStream>();
   let closed = false;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
-  const feeds = new Feeds({ pool, onDelivered: deps.metrics.deliveryLag, onError });
+  const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
   const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
   const quota = makeStreamQuota(deps.perUser);
@@ -105,7 +108,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     }
   };
   const checkConnections = (): void => {
-    const now = Date.now();
+    const now = clock.now();
     for (const stream of streams) if (stream.connection.check(now, deps.slowMs)) stream.endSlow();
   };
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);

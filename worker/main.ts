@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
+import { makeDatabaseClock } from '../process/database-clock.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
@@ -11,6 +12,7 @@ import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts'
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { startAdminServer } from './admin-server.ts';
@@ -19,6 +21,8 @@ import { ensureSweepSchedule } from './schedule.ts';
 
 /** Time limit of the readiness check of Temporal. */
 const CHECK_MS = 1000;
+/** How often the worker reads the clock of the database. */
+const CLOCK_EVERY_MS = 5000;
 
 // The worker process: it runs conversation workflows and their activities until SIGTERM or SIGINT. The SDK handles
 // these signals: it waits for running activities, then `worker.run()` returns.
@@ -42,6 +46,7 @@ async function main(): Promise<void> {
   installRuntime();
   const metrics = makeMetrics();
   const pool = connectPostgres(metrics);
+  watchClock(pool, metrics);
   const { client, connection } = await connectTemporal();
   const { worker } = await createWorker({
     connection,
@@ -90,6 +95,20 @@ function connectPostgres(metrics: Metrics): pg.Pool {
   cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
   return pool;
+}
+
+/** No decision of a worker needs the time. But its host may be that of an API or of Temporal, so its skew is shown too. */
+function watchClock(pool: pg.Pool, metrics: Metrics): void {
+  const clock = makeDatabaseClock({ log });
+  metrics.clockSkew(() => clock.skewMs() / 1000);
+  const look = (): void => {
+    clock
+      .learnFrom(() => readClock(pool))
+      .catch((error: unknown) => log.debug({ err: error }, 'clock of the database not read'));
+  };
+  look();
+  const timer = setInterval(look, CLOCK_EVERY_MS);
+  cleanup.add('clock', () => clearInterval(timer));
 }
 
 /** The client starts workflows for the sweep; the native connection polls for tasks. */

@@ -1,13 +1,14 @@
 import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import type { Authenticate } from './bearer-tokens.ts';
+import { forUser } from '../../store/pool-share.ts';
+import { type Authenticate, ExpiredTokenError } from './bearer-tokens.ts';
 import type { Caller } from './caller.ts';
 import { callerOf, contextOf } from './context.ts';
 
 /**
  * Refuses requests without a valid token.
  * @param onCaller is called with every caller, and must return at once
- * @param onRefused counts refused tokens, and answers the request if there were too many
+ * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
   authenticate: Authenticate,
@@ -21,13 +22,17 @@ export function makeAuthenticated(
       const result = authenticate(req.headers.authorization);
       caller = result instanceof Promise ? await result : result;
     } catch (error) {
-      if (onRefused === undefined || !(error instanceof AppError) || error.code !== 'unauthenticated') throw error;
+      // Whoever shares the address with somebody who forges tokens must still learn that its own has expired.
+      const isForged =
+        error instanceof AppError && error.code === 'unauthenticated' && !(error instanceof ExpiredTokenError);
+      if (onRefused === undefined || !isForged) throw error;
       await onRefused(req, res, (refused?: unknown) => next(refused ?? error));
       return;
     }
     contextOf(res).caller = caller;
     onCaller(caller);
-    next();
+    // From here on, statements count for the user.
+    forUser({ user: caller.user, deadline: contextOf(res).deadline }, next);
   };
 }
 

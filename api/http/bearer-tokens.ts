@@ -11,10 +11,17 @@ import type { Caller } from './caller.ts';
 const CACHED_TOKENS = 20_000;
 const DEFAULT_DEVICE = 'default';
 const OPERATOR_SCOPE = 'operator';
-const BEARER = /^Bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
+const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 
 /** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
 export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
+
+/** The token is genuine, but its time is over. Its user did nothing wrong, so no limit counts it. */
+export class ExpiredTokenError extends AppError {
+  constructor(options?: ErrorOptions) {
+    super('unauthenticated', 'The token has expired', {}, options);
+  }
+}
 
 type Verify = (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
 
@@ -22,6 +29,11 @@ export interface AuthDeps {
   readonly source: JwtSource;
   readonly audience: string;
   readonly hashUser: (user: string) => string;
+  /**
+   * Milliseconds since 1970; judges `exp` and `nbf`. All replicas use the clock of the database, so that they agree.
+   * @default the clock of the process
+   */
+  readonly now?: () => number;
 }
 
 /**
@@ -30,12 +42,16 @@ export interface AuthDeps {
  */
 export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
   const { verify, algorithms } = await verifier(deps.source);
+  const { now = Date.now } = deps;
   const options: JWTVerifyOptions = { audience: deps.audience, algorithms, requiredClaims: ['sub', 'exp'] };
   const verified = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
+  const expired = new LRUCache<string, true>({ max: CACHED_TOKENS });
 
   const check = async (token: string): Promise<Caller> => {
-    const { payload } = await verify(token, options).catch((error: unknown) => {
-      throw refuse(error);
+    const { payload } = await verify(token, { ...options, currentDate: new Date(now()) }).catch((error: unknown) => {
+      const refusal = refuse(error);
+      if (refusal instanceof ExpiredTokenError) expired.set(token, true);
+      throw refusal;
     });
     const caller = callerOf(payload, deps.hashUser);
     verified.set(token, caller);
@@ -44,11 +60,13 @@ export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
   return function authenticate(authorization) {
     const token = BEARER.exec(authorization ?? '')?.[1];
     if (token === undefined) throw new AppError('unauthenticated');
+    if (expired.get(token) === true) throw new ExpiredTokenError();
     const caller = verified.get(token);
     if (caller === undefined) return check(token);
-    if (caller.expiresAt > Date.now()) return caller;
+    if (caller.expiresAt > now()) return caller;
     verified.delete(token);
-    throw new AppError('unauthenticated', 'The token has expired');
+    expired.set(token, true);
+    throw new ExpiredTokenError();
   };
 }
 
@@ -94,7 +112,8 @@ function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
 
 /** The problem for a token that was not accepted. It gives a reason only if that helps an honest client, and no attacker. */
 function refuse(error: unknown): AppError {
-  if (error instanceof errors.JWTExpired) return new AppError('unauthenticated', 'The token has expired');
+  // The signature was checked before the time.
+  if (error instanceof errors.JWTExpired) return new ExpiredTokenError({ cause: error });
   if (error instanceof errors.JWTClaimValidationFailed) {
     return new AppError('unauthenticated', `The claim ${error.claim} is missing or not accepted`);
   }

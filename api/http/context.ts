@@ -1,6 +1,21 @@
-import type { Response } from 'express';
+import type { Socket } from 'node:net';
+import type { Request, Response } from 'express';
+import { ipKeyGenerator } from 'express-rate-limit';
 import { AppError } from '../../domain/errors.ts';
 import type { Caller } from './caller.ts';
+import type { Transfer, Transfers } from './transfers.ts';
+
+/** Counts what one request costs against the limits of its caller. */
+export interface Meter {
+  /**
+   * @param ms CPU time of this part of the request, in milliseconds
+   * @param count number of requests that the whole request counts as, if it counts as several
+   * @throws AppError `rate-limited`
+   */
+  readonly charge: (ms: number, count?: number) => void;
+  /** Counts an answer, whose size was not known before. It refuses nothing, but counts for the next request. */
+  readonly debitAnswer: (bytes: number) => void;
+}
 
 /** Facts about a request while the service handles it. */
 export interface RequestContext {
@@ -19,6 +34,12 @@ export interface RequestContext {
   /** Path template of the route. Absent until a route matched. */
   route?: string;
   caller?: Caller;
+  /** Absent where the limit is off. */
+  meter?: Meter;
+  /** The bytes of the body in memory. */
+  body?: Transfer;
+  /** All bodies and answers that this process has in memory. */
+  readonly transfers: Transfers;
   /** Bytes of the body. They are kept only for requests with an Idempotency-Key. */
   rawBody?: Buffer;
   /** True for an event stream. It ends when its reader goes, so its duration is not a measure of the service. */
@@ -42,4 +63,41 @@ export function callerOf(response: Response): Caller {
   const { caller } = contextOf(response);
   if (caller === undefined) throw new AppError('unauthenticated');
   return caller;
+}
+
+/** What to do when the requests of a connection are over. */
+const ofSockets = new WeakMap<Socket, Set<() => void>>();
+
+/**
+ * Calls `then` once, when the client has the whole answer or is gone. A response alone does not tell: one that waits behind
+ * another response of its connection hears nothing when the connection closes.
+ */
+export function whenOver(response: Response, then: () => void): void {
+  const { socket } = response.req;
+  let all = ofSockets.get(socket);
+  if (all === undefined) {
+    const waiting = new Set<() => void>();
+    ofSockets.set(socket, (all = waiting));
+    socket.once('close', () => {
+      for (const one of waiting) one();
+    });
+  }
+  const waiting = all;
+  const over = (): void => {
+    if (waiting.delete(over)) then();
+  };
+  waiting.add(over);
+  if (socket.destroyed) over();
+  else response.once('close', over);
+}
+
+/** Whom bytes and public requests count for: the user, or the address of a client without a token. */
+export function ownerOf(response: Response): string {
+  const user = contextOf(response).caller?.user;
+  return user === undefined ? `address ${addressOf(response.req)}` : `user ${user}`;
+}
+
+/** The address of a client. Of IPv6, the network that a provider gives to one customer. */
+export function addressOf(request: Request): string {
+  return ipKeyGenerator(request.ip ?? '');
 }

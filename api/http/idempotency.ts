@@ -9,7 +9,7 @@ import type { Caller } from './caller.ts';
 import type { Reply } from './reply.ts';
 
 /** A key in quotes: a string as in RFC 8941 §3.3.3. */
-const QUOTED = /^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
+const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
 /** A key without quotes. */
 const BARE = /^[\x21\x23-\x7e][\x20-\x7e]*$/;
 const MAX_KEY_CHARACTERS = 255;

@@ -3,14 +3,18 @@ import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_DEFAULT } from '../../domain/limits.ts';
 import { operatorsOnly } from './authenticated.ts';
 import { makeHandle } from './handle.ts';
+import { type Admit, admissionOf, makeConversationGuard } from './conversation-guard.ts';
 import type { RunOnce } from './idempotency.ts';
 import { makeJsonBody } from './json-body.ts';
 import type { RateLimiters } from './rate-limits.ts';
 import { contextOf } from './context.ts';
-import { type Route, rateClassOf } from './route.ts';
+import type { Route } from './route.ts';
 
 export interface MountDeps {
   readonly authenticated: RequestHandler;
+  /** Lets only some requests of one user be served at a time. */
+  readonly takeTurn: RequestHandler;
+  readonly conversations: Admit;
   readonly limits: RateLimiters;
   readonly runOnce: RunOnce;
 }
@@ -28,16 +32,23 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
   }
 }
 
-function mount(mounted: IRoute, route: Route, { authenticated, limits, runOnce }: MountDeps): void {
+/**
+ * Rights come before work: the token, the limits of its user, the conversation in the path. Only then the body is read. So
+ * a stranger costs no more than a look-up, and each of its look-ups was counted.
+ */
+function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
+  const { authenticated, takeTurn, conversations, limits, runOnce } = deps;
   const { access = 'user' } = route;
-  const limit = access === 'public' ? undefined : limits.of(rateClassOf(route));
+  const admission = admissionOf(route);
   const chain: (RequestHandler | undefined)[] = [
     makeMatched(route.path),
     access === 'public' ? undefined : authenticated,
     access === 'operator' ? operatorsOnly : undefined,
-    limit,
-    route.body === undefined ? undefined : makeJsonBody(route.bodyLimit ?? BODY_LIMIT_DEFAULT),
-    route.weigh === undefined ? undefined : limits.ofBody(rateClassOf(route), route.weigh),
+    limits.of(route),
+    // A stream has a limit of its own: it would hold its turn for hours.
+    access === 'public' || route.isStream === true ? undefined : takeTurn,
+    admission === undefined ? undefined : makeConversationGuard(admission, conversations),
+    route.body === undefined ? undefined : makeJsonBody(route, route.bodyLimit ?? BODY_LIMIT_DEFAULT),
     makeHandle(route, runOnce),
   ];
   mounted[route.method](...chain.filter((handler) => handler !== undefined));

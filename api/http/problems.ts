@@ -1,12 +1,19 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
 import { AppError, PROBLEMS, type ProblemCode, ensureError } from '../../domain/errors.ts';
+import { MAX_MEMBERS_LIMIT } from '../../domain/limits.ts';
 import { isRetryable } from '../../store/sqlstate.ts';
 import { contextOf } from './context.ts';
 import { write } from './reply.ts';
+import { shorten } from './shorten.ts';
 
 /** Time until a client may try again, if the error does not state one. */
 const RETRY_AFTER_MS = 1000;
+
+/** Maximum length of a text in a problem, and of a list: an answer must not grow with what a client sends. */
+const MAX_CHARACTERS = 1000;
+/** A Welcome for the largest group may name this many stale key packages. */
+const MAX_ELEMENTS = MAX_MEMBERS_LIMIT;
 
 /** A problem document (RFC 9457). */
 export interface ProblemDocument {
@@ -30,10 +37,15 @@ export function problemDocument(error: AppError): ProblemDocument {
     type: problemType(error.code),
     title,
     status,
-    ...(error.message === title ? {} : { detail: error.message }),
+    ...(error.message === title ? {} : { detail: shorten(error.message, MAX_CHARACTERS) }),
     code: error.code,
-    ...error.details,
+    ...Object.fromEntries(Object.entries(error.details).map(([name, value]) => [name, bounded(value)])),
   };
+}
+
+function bounded(value: unknown): unknown {
+  if (typeof value === 'string') return shorten(value, MAX_CHARACTERS);
+  return Array.isArray(value) ? value.slice(0, MAX_ELEMENTS) : value;
 }
 
 /** Converts a thrown value to a problem of the catalogue. */

@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { contextOf, ownerOf, whenOver } from './context.ts';
 
 /** A successful answer before it is sent. */
 export interface Reply {
@@ -37,9 +38,36 @@ export function send(response: Response, { status, body, text, headers }: Reply)
   else response.end();
 }
 
-/** Sends text, and ends the response. */
+/** Larger answers are written in parts of this many bytes, so that it is known how fast their client reads. */
+const PART_BYTES = 64 * 1024;
+
+/** Sends text, and ends the response. Its bytes count for the caller until the client has taken them. */
 export function write(response: Response, type: string, content: string): void {
+  const { transfers, meter, body } = contextOf(response);
+  // The request is served. What was in its body is garbage now.
+  body?.end();
+  const length = Buffer.byteLength(content);
   response.setHeader('Content-Type', type);
-  response.setHeader('Content-Length', Buffer.byteLength(content));
-  response.end(content);
+  response.setHeader('Content-Length', length);
+  meter?.debitAnswer(length);
+  const transfer = transfers.begin(ownerOf(response), 'sent', () => response.req.socket.destroy());
+  whenOver(response, transfer.end);
+  transfer.hold(length);
+  if (response.req.socket.destroyed) return;
+  if (length <= PART_BYTES) response.end(content);
+  else writeParts(response, Buffer.from(content), transfer.moved);
+}
+
+/** Writes bytes part by part: each after the client has taken the one before. */
+function writeParts(response: Response, bytes: Buffer, onTaken: (bytes: number) => void, from = 0): void {
+  const part = bytes.subarray(from, from + PART_BYTES);
+  if (from + part.length === bytes.length) {
+    response.end(part);
+    return;
+  }
+  response.write(part, (error) => {
+    if (error instanceof Error || response.destroyed) return;
+    onTaken(part.length);
+    writeParts(response, bytes, onTaken, from + part.length);
+  });
 }

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
-import { contextOf, setContext } from './context.ts';
+import { contextOf, setContext, whenOver } from './context.ts';
+import type { Transfers } from './transfers.ts';
 
 /** W3C Trace Context: version, trace id, parent id, flags. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 /** Paths that machines request every few seconds. These requests are neither logged nor measured. */
-const NOISE = /^\/(health|metrics)(\/|$)/;
+const NOISE = /^\/(?:health|metrics)(?:\/|$)/;
 
 export type ObserveRequest = (method: string, route: string, status: number, seconds: number) => void;
 
@@ -15,6 +16,7 @@ export interface RequestContextDeps {
   readonly log: Logger;
   readonly deadlineMs: number;
   readonly observe: ObserveRequest;
+  readonly transfers: Transfers;
 }
 
 /** Gives each request its ids and its deadline. At the end of a request, it is logged and measured. */
@@ -23,9 +25,9 @@ export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
     const startedAt = performance.now();
     const correlationId = randomUUID();
     const requestId = givenId(req) ?? correlationId;
-    setContext(res, { requestId, correlationId, deadline: Date.now() + deps.deadlineMs });
+    setContext(res, { requestId, correlationId, deadline: Date.now() + deps.deadlineMs, transfers: deps.transfers });
     res.setHeader('X-Request-Id', requestId);
-    res.once('close', () => finish(deps, req, res, performance.now() - startedAt));
+    whenOver(res, () => finish(deps, req, res, performance.now() - startedAt));
     next();
   };
 }

@@ -11,6 +11,22 @@ export type Access = 'public' | 'user' | 'operator';
 export const RATE_CLASSES = ['messages', 'commits', 'claims', 'writes', 'reads'] as const;
 export type RateClass = (typeof RATE_CLASSES)[number];
 
+/**
+ * Who may use a route whose path names a conversation: those who are or were members, or also everybody where the policy of
+ * the conversation lets anyone join.
+ */
+export type Admission = 'member' | 'joinable';
+
+/** CPU time that a request costs this process, in milliseconds, as `npm run costs` measures it. */
+export interface RouteCost {
+  /** The request with a small body, or without one. */
+  readonly request: number;
+  /** Each megabyte of its body. */
+  readonly perMb: number;
+  /** Each element of a list in its body, and each property of an object in it. */
+  readonly perItem: number;
+}
+
 /** The input of a handler: a request that is parsed and authenticated. */
 export interface Call<P, Q, B> {
   readonly params: P;
@@ -47,6 +63,11 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly tag: string;
   /** @default user */
   readonly access?: Access;
+  /**
+   * Only for a path that names a conversation: who may use the route.
+   * @default member
+   */
+  readonly admission?: Admission;
   /** @default `reads` for GET, otherwise `writes` */
   readonly rateClass?: RateClass;
   readonly params?: P;
@@ -59,8 +80,12 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly choose?: (body: Readonly<Record<string, unknown>>) => z.ZodType;
   /** Number of requests that this body counts as in its rate limit. The body may be malformed. @default 1 */
   readonly weigh?: (body: unknown) => number;
+  /** What the route costs where it differs from its class. */
+  readonly cost?: Partial<RouteCost>;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
+  /** Only for a public route: it costs so little that it is not counted. */
+  readonly isFree?: boolean;
   /** The answer does not end, so the path has no HEAD. */
   readonly isStream?: boolean;
   readonly replies: Readonly<Record<number, DocumentedReply>>;

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
  * not send a request on a connection that we close.
  */
 const KEEP_ALIVE_MS = 65_000;
-/** Time for the headers of a request. */
+/** Time for the headers of a request, and for the first byte of a new connection. */
 const HEADERS_MS = 15_000;
 /** Time for a whole request with its body. */
 const REQUEST_MS = 30_000;
@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly log: Logger;
   /** Called at the start of the shutdown. From now on, the process must not be ready. */
   readonly onDraining: () => void;
+  /** Milliseconds. @default 15 s, looked at every 5 s */
+  readonly headers?: { readonly withinMs: number; readonly checkMs: number };
   /** Sends `reconnect` to every stream, and ends it. */
   readonly closeStreams: () => void;
 }
@@ -40,9 +42,10 @@ export interface RunningServer {
 
 /** Starts the HTTP server. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const server = createServer({ connectionsCheckingInterval: CHECK_MS, noDelay: true }, options.handler);
+  const { headers = { withinMs: HEADERS_MS, checkMs: CHECK_MS } } = options;
+  const server = createServer({ connectionsCheckingInterval: headers.checkMs, noDelay: true }, options.handler);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  server.headersTimeout = HEADERS_MS;
+  server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -20,14 +20,16 @@ const IDEMPOTENCY_KEY = z
 const HEADERS = {
   RateLimit: {
     description:
-      'What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off',
+      'What is left (`r`) and until when (`t`, seconds): requests of this kind for the device and for all devices of its user together, and milliseconds of CPU time for the user. A request that costs much more than an ordinary one counts as several. Absent where the limit is off',
     schema: { type: 'string' },
-    example: '"commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60',
+    example: '"commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60, "cost-user"; r=14996; t=60',
   },
   'RateLimit-Policy': {
-    description: 'The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)',
+    description:
+      'The limits: requests, or milliseconds of CPU time for `cost-user`, (`q`) in a time (`w`, seconds), of a caller (`pk`)',
     schema: { type: 'string' },
-    example: '"commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:',
+    example:
+      '"commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:, "cost-user"; q=15000; w=60; pk=:dXNlcg==:',
   },
   'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } },
 } as const;
@@ -128,14 +130,25 @@ function problemsOf(route: Route): RouteConfig['responses'] {
 }
 
 /** Every code that a route answers with, by status. */
-export function problemCodes({ method, access = 'user', params, query, body, problems }: Route): ProblemCode[] {
+export function problemCodes({
+  method,
+  access = 'user',
+  isFree,
+  isStream,
+  params,
+  query,
+  body,
+  problems,
+}: Route): ProblemCode[] {
   const codes = new Set<ProblemCode>(['internal', ...problems]);
-  if (access !== 'public') codes.add('unauthenticated').add('rate-limited').add('unavailable').add('deadline');
+  if (access !== 'public') codes.add('unauthenticated').add('unavailable').add('deadline');
+  if (access !== 'public' || isFree !== true) codes.add('rate-limited');
   if (body !== undefined || query !== undefined) codes.add('malformed');
   // A path that is not percent-encoded UTF-8 is malformed; one that names nothing is not found.
   if (params !== undefined) codes.add('malformed').add('not-found');
   if (body !== undefined) codes.add('too-large').add('unsupported-media-type');
   if (method === 'post') codes.add('malformed').add('idempotency-key-reused');
-  if (method !== 'get' && params !== undefined) codes.add('overloaded');
+  // Too many requests of one user at a time, or an operation in a queue that is full.
+  if (access !== 'public' && isStream !== true) codes.add('overloaded');
   return [...codes].sort((a, b) => PROBLEMS[a].status - PROBLEMS[b].status);
 }

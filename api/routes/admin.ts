@@ -80,7 +80,7 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
     query: AdminConversationsQuery,
     replies: { 200: { description: 'Conversations by id', schema: AdminConversationList } },
     problems: ['not-allowed'],
-    handle: async ({ query: { state, cursor, limit } }) => {
+    handle: async ({ query: { state, cursor = '', limit } }) => {
       const rows = await overviewConversations(pool, state, cursor, limit + 1);
       const conversations = rows.slice(0, limit).map(present);
       const last = conversations.at(-1);
@@ -153,11 +153,7 @@ function auditRoute({ pool }: AdminDeps): Route {
     replies: { 200: { description: 'Entries, newest first', schema: AuditList } },
     problems: ['not-allowed'],
     handle: async ({ query: { conversation, cursor, limit } }) => {
-      const before = cursor === '' ? undefined : Number(cursor);
-      if (before !== undefined && !Number.isSafeInteger(before)) {
-        throw new AppError('malformed', 'In /cursor: must be the `next` of an earlier page');
-      }
-      const rows = await listAudit(pool, { conversation, before, limit: limit + 1 });
+      const rows = await listAudit(pool, { conversation, before: cursor, limit: limit + 1 });
       const entries = rows.slice(0, limit).map(({ key, at, conversation: about, ...entry }) => ({
         id: key,
         at: at.toISOString(),

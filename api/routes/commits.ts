@@ -33,6 +33,7 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     method: 'post',
     path: '/v1/conversations/{id}/commits',
     name: 'commit',
+    admission: 'joinable',
     tag: 'Commits',
     summary: 'Send a commit',
     description:

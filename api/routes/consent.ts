@@ -3,7 +3,7 @@ import { AppError } from '../../domain/errors.ts';
 import { answerConsentRequest, listConsentRequests, readConsent, writeConsent } from '../../store/consent/consent.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { PageQuery, cursorAfter } from '../schemas/common.ts';
+import { MembersPageQuery, cursorAfter } from '../schemas/common.ts';
 import { Consent, ConsentAnswer, ConsentRequestList } from '../schemas/consent.ts';
 import { UserParams } from '../schemas/key-packages.ts';
 
@@ -48,10 +48,10 @@ export function consentRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     summary: 'List who asks to invite you',
     description:
       'Requests that you have not answered. A request is gone after 30 days. You have at most 100, of which a new one replaces the oldest.',
-    query: PageQuery,
+    query: MembersPageQuery,
     replies: { 200: { description: 'Requests by user id', schema: ConsentRequestList } },
     problems: [],
-    handle: async ({ query: { cursor, limit }, caller }) => {
+    handle: async ({ query: { cursor = '', limit }, caller }) => {
       const rows = await listConsentRequests(pool, caller.user, cursor, limit + 1);
       const requests = rows.slice(0, limit).map(({ user, at }) => ({ user, at: at.toISOString() }));
       const last = requests.at(-1);

@@ -6,7 +6,7 @@ import type { Operations } from '../services/operations.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { ConversationParams, PageQuery, cursorAfter } from '../schemas/common.ts';
+import { ConversationParams, ConversationsPageQuery, cursorAfter } from '../schemas/common.ts';
 import {
   Conversation,
   ConversationChange,
@@ -61,10 +61,10 @@ export function conversationRoutes(deps: {
     tag,
     summary: 'List your conversations',
     description: 'Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.',
-    query: PageQuery,
+    query: ConversationsPageQuery,
     replies: { 200: { description: 'Conversations by id', schema: ConversationList } },
     problems: [],
-    handle: async ({ query: { cursor, limit }, caller }) => {
+    handle: async ({ query: { cursor = '', limit }, caller }) => {
       const rows = await listConversations(deps.pool, caller.user, cursor, limit + 1);
       const conversations = rows
         .slice(0, limit)
@@ -87,6 +87,7 @@ export function conversationRoutes(deps: {
     handle: async ({ params, caller }) => {
       const {
         leftSeq: _leftSeq,
+        pendingJoin: _pendingJoin,
         successor,
         createdAt,
         ...view

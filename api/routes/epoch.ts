@@ -37,6 +37,7 @@ export function epochRoutes(deps: {
     method: 'get',
     path,
     name: 'getGroupInfo',
+    admission: 'joinable',
     tag,
     summary: 'Get the GroupInfo of the current epoch',
     description:

@@ -1,4 +1,4 @@
-import { type HealthChecks, overall, runChecks } from '../services/health-checks.ts';
+import { type HealthChecks, makeHealthReport, overall } from '../services/health-checks.ts';
 import { reply, textReply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { Health, Readiness } from '../schemas/operations.ts';
@@ -11,11 +11,12 @@ export interface HealthDeps {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
-const shared = { method: 'get', tag: 'Operators', access: 'public', problems: [] } as const;
+const shared = { method: 'get', tag: 'Operators', access: 'public', isFree: true, problems: [] } as const;
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 
 /** Health and metrics, for machines. */
 export function healthRoutes({ checks, version, isDraining, metrics }: HealthDeps): Route[] {
+  const report = makeHealthReport(checks);
   const health = defineRoute({
     ...shared,
     path: '/health',
@@ -26,9 +27,9 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
       503: { description: 'unhealthy', schema: Health },
     },
     handle: async () => {
-      const report = await runChecks(checks);
-      const status = overall(report);
-      const { database, temporal, memory, actors } = report;
+      const found = await report();
+      const status = overall(found);
+      const { database, temporal, memory, actors } = found;
       const body = {
         status,
         timestamp: new Date().toISOString(),
@@ -67,8 +68,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
       503: { description: 'Not ready', schema: Readiness },
     },
     handle: async () => {
-      const report = await runChecks(checks);
-      const found = Object.entries(report).map(([name, { status }]) => [name, status !== 'unhealthy'] as const);
+      const found = Object.entries(await report()).map(([name, { status }]) => [name, status !== 'unhealthy'] as const);
       const isReady = !isDraining() && found.every(([, passed]) => passed);
       return reply(
         isReady ? 200 : 503,
@@ -82,6 +82,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     ...shared,
     path: '/metrics',
     name: 'metrics',
+    isFree: false,
     summary: 'Metrics of this process (Prometheus)',
     replies: { 200: { description: 'Metrics', mediaType: 'text/plain' } },
     handle: async () => {

@@ -10,6 +10,7 @@ import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-
 import type { Notifier } from '../../store/log/notifications.ts';
 import { checkKeyPackages, refuseForeign } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
+import { KEY_PACKAGE_MS } from '../http/request-cost.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import {
   KeyPackageClaim,
@@ -26,6 +27,8 @@ export interface KeyPackageSettings {
   readonly maxLifetimeMs: number | undefined;
   /** Packages that one user may claim in a minute; 0 = no limit. */
   readonly claimsPerMinute: number;
+  /** Milliseconds since 1970; judges lifetimes. @default the clock of the process */
+  readonly now?: () => number;
 }
 
 const path = '/v1/key-packages';
@@ -44,13 +47,14 @@ export function keyPackageRoutes(deps: {
       ...own,
       path,
       tag,
+      cost: { perItem: KEY_PACKAGE_MS },
       body: KeyPackageUpload,
       replies: { 200: { description: 'Stored', schema: KeyPackagesStored } },
       problems: ['malformed', 'identity-mismatch', 'rate-limited'],
       handle: async ({ body, caller, response }) => {
         const { user, device } = caller;
-        const { maxLifetimeMs } = deps.keyPackages;
-        const packages = await checkKeyPackages(body, { user, maxLifetimeMs });
+        const { maxLifetimeMs, now = Date.now } = deps.keyPackages;
+        const packages = await checkKeyPackages(body, { user, maxLifetimeMs, now: now() });
         const outcome = await uploadKeyPackages(deps.pool, { user, device }, packages, replace);
         if (outcome.status === 'foreign') throw refuseForeign(body, outcome.indexes);
         if (outcome.status === 'full') {

@@ -6,9 +6,10 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import type { ApplyCommit } from '../services/commits.ts';
 import { type Leave, refuseOwnCommit } from '../services/leave.ts';
+import type { Operations } from '../services/operations.ts';
 import { AppError } from '../../domain/errors.ts';
-import { ConversationParams, MemberParams, PageQuery, cursorAfter } from '../schemas/common.ts';
-import { AddMembers, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
+import { ConversationParams, MemberParams, MembersPageQuery, cursorAfter } from '../schemas/common.ts';
+import { AddMembers, BarChanged, MemberList, MembersChanged, RemoveMember } from '../schemas/members.ts';
 import { COMMIT_PROBLEMS } from './commits.ts';
 
 const path = '/v1/conversations/{id}/members';
@@ -20,6 +21,7 @@ export function memberRoutes(deps: {
   readonly conversations: ConversationCache;
   readonly applyCommit: ApplyCommit;
   readonly leave: Leave;
+  readonly operations: Operations;
 }): Route[] {
   const list = defineRoute({
     method: 'get',
@@ -28,10 +30,10 @@ export function memberRoutes(deps: {
     tag,
     summary: 'List the members',
     params: ConversationParams,
-    query: PageQuery,
+    query: MembersPageQuery,
     replies: { 200: { description: 'Members by user id', schema: MemberList } },
     problems: ['removed', 'not-found'],
-    handle: async ({ params, query: { cursor, limit }, caller }) => {
+    handle: async ({ params, query: { cursor = '', limit }, caller }) => {
       await deps.conversations.viewAsMember(params.id, caller.user);
       const [rows, leaving] = await Promise.all([
         listMembers(deps.pool, params.id, cursor, limit + 1),
@@ -96,9 +98,43 @@ export function memberRoutes(deps: {
       },
     });
 
+  const bar = (own: Pick<Route, 'method' | 'name' | 'summary' | 'description'>, barred: boolean): Route =>
+    defineRoute({
+      ...own,
+      path: `${path}/{user}/bar`,
+      tag,
+      params: MemberParams,
+      replies: { 200: { description: barred ? 'Barred' : 'Not barred', schema: BarChanged } },
+      problems: ['not-allowed', 'removed', 'not-found', 'superseded'],
+      handle: async ({ params: { id, user }, operationId, ...origin }) => {
+        const command = { kind: 'bar', id: operationId(), actor: origin.caller.user, user, barred } as const;
+        await deps.operations.decide(id, command, origin);
+        return reply(200, { user, barred });
+      },
+    });
+
   return [
     list,
     add,
+    bar(
+      {
+        method: 'post',
+        name: 'barUser',
+        summary: 'Bar a user from coming back by itself (admin)',
+        description:
+          'For anybody: a member, a former member or an outsider. A bar removes nobody, and a member keeps joining with further devices. After it left or was removed, the user cannot join by an external commit, also where anyone may. An add by an admin lifts the bar. A successor keeps it.',
+      },
+      true,
+    ),
+    bar(
+      {
+        method: 'delete',
+        name: 'liftBar',
+        summary: 'Lift the bar of a user (admin)',
+        description: 'The answer is the same where there is no bar.',
+      },
+      false,
+    ),
     removal({
       method: 'delete',
       path: `${path}/{user}`,

@@ -48,10 +48,12 @@ export function unreadRoutes(deps: {
     replies: {
       202: { description: 'The increment is stored, and will be counted even after a crash', schema: Incremented },
     },
-    problems: ['removed', 'not-found', 'superseded'],
+    problems: ['removed', 'not-allowed', 'not-found', 'superseded'],
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
-      const { successor } = await deps.conversations.viewAsMember(params.id, caller.user);
+      // The answer comes before the decision, which asks all of this again.
+      const { successor, pendingJoin } = await deps.conversations.viewAsMember(params.id, caller.user);
       if (successor !== null) throw new AppError('superseded', undefined, { successor });
+      if (pendingJoin !== null) throw new AppError('not-allowed', pendingJoin);
       const id = ownId ?? operationId();
       const command = { kind: 'increment', id, actor: caller.user, by } as const;
       await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId });

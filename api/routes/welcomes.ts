@@ -22,7 +22,7 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     replies: { 200: { description: 'Welcomes, oldest first', schema: WelcomeList } },
     problems: [],
     handle: async ({ query: { cursor, limit }, caller }) => {
-      const page = await listWelcomes(pool, caller, cursor === '' ? undefined : cursor, limit);
+      const page = await listWelcomes(pool, caller, cursor, limit);
       const welcomes = page.welcomes.map((row) => ({ ...row, welcome: row.welcome.toString('base64') }));
       return reply(200, { welcomes, ...(page.next === undefined ? {} : { next: cursorAfter(page.next) }) });
     },

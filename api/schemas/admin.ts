@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CONVERSATION_STATES } from '../../store/conversation/overview.ts';
-import { ConversationIdInput, Cursor, Epoch, Limit, Next, Seq, Time } from './common.ts';
+import { parseConversationId } from '../../domain/ids.ts';
+import { ConversationIdInput, Epoch, Limit, Next, Seq, Time, cursorOf, parseKey } from './common.ts';
 import { Reason } from './repair.ts';
 
 export const AdminConversationsQuery = z.strictObject({
@@ -8,7 +9,7 @@ export const AdminConversationsQuery = z.strictObject({
     .enum([...CONVERSATION_STATES, 'due'])
     .optional()
     .meta({ description: '`due` = the time of its timer has passed' }),
-  cursor: Cursor,
+  cursor: cursorOf(parseConversationId),
   limit: Limit,
 });
 
@@ -48,7 +49,7 @@ export const OperatorReason = z
 
 export const AuditQuery = z.strictObject({
   conversation: ConversationIdInput.optional(),
-  cursor: Cursor,
+  cursor: cursorOf(parseKey),
   limit: Limit,
 });
 

@@ -94,18 +94,40 @@ export const Limit = wholeNumber(1, MAX_PAGE)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
 export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
 
-/** A cursor is opaque for clients. It contains the last id of the previous page. */
-export const Cursor = parsed(
-  (text) => {
-    const bytes = Buffer.from(text, 'base64url');
-    return text !== '' && bytes.toString('base64url') === text ? bytes.toString('utf8') : undefined;
-  },
-  'must be the `next` of an earlier page',
-  { description: '`next` of the previous page' },
-)
-  .optional()
-  .transform((cursor = '') => cursor)
-  .meta({ type: 'string' });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** The text in a cursor; `undefined` if it is not the canonical base64url of UTF-8. */
+function readCursor(cursor: string): string | undefined {
+  const bytes = Buffer.from(cursor, 'base64url');
+  if (bytes.toString('base64url') !== cursor) return undefined;
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A cursor of a list that is in order of what `parse` accepts, for example ids: it contains the last one of the previous
+ * page. It is opaque for clients, and can be sent with anything in it: only what the list can contain passes.
+ * @returns a schema whose value is `undefined` without a cursor
+ */
+export function cursorOf<T>(parse: (text: string) => T | undefined): z.ZodOptional<z.ZodType<T, string>> {
+  return parsed(
+    (cursor) => {
+      const text = readCursor(cursor);
+      return text === undefined ? undefined : parse(text);
+    },
+    'must be the `next` of an earlier page',
+    { description: '`next` of the previous page' },
+  ).optional();
+}
+
+/** A key of a table: a whole number from 1. */
+export function parseKey(text: string): number | undefined {
+  return /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined;
+}
+
 export const Next = z
   .string()
   .optional()
@@ -116,7 +138,8 @@ export function cursorAfter(id: string): string {
   return Buffer.from(id, 'utf8').toString('base64url');
 }
 
-export const PageQuery = z.strictObject({ cursor: Cursor, limit: Limit });
+export const ConversationsPageQuery = z.strictObject({ cursor: cursorOf(parseConversationId), limit: Limit });
+export const MembersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
 export const ConversationParams = z.object({ id: ConversationIdInput });
 export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
 export const EmptyBody = z.strictObject({});

@@ -42,6 +42,13 @@ export const MembersChanged = z
 export const RoleInput = z.strictObject({ role: z.enum(['admin', 'member']) }).meta({ id: 'RoleChange' });
 export const Role = z.object({ user: z.string(), role: z.enum(['admin', 'member']) }).meta({ id: 'Role' });
 
+export const BarChanged = z
+  .object({
+    user: z.string(),
+    barred: z.boolean().meta({ description: 'Whether the user cannot come back by itself' }),
+  })
+  .meta({ id: 'BarChanged' });
+
 export const CommitBundle = z
   .strictObject({
     commit: Bytes,

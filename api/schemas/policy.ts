@@ -5,6 +5,7 @@ import {
   MAX_EPOCH_WINDOW,
   MAX_MEMBERS_LIMIT,
   MAX_RETENTION_DAYS,
+  MAX_VOTE_HOURS,
   MIN_MEMBERS_LIMIT,
 } from '../../domain/limits.ts';
 
@@ -23,6 +24,10 @@ const AbandonedDays = z
     description: `The conversation is deleted so many days after its last member left; 0 = never. Absent = ${DEFAULT_ABANDONED_DAYS} days`,
   });
 
+const VoteAfterHours = z.number().int().min(0).max(MAX_VOTE_HOURS).meta({
+  description: 'Hours after which a member that acted under its own token has a vote on a reset; absent = 24',
+});
+
 const fields = {
   whoMayAdd: Who,
   whoMayRemove: Who,
@@ -40,6 +45,7 @@ export const Policy = z
     lastAdmin: LastAdmin.optional(),
     retentionDays: RetentionDays.optional(),
     commitRetentionDays: RetentionDays.optional(),
+    voteAfterHours: VoteAfterHours.optional(),
     abandonedDays: AbandonedDays.optional(),
   })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
@@ -50,6 +56,7 @@ const stated = z
     lastAdmin: LastAdmin,
     retentionDays: RetentionDays,
     commitRetentionDays: RetentionDays,
+    voteAfterHours: VoteAfterHours,
     abandonedDays: AbandonedDays,
   })
   .partial();

@@ -36,9 +36,12 @@ export const ReportInput = z
 
 export const ReportTaken = z
   .object({
-    reports: z.number().int().meta({ description: 'Number of members who reported within 7 days' }),
-    needed: z.number().int().meta({ description: 'Number of members whose reports open a reset: more than half' }),
-    open: z.boolean().meta({ description: 'Whether any member may reset the conversation' }),
+    reports: z.number().int().meta({ description: 'Votes: members of the electorate who reported within 7 days' }),
+    needed: z.number().int().meta({ description: 'Votes that open a reset: more than half of the electorate' }),
+    open: z.boolean().meta({
+      description:
+        'Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed',
+    }),
   })
   .meta({ id: 'ReportTaken' });
 

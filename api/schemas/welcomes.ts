@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Base64, Cursor, Epoch, Limit, Next, Seq } from './common.ts';
+import { Base64, Epoch, Limit, Next, Seq, cursorOf } from './common.ts';
 
 export const WelcomeList = z
   .object({
@@ -11,6 +11,6 @@ export const WelcomeList = z
 const WelcomeId = z.uuid();
 export const WelcomeParams = z.object({ id: WelcomeId });
 export const WelcomesQuery = z.strictObject({
-  cursor: Cursor.refine((id) => id === '' || WelcomeId.safeParse(id).success, 'must be the `next` of an earlier page'),
+  cursor: cursorOf((id) => WelcomeId.safeParse(id).data),
   limit: Limit,
 });

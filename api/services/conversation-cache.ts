@@ -3,9 +3,10 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Group } from '../../mls/group.ts';
-import { type ConversationView, findOpen, viewConversation } from '../../store/conversation/conversations.ts';
+import { type ConversationView, viewConversation } from '../../store/conversation/conversations.ts';
+import { type Standing, readStanding } from '../../store/membership/standing.ts';
 
-/** Conversations in the cache. Each needs about 200 bytes. */
+/** Conversations in the cache, and pairs of a conversation and a user. Each needs about 200 bytes. */
 const MAX_CACHED = 100_000;
 
 /** The facts of a conversation that never change. The deciding transaction judges membership each time. */
@@ -13,8 +14,19 @@ export interface ConversationRef extends Group {
   readonly id: ConversationId;
 }
 
+/** Who is let in: those who are or were members, or also everybody where anyone may join. */
+type Admission = 'member' | 'joinable';
+
 /** Cache of conversation references, so that a message needs no look-up before its decision. */
 export interface ConversationCache {
+  /**
+   * Refuses users who may not know that the conversation exists. What it found stays known: that somebody is or was a member
+   * never becomes untrue, because rows of former members stay and ids of deleted conversations are not used again. Whether
+   * the user is a member now, or the conversation was deleted, is judged by the deciding transaction. That somebody is no
+   * member is not remembered: it may change at any time.
+   * @throws AppError `not-found`
+   */
+  readonly admit: (id: ConversationId, user: string, admission: Admission) => void | Promise<void>;
   /**
    * Finds a conversation. It is in the cache if any user asked for it before, so the result does not mean that this user may
    * see it.
@@ -34,6 +46,7 @@ export interface ConversationCache {
 
 export function makeConversationCache(pool: pg.Pool): ConversationCache {
   const cache = new LRUCache<string, ConversationRef>({ max: MAX_CACHED });
+  const known = new LRUCache<string, true>({ max: MAX_CACHED });
 
   const view = async (id: ConversationId, user: string): Promise<ConversationView> => {
     const found = await viewConversation(pool, id, user);
@@ -41,22 +54,19 @@ export function makeConversationCache(pool: pg.Pool): ConversationCache {
     cache.set(id, refOf(id, found.protocol));
     return found;
   };
-  const look = async (id: ConversationId, user: string): Promise<ConversationRef> => {
-    const { protocol } = await view(id, user);
-    return refOf(id, protocol);
-  };
-  const lookToJoin = async (id: ConversationId, user: string): Promise<ConversationRef> => {
-    try {
-      return await look(id, user);
-    } catch (error) {
-      const protocol = error instanceof AppError ? await findOpen(pool, id) : undefined;
-      if (protocol === undefined) throw error;
-      return refOf(id, protocol);
-    }
+  const look = async (id: ConversationId, user: string, admission: Admission): Promise<ConversationRef> => {
+    const { protocol, isKnown, isOpen }: Standing = await readStanding(pool, id, user);
+    if (protocol === null || !(isKnown || (isOpen && admission === 'joinable'))) throw new AppError('not-found');
+    const ref = refOf(id, protocol);
+    cache.set(id, ref);
+    if (isKnown) known.set(pairOf(id, user), true);
+    return ref;
   };
   return {
-    find: (id, user) => cache.get(id) ?? look(id, user),
-    findToJoin: async (id, user) => cache.get(id) ?? lookToJoin(id, user),
+    admit: (id, user, admission) =>
+      known.get(pairOf(id, user)) === true ? undefined : look(id, user, admission).then(() => undefined),
+    find: (id, user) => cache.get(id) ?? look(id, user, 'member'),
+    findToJoin: async (id, user) => cache.get(id) ?? look(id, user, 'joinable'),
     view,
     viewAsMember: async (id, user) => {
       const found = await view(id, user);
@@ -64,6 +74,11 @@ export function makeConversationCache(pool: pg.Pool): ConversationCache {
       return found;
     },
   };
+}
+
+/** A space can separate the ids, because a conversation id has none. */
+function pairOf(id: ConversationId, user: string): string {
+  return `${id} ${user}`;
 }
 
 function refOf(id: ConversationId, protocol: Group['protocol']): ConversationRef {

@@ -39,6 +39,8 @@ export function makeCreateConversation(deps: {
   readonly notifier: Pick<Notifier, 'entry'>;
   /** Epoch window of a policy that states none. */
   readonly epochWindow: number;
+  /** Hours after which a proven member has a vote, in a policy that states none. */
+  readonly voteAfterHours: number;
   /** Ratchet trees up to this size in bytes are checked. */
   readonly treeCheckMaxBytes: number;
 }): CreateConversation {

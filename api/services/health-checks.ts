@@ -39,6 +39,30 @@ export async function runChecks(checks: HealthChecks, timeLimitMs = TIME_LIMIT_M
   return { database, temporal, memory, actors };
 }
 
+/** Time for which a report is given again. A load balancer asks less often. */
+const REPORT_MS = 1000;
+
+/**
+ * Reports the health. Anybody may ask, so all who ask within a second get one report: the checks cost a statement and a call
+ * of Temporal.
+ * @param now milliseconds
+ */
+export function makeHealthReport(
+  checks: HealthChecks,
+  now: () => number = () => performance.now(),
+): () => Promise<HealthReport> {
+  let latest: Promise<HealthReport> | undefined;
+  let at = 0;
+  return () => {
+    // While checks run, others wait for them: a check that hangs must not be started again and again.
+    if (latest === undefined || now() - at >= REPORT_MS) {
+      at = Infinity;
+      latest = runChecks(checks).finally(() => (at = now()));
+    }
+    return latest;
+  };
+}
+
 /** The worst status of all checks. */
 export function overall(report: HealthReport): CheckStatus {
   const found = Object.values(report).map(({ status }) => status);

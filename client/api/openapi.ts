@@ -223,6 +223,30 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/members/{user}/bar": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Bar a user from coming back by itself (admin)
+         * @description For anybody: a member, a former member or an outsider. A bar removes nobody, and a member keeps joining with further devices. After it left or was removed, the user cannot join by an external commit, also where anyone may. An add by an admin lifts the bar. A successor keeps it.
+         */
+        readonly post: operations["barUser"];
+        /**
+         * Lift the bar of a user (admin)
+         * @description The answer is the same where there is no bar.
+         */
+        readonly delete: operations["liftBar"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/members/{user}": {
         readonly parameters: {
             readonly query?: never;
@@ -337,7 +361,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Report an entry that you cannot process
-         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Reports of more than half of the members open a reset. Then all members get a `conversation` event.
+         * @description The newest report of each member counts, for 7 days or until a commit of that member is accepted. Votes have the members who were proven when the vote began: who acted under their own token for `voteAfterHours`; those whom one member brought in since count as one. More than half of the votes open a reset. Then all members get a `conversation` event. About the epoch of an outsider whom no member has followed yet, one report of a proven member is enough.
          */
         readonly post: operations["reportEntry"];
         readonly delete?: never;
@@ -357,7 +381,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Replace a conversation with a new one
-         * @description Admins may reset at any time, and every member after reports have opened a reset. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
+         * @description Admins may reset at any time, and every proven member after reports have opened a reset. Removed and barred users stay out. Where an outsider joined by an external commit and no member followed, the successor bars it. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.
          */
         readonly post: operations["resetConversation"];
         readonly delete?: never;
@@ -1042,6 +1066,11 @@ export interface components {
              */
             readonly id?: string;
         };
+        readonly BarChanged: {
+            readonly user: string;
+            /** @description Whether the user cannot come back by itself */
+            readonly barred: boolean;
+        };
         /** @description A member cannot commit its own removal: to leave, send no commit */
         readonly RemoveMember: {
             /** @example AAEAAg== */
@@ -1128,6 +1157,8 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1196,6 +1227,8 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number;
             readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1225,15 +1258,17 @@ export interface components {
             readonly lastAdmin?: "hand-over" | "refuse";
             readonly retentionDays?: number | null;
             readonly commitRetentionDays?: number | null;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
         readonly ReportTaken: {
-            /** @description Number of members who reported within 7 days */
+            /** @description Votes: members of the electorate who reported within 7 days */
             readonly reports: number;
-            /** @description Number of members whose reports open a reset: more than half */
+            /** @description Votes that open a reset: more than half of the electorate */
             readonly needed: number;
-            /** @description Whether any member may reset the conversation */
+            /** @description Whether proven members may reset the conversation: by the vote, or because an outsider joined whom nobody has followed */
             readonly open: boolean;
         };
         readonly Report: {
@@ -1484,13 +1519,13 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description What is left (`r`) and until when (`t`, seconds), for the device and for all devices of its user together; absent where the limit is off
-         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60
+         * @description What is left (`r`) and until when (`t`, seconds): requests of this kind for the device and for all devices of its user together, and milliseconds of CPU time for the user. A request that costs much more than an ordinary one counts as several. Absent where the limit is off
+         * @example "commits-device"; r=5999; t=60, "commits-user"; r=11999; t=60, "cost-user"; r=14996; t=60
          */
         readonly RateLimit: string;
         /**
-         * @description The limits: requests (`q`) in a time (`w`, seconds), of a caller (`pk`)
-         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:
+         * @description The limits: requests, or milliseconds of CPU time for `cost-user`, (`q`) in a time (`w`, seconds), of a caller (`pk`)
+         * @example "commits-device"; q=6000; w=60; pk=:ZGV2aWNl:, "commits-user"; q=12000; w=60; pk=:dXNlcg==:, "cost-user"; q=15000; w=60; pk=:dXNlcg==:
          */
         readonly "RateLimit-Policy": string;
         /** @description Seconds */
@@ -1597,6 +1632,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1757,7 +1793,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1887,7 +1923,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -1948,7 +1984,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `not-allowed`: The policy of the conversation does not allow this
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2026,7 +2065,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2195,7 +2234,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2300,6 +2339,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2398,6 +2438,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2553,7 +2594,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2819,6 +2860,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -2918,6 +2960,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3087,7 +3130,239 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly barUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly liftBar: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Not barred */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BarChanged"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3256,7 +3531,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3429,7 +3704,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3561,7 +3836,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3640,6 +3915,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3784,6 +4060,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3870,6 +4147,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -3966,7 +4244,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4096,7 +4374,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4238,7 +4516,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4403,7 +4681,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4469,6 +4747,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4574,6 +4853,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4691,6 +4971,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4820,7 +5101,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4886,6 +5167,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -4970,7 +5252,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5034,6 +5316,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5112,6 +5395,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5229,7 +5513,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5295,6 +5579,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5391,6 +5676,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5469,6 +5755,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5587,7 +5874,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5723,6 +6010,18 @@ export interface operations {
                     readonly "text/plain": string;
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -5796,6 +6095,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5901,6 +6201,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -5990,6 +6291,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6085,6 +6387,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6214,7 +6517,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6344,7 +6647,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
-             *     `overloaded`: Too many operations wait in the conversation queue
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6434,6 +6737,7 @@ export interface operations {
             /**
              * @description `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
              */
             readonly 503: {
                 headers: {
@@ -6466,6 +6770,18 @@ export interface operations {
                     };
                 };
             };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `internal`: An unexpected error occurred */
             readonly 500: {
                 headers: {
@@ -6493,6 +6809,18 @@ export interface operations {
                 };
                 content: {
                     readonly "text/html": string;
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description `internal`: An unexpected error occurred */
@@ -6538,6 +6866,18 @@ export interface operations {
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
                     readonly [name: string]: unknown;
                 };
                 content: {

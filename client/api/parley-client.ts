@@ -108,6 +108,15 @@ export class ParleyClient {
     await this.http.json('PUT', pathOf(id, `/members/${encodeURIComponent(user)}/role`), { body: { role } });
   }
 
+  /** Bars a user, who need not be a member, from coming back by itself (admins). */
+  async bar(id: string, user: string): Promise<void> {
+    await this.http.json('POST', pathOf(id, `/members/${encodeURIComponent(user)}/bar`));
+  }
+
+  async liftBar(id: string, user: string): Promise<void> {
+    await this.http.json('DELETE', pathOf(id, `/members/${encodeURIComponent(user)}/bar`));
+  }
+
   commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
     return this.http.json('POST', pathOf(id, '/commits'), { body: bundle }) as Promise<CommitAccepted>;
   }

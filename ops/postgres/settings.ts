@@ -31,6 +31,11 @@ export const postgresSettings: Readonly<Record<string, string>> = Object.freeze(
   idle_in_transaction_session_timeout: '30s',
   log_lock_waits: 'on',
   log_min_duration_statement: '1s',
+  // Parameters are user ids, devices and ciphertext. So a slow or failed statement is logged without them.
+  log_parameter_max_length: '0',
+  log_parameter_max_length_on_error: '0',
+  // The details of an error repeat stored values, for example the user id of a key that exists already.
+  log_error_verbosity: 'terse',
   track_io_timing: 'on',
   timezone: 'UTC',
   log_timezone: 'UTC',

@@ -16,7 +16,11 @@ declare
   v_joining text[];
   v_leaving text[];
 begin
-  -- 1. Commit contention.
+  -- 1. The trial of an outsider's epoch, and commit contention.
+  if c.trial_seq is not null and op ? 'external' and is_outsider(m) then
+    if trial_was_followed(c) then c := end_trial(c); else result := trial_refusal(c); end if;
+    if result is not null then return; end if;
+  end if;
   result := coalesce(commit_backoff_refusal(c.key, v_actor, v_removes),
                      case when not op ? 'deferred' then reservation_refusal(c.key, v_actor, v_removes) end);
   if result is not null then return; end if;
@@ -72,9 +76,13 @@ begin
   perform record_accepted_commit(c.key, v_actor);
   perform clear_report(c.key, v_actor);
   if cardinality(v_joining) > 0 or cardinality(v_removes) > 0 then
-    c := change_members(c, v_joining, v_removes, v_leaving);
+    c := change_members(c, v_joining, v_removes, v_leaving, bringer(c, m));
     perform record_invitations(c.key, v_actor, v_joining);
   end if;
+  -- Of an outsider the row is new.
+  if m.proven_at is null or is_outsider(m) then perform prove_member(c, v_actor); end if;
+  if is_outsider(m) then c := begin_trial(c);
+  elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
@@ -83,15 +91,26 @@ begin
                                'sha256', encode(commit_sha256(op), 'hex'), 'at', c.last_at);
 end $$;
 
--- Step 9 of admit(). Every member may finish a pending removal; a further device of a member adds nobody.
+-- Step 9 of admit(). Every member may finish a pending removal. A further device of a member adds nobody: of one who is proven,
+-- because a leaf with the name of somebody who never acted may be anybody's.
 create or replace function commit_policy_refusal(c conversation, m member, op jsonb) returns jsonb
 language plpgsql stable as $$
 declare
   v_removes text[] := json_texts(op -> 'removes');
+  v_adds text[] := json_texts(op -> 'adds');
+  v_joining text[];
 begin
   if c.protocol = 'mls' and not op ? 'sha256' then return refusal('commit-required'); end if;
-  if op ? 'adds' and not allows(c.policy ->> 'whoMayAdd', m.role) and cardinality(joining_users(c.key, json_texts(op -> 'adds'), null)) > 0 then
-    return refusal('not-allowed');
+  if cardinality(v_adds) > 0 then
+    v_joining := joining_users(c.key, v_adds, null);
+    if not allows(c.policy ->> 'whoMayAdd', m.role) then
+      if cardinality(v_joining) > 0 then return refusal('not-allowed'); end if;
+      if cardinality(array_remove(unproven_members_among(c.key, v_adds), m.user_id)) > 0 then
+        return refusal('not-allowed',
+          '{"detail": "Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices"}');
+      end if;
+    end if;
+    if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
      and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || json_texts(op -> 'dropped')) then
@@ -103,12 +122,15 @@ begin
   return null;
 end $$;
 
--- Step 10 of admit(). The last epoch that travels as a JSON number cannot be ended.
-create or replace function commit_epoch_refusal(c conversation, p_epoch bigint) returns jsonb
+-- Step 10 of admit(). The last epoch that travels as a JSON number cannot be ended. Who won, and with which entry, is for
+-- members only: an outsider who may join learns no more than the GroupInfo tells.
+create or replace function commit_epoch_refusal(c conversation, m member, p_epoch bigint) returns jsonb
 language sql stable as $$
   select case
     when p_epoch > c.epoch or c.epoch >= max_safe_epoch() and coalesce(p_epoch, c.epoch) = c.epoch then
       epoch_refusal('epoch-ahead', c.epoch, coalesce(p_epoch, c.epoch))
+    when p_epoch < c.epoch and (m.user_id is null or m.left_seq is not null) then
+      epoch_refusal('epoch-conflict', c.epoch, p_epoch)
     when p_epoch < c.epoch then epoch_conflict(c, p_epoch)
   end
 $$;
@@ -151,6 +173,17 @@ language sql immutable as $$
   select case when op ? 'sha256' then decode(op ->> 'sha256', 'hex') else sha256('') end
 $$;
 
+-- The id of the entry of an external commit: its own, or one that nobody can have chosen if that is in use. A retry is
+-- recognized by its bytes.
+create or replace function free_entry_id(c conversation, op jsonb) returns text
+language sql stable as $$
+  select case
+    when exists (select from entry where conversation = c.key and message_id = op ->> 'id') then
+      format('commit-%s-%s', op ->> 'sha256', c.last_seq)
+    else op ->> 'id'
+  end
+$$;
+
 -- Writes the entry of a commit, which ends the current epoch.
 create or replace function append_commit(inout c conversation, op jsonb, p_ciphertext bytea, p_fingerprint bytea)
 language plpgsql as $$
@@ -158,7 +191,8 @@ begin
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
   insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at)
-    values (c.key, c.last_seq, 'commit', c.epoch, op ->> 'id', commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
+    values (c.key, c.last_seq, 'commit', c.epoch,
+            case when op ? 'external' then free_entry_id(c, op) else op ->> 'id' end, commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
             c.app_count, p_fingerprint, c.last_at);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;

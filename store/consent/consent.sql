@@ -6,11 +6,14 @@
 create or replace function is_contact(p_user text, p_other text) returns boolean
 language sql stable as $$
   select (select true
-    from (select conversation from member where user_id = p_user and left_seq is null and proven_at is not null offset 0) m
+    -- Where it acted, by what it sent and by the Welcomes that it took up: few, however many conversations others put it into.
+    from (select conversation from member where user_id = p_user and left_seq is null and proven_at is not null
+          union select conversation from proof where user_id = p_user) p
+    cross join lateral (select * from member where conversation = p.conversation and user_id = p_user and left_seq is null limit 1) m
     cross join lateral (
       select from member where conversation = m.conversation and user_id = p_other and left_seq is null limit 1) o
     cross join lateral (select from conversation where key = m.conversation and deleted_at is null limit 1) c
-    limit 1) is not null
+    where proven_since(m) is not null limit 1) is not null
 $$;
 
 -- The same for one conversation.
@@ -19,9 +22,10 @@ language sql stable as $$
   select (select true
     from (select key from conversation where id = p_conversation and deleted_at is null limit 1) c
     cross join lateral (
-      select from member where conversation = c.key and user_id = p_user and left_seq is null and proven_at is not null limit 1) m
+      select * from member where conversation = c.key and user_id = p_user and left_seq is null limit 1) m
     cross join lateral (
-      select from member where conversation = c.key and user_id = p_other and left_seq is null limit 1) o) is not null
+      select from member where conversation = c.key and user_id = p_other and left_seq is null limit 1) o
+    where proven_since(m) is not null) is not null
 $$;
 
 -- Whether p_user knows p_other: it accepted a request, or they are contacts.

@@ -44,6 +44,8 @@ export interface ConversationView extends ConversationSummary {
   readonly periods: readonly MembershipInterval[];
   /** Id of the conversation that replaced this one; null for former members. */
   readonly successor: string | null;
+  /** Why the user may decide nothing here yet: it has no leaf in the group (step 8 of the order of checks). Null = it has. */
+  readonly pendingJoin: string | null;
 }
 
 const CREATE_RESULTS = ['created', 'duplicate', 'conversation-exists'] as const;
@@ -118,6 +120,7 @@ export async function viewConversation(pool: pg.Pool, id: string, user: string):
   const { rows } = await pool.query<Row>({
     name: 'view-conversation',
     text: `select ${SUMMARY}, case when m.left_seq is null then c.successor end as successor,
+        pending_join_refusal(m.awaited) ->> 'detail' as "pendingJoin",
         (select jsonb_agg(jsonb_build_object('from', p.from_seq)
             || case when p.to_seq is null then '{}' else jsonb_build_object('to', p.to_seq) end order by p.from_seq)
          from period p where p.conversation = c.key and p.user_id = m.user_id) as periods
@@ -131,6 +134,7 @@ export async function viewConversation(pool: pg.Pool, id: string, user: string):
     ...parseSummary(row),
     periods: objects(row, 'periods').map(parseInterval),
     successor: orNull(text, row, 'successor'),
+    pendingJoin: orNull(text, row, 'pendingJoin'),
   };
 }
 
@@ -155,16 +159,4 @@ export async function listConversations(
     values: [user, after, limit],
   });
   return rows.map(parseSummary);
-}
-
-/** The protocol of a conversation that anyone may join by an external commit. @returns `undefined` for all others */
-export async function findOpen(pool: pg.Pool, id: string): Promise<'mls' | 'opaque' | undefined> {
-  const { rows } = await pool.query<Row>({
-    name: 'find-open',
-    text: `select protocol from conversation
-      where id = $1 and deleted_at is null and policy ->> 'externalJoin' = 'anyone' limit 1`,
-    values: [id],
-  });
-  const [row] = rows;
-  return row === undefined ? undefined : oneOf(row, 'protocol', ['mls', 'opaque']);
 }

@@ -22,8 +22,10 @@ begin
     delete from conversation where key = c.key;
     return v_refusal;
   end if;
-  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
-    select c.key, u, case when u = p_creator then 'admin' else 'member' end, 0, p_epoch, 0, 0 from unnest(v_members) u;
+  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, proven_at)
+    select c.key, u, case when u = p_creator then 'admin' else 'member' end, 0, p_epoch, 0, 0,
+           case when u = p_creator then c.created_at end
+    from unnest(v_members) u;
   insert into period (conversation, user_id, from_seq) select c.key, u, 1 from unnest(v_members) u;
   perform record_invitations(c.key, p_creator, v_members);
   perform record_change(c, 'added', jsonb_build_object('users', v_members));

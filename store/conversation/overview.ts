@@ -22,7 +22,7 @@ export interface ConversationOverview {
 }
 
 const STATE = `case when deleted_at is not null then 'deleted' when successor is not null then 'superseded'
-  when stuck_members(conversation) >= needed_reports(conversation) then 'reset-open' else 'active' end`;
+  when reset_open(conversation) or trial_may_be_undone(conversation) then 'reset-open' else 'active' end`;
 const COLUMNS = `id, protocol, epoch, last_seq as "lastSeq", member_count as "memberCount", oldest_seq as "oldestSeq",
   ${STATE} as state, successor, due_at as "dueAt", created_at as "createdAt"`;
 

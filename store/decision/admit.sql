@@ -7,22 +7,26 @@
 --   5  membership        removed; of an external commit: not-found, not-allowed
 --   6  deadline          deadline
 --   7  successor         superseded
---   8  pending join      not-allowed
+--   8  pending join      not-allowed               one gate for all kinds; pending_join_refusal() lists who may pass
 --   9  policy            not-allowed, commit-required
 --   10 epoch             epoch-ahead, epoch-conflict, epoch-too-old, proposal-stale, group-info-stale
 --
 -- After that each kind has checks of its own (decide_commit(), decide_role() and so on).
 --
 -- Exceptions, each named where it is made:
---   reading, deleting    steps 7 and 8 do not hold: both stay possible after a reset
+--   reading              steps 7 and 8 do not hold: it changes nothing for others
+--   reporting            step 8 does not hold: a report is how a member without a leaf says that nobody lets it in
+--   deleting             step 7 does not hold: it stays possible after a reset
 --   leaving              without a proposal steps 7, 8 and 10 do not hold: everybody may leave, and nothing enters the log
---   resetting            step 7 repeats the answer when the same successor is asked for again
+--   resetting            step 7 repeats the answer when the same successor is asked for again; step 8 lets a reset pass that
+--                        reports have opened, else nobody could repair a group whose first member lets nobody in
 --   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, and answers all later ones
---   external commits     step 2 does not hold; step 5 asks who may join; step 7 hides the successor from outsiders
+--   external commits     steps 2 and 8 do not hold; step 5 asks who may join; step 7 hides the successor from outsiders
+--   trial                after step 10: while an outsider's epoch is on trial, commits of other outsiders wait (trial.sql)
 --   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that
 --                        lost the epoch is counted after it was refused
 --   sets of messages     decide_messages() states steps 2 to 10 once more as one `case`, for a run of messages in one
---                        statement; step 7 makes it leave the run to admit()
+--                        statement; step 7 and a trial make it leave the run to admit()
 --
 -- docs/explanation/order-of-checks.md explains the order; test/integration/store/order-of-checks.test.ts holds it.
 
@@ -70,11 +74,11 @@ begin
         return coalesce(propose_policy_refusal(c, m), proposal_epoch_refusal(c, (op ->> 'epoch')::bigint));
       end if;
       return application_epoch_refusal(c, (op ->> 'epoch')::bigint);
-    when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, (op ->> 'epoch')::bigint));
+    when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, m, (op ->> 'epoch')::bigint));
     when 'leave' then return coalesce(leave_policy_refusal(c, m, op), leave_epoch_refusal(c, m, op));
     when 'group-info' then return group_info_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'reset' then return reset_policy_refusal(c, m);
-    when 'role', 'policy', 'delete' then return admin_refusal(m);
+    when 'role', 'policy', 'bar', 'delete' then return admin_refusal(m);
     else return null;
   end case;
 end $$;
@@ -100,8 +104,8 @@ end $$;
 
 -- Step 5.
 create or replace function membership_refusal(c conversation, m member, op jsonb) returns jsonb
-language sql immutable as $$
-  select case when op ? 'external' then external_commit_refusal(c, m) else removed_refusal(m.left_seq) end
+language sql stable as $$
+  select case when op ? 'external' then external_commit_refusal(c, m, op) else removed_refusal(m.left_seq) end
 $$;
 
 -- Step 7.
@@ -117,13 +121,17 @@ language sql stable as $$
   end
 $$;
 
--- Step 8. Only operations that need a leaf: entries of the group and its GroupInfo. An external commit makes the leaf.
+-- Step 8. A member without a leaf in the group decides nothing for those who have one. It may leave, read, report, and join by an
+-- external commit, which makes the leaf. It may reset once reports have opened that; and an admin may reset again what a reset
+-- without a vote has made, so that no member puts the admins out by undoing a trial.
 create or replace function pending_join_refusal(c conversation, m member, op jsonb) returns jsonb
 language sql stable as $$
   select case when m.awaited and case op ->> 'kind'
-      when 'message' then true
-      when 'group-info' then true
-      when 'commit' then not op ? 'external'
+      when 'read' then false
+      when 'report' then false
       when 'leave' then leave_writes_proposal(c.key, m, op)
+      when 'commit' then not op ? 'external'
+      when 'reset' then not (c.undone_trial and m.role = 'admin') and not reset_open(c)
+      else true
     end then pending_join_refusal(m.awaited) end
 $$;

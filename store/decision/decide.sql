@@ -86,6 +86,7 @@ begin
         when 'increment' then r := decide_increment(c, op);
         when 'role' then r := decide_role(c, op);
         when 'policy' then r := decide_policy(c, op);
+        when 'bar' then r := decide_bar(c, op);
         when 'report' then r := decide_report(c, m, op);
         when 'reset' then r := decide_reset(c, op);
         when 'delete' then r := decide_delete(c, op);
@@ -103,7 +104,8 @@ begin
             values (c.key, op ->> 'id', v_kind, op ->> 'actor', operation_fingerprint(op), v_result);
         end if;
         v_changed := v_changed or v_kind not in ('read', 'increment', 'group-info');
-      elsif v_result ->> 'code' = 'epoch-conflict' then
+      elsif v_result ->> 'code' = 'epoch-conflict' and m.user_id is not null and m.left_seq is null then
+        -- Commits of outsiders give them no turn before members.
         perform record_lost_commit(c, op);
       end if;
       -- A commit that waits for a reservation needs its bytes again.

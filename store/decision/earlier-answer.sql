@@ -41,24 +41,36 @@ begin
   return coalesce(removed_refusal(p_left_seq), refusal('id-reused'));
 end $$;
 
+-- Null for one who is no member now: an outsider must not learn which ids are in use. The id is replaced (free_entry_id()).
+create or replace function id_reused_refusal(m member) returns jsonb
+language sql immutable as $$
+  select case when m.user_id is not null and m.left_seq is null then refusal('id-reused') end
+$$;
+
 -- A commit: by its id, else by its bytes, which name the epoch that they end; an add that changed nothing has no entry.
+-- An external commit first by its bytes, because its id may be that of an entry of somebody else.
 create or replace function earlier_commit(c conversation, m member, op jsonb) returns jsonb
 language plpgsql stable as $$
 declare
   v_fingerprint bytea := commit_fingerprint(op, json_texts(op -> 'adds'), json_texts(op -> 'removes'));
   e entry;
 begin
-  select * into e from entry where conversation = c.key and message_id = op ->> 'id';
-  if not found and op ? 'sha256' then
+  if not op ? 'external' then
+    select * into e from entry where conversation = c.key and message_id = op ->> 'id';
+  end if;
+  if e.seq is null and op ? 'sha256' then
     select * into e from entry where conversation = c.key and kind = 'commit' and epoch = (op ->> 'epoch')::bigint
       and fingerprint = v_fingerprint and sender = op ->> 'actor';
+  end if;
+  if e.seq is null and op ? 'external' then
+    select * into e from entry where conversation = c.key and message_id = op ->> 'id';
   end if;
   if e.seq is null then return earlier_operation(c, m, op); end if;
   if e.kind = 'commit' and e.sender = op ->> 'actor' and e.fingerprint = v_fingerprint then
     return jsonb_build_object('status', 'duplicate', 'seq', e.seq, 'epoch', e.epoch + 1,
                               'sha256', encode(e.sha256, 'hex'), 'at', e.at);
   end if;
-  return coalesce(membership_refusal(c, m, op), refusal('id-reused'));
+  return coalesce(membership_refusal(c, m, op), id_reused_refusal(m));
 end $$;
 
 -- A leave: by its id, because a late retry must not end a later membership interval; or the pending removal itself.
@@ -89,7 +101,7 @@ begin
   if o.kind = op ->> 'kind' and o.actor = op ->> 'actor' and o.fingerprint = operation_fingerprint(op) then
     return o.answer || '{"status": "duplicate"}';
   end if;
-  return coalesce(membership_refusal(c, m, op), refusal('id-reused'));
+  return coalesce(membership_refusal(c, m, op), id_reused_refusal(m));
 end $$;
 
 -- The deletion of a conversation that is gone: answered until the sweep deletes the answer.

@@ -104,6 +104,7 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
     case 'increment':
     case 'role':
     case 'policy':
+    case 'bar':
     case 'reset':
     case 'delete':
       return { ...command };

@@ -21,7 +21,7 @@ export interface GroupInfoView extends CurrentGroupInfo {
 
 /**
  * The GroupInfo of the current epoch, for members. Where anyone may join, also for users who never were members, and for
- * users who left by themselves.
+ * users who left by themselves, unless they are barred.
  * @returns `undefined` when the conversation does not exist for this user
  */
 export async function readGroupInfo(
@@ -33,7 +33,7 @@ export async function readGroupInfo(
     name: 'read-group-info',
     text: `select case when c.open and m.left_self then null else m.left_seq end as "leftSeq", c.epoch,
         g.group_info as "groupInfo"
-      from (select *, policy ->> 'externalJoin' = 'anyone' as open from conversation
+      from (select *, policy ->> 'externalJoin' = 'anyone' and not is_barred(key, $2) as open from conversation
             where id = $1 and deleted_at is null limit 1) c
       left join lateral (
         select user_id, left_seq, left_self from member where conversation = c.key and user_id = $2 limit 1) m on true

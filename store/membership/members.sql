@@ -27,15 +27,15 @@ begin
 end $$;
 
 -- Applies the membership changes of the newest commit. p_removed: users of its removes; p_leaving: the current members among
--- them, whose membership ends now.
-create or replace function change_members(inout c conversation, p_joining text[], p_removed text[], p_leaving text[])
+-- them, whose membership ends now; p_brought_by: with whom the joining count as one in a vote.
+create or replace function change_members(inout c conversation, p_joining text[], p_removed text[], p_leaving text[], p_brought_by text)
 language plpgsql as $$
 begin
   c.member_count := c.member_count + cardinality(p_joining) - cardinality(p_leaving);
   if cardinality(p_removed) > 0 then perform remove_members(c, p_removed); end if;
   if cardinality(p_leaving) > 0 then perform record_change(c, 'removed', jsonb_build_object('users', p_leaving)); end if;
   if cardinality(p_joining) > 0 then
-    perform add_members(c, p_joining);
+    perform add_members(c, p_joining, p_brought_by);
     perform record_change(c, 'added', jsonb_build_object('users', p_joining));
   end if;
   -- The second case: nobody was left in the conversation before.
@@ -55,15 +55,17 @@ begin
 end $$;
 
 -- Begins a membership interval of users with the newest entry, which is the commit that adds them.
-create or replace function add_members(c conversation, p_users text[]) returns void
+create or replace function add_members(c conversation, p_users text[], p_brought_by text) returns void
 language plpgsql as $$
 begin
-  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, increments_base)
-    select c.key, u, 'member', c.last_seq, c.epoch, c.last_seq, c.app_count, c.increments from unnest(p_users) u
+  insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, increments_base, brought_by)
+    select c.key, u, 'member', c.last_seq, c.epoch, c.last_seq, c.app_count, c.increments, p_brought_by from unnest(p_users) u
     on conflict (conversation, user_id) do update
       set role = 'member', joined_seq = excluded.joined_seq, joined_epoch = excluded.joined_epoch,
           left_seq = null, left_epoch = null, left_at = null, left_policy = null, left_self = false, leaving = false, awaited = false,
-          read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base;
+          read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base,
+          proven_at = null, brought_by = excluded.brought_by;
+  delete from bar where conversation = c.key and user_id = any (p_users);
   -- An interval that ended before the first entry is empty, and also began at 1: it is opened again.
   insert into period (conversation, user_id, from_seq) select c.key, u, c.last_seq from unnest(p_users) u
     on conflict (conversation, user_id, from_seq) do update set to_seq = null;

@@ -16,8 +16,12 @@ begin
   if v_type = 'application' then
     c.app_count := c.app_count + 1;
     -- Sending counts as having read (invariant 7). A client may send proposals unseen by its user.
-    update member set read_seq = c.last_seq, read_count = c.app_count where conversation = c.key and user_id = v_actor;
+    update member set read_seq = c.last_seq, read_count = c.app_count, proven_at = coalesce(proven_at, c.last_at)
+      where conversation = c.key and user_id = v_actor;
+  else
+    perform prove_member(c, v_actor);
   end if;
+  if c.trial_seq is not null then c := end_trial_by(c, v_actor, v_epoch); end if;
   insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
     values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', decode(op ->> 'sha256', 'hex'), p_ciphertext,
             case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at);

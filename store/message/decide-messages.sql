@@ -1,6 +1,6 @@
 -- A run of application messages by one statement: the set-based branch of decide(). It answers exactly as admit() and
 -- decide_message() do one by one; `verdict` repeats the order of checks of admit.sql.
--- Null when an id is in the run twice, or the conversation has a successor: then the run is decided one by one.
+-- Null when an id is in the run twice, or the conversation has a successor or an epoch on trial: then the run is decided one by one.
 -- `limit 1` and the address of the member's row (ctid) make every look-up one by key, where a join might read all members.
 -- The address stays valid, since member rows only change under the lock of the conversation.
 create or replace function decide_messages(inout c conversation, p_ops jsonb, p_bytes bytea[], out results jsonb)
@@ -11,7 +11,7 @@ declare
   v_oldest bigint := c.epoch - (c.policy ->> 'epochWindow')::int;
   v_accepted int;
 begin
-  if c.successor is not null then return; end if;
+  if c.successor is not null or c.trial_seq is not null then return; end if;
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
   with op as (
     select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after,
@@ -51,7 +51,7 @@ begin
            case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at
     from numbered where verdict = 'accepted'
   ), marked as (
-    update member m set read_seq = c.last_seq + s.rank, read_count = c.app_count + s.rank
+    update member m set read_seq = c.last_seq + s.rank, read_count = c.app_count + s.rank, proven_at = coalesce(m.proven_at, v_at)
     from (select member_row, max(rank) as rank from numbered where verdict = 'accepted' group by member_row) s
     where m.ctid = s.member_row
   ), unstaged as (

@@ -16,6 +16,8 @@ export interface SweepAges {
   readonly idempotencyMs: number;
 }
 
+/** The time `$1` milliseconds ago, by the clock that wrote the times of the rows: that of the process may differ. */
+const OLD = 'now() - make_interval(secs => $1::float8 / 1000)';
 const DAY_MS = 86_400_000;
 /** Records of commit contention. Backoffs and reservations that follow from them last for a minute at most. */
 const CONTENTION_MS = DAY_MS;
@@ -42,12 +44,12 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     staged: await sweepStaged(pool, ages.stagedMs),
     operations: await deleteOld(
       pool,
-      'operation where (conversation, id) in (select conversation, id from operation where at < $1 limit $2)',
+      `operation where (conversation, id) in (select conversation, id from operation where at < ${OLD} limit $2)`,
       ages.operationsMs,
     ),
     idempotency: await deleteOld(
       pool,
-      'idempotency where scope in (select scope from idempotency where at < $1 limit $2)',
+      `idempotency where scope in (select scope from idempotency where at < ${OLD} limit $2)`,
       ages.idempotencyMs,
     ),
     // A day after they expired, with their claims.
@@ -57,7 +59,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     audit: await deleteOld(
       pool,
       `audit where key = any (array(
-         select key from (select key, at from audit order by key limit $2) oldest where at < $1))`,
+         select key from (select key, at from audit order by key limit $2) oldest where at < ${OLD}))`,
       AUDIT_MS,
       WALK_LIMIT,
     ),
@@ -66,7 +68,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     consentRequests: await sweepConsentRequests(pool),
     invitations: await deleteOld(
       pool,
-      'invitation where ctid = any (array(select ctid from invitation where at < $1 order by at limit $2))',
+      `invitation where ctid = any (array(select ctid from invitation where at < ${OLD} order by at limit $2))`,
       INVITATION_PERIOD_MS,
     ),
     erasures: await sweepErasures(pool),
@@ -86,22 +88,22 @@ function makeWalk<P>(
   };
 }
 
-/** @param where table and condition. `$1` = rows before this time are old, `$2` = number of rows */
+/** @param where table and condition with {@link OLD}; `$2` = number of rows */
 async function deleteOld(pool: pg.Pool, where: string, ageMs: number, limit = LIMIT): Promise<number> {
-  const { rowCount } = await pool.query(`delete from ${where}`, [before(ageMs), limit]);
+  const { rowCount } = await pool.query(`delete from ${where}`, [ageMs, limit]);
   return rowCount ?? 0;
 }
 
 /** Staged bytes without a decision. Deleted under the lock of their conversation, so that no decision loses its bytes. */
 async function sweepStaged(pool: pg.Pool, ageMs: number): Promise<number> {
-  const orphaned = await pool.query<Row>('select distinct conversation from staged where at < $1 limit 1000', [
-    before(ageMs),
+  const orphaned = await pool.query<Row>(`select distinct conversation from staged where at < ${OLD} limit 1000`, [
+    ageMs,
   ]);
   let deleted = 0;
   for (const orphan of orphaned.rows) {
-    const { rows } = await pool.query<Row>('select sweep_staged($1, $2) as count', [
+    const { rows } = await pool.query<Row>(`select sweep_staged($2, ${OLD}) as count`, [
+      ageMs,
       integer(orphan, 'conversation'),
-      before(ageMs),
     ]);
     deleted += integer(onlyRow(rows, 'sweep_staged'), 'count');
   }
@@ -122,8 +124,8 @@ async function sweepContention(
 ): Promise<{ readonly deleted: number; readonly next?: Contender }> {
   const { rows } = await pool.query<Row>({
     name: 'sweep-contention',
-    text: 'select conversation, user_id as "user", deleted from sweep_races($1, $2, $3, $4)',
-    values: [after.conversation, after.user, before(CONTENTION_MS), WALK_LIMIT],
+    text: `select conversation, user_id as "user", deleted from sweep_races($2, $3, ${OLD}, $4)`,
+    values: [CONTENTION_MS, after.conversation, after.user, WALK_LIMIT],
   });
   const row = onlyRow(rows, 'sweep-contention');
   const deleted = integer(row, 'deleted');
@@ -138,16 +140,11 @@ async function sweepDevices(
 ): Promise<{ readonly deleted: number; readonly next?: DeviceName }> {
   const { rows } = await pool.query<Row>({
     name: 'sweep-devices',
-    text: 'select user_id as "user", device_id as device, deleted from sweep_devices($1, $2, $3, $4)',
-    values: [after.user, after.device, before(DEVICES_MS), WALK_LIMIT],
+    text: `select user_id as "user", device_id as device, deleted from sweep_devices($2, $3, ${OLD}, $4)`,
+    values: [DEVICES_MS, after.user, after.device, WALK_LIMIT],
   });
   const row = onlyRow(rows, 'sweep-devices');
   const deleted = integer(row, 'deleted');
   const user = orNull(text, row, 'user');
   return user === null ? { deleted } : { deleted, next: { user, device: text(row, 'device') } };
-}
-
-/** The time `ageMs` ago. */
-function before(ageMs: number): Date {
-  return new Date(Date.now() - ageMs);
 }

@@ -20,7 +20,7 @@ language sql volatile as $$
     left join lateral (
       select left_seq is null as current from member where conversation = c.key and user_id = i.user_id limit 1) m on true
     where c.deleted_at is null
-      and (m.current or (i.request ? 'external' and c.policy ->> 'externalJoin' = 'anyone'))
+      and (m.current or (i.request ? 'external' and c.policy ->> 'externalJoin' = 'anyone' and not is_barred(c.key, i.user_id)))
   ), over_quota as materialized (
     select array(select u.user_id from (select distinct user_id from input) u
       where (select sum(s.size) from staged s where s.user_id = u.user_id) >= p_quota) as users

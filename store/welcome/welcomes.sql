@@ -126,6 +126,7 @@ declare
 begin
   delete from welcome where id = p_id and user_id = p_user and device_id in (p_device, '') returning * into w;
   if not found then return false; end if;
+  perform prove_by_welcome(w.conversation, p_user, w.seq);
   perform drop_welcome_bodies(array[w.conversation], array[w.seq]);
   return true;
 end $$;

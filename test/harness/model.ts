@@ -2,6 +2,9 @@ import type { Outcome, Refused } from '../../domain/outcome.ts';
 import type { Policy, Who } from '../../domain/policy.ts';
 import { type Protocol, type Request, sha256 } from './requests.ts';
 
+const UNPROVEN =
+  'Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices';
+const BARRED = 'An admin has barred a user whom the commit adds: only an admin can add it again';
 const TOO_MANY_PROPOSALS = 'At most 3 proposals of a user in an epoch: the next commit makes room';
 
 /** An entry of the model's log. */
@@ -32,6 +35,8 @@ export interface ModelMember {
   leftPolicy?: Policy;
   readSeq: number;
   increments: number;
+  /** Acted under its own token since it joined. */
+  isProven: boolean;
   /** 0 = since the creation. */
   readonly joinedSeq: number;
   readonly stays: Stay[];
@@ -54,6 +59,7 @@ export class Model {
   readonly members = new Map<string, ModelMember>();
   epoch: number;
   policy: Policy;
+  readonly barred = new Set<string>();
   readonly #answers = new Map<string, Answer>();
 
   constructor(options: {
@@ -69,6 +75,7 @@ export class Model {
     for (const user of new Set([...options.members, options.creator])) {
       this.members.set(user, newMember(user === options.creator ? 'admin' : 'member', { from: 1 }, 0));
     }
+    this.#prove(options.creator);
   }
 
   get lastSeq(): number {
@@ -140,6 +147,7 @@ export class Model {
     }
     const seq = this.#append({ kind, epoch, id: request.id, body: request.body, sender: request.actor, change: '' });
     if (kind === 'application') member.readSeq = seq;
+    member.isProven = true;
     return { status: 'accepted', seq, epoch };
   }
 
@@ -165,7 +173,15 @@ export class Model {
 
     const joining = adds.filter((user) => this.members.get(user)?.state !== 'member');
     const finished = (user: string): boolean => this.members.get(user)?.state === 'leaving';
-    if (joining.length > 0 && !allows(this.policy.whoMayAdd, actor)) return refused('not-allowed');
+    const isUnproven = (user: string): boolean =>
+      user !== request.actor && !joining.includes(user) && this.members.get(user)?.isProven === false;
+    if (!allows(this.policy.whoMayAdd, actor)) {
+      if (joining.length > 0) return refused('not-allowed');
+      if (adds.some(isUnproven)) return { ...refused('not-allowed'), detail: UNPROVEN };
+    }
+    if (actor.role !== 'admin' && joining.some((user) => this.barred.has(user))) {
+      return { ...refused('not-allowed'), detail: BARRED };
+    }
     if (!allows(this.policy.whoMayRemove, actor) && !removes.every(finished)) return refused('not-allowed');
 
     if (request.epoch !== undefined && request.epoch > this.epoch)
@@ -204,7 +220,9 @@ export class Model {
     for (const user of joining) {
       const before = this.members.get(user)?.stays ?? [];
       this.members.set(user, newMember('member', { from: seq }, seq, before));
+      this.barred.delete(user);
     }
+    actor.isProven = true;
     if (parting.length > 0) this.#handOver();
     const entry = this.log[seq - 1];
     if (entry === undefined) throw new Error('The commit is not in the log');
@@ -235,7 +253,7 @@ export class Model {
     });
   }
 
-  #other(request: Of<'read' | 'increment' | 'role' | 'policy' | 'delete'>, now: number): Outcome {
+  #other(request: Of<'read' | 'increment' | 'role' | 'policy' | 'bar' | 'delete'>, now: number): Outcome {
     const actor = this.members.get(request.actor);
     if (actor === undefined) return refused('not-found');
     const { notAfter: _, ...content } = request;
@@ -269,6 +287,13 @@ export class Model {
         if (actor.role !== 'admin') return refused('not-allowed');
         this.policy = { ...this.policy, ...(request.policy as Partial<Policy>) };
         return accept({ policy: this.policy });
+      case 'bar': {
+        if (actor.role !== 'admin') return refused('not-allowed');
+        const { user, barred } = request;
+        if (barred) this.barred.add(user);
+        else this.barred.delete(user);
+        return accept({ user, barred });
+      }
       case 'delete':
         throw new Error('The model does not end');
     }
@@ -277,6 +302,11 @@ export class Model {
   #append(entry: Omit<ModelEntry, 'seq'>): number {
     this.log.push({ ...entry, seq: this.log.length + 1 });
     return this.log.length;
+  }
+
+  #prove(user: string): void {
+    const member = this.members.get(user);
+    if (member !== undefined) member.isProven = true;
   }
 
   #end(user: string, state: 'leaving' | 'removed', seq: number): void {
@@ -329,7 +359,17 @@ export class Model {
 
 function newMember(role: 'admin' | 'member', stay: Stay, readSeq: number, before: readonly Stay[] = []): ModelMember {
   const stays = [...before.filter(({ from }) => from !== stay.from), stay];
-  return { role, state: 'member', leftSeq: 0, leftEpoch: 0, readSeq, increments: 0, joinedSeq: readSeq, stays };
+  return {
+    role,
+    state: 'member',
+    leftSeq: 0,
+    leftEpoch: 0,
+    readSeq,
+    increments: 0,
+    isProven: false,
+    joinedSeq: readSeq,
+    stays,
+  };
 }
 
 function formerly(member: ModelMember): Refused | undefined {

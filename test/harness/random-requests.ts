@@ -174,6 +174,7 @@ const other: fc.Arbitrary<Step> = fc
   .record({
     actor: user,
     target: user,
+    bars: outsider,
     seqBack: fc.integer({ min: -2, max: 12 }),
     by: fc.integer({ min: 1, max: 5 }),
     policy: policyChange,
@@ -184,6 +185,7 @@ const other: fc.Arbitrary<Step> = fc
       'increment' as const,
       'role' as const,
       'policy' as const,
+      'bar' as const,
     ),
   })
   .map(({ actor, which, ...rest }) => ({
@@ -199,6 +201,8 @@ const other: fc.Arbitrary<Step> = fc
           return { kind: 'increment', ...base, by: rest.by };
         case 'role':
           return { kind: 'role', ...base, user: rest.target(model), role: rest.role };
+        case 'bar':
+          return { kind: 'bar', ...base, user: rest.bars(model), barred: rest.by > 2 };
         case 'policy':
           return { kind: 'policy', ...base, policy: rest.policy };
       }

@@ -3,6 +3,7 @@ import { median } from '../load/histogram.ts';
 import type { CpuTimes } from '../load/process-stats.ts';
 import { cpuBetween, cpuTimes } from '../load/process-stats.ts';
 import type { ContenderName } from './contender.ts';
+import { own } from '../../domain/own.ts';
 
 /** The result of one load on one contender. */
 export interface Measurement {
@@ -66,7 +67,7 @@ export function mediansOf(measurements: readonly Measurement[]): Measurement[] {
   return firsts.map((first) => {
     const group = measurements.filter(same(first));
     const names = new Set(group.flatMap(({ values }) => Object.keys(values)));
-    const middle = (name: string): number => median(group.flatMap(({ values }) => values[name] ?? []));
+    const middle = (name: string): number => median(group.flatMap(({ values }) => own(values, name) ?? []));
     const values = Object.fromEntries([...names].map((name) => [name, middle(name)]));
     return { ...first, values, errors: group.flatMap(({ errors }) => errors) };
   });

@@ -1,6 +1,7 @@
 import type { ContenderName } from './contender.ts';
 import type { Measurement } from './measurement.ts';
 import type { Target } from './targets.ts';
+import { own } from '../../domain/own.ts';
 
 /** The others are compared with this contender, if it was measured. */
 const YARDSTICK: ContenderName = 'plain-sql';
@@ -17,7 +18,7 @@ export function renderTable(medians: readonly Measurement[]): string {
       const yardstick = medians.find((one) => one.load === load && one.contender === YARDSTICK)?.values;
       const isOpen = load.startsWith('open');
       const ratio = isOpen ? divide(yardstick?.p50, values.p50) : divide(values.perSecond, yardstick?.perSecond);
-      const [perSecond = '', ...rest] = COLUMNS.map((name) => format(values[name]));
+      const [perSecond = '', ...rest] = COLUMNS.map((name) => format(own(values, name)));
       return [load, contender, perSecond, format(ratio), ...rest];
     });
   return align([[...HEADINGS, ...CPU_HEADINGS], ...rows]);
@@ -29,7 +30,7 @@ export function renderMemory(medians: readonly Measurement[]): string {
     .filter(({ load }) => load === 'memory')
     .map(({ contender, values }) => [
       contender,
-      ...['conversations', 'beforeMb', 'afterMb', 'mbPerConversation'].map((name) => format(values[name])),
+      ...['conversations', 'beforeMb', 'afterMb', 'mbPerConversation'].map((name) => format(own(values, name))),
     ]);
   if (rows.length === 0) return '';
   return align([['worker of', 'conversations', 'MB before', 'MB after', 'MB per conversation'], ...rows]);
@@ -40,7 +41,7 @@ export function renderStreams(medians: readonly Measurement[]): string {
   const columns = ['streams', 'beforeMb', 'afterMb', 'kbPerStream', 'heapKbPerStream', 'kbPerStreamBusy', 'arrivalP95'];
   const rows = medians
     .filter(({ load }) => load.startsWith('streams-'))
-    .map(({ load, values }) => [load, ...columns.map((name) => format(values[name]))]);
+    .map(({ load, values }) => [load, ...columns.map((name) => format(own(values, name)))]);
   if (rows.length === 0) return '';
   const memory = ['MB before', 'MB after', 'KB per stream', 'KB of heap', 'KB while busy'];
   return align([['load', 'streams', ...memory, 'arrival p95 ms'], ...rows]);

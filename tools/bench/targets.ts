@@ -1,5 +1,6 @@
 import type { ContenderName } from './contender.ts';
 import type { Measurement } from './measurement.ts';
+import { own } from '../../domain/own.ts';
 
 /** A target and the measured value. */
 export interface Target {
@@ -24,7 +25,7 @@ const MAX_KB_PER_STREAM = 30;
 /** Compares the medians with the targets. Targets without a measurement are left out. */
 export function judge(medians: readonly Measurement[]): Target[] {
   const find: Find = (load, contender, value) =>
-    medians.find((one) => one.load === load && one.contender === contender)?.values[value] ?? Number.NaN;
+    own(medians.find((one) => one.load === load && one.contender === contender)?.values ?? {}, value) ?? Number.NaN;
   const times = (load: string, contender: ContenderName, other: ContenderName): number =>
     find(load, contender, 'perSecond') / find(load, other, 'perSecond');
   const atLeast = (what: string, value: number, limit: number): Target => ({

@@ -5,6 +5,7 @@ import type { Checks } from './checks.ts';
 import { createChecks, refusal, within } from './checks.ts';
 import type { Listener } from './listener.ts';
 import { listen } from './listener.ts';
+import { own } from '../../domain/own.ts';
 
 export interface ScenarioOptions {
   readonly url: string;
@@ -127,6 +128,6 @@ async function checkStream(
   const { seqs } = toLaptop;
   const gapFree = seqs.length === lastSeq - joined && seqs.every((seq, i) => seq === joined + 1 + i);
   check(`the live stream of bob's laptop had every entry from ${joined + 1} to ${lastSeq}, in order`, gapFree);
-  const acked = (await laptop.client.ack({ [id]: lastSeq }))[id];
+  const acked = own(await laptop.client.ack({ [id]: lastSeq }), id);
   check(`it acknowledged entry ${lastSeq}: its next stream starts after that entry`, acked === lastSeq);
 }

@@ -11,12 +11,12 @@ export function readCompilerLine(line: string): CompilerEvent | undefined {
   if (file !== undefined) return { kind: 'emitted', file };
   const [, errors] = /Found (\d+) errors?\. Watching for file changes\./.exec(line) ?? [];
   if (errors !== undefined) return { kind: 'done', errors: Number(errors) };
-  if (line.trim() === '' || /(Starting compilation|File change detected)/.test(line)) return undefined;
+  if (line.trim() === '' || /Starting compilation|File change detected/.test(line)) return undefined;
   return { kind: 'line', text: line };
 }
 
 /** Folders of `dist` that no API and no worker runs. */
-const NOT_OF_THE_SERVICE = /[\\/]dist[\\/](test|tools|client|local)[\\/]/;
+const NOT_OF_THE_SERVICE = /[\\/]dist[\\/](?:test|tools|client|local)[\\/]/;
 
 /** Whether API and worker run this compiled file. */
 export function isOfTheService(file: string): boolean {

@@ -1,3 +1,5 @@
+import { own } from '../../domain/own.ts';
+
 /** The part of JSON Schema 2020-12 that the OpenAPI document uses. Any other keyword is an error. */
 export interface JsonSchema {
   readonly $ref?: string;
@@ -46,7 +48,7 @@ const FORMATS: Readonly<Record<string, RegExp>> = {
 /** The schema that a reference points to. @throws Error if there is none */
 export function resolve(schemas: Schemas, schema: JsonSchema): JsonSchema {
   if (schema.$ref === undefined) return schema;
-  const found = schemas[schema.$ref.slice(REFERENCE.length)];
+  const found = own(schemas, schema.$ref.slice(REFERENCE.length));
   if (found === undefined) throw new Error(`The reference ${schema.$ref} points to no schema`);
   return resolve(schemas, found);
 }
@@ -67,13 +69,16 @@ export function violations(schema: JsonSchema, value: unknown, options: CheckOpt
     if (!isGood) found.push(`${at === '' ? '/' : at} ${what}`);
   };
   for (const keyword of Object.keys(schema)) {
-    if (!ANNOTATIONS.has(keyword) && !(keyword in KEYWORDS)) throw new Error(`No check for the keyword ${keyword}`);
+    if (!ANNOTATIONS.has(keyword) && !Object.hasOwn(KEYWORDS, keyword))
+      throw new Error(`No check for the keyword ${keyword}`);
   }
   for (const [keyword, run] of Object.entries(KEYWORDS)) {
-    if (keyword in schema) run({ schema, value, options, at, check, add: (more) => found.push(...more) });
+    if (Object.hasOwn(schema, keyword)) run({ schema, value, options, at, check, add: (more) => found.push(...more) });
   }
   if (options.closed === true && schema.properties !== undefined && !('additionalProperties' in schema)) {
-    const undocumented = isObject(value) ? Object.keys(value).filter((key) => !(key in (schema.properties ?? {}))) : [];
+    const undocumented = isObject(value)
+      ? Object.keys(value).filter((key) => !Object.hasOwn(schema.properties ?? {}, key))
+      : [];
     check(undocumented.length === 0, `has undocumented fields: ${undocumented.join(', ')}`);
   }
   return found;
@@ -106,7 +111,7 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   properties: ({ schema, value, options, at, add }) => {
     if (!isObject(value)) return;
     for (const [key, inner] of Object.entries(schema.properties ?? {})) {
-      if (Object.hasOwn(value, key)) add(violations(inner, value[key], options, `${at}/${key}`));
+      if (Object.hasOwn(value, key)) add(violations(inner, own(value, key), options, `${at}/${key}`));
     }
   },
   required: ({ schema, value, check }) => {
@@ -119,7 +124,7 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
     const { additionalProperties = true } = schema;
     if (additionalProperties === false) check(further.length === 0, `has further fields: ${further.join(', ')}`);
     else if (additionalProperties !== true)
-      for (const key of further) add(violations(additionalProperties, value[key], options, `${at}/${key}`));
+      for (const key of further) add(violations(additionalProperties, own(value, key), options, `${at}/${key}`));
   },
   propertyNames: ({ schema, value, options, at, add }) => {
     if (!isObject(value) || schema.propertyNames === undefined) return;
@@ -146,7 +151,7 @@ const KEYWORDS: Readonly<Record<string, (look: Look) => void>> = {
   pattern: ({ schema, value, check }) =>
     check(typeof value !== 'string' || new RegExp(schema.pattern ?? '', 'u').test(value), 'does not match the pattern'),
   format: ({ schema: { format = '' }, value, check }) => {
-    const pattern = FORMATS[format];
+    const pattern = own(FORMATS, format);
     if (pattern === undefined) throw new Error(`No check for the format ${format}`);
     check(typeof value !== 'string' || pattern.test(value), `is not a valid ${format}`);
   },

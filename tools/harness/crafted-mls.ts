@@ -57,6 +57,16 @@ export async function craftRelabelling(
   return { commit: encodeMessage(commit), groupInfo: await groupInfoOf(newState, suite) };
 }
 
+/** A private commit whose content is noise, with a GroupInfo that the service has no reason to doubt. */
+export async function craftUnreadable(state: ClientState, suite: CiphersuiteImpl): Promise<CraftedCommit> {
+  const { commit, newState } = await createCommit({ state, cipherSuite: suite });
+  if (commit.wireformat !== 'mls_private_message') throw new Error('no private commit');
+  const { privateMessage } = commit;
+  const noise = crypto.getRandomValues(new Uint8Array(privateMessage.ciphertext.length));
+  const bad = { ...commit, privateMessage: { ...privateMessage, ciphertext: noise } };
+  return { commit: encodeMessage(bad), groupInfo: await groupInfoOf(newState, suite) };
+}
+
 /** An external commit that removes the leaf of `victim`, whose key the joiner does not have, and its GroupInfo. */
 export async function craftExternalRemoval(
   groupInfo: GroupInfo,

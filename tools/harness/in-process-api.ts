@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
+import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../../dispatch/dispatcher.ts';
@@ -92,9 +93,11 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
+    voteAfterHours: 24,
     treeCheckMaxBytes: 1024 * 1024,
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),
+    transfers: makeTransfers({ budget: 256 * 1024 * 1024 }),
     checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
     version: '0.0.0-test',
     isDraining: () => false,

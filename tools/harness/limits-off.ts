@@ -16,4 +16,5 @@ export const NO_RATE_LIMITS: RateLimits = {
   writes: 0,
   reads: 0,
   unauthenticated: 0,
+  cost: 0,
 };

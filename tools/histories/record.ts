@@ -26,6 +26,7 @@ import { waitUntil } from '../harness/wait-until.ts';
 import { optionsOrExit } from '../command-line.ts';
 import { type History, historyToText } from './format.ts';
 import { PLANTED } from './planted.ts';
+import { own } from '../../domain/own.ts';
 
 /**
  * `npm run histories` records a history of each kind from a real server, as `<version>-<kind>.json`. Histories of a
@@ -231,10 +232,15 @@ async function record(
   name: string,
   { client, native, pool }: { client: Client; native: NativeConnection; pool: pg.Pool },
 ): Promise<void> {
-  const scenario = SCENARIOS[name];
+  const scenario = own(SCENARIOS, name);
   if (scenario === undefined) throw new Error(`There is no scenario ${name}`);
   say(`recording ${name}`);
-  const conversations = await startConversations({ client, connection: native, pool, settings: SETTINGS[name] ?? {} });
+  const conversations = await startConversations({
+    client,
+    connection: native,
+    pool,
+    settings: own(SETTINGS, name) ?? {},
+  });
   try {
     for (const workflowId of await scenario({ conversations, pool })) {
       let run = 0;

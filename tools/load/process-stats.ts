@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { own } from '../../domain/own.ts';
 import { childProcesses } from '../../local/process-table.ts';
 
 /** Clock ticks of /proc per second: `sysconf(_SC_CLK_TCK)`, which is 100 on every Linux that Node runs on. */
@@ -27,7 +28,7 @@ export function cpuTimes(pids: Readonly<Record<string, number>>): CpuTimes {
 export function cpuBetween(before: CpuTimes, after: CpuTimes): CpuTimes {
   return Object.fromEntries(
     Object.entries(after).flatMap(([name, ms]) => {
-      const earlier = before[name];
+      const earlier = own(before, name);
       return earlier === undefined || ms < earlier ? [] : [[name, ms - earlier]];
     }),
   );

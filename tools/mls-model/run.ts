@@ -44,8 +44,8 @@ export async function runModel(service: Service, options: ModelOptions): Promise
   const log: string[] = [];
   const problems: string[] = [];
   const sent = new Map<string, SentMessage>();
-  const counts = { done: {} as Record<string, number>, refused: {} as Record<string, number> };
-  const count = (counter: Record<string, number>, key: string): void => void (counter[key] = (counter[key] ?? 0) + 1);
+  const counts = { done: new Map<string, number>(), refused: new Map<string, number>() };
+  const count = (counter: Map<string, number>, key: string): void => void counter.set(key, (counter.get(key) ?? 0) + 1);
   const say = (line: string): void => void log.push(`${((Date.now() - startedAt) / 1000).toFixed(2)} ${line}`);
   const note = (name: string, what: string, error: unknown): void => {
     if (isCrash(error)) return;
@@ -201,7 +201,8 @@ export async function runModel(service: Service, options: ModelOptions): Promise
       entries: reference.lastSeq,
       epochs: Math.max(...reference.epochs.keys()),
       messages: reference.messages.size,
-      ...counts,
+      done: Object.fromEntries(counts.done),
+      refused: Object.fromEntries(counts.refused),
       problems,
       log,
     };

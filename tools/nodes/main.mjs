@@ -64,7 +64,7 @@ function readOptions() {
       process.exit(0);
     }
     const lines = values.lines?.split(',') ?? SUPPORTED;
-    const unknown = lines.find((line) => !/^\d+(\.\d+){0,2}$/.test(line));
+    const unknown = lines.find((line) => !/^\d+(?:\.\d+){0,2}$/.test(line));
     if (unknown !== undefined) throw new Error(`${unknown} is not a line of Node, such as 22 or 20.19.`);
     const times = Number(values.times ?? 1);
     if (!Number.isInteger(times) || times < 1) throw new Error(`${values.times} is not a number of runs.`);
@@ -153,7 +153,9 @@ async function runTests({ line, bin }, run) {
 
 /** This process's environment without what npm tells its scripts about the Node that runs them. */
 function environment(bin) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_).*|NODE|INIT_CWD|PATH)$/i.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(?:npm_(?!config_).*|NODE|INIT_CWD|PATH)$/i.test(name),
+  );
   return { ...Object.fromEntries(kept), PATH: `${bin}${path.delimiter}${process.env.PATH ?? ''}` };
 }
 

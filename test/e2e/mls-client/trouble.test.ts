@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { CommitAccepted, CommitBundle, MlsGroup } from '../../../client/index.ts';
 import { memoryStore, newId, ParleyClient } from '../../../client/index.ts';
 import { clientConfig, GroupStore, loadSuite } from '../../../client/testing.ts';
-import { craftUpdate } from '../../../tools/harness/crafted-mls.ts';
+import { craftUnreadable, craftUpdate } from '../../../tools/harness/crafted-mls.ts';
 import type { TestDevice } from '../../harness/mls-devices.ts';
 import { agree, deviceOpener, follow, textsOf } from '../../harness/mls-devices.ts';
 import { useService } from '../../harness/service.ts';
@@ -15,6 +15,8 @@ const named = (name: string): string => `${name}-${runs}`;
 
 /** A limit that the service promises to its users, not a wait. */
 const STILL_SENDS_MS = 5_000;
+/** The same: from a commit that nobody can read to the first message in the successor. */
+const REPAIRED_MS = 10_000;
 
 async function trio(): Promise<{ id: string; devices: TestDevice[]; groups: [MlsGroup, MlsGroup, MlsGroup] }> {
   runs++;
@@ -156,6 +158,47 @@ describe('a device in trouble', () => {
     for (const group of [alice, carol]) await group.receive();
     expect(agree([alice, again, carol])).toBe(true);
     expect(textsOf(carol)).toEqual(['restored']);
+  });
+
+  test('a member ends an epoch by a private commit that nobody can read: it is named, and the others go on within 10 s', async () => {
+    const { id, devices } = await trio();
+    const began = performance.now();
+    const [alice, bob, carol] = devices;
+    const suite = await loadSuite();
+    const config = clientConfig({ verify: () => Promise.resolve(true) });
+    const record = carol && (await new GroupStore(carol.store, id).load(config));
+    if (record === undefined || alice === undefined || bob === undefined) throw new Error('no state');
+    const { commit, groupInfo } = await craftUnreadable(record.state, suite);
+    const bad = await service().clientOf(named('carol'), { device: 'phone' }).commit(id, { commit, groupInfo });
+
+    // Everybody sees whose commit it is, though nobody can read it.
+    const page = await service()
+      .clientOf(named('bob'), { device: 'phone' })
+      .log(id, { after: bad.seq - 1 });
+    expect(page.entries).toMatchObject([{ seq: bad.seq, kind: 'commit', sender: named('carol') }]);
+    const report = { seq: bad.seq, epoch: bad.epoch - 1, reason: 'the frame cannot be decrypted' };
+    const tell = (user: string): Promise<unknown> =>
+      service().clientOf(named(user), { device: 'phone' }).report(id, report);
+    expect(await tell('alice')).toMatchObject({ reports: 1, needed: 2, open: false });
+    expect(await tell('bob')).toMatchObject({ reports: 2, needed: 2, open: true });
+    const { rows } = await service().pool.query(
+      `select actor, details ->> 'sender' as sender from audit where conversation = $1 and action = 'report' order by key`,
+      [id],
+    );
+    expect(rows).toEqual(['alice', 'bob'].map((user) => ({ actor: named(user), sender: named('carol') })));
+
+    // Bob is a plain member.
+    const successor = await bob.device.reset(id);
+    for (const { device } of devices) follow(device);
+    await waitUntil(() => devices.every(({ device }) => device.groups.has(successor.id)), {
+      what: 'all have joined the successor',
+      timeoutMs: REPAIRED_MS - (performance.now() - began),
+    });
+    await alice.device.group(successor.id).send('here we are');
+    await waitUntil(() => devices.every(({ device }) => device.group(successor.id).history.length === 1), {
+      what: 'all have the message',
+      timeoutMs: REPAIRED_MS - (performance.now() - began),
+    });
   });
 
   test('resets a conversation that nobody can follow, and all join its successor', async () => {

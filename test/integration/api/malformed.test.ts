@@ -116,6 +116,24 @@ describe.each(Object.keys(VALID))('%s', (name) => {
 });
 
 test.each([
+  ['unknown fields', (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`unknown-${i}`, i]))],
+  ['an unknown field with a long name', (n: number) => ({ ['x'.repeat(10 * n)]: 1 })],
+  ['wrong elements', (n: number) => ({ users: Array.from({ length: n }, () => 1) })],
+  ['long wrong values', (n: number) => ({ users: ['x'.repeat(10 * n)], id: 'y'.repeat(10 * n), epoch: 'z'.repeat(n) })],
+])('the answer to %s is short', async (_, bodyOf) => {
+  const [target] = VALID.add?.() ?? [''];
+  const answer = await service.ask(target, { user: 'alice', body: bodyOf(200_000) });
+  expect([answer.status, answer.body.code]).toEqual([400, 'malformed']);
+  expect(answer.text.length).toBeLessThan(10_000);
+});
+
+test('the answer about positions with long names is short', async () => {
+  const positions = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`${'x'.repeat(20_000)}${i}`, -1]));
+  const answer = await service.ask('POST /v1/ack', { user: 'alice', body: { positions } });
+  expect([answer.status, answer.text.length < 10_000]).toEqual([400, true]);
+});
+
+test.each([
   ['messages', 1024 * 1024],
   ['commit', 8 * 1024 * 1024],
   ['add', 8 * 1024 * 1024],

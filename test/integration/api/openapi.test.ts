@@ -68,6 +68,8 @@ test('the document lists exactly the routes that clients use', () => {
       'DELETE /v1/conversations/{id}/members/{user}',
       'POST /v1/conversations/{id}/members/{user}/remove',
       'PUT /v1/conversations/{id}/members/{user}/role',
+      'POST /v1/conversations/{id}/members/{user}/bar',
+      'DELETE /v1/conversations/{id}/members/{user}/bar',
       'POST /v1/conversations/{id}/commits',
       'GET /v1/conversations/{id}/messages',
       'POST /v1/conversations/{id}/messages',

@@ -28,6 +28,8 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`DELETE ${at}/members/mallory`, { proposal: base64('x') }],
     [`POST ${at}/members/alice/remove`],
     [`PUT ${at}/members/mallory/role`, { role: 'admin' }],
+    [`POST ${at}/members/mallory/bar`],
+    [`DELETE ${at}/members/alice/bar`],
     [`POST ${at}/commits`, { commit: base64(privateMessage(id, 0, 'commit')) }],
     [`POST ${at}/commits`, { commit: base64(privateMessage(other, 0, 'commit')) }],
     [`POST ${at}/commits`, { commit: base64('x') }],
@@ -83,7 +85,7 @@ test.each(['mls', 'opaque'])(
   },
 );
 
-test('checks run in this order: form, existence, retry, membership, policy, epoch', async () => {
+test('checks run in this order: existence, form, retry, membership, policy, epoch', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque', policy: { whoMayAdd: 'admin' } });
   const at = `/v1/conversations/${id}`;
   const code = async (user: string, what: string, body: unknown): Promise<unknown> => {
@@ -91,9 +93,10 @@ test('checks run in this order: form, existence, retry, membership, policy, epoc
     return answer.body.code ?? answer.status;
   };
   const commit = { commit: base64('c'), adds: ['dave'], epoch: 5, id: 'c1' };
-  // The form is checked before the existence.
-  expect(await code('mallory', 'commits', { ...commit, adds: 'dave' })).toBe('malformed');
+  // The existence is checked before the form.
+  expect(await code('mallory', 'commits', { ...commit, adds: 'dave' })).toBe('not-found');
   expect(await code('mallory', 'commits', commit)).toBe('not-found');
+  expect(await code('bob', 'commits', { ...commit, adds: 'dave' })).toBe('malformed');
   // The policy is checked before the epoch.
   expect(await code('bob', 'commits', commit)).toBe('not-allowed');
   expect(await code('alice', 'commits', commit)).toBe('epoch-ahead');

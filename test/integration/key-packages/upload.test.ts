@@ -13,6 +13,14 @@ const { service: strict } = useApi(
   database,
 );
 
+/** Its process is two days behind the clock that judges. */
+const { service: behind } = useApi(
+  () => ({
+    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0, now: () => Date.now() + 2 * DAY_S * 1000 },
+  }),
+  database,
+);
+
 const messages = (packages: readonly { message: string }[]): string[] => packages.map(({ message }) => message);
 const stockOf = async (device: TestDevice): Promise<unknown> => (await device.ask('GET /v1/key-packages')).body;
 
@@ -294,3 +302,13 @@ async function replaced(packages: readonly { ref: string }[]): Promise<boolean[]
   );
   return rows.map((row) => row.replaced);
 }
+
+test('the lifetime of a package is judged by the clock of the database, and not by that of the process', async () => {
+  const phone = await deviceOf(behind, newUser('alice'));
+  const upload = async (notBefore: number, notAfter: number): Promise<number> => {
+    const { message } = await testKeyPackage(phone.user, { notBefore, notAfter });
+    return (await phone.ask('POST /v1/key-packages', { keyPackages: [message] })).status;
+  };
+  expect(await upload(-DAY_S, DAY_S)).toBe(400);
+  expect(await upload(DAY_S, 4 * DAY_S)).toBe(200);
+});

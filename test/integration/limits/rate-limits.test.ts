@@ -2,13 +2,13 @@ import { afterEach, expect, test } from 'vitest';
 import type { RateLimits } from '../../../process/config.ts';
 import { RATE_LIMIT_DEVICES } from '../../../domain/limits.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { base64 } from '../../harness/api/conversations.ts';
+import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi } from '../../harness/api/use-api.ts';
 import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import type { Answer } from '../../../tools/harness/answer.ts';
 
-const OFF: RateLimits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0 };
+const OFF: RateLimits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0, cost: 0 };
 const LIMIT = 2;
 
 const database = useDatabase();
@@ -113,13 +113,14 @@ test('answers list both limits and their remaining requests, and a refusal says 
 
 test('each message of a list counts, and the headers show it', async () => {
   const service = await limitedTo({ messages: 10 });
+  const id = await createConversation(service);
   const send = (device: string, count: number): Promise<Answer> => {
     const messages = Array.from({ length: count }, (_, i) => ({ id: `${device}-${i}`, ciphertext: base64('x') }));
-    return asDevice(service, device, 'POST /v1/conversations/unknown/messages', { messages });
+    return asDevice(service, device, `POST /v1/conversations/${id}/messages`, { messages });
   };
   const first = await send('phone', 6);
   expect([first.status, first.headers.get('ratelimit')]).toMatchObject([
-    404,
+    200,
     expect.stringMatching(/^"messages-device"; r=4; t=\d+, "messages-user"; r=14; t=\d+$/),
   ]);
   const second = await send('phone', 6);
@@ -127,7 +128,7 @@ test('each message of a list counts, and the headers show it', async () => {
   expect(second.headers.get('ratelimit')).toMatch(/^"messages-device"; r=0; /);
   expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
   // A refused list costs the other devices only the one request that was counted before the list was read.
-  expect((await send('computer', 10)).status).toBe(404);
+  expect((await send('computer', 10)).status).toBe(200);
   expect((await send('computer', 1)).status).toBe(429);
 });
 
@@ -145,6 +146,22 @@ test('requests with refused tokens are limited by address', async () => {
   const refused = [];
   for (let i = 0; i < 5; i++) refused.push((await service.ask('GET /v1/welcomes')).status);
   expect(refused).toEqual([401, 401, 401, 429, 429]);
+});
+
+test('who has a genuine token is not hurt by others at its address who forge them', async () => {
+  const service = await limitedTo({ unauthenticated: 3 });
+  const ask = async (token: string): Promise<number> => {
+    const answer = await service.ask('GET /v1/welcomes', { headers: { authorization: `Bearer ${token}` } });
+    return answer.status;
+  };
+  const expired = await tokenOf('alice', { expiresIn: '-1s' });
+  for (let i = 0; i < 10; i++) expect(await ask(expired)).toBe(401);
+  const [head = '', claims = ''] = expired.split('.');
+  const forged = [];
+  for (let i = 0; i < 5; i++) forged.push(await ask(`${head}.${claims}.${'A'.repeat(43)}`));
+  expect(forged).toEqual([401, 401, 401, 429, 429]);
+  expect([await ask(expired), await ask(await tokenOf('bob'))]).toEqual([401, 200]);
+  expect(await ask(await tokenOf('carol', { expiresIn: '-1s' }))).toBe(401);
 });
 
 test('a forged address of a client changes no limit', async () => {

@@ -331,12 +331,12 @@ describe('a joining leaf is accepted', () => {
 });
 
 describe('external commits have the same order as other commits', () => {
-  test('the answer to a lost commit names the accepted one', async () => {
+  test('the answer to a lost commit names the accepted one, to a member', async () => {
     const group = await startGroup(service, ['alice', 'bob'], ANYONE);
-    const late = await join(group, 'dave');
+    const late = await join(group, 'bob');
     const winner = await makeBundle(group.of('alice'));
     const accepted = await commit(service, group.id, 'alice', winner.body);
-    const answer = await commit(service, group.id, 'dave', late.body);
+    const answer = await commit(service, group.id, 'bob', late.body);
     expect(verdict(answer)).toEqual([409, 'epoch-conflict']);
     const { seq, sha256 } = accepted.body;
     expect(answer.body).toMatchObject({ currentEpoch: 2, submittedEpoch: 1, winner: { seq, sha256 }, after: 0 });

@@ -35,6 +35,10 @@ function supply(id: string, user: string, info: string): Promise<Answer> {
 /** Makes a conversation that alice has reset to a successor in which she is still alone. */
 async function successor(): Promise<{ old: string; id: string; state: ClientState }> {
   const { id: old } = await startGroup(service, USERS);
+  for (const user of ['bob', 'carol']) {
+    const body = { id: user, ciphertext: base64(privateMessage(old, 1)) };
+    expect((await service.ask(`POST /v1/conversations/${old}/messages`, { user, body })).status).toBe(200);
+  }
   const { id, states } = await localGroup(['alice']);
   const state = states.get('alice');
   if (state === undefined) throw new Error('alice has a state');
@@ -72,6 +76,42 @@ test('members without a leaf in the new group can neither write to it nor supply
   const body = { ...first, adds: ['bob'], removes: ['carol'] };
   expect(verdict(await commit(service, id, 'alice', body))).toEqual([200, undefined]);
   expect(await members(id)).toEqual(['alice', 'bob']);
+});
+
+test('members without a leaf decide nothing for the others: one gate refuses every operation but a few', async () => {
+  const { old, id } = await successor();
+  const at = `/v1/conversations/${id}`;
+  const next = newConversationId();
+  // Carol is an admin, and still has no leaf.
+  expect((await service.ask(`PUT ${at}/members/carol/role`, { user: 'alice', body: { role: 'admin' } })).status).toBe(
+    200,
+  );
+  const refused: [string, object?][] = [
+    [`PATCH ${at}`, { policy: { whoMayAdd: 'nobody' } }],
+    [`PUT ${at}/members/bob/role`, { role: 'admin' }],
+    [`POST ${at}/members/alice/bar`],
+    [`DELETE ${at}/members/alice/bar`],
+    [`POST ${at}/unread`, { by: 1 }],
+    [`POST ${at}/reset`, { successor: next }],
+    [`DELETE ${at}`],
+    [`POST ${at}/members/alice/remove`, { commit: base64(privateMessage(id, 0, 'commit')) }],
+    [`POST ${at}/members/carol/remove`, { proposal: base64(privateMessage(id, 0, 'proposal')) }],
+  ];
+  for (const [what, body] of refused) {
+    const answer = await service.ask(what, { user: 'carol', body });
+    expect([what, ...verdict(answer)]).toEqual([what, 403, 'not-allowed']);
+  }
+  const allowed: [string, object?][] = [
+    [`GET ${at}/messages`],
+    [`GET ${at}/members`],
+    [`POST ${at}/read`, {}],
+    [`POST ${at}/reports`, { seq: 0, epoch: 0, reason: 'nobody lets me in' }],
+    [`DELETE ${at}/members/carol`],
+  ];
+  for (const [what, body] of allowed) {
+    expect([what, (await service.ask(what, { user: 'carol', body })).status]).toEqual([what, 200]);
+  }
+  expect((await service.ask(`GET /v1/conversations/${old}`, { user: 'carol' })).status).toBe(200);
 });
 
 test('members with a pending join join by an external commit and are then ordinary members', async () => {

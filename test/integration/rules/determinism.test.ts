@@ -168,7 +168,7 @@ const sources: Readonly<Record<string, string>> = Object.fromEntries(
 
 /** Code of a file without its comments. */
 function codeOf(file: string): string {
-  return (sources[file] ?? '').replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '$1');
+  return (sources[file] ?? '').replaceAll(/\/\*[^]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '$1');
 }
 
 /** Files with this string literal, in any quotes. */

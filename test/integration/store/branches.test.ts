@@ -7,6 +7,7 @@ import { createConversation } from '../../../store/conversation/conversations.ts
 import { decide } from '../../../store/decision/decide.ts';
 import { answerConsentRequest } from '../../../store/consent/consent.ts';
 import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
+import { acknowledge } from '../../../store/device/positions.ts';
 import { eraseUser } from '../../../store/device/account.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
@@ -31,6 +32,7 @@ test('every branch of every SQL function runs', async () => {
   await keyPackagesAndWelcomes();
   await inboxes();
   await repair();
+  await evidence();
   await retention();
   await sweeps();
   const missing = await neverRan();
@@ -118,6 +120,7 @@ async function messagesAndRoles(): Promise<void> {
   await ask(id, { kind: 'leave', ...proposal });
   await ask(id, message('p', { ...proposal, type: 'proposal' }), { kind: 'leave', id: 'p', ...proposal });
   await ask(id, { kind: 'leave', actor: 'bob' });
+  await ask(id, ...[1, 2, 3, 4].map((n) => message(`p${n}`, { type: 'proposal' })));
   await ask(id, { kind: 'policy', policy: { lastAdmin: 'refuse' } }, { kind: 'leave' });
   await ask(id, commit(0, { actor: 'carol', removes: ['alice'] }));
 
@@ -258,6 +261,7 @@ async function inboxes(): Promise<void> {
   await sql(full, 'ida', 'erin', id, 6);
   await ask(id, add(['ida'], { bytes: { ciphertext: 1, welcome: 2 } }));
   await sql('select wake_evicted_welcomes(10)');
+  await sql(`update member set proven_at = now() where user_id = 'ida'`);
   await sql(`update conversation set policy = policy || '{"whoMayAdd": "admin"}' where id = $1`, id);
   await ask(
     id,
@@ -270,14 +274,54 @@ async function repair(): Promise<void> {
   const { pool } = database();
   const id = await startConversation(pool);
   const report = { kind: 'report', seq: 0, epoch: 0, reason: 'stuck' };
+  await ask(id, message('bob', { actor: 'bob' }), message('carol', { actor: 'carol' }));
+  await sql('select stuck_members(c) from conversation c where id = $1', id);
   await ask(id, { ...report, seq: 9 }, { kind: 'reset', actor: 'bob', successor: `${id}-bob` });
-  await ask(id, { ...report, actor: 'bob' }, { ...report, actor: 'carol' }, report);
-  await sql(`insert into invitation select 'carol', 'alice', 0 from generate_series(1, 500)`);
-  await ask(id, { kind: 'reset', successor: `${id}-full` });
-  await sql('delete from invitation');
+  await ask(id, { ...report, actor: 'bob' }, { ...report, actor: 'bob' }, { ...report, actor: 'carol' }, report);
+  await sql('select stuck_members(c) from conversation c where id = $1', id);
+  const unknown = await startConversation(pool, { members: ['unknown'] });
+  await sql(`insert into invitation select 'unknown', 'alice', 0 from generate_series(1, 500)`);
+  await ask(unknown, { kind: 'reset', successor: `${id}-full` });
   await ask(id, { kind: 'reset', successor: id }, { kind: 'reset', actor: 'bob', successor: `${id}-next` });
   await ask(id, ...run('superseded'));
   await ask(`${id}-next`, message('pending'), { kind: 'leave', sha256: SHA256 });
+}
+
+/** Bars, further devices of members who never acted, and the epoch of an outsider. */
+async function evidence(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool, {
+    policy: { whoMayAdd: 'admin', externalJoin: 'anyone', voteAfterHours: 0 },
+  });
+  await ask(id, commit(0, { actor: 'bob', adds: ['carol'] }), commit(0, { actor: 'bob', adds: ['bob'] }));
+  const bar = { kind: 'bar', user: 'dave', barred: true };
+  await ask(id, bar, bar, { ...bar, barred: false }, bar, { kind: 'policy', policy: { whoMayAdd: 'member' } });
+  await ask(id, commit(1, { actor: 'bob', adds: ['dave'] }), commit(1, { actor: 'bob', adds: ['erin'] }));
+  await sql(
+    `insert into bar (conversation, user_id, barred_by) select key, 'user-' || n, 'alice'
+     from conversation, generate_series(1, 1000) n where id = $1`,
+    id,
+  );
+  await ask(id, { ...bar, user: 'one too many' });
+
+  const outsider = (user: string, epoch: number): object => commit(epoch, { actor: user, external: true });
+  await ask(id, outsider('oscar', 2) as never, message('old', { actor: 'bob', epoch: 2 }));
+  await ask(id, ...run('on trial'), outsider('peggy', 3) as never);
+  await ask(id, message('follows', { actor: 'bob', epoch: 3 }), outsider('peggy', 3) as never);
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 5]]));
+  await sql(
+    `update device_position set seq = 1000 where conversation = (select key from conversation where id = $1)`,
+    id,
+  );
+  await ask(id, outsider('trent', 4) as never, commit(5, { actor: 'bob' }), outsider('victor', 6) as never);
+  await sql(`delete from device_position where conversation = (select key from conversation where id = $1)`, id);
+  const { rows } = await pool.query<{ seq: number }>('select last_seq as seq from conversation where id = $1', [id]);
+  const report = { kind: 'report', seq: rows[0]?.seq, epoch: 6, reason: 'stuck', actor: 'bob' };
+  await ask(id, { kind: 'reset', actor: 'carol', successor: `${id}-carol` }, report);
+  await ask(id, { kind: 'reset', actor: 'bob', successor: `${id}-undone` });
+  // Everybody has left: who comes then is on no trial.
+  const empty = await startConversation(pool, { members: [], policy: { externalJoin: 'anyone' } });
+  await ask(empty, { kind: 'leave' }, outsider('bob', 0) as never);
 }
 
 async function retention(): Promise<void> {

@@ -244,9 +244,12 @@ test('the policy says who may add, remove and propose', async () => {
   expect(await ask(conversation, commit('bob', 0, { adds: ['dave'] }))).toEqual(refused);
   expect(await ask(conversation, commit('alice', 0, { removes: ['bob'] }))).toEqual(refused);
   expect(await ask(conversation, { ...message('bob', 0), type: 'proposal' })).toEqual(refused);
-  // Neither adds anybody: a commit without adds, and one for a member's further device.
+  // A leaf with the name of a member that never acted may be anybody's.
+  expect(await ask(conversation, commit('bob', 0, { adds: ['carol'] }))).toMatchObject(refused);
+  await ask(conversation, message('carol', 0));
+  // None adds anybody: a commit without adds, one for a further device of a proven member, and one for the sender's own.
   expect(await ask(conversation, commit('bob', 0))).toMatchObject({ status: 'accepted' });
-  expect(await ask(conversation, commit('bob', 1, { adds: ['carol'] }))).toMatchObject({ status: 'accepted' });
+  expect(await ask(conversation, commit('bob', 1, { adds: ['carol', 'bob'] }))).toMatchObject({ status: 'accepted' });
   expect(await ask(conversation, commit('alice', 2, { adds: ['dave'] }))).toMatchObject({ status: 'accepted' });
   // The policy is judged before the epoch.
   expect(await ask(conversation, commit('bob', 99, { adds: ['erin'] }))).toEqual(refused);

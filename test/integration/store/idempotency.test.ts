@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { acquireLease, releaseLease, rememberAnswer } from '../../../store/request/idempotency.ts';
-import { readSetting, writeSetting } from '../../../store/settings.ts';
+import { readClock, readSetting, writeSetting } from '../../../store/settings.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { sha256 } from '../../harness/requests.ts';
 
@@ -50,8 +50,23 @@ test('a claim whose process died is taken over after its lease, by one, and only
 
 test('a setting is unknown until it is written, and the last value stands', async () => {
   const { pool } = database();
-  expect(await readSetting(pool, 'path')).toBeUndefined();
+  expect((await readSetting(pool, 'path')).value).toBeUndefined();
   await writeSetting(pool, 'path', { path: 'direct', rollout: 10 });
   await writeSetting(pool, 'path', { path: 'auto', rollout: 100 });
-  expect(await readSetting(pool, 'path')).toEqual({ path: 'auto', rollout: 100 });
+  expect((await readSetting(pool, 'path')).value).toEqual({ path: 'auto', rollout: 100 });
+});
+
+test('with each setting comes the clock of the database, in milliseconds since 1970', async () => {
+  const { pool } = database();
+  const clock = async (): Promise<number> => {
+    const { rows } = await pool.query<{ at: Date }>('select clock_timestamp() as at');
+    return rows[0]?.at.getTime() ?? 0;
+  };
+  for (const read of [() => readSetting(pool, 'path'), () => readClock(pool)]) {
+    const before = await clock();
+    const { databaseMs } = await read();
+    // Dates have whole milliseconds.
+    expect(databaseMs).toBeGreaterThanOrEqual(before);
+    expect(databaseMs).toBeLessThanOrEqual((await clock()) + 1);
+  }
 });

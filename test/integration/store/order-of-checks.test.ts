@@ -66,7 +66,7 @@ const ENTRY = {
 const NO_ENTRY = {
   ...COMMON,
   successor: 'superseded',
-  'pending join': 'accepted',
+  'pending join': 'not-allowed',
   'epoch behind': 'accepted',
 } as const;
 
@@ -129,7 +129,7 @@ const KINDS: Record<string, Kind> = {
   'leave without a proposal': {
     operation: { kind: 'leave', size: 0 },
     forbid: policy({ lastAdmin: 'refuse' }),
-    answers: { ...NO_ENTRY, successor: 'accepted', policy: 'not-allowed' },
+    answers: { ...NO_ENTRY, successor: 'accepted', 'pending join': 'accepted', policy: 'not-allowed' },
   },
   'group-info': {
     operation: { kind: 'group-info', size: 0, epoch: 5, bytes: { groupInfo: 1 } },
@@ -140,7 +140,10 @@ const KINDS: Record<string, Kind> = {
       'epoch behind': 'group-info-stale',
     },
   },
-  read: { operation: { kind: 'read', seq: 0 }, answers: { ...NO_ENTRY, successor: 'accepted' } },
+  read: {
+    operation: { kind: 'read', seq: 0 },
+    answers: { ...NO_ENTRY, successor: 'accepted', 'pending join': 'accepted' },
+  },
   increment: { operation: { kind: 'increment', by: 1 }, answers: NO_ENTRY },
   role: {
     operation: { kind: 'role', user: 'bob', role: 'admin' },
@@ -152,7 +155,15 @@ const KINDS: Record<string, Kind> = {
     forbid: NO_ADMIN,
     answers: { ...NO_ENTRY, policy: 'not-allowed' },
   },
-  report: { operation: { kind: 'report', size: 0, seq: 0, epoch: 5, reason: 'stuck' }, answers: NO_ENTRY },
+  bar: {
+    operation: { kind: 'bar', user: 'mallory', barred: true },
+    forbid: NO_ADMIN,
+    answers: { ...NO_ENTRY, policy: 'not-allowed' },
+  },
+  report: {
+    operation: { kind: 'report', size: 0, seq: 0, epoch: 5, reason: 'stuck' },
+    answers: { ...NO_ENTRY, 'pending join': 'accepted' },
+  },
   reset: {
     operation: { kind: 'reset' },
     forbid: NO_ADMIN,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
 import { beginErasure, continueErasure } from '../../../store/device/erasure.ts';
 import { listAudit } from '../../../store/repair/audit.ts';
-import { findOpen, listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
+import { listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
@@ -21,6 +21,7 @@ import {
   uploadKeyPackages,
 } from '../../../store/key-package/key-packages.ts';
 import { listMembers } from '../../../store/membership/members.ts';
+import { readStanding } from '../../../store/membership/standing.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
 import { makePool } from '../../../store/pool.ts';
 import { acknowledge, listFollowedConversations, readFollowedConversation } from '../../../store/device/positions.ts';
@@ -121,7 +122,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
   'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
-  'read: whether anyone may join': () => findOpen(pool, conversation),
+  'read: the standing of a user': () => readStanding(pool, conversation, 'alice'),
   'read: one conversation, for operators': () => overviewConversation(pool, conversation),
   'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
   'read: the audit': () => listAudit(pool, { limit: 10 }),

@@ -418,6 +418,8 @@ const OF_A_CONVERSATION = [
   'report',
   'race',
   'device_position',
+  'proof',
+  'bar',
 ];
 
 test('what a deleted conversation holds is purged in pieces; its tombstone keeps its id for ever', async () => {
@@ -429,6 +431,8 @@ test('what a deleted conversation holds is purged in pieces; its tombstone keeps
   for (const row of [
     `report (conversation, user_id, seq, epoch, reason) select key, 'bob', 1, 0, ''`,
     `race (conversation, user_id) select key, 'bob'`,
+    `proof (conversation, user_id, seq) select key, 'bob', 0`,
+    `bar (conversation, user_id) select key, 'mallory'`,
     `staged (conversation, user_id, size, ciphertext) select key, 'bob', 0, ''`,
   ]) {
     await pool.query(`insert into ${row} from conversation where id = $1`, [id]);

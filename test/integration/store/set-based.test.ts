@@ -141,9 +141,12 @@ async function tables(pool: pg.Pool, conversation: string): Promise<Record<strin
       [conversation],
     );
     return rows.map(
-      ({ row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, answer, ...row } }) => ({
+      ({
+        row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, proven_at: proven, answer, ...row },
+      }) => ({
         ...row,
         answer,
+        isProven: proven !== null,
       }),
     );
   };

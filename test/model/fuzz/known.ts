@@ -72,8 +72,8 @@ const BY_FIELD: Readonly<Record<string, Noun>> = {
 /** The kind of thing that an id in this field of this path names. `undefined` = the field holds no id. */
 export function nounOf(place: string, field: string): Noun | undefined {
   if (field !== 'id') return BY_FIELD[field];
-  if (/\/welcomes(\/|$)/.test(place)) return 'welcome';
-  if (/\/(messages|commits|unread|members|results|entries)\b/.test(place)) return 'message';
+  if (/\/welcomes(?:\/|$)/.test(place)) return 'welcome';
+  if (/\/(?:messages|commits|unread|members|results|entries)\b/.test(place)) return 'message';
   return 'conversation';
 }
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Agent, type IncomingMessage, type RequestListener, get } from 'node:http';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
@@ -62,6 +64,28 @@ test('what takes longer than the grace period is cut off', async () => {
   expect(await first).toBe(false);
   expect(await second).toBe(false);
   await expect(stuck).rejects.toThrow();
+});
+
+test('a connection that sends nothing, or no whole head, is closed', async () => {
+  const server = await startServer({
+    handler: (_, res) => res.end(),
+    host: '127.0.0.1',
+    port: 0,
+    graceMs: 100,
+    log,
+    headers: { withinMs: 100, checkMs: 20 },
+    onDraining: () => undefined,
+    closeStreams: () => undefined,
+  });
+  const closed = ['', 'GET / HTTP/1.1\r\nhost: par', 'GET / HTTP/1.1\r\nhost: parley\r\n\r\nGET'].map(async (head) => {
+    const socket = connect(server.port, '127.0.0.1')
+      .on('error', () => undefined)
+      .resume();
+    socket.write(head);
+    await once(socket, 'close');
+  });
+  await Promise.all(closed);
+  expect(await server.shutdown()).toBe(true);
 });
 
 test('a port that is taken fails the start', async () => {

@@ -6,7 +6,7 @@ import { read, records } from '../../harness/markdown.ts';
 
 /** Folders that hold no text of ours. */
 const SKIPPED = new Set(['node_modules', 'dist', 'histories', 'bench-results']);
-const TEXT = /\.(ts|sql|cjs|mjs|js|ya?ml|md)$/;
+const TEXT = /\.(?:ts|sql|cjs|mjs|js|ya?ml|md)$/;
 
 /** Text files of the package, by their paths from its folder. */
 function textFiles(folder = ''): string[] {

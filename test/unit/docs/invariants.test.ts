@@ -41,7 +41,7 @@ const testFiles = readdirSync(path.join(packageRoot(), 'test'), { recursive: tru
 /** The test files that a name stands for: a file, with or without its ending, or a folder; `*` is any part of a name. */
 function filesOf(name: string): string[] {
   const pattern = name
-    .replace(/(\.test\.ts|\/)$/, '')
+    .replace(/(?:\.test\.ts|\/)$/, '')
     .replaceAll(/[.+?^$()|[\]\\]/g, '\\$&')
     .replaceAll('*', '[^/]*');
   const regExp = new RegExp(`^${pattern}(\\.test\\.ts|/.*)$`);

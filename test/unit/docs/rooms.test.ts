@@ -57,7 +57,7 @@ function arrowsOf(page: string): Map<string, Set<string>> {
   );
   const arrows = new Map<string, Set<string>>();
   for (const line of chart?.text.split('\n') ?? []) {
-    const [, from, to] = /^ *([\w]+)(?: --> (.+))?$/.exec(line) ?? [];
+    const [, from, to] = /^ *(\w+)(?: --> (.+))?$/.exec(line) ?? [];
     if (from === undefined || from === 'end') continue;
     const targets = arrows.get(from) ?? new Set();
     for (const target of to?.split(' & ') ?? []) targets.add(target);

@@ -111,6 +111,22 @@ test('the PostgreSQL settings are the same as in ops/postgres/settings.ts', () =
   expect(Object.fromEntries(settings)).toEqual(postgresSettings);
 });
 
+test('no PostgreSQL logs parameters or details of statements', () => {
+  const settings = entries
+    .filter(([, { image = '' }]) => image.startsWith('postgres:'))
+    .map(([, { command }]) => command);
+  expect(settings).toHaveLength(2);
+  for (const flags of settings) {
+    expect(flags).toEqual(
+      expect.arrayContaining([
+        'log_parameter_max_length=0',
+        'log_parameter_max_length_on_error=0',
+        'log_error_verbosity=terse',
+      ]),
+    );
+  }
+});
+
 test('dynamic-config.yaml has the values of dynamic-config.ts (npm run dynamic-config)', () => {
   const file = parse(read('ops', 'temporal', 'dynamic-config.yaml')) as Record<string, { value: unknown }[]>;
   expect(Object.fromEntries(Object.entries(file).map(([key, [first]]) => [key, first?.value]))).toEqual(dynamicConfig);

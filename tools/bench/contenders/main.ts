@@ -7,6 +7,7 @@ import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { makePathSwitch } from '../../../dispatch/path-switch.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
+import { makeTransfers } from '../../../api/http/transfers.ts';
 import { startServer } from '../../../api/http/server.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
 import { AppError } from '../../../domain/errors.ts';
@@ -78,8 +79,10 @@ const server = await startServer({
     keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
+    transfers: makeTransfers({ budget: config.bytesInFlight }),
     requestDeadlineMs: config.requestDeadlineMs,
     epochWindow: config.epochWindow,
+    voteAfterHours: config.voteAfterHours,
     treeCheckMaxBytes: config.treeCheckMaxBytes,
     trustProxy: config.trustProxy,
     docsFolder: path.join(packageRoot(), 'docs'),
