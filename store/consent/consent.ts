@@ -72,7 +72,7 @@ const SWEEP_LIMIT = 10_000;
 export async function sweepConsentRequests(pool: pg.Pool): Promise<number> {
   const { rowCount } = await pool.query(
     `delete from consent_request where ctid = any (array(
-       select ctid from consent_request where state = 'pending' and at < clock_timestamp() - consent_request_lifetime() order by at limit $1 for update skip locked))`,
+       select ctid from consent_request where state = 'pending' and at < statement_timestamp() - consent_request_lifetime() order by at limit $1 for update skip locked))`,
     [SWEEP_LIMIT],
   );
   return rowCount ?? 0;

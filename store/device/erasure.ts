@@ -120,7 +120,7 @@ const SWEEP_MS = 5000;
 export async function sweepErasures(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<Row>(
     `update erasure set tried_at = clock_timestamp() where ctid = any (array(
-       select ctid from erasure where tried_at is null or tried_at < clock_timestamp() - make_interval(secs => $2)
+       select ctid from erasure where tried_at is null or tried_at < statement_timestamp() - make_interval(secs => $2)
        order by tried_at nulls first limit $1 for update skip locked))
      returning user_id as user, at`,
     [SWEPT_USERS, RUNNING_S],
