@@ -51,8 +51,8 @@ export function consentRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     query: UsersPageQuery,
     replies: { 200: { description: 'Requests by user id', schema: ConsentRequestList } },
     problems: [],
-    handle: async ({ query: { cursor, limit }, caller }) => {
-      const rows = await listConsentRequests(pool, caller.user, cursor ?? '', limit + 1);
+    handle: async ({ query: { cursor = '', limit }, caller }) => {
+      const rows = await listConsentRequests(pool, caller.user, cursor, limit + 1);
       const requests = rows.slice(0, limit).map(({ user, at }) => ({ user, at: at.toISOString() }));
       const last = requests.at(-1);
       const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.user) } : {};

@@ -6,7 +6,7 @@ export const Consent = z
   .strictObject({
     mode: z.enum(CONSENT_MODES).meta({
       description:
-        'Who may invite you. `anyone`; `contacts`: users who are in a conversation with you in which you have acted yourself; `nobody`. Others have to ask, and you answer',
+        'Who may invite you. `anyone`; `contacts`: users who are in a conversation with you now; `nobody`. Others have to ask, and you answer',
     }),
   })
   .meta({ id: 'Consent' });

@@ -1375,7 +1375,7 @@ export interface components {
         };
         readonly Consent: {
             /**
-             * @description Who may invite you. `anyone`; `contacts`: users who are in a conversation with you in which you have acted yourself; `nobody`. Others have to ask, and you answer
+             * @description Who may invite you. `anyone`; `contacts`: users who are in a conversation with you now; `nobody`. Others have to ask, and you answer
              * @enum {string}
              */
             readonly mode: "anyone" | "contacts" | "nobody";

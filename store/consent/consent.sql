@@ -1,34 +1,50 @@
 -- Consent: who may invite a user (docs/explanation/inbox.md). It is asked where a key package is claimed, and where somebody is put
 -- into a conversation without a claimed key package.
 
--- Whether both are members of one conversation now, in which p_user has acted itself. A membership alone makes no contact: anybody
--- can put anybody into a conversation.
+-- Whether both are members of one conversation now: contacts. While a user lets only contacts invite it, nobody else can put it into
+-- a conversation, so it has no contacts but those that it had before, and those that it accepted.
 create or replace function is_contact(p_user text, p_other text) returns boolean
 language sql stable as $$
   select (select true
-    from (select conversation from member where user_id = p_user and left_seq is null and proven_at is not null offset 0) m
+    from (select conversation from member where user_id = p_user and left_seq is null offset 0) m
     cross join lateral (
       select from member where conversation = m.conversation and user_id = p_other and left_seq is null limit 1) o
     cross join lateral (select from conversation where key = m.conversation and deleted_at is null limit 1) c
     limit 1) is not null
 $$;
 
+-- The same, in a conversation in which p_user has acted itself. A membership alone shows no acquaintance: where users let anyone
+-- invite them, anybody can put anybody into a conversation.
+create or replace function has_acted_with(p_user text, p_other text) returns boolean
+language sql stable as $$
+  select (select true
+    -- Where it acted, by what it sent and by the Welcomes that it took up: few, however many conversations others put it into.
+    from (select conversation from member where user_id = p_user and left_seq is null and proven_at is not null
+          union select conversation from proof where user_id = p_user) p
+    cross join lateral (select * from member where conversation = p.conversation and user_id = p_user and left_seq is null limit 1) m
+    cross join lateral (
+      select from member where conversation = m.conversation and user_id = p_other and left_seq is null limit 1) o
+    cross join lateral (select from conversation where key = m.conversation and deleted_at is null limit 1) c
+    where proven_since(m) is not null limit 1) is not null
+$$;
+
 -- The same for one conversation.
-create or replace function is_contact_in(p_user text, p_other text, p_conversation text) returns boolean
+create or replace function has_acted_with_in(p_user text, p_other text, p_conversation text) returns boolean
 language sql stable as $$
   select (select true
     from (select key from conversation where id = p_conversation and deleted_at is null limit 1) c
     cross join lateral (
-      select from member where conversation = c.key and user_id = p_user and left_seq is null and proven_at is not null limit 1) m
+      select * from member where conversation = c.key and user_id = p_user and left_seq is null limit 1) m
     cross join lateral (
-      select from member where conversation = c.key and user_id = p_other and left_seq is null limit 1) o) is not null
+      select from member where conversation = c.key and user_id = p_other and left_seq is null limit 1) o
+    where proven_since(m) is not null) is not null
 $$;
 
--- Whether p_user knows p_other: it accepted a request, or they are contacts.
+-- Whether p_user knows p_other: it accepted a request, or acted in a conversation of both.
 create or replace function is_known(p_user text, p_other text) returns boolean
 language sql stable as $$
   select coalesce((select state = 'accepted' from consent_request where user_id = p_user and asker = p_other limit 1), false)
-    or is_contact(p_user, p_other)
+    or has_acted_with(p_user, p_other)
 $$;
 
 -- Whether p_inviter may invite p_user. p_conversation: for which conversation; '' = any. What the user answered to a request holds
@@ -42,7 +58,7 @@ begin
   return case
     when p_user = p_inviter or v_state = 'accepted' then true
     when v_mode = 'anyone' and v_state is distinct from 'refused' then true
-    when is_contact_in(p_user, p_inviter, p_conversation) then true
+    when has_acted_with_in(p_user, p_inviter, p_conversation) then true
     else v_mode = 'contacts' and v_state is distinct from 'refused' and is_contact(p_user, p_inviter)
   end;
 end $$;

@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import { CONSENT_MODES, type ConsentMode } from '../../domain/consent.ts';
-import { CONSENT_REQUEST_LIFETIME_MS } from '../../domain/limits.ts';
 import { type Row, flag, oneOf, onlyRow, text, time } from '../row.ts';
 
 /** Somebody who wants to invite a user, and waits for its answer. */
@@ -73,8 +72,8 @@ const SWEEP_LIMIT = 10_000;
 export async function sweepConsentRequests(pool: pg.Pool): Promise<number> {
   const { rowCount } = await pool.query(
     `delete from consent_request where ctid = any (array(
-       select ctid from consent_request where state = 'pending' and at < $1 order by at limit $2 for update skip locked))`,
-    [new Date(Date.now() - CONSENT_REQUEST_LIFETIME_MS), SWEEP_LIMIT],
+       select ctid from consent_request where state = 'pending' and at < statement_timestamp() - consent_request_lifetime() order by at limit $1 for update skip locked))`,
+    [SWEEP_LIMIT],
   );
   return rowCount ?? 0;
 }

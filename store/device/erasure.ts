@@ -112,7 +112,7 @@ const SWEPT_USERS = 10;
 /** Conversations of one user in one sweep. */
 const SWEPT_CONVERSATIONS = 1000;
 /** A request or a sweep may still be at work on an erasure that was tried so recently. */
-const RUNNING_MS = 60_000;
+const RUNNING_S = 60;
 /** Time for one user in one sweep. */
 const SWEEP_MS = 5000;
 
@@ -120,10 +120,10 @@ const SWEEP_MS = 5000;
 export async function sweepErasures(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<Row>(
     `update erasure set tried_at = clock_timestamp() where ctid = any (array(
-       select ctid from erasure where tried_at is null or tried_at < $2
+       select ctid from erasure where tried_at is null or tried_at < statement_timestamp() - make_interval(secs => $2)
        order by tried_at nulls first limit $1 for update skip locked))
      returning user_id as user, at`,
-    [SWEPT_USERS, new Date(Date.now() - RUNNING_MS)],
+    [SWEPT_USERS, RUNNING_S],
   );
   let left = 0;
   for (const row of rows) {

@@ -32,7 +32,7 @@ end $$;
 create or replace function leave_policy_refusal(c conversation, m member, op jsonb) returns jsonb
 language plpgsql stable as $$
 begin
-  if c.policy ->> 'lastAdmin' = 'refuse' and not op ? 'erase' and (m.proven_at is not null or m.user_id = c.created_by)
+  if c.policy ->> 'lastAdmin' = 'refuse' and not op ? 'erase' and (proven_since(m) is not null or m.user_id = c.created_by)
      and c.member_count > 1 and loses_last_admin(c, array[m.user_id]) then
     return refusal('not-allowed', '{"detail": "The last admin cannot leave: make somebody else admin first"}');
   end if;

@@ -31,6 +31,7 @@ create index invitation_pair on invitation (user_id, inviter, at);
 create index invitation_age on invitation (at);
 
 -- Members who have acted, by user: who is a contact of whom.
+create index proof_user on proof (user_id);
 create index member_acted on member (user_id, conversation) where proven_at is not null and left_seq is null;
 
 alter table welcome

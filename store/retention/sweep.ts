@@ -68,7 +68,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     consentRequests: await sweepConsentRequests(pool),
     invitations: await deleteOld(
       pool,
-      'invitation where ctid = any (array(select ctid from invitation where at < $1 order by at limit $2))',
+      `invitation where ctid = any (array(select ctid from invitation where at < ${OLD} order by at limit $2))`,
       INVITATION_PERIOD_MS,
     ),
     erasures: await sweepErasures(pool),

@@ -51,8 +51,8 @@ begin
       select y.at from (
         select x.at, x.conversation from invitation x
         where x.user_id = u.user_id and x.inviter = p_inviter offset 0) y
-      where y.at > v_since and (select true from member where conversation = y.conversation and user_id = u.user_id and proven_at is not null limit 1)
-        is null
+      where y.at > v_since and (
+        select proven_since(m) from member m where conversation = y.conversation and user_id = u.user_id limit 1) is null
       order by y.at desc offset max_unknown_invitations() - 1 limit 1) i
     where not is_known(u.user_id, p_inviter);
   return case when v_until is not null then refusal('rate-limited', jsonb_build_object(

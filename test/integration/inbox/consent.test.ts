@@ -100,18 +100,30 @@ test('accepted, the asker may invite from then on; refused, it may not, is not t
   expect(await answerRequest(alice, newUser('stranger'), true)).toBe(404);
 });
 
-test('contacts share a conversation in which the user has acted itself: being put into one makes no contact', async () => {
+test('contacts share a conversation, until one of them leaves it', async () => {
   const alice = await userWithKeys('alice');
   const [bob, mallory] = [newUser('bob'), newUser('mallory')];
-  const together = await shared(bob, alice, alice);
-  // Mallory acts there, alice does not.
-  await shared(mallory, alice, mallory);
+  const together = await shared(bob, alice);
   await setMode(alice, 'contacts');
   expect(await claims(bob, alice)).toBe(1);
   expect(await claims(mallory, alice)).toBe('consent-required');
   // No longer together.
   await service.ask(`DELETE /v1/conversations/${together}/members/${bob}`, { user: bob, body: {} });
   expect(await claims(bob, alice)).toBe('consent-required');
+});
+
+test('while a user lets only contacts invite it, nobody becomes a contact by putting it into a conversation', async () => {
+  const alice = await userWithKeys('alice');
+  const mallory = newUser('mallory');
+  await setMode(alice, 'contacts');
+  for (const protocol of ['mls', 'opaque']) {
+    const body = { id: newConversationId(), protocol, members: [alice] };
+    expect(await service.ask('POST /v1/conversations', { user: mallory, body })).toMatchObject({
+      status: 403,
+      body: { code: 'consent-required' },
+    });
+  }
+  expect(await claims(mallory, alice)).toBe('consent-required');
 });
 
 test('own devices, and devices for a conversation in which both are, need no consent', async () => {

@@ -261,6 +261,7 @@ async function inboxes(): Promise<void> {
   await sql(full, 'ida', 'erin', id, 6);
   await ask(id, add(['ida'], { bytes: { ciphertext: 1, welcome: 2 } }));
   await sql('select wake_evicted_welcomes(10)');
+  await sql(`update member set proven_at = now() where user_id = 'ida'`);
   await sql(`update conversation set policy = policy || '{"whoMayAdd": "admin"}' where id = $1`, id);
   await ask(
     id,
@@ -278,9 +279,9 @@ async function repair(): Promise<void> {
   await ask(id, { ...report, seq: 9 }, { kind: 'reset', actor: 'bob', successor: `${id}-bob` });
   await ask(id, { ...report, actor: 'bob' }, { ...report, actor: 'bob' }, { ...report, actor: 'carol' }, report);
   await sql('select stuck_members(c) from conversation c where id = $1', id);
-  await sql(`insert into invitation select 'carol', 'alice', 0 from generate_series(1, 500)`);
-  await ask(id, { kind: 'reset', successor: `${id}-full` });
-  await sql('delete from invitation');
+  const unknown = await startConversation(pool, { members: ['unknown'] });
+  await sql(`insert into invitation select 'unknown', 'alice', 0 from generate_series(1, 500)`);
+  await ask(unknown, { kind: 'reset', successor: `${id}-full` });
   await ask(id, { kind: 'reset', successor: id }, { kind: 'reset', actor: 'bob', successor: `${id}-next` });
   await ask(id, ...run('superseded'));
   await ask(`${id}-next`, message('pending'), { kind: 'leave', sha256: SHA256 });

@@ -285,7 +285,20 @@ describe('a run', () => {
       workflowId: `sweep-${randomUUID()}`,
       taskQueue: conversations.taskQueue,
     });
-    const tables = ['staged', 'operations', 'idempotency', 'keyPackages', 'races', 'audit', 'devices', 'welcomeBodies'];
+    const tables = [
+      'staged',
+      'operations',
+      'idempotency',
+      'keyPackages',
+      'races',
+      'audit',
+      'devices',
+      'welcomeBodies',
+      'consentRequests',
+      'invitations',
+      'erasures',
+      'evictedWelcomes',
+    ];
     expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
   });
 });
