@@ -13,6 +13,7 @@ import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts'
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { jobsInThisThread } from '../compute/jobs.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
@@ -130,6 +131,7 @@ async function main(): Promise<void> {
         hashUser: makeUserHash(config.logSalt),
       }),
       submitter: dispatcher,
+      jobs: jobsInThisThread,
       streams,
       submitIncrement: makeSubmitIncrement({ workflows, pathOf: pathSwitch.pathOf, direct }),
       pathSwitch,

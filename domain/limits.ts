@@ -29,6 +29,11 @@ export const MAX_SAFE_EPOCH = Number.MAX_SAFE_INTEGER;
 export const MIN_MEMBERS_LIMIT = 2;
 export const DEFAULT_MAX_MEMBERS = 1000;
 export const MAX_MEMBERS_LIMIT = 10_000;
+/**
+ * Leaves of a ratchet tree, blank ones too: six devices for each member of the largest conversation. A blank leaf is one
+ * byte in a body and two hashes for the service, so that their number needs a limit of its own.
+ */
+export const MAX_TREE_LEAVES = 65_536;
 export const MAX_EPOCH_WINDOW = 4;
 export const MAX_RETENTION_DAYS = 3650;
 /** Maximum amount of one increment signal. */

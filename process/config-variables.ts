@@ -73,10 +73,10 @@ export const VARIABLES = {
     'Number of epochs that a message may be behind the current epoch. This is the default for the policy of new conversations.',
   ),
   TREE_CHECK_MAX_BYTES: integer(
-    1_048_576,
+    8_388_608,
     0,
     8_388_608,
-    'Ratchet trees up to this size in bytes are checked against the member list; 0 = no tree is checked, and the service trusts the sender.',
+    'Ratchet trees up to this size in bytes are checked; a GroupInfo with a larger one counts as one without. 0 = no tree is checked, and the service trusts the sender.',
   ),
   LANE_MAILBOX_LIMIT: integer(
     10_000,

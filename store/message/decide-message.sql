@@ -18,9 +18,10 @@ begin
     -- Sending counts as having read (invariant 7). A client may send proposals unseen by its user.
     update member set read_seq = c.last_seq, read_count = c.app_count where conversation = c.key and user_id = v_actor;
   end if;
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified)
     values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', decode(op ->> 'sha256', 'hex'), p_ciphertext,
-            case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at);
+            case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at,
+            (op ->> 'verified')::boolean);
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch);
 end $$;
 

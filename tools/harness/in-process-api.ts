@@ -5,11 +5,13 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
+import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../../dispatch/dispatcher.ts';
 import { makeStager } from '../../dispatch/stager.ts';
 import type { Submitter } from '../../dispatch/submission.ts';
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
 import { packageRoot } from '../../process/package-root.ts';
@@ -71,6 +73,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       hashUser: (user) => `u:${user}`,
     }),
     submitter: directSubmitter(pool),
+    jobs: jobsInThisThread,
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
     submitIncrement: () => Promise.resolve(),
     pathSwitch: {
@@ -92,7 +95,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
-    treeCheckMaxBytes: 1024 * 1024,
+    treeCheckMaxBytes: BODY_LIMIT_COMMITS,
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),
     checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },

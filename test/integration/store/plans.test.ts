@@ -10,7 +10,13 @@ import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-sli
 import { findConversationsWithNews } from '../../../store/log/news.ts';
 import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
-import { readCurrentGroupInfo, readGroupInfo } from '../../../store/group-info/group-info.ts';
+import {
+  markGroupInfo,
+  offerTree,
+  readGroupInfo,
+  readGroupInfoVersion,
+  readStoredGroupInfo,
+} from '../../../store/group-info/group-info.ts';
 import {
   type ClaimRequest,
   type NewKeyPackage,
@@ -109,7 +115,12 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
-  'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
+  'read: which GroupInfo is the current one': () => readGroupInfoVersion(pool, conversation),
+  'read: the GroupInfo to hold a commit against': () => readStoredGroupInfo(pool, conversation, 0),
+  'a new conversation: its GroupInfo is checked': () =>
+    markGroupInfo(pool, conversation, { sha256: Buffer.alloc(32), cipherSuite: 1 }),
+  'a commit: its computed tree': () =>
+    offerTree(pool, conversation, { sha256: Buffer.alloc(32), tree: Buffer.alloc(1) }),
   'read: whether anyone may join': () => findOpen(pool, conversation),
   'read: one conversation, for operators': () => overviewConversation(pool, conversation),
   'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { jobsInThisThread } from '../../../compute/jobs.ts';
 import { createApp } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
@@ -65,6 +66,7 @@ const server = await startServer({
     }),
     submitter: submitterFor(process.argv[2]),
     streams,
+    jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
