@@ -8,7 +8,7 @@ import {
 } from '../../domain/limits.ts';
 import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-package/key-packages.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
-import { checkKeyPackages, refuseForeign } from '../../mls/key-package-batch.ts';
+import { checkKeyPackages, refuseForeign, refuseShared } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import {
@@ -53,6 +53,7 @@ export function keyPackageRoutes(deps: {
         const packages = await checkKeyPackages(body, { user, maxLifetimeMs });
         const outcome = await uploadKeyPackages(deps.pool, { user, device }, packages, replace);
         if (outcome.status === 'foreign') throw refuseForeign(body, outcome.indexes);
+        if (outcome.status === 'shared') throw refuseShared(body, outcome.indexes);
         if (outcome.status === 'full') {
           response.setHeader('Retry-After', FULL_RETRY_AFTER_S);
           throw new AppError(

@@ -41,7 +41,7 @@ begin
                         else 'membership-mismatch' end,
                    jsonb_build_object('detail', format('The cipher suite of this group is %s', v_suite)));
   end if;
-  if p_group_info is null or not op ? 'lacks' or c.policy ->> 'groupInfo' <> 'required' then return null; end if;
+  if p_group_info is null or not op ? 'lacks' or c.policy ->> 'groupInfo' is distinct from 'required' then return null; end if;
   select lack into v_lack from jsonb_array_elements_text(op -> 'lacks') lack
     where lack <> 'external_pub' or c.policy ->> 'externalJoin' <> 'nobody' limit 1;
   return case when v_lack is not null then refusal('group-info-mismatch', jsonb_build_object('detail',

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser, listMemberships } from '../../../store/device/account.ts';
@@ -19,7 +19,6 @@ import {
 } from '../../../store/group-info/group-info.ts';
 import {
   type ClaimRequest,
-  type NewKeyPackage,
   claimKeyPackages,
   readStock,
   sweepKeyPackages,
@@ -32,6 +31,7 @@ import { acknowledge, listFollowedConversations, readFollowedConversation } from
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
@@ -55,12 +55,6 @@ const id = (): string => `id-${count++}`;
 
 function messages(n: number, epoch: number): Request[] {
   return Array.from({ length: n }, () => ({ kind: 'message', id: id(), actor: 'alice', body: 'text', epoch }));
-}
-
-/** Nothing in the store looks into it. */
-function newKeyPackage(lastResort = false): NewKeyPackage {
-  const notAfter = new Date(Date.now() + 3_600_000);
-  return { ref: randomBytes(32), bytes: Buffer.from('key package'), cipherSuite: 1, lastResort, notAfter };
 }
 
 function claimOf(claimer: string): ClaimRequest {
@@ -136,7 +130,8 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'devices: seen': () => touchDevices(pool, [owner, { user: 'bob', device: 'phone' }]),
   'devices: mine': () => listDevices(pool, owner.user),
   'devices: my conversations': () => listMemberships(pool, 'alice', '', 10),
-  'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
+  'key packages: upload': () =>
+    uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage({ lastResort: true })], false),
   'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
   'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
   'devices: erase': () => eraseUser(pool, 'user-5'),
@@ -289,6 +284,8 @@ async function grow(): Promise<void> {
     `insert into welcome (conversation, user_id, device_id, seq, epoch)
      select key, 'user-1', 'phone', 1, 1 from conversation where id like 'grown-%'`,
   );
+  // What this session read belongs to no test.
+  await db.query('select pg_stat_force_next_flush()');
 }
 
 /** Outside of the pool's time limit. */
