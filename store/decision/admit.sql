@@ -17,7 +17,7 @@
 --   reading, deleting    steps 7 and 8 do not hold: both stay possible after a reset
 --   leaving              without a proposal steps 7, 8 and 10 do not hold: everybody may leave, and nothing enters the log
 --   resetting            step 7 repeats the answer when the same successor is asked for again
---   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, and answers all later ones
+--   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, unless an admin replaces it
 --   external commits     step 2 does not hold; step 5 asks who may join; step 7 hides the successor from outsiders
 --   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that
 --                        lost the epoch is counted after it was refused
