@@ -110,6 +110,8 @@ export const WELCOME_LIFETIME_MS = 30 * 86_400_000;
 export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
 /** The time in which one claimer's packages count against its limit per minute. */
 export const CLAIM_RATE_MS = 60_000;
+/** A computed ratchet tree waits for the decision about its commit. Longer than any request. */
+export const COMPUTED_TREE_LIFETIME_MS = 60_000;
 /** Reports that members are stuck count for this time. */
 export const REPORT_LIFETIME_MS = 7 * 86_400_000;
 /** Conversations that a user left stay in its list for this time. */

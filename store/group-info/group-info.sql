@@ -90,7 +90,7 @@ language plpgsql as $$
 declare
   v_key bigint := (select key from conversation where id = p_id);
 begin
-  delete from computed_tree where conversation = v_key and at < clock_timestamp() - interval '1 minute';
+  delete from computed_tree where conversation = v_key and at < clock_timestamp() - computed_tree_lifetime();
   insert into computed_tree (conversation, group_info, tree) select v_key, p_group_info, p_tree where v_key is not null
     on conflict (conversation, group_info) do update set at = clock_timestamp();
 end $$;

@@ -141,7 +141,9 @@ async function tables(pool: pg.Pool, conversation: string): Promise<Record<strin
       [conversation],
     );
     return rows.map(
-      ({ row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, answer, ...row } }) => ({
+      ({
+        row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, version: ______, answer, ...row },
+      }) => ({
         ...row,
         answer,
       }),
