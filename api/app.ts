@@ -11,6 +11,7 @@ import type { Authenticate } from './http/bearer-tokens.ts';
 import { makeApplyCommit } from './services/commits.ts';
 import { makeCreateConversation } from './services/create-conversation.ts';
 import { makeGroupInfos } from './services/group-info.ts';
+import { makeGroupStates } from './services/group-states.ts';
 import { makeConversationCache } from './services/conversation-cache.ts';
 import { makeEraseUser } from './services/erase-user.ts';
 import { makeLeave } from './services/leave.ts';
@@ -58,6 +59,7 @@ export interface AppDeps extends HealthDeps {
   readonly log: Logger;
   readonly authenticate: Authenticate;
   readonly submitter: Submitter;
+  readonly jobs: Jobs;
   readonly streams: Streams;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
@@ -65,7 +67,6 @@ export interface AppDeps extends HealthDeps {
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
-  readonly jobs: Jobs;
   readonly observe: ObserveRequest;
   readonly rateLimits: RateLimits;
   /** @default as in `domain/limits.ts` */
@@ -84,10 +85,11 @@ export interface AppDeps extends HealthDeps {
 export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(deps.pool)): Route[] {
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
-  const applyCommit = makeApplyCommit({ ...deps, conversations, operations });
-  const groupInfos = makeGroupInfos({ ...deps, conversations, operations });
+  const groupStates = makeGroupStates(deps);
+  const applyCommit = makeApplyCommit({ ...deps, conversations, groupStates, operations });
+  const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, operations });
   const repair = makeRepair(conversations, operations);
-  const checkProposer = makeCheckProposer(pool, deps.treeCheckMaxBytes);
+  const checkProposer = makeCheckProposer(groupStates);
   const sendMessages = makeSendMessages({ conversations, operations, checkProposer });
   const leave = makeLeave({ conversations, operations, checkProposer });
   const eraseUser = makeEraseUser(deps);

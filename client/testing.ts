@@ -5,7 +5,7 @@ export type { DeviceIdentity } from './device/identity.ts';
 export type { BuiltCommit } from './group/changes.ts';
 export { buildCommit, planAdd, planRemove } from './group/changes.ts';
 export { GroupLog } from './group/group-log.ts';
-export { groupInfoOf } from './mls/group-info.ts';
+export { groupInfoOf, joiningSuite, makeGroupInfo } from './mls/group-info.ts';
 export { loadSuite, makeKeyPackage } from './mls/key-package.ts';
 export { decodeMessage, encodeMessage } from './mls/messages.ts';
 export { epochAuthenticator, leavesOf, usersByLeaf } from './mls/tree.ts';

@@ -1,6 +1,9 @@
+import { type CommitBundleInput, type CommitBundleResult, checkCommitBundle } from '../mls/commit-bundle.ts';
 import { type KeyPackageBatch, checkKeyPackages } from '../mls/key-package-batch.ts';
 import type { CheckedKeyPackage, KeyPackageRules } from '../mls/key-package.ts';
 import { type JsonBody, readJson } from './json.ts';
+import { type EpochFacts, type StoredGroup, readEpochFacts } from '../mls/stored-group.ts';
+import { type GroupInfoInput, type SuppliedGroupInfo, checkSuppliedGroupInfo } from '../mls/supplied-group-info.ts';
 
 /**
  * Jobs: work whose CPU time grows with what a client sends. A job is a pure function. Its input and output are plain
@@ -16,6 +19,12 @@ interface JobTypes {
     readonly input: readonly [KeyPackageBatch, Omit<KeyPackageRules, 'lastResort'>];
     readonly output: CheckedKeyPackage[];
   };
+  'commit-bundle': { readonly input: readonly [CommitBundleInput]; readonly output: CommitBundleResult };
+  'group-info': { readonly input: readonly [GroupInfoInput]; readonly output: SuppliedGroupInfo };
+  'epoch-facts': {
+    readonly input: readonly [StoredGroup, maxTreeBytes: number];
+    readonly output: EpochFacts | undefined;
+  };
 }
 
 export type JobName = keyof JobTypes;
@@ -26,6 +35,9 @@ type Run<N extends JobName> = (...input: JobInput<N>) => JobOutput<N> | Promise<
 export const JOBS: { readonly [N in JobName]: Run<N> } = {
   json: readJson,
   'key-packages': checkKeyPackages,
+  'commit-bundle': checkCommitBundle,
+  'group-info': checkSuppliedGroupInfo,
+  'epoch-facts': readEpochFacts,
 };
 
 /**

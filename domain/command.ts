@@ -32,11 +32,27 @@ export interface MessageCommand extends CommandBase {
   readonly sha256: string;
   /** Epoch of the frame. Absent in `opaque` conversations when the client states none. */
   readonly epoch?: number;
+  /** Of a public proposal: whether the service could verify it against a proven context. */
+  readonly isVerified?: boolean;
   readonly bytes: CommandBytes;
 }
 
+/** What the service found out about a GroupInfo, and about the cipher suite of what came with it. */
+export interface GroupInfoCheck {
+  /** Cipher suite of the GroupInfo, the Welcome and the added key packages (RFC 9420 §17.1). */
+  readonly cipherSuite?: number;
+  /** What the GroupInfo lacks, and a policy may require. */
+  readonly lacks?: readonly string[];
+  /** The service has checked the GroupInfo and its whole ratchet tree. */
+  readonly isGroupInfoChecked?: true;
+  /** Its GroupContext follows from public commits since a context that the service proved. */
+  readonly isContextProven?: true;
+  /** The service computed the ratchet tree that the GroupInfo leaves out, and offered it (`offerTree`). */
+  readonly isTreeComputed?: true;
+}
+
 /** What a commit changes in the group, as far as the service can read it. */
-export interface MembershipChange {
+export interface MembershipChange extends GroupInfoCheck {
   /** Users whose devices the commit adds. Members get further devices. */
   readonly adds?: readonly string[];
   /** Users all of whose devices the commit removes. */
@@ -53,6 +69,8 @@ export interface MembershipChange {
   readonly usersLosingAllLeaves?: readonly string[];
   /** An external commit (RFC 9420 §12.4.3.2). Its leaf was checked to be the actor's. */
   readonly external?: true;
+  /** Of a public commit: whether the service could verify it against a proven context. */
+  readonly isVerified?: boolean;
 }
 
 /** A commit, or in `opaque` conversations an add or remove without one: then `sha256` is absent. */
@@ -67,8 +85,8 @@ export interface CommitCommand extends CommandBase, MembershipChange {
   readonly waitedForReservation?: true;
 }
 
-/** A GroupInfo for the current epoch, from a member. The first one stays. */
-export interface GroupInfoCommand extends CommandBase {
+/** A GroupInfo for the current epoch, from a member. The first one stays, unless an admin replaces it. */
+export interface GroupInfoCommand extends CommandBase, GroupInfoCheck {
   readonly kind: 'group-info';
   /** Epoch of the GroupInfo. */
   readonly epoch?: number;
@@ -82,6 +100,8 @@ export interface LeaveCommand extends CommandBase {
   readonly kind: 'leave';
   readonly sha256?: string;
   readonly epoch?: number;
+  /** As for a message. */
+  readonly isVerified?: boolean;
   readonly bytes?: CommandBytes;
 }
 

@@ -33,8 +33,11 @@ export const MAX_MEMBERS_LIMIT = 10_000;
 // Elements of the lists in an MLS message. A list can become many objects, so the parser stops at these numbers. Lists of
 // members, for example of proposals and new members, have at most as many elements as the largest conversation.
 
-/** Leaves of a ratchet tree, blank ones too: two devices for each member. More leaves with keys need more than 8 MB. */
-export const MAX_TREE_LEAVES = 2 * MAX_MEMBERS_LIMIT;
+/**
+ * Leaves of a ratchet tree, blank ones too: six devices for each member of the largest conversation. A blank leaf is one
+ * byte in a body and two hashes for the service, so that their number needs a limit of its own.
+ */
+export const MAX_TREE_LEAVES = 65_536;
 /** Parents above a leaf. A leaf index has 32 bits (RFC 9420 §7). */
 export const MAX_PATH_NODES = 32;
 /** Extensions in one list, values in one list of capabilities, and certificates in one chain. Clients send up to 20. */
@@ -158,6 +161,8 @@ export const MAX_BARS = 1000;
 /** Rows that one user can cause in the audit, of one action in one conversation, within the time below. */
 export const MAX_AUDITS = 20;
 export const AUDIT_WINDOW_MS = 24 * 3_600_000;
+/** A computed ratchet tree waits for the decision about its commit. Longer than any request. */
+export const COMPUTED_TREE_LIFETIME_MS = 60_000;
 /** Reports that members are stuck count for this time. */
 export const REPORT_LIFETIME_MS = 7 * 86_400_000;
 /** Conversations that a user left stay in its list for this time. */

@@ -31,6 +31,8 @@ interface StagedMessage extends ReferenceBase {
   readonly kind: 'message';
   readonly type?: 'proposal';
   readonly sha256: string;
+  /** Of a public proposal: whether it was verified. */
+  readonly verified?: boolean;
 }
 
 interface StagedCommit extends ReferenceBase {
@@ -47,6 +49,7 @@ interface StagedGroupInfo extends ReferenceBase {
 interface StagedLeave extends ReferenceBase {
   readonly kind: 'leave';
   readonly sha256?: string;
+  readonly verified?: boolean;
 }
 
 interface StagedReport extends ReferenceBase {
@@ -93,7 +96,8 @@ function byReference(command: Command, body: number): StagedReference {
   switch (command.kind) {
     case 'message': {
       const { kind, type, sha256, bytes } = command;
-      return { ...common, kind, size: bytes.ciphertext.length, sha256, ...(type === undefined ? {} : { type }) };
+      const size = bytes.ciphertext.length;
+      return { ...common, kind, size, sha256, ...(type === undefined ? {} : { type }), ...verdictOf(command) };
     }
     case 'commit': {
       const { kind, sha256, bytes } = command;
@@ -101,7 +105,8 @@ function byReference(command: Command, body: number): StagedReference {
     }
     case 'leave': {
       const { kind, sha256, bytes } = command;
-      return { ...common, kind, size: bytes?.ciphertext.length ?? 0, ...hashOf(sha256) };
+      const size = bytes?.ciphertext.length ?? 0;
+      return { ...common, kind, size, ...hashOf(sha256), ...verdictOf(command) };
     }
     case 'group-info':
       return { ...common, kind: command.kind, size: command.bytes.groupInfo?.length ?? 0 };
@@ -144,6 +149,10 @@ function whole(command: Command): SmallCommand {
 
 function hashOf(sha256: string | undefined): { sha256?: string } {
   return sha256 === undefined ? {} : { sha256 };
+}
+
+function verdictOf({ isVerified }: { readonly isVerified?: boolean }): { verified?: boolean } {
+  return isVerified === undefined ? {} : { verified: isVerified };
 }
 
 function deferredOf({ waitedForReservation }: CommitCommand): { deferred?: true } {

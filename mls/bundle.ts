@@ -1,17 +1,18 @@
-import type { MembershipChange } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
 import { type ExternalCommit, type PublicCommit, readExternalCommit } from './external-commit.ts';
+import { hasExternalPub } from './external-pub.ts';
 import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from './frame.ts';
 import { type CheckedGroupInfo, type CommitFrame, parseGroupInfo, parseWelcome } from './framing.ts';
-import { checkTree, hasExternalKey, readTree } from './group-info.ts';
 import type { Group } from './group.ts';
 import { keyPackageRef } from './key-package-ref.ts';
-import { type Leaves, userOf } from './tree.ts';
+import { treeBytes, userOf } from './tree.ts';
+import { asBuffer } from './vector.ts';
+import { type RatchetTree, readRatchetTree } from './tree/ratchet-tree.ts';
 
 /** The parts that a request sends with a commit, and the users that it adds and removes. */
 export interface BundleParts {
-  readonly welcome?: Buffer | undefined;
-  readonly groupInfo?: Buffer | undefined;
+  readonly welcome?: Uint8Array | undefined;
+  readonly groupInfo?: Uint8Array | undefined;
   readonly adds?: readonly string[] | undefined;
   readonly removes?: readonly string[] | undefined;
 }
@@ -24,12 +25,19 @@ export interface Bundle {
   readonly external: ExternalCommit | undefined;
   readonly welcome: WelcomeFrame | undefined;
   readonly groupInfo: CheckedGroupInfo | undefined;
-  /** Leaves of the ratchet tree in the GroupInfo. Absent = no tree, or a tree above the size limit. */
-  readonly leaves: Leaves | undefined;
+  /** The ratchet tree in the GroupInfo. Absent = no tree, or a tree above the size limit. */
+  readonly tree: RatchetTree | undefined;
 }
 
-/** Facts that the deciding transaction compares with claimed key packages and with the member list. */
-export type BundleFacts = Pick<MembershipChange, 'welcomeRefs' | 'consumedRefs' | 'usersInTree'>;
+/** What the parts of a bundle say together. */
+export interface BundleFacts {
+  /** KeyPackageRefs that the Welcome names, as lower-case hex. */
+  readonly welcomeRefs?: readonly string[];
+  /** KeyPackageRefs that a public commit without a Welcome adds, as lower-case hex. */
+  readonly consumedRefs?: readonly string[];
+  /** Cipher suite of the parts. Absent = no part says it. */
+  readonly cipherSuite?: number;
+}
 
 /**
  * Parses all parts of a commit bundle. The checks in {@link checkBundle} run only after every part has parsed.
@@ -44,12 +52,13 @@ export function parseBundle(
 ): Bundle {
   const commit = frame.wireFormat === 'public_message' ? frame : undefined;
   const external = commit?.sender.type === 'new_member_commit' ? readExternalCommit(commit) : undefined;
-  const welcomeFrame = welcome === undefined ? undefined : parseWelcome(group, welcome);
-  const infoFrame = groupInfo === undefined ? undefined : parseGroupInfo(group, groupInfo);
+  const welcomeFrame = welcome === undefined ? undefined : parseWelcome(group, asBuffer(welcome));
+  const infoFrame = groupInfo === undefined ? undefined : parseGroupInfo(group, asBuffer(groupInfo));
   // The next external commit is checked against this tree, so the service reads it at any size.
   const limit = external === undefined ? maxTreeBytes : Infinity;
-  const leaves = infoFrame === undefined ? undefined : readTree(infoFrame, limit);
-  return { commit, external, welcome: welcomeFrame, groupInfo: infoFrame, leaves };
+  const bytes = infoFrame === undefined ? undefined : treeBytes(infoFrame);
+  const tree = bytes === undefined || bytes.length > limit ? undefined : readRatchetTree(bytes);
+  return { commit, external, welcome: welcomeFrame, groupInfo: infoFrame, tree };
 }
 
 /**
@@ -58,12 +67,12 @@ export function parseBundle(
  * @param user the caller
  * @throws AppError `welcome-mismatch`, `group-info-mismatch`, `membership-mismatch`, `identity-mismatch`
  */
-export async function checkBundle(
+export function checkBundle(
   bundle: Bundle,
   { adds = [], removes = [] }: BundleParts,
   { epoch, user }: { readonly epoch: number; readonly user: string },
-): Promise<BundleFacts> {
-  const { commit, external, welcome, groupInfo, leaves } = bundle;
+): BundleFacts {
+  const { commit, external, welcome, groupInfo, tree } = bundle;
   if (external !== undefined && adds.length + removes.length > 0) {
     throw new AppError(
       'membership-mismatch',
@@ -73,7 +82,7 @@ export async function checkBundle(
   if (external !== undefined && welcome !== undefined) {
     throw new AppError('welcome-mismatch', 'An external commit must not have a Welcome');
   }
-  if (external !== undefined && groupInfo !== undefined && (leaves === undefined || !hasExternalKey(groupInfo))) {
+  if (external !== undefined && groupInfo !== undefined && (tree === undefined || !hasExternalPub(groupInfo))) {
     // Without these two, the next device cannot join until a member sends another commit with a complete GroupInfo.
     throw new AppError(
       'group-info-mismatch',
@@ -84,16 +93,33 @@ export async function checkBundle(
   if (groupInfo !== undefined && groupInfo.epoch !== epoch + 1) {
     throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch + 1}`);
   }
-  if (groupInfo !== undefined && welcome !== undefined && groupInfo.cipherSuite !== welcome.cipherSuite) {
-    throw new AppError('welcome-mismatch', 'The Welcome and the GroupInfo use different cipher suites');
-  }
+  const cipherSuite = suiteOfAll(bundle);
   const consumedRefs = commit === undefined ? [] : checkPublicCommit(commit, { adds, refs, groupInfo, user });
-  const tree = groupInfo === undefined || leaves === undefined ? undefined : await checkTree(groupInfo, leaves);
   return {
     ...(refs === undefined ? {} : { welcomeRefs: refs }),
     ...(refs !== undefined || consumedRefs.length === 0 ? {} : { consumedRefs }),
-    ...(tree === undefined ? {} : { usersInTree: tree.users }),
+    ...(cipherSuite === undefined ? {} : { cipherSuite }),
   };
+}
+
+/** The one cipher suite of GroupInfo, Welcome and added key packages. @throws AppError if they differ */
+function suiteOfAll({ commit, welcome, groupInfo }: Bundle): number | undefined {
+  const suite = groupInfo?.cipherSuite ?? welcome?.cipherSuite;
+  if (groupInfo !== undefined && welcome !== undefined && groupInfo.cipherSuite !== welcome.cipherSuite) {
+    throw new AppError('welcome-mismatch', 'The Welcome and the GroupInfo use different cipher suites');
+  }
+  const added = new Set(
+    (commit?.proposals ?? []).flatMap((one) => (one.type === 'add' ? [one.keyPackage] : [])).map(suiteOfPackage),
+  );
+  const [first, second] = added;
+  if (second !== undefined || (first !== undefined && suite !== undefined && first !== suite)) {
+    throw new AppError('membership-mismatch', 'The commit adds a key package of another cipher suite');
+  }
+  return suite ?? first;
+}
+
+function suiteOfPackage({ cipherSuite }: KeyPackage): number {
+  return cipherSuite;
 }
 
 function refsIn({ newMembers }: WelcomeFrame): string[] {
@@ -126,8 +152,9 @@ function checkPublicCommit(
   }
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage] : []));
   const users = new Set(added.map(userOfPackage));
+  const named = new Set(adds);
   for (const user of users) {
-    if (user === undefined || !adds.includes(user)) {
+    if (user === undefined || !named.has(user)) {
       throw new AppError('membership-mismatch', 'The commit adds a user who is not in adds');
     }
   }
@@ -137,12 +164,14 @@ function checkPublicCommit(
     throw new AppError('membership-mismatch', 'The commit does not add every user in adds');
   }
   const addedRefs = added.map(keyPackageRef);
-  if (refs !== undefined && addedRefs.some((ref) => ref !== undefined && !refs.includes(ref))) {
+  const welcomed = new Set(refs);
+  if (refs !== undefined && addedRefs.some((ref) => ref !== undefined && !welcomed.has(ref))) {
     throw new AppError('welcome-mismatch', 'The commit adds a key package that the Welcome does not name');
   }
   const knownRefs = addedRefs.filter((ref) => ref !== undefined);
+  const known = new Set(knownRefs);
   const hasAllRefs = hasAllProposals && knownRefs.length === addedRefs.length;
-  if (refs !== undefined && hasAllRefs && refs.some((ref) => !knownRefs.includes(ref))) {
+  if (refs !== undefined && hasAllRefs && refs.some((ref) => !known.has(ref))) {
     throw new AppError('welcome-mismatch', 'The Welcome names a key package that the commit does not add');
   }
   return knownRefs;

@@ -1,14 +1,11 @@
 import { AppError } from '../domain/errors.ts';
 import type { LeafNode, ProposalOrRef, PublicFrame } from './frame.ts';
-import { verifySignature } from './signature.ts';
-import { type Leaves, type StoredTree, userOf } from './tree.ts';
-import { vector } from './vector.ts';
+import { type Leaves, userOf } from './tree.ts';
 
 export type PublicCommit = Extract<PublicFrame, { contentType: 'commit' }>;
 
 /** Content of an external commit that the checks need. */
 export interface ExternalCommit {
-  readonly groupId: Uint8Array;
   /** The new leaf of the joining device. */
   readonly path: LeafNode;
   /** Index of the leaf that the commit removes: the old leaf of the same user. Absent = it removes no leaf. */
@@ -20,7 +17,7 @@ export interface ExternalCommit {
  * It may have one Remove and any number of PSKs. Other proposals and proposals by reference are not allowed.
  * @throws AppError `malformed`
  */
-export function readExternalCommit({ groupId, path, proposals }: PublicCommit): ExternalCommit {
+export function readExternalCommit({ path, proposals }: PublicCommit): ExternalCommit {
   const count = (type: ProposalOrRef['type']): number => proposals.filter((proposal) => proposal.type === type).length;
   const removes = proposals.filter((proposal) => proposal.type === 'remove');
   if (path === undefined) throw new AppError('malformed', 'An external commit must have a path');
@@ -31,33 +28,22 @@ export function readExternalCommit({ groupId, path, proposals }: PublicCommit): 
   if (count('external_init') + count('psk') + removes.length < proposals.length) {
     throw new AppError('malformed', 'An external commit may have only ExternalInit, Remove and PSK proposals');
   }
-  return { groupId, path, removed: removes[0]?.removed };
+  return { path, removed: removes[0]?.removed };
 }
 
 /**
- * Checks an external commit against the current tree: the new leaf belongs to `user` and has a valid signature, and a
- * removed leaf belongs to the same user.
+ * Checks whose leaves an external commit adds and removes: both must belong to `user`.
  * @throws AppError `identity-mismatch`
  */
-export async function checkExternalCommit(
-  { groupId, path, removed }: ExternalCommit,
-  { cipherSuite, leaves }: StoredTree,
-  user: string,
-): Promise<void> {
+export function checkJoiner({ path, removed }: ExternalCommit, leaves: Leaves, user: string): void {
   if (userOf(path) !== user) {
     throw new AppError('identity-mismatch', 'The new leaf of an external commit must belong to you');
   }
-  if (removed !== undefined) {
-    const old = leaves[removed];
-    if (old === undefined || userOf(old) !== user) {
-      throw new AppError('identity-mismatch', 'An external commit may remove only your own leaf');
-    }
+  if (removed === undefined) return;
+  const old = leaves[removed];
+  if (old === undefined || userOf(old) !== user) {
+    throw new AppError('identity-mismatch', 'An external commit may remove only your own leaf');
   }
-  const content = Buffer.concat([path.signed, vector(groupId), u32(joiningIndex(leaves, removed))]);
-  const { signatureKey: publicKey, signature } = path;
-  const verdict = await verifySignature('LeafNodeTBS', { cipherSuite, publicKey, content, signature });
-  // An unknown cipher suite is refused too: without a verified signature, the owner of the leaf is not proven.
-  if (verdict !== 'valid') throw new AppError('identity-mismatch', 'The signature of the leaf is not valid');
 }
 
 /**
@@ -68,10 +54,4 @@ export async function checkExternalCommit(
 export function joiningIndex(leaves: Leaves, removed: number | undefined): number {
   const blank = leaves.findIndex((leaf, index) => leaf === undefined || index === removed);
   return blank === -1 ? leaves.length : blank;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
 }

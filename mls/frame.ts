@@ -12,7 +12,7 @@ import { readPrivateMessage, readPublicMessage } from './frame/message.ts';
 import { FrameError, Reader } from './frame/reader.ts';
 
 export { EXTERNAL_PUB_EXTENSION, parseRatchetTree, RATCHET_TREE_EXTENSION } from './frame/group.ts';
-export type { GroupInfoFrame, WelcomeFrame } from './frame/group.ts';
+export type { GroupInfoFrame, ParentNode, WelcomeFrame } from './frame/group.ts';
 export type { KeyPackage, LeafNode } from './frame/leaf.ts';
 export type { PrivateFrame, PublicFrame } from './frame/message.ts';
 export type { Proposal, ProposalOrRef } from './frame/proposal.ts';

@@ -51,7 +51,18 @@ export async function checkKeyPackages(
  * @param indexes positions in the result of {@link checkKeyPackages}
  */
 export function refuseForeign(batch: KeyPackageBatch, indexes: readonly number[]): AppError {
-  const message = 'was uploaded by another device';
+  return refuseAt(batch, indexes, 'was uploaded by another device');
+}
+
+/**
+ * The problem for packages with a public key that another user, another package or another purpose has.
+ * @param indexes positions in the result of {@link checkKeyPackages}
+ */
+export function refuseShared(batch: KeyPackageBatch, indexes: readonly number[]): AppError {
+  return refuseAt(batch, indexes, 'has a key that was used before');
+}
+
+function refuseAt(batch: KeyPackageBatch, indexes: readonly number[], message: string): AppError {
   const indexOf = (position: number): number | undefined =>
     position < batch.keyPackages.length ? position : undefined;
   return malformedAt(indexes.map((position) => ({ pointer: pointerTo(indexOf(position)), message })));

@@ -1,8 +1,5 @@
-import { hash } from 'node:crypto';
-import { getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
-import type { CiphersuiteId } from 'ts-mls/crypto/ciphersuite.js';
-import type { HashAlgorithm } from 'ts-mls/crypto/hash.js';
 import type { KeyPackage } from './frame.ts';
+import { suiteOf } from './suite.ts';
 import { vector } from './vector.ts';
 
 const LABEL = vector(Buffer.from('MLS 1.0 KeyPackage Reference'));
@@ -12,7 +9,5 @@ const LABEL = vector(Buffer.from('MLS 1.0 KeyPackage Reference'));
  * unknown.
  */
 export function keyPackageRef({ cipherSuite, bytes }: KeyPackage): string | undefined {
-  const suite = getCiphersuiteFromId(cipherSuite as CiphersuiteId) as { hash: HashAlgorithm } | undefined;
-  if (suite === undefined) return undefined;
-  return hash(suite.hash.replace('-', '').toLowerCase(), Buffer.concat([LABEL, vector(bytes)]), 'hex');
+  return suiteOf(cipherSuite)?.hash(LABEL, vector(bytes)).toString('hex');
 }

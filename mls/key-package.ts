@@ -1,13 +1,13 @@
+import { hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeMlsMessage } from 'ts-mls';
 import type { KeyPackage } from 'ts-mls';
-import { type CiphersuiteId, getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
-import { refhash } from 'ts-mls/crypto/hash.js';
-import { makeHashImpl } from 'ts-mls/crypto/implementation/default/makeHashImpl.js';
 import { extensionTypeToNumber } from 'ts-mls/extension.js';
 import { type KeyPackageFrame, FrameError, parseFrame } from './frame.ts';
 import { KEY_PACKAGE_CLOCK_SKEW_MS, MAX_KEY_PACKAGE_BYTES } from '../domain/limits.ts';
+import { keyPackageRef } from './key-package-ref.ts';
 import { verifySignature } from './signature.ts';
+import { suiteOf } from './suite.ts';
 
 /**
  * Extension of a package that may be used many times when the pool is empty (`last_resort` in the IANA registry for
@@ -22,15 +22,6 @@ const LAST_DEFAULT_EXTENSION = 5;
  * Latest time that is stored; a larger `notAfter` becomes this value. PostgreSQL has no times for all 64-bit values.
  */
 const END_OF_TIME_MS = Date.UTC(9999, 0, 1);
-/** Length of a public key in bytes (RFC 9180 §7.1). */
-const KEY_BYTES: Readonly<Record<string, number>> = {
-  'DHKEM-X25519-HKDF-SHA256': 32,
-  'DHKEM-P256-HKDF-SHA256': 65,
-  'DHKEM-X448-HKDF-SHA512': 56,
-  'DHKEM-P521-HKDF-SHA512': 133,
-  'DHKEM-P384-HKDF-SHA384': 97,
-};
-
 /** A key package that passed all checks. */
 export interface CheckedKeyPackage {
   /** KeyPackageRef (RFC 9420 §5.2). A Welcome names the key package by this value. */
@@ -40,6 +31,8 @@ export interface CheckedKeyPackage {
   readonly cipherSuite: number;
   readonly lastResort: boolean;
   readonly notAfter: Date;
+  /** SHA-256 of each of its public keys. */
+  readonly keys: { readonly init: Buffer; readonly encryption: Buffer; readonly signature: Buffer };
 }
 
 /** The reason to refuse a key package. The message has no subject, for example "has expired". */
@@ -87,17 +80,23 @@ export async function checkKeyPackage(
     faultOfLifetime(keyPackage, rules) ??
     (await faultOfSignatures(keyPackage));
   if (fault !== undefined) return new KeyPackageFault(fault);
+  const ref = Buffer.from(keyPackageRef(keyPackage) ?? '', 'hex');
   const { identity } = keyPackage.leaf;
   if (identity === undefined) return new KeyPackageFault('has no basic credential', 'identity-mismatch');
   if (!Buffer.from(rules.user, 'utf8').equals(identity)) {
     return new KeyPackageFault('has the identity of another user', 'identity-mismatch');
   }
   return {
-    ref: await refOf(keyPackage),
+    ref,
     bytes,
     cipherSuite: keyPackage.cipherSuite,
     lastResort: rules.lastResort,
     notAfter: new Date(Math.min((keyPackage.leaf.lifetime?.notAfter ?? 0) * 1000, END_OF_TIME_MS)),
+    keys: {
+      init: sha256(keyPackage.initKey),
+      encryption: sha256(keyPackage.leaf.encryptionKey),
+      signature: sha256(keyPackage.leaf.signatureKey),
+    },
   };
 }
 
@@ -121,9 +120,8 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
   const { initKey, leaf } = keyPackage;
   const suite = suiteOf(keyPackage.cipherSuite);
   if (suite === undefined) return `has a cipher suite that cannot be checked here: ${keyPackage.cipherSuite}`;
-  const keyBytes = KEY_BYTES[suite.hpke.kem];
-  const isKey = (key: Uint8Array): boolean => key.length > 0 && (keyBytes === undefined || key.length === keyBytes);
-  if (!isKey(initKey) || !isKey(leaf.encryptionKey)) return 'has a key that does not fit its cipher suite';
+  if (!suite.isPublicKey(initKey) || !suite.isPublicKey(leaf.encryptionKey))
+    return 'has a key that does not fit its cipher suite';
   // With equal keys, the key that opens the Welcome would also open messages to the leaf (RFC 9420 §10.1).
   if (Buffer.from(initKey).equals(leaf.encryptionKey)) return 'has the same init key and encryption key';
 
@@ -146,6 +144,7 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
 
 function faultOfLifetime({ leaf }: Parsed, { maxLifetimeMs, now = Date.now() }: KeyPackageRules): string | undefined {
   const { notBefore, notAfter } = leaf.lifetime ?? { notBefore: 0, notAfter: 0 };
+  if (notBefore >= notAfter) return 'has a lifetime that ends before it begins';
   if (notAfter * 1000 <= now) return 'has expired';
   if (notBefore * 1000 > now + KEY_PACKAGE_CLOCK_SKEW_MS) return 'is not valid yet';
   if (maxLifetimeMs === undefined || (notAfter - notBefore) * 1000 <= maxLifetimeMs) return undefined;
@@ -163,13 +162,6 @@ async function faultOfSignatures({ cipherSuite, leaf, signed, signature }: Parse
   return ofLeaf === 'valid' ? undefined : 'has a leaf whose signature is not valid';
 }
 
-/** MakeKeyPackageRef (RFC 9420 §5.2). */
-async function refOf({ cipherSuite, bytes }: Parsed): Promise<Buffer> {
-  const algorithm = suiteOf(cipherSuite)?.hash ?? 'SHA-256';
-  const hash = makeHashImpl(globalThis.crypto.subtle, algorithm);
-  return Buffer.from(await refhash('MLS 1.0 KeyPackage Reference', bytes, hash));
-}
-
-function suiteOf(id: number): ReturnType<typeof getCiphersuiteFromId> | undefined {
-  return getCiphersuiteFromId(id as CiphersuiteId);
+function sha256(bytes: Uint8Array): Buffer {
+  return hash('sha256', bytes, 'buffer');
 }

@@ -1,13 +1,12 @@
-import { getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
-import type { CiphersuiteId } from 'ts-mls/crypto/ciphersuite.js';
-import { makeNobleSignatureImpl } from 'ts-mls/crypto/implementation/default/makeNobleSignatureImpl.js';
-import { verifyWithLabel } from 'ts-mls/crypto/signature.js';
-import type { Signature, SignatureAlgorithm } from 'ts-mls/crypto/signature.js';
-import { DependencyError } from 'ts-mls/mlsError.js';
-import { nativeVerify } from './native-verify.ts';
+import { type NativeVerify, nativeVerify } from './native-verify.ts';
+import { suiteOf } from './suite.ts';
+import { vector } from './vector.ts';
 
 /** Result of a signature check. `unknown` = the service cannot verify this cipher suite. */
 export type Verdict = 'valid' | 'invalid' | 'unknown';
+
+/** What a signature is for (RFC 9420 §5.1.2), without the prefix `MLS 1.0 `. */
+type Label = 'FramedContentTBS' | 'GroupInfoTBS' | 'KeyPackageTBS' | 'LeafNodeTBS';
 
 /** The content, its signature, and the key that signed it. */
 export interface Signed {
@@ -18,38 +17,41 @@ export interface Signed {
   readonly signature: Uint8Array;
 }
 
-const schemes = new Map<SignatureAlgorithm, Promise<Signature | undefined>>();
+/** Whether the service can verify signatures of this cipher suite. */
+export function canVerify(cipherSuite: number): boolean {
+  return schemeOf(cipherSuite) !== undefined;
+}
 
-/** Verifies a signature: VerifyWithLabel (RFC 9420 §5.1.2). @param label without the prefix `MLS 1.0 ` */
-export async function verifySignature(
-  label: 'GroupInfoTBS' | 'KeyPackageTBS' | 'LeafNodeTBS',
-  { cipherSuite, publicKey, content, signature }: Signed,
-): Promise<Verdict> {
-  const scheme = await schemeOf(cipherSuite);
+/** Verifies a signature: VerifyWithLabel (RFC 9420 §5.1.2). The event loop does not wait. */
+export async function verifySignature(label: Label, signed: Signed): Promise<Verdict> {
+  const scheme = schemeOf(signed.cipherSuite);
   if (scheme === undefined) return 'unknown';
   try {
-    return (await verifyWithLabel(publicKey, label, content, signature, scheme)) ? 'valid' : 'invalid';
+    const { publicKey, signature } = signed;
+    return (await scheme.later(publicKey, signContent(label, signed), signature)) ? 'valid' : 'invalid';
   } catch {
     // The key or the signature has the wrong form for this scheme.
     return 'invalid';
   }
 }
 
-function schemeOf(cipherSuite: number): Promise<Signature | undefined> {
-  const suite = getCiphersuiteFromId(cipherSuite as CiphersuiteId) as { signature: SignatureAlgorithm } | undefined;
-  if (suite === undefined) return Promise.resolve(undefined);
-  let scheme = schemes.get(suite.signature);
-  if (scheme === undefined) schemes.set(suite.signature, (scheme = loadScheme(suite.signature)));
-  return scheme;
+/** The same in this thread, for thousands of signatures at once: about 0.1 ms each. */
+export function verifySignatureNow(label: Label, signed: Signed): Verdict {
+  const scheme = schemeOf(signed.cipherSuite);
+  if (scheme === undefined) return 'unknown';
+  try {
+    return scheme.now(signed.publicKey, signContent(label, signed), signed.signature) ? 'valid' : 'invalid';
+  } catch {
+    // The key or the signature has the wrong form for this scheme.
+    return 'invalid';
+  }
 }
 
-async function loadScheme(algorithm: SignatureAlgorithm): Promise<Signature | undefined> {
-  try {
-    const scheme = await makeNobleSignatureImpl(algorithm);
-    const verify = nativeVerify(algorithm);
-    return verify === undefined ? scheme : { ...scheme, verify };
-  } catch (error) {
-    if (error instanceof DependencyError) return undefined;
-    throw error;
-  }
+function schemeOf(cipherSuite: number): NativeVerify | undefined {
+  const suite = suiteOf(cipherSuite);
+  return suite === undefined ? undefined : nativeVerify(suite.signature);
+}
+
+function signContent(label: Label, { content }: Signed): Buffer {
+  return Buffer.concat([vector(Buffer.from(`MLS 1.0 ${label}`)), vector(content)]);
 }

@@ -79,10 +79,10 @@ export const VARIABLES = {
     'Hours after which a member that acted under its own token has a vote on a reset. This is the default for the policy of new conversations. 0 = at once, which lets a member outvote the others with members that it invents.',
   ),
   TREE_CHECK_MAX_BYTES: integer(
-    1_048_576,
+    8_388_608,
     0,
     8_388_608,
-    'Ratchet trees up to this size in bytes are checked against the member list; 0 = no tree is checked, and the service trusts the sender.',
+    'Ratchet trees up to this size in bytes are checked; a GroupInfo with a larger one counts as one without. 0 = no tree is checked, and the service trusts the sender.',
   ),
   JOB_THREADS: integer(
     0,

@@ -39,6 +39,7 @@ export function conversationRoutes(deps: {
       200: { description: 'The same request created it earlier', schema: Conversation },
     },
     problems: [
+      'identity-mismatch',
       'conversation-exists',
       'wrong-group',
       'wrong-content-type',

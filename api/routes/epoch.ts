@@ -58,7 +58,7 @@ export function epochRoutes(deps: {
     tag,
     summary: 'Supply the GroupInfo of the current epoch',
     description:
-      'For an epoch whose commit had no GroupInfo. The first GroupInfo stays. Later ones get the same answer, and are not stored.',
+      'For an epoch whose commit had no GroupInfo. A leaf of yours must have signed it. The first GroupInfo stays: the same bytes get 200 again, other bytes 409 `group-info-exists`. An admin replaces it, and the GroupInfo of the next commit always does.',
     rateClass: 'commits',
     params: ConversationParams,
     body: GroupInfoInput,
@@ -66,9 +66,11 @@ export function epochRoutes(deps: {
     replies: { 200: { description: 'The epoch has a GroupInfo', schema: CurrentEpoch } },
     problems: [
       'not-allowed',
+      'identity-mismatch',
       'removed',
       'not-found',
       'superseded',
+      'group-info-exists',
       'group-info-stale',
       'epoch-ahead',
       'wrong-group',

@@ -9,7 +9,7 @@ import {
 import { claimKeyPackages, readStock, uploadKeyPackages } from '../../store/key-package/key-packages.ts';
 import type { Jobs } from '../../compute/jobs.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
-import { refuseForeign } from '../../mls/key-package-batch.ts';
+import { refuseForeign, refuseShared } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
 import { KEY_PACKAGE_MS } from '../http/request-cost.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -60,6 +60,7 @@ export function keyPackageRoutes(deps: {
         const packages = await deps.jobs.run('key-packages', { user, deadline }, body, rules);
         const outcome = await uploadKeyPackages(deps.pool, { user, device }, packages, replace);
         if (outcome.status === 'foreign') throw refuseForeign(body, outcome.indexes);
+        if (outcome.status === 'shared') throw refuseShared(body, outcome.indexes);
         if (outcome.status === 'full') {
           response.setHeader('Retry-After', FULL_RETRY_AFTER_S);
           throw new AppError(

@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto';
 import type pg from 'pg';
+import type { Jobs } from '../../compute/jobs.ts';
 import type { CommandBytes, CommitCommand, MembershipChange } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
-import { type Bundle, checkBundle, parseBundle } from '../../mls/bundle.ts';
-import { checkAgainstTree } from '../../mls/commit-against-tree.ts';
-import { checkExternalCommit } from '../../mls/external-commit.ts';
-import { type CommitFrame, checkCommit } from '../../mls/framing.ts';
-import { storedTree } from '../../mls/tree.ts';
-import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
+import type { BundleRefusal, CommitBundleFacts, CommitBundleResult } from '../../mls/commit-bundle.ts';
+import { checkCommit } from '../../mls/framing.ts';
+import { offerTree } from '../../store/group-info/group-info.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
+import { sha256 } from './group-info.ts';
+import type { GroupStates } from './group-states.ts';
 import type { Operations, Origin } from './operations.ts';
 
 /** A group change from a request. */
@@ -36,6 +36,8 @@ export type ApplyCommit = (
 
 export interface CommitDeps {
   readonly conversations: ConversationCache;
+  readonly groupStates: GroupStates;
+  readonly jobs: Jobs;
   readonly operations: Operations;
   readonly pool: pg.Pool;
   /** Ratchet trees up to this size in bytes are checked. */
@@ -43,7 +45,7 @@ export interface CommitDeps {
 }
 
 export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
-  const { conversations, operations, treeCheckMaxBytes } = deps;
+  const { conversations, operations } = deps;
   return async (id, change, origin, operationId) => {
     const { user } = origin.caller;
     const conversation = await (change.mayJoin === true
@@ -51,14 +53,14 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
       : conversations.find(id, user));
     let command: CommitCommand | undefined;
     try {
-      const parsed = commitCommand(conversation, change, origin, operationId);
-      command = parsed.command;
-      if (parsed.frame !== undefined) {
-        const bundle = parseBundle(conversation, parsed.frame, change, treeCheckMaxBytes);
-        const { epoch = 0 } = command;
-        const facts = await checkBundle(bundle, change, { epoch, user });
-        const removals = await checkAgainstGroup(deps, id, bundle, change, { epoch, user });
-        command = { ...command, ...facts, ...removals };
+      if (conversation.protocol === 'opaque' || change.commit === undefined) {
+        command = unreadCommand(conversation, change, origin, operationId);
+      } else {
+        const bundle = { ...change, commit: change.commit };
+        const { framing, isExternal, outcome } = await checkBundle(deps, conversation, bundle, user);
+        command = mlsCommand(bundle, { framing, isExternal }, origin);
+        if ('refusal' in outcome) throw refusalOf(outcome.refusal);
+        command = { ...command, ...(await offered(deps.pool, id, bundle, outcome.facts)) };
       }
     } catch (error) {
       return operations.answerOrRefuse(id, command, origin, error);
@@ -67,71 +69,95 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
   };
 }
 
-/**
- * Checks a PublicMessage against the ratchet tree of the epoch that it ends. This tree does not change while the epoch is
- * current. A commit for an earlier epoch is not checked, because the deciding transaction repeats its answer or names the
- * winner.
- * @throws AppError `identity-mismatch`, `group-info-mismatch`, `membership-mismatch`, `group-info-missing`, or `epoch-ahead`
- * without the current epoch
- */
-async function checkAgainstGroup(
-  { pool, treeCheckMaxBytes }: CommitDeps,
-  id: ConversationId,
-  bundle: Bundle,
-  change: GroupChange,
-  { epoch, user }: { readonly epoch: number; readonly user: string },
-): Promise<MembershipChange> {
-  const { commit, external } = bundle;
-  if (commit === undefined || (external === undefined && treeCheckMaxBytes === 0)) return {};
-  const current = await readCurrentGroupInfo(pool, id);
-  if (current === undefined || epoch < current.epoch) return {};
-  if (epoch > current.epoch) {
-    // This epoch may be the current one at the time of the decision. Then nobody would have checked the sender.
-    throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
-  }
-  const stored = storedTree(current, epoch, external === undefined ? treeCheckMaxBytes : undefined);
-  if (stored === undefined) {
-    if (external === undefined) return {};
-    throw new AppError('group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree');
-  }
-  if (external !== undefined) await checkExternalCommit(external, stored, user);
-  return checkAgainstTree(bundle, change, stored, user);
+/** A change of a group with a commit. */
+type CommitChange = GroupChange & { readonly commit: Buffer };
+
+/** Checks a commit bundle against the group in its current epoch. @throws AppError if the commit has no framing of this group */
+async function checkBundle(
+  { groupStates, jobs, treeCheckMaxBytes }: CommitDeps,
+  { id, groupId }: ConversationRef,
+  { commit, welcome, groupInfo, adds, removes, epoch }: CommitChange,
+  user: string,
+): Promise<CommitBundleResult> {
+  const current = await groupStates.current(id);
+  return jobs.run('commit-bundle', user, {
+    groupId,
+    user,
+    commit,
+    welcome,
+    groupInfo,
+    adds,
+    removes,
+    statedEpoch: epoch,
+    currentEpoch: current?.epoch,
+    stored: current?.stored,
+    maxTreeBytes: treeCheckMaxBytes,
+  });
 }
 
-function commitCommand(
+/** The facts of a bundle for its command. A computed tree waits in the database, because it is no part of the request. */
+async function offered(
+  pool: pg.Pool,
+  id: ConversationId,
+  { groupInfo }: GroupChange,
+  { computedTree, ...facts }: CommitBundleFacts,
+): Promise<MembershipChange> {
+  if (computedTree === undefined || groupInfo === undefined) return facts;
+  await offerTree(pool, id, { sha256: sha256(groupInfo), tree: computedTree });
+  return { ...facts, isTreeComputed: true };
+}
+
+function refusalOf({ code, detail, details }: BundleRefusal): AppError {
+  return new AppError(code, detail, details);
+}
+
+function mlsCommand(
+  change: CommitChange,
+  { framing, isExternal }: Pick<CommitBundleResult, 'framing' | 'isExternal'>,
+  { caller }: Origin,
+): CommitCommand {
+  if (isExternal && change.mayJoin !== true) {
+    throw new AppError('wrong-content-type', 'Send an external commit to the commits route of the conversation');
+  }
+  const digest = hash('sha256', change.commit, 'hex');
+  const own = change.id ?? `commit-${digest}`;
+  return {
+    ...commonParts(change, caller.user),
+    ...framing,
+    ...(isExternal ? { external: true } : {}),
+    id: own,
+    sha256: digest,
+  };
+}
+
+/**
+ * A command whose bytes the service does not read. Without a commit it is an add or remove in `opaque`; in `mls` the deciding
+ * transaction refuses it: `commit-required`.
+ */
+function unreadCommand(
   conversation: ConversationRef,
   change: GroupChange,
   { caller }: Origin,
   operationId: () => string,
-): { readonly command: CommitCommand; readonly frame?: CommitFrame | undefined } {
-  const { commit, epoch, id, adds, removes, mayJoin } = change;
+): CommitCommand {
+  const { commit, epoch, id } = change;
+  // In `mls` the bytes of the commit contain the epoch.
+  const framing =
+    conversation.protocol === 'mls' ? {} : checkCommit(conversation, commit ?? Buffer.alloc(0), epoch).framing;
+  const content = commit === undefined ? {} : { sha256: hash('sha256', commit, 'hex') };
+  return { ...commonParts(change, caller.user), ...framing, id: id ?? operationId(), ...content };
+}
+
+function commonParts(change: GroupChange, actor: string): Omit<CommitCommand, 'id'> {
+  const { adds, removes } = change;
   const bytes = bytesOf(change);
-  const common = {
+  return {
     kind: 'commit',
-    actor: caller.user,
+    actor,
     ...(adds === undefined || adds.length === 0 ? {} : { adds }),
     ...(removes === undefined || removes.length === 0 ? {} : { removes }),
     ...(bytes === undefined ? {} : { bytes }),
-  } as const;
-  // In `opaque` this is an add or remove without a commit. In `mls` the deciding transaction refuses it: `commit-required`.
-  if (commit === undefined) {
-    return { command: { ...common, ...statedEpoch(conversation, epoch), id: id ?? operationId() } };
-  }
-  const sha256 = hash('sha256', commit, 'hex');
-  const { framing, frame } = checkCommit(conversation, commit, epoch);
-  const ownId = conversation.protocol === 'mls' ? `commit-${sha256}` : operationId();
-  const external = frame?.wireFormat === 'public_message' && frame.sender.type === 'new_member_commit';
-  if (external && mayJoin !== true) {
-    throw new AppError('wrong-content-type', 'Send an external commit to the commits route of the conversation');
-  }
-  const command = { ...common, ...framing, ...(external ? { external } : {}), id: id ?? ownId, sha256 };
-  return { command, frame };
-}
-
-function statedEpoch(conversation: ConversationRef, epoch: number | undefined): { epoch?: number } {
-  // In `mls` the bytes of the commit contain the epoch.
-  if (conversation.protocol === 'mls') return {};
-  return checkCommit(conversation, Buffer.alloc(0), epoch).framing;
+  };
 }
 
 function bytesOf({ commit, welcome, groupInfo }: GroupChange): CommandBytes | undefined {

@@ -3,11 +3,14 @@ import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId, UserId } from '../../domain/ids.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
+import type { Jobs } from '../../compute/jobs.ts';
+import type { GroupInfoFacts } from '../../mls/group-info.ts';
 import { createConversation, viewConversation } from '../../store/conversation/conversations.ts';
+import { markGroupInfo } from '../../store/group-info/group-info.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { refuseShortGroupId } from './group-id.ts';
 import { refusalError } from './operations.ts';
-import { type GroupInfoFacts, inspectGroupInfo } from './group-info.ts';
+import { sha256 } from './group-info.ts';
 
 /** A new conversation as its creator states it. */
 export interface ConversationInput {
@@ -36,6 +39,7 @@ export type CreateConversation = (input: ConversationInput, creator: UserId) => 
 
 export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
+  readonly jobs: Jobs;
   readonly notifier: Pick<Notifier, 'entry'>;
   /** Epoch window of a policy that states none. */
   readonly epochWindow: number;
@@ -48,7 +52,7 @@ export function makeCreateConversation(deps: {
     const members = [...new Set([creator, ...input.members])].sort();
     const policy = makePolicy(input.policy, deps);
     check(input, members, policy);
-    await checkGroup(input, members, deps.treeCheckMaxBytes);
+    const facts = await checkGroup(input, { creator, members, policy }, deps);
     const { id, protocol, epoch, groupInfo } = input;
     const fingerprint = fingerprintOf(input, members);
     const result = await createConversation(deps.pool, {
@@ -64,6 +68,9 @@ export function makeCreateConversation(deps: {
     if (typeof result !== 'string') throw refusalError(result);
     if (result === 'conversation-exists') throw new AppError('conversation-exists');
     if (result === 'created') deps.notifier.entry(id, 0, true);
+    if (result === 'created' && groupInfo !== undefined && facts?.cipherSuite !== undefined) {
+      await markGroupInfo(deps.pool, id, { sha256: sha256(groupInfo), cipherSuite: facts.cipherSuite });
+    }
     const view = await viewConversation(deps.pool, id, creator);
     // It was deleted in the meantime. Its id is never used again.
     if (view === undefined) throw new AppError('conversation-exists');
@@ -84,32 +91,45 @@ function check({ id, protocol }: ConversationInput, members: readonly string[], 
   if (members.length > policy.maxMembers) throw new AppError('too-many-members');
 }
 
-/** Checks that the GroupInfo belongs to the group that the creator states. */
+/** Checks that the GroupInfo belongs to the group that the creator states. @returns `undefined`: there is none to check */
 async function checkGroup(
   { id, protocol, epoch, groupInfo }: ConversationInput,
-  members: readonly string[],
-  treeCheckMaxBytes: number,
-): Promise<void> {
-  if (groupInfo === undefined || protocol === 'opaque') return;
-  const conversation = { id, protocol, groupId: Buffer.from(id, 'base64url') };
-  const facts = await inspectGroupInfo(conversation, groupInfo, treeCheckMaxBytes).catch(notAhead);
-  if (facts.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch}`);
+  { creator, members, policy }: { creator: UserId; members: readonly string[]; policy: Policy },
+  { jobs, treeCheckMaxBytes: maxTreeBytes }: { jobs: Jobs; treeCheckMaxBytes: number },
+): Promise<GroupInfoFacts | undefined> {
+  if (groupInfo === undefined || protocol === 'opaque') return undefined;
+  const groupId = Buffer.from(id, 'base64url');
+  const input = { groupId, user: creator, groupInfo, isNewGroup: true, maxTreeBytes };
+  const facts = await jobs.run('group-info', creator, input).catch(notAhead);
+  if (facts?.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch}`);
+  refuseLacks(facts, policy);
   const { usersInTree } = facts;
   if (usersInTree !== undefined && !sameUsers(usersInTree, members)) {
     throw new AppError('membership-mismatch', 'The ratchet tree in the GroupInfo must contain exactly the members');
   }
+  return facts;
+}
+
+/** The same rule as group_info_refusal() in the database has for later GroupInfos. */
+function refuseLacks({ lacks = [] }: GroupInfoFacts, policy: Policy): void {
+  if (policy.groupInfo !== 'required') return;
+  const [lack] = lacks.filter((one) => one !== 'external_pub' || policy.externalJoin !== 'nobody');
+  if (lack === undefined) return;
+  const what = { external_pub: 'external_pub', ratchet_tree: 'a ratchet tree', cipher_suite: 'a cipher suite' }[lack];
+  throw new AppError('group-info-mismatch', `The policy requires a GroupInfo with ${what} that the service can check`);
 }
 
 function sameUsers(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((user) => other.includes(user));
+  const users = new Set(other);
+  return one.length === users.size && one.every((user) => users.has(user));
 }
 
 /**
  * Accepts an epoch that is too large for any conversation. `epoch-ahead` has no meaning before the creation: such an epoch
  * is only different from the stated epoch.
  */
-function notAhead(error: unknown): GroupInfoFacts {
-  if (error instanceof AppError && error.code === 'epoch-ahead') return {};
+function notAhead(error: unknown): undefined {
+  if (error instanceof AppError && error.code === 'epoch-ahead') return undefined;
   throw error;
 }
 

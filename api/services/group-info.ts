@@ -1,39 +1,24 @@
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { GroupInfoCommand } from '../../domain/command.ts';
+import type { Jobs } from '../../compute/jobs.ts';
+import type { GroupInfoCheck, GroupInfoCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
-import { parseGroupInfo } from '../../mls/framing.ts';
-import type { Group } from '../../mls/group.ts';
-import { checkTree, readTree } from '../../mls/group-info.ts';
-import { readGroupInfo } from '../../store/group-info/group-info.ts';
+import type { SuppliedGroupInfo } from '../../mls/supplied-group-info.ts';
+import { offerTree, readGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache } from './conversation-cache.ts';
+import type { GroupStates } from './group-states.ts';
 import type { Operations, Origin } from './operations.ts';
-
-/** Facts that the service reads from a GroupInfo. */
-export interface GroupInfoFacts {
-  readonly epoch?: number;
-  /** Users who have leaves in its ratchet tree. Absent if it has no tree, or a tree that is too large to check. */
-  readonly usersInTree?: readonly string[];
-}
-
-/**
- * Parses a GroupInfo and checks it against its own ratchet tree. In `opaque` conversations the service does not read it.
- * @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `membership-mismatch`, `epoch-ahead`
- */
-export async function inspectGroupInfo(group: Group, bytes: Buffer, maxTreeBytes: number): Promise<GroupInfoFacts> {
-  const frame = parseGroupInfo(group, bytes);
-  if (frame === undefined) return {};
-  const leaves = readTree(frame, maxTreeBytes);
-  if (leaves === undefined) return { epoch: frame.epoch };
-  return { epoch: frame.epoch, usersInTree: (await checkTree(frame, leaves)).users };
-}
 
 /** The GroupInfo of the current epoch. */
 export interface GroupInfos {
   /** @throws AppError `not-found`, `removed`, `group-info-missing` */
   readonly read: (id: ConversationId, user: string) => Promise<{ epoch: number; groupInfo: Buffer }>;
-  /** Submits a GroupInfo for the current epoch. The first one stays. @throws AppError from the byte checks or the decision */
+  /**
+   * Submits a GroupInfo for the current epoch. The first one stays, unless an admin replaces it.
+   * @throws AppError from the byte checks or the decision
+   */
   readonly supply: (
     id: ConversationId,
     groupInfo: Buffer,
@@ -44,11 +29,13 @@ export interface GroupInfos {
 
 export function makeGroupInfos(deps: {
   readonly pool: pg.Pool;
+  readonly jobs: Jobs;
   readonly conversations: ConversationCache;
+  readonly groupStates: GroupStates;
   readonly operations: Operations;
   readonly treeCheckMaxBytes: number;
 }): GroupInfos {
-  const { pool, conversations, operations } = deps;
+  const { pool, jobs, conversations, groupStates, operations, treeCheckMaxBytes: maxTreeBytes } = deps;
   return {
     read: async (id, user) => {
       const view = await readGroupInfo(pool, id, user);
@@ -60,19 +47,45 @@ export function makeGroupInfos(deps: {
     supply: async (id, groupInfo, origin, operationId) => {
       const { user } = origin.caller;
       const conversation = await conversations.find(id, user);
+      const common = { kind: 'group-info', actor: user, bytes: { ciphertext: new Uint8Array(), groupInfo } } as const;
       let command: GroupInfoCommand;
       try {
-        const facts =
-          conversation.protocol === 'opaque'
-            ? // The service does not read its bytes, so it is for the current epoch.
-              { epoch: (await conversations.view(id, user)).epoch }
-            : await inspectGroupInfo(conversation, groupInfo, deps.treeCheckMaxBytes);
-        const bytes = { ciphertext: new Uint8Array(), groupInfo };
-        command = { kind: 'group-info', id: operationId(), actor: user, ...facts, bytes };
+        if (conversation.protocol === 'opaque') {
+          // The service does not read its bytes, so it is for the current epoch.
+          const { epoch } = await conversations.view(id, user);
+          command = { ...common, id: operationId(), epoch };
+        } else {
+          const { groupId } = conversation;
+          const stored = (await groupStates.current(id))?.stored;
+          const input = { groupId, user, groupInfo, stored, isNewGroup: false, maxTreeBytes };
+          const facts = await jobs.run('group-info', user, input);
+          if (facts.computedTree !== undefined) {
+            await offerTree(pool, id, { sha256: sha256(groupInfo), tree: facts.computedTree });
+          }
+          command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts) };
+        }
       } catch (error) {
         return operations.answerOrRefuse<GroupInfoCommand>(id, undefined, origin, error);
       }
       return operations.decide(id, command, origin);
     },
+  };
+}
+
+/** SHA-256 of a GroupInfo: the name under which its computed tree waits. */
+export function sha256(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+function usersIn({ usersInTree }: SuppliedGroupInfo): Pick<GroupInfoCommand, 'usersInTree'> {
+  return usersInTree === undefined ? {} : { usersInTree };
+}
+
+function checkOf({ cipherSuite, lacks, isContextProven, computedTree }: SuppliedGroupInfo): GroupInfoCheck {
+  return {
+    ...(cipherSuite === undefined ? {} : { cipherSuite, isGroupInfoChecked: true }),
+    ...(lacks === undefined ? {} : { lacks }),
+    ...(isContextProven === undefined ? {} : { isContextProven }),
+    ...(computedTree === undefined ? {} : { isTreeComputed: true }),
   };
 }

@@ -44,7 +44,10 @@ export function makeLeave({
       // The id comes from the bytes, so that sending the same proposal again is a retry.
       const commandId = ownId ?? `leave-${sha256}`;
       command = { ...base, ...framing, id: commandId, sha256, bytes: { ciphertext: proposal } };
-      if (shown !== undefined) await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
+      if (shown !== undefined) {
+        const isVerified = await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
+        if (isVerified !== undefined) command = { ...command, isVerified };
+      }
     } catch (error) {
       return operations.answerOrRefuse(id, command, origin, error);
     }

@@ -1,27 +1,41 @@
-import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
-import { readCurrentGroupInfo } from '../../store/group-info/group-info.ts';
-import { storedTree } from '../../mls/tree.ts';
-import { checkSender } from '../../mls/commit-against-tree.ts';
 import type { Framing, PublicProposal } from '../../mls/framing.ts';
+import { verifySignature } from '../../mls/signature.ts';
+import type { GroupStates } from './group-states.ts';
 
 /**
- * Checks that a public proposal of a member comes from a leaf of the caller in the ratchet tree of the current epoch. It
- * checks nothing if this tree is not stored, or if the proposal is for another epoch.
- * @throws AppError `identity-mismatch`
+ * Checks that a public proposal of a member comes from a leaf of the caller in the ratchet tree of the current epoch. Where
+ * the context of this epoch is proven, its signature must be valid too. It checks nothing if this tree is not stored, or if
+ * the proposal is for another epoch.
+ * @returns whether the proposal is verified; `undefined` if there is nothing to verify
+ * @throws AppError `identity-mismatch`, `epoch-ahead` without the current epoch
  */
 export type CheckProposer = (
   conversation: ConversationId,
   sent: { readonly framing: Framing; readonly proposal: PublicProposal },
   user: string,
-) => Promise<void>;
+) => Promise<boolean | undefined>;
 
-export function makeCheckProposer(pool: pg.Pool, treeCheckMaxBytes: number): CheckProposer {
+export function makeCheckProposer(states: GroupStates): CheckProposer {
   return async (id, { framing, proposal }, user) => {
-    if (proposal.sender.type !== 'member') return;
-    const current = await readCurrentGroupInfo(pool, id);
-    if (current === undefined || framing.epoch === undefined) return;
-    const stored = storedTree(current, framing.epoch, treeCheckMaxBytes);
-    if (stored !== undefined) checkSender(stored, proposal.sender.leafIndex, user);
+    const { sender, signed, signature } = proposal;
+    if (sender.type !== 'member' || framing.epoch === undefined) return undefined;
+    const current = await states.facts(id, user);
+    if (current !== undefined && framing.epoch > current.epoch) {
+      // This epoch may be the current one at the time of the decision. Then nobody would have checked the sender.
+      throw new AppError('epoch-ahead', undefined, { submittedEpoch: framing.epoch });
+    }
+    if (current?.facts === undefined || framing.epoch < current.epoch) return false;
+    const { facts } = current;
+    const { cipherSuite, context, isProven } = facts;
+    const owner = facts.owners[sender.leafIndex];
+    if (owner?.user !== user) throw new AppError('identity-mismatch', 'The sender leaf does not belong to you');
+    if (!isProven) return false;
+    const content = Buffer.concat([signed, context]);
+    const publicKey = owner.signatureKey;
+    const verdict = await verifySignature('FramedContentTBS', { cipherSuite, publicKey, content, signature });
+    if (verdict === 'invalid') throw new AppError('identity-mismatch', 'The signature of the proposal is not valid');
+    return verdict === 'valid';
   };
 }

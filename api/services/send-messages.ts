@@ -50,8 +50,8 @@ export function makeSendMessages({
     const { framing, proposal } = checked;
     if (proposal === undefined) return message;
     try {
-      await checkProposer(id, { framing, proposal }, command.actor);
-      return message;
+      const isVerified = await checkProposer(id, { framing, proposal }, command.actor);
+      return isVerified === undefined ? message : { ...message, command: { ...command, isVerified } };
     } catch (error) {
       return { isGood: false, command, refusal: error };
     }

@@ -122,7 +122,7 @@ export interface paths {
         readonly get: operations["getGroupInfo"];
         /**
          * Supply the GroupInfo of the current epoch
-         * @description For an epoch whose commit had no GroupInfo. The first GroupInfo stays. Later ones get the same answer, and are not stored.
+         * @description For an epoch whose commit had no GroupInfo. A leaf of yours must have signed it. The first GroupInfo stays: the same bytes get 200 again, other bytes 409 `group-info-exists`. An admin replaces it, and the GroupInfo of the next commit always does.
          */
         readonly put: operations["putGroupInfo"];
         readonly post?: never;
@@ -866,7 +866,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -2498,6 +2498,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `removed`: You were removed from this conversation
              */
             readonly 403: {
@@ -2518,7 +2519,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `group-info-stale`: The GroupInfo is not for the current epoch
+             * @description `group-info-exists`: There is another GroupInfo for this epoch
+             *     `group-info-stale`: The GroupInfo is not for the current epoch
              *     `epoch-ahead`: The epoch is ahead of the conversation
              */
             readonly 409: {
@@ -3984,7 +3986,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `consent-required`: The user has not consented to your invitations */
+            /**
+             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             *     `consent-required`: The user has not consented to your invitations
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6839,7 +6844,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

@@ -160,7 +160,7 @@ export class ParleyClient {
     return this.http.json('GET', pathOf(id, '/group-info')) as Promise<CurrentGroupInfo>;
   }
 
-  /** Supplies the GroupInfo of the current epoch. The service keeps the first one of an epoch. */
+  /** Supplies the GroupInfo of the current epoch. Others than the first one are refused (`group-info-exists`), unless an admin replaces it. */
   async supplyGroupInfo(id: string, groupInfo: string): Promise<void> {
     await this.http.json('PUT', pathOf(id, '/group-info'), { body: { groupInfo } });
   }

@@ -221,7 +221,12 @@ export class MlsGroup {
   async supplyGroupInfo(): Promise<void> {
     await this.#inTurn(async () => {
       const { api, suite } = this.#options;
-      await api.supplyGroupInfo(this.id, await groupInfoOf(this.#log.state, suite));
+      try {
+        await api.supplyGroupInfo(this.id, await groupInfoOf(this.#log.state, suite));
+      } catch (error) {
+        // Another member was faster.
+        if (!hasCode(error, 'group-info-exists')) throw error;
+      }
     });
   }
 

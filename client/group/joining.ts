@@ -4,7 +4,7 @@ import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { PendingWelcome } from '../api/types.ts';
-import { groupInfoOf } from '../mls/group-info.ts';
+import { groupInfoOf, joiningSuite } from '../mls/group-info.ts';
 import { acceptsJoiners } from '../mls/joiner-check.ts';
 import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
 import { makeKeyPackage } from '../mls/key-package.ts';
@@ -74,7 +74,7 @@ export async function joinExternally(context: JoinContext, conversation: string)
         publicPackage,
         privatePackage,
         isResync,
-        suite,
+        joiningSuite(suite),
         undefined,
         config,
       );

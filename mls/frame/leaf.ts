@@ -26,12 +26,16 @@ export interface LeafNode {
   readonly source: LeafNodeSource;
   /** Only in a `key_package` leaf. */
   readonly lifetime: Lifetime | undefined;
+  /** Parent hash (RFC 9420 §7.9). Only in a `commit` leaf. */
+  readonly parentHash: Uint8Array | undefined;
   readonly extensions: readonly Extension[];
   /**
    * The signed bytes (LeafNodeTBS), without the group id and leaf index that follow in `update` and `commit` leaves.
    */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
+  /** All bytes of the leaf. The tree hash covers them (RFC 9420 §7.8). */
+  readonly bytes: Uint8Array;
 }
 
 /** A key package (RFC 9420 §10). */
@@ -78,11 +82,14 @@ export function readLeafNode(reader: Reader, expected?: LeafNodeSource): LeafNod
   if (expected !== undefined && source !== expected) reader.fail(`leaf node source is not ${expected}`);
   const lifetime =
     source === 'key_package' ? { notBefore: reader.u64Rounded(), notAfter: reader.u64Rounded() } : undefined;
-  if (source === 'commit') reader.skipVector(); // parent hash
+  const parentHash = source === 'commit' ? reader.vector() : undefined;
   const extensions = readExtensions(reader);
   const signed = reader.since(start);
   const signature = reader.vector();
-  return { encryptionKey, signatureKey, credentialType, identity, source, lifetime, extensions, signed, signature };
+  const bytes = reader.since(start);
+  const keys = { encryptionKey, signatureKey };
+  const content = { credentialType, identity, source, lifetime, parentHash, extensions };
+  return { ...keys, ...content, signed, signature, bytes };
 }
 
 /** Reads a KeyPackage (RFC 9420 §10). */

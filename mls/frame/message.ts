@@ -28,6 +28,11 @@ interface PublicFrameBase {
   readonly epoch: Epoch;
   readonly sender: Sender;
   readonly authenticatedData: Uint8Array;
+  /** The signed bytes (FramedContentTBS, §6.1), without the GroupContext that follows for members and joiners. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
+  /** The bytes from the wire format to the signature. The confirmed transcript hash covers those of a commit (§8.2). */
+  readonly transcript: Uint8Array;
 }
 
 /** A PublicMessage (RFC 9420 §6.2) with a proposal (§12.1). */
@@ -42,6 +47,8 @@ export interface PublicCommitFrame extends PublicFrameBase {
   readonly proposals: readonly ProposalOrRef[];
   /** The committer's new leaf. Absent = the commit has no UpdatePath. */
   readonly path: LeafNode | undefined;
+  /** Public keys of the UpdatePath for the parents above the leaf, from the leaf to the root (§7.6). */
+  readonly pathKeys: readonly Uint8Array[];
   /** Equal to the confirmation tag in the GroupInfo of the next epoch. */
   readonly confirmationTag: Uint8Array;
 }
@@ -53,16 +60,19 @@ const skipCiphertext = (reader: Reader): void => {
   reader.skipVector(); // ciphertext
 };
 
-const skipPathNode = (reader: Reader): void => {
-  reader.skipVector(); // encryption key
+const readPathNode = (reader: Reader): Uint8Array => {
+  const encryptionKey = reader.vector();
   reader.each(skipCiphertext, MAX_TREE_LEAVES);
+  return encryptionKey;
 };
 
-const readUpdatePath = (reader: Reader): LeafNode => {
-  const leaf = readLeafNode(reader, 'commit');
-  reader.each(skipPathNode, MAX_PATH_NODES);
-  return leaf;
-};
+const readUpdatePath = (reader: Reader): { readonly leaf: LeafNode; readonly keys: readonly Uint8Array[] } => ({
+  leaf: readLeafNode(reader, 'commit'),
+  keys: reader.list(readPathNode, MAX_PATH_NODES),
+});
+
+/** Bytes of the ProtocolVersion in front of each MLSMessage. */
+const VERSION_BYTES = 2;
 
 /** Reads the header of a PrivateMessage (RFC 9420 §6.3). Its content is encrypted. */
 export function readPrivateMessage(reader: Reader): PrivateFrame {
@@ -94,16 +104,24 @@ export function readPublicMessage(reader: Reader): PublicFrame {
     if (sender.type === 'new_member_proposal' && proposal.type !== 'add') {
       reader.fail('sender does not fit the proposal');
     }
-    reader.skipVector(); // signature
+    const auth = readSignature(reader);
     skipMembershipTag(reader, sender);
-    return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposal };
+    return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposal, ...auth };
   }
   const proposals = reader.list(readProposalOrRef);
   const path = reader.optional(readUpdatePath);
-  reader.skipVector(); // signature
+  const auth = readSignature(reader);
   const confirmationTag = reader.vector();
   skipMembershipTag(reader, sender);
-  return { wireFormat, groupId, epoch, sender, authenticatedData, contentType, proposals, path, confirmationTag };
+  const header = { wireFormat, groupId, epoch, sender, authenticatedData, contentType } as const;
+  return { ...header, proposals, path: path?.leaf, pathKeys: path?.keys ?? [], confirmationTag, ...auth };
+}
+
+/** Reads the signature after the content. The message begins at the first byte of the input. */
+function readSignature(reader: Reader): Pick<PublicFrameBase, 'signed' | 'signature' | 'transcript'> {
+  const signed = reader.since(0);
+  const signature = reader.vector();
+  return { signed, signature, transcript: reader.since(0).subarray(VERSION_BYTES) };
 }
 
 function skipMembershipTag(reader: Reader, sender: Sender): void {

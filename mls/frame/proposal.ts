@@ -7,7 +7,9 @@ export type Proposal =
   | { readonly type: 'add'; readonly keyPackage: KeyPackage }
   | { readonly type: 'update'; readonly leaf: LeafNode }
   | { readonly type: 'remove'; readonly removed: number }
-  | { readonly type: 'psk' | 'reinit' | 'external_init' | 'group_context_extensions' | 'self_remove' }
+  | { readonly type: 'psk' | 'reinit' | 'external_init' | 'self_remove' }
+  /** `extensions`: the new list, encoded as in the GroupContext. */
+  | { readonly type: 'group_context_extensions'; readonly extensions: Uint8Array }
   | { readonly type: 'custom'; readonly proposalType: number };
 
 /** Part of a commit (RFC 9420 §12.4): a full proposal, or the hash of a proposal that was sent before. */
@@ -35,9 +37,11 @@ export function readProposal(reader: Reader): Proposal {
     case 6:
       reader.skipVector(); // KEM output
       return { type: 'external_init' };
-    case 7:
+    case 7: {
+      const start = reader.offset;
       readExtensions(reader);
-      return { type: 'group_context_extensions' };
+      return { type: 'group_context_extensions', extensions: reader.since(start) };
+    }
     case 10:
       return { type: 'self_remove' };
     default:

@@ -51,6 +51,8 @@ begin
     result := coalesce(
       case when c.policy ->> 'groupInfo' = 'required' and p_group_info is null then
         refusal('group-info-mismatch', '{"detail": "The policy requires a GroupInfo with every commit"}') end,
+      group_info_refusal(c, op, p_group_info),
+      case when p_welcome is not null and op ? 'suite' then welcome_suite_refusal(op, v_refs) end,
       case when p_welcome is not null then key_package_refs_refusal(c, v_actor, v_refs, v_adds)
            when op ? 'uses' then key_package_refs_refusal(c, v_actor, v_consumed_refs, null) end,
       case when v_leaves is not null then
@@ -86,7 +88,7 @@ begin
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
-  if p_group_info is not null then perform store_group_info(c, p_group_info); end if;
+  if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch,
                                'sha256', encode(commit_sha256(op), 'hex'), 'at', c.last_at);
 end $$;
@@ -190,10 +192,10 @@ language plpgsql as $$
 begin
   c.last_seq := c.last_seq + 1;
   c.last_at := greatest(c.last_at, clock_timestamp());
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at)
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at, verified)
     values (c.key, c.last_seq, 'commit', c.epoch,
             case when op ? 'external' then free_entry_id(c, op) else op ->> 'id' end, commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
-            c.app_count, p_fingerprint, c.last_at);
+            c.app_count, p_fingerprint, c.last_at, (op ->> 'verified')::boolean);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;
   c.due_at := due_after(c);

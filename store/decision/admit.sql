@@ -20,7 +20,7 @@
 --   leaving              without a proposal steps 7, 8 and 10 do not hold: everybody may leave, and nothing enters the log
 --   resetting            step 7 repeats the answer when the same successor is asked for again; step 8 lets a reset pass that
 --                        reports have opened, else nobody could repair a group whose first member lets nobody in
---   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, and answers all later ones
+--   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, unless an admin replaces it
 --   external commits     steps 2 and 8 do not hold; step 5 asks who may join; step 7 hides the successor from outsiders
 --   trial                after step 10: while an outsider's epoch is on trial, commits of other outsiders wait (trial.sql)
 --   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that

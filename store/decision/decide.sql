@@ -81,7 +81,7 @@ begin
         when 'message' then r := decide_message(c, op, v_ciphertext);
         when 'commit' then r := decide_commit(c, m, op, v_ciphertext, v_welcome, v_group_info);
         when 'leave' then r := decide_leave(c, m, op, v_ciphertext);
-        when 'group-info' then r := decide_group_info(c, op, v_group_info);
+        when 'group-info' then r := decide_group_info(c, m, op, v_group_info);
         when 'read' then r := decide_read(c, m, op);
         when 'increment' then r := decide_increment(c, op);
         when 'role' then r := decide_role(c, op);

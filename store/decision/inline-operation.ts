@@ -1,4 +1,11 @@
-import type { Command, CommandBytes, CommitCommand, GroupInfoCommand, ReportCommand } from '../../domain/command.ts';
+import type {
+  Command,
+  CommandBytes,
+  CommitCommand,
+  GroupInfoCheck,
+  GroupInfoCommand,
+  ReportCommand,
+} from '../../domain/command.ts';
 import type { StagedCommand } from '../../domain/staged-command.ts';
 
 /**
@@ -16,6 +23,12 @@ export interface RequestJson {
   readonly trimmed?: readonly string[];
   readonly dropped?: readonly string[];
   readonly external?: true;
+  readonly suite?: number;
+  readonly lacks?: readonly string[];
+  readonly checked?: true;
+  readonly proven?: true;
+  readonly computed?: true;
+  readonly verified?: boolean;
   readonly reason?: string;
   readonly epochAuthenticator?: string;
 }
@@ -63,11 +76,23 @@ function commitJson(command: CommitCommand): RequestJson {
     trimmed: command.usersLosingSomeLeaves,
     dropped: command.usersLosingAllLeaves,
     external,
+    verified: command.isVerified,
+    ...checkJson(command),
   });
 }
 
-function groupInfoJson({ usersInTree }: GroupInfoCommand): RequestJson {
-  return defined({ leaves: usersInTree });
+function groupInfoJson(command: GroupInfoCommand): RequestJson {
+  return defined({ leaves: command.usersInTree, ...checkJson(command) });
+}
+
+function checkJson(check: GroupInfoCheck): RequestJson {
+  return defined({
+    suite: check.cipherSuite,
+    lacks: check.lacks,
+    checked: check.isGroupInfoChecked,
+    proven: check.isContextProven,
+    computed: check.isTreeComputed,
+  });
 }
 
 function reportJson({ reason, epochAuthenticator }: ReportCommand): RequestJson {
@@ -80,16 +105,16 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
   const common = { kind, id, actor, notAfter };
   switch (command.kind) {
     case 'message': {
-      const { type, sha256, epoch, bytes } = command;
-      return defined({ ...common, type, sha256, epoch, bytes: positions(bytes, add) });
+      const { type, sha256, epoch, isVerified: verified, bytes } = command;
+      return defined({ ...common, type, sha256, epoch, verified, bytes: positions(bytes, add) });
     }
     case 'commit': {
       const { sha256, epoch, bytes, waitedForReservation: deferred } = command;
       return defined({ ...common, sha256, epoch, deferred, ...commitJson(command), bytes: positions(bytes, add) });
     }
     case 'leave': {
-      const { sha256, epoch, bytes } = command;
-      return defined({ ...common, sha256, epoch, bytes: positions(bytes, add) });
+      const { sha256, epoch, isVerified: verified, bytes } = command;
+      return defined({ ...common, sha256, epoch, verified, bytes: positions(bytes, add) });
     }
     case 'group-info':
       return defined({

@@ -39,6 +39,7 @@ begin
     order by k.ref for no key update);
   update key_package set user_id = '', device_id = '', key_package = '', replaced_at = coalesce(replaced_at, clock_timestamp())
     where ref = any (v_refs);
+  delete from public_key where user_id = p_user;
   -- A claim that somebody else has locked is being deleted there.
   delete from claim where (operation, ref) in (
     select operation, ref from claim where user_id = p_user for update skip locked);

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Row, bytes, integer, orNull } from '../row.ts';
+import { type Row, bytes, flag, integer, orNull, text } from '../row.ts';
 
 /** The GroupInfo of the current epoch (RFC 9420 §12.4.3). */
 export interface CurrentGroupInfo {
@@ -46,16 +46,83 @@ export async function readGroupInfo(
   return row === undefined ? undefined : { leftSeq: orNull(integer, row, 'leftSeq'), ...parseCurrent(row) };
 }
 
-/** The GroupInfo that a commit is checked against. @returns `undefined` when there is no such conversation */
-export async function readCurrentGroupInfo(pool: pg.Pool, conversation: string): Promise<CurrentGroupInfo | undefined> {
+/** The public state of a group in its current epoch, as far as it is stored. */
+export interface StoredGroupInfo {
+  readonly groupInfo: Buffer;
+  /** The ratchet tree that the service computed, where the GroupInfo has none. */
+  readonly tree: Buffer | null;
+  /** The service has checked the GroupInfo and its whole tree. */
+  readonly isChecked: boolean;
+  /** Its context follows from public commits since a proven one. */
+  readonly isProven: boolean;
+}
+
+/** Which GroupInfo is the current one. */
+export interface GroupInfoVersion {
+  /** Current epoch of the conversation. */
+  readonly epoch: number;
+  /** Changes with each GroupInfo. null = there is none for this epoch. */
+  readonly version: string | null;
+}
+
+/** Reads which GroupInfo is the current one, without its bytes. @returns `undefined`: there is no such conversation */
+export async function readGroupInfoVersion(pool: pg.Pool, conversation: string): Promise<GroupInfoVersion | undefined> {
   const { rows } = await pool.query<Row>({
-    name: 'read-current-group-info',
-    text: `select c.epoch, g.group_info as "groupInfo"
+    name: 'read-group-info-version',
+    text: `select c.epoch, g.version
       from (select key, epoch from conversation where id = $1 and deleted_at is null limit 1) c
       left join lateral (
-        select group_info from group_info where conversation = c.key and epoch = c.epoch limit 1) g on true`,
+        select coalesce(version::text, 'first') as version from group_info
+        where conversation = c.key and epoch = c.epoch limit 1) g on true`,
     values: [conversation],
   });
   const [row] = rows;
-  return row === undefined ? undefined : parseCurrent(row);
+  return row === undefined ? undefined : { epoch: integer(row, 'epoch'), version: orNull(text, row, 'version') };
+}
+
+/**
+ * Reads the GroupInfo of an epoch, with what the service knows about it.
+ * @returns `undefined` when it is not the current one any more
+ */
+export async function readStoredGroupInfo(
+  pool: pg.Pool,
+  conversation: string,
+  epoch: number,
+): Promise<StoredGroupInfo | undefined> {
+  const { rows } = await pool.query<Row>({
+    name: 'read-stored-group-info',
+    text: `select g.group_info as "groupInfo", g.tree, g.checked, g.proven
+      from (select key, epoch from conversation where id = $1 and deleted_at is null limit 1) c
+      cross join lateral (
+        select * from group_info where conversation = c.key and epoch = c.epoch and epoch = $2 limit 1) g`,
+    values: [conversation, epoch],
+  });
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  return {
+    groupInfo: bytes(row, 'groupInfo'),
+    tree: orNull(bytes, row, 'tree'),
+    isChecked: flag(row, 'checked'),
+    isProven: flag(row, 'proven'),
+  };
+}
+
+/** Records that the service has checked the GroupInfo of a new conversation. @param sha256 of the GroupInfo */
+export async function markGroupInfo(
+  pool: pg.Pool,
+  conversation: string,
+  { sha256, cipherSuite }: { readonly sha256: Uint8Array; readonly cipherSuite: number },
+): Promise<void> {
+  const values = [conversation, sha256, cipherSuite];
+  await pool.query({ name: 'mark-group-info', text: 'select mark_group_info($1, $2, $3)', values });
+}
+
+/** Keeps a computed tree until the decision about the commit or GroupInfo that it is for. @param sha256 of the GroupInfo */
+export async function offerTree(
+  pool: pg.Pool,
+  conversation: string,
+  { sha256, tree }: { readonly sha256: Uint8Array; readonly tree: Uint8Array },
+): Promise<void> {
+  const values = [conversation, sha256, tree];
+  await pool.query({ name: 'offer-tree', text: 'select offer_tree($1, $2, $3)', values });
 }

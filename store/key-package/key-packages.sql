@@ -76,6 +76,62 @@ begin
   return jsonb_build_object('stored', v_stored, 'duplicates', cardinality(p_refs) - v_stored, 'available', v_available);
 end $$;
 
+-- Takes public keys for a user. Each belongs to one user and one purpose, and an init key to one package. Returns the positions of
+-- packages (from 1) with a key for which that does not hold. Locks in the order of hashes.
+create or replace function take_public_keys(p_user text, p_refs bytea[], p_not_after timestamptz[], p_init bytea[],
+                                    p_encryption bytea[], p_signature bytea[]) returns int[]
+language sql volatile as $$
+  with used as materialized (
+    select i.n, k.hash, k.purpose, case when k.purpose = 'init' then i.ref end as ref, i.not_after
+    from unnest(p_refs, p_not_after, p_init, p_encryption, p_signature)
+         with ordinality i (ref, not_after, init, encryption, signature, n)
+    cross join lateral (values (i.init, 'init'), (i.encryption, 'encryption'), (i.signature, 'signature')) k (hash, purpose)
+  ), one as materialized (
+    select hash, min(purpose) as purpose, min(ref) as ref, max(not_after) as not_after from used
+    group by hash having count(distinct (purpose, ref)) = 1
+  ), taken as (
+    insert into public_key as p (hash, user_id, purpose, ref, not_after)
+      select hash, p_user, purpose, ref, not_after from one order by hash
+      on conflict (hash) do update set not_after = greatest(p.not_after, excluded.not_after)
+        where p.user_id = excluded.user_id and p.purpose = excluded.purpose and p.ref is not distinct from excluded.ref
+      returning hash
+  )
+  select array(select distinct n::int from used where hash not in (select hash from taken) order by 1)
+$$;
+
+-- Stores checked packages like upload_key_packages(), and takes their public keys, or has no effect: {shared: [positions from 1]} for
+-- packages with a key that is another user's, or has another purpose.
+create or replace function store_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
+                                   p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean, p_limit int,
+                                   p_init bytea[], p_encryption bytea[], p_signature bytea[]) returns jsonb
+language plpgsql as $$
+declare
+  v_shared int[];
+begin
+  v_shared := take_public_keys(p_user, p_refs, p_not_after, p_init, p_encryption, p_signature);
+  -- The exception gives back the keys of the other packages.
+  if cardinality(v_shared) > 0 then raise exception 'shared keys' using errcode = 'PA002'; end if;
+  return upload_key_packages(p_user, p_device, p_refs, p_packages, p_suites, p_not_after, p_last_resort, p_replace, p_limit);
+exception when sqlstate 'PA002' then
+  return jsonb_build_object('shared', v_shared);
+end $$;
+
+-- The cipher suite of which a claim for a conversation may take packages: that of its group. Null = any; 0 = the claim asks for
+-- another one, of which there is no package.
+create or replace function claimable_suite(p_claimer text, p_conversation text, p_suite int) returns int
+language plpgsql stable as $$
+declare
+  v_suite int;
+begin
+  if p_conversation = '' then return p_suite; end if;
+  select g.cipher_suite into v_suite from conversation c
+    join member m on m.conversation = c.key and m.user_id = p_claimer and m.left_seq is null
+    join group_info g on g.conversation = c.key
+    where c.id = p_conversation;
+  return case when v_suite is null or v_suite = p_suite then coalesce(p_suite, v_suite)
+              when p_suite is null then v_suite else 0 end;
+end $$;
+
 -- The package of a device that its next claim gets, the last resort not among them; null = there is none.
 create or replace function next_key_package(p_user text, p_device text, p_suite int) returns bytea
 language sql stable as $$

@@ -21,6 +21,8 @@ export interface NewKeyPackage {
   readonly cipherSuite: number;
   readonly lastResort: boolean;
   readonly notAfter: Date;
+  /** SHA-256 of each of its public keys. */
+  readonly keys: { readonly init: Buffer; readonly encryption: Buffer; readonly signature: Buffer };
 }
 
 /** Result of an upload. */
@@ -35,6 +37,8 @@ export type Upload =
     }
   /** Nothing was stored: another device uploaded these packages. Indexes from 0. */
   | { readonly status: 'foreign'; readonly indexes: readonly number[] }
+  /** Nothing was stored: a key of these packages is another user's, or has another purpose. Indexes from 0. */
+  | { readonly status: 'shared'; readonly indexes: readonly number[] }
   /** Nothing was stored: the device would have more than `MAX_KEY_PACKAGES_PER_DEVICE`. */
   | { readonly status: 'full' };
 
@@ -51,7 +55,7 @@ export async function uploadKeyPackages(
 ): Promise<Upload> {
   const { rows } = await pool.query<Row>({
     name: 'upload-key-packages',
-    text: 'select upload_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9) as upload',
+    text: 'select store_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as upload',
     values: [
       user,
       device,
@@ -62,11 +66,15 @@ export async function uploadKeyPackages(
       packages.map(({ lastResort }) => lastResort),
       replace,
       MAX_KEY_PACKAGES_PER_DEVICE,
+      packages.map(({ keys }) => keys.init),
+      packages.map(({ keys }) => keys.encryption),
+      packages.map(({ keys }) => keys.signature),
     ],
   });
   const upload = object(onlyRow(rows, 'upload-key-packages'), 'upload');
   // SQL counts from 1.
   if ('foreign' in upload) return { status: 'foreign', indexes: integers(upload, 'foreign').map((n) => n - 1) };
+  if ('shared' in upload) return { status: 'shared', indexes: integers(upload, 'shared').map((n) => n - 1) };
   if ('full' in upload) return { status: 'full' };
   return {
     status: 'stored',
@@ -148,7 +156,7 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
   const { rows } = await pool.query<Row>({
     name: 'claim-key-packages',
     text: `select device, ref, key_package as "keyPackage", last_resort as "lastResort", low, wait_ms as "waitMs"
-      from claim_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+      from claim_key_packages($1, $2, $3, $4, $5, claimable_suite($2, $7, $6), $7, $8, $9, $10, $11)`,
     values: [
       request.operationId,
       request.claimer.user,
@@ -223,6 +231,11 @@ const SWEEP_LIMIT = 10_000;
  */
 export async function sweepKeyPackages(pool: pg.Pool): Promise<number> {
   await recordLowStocks(pool);
+  await pool.query(
+    `delete from public_key where hash = any (array(
+       select hash from public_key where not_after < now() - interval '1 day' order by not_after limit $1))`,
+    [SWEEP_LIMIT],
+  );
   const { rowCount } = await pool.query(
     `delete from key_package where ref = any (array(
        select ref from key_package where not_after < now() - interval '1 day' order by not_after limit $1))`,

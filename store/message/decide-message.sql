@@ -22,9 +22,10 @@ begin
     perform prove_member(c, v_actor);
   end if;
   if c.trial_seq is not null then c := end_trial_by(c, v_actor, v_epoch); end if;
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified)
     values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', decode(op ->> 'sha256', 'hex'), p_ciphertext,
-            case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at);
+            case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at,
+            (op ->> 'verified')::boolean);
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch);
 end $$;
 

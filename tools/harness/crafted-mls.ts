@@ -6,7 +6,7 @@ import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
 import { toBase64 } from '../../client/index.ts';
 import type { DeviceIdentity } from '../../client/testing.ts';
-import { encodeMessage, groupInfoOf, leavesOf, makeKeyPackage } from '../../client/testing.ts';
+import { encodeMessage, groupInfoOf, joiningSuite, leavesOf, makeKeyPackage } from '../../client/testing.ts';
 
 /** MLS messages that the client library never makes, and that a device must handle all the same. */
 
@@ -88,7 +88,7 @@ export async function craftExternalRemoval(
     publicPackage,
     privatePackage,
     true,
-    suite,
+    joiningSuite(suite),
     undefined,
     config,
   );

@@ -12,6 +12,7 @@ import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../../dispatch/dispatcher.ts';
 import { makeStager } from '../../dispatch/stager.ts';
 import type { Submitter } from '../../dispatch/submission.ts';
+import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
 import { packageRoot } from '../../process/package-root.ts';
@@ -73,6 +74,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       hashUser: (user) => `u:${user}`,
     }),
     submitter: directSubmitter(pool),
+    jobs: jobsInThisThread,
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
     submitIncrement: () => Promise.resolve(),
     pathSwitch: {
@@ -90,13 +92,12 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       shutdown: () => Promise.resolve(),
       restart: () => Promise.resolve(),
     },
-    jobs: jobsInThisThread,
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
     voteAfterHours: 24,
-    treeCheckMaxBytes: 1024 * 1024,
+    treeCheckMaxBytes: BODY_LIMIT_COMMITS,
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),
     transfers: makeTransfers({ budget: 256 * 1024 * 1024 }),

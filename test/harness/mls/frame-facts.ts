@@ -129,5 +129,6 @@ function ownProposalFacts(proposal: ProposalOrRef | Proposal): Facts {
   if (proposal.type === 'reference') return { reference: hex(proposal.reference) };
   if (proposal.type === 'add') return { type: proposal.type, ...ownKeyPackageFacts(proposal.keyPackage) };
   if (proposal.type === 'update') return { type: proposal.type, ...ownLeafFacts(proposal.leaf) };
+  if (proposal.type === 'group_context_extensions') return { type: proposal.type };
   return proposal;
 }

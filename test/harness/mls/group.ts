@@ -2,8 +2,6 @@ import {
   acceptAll,
   createCommit,
   createGroup,
-  createGroupInfoWithExternalPub,
-  createGroupInfoWithExternalPubAndRatchetTree,
   defaultCapabilities,
   defaultLifetime,
   emptyPskIndex,
@@ -28,6 +26,7 @@ import type {
 } from 'ts-mls';
 import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import type { Answer } from '../../../tools/harness/answer.ts';
+import { joiningSuite, makeGroupInfo } from '../../../client/testing.ts';
 import { base64 } from '../api/conversations.ts';
 import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 
@@ -77,9 +76,7 @@ export function wireGroupInfo(groupInfo: GroupInfo): string {
 
 /** GroupInfo of a state, signed by its owner. */
 export function groupInfoOf(state: ClientState, options: { readonly tree?: boolean } = {}): Promise<GroupInfo> {
-  return options.tree === false
-    ? createGroupInfoWithExternalPub(state, [], suite)
-    : createGroupInfoWithExternalPubAndRatchetTree(state, [], suite);
+  return makeGroupInfo(state, suite, options);
 }
 
 /** The GroupInfo of a state with another tree, signed again. */
@@ -213,7 +210,7 @@ export async function makeExternal(
     keys.publicPackage,
     keys.privatePackage,
     removes !== undefined,
-    suite,
+    joiningSuite(suite),
     undefined,
     {
       ...defaultClientConfig,

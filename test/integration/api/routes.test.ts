@@ -16,7 +16,7 @@ test('a conversation is created once, and a repeated request gets 200', async ()
     id,
     members: ['bob', 'carol', 'bob'],
     groupInfo: base64(groupInfo(id, 0)),
-    policy: { epochWindow: 1 },
+    policy: { epochWindow: 1, externalJoin: 'nobody' },
   };
   const created = await service.ask('POST /v1/conversations', { user: 'alice', body });
   expect(created.status).toBe(201);
@@ -29,7 +29,12 @@ test('a conversation is created once, and a repeated request gets 200', async ()
     memberCount: 3,
     createdAt: expect.stringMatching(/Z$/) as string,
   });
-  const reordered = { policy: { epochWindow: 1 }, groupInfo: body.groupInfo, members: ['carol', 'alice', 'bob'], id };
+  const reordered = {
+    policy: { externalJoin: 'nobody', epochWindow: 1 },
+    groupInfo: body.groupInfo,
+    members: ['carol', 'alice', 'bob'],
+    id,
+  };
   const again = await service.ask('POST /v1/conversations', { user: 'alice', body: reordered });
   expect([again.status, again.body]).toEqual([200, created.body]);
 });

@@ -252,10 +252,11 @@ describe('the tree of the GroupInfo must match the members after the commit', ()
     }
   });
 
-  test('a tree above the limit, or none, is not looked at', async () => {
+  test('where the policy does not require a tree, one above the limit, or none, is not looked at', async () => {
+    const optional = { groupInfo: 'optional' };
     const blind = await startApi(database().pool, { treeCheckMaxBytes: 100 });
     try {
-      const group = await startGroup(blind, ['alice', 'bob', 'carol']);
+      const group = await startGroup(blind, ['alice', 'bob', 'carol'], optional);
       const more = await makeBundle(group.of('alice'), [add(await newKeys('eve'))]);
       const { body } = await makeBundle(group.of('alice'));
       const spoilt = { commit: body.commit, groupInfo: more.body.groupInfo };
@@ -263,7 +264,7 @@ describe('the tree of the GroupInfo must match the members after the commit', ()
     } finally {
       await blind.close();
     }
-    const group = await startGroup(service, ['alice', 'bob', 'carol']);
+    const group = await startGroup(service, ['alice', 'bob', 'carol'], optional);
     const more = await makeBundle(group.of('alice'), [add(await newKeys('eve'))], { tree: false });
     expect(await update(group, more)).toEqual([200, undefined]);
   });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Answer } from '../../../tools/harness/answer.ts';
+import { listAudit } from '../../../store/repair/audit.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { useApi } from '../../harness/api/use-api.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
@@ -18,7 +19,7 @@ import {
   wireGroupInfo,
 } from '../../harness/mls/group.ts';
 
-const { service } = useApi();
+const { database, service } = useApi();
 
 const OPTIONAL = { groupInfo: 'optional' };
 
@@ -34,30 +35,52 @@ async function own(group: Group, user: string): Promise<string> {
   return wireGroupInfo(await groupInfoOf(group.of(user)));
 }
 
-test('the first GroupInfo of an epoch stays, and later ones get the same answer', async () => {
-  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+test('the first GroupInfo of an epoch stays: the same bytes are accepted again, and other bytes are refused', async () => {
+  const group = await startGroup(service, ['alice', 'bob', 'carol'], OPTIONAL, { groupInfo: false });
   expect(verdict(await get(group.id, 'alice'))).toEqual([404, 'group-info-missing']);
-  const [first, second] = [await own(group, 'bob'), await own(group, 'alice')];
+  const [first, second] = [await own(group, 'bob'), await own(group, 'carol')];
   expect(first).not.toBe(second);
   expect(await put(group.id, 'bob', first)).toMatchObject({ status: 200, body: { epoch: 1 } });
-  expect(await put(group.id, 'alice', second)).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await put(group.id, 'bob', first)).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(verdict(await put(group.id, 'carol', second))).toEqual([409, 'group-info-exists']);
   expect(await get(group.id, 'alice')).toMatchObject({ status: 200, body: { epoch: 1, groupInfo: first } });
+});
+
+test('an admin replaces the GroupInfo of an epoch, and the audit says so', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
+  await put(group.id, 'bob', await own(group, 'bob'));
+  const real = await own(group, 'alice');
+  expect(await put(group.id, 'alice', real)).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect((await get(group.id, 'bob')).body).toEqual({ epoch: 1, groupInfo: real });
+  expect(await listAudit(database().pool, { conversation: group.id, limit: 10 })).toMatchObject([
+    { actor: 'alice', action: 'group-info-replaced', details: { epoch: 1 } },
+  ]);
+});
+
+test('the GroupInfo of the next commit always replaces that of the epoch before', async () => {
+  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL);
+  const { body } = await makeBundle(group.of('bob'));
+  expect(verdict(await commit(service, group.id, 'bob', body))).toEqual([200, undefined]);
+  expect((await get(group.id, 'alice')).body).toEqual({ epoch: 2, groupInfo: body.groupInfo });
 });
 
 test('a GroupInfo of an opaque conversation belongs to the current epoch, and its bytes are not checked', async () => {
   const id = await createConversation(service, ['bob'], { protocol: 'opaque' });
   await service.ask(`POST /v1/conversations/${id}/members`, { user: 'alice', body: { users: ['carol'] } });
-  expect(await put(id, 'bob', base64('first'))).toMatchObject({ status: 200, body: { epoch: 1 } });
-  expect(await put(id, 'alice', base64('second'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(await put(id, 'alice', base64('first'))).toMatchObject({ status: 200, body: { epoch: 1 } });
+  expect(verdict(await put(id, 'bob', base64('second')))).toEqual([409, 'group-info-exists']);
   expect((await get(id, 'carol')).body).toEqual({ epoch: 1, groupInfo: base64('first') });
   expect(verdict(await put(id, 'mallory', base64('third')))).toEqual([404, 'not-found']);
 });
 
-test('exactly one of many concurrent GroupInfos stays', async () => {
-  const group = await startGroup(service, ['alice', 'bob'], OPTIONAL, { groupInfo: false });
-  const infos = await Promise.all(Array.from({ length: 6 }, (_, i) => own(group, i % 2 === 0 ? 'alice' : 'bob')));
-  const answers = await Promise.all(infos.map((info, i) => put(group.id, i % 2 === 0 ? 'alice' : 'bob', info)));
-  expect(answers.map(({ status }) => status)).toEqual(infos.map(() => 200));
+test('exactly one of many concurrent GroupInfos of members stays', async () => {
+  const users = ['bob', 'carol', 'bob', 'carol', 'bob', 'carol'];
+  const group = await startGroup(service, ['alice', 'bob', 'carol'], OPTIONAL, { groupInfo: false });
+  const byBob = await own(group, 'bob');
+  const byCarol = await own(group, 'carol');
+  const infos = users.map((user) => (user === 'bob' ? byBob : byCarol));
+  const answers = await Promise.all(users.map((user, i) => put(group.id, user, infos[i] ?? '')));
+  expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 409, 409, 409]);
   const [one, again] = [await get(group.id, 'alice'), await get(group.id, 'bob')];
   expect(infos).toContain(one.body.groupInfo);
   expect(again.body).toEqual(one.body);

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Decision } from '../../../domain/decision.ts';
@@ -10,11 +9,13 @@ import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
 import { eraseUser } from '../../../store/device/account.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
+import { offerTree } from '../../../store/group-info/group-info.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { Model } from '../../harness/model.ts';
+import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
 import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
@@ -152,6 +153,14 @@ async function commits(): Promise<void> {
   await ask(id, commit(1, { actor: 'erin', external: true }));
   const supply = { kind: 'group-info', epoch: 2, bytes: { groupInfo: 3 } };
   await ask(id, { ...supply, leaves: ['mallory'] }, { ...supply, leaves: ['alice', 'bob', 'carol', 'erin'] }, supply);
+  // A GroupInfo of the same epoch: of a member, of an admin, of another cipher suite, and without what the policy requires.
+  const other = { ...supply, bytes: { groupInfo: 1 }, suite: 1, checked: true } as const;
+  await ask(id, { ...other, actor: 'bob' }, { ...other, computed: true });
+  await ask(id, { ...other, bytes: { groupInfo: 2 }, suite: 2 });
+  const strict = await startConversation(pool, { policy: { groupInfo: 'required', externalJoin: 'nobody' } });
+  const first = { ...supply, epoch: 0 };
+  await ask(strict, { ...first, lacks: ['ratchet_tree'] }, { ...first, lacks: ['external_pub'] });
+  await offerTree(pool, id, { sha256: Buffer.alloc(32), tree: Buffer.alloc(1) });
   const bare = await startConversation(pool, { protocol: 'opaque' });
   await ask(bare, { kind: 'group-info', epoch: 0, bytes: { groupInfo: 3 } });
 
@@ -166,16 +175,11 @@ async function commits(): Promise<void> {
 async function keyPackagesAndWelcomes(): Promise<void> {
   const { pool } = database();
   const dave = { user: 'dave', device: 'phone' };
-  const pack = (more: object = {}): NewKeyPackage => ({
-    ref: randomBytes(32),
-    bytes: Buffer.from('key package'),
-    cipherSuite: 1,
-    lastResort: false,
-    notAfter: new Date(Date.now() + DAY_MS),
-    ...more,
-  });
+  const pack = (more: Partial<NewKeyPackage> = {}): NewKeyPackage => newKeyPackage(more);
   const packs = [pack(), pack(), pack()];
   await uploadKeyPackages(pool, dave, packs, false);
+  // The init key of another package.
+  await uploadKeyPackages(pool, dave, [pack({ keys: packs[0]?.keys ?? pack().keys })], false);
   await uploadKeyPackages(pool, dave, packs, false);
   await uploadKeyPackages(pool, { user: 'dave', device: 'laptop' }, packs, false);
   await uploadKeyPackages(
@@ -198,6 +202,7 @@ async function keyPackagesAndWelcomes(): Promise<void> {
       perMinute,
     });
   await claim('bob', 'no limits', 0);
+  await sql(`select claimable_suite('bob', 'a conversation', null)`);
   for (const operationId of ['a', 'a', 'b', 'c', 'd']) await claim('alice', operationId);
   await claim('alice', 'e', 1);
   await uploadKeyPackages(

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
@@ -11,10 +11,15 @@ import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-sli
 import { findConversationsWithNews } from '../../../store/log/news.ts';
 import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
-import { readCurrentGroupInfo, readGroupInfo } from '../../../store/group-info/group-info.ts';
+import {
+  markGroupInfo,
+  offerTree,
+  readGroupInfo,
+  readGroupInfoVersion,
+  readStoredGroupInfo,
+} from '../../../store/group-info/group-info.ts';
 import {
   type ClaimRequest,
-  type NewKeyPackage,
   claimKeyPackages,
   readStock,
   sweepKeyPackages,
@@ -34,6 +39,7 @@ import {
 import { listDue, retain } from '../../../store/retention/retention.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
 import { acknowledgeWelcome, listWelcomes, wakeEvictedWelcomes } from '../../../store/welcome/welcomes.ts';
+import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
@@ -57,12 +63,6 @@ const id = (): string => `id-${count++}`;
 
 function messages(n: number, epoch: number): Request[] {
   return Array.from({ length: n }, () => ({ kind: 'message', id: id(), actor: 'alice', body: 'text', epoch }));
-}
-
-/** Nothing in the store looks into it. */
-function newKeyPackage(lastResort = false): NewKeyPackage {
-  const notAfter = new Date(Date.now() + 3_600_000);
-  return { ref: randomBytes(32), bytes: Buffer.from('key package'), cipherSuite: 1, lastResort, notAfter };
 }
 
 function claimOf(claimer: string): ClaimRequest {
@@ -123,8 +123,13 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
-  'read: the GroupInfo to hold a commit against': () => readCurrentGroupInfo(pool, conversation),
   'read: the standing of a user': () => readStanding(pool, conversation, 'alice'),
+  'read: which GroupInfo is the current one': () => readGroupInfoVersion(pool, conversation),
+  'read: the GroupInfo to hold a commit against': () => readStoredGroupInfo(pool, conversation, 0),
+  'a new conversation: its GroupInfo is checked': () =>
+    markGroupInfo(pool, conversation, { sha256: Buffer.alloc(32), cipherSuite: 1 }),
+  'a commit: its computed tree': () =>
+    offerTree(pool, conversation, { sha256: Buffer.alloc(32), tree: Buffer.alloc(1) }),
   'read: one conversation, for operators': () => overviewConversation(pool, conversation),
   'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
   'read: the audit': () => listAudit(pool, { limit: 10 }),
@@ -146,7 +151,8 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'consent: requests': () => listConsentRequests(pool, 'user-7', '', 10),
   'consent: answer': () => answerConsentRequest(pool, 'user-7', 'user-8', true),
   'consent: a claim of a stranger': () => claimKeyPackages(pool, { ...claimOf('user-9'), user: 'user-7' }),
-  'key packages: upload': () => uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage(true)], false),
+  'key packages: upload': () =>
+    uploadKeyPackages(pool, owner, [newKeyPackage(), newKeyPackage({ lastResort: true })], false),
   'key packages: replace': () => uploadKeyPackages(pool, { user: 'user-3', device: 'phone' }, [newKeyPackage()], true),
   'devices: forget': () => forgetDevice(pool, { user: 'user-4', device: 'phone' }),
   'devices: erase': () => eraseUser(pool, 'user-5'),
@@ -318,6 +324,8 @@ async function grow(): Promise<void> {
   await db.query(
     `insert into consent_request (user_id, asker) select 'other-' || n, 'user-' || n from generate_series(1, 20000) n`,
   );
+  // What this session read belongs to no test.
+  await db.query('select pg_stat_force_next_flush()');
 }
 
 /** Outside of the pool's time limit. */

@@ -142,7 +142,17 @@ async function tables(pool: pg.Pool, conversation: string): Promise<Record<strin
     );
     return rows.map(
       ({
-        row: { conversation: _, at: __, left_at: ___, id: ____, expires_at: _____, proven_at: proven, answer, ...row },
+        row: {
+          conversation: _,
+          at: __,
+          left_at: ___,
+          id: ____,
+          expires_at: _____,
+          proven_at: proven,
+          version: ______,
+          answer,
+          ...row
+        },
       }) => ({
         ...row,
         answer,

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { makeSweep } from '../../../store/retention/sweep.ts';
+import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { send, startConversation } from '../../harness/requests.ts';
 
@@ -62,13 +63,7 @@ test('key packages go a day after they expired, and with them who claimed them',
   for (const days of [2, 0.5, -1]) {
     const ref = randomBytes(32);
     const notAfter = new Date(Date.now() - days * DAY_MS);
-    const bytes = Buffer.from('key package');
-    await uploadKeyPackages(
-      pool,
-      { user: 'alice', device: 'phone' },
-      [{ ref, bytes, notAfter, cipherSuite: 1, lastResort: false }],
-      false,
-    );
+    await uploadKeyPackages(pool, { user: 'alice', device: 'phone' }, [newKeyPackage({ ref, notAfter })], false);
     await pool.query(`insert into claim (ref, user_id, at) values ($1, 'bob', now() - interval '3 days')`, [ref]);
   }
   expect(await makeSweep(pool, AGES)()).toEqual({ ...NOTHING, keyPackages: 1 });
@@ -100,14 +95,7 @@ test('a device that was not seen for 400 days is forgotten, unless something of 
   );
   for (const lastResort of [true, false]) {
     const name = `stock-${lastResort}`;
-    const bytes = Buffer.from('key package');
-    const notAfter = new Date(Date.now() + DAY_MS);
-    await uploadKeyPackages(
-      pool,
-      { user: 'erin', device: name },
-      [{ ref: randomBytes(32), bytes, notAfter, cipherSuite: 1, lastResort }],
-      false,
-    );
+    await uploadKeyPackages(pool, { user: 'erin', device: name }, [newKeyPackage({ lastResort })], false);
     await pool.query(`update device set seen_at = now() - interval '401 days' where device_id = $1`, [name]);
   }
   expect(await makeSweep(pool, AGES)()).toMatchObject({ devices: 1 });

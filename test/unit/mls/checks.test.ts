@@ -9,12 +9,11 @@ import {
 import type { CiphersuiteName } from 'ts-mls';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { expect, test } from 'vitest';
-import { joiningIndex } from '../../../mls/external-commit.ts';
 import { keyPackageRef } from '../../../mls/key-package-ref.ts';
 import { verifySignature } from '../../../mls/signature.ts';
 import { userOf } from '../../../mls/tree.ts';
 import { vector } from '../../../mls/vector.ts';
-import { type KeyPackage, type LeafNode, parseFrame } from '../../../mls/frame.ts';
+import { type KeyPackage, parseFrame } from '../../../mls/frame.ts';
 
 /** A key package of ts-mls: as the service parses it, and with the KeyPackageRef of ts-mls. */
 async function keyPackageOf(name: CiphersuiteName, identity: Uint8Array): Promise<{ read: KeyPackage; ref: string }> {
@@ -72,19 +71,6 @@ test.each([
   expect(bytes.subarray(0, header.length / 2).toString('hex')).toBe(header);
 });
 
-const LEAF = {} as LeafNode;
-
-test.each([
-  [[LEAF, LEAF], undefined, 2],
-  [[LEAF, undefined, LEAF], undefined, 1],
-  [[LEAF, undefined, LEAF], 0, 0],
-  [[LEAF, undefined, LEAF], 2, 1],
-  [[LEAF, LEAF, LEAF], 2, 2],
-  [[LEAF, LEAF, LEAF], 1, 1],
-])('case %#: a new member takes the leftmost blank leaf', (leaves, removed, index) => {
-  expect(joiningIndex(leaves, removed)).toBe(index);
-});
-
 test.each([
   [Buffer.from('zoë'), 'zoë'],
   [Buffer.from('did:example:alice'), 'did:example:alice'],
@@ -94,5 +80,5 @@ test.each([
   [Buffer.from(''), undefined],
   [undefined, undefined],
 ])('case %#: a leaf belongs to the user whose id is in its credential', (identity, user) => {
-  expect(userOf({ identity } as LeafNode)).toBe(user);
+  expect(userOf({ identity })).toBe(user);
 });

@@ -121,9 +121,9 @@ describe('parseRatchetTree', () => {
     );
     if (info.wireFormat !== 'group_info') throw new Error('not a GroupInfo');
     const tree = info.extensions.find(({ type }) => type === RATCHET_TREE_EXTENSION)?.data ?? new Uint8Array();
-    const leaves = parseRatchetTree(tree);
-    if (leaves instanceof FrameError) throw leaves;
-    const names = leaves.map((leaf) => new TextDecoder().decode(leaf?.identity));
+    const nodes = parseRatchetTree(tree);
+    if (nodes instanceof FrameError) throw nodes;
+    const names = nodes.leaves.map((leaf) => new TextDecoder().decode(leaf?.identity));
     expect(names).toEqual(['user-0', 'user-1', 'user-2']);
     for (let length = 0; length < tree.length; length++) {
       expect(parseRatchetTree(tree.subarray(0, length))).toBeInstanceOf(FrameError);

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import { createApp } from '../../../api/app.ts';
 import { jobsInThisThread } from '../../../compute/jobs.ts';
+import { createApp } from '../../../api/app.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
@@ -67,6 +67,7 @@ const server = await startServer({
     }),
     submitter: submitterFor(process.argv[2]),
     streams,
+    jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
@@ -78,7 +79,6 @@ const server = await startServer({
     notifier,
     seen: makeSeenDevices({ pool, log }),
     keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
-    jobs: jobsInThisThread,
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     transfers: makeTransfers({ budget: config.bytesInFlight }),

@@ -1,29 +1,7 @@
 import { AppError } from '../domain/errors.ts';
 import type { LeafNode } from './frame.ts';
-import { type PublicCommit, joiningIndex } from './external-commit.ts';
+import type { PublicCommit } from './external-commit.ts';
 import { type Leaves, userOf } from './tree.ts';
-
-/**
- * Computes the leaves after a public commit (RFC 9420 §7.7, §7.8, §12.3). The order is: removals, additions, then the
- * committer's path.
- * @returns `undefined` if the commit includes proposals by reference: their content is not in the commit
- */
-export function leavesAfter(before: Leaves, { sender, proposals, path }: PublicCommit): Leaves | undefined {
-  if (proposals.some(({ type }) => type === 'reference')) return undefined;
-  const leaves = [...before];
-  for (const proposal of proposals) if (proposal.type === 'remove') leaves[proposal.removed] = undefined;
-  const put = (leaf: LeafNode): void => void (leaves[joiningIndex(leaves, undefined)] = leaf);
-  for (const proposal of proposals) if (proposal.type === 'add') put(proposal.keyPackage.leaf);
-  if (path !== undefined && sender.type === 'member') leaves[sender.leafIndex] = path;
-  if (path !== undefined && sender.type === 'new_member_commit') put(path);
-  return leaves;
-}
-
-/** Whether two trees have the same leaves, byte by byte, at the same indexes. */
-export function sameLeaves(one: Leaves, other: Leaves): boolean {
-  const length = Math.max(one.length, other.length);
-  return Array.from({ length }, (_, index) => sameLeaf(one[index], other[index])).every(Boolean);
-}
 
 /** Users who lose leaves through a commit. The committer is not in these lists. */
 export interface LeafLosses {
@@ -56,11 +34,6 @@ export function usersLosingLeaves(before: Leaves, { sender, proposals }: PublicC
     usersLosingSomeLeaves: [...losers].filter((user) => stillThere.has(user)),
     usersLosingAllLeaves: [...losers].filter((user) => !stillThere.has(user)),
   };
-}
-
-function sameLeaf(one: LeafNode | undefined, other: LeafNode | undefined): boolean {
-  if (one === undefined || other === undefined) return one === other;
-  return Buffer.compare(one.signed, other.signed) === 0 && Buffer.compare(one.signature, other.signature) === 0;
 }
 
 function userOfAny(leaf: LeafNode | undefined): string | undefined {

@@ -1,0 +1,39 @@
+import { readFile, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { packageRoot } from '../../../process/package-root.ts';
+import { useApi } from '../../harness/api/use-api.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+
+/** Sessions of real clients of three MLS libraries (ts-mls, OpenMLS, mls-rs), as HTTP requests with their right answers. */
+
+interface Wanted {
+  readonly status: number;
+  readonly code?: string;
+}
+
+interface Step {
+  readonly user: string;
+  readonly device: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly want: Wanted;
+  /** The answer of the service, where it is not the right one yet. The session is replayed up to there. */
+  readonly today?: Wanted;
+}
+
+const folder = path.join(packageRoot(), 'test/fixtures/interop');
+const sessions = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+const { service } = useApi();
+
+test.each(sessions)('the recorded session %s gets its right answers', async (name) => {
+  const { steps } = JSON.parse(await readFile(path.join(folder, name), 'utf8')) as { readonly steps: readonly Step[] };
+  const end = steps.findIndex(({ want, today = want }) => today.status !== want.status);
+  const right = end === -1 ? steps : steps.slice(0, end);
+  for (const [index, { user, device, method, path: target, body, want }] of right.entries()) {
+    const authorization = `Bearer ${await tokenOf(user, { device })}`;
+    const answer = await service.ask(`${method} ${target}`, { body, headers: { authorization } });
+    expect([index, { status: answer.status, code: answer.body.code }]).toEqual([index, { code: undefined, ...want }]);
+  }
+});
