@@ -55,6 +55,8 @@ export function welcome(): Buffer {
 }
 
 export function groupInfo(conversation: string, epoch: number): Buffer {
-  const context = Buffer.concat([u16(1), u16(1), groupOf(conversation), u64(epoch), sealed(), sealed(), empty]);
+  // At epoch 0 nothing has entered the transcript (RFC 9420 §11).
+  const transcript = epoch === 0 ? empty : sealed();
+  const context = Buffer.concat([u16(1), u16(1), groupOf(conversation), u64(epoch), sealed(), transcript, empty]);
   return Buffer.concat([header(4), context, empty, sealed(), Buffer.alloc(4), sealed()]);
 }
