@@ -110,6 +110,7 @@ class LiveEvents {
         }
         break;
       case 'member':
+      case 'members':
         if (event.change === 'removed') this.#commitSoon(group);
         break;
       case 'removed':

@@ -52,7 +52,7 @@ port.postMessage('ready');
 function begin(): Round {
   const get = makeLatencyRecorder();
   const send = makeLatencyRecorder();
-  const errors: Record<string, number> = {};
+  const errors = new Map<string, number>();
   const running = new Set<Promise<void>>();
   const startedAt = performance.now();
   const every = (ms: number, recorder: typeof get, ask: () => Promise<unknown>): NodeJS.Timeout => {
@@ -65,7 +65,7 @@ function begin(): Round {
           .catch((error: unknown) => {
             recorder.record(performance.now() - due);
             const text = describe(error).slice(0, 120);
-            errors[text] = (errors[text] ?? 0) + 1;
+            errors.set(text, (errors.get(text) ?? 0) + 1);
           });
         running.add(one);
         void one.finally(() => running.delete(one));
@@ -83,7 +83,7 @@ function begin(): Round {
     stop: async () => {
       for (const timer of timers) clearInterval(timer);
       await Promise.all(running);
-      return { get: get.summary(), send: send.summary(), errors };
+      return { get: get.summary(), send: send.summary(), errors: Object.fromEntries(errors) };
     },
   };
 }

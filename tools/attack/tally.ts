@@ -2,7 +2,12 @@ import type { Answer } from '../harness/answer.ts';
 
 /** Counts answers by status and problem code. */
 export class Tally {
-  readonly counts: Record<string, number> = Object.create(null) as Record<string, number>;
+  readonly #counts = new Map<string, number>();
+
+  /** How often each came. */
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
 
   /** Counts an answer and gives it back. */
   add(answer: Answer): Answer {
@@ -12,15 +17,16 @@ export class Tally {
 
   /** Counts anything else. */
   note(what: string, by = 1): void {
-    this.counts[what] = (this.counts[what] ?? 0) + by;
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + by);
   }
 
   /** Answers whose status fits, for example `(status) => status >= 500`. */
   number(fits: (status: number) => boolean): number {
-    return Object.entries(this.counts).reduce(
-      (sum, [what, count]) => (/^\d{3}\b/.test(what) && fits(Number(what.slice(0, 3))) ? sum + count : sum),
-      0,
-    );
+    let sum = 0;
+    for (const [what, count] of this.#counts) {
+      if (/^\d{3}\b/.test(what) && fits(Number(what.slice(0, 3)))) sum += count;
+    }
+    return sum;
   }
 }
 
@@ -31,5 +37,5 @@ export function failuresOf(sentences: Readonly<Record<string, boolean>>): string
 
 /** What two answers tell an outsider: status, body and headers, without what belongs to one request. */
 export function telling({ status, text }: Answer): string {
-  return `${status} ${text.replaceAll(/"(requestId|instance)":"[^"]*",?/g, '')}`;
+  return `${status} ${text.replaceAll(/"(?:requestId|instance)":"[^"]*",?/g, '')}`;
 }
