@@ -133,7 +133,6 @@ export function parseRatchetTree(bytes: Uint8Array): TreeNodes | FrameError {
       if (node !== undefined && leafHere !== 'leaf' in node) reader.fail('node in the wrong place');
       if (leafHere) leaves.push(node !== undefined && 'leaf' in node ? node.leaf : undefined);
       else parents.push(node !== undefined && 'parent' in node ? node.parent : undefined);
-      if (leaves.length > MAX_TREE_LEAVES) reader.fail('too many leaves');
     }, MAX_TREE_NODES);
     reader.end();
     if (last === undefined) reader.fail('the last node is blank');

@@ -13,8 +13,8 @@ begin
     v_undone := array(select user_id from member m
       where conversation = c.key and left_seq is null and on_trial(c, m) order by user_id);
   end if;
-  v_members := array(select user_id from member
-    where conversation = c.key and left_seq is null and user_id <> v_actor and user_id <> all (v_undone));
+  v_members := array(select user_id from member where conversation = c.key and left_seq is null and user_id <> v_actor
+                     except select unnest(v_undone));
   -- A chain of resets puts as many conversations on the members as creations do.
   perform lock_invitations(v_actor, v_members);
   result := unknown_inviter_refusal(v_actor, v_members);
@@ -49,6 +49,8 @@ create or replace function create_successor(c conversation, p_user text, p_id te
 language plpgsql as $$
 declare
   s conversation;
+  v_members text[] := array(select user_id from member where conversation = c.key and left_seq is null
+                            except select unnest(p_undone));
 begin
   insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, undone_trial)
     values (p_id, c.protocol, 0, c.member_count - cardinality(p_undone), c.policy, p_user,
@@ -57,7 +59,7 @@ begin
   if not found then return false; end if;
   insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, awaited, proven_at, brought_by)
     select s.key, user_id, role, 0, 0, 0, 0, c.protocol = 'mls' and user_id <> p_user, coalesce(proven_since(m), case when user_id = p_user then s.created_at end), brought_by
-    from member m where conversation = c.key and left_seq is null and user_id <> all (p_undone);
+    from member m where conversation = c.key and user_id = any (v_members);
   insert into period (conversation, user_id, from_seq)
     select s.key, user_id, 1 from member where conversation = s.key;
   insert into bar (conversation, user_id, barred_by)

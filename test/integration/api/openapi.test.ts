@@ -52,6 +52,10 @@ test('the document lists exactly the routes that clients use', () => {
   const found = operations.map(({ template, method }) => `${method.toUpperCase()} ${template}`).sort();
   expect(found).toEqual(
     [
+      'GET /v1/consent',
+      'PUT /v1/consent',
+      'GET /v1/consent/requests',
+      'POST /v1/consent/requests/{user}',
       'GET /v1/conversations',
       'POST /v1/conversations',
       'GET /v1/conversations/{id}',

@@ -65,6 +65,9 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
   ofKind.set('key package', [...(ofKind.get('key package') ?? []), ...packages.flat().map(base64)]);
 
   const create = async (body: Readonly<Record<string, unknown>>): Promise<void> => {
+    // A request may have said that its user consents to no invitations.
+    await pool.query('delete from consent');
+    await pool.query('delete from consent_request');
     const answer = await service.ask('POST /v1/conversations', { user: 'user-0', body });
     if (answer.status !== 201) throw new Error(`not created: ${answer.text}`);
     known.add('conversation', String(body.id));

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
 import { vector } from '../../../mls/vector.ts';
-import { MAX_MEMBERS_LIMIT } from '../../../domain/limits.ts';
+import { MAX_MEMBERS_LIMIT, MAX_TREE_LEAVES } from '../../../domain/limits.ts';
 import type { Frame } from '../../../mls/frame.ts';
 import { decodeWhole, facts, frameFacts } from '../../harness/mls/frame-facts.ts';
 import type { NamedFrame } from '../../harness/mls/mls-frames.ts';
@@ -91,13 +91,13 @@ describe('parseFrame', () => {
     ['nodes in a path', 32, (count: number) => commitOf({ pathNodes: count })],
     [
       'ciphertexts in a path node',
-      2 * MAX_MEMBERS_LIMIT,
+      MAX_TREE_LEAVES,
       (count: number) => commitOf({ pathNodes: 1, ciphertexts: count }),
     ],
     ['capabilities', 256, (count: number) => commitOf({ pathNodes: 0, capabilities: count })],
     ['extensions', 256, (count: number) => commitOf({ pathNodes: 0, extensions: count })],
     ['certificates', 256, (count: number) => commitOf({ pathNodes: 0, certificates: count })],
-    ['nodes in a ratchet tree', 4 * MAX_MEMBERS_LIMIT - 1, treeOf],
+    ['nodes in a ratchet tree', 2 * MAX_TREE_LEAVES - 1, treeOf],
   ])('reads lists of %s up to their limit, and stops there in longer ones', (_, limit, make) => {
     const parse = make === treeOf ? parseRatchetTree : parseFrame;
     expect(parse(make(limit))).not.toBeInstanceOf(FrameError);
