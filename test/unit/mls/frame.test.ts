@@ -1,5 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
+import {
+  FrameError,
+  groupOfPublicCommit,
+  parseFrame,
+  parseRatchetTree,
+  RATCHET_TREE_EXTENSION,
+} from '../../../mls/frame.ts';
 import { vector } from '../../../mls/vector.ts';
 import { MAX_MEMBERS_LIMIT, MAX_TREE_LEAVES } from '../../../domain/limits.ts';
 import type { Frame } from '../../../mls/frame.ts';
@@ -89,11 +95,7 @@ describe('parseFrame', () => {
     ['new members', MAX_MEMBERS_LIMIT, welcomeFor],
     ['proposals', MAX_MEMBERS_LIMIT, (count: number) => commitOf({ proposals: count })],
     ['nodes in a path', 32, (count: number) => commitOf({ pathNodes: count })],
-    [
-      'ciphertexts in a path node',
-      MAX_TREE_LEAVES,
-      (count: number) => commitOf({ pathNodes: 1, ciphertexts: count }),
-    ],
+    ['ciphertexts in a path node', MAX_TREE_LEAVES, (count: number) => commitOf({ pathNodes: 1, ciphertexts: count })],
     ['capabilities', 256, (count: number) => commitOf({ pathNodes: 0, capabilities: count })],
     ['extensions', 256, (count: number) => commitOf({ pathNodes: 0, extensions: count })],
     ['certificates', 256, (count: number) => commitOf({ pathNodes: 0, certificates: count })],
@@ -112,6 +114,28 @@ describe('parseFrame', () => {
     // A longer vector has a longer length, of 4 bytes at most (RFC 9420 §2.1.2).
     expect(readsOf(privateMessage(4 * 1024 * 1024))).toBeLessThanOrEqual(short + 4);
   });
+});
+
+test('a public commit shows its group in its head, however many proposals it has', () => {
+  const { reads, result } = readsWhile(commitOf({ proposals: MAX_MEMBERS_LIMIT }), groupOfPublicCommit);
+  expect(result).toEqual(Buffer.of(9));
+  expect(reads).toBeLessThan(32);
+  expect(groupOfPublicCommit(privateMessage(64))).toBeUndefined();
+  for (let length = 0; length < 20; length++) {
+    expect(groupOfPublicCommit(commitOf({}).subarray(0, length))).toBeUndefined();
+  }
+});
+
+test('of the extensions of leaves and key packages no more than a number stays in memory', () => {
+  const frames = corpus.flatMap(({ bytes }) => {
+    const frame = accept(bytes);
+    return frame.wireFormat === 'key_package' ? [frame.keyPackage] : [];
+  });
+  expect(frames.length).toBeGreaterThan(0);
+  for (const { extensionTypes, leaf } of frames) {
+    expect(extensionTypes.every((type) => typeof type === 'number')).toBe(true);
+    expect(leaf).not.toHaveProperty('extensions');
+  }
 });
 
 describe('parseRatchetTree', () => {
@@ -196,6 +220,15 @@ function privateMessage(ciphertextBytes: number): Uint8Array {
 
 /** How many bytes of a message the parser looks at. */
 function readsOf(message: Uint8Array): number {
+  const { reads, result } = readsWhile(message, parseFrame);
+  expect(result).toMatchObject({ wireFormat: 'private_message' });
+  return reads;
+}
+
+function readsWhile<T>(
+  message: Uint8Array,
+  parse: (bytes: Uint8Array) => T,
+): { readonly reads: number; readonly result: T } {
   let reads = 0;
   const counting = new Proxy(message, {
     get: (target, name): unknown => {
@@ -204,6 +237,6 @@ function readsOf(message: Uint8Array): number {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-  expect(parseFrame(counting)).toMatchObject({ wireFormat: 'private_message' });
-  return reads;
+  const result = parse(counting);
+  return { reads, result };
 }
