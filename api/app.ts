@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { makeGroupChecks } from '../compute/group-checks.ts';
 import type { Jobs } from '../compute/jobs.ts';
 import { REQUESTS_PER_USER, WAITING_REQUESTS_PER_USER } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
@@ -86,14 +87,15 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
   const groupStates = makeGroupStates(deps);
-  const applyCommit = makeApplyCommit({ ...deps, conversations, groupStates, operations });
-  const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, operations });
+  const groupChecks = makeGroupChecks(deps.jobs);
+  const applyCommit = makeApplyCommit({ ...deps, conversations, groupStates, groupChecks, operations });
+  const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, groupChecks, operations });
   const repair = makeRepair(conversations, operations);
-  const checkProposer = makeCheckProposer(groupStates);
+  const checkProposer = makeCheckProposer(groupStates, deps.jobs);
   const sendMessages = makeSendMessages({ conversations, operations, checkProposer });
   const leave = makeLeave({ conversations, operations, checkProposer });
   const eraseUser = makeEraseUser(deps);
-  const createConversation = makeCreateConversation(deps);
+  const createConversation = makeCreateConversation({ ...deps, groupChecks });
   const all = {
     ...deps,
     conversations,

@@ -3,6 +3,7 @@ import { type Bundle, type BundleFacts, type BundleParts, checkBundle, parseBund
 import { type CheckedCommit, type CommitFacts, checkCommitAgainst } from './commit-against-tree.ts';
 import { type Framing, checkCommit } from './framing.ts';
 import { type Lack, checkGroupInfo } from './group-info.ts';
+import type { LeafBatch } from './leaf-signatures.ts';
 import { type GroupState, type StoredGroup, readStoredGroup } from './stored-group.ts';
 import { treeBytes } from './tree.ts';
 import { type RatchetTree, encodeRatchetTree } from './tree/ratchet-tree.ts';
@@ -23,6 +24,8 @@ export interface CommitBundleInput extends BundleParts {
   readonly stored?: StoredGroup | undefined;
   /** The service reads ratchet trees up to this size. 0 = it reads none, except for external commits. */
   readonly maxTreeBytes: number;
+  /** Leaf signatures to verify at once. The result names the rest. @default all */
+  readonly maxLeafSignatures?: number;
 }
 
 /** What the service found out about a commit bundle. */
@@ -52,6 +55,8 @@ export interface CommitBundleResult {
   /** An external commit (RFC 9420 §12.4.3.2). */
   readonly isExternal: boolean;
   readonly outcome: { readonly facts: CommitBundleFacts } | { readonly refusal: BundleRefusal };
+  /** The facts hold only if the signatures of these leaves are valid. Absent = none is left to verify. */
+  readonly leavesToVerify?: readonly LeafBatch[];
 }
 
 /**
@@ -66,7 +71,8 @@ export function checkCommitBundle(input: CommitBundleInput): CommitBundleResult 
   if (frame === undefined) return { framing, isExternal, outcome: { facts: {} } };
   try {
     const bundle = parseBundle(group, frame, input, input.maxTreeBytes);
-    return { framing, isExternal, outcome: { facts: factsOf(bundle, framing.epoch ?? 0, input) } };
+    const { leavesToVerify, ...facts } = factsOf(bundle, framing.epoch ?? 0, input);
+    return { framing, isExternal, outcome: { facts }, ...(leavesToVerify === undefined ? {} : { leavesToVerify }) };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     const { code, message: detail, details } = error;
@@ -74,8 +80,12 @@ export function checkCommitBundle(input: CommitBundleInput): CommitBundleResult 
   }
 }
 
-function factsOf(bundle: Bundle, epoch: number, input: CommitBundleInput): CommitBundleFacts {
-  const { user, currentEpoch, maxTreeBytes } = input;
+function factsOf(
+  bundle: Bundle,
+  epoch: number,
+  input: CommitBundleInput,
+): CommitBundleFacts & Pick<CommitBundleResult, 'leavesToVerify'> {
+  const { user, currentEpoch, maxTreeBytes, maxLeafSignatures } = input;
   const { commit, external, groupInfo } = bundle;
   const facts = checkBundle(bundle, input, { epoch, user });
   if (external === undefined && maxTreeBytes === 0) return facts;
@@ -85,6 +95,8 @@ function factsOf(bundle: Bundle, epoch: number, input: CommitBundleInput): Commi
     // This epoch may be the current one at the time of the decision. Then nobody would have checked the sender.
     throw new AppError('epoch-ahead', undefined, { submittedEpoch: epoch });
   }
+  // Of a commit that nobody can read, alone, the group tells nothing. Its tree may have megabytes.
+  if (commit === undefined && groupInfo === undefined) return facts;
   const state = stateOf(input, epoch, external === undefined ? maxTreeBytes : Infinity);
   if (external !== undefined && state === undefined && currentEpoch !== undefined) {
     throw new AppError('group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree');
@@ -95,7 +107,7 @@ function factsOf(bundle: Bundle, epoch: number, input: CommitBundleInput): Commi
     return { ...facts, ...(commit === undefined ? {} : { isVerified: false }), ...checked?.facts };
   }
   const computed = computedTree(bundle, checked);
-  const info = checkGroupInfo(groupInfo, { tree: bundle.tree ?? computed, user, known: state });
+  const info = checkGroupInfo(groupInfo, { tree: bundle.tree ?? computed, user, known: state, maxLeafSignatures });
   const next = compareNext(bundle, state, checked);
   return {
     ...facts,
@@ -103,6 +115,7 @@ function factsOf(bundle: Bundle, epoch: number, input: CommitBundleInput): Commi
     ...(commit === undefined ? {} : { isVerified: checked?.facts.isVerified === true && next !== 'different' }),
     ...(info.usersInTree === undefined ? {} : { usersInTree: info.usersInTree }),
     ...(info.lacks === undefined ? {} : { lacks: info.lacks }),
+    ...(info.leavesToVerify === undefined ? {} : { leavesToVerify: info.leavesToVerify }),
     ...(info.cipherSuite === undefined ? {} : { isGroupInfoChecked: true }),
     ...(info.cipherSuite !== undefined && next === 'proven' ? { isContextProven: true } : {}),
     ...(computed === undefined ? {} : { computedTree: encodeRatchetTree(computed) }),

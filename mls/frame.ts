@@ -8,7 +8,7 @@ import { readGroupInfo, readWelcome } from './frame/group.ts';
 import type { KeyPackage } from './frame/leaf.ts';
 import { readKeyPackage, readVersion } from './frame/leaf.ts';
 import type { PrivateFrame, PublicFrame } from './frame/message.ts';
-import { readPrivateMessage, readPublicMessage } from './frame/message.ts';
+import { readPrivateMessage, readPublicHead, readPublicMessage } from './frame/message.ts';
 import { FrameError, Reader } from './frame/reader.ts';
 
 export { EXTERNAL_PUB_EXTENSION, parseRatchetTree, RATCHET_TREE_EXTENSION } from './frame/group.ts';
@@ -26,6 +26,8 @@ export interface KeyPackageFrame {
 
 /** An MLSMessage, by wire format (RFC 9420 §6). */
 export type Frame = PrivateFrame | PublicFrame | WelcomeFrame | GroupInfoFrame | KeyPackageFrame;
+
+const PUBLIC_MESSAGE = 1;
 
 /**
  * Parses one MLSMessage (RFC 9420 §6).
@@ -45,9 +47,23 @@ export function parseFrame(bytes: Uint8Array): Frame | FrameError {
   }
 }
 
+/** Whose commit a PublicMessage is, from its head alone. `undefined` = it is none, or its head is malformed. */
+export function groupOfPublicCommit(bytes: Uint8Array): Uint8Array | undefined {
+  const reader = new Reader(bytes);
+  try {
+    readVersion(reader);
+    if (reader.u16() !== PUBLIC_MESSAGE) return undefined;
+    const { groupId, contentType } = readPublicHead(reader);
+    return contentType === 'commit' ? groupId : undefined;
+  } catch (error) {
+    if (error instanceof FrameError) return undefined;
+    throw error;
+  }
+}
+
 function readBody(reader: Reader): Frame {
   switch (reader.u16()) {
-    case 1:
+    case PUBLIC_MESSAGE:
       return readPublicMessage(reader);
     case 2:
       return readPrivateMessage(reader);

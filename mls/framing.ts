@@ -6,6 +6,7 @@ import {
   type PrivateFrame,
   type PublicFrame,
   type WelcomeFrame,
+  groupOfPublicCommit,
   parseFrame,
 } from './frame.ts';
 import { MAX_SAFE_EPOCH } from '../domain/limits.ts';
@@ -35,6 +36,9 @@ export type CommitFrame = (PrivateFrame | PublicFrame) & { readonly contentType:
 /** A GroupInfo of this conversation, with an epoch that fits in a JSON number. */
 export type CheckedGroupInfo = GroupInfoFrame & { readonly epoch: number };
 
+const SEND_COMMITS_THERE = 'Send a commit to the commits route of the conversation';
+const LEAVE_BY_PROPOSAL = 'To leave, send a proposal';
+
 /** Start of the FrameError message for application data that is not encrypted; it gets its own problem code. */
 const NOT_PRIVATE = 'application data in a PublicMessage';
 
@@ -46,10 +50,9 @@ const NOT_PRIVATE = 'application data in a PublicMessage';
  */
 export function checkMessage(group: Group, bytes: Buffer, stated: number | undefined): CheckedMessage {
   if (group.protocol === 'opaque') return { framing: checkStated(stated) };
+  refuseCommit(group, bytes, SEND_COMMITS_THERE);
   const frame = contentFrame(group, bytes, 'A message');
-  if (frame.contentType === 'commit') {
-    throw new AppError('wrong-content-type', 'Send a commit to the commits route of the conversation');
-  }
+  if (frame.contentType === 'commit') throw new AppError('wrong-content-type', SEND_COMMITS_THERE);
   const epoch = checkEpoch(frame, bytes, stated);
   if (frame.contentType === 'application') return { framing: { epoch } };
   return { framing: { epoch, type: 'proposal' }, ...publicProposal(frame) };
@@ -61,8 +64,9 @@ export function checkMessage(group: Group, bytes: Buffer, stated: number | undef
  */
 export function checkLeaving(group: Group, bytes: Buffer, stated: number | undefined): CheckedMessage {
   if (group.protocol === 'opaque') return { framing: checkStated(stated) };
+  refuseCommit(group, bytes, LEAVE_BY_PROPOSAL);
   const frame = contentFrame(group, bytes, 'The proposal');
-  if (frame.contentType !== 'proposal') throw new AppError('wrong-content-type', 'To leave, send a proposal');
+  if (frame.contentType !== 'proposal') throw new AppError('wrong-content-type', LEAVE_BY_PROPOSAL);
   const checked = { framing: { epoch: checkEpoch(frame, bytes, stated) }, ...publicProposal(frame) };
   if (checked.proposal !== undefined && !removesItself(checked.proposal)) {
     throw new AppError('malformed', 'To leave, send a proposal that removes your own leaf');
@@ -126,6 +130,16 @@ function contentFrame(group: Group, bytes: Buffer, what: string): PrivateFrame |
   }
   if (!group.groupId.equals(frame.groupId)) throw new AppError('wrong-group');
   return frame;
+}
+
+/**
+ * Refuses a public commit by its head. Its content can have thousands of parts, which only jobs parse; a proposal has
+ * few.
+ */
+function refuseCommit({ groupId }: Group, bytes: Buffer, detail: string): void {
+  const named = groupOfPublicCommit(bytes);
+  if (named === undefined) return;
+  throw groupId.equals(named) ? new AppError('wrong-content-type', detail) : new AppError('wrong-group');
 }
 
 function publicProposal(frame: PrivateFrame | PublicFrame): { readonly proposal?: PublicProposal } {

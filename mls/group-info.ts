@@ -2,7 +2,7 @@ import { AppError } from '../domain/errors.ts';
 import type { LeafNode } from './frame.ts';
 import type { CheckedGroupInfo } from './framing.ts';
 import { checkExternalPub } from './external-pub.ts';
-import { verifyLeaf } from './leaf-signatures.ts';
+import { type LeafBatch, leafBatches, refuseBadLeaf } from './leaf-signatures.ts';
 import { canVerify, verifySignatureNow } from './signature.ts';
 import type { GroupState } from './stored-group.ts';
 import { type Suite, suiteOf } from './suite.ts';
@@ -24,6 +24,8 @@ export interface GroupInfoFacts {
   readonly lacks?: readonly Lack[];
   /** Users who have leaves in its ratchet tree; each once, sorted. Absent = there is no tree. */
   readonly usersInTree?: readonly string[];
+  /** Leaves above the limit of signatures. Their verification is left to the caller. */
+  readonly leavesToVerify?: readonly LeafBatch[];
 }
 
 export interface GroupInfoChecks {
@@ -35,6 +37,8 @@ export interface GroupInfoChecks {
   readonly known?: GroupState | undefined;
   /** The GroupInfo comes with the creation of the conversation. */
   readonly isNewGroup?: boolean;
+  /** Leaf signatures that are verified at once, and in each batch of the rest. @default all at once */
+  readonly maxLeafSignatures?: number | undefined;
 }
 
 /**
@@ -45,7 +49,7 @@ export interface GroupInfoChecks {
  */
 export function checkGroupInfo(info: CheckedGroupInfo, checks: GroupInfoChecks): GroupInfoFacts {
   const { epoch, cipherSuite } = info;
-  const { tree, user, known, isNewGroup = false } = checks;
+  const { tree, user, known, isNewGroup = false, maxLeafSignatures = Infinity } = checks;
   const suite = suiteOf(cipherSuite);
   const lacks: Lack[] = [];
   if (epoch === 0 && info.confirmedTranscriptHash.length > 0) {
@@ -60,8 +64,16 @@ export function checkGroupInfo(info: CheckedGroupInfo, checks: GroupInfoChecks):
   }
   if (suite === undefined || !canVerify(cipherSuite)) return { epoch, lacks: [...lacks, 'cipher_suite'], usersInTree };
   checkTree(info, tree, suite);
-  checkLeafSignatures(info, tree, known);
-  return { epoch, cipherSuite, ...(lacks.length === 0 ? {} : { lacks }), usersInTree };
+  const fresh = freshLeaves(info, tree, known);
+  for (const [leafIndex, leaf] of fresh.slice(0, maxLeafSignatures)) refuseBadLeaf(leaf, { ...info, leafIndex });
+  const leavesToVerify = leafBatches(fresh.slice(maxLeafSignatures), info, maxLeafSignatures);
+  return {
+    epoch,
+    cipherSuite,
+    ...(lacks.length === 0 ? {} : { lacks }),
+    usersInTree,
+    ...(leavesToVerify.length === 0 ? {} : { leavesToVerify }),
+  };
 }
 
 function ownerOfSigner({ signer }: CheckedGroupInfo, { leaves }: RatchetTree): string | undefined {
@@ -107,18 +119,16 @@ function checkParents(tree: RatchetTree, hashes: TreeHashes, suite: Suite): void
   }
 }
 
-function checkLeafSignatures(
-  { cipherSuite, groupId }: CheckedGroupInfo,
+/** The leaves whose signatures nobody has verified. */
+function freshLeaves(
+  { cipherSuite }: CheckedGroupInfo,
   { leaves }: RatchetTree,
   known: GroupState | undefined,
-): void {
+): (readonly [leafIndex: number, leaf: LeafNode])[] {
   const trusted = known?.isChecked === true && known.info.cipherSuite === cipherSuite ? known.tree.leaves : [];
-  for (const [leafIndex, leaf] of leaves.entries()) {
-    if (leaf === undefined || isSame(trusted[leafIndex], leaf)) continue;
-    if (verifyLeaf(leaf, { cipherSuite, groupId, leafIndex }) !== 'valid') {
-      throw new AppError('group-info-mismatch', `The signature of leaf ${leafIndex} is not valid`);
-    }
-  }
+  return leaves.flatMap((leaf, leafIndex) =>
+    leaf === undefined || isSame(trusted[leafIndex], leaf) ? [] : [[leafIndex, leaf] as const],
+  );
 }
 
 function isSame(one: LeafNode | undefined, other: LeafNode): boolean {

@@ -135,7 +135,7 @@ function faultOfContent(keyPackage: Parsed, decoded: KeyPackage, rules: KeyPacka
   const ofLeaf = decoded.leafNode.extensions.map(({ extensionType }) => extensionTypeToNumber(extensionType));
   if (!ofLeaf.every(isListed)) return 'has an extension in its leaf that its capabilities do not list';
 
-  const isLastResort = keyPackage.extensions.some(({ type }) => type === LAST_RESORT_EXTENSION);
+  const isLastResort = keyPackage.extensionTypes.includes(LAST_RESORT_EXTENSION);
   if (rules.lastResort && !isLastResort) return 'lacks the last_resort extension (10)';
   if (!rules.lastResort && isLastResort) return 'has the last_resort extension (10), so send it as lastResort';
   if (isLastResort && !isListed(LAST_RESORT_EXTENSION)) return 'does not list last_resort (10) in its capabilities';

@@ -6,7 +6,7 @@ import { vector } from './vector.ts';
 export type Verdict = 'valid' | 'invalid' | 'unknown';
 
 /** What a signature is for (RFC 9420 §5.1.2), without the prefix `MLS 1.0 `. */
-type Label = 'FramedContentTBS' | 'GroupInfoTBS' | 'KeyPackageTBS' | 'LeafNodeTBS';
+export type Label = 'FramedContentTBS' | 'GroupInfoTBS' | 'KeyPackageTBS' | 'LeafNodeTBS';
 
 /** The content, its signature, and the key that signed it. */
 export interface Signed {

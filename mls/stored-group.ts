@@ -43,9 +43,8 @@ export function readStoredGroup(stored: StoredGroup, maxTreeBytes: number): Grou
 }
 
 /** The owner of a leaf, and its key. */
-export interface LeafOwner {
-  /** `undefined` = the leaf names no user. */
-  readonly user: string | undefined;
+interface LeafOwner {
+  readonly user: string;
   readonly signatureKey: Uint8Array;
 }
 
@@ -54,8 +53,12 @@ export interface EpochFacts {
   readonly cipherSuite: number;
   /** The GroupContext, which is part of what a member signs. */
   readonly context: Uint8Array;
-  /** By leaf index. */
-  readonly owners: readonly (LeafOwner | undefined)[];
+  /** By leaf index. `null` = a blank leaf, or one that names no user. */
+  readonly users: readonly (string | null)[];
+  /** The signature keys of all leaves in one block: thousands of objects would take long on their way between threads. */
+  readonly keys: Uint8Array;
+  /** By leaf index: where its key ends in {@link keys}. */
+  readonly keyEnds: readonly number[];
   readonly isProven: boolean;
 }
 
@@ -64,9 +67,19 @@ export function readEpochFacts(stored: StoredGroup, maxTreeBytes: number): Epoch
   const state = readStoredGroup(stored, maxTreeBytes);
   if (state === undefined) return undefined;
   const { info, tree, isProven } = state;
+  const last = tree.leaves.findLastIndex((leaf) => leaf !== undefined);
+  const leaves = tree.leaves.slice(0, last + 1);
+  const users = leaves.map((leaf) => (leaf === undefined ? null : (userOf(leaf) ?? null)));
   // Copies: a view would take the whole GroupInfo along to another thread.
-  const owners = tree.leaves.map((leaf) =>
-    leaf === undefined ? undefined : { user: userOf(leaf), signatureKey: Uint8Array.from(leaf.signatureKey) },
-  );
-  return { cipherSuite: info.cipherSuite, context: Uint8Array.from(info.context), owners, isProven };
+  const keys = Buffer.concat(leaves.map((leaf) => leaf?.signatureKey ?? new Uint8Array()));
+  let end = 0;
+  const keyEnds = leaves.map((leaf) => (end += leaf?.signatureKey.length ?? 0));
+  return { cipherSuite: info.cipherSuite, context: Uint8Array.from(info.context), users, keys, keyEnds, isProven };
+}
+
+/** The owner of a leaf. `undefined` = the leaf does not exist, is blank, or names no user. */
+export function ownerAt({ users, keys, keyEnds }: EpochFacts, leafIndex: number): LeafOwner | undefined {
+  const user = users[leafIndex];
+  if (user === undefined || user === null) return undefined;
+  return { user, signatureKey: keys.subarray(leafIndex === 0 ? 0 : keyEnds[leafIndex - 1], keyEnds[leafIndex]) };
 }

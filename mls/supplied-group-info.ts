@@ -19,6 +19,8 @@ export interface GroupInfoInput {
   readonly isNewGroup: boolean;
   /** The service reads ratchet trees up to this size. 0 = it reads none. */
   readonly maxTreeBytes: number;
+  /** Leaf signatures to verify at once. The result names the rest. @default all */
+  readonly maxLeafSignatures?: number;
 }
 
 /** What the service found out about a GroupInfo. */
@@ -35,7 +37,7 @@ export interface SuppliedGroupInfo extends GroupInfoFacts {
  * `epoch-ahead`
  */
 export function checkSuppliedGroupInfo(input: GroupInfoInput): SuppliedGroupInfo {
-  const { user, stored, isNewGroup, maxTreeBytes } = input;
+  const { user, stored, isNewGroup, maxTreeBytes, maxLeafSignatures } = input;
   const group = { protocol: 'mls', groupId: asBuffer(input.groupId) } as const;
   const info = parseGroupInfo(group, asBuffer(input.groupInfo));
   // `undefined` is for opaque conversations.
@@ -47,7 +49,7 @@ export function checkSuppliedGroupInfo(input: GroupInfoInput): SuppliedGroupInfo
   const isReadable = bytes !== undefined && bytes.length <= maxTreeBytes;
   const shared = bytes === undefined ? sharedTree(state, info.treeHash) : undefined;
   const tree = isReadable ? readRatchetTree(bytes) : shared;
-  const facts = checkGroupInfo(info, { tree, user, known: state, isNewGroup });
+  const facts = checkGroupInfo(info, { tree, user, known: state, isNewGroup, maxLeafSignatures });
   if (state?.isProven === true && Buffer.compare(state.info.context, info.context) !== 0) {
     throw new AppError('group-info-mismatch', 'The GroupInfo is not the state of the group in this epoch');
   }

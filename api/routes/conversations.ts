@@ -49,8 +49,8 @@ export function conversationRoutes(deps: {
       'consent-required',
       'rate-limited',
     ],
-    handle: async ({ body, caller }) => {
-      const { isNew, ...conversation } = await deps.createConversation(body, caller.user);
+    handle: async ({ body, caller: { user }, deadline }) => {
+      const { isNew, ...conversation } = await deps.createConversation(body, user, { user, deadline });
       return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});
     },
   });

@@ -1,17 +1,17 @@
-import { hash } from 'node:crypto';
 import type pg from 'pg';
+import type { GroupChecks } from '../../compute/group-checks.ts';
 import type { Jobs } from '../../compute/jobs.ts';
 import type { CommandBytes, CommitCommand, MembershipChange } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import type { BundleRefusal, CommitBundleFacts, CommitBundleResult } from '../../mls/commit-bundle.ts';
+import { groupOfPublicCommit } from '../../mls/frame.ts';
 import { checkCommit } from '../../mls/framing.ts';
 import { offerTree } from '../../store/group-info/group-info.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
-import { sha256 } from './group-info.ts';
 import type { GroupStates } from './group-states.ts';
-import type { Operations, Origin } from './operations.ts';
+import { type Operations, type Origin, ownerOf } from './operations.ts';
 
 /** A group change from a request. */
 export interface GroupChange {
@@ -38,6 +38,7 @@ export interface CommitDeps {
   readonly conversations: ConversationCache;
   readonly groupStates: GroupStates;
   readonly jobs: Jobs;
+  readonly groupChecks: GroupChecks;
   readonly operations: Operations;
   readonly pool: pg.Pool;
   /** Ratchet trees up to this size in bytes are checked. */
@@ -45,22 +46,24 @@ export interface CommitDeps {
 }
 
 export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
-  const { conversations, operations } = deps;
+  const { conversations, operations, jobs } = deps;
   return async (id, change, origin, operationId) => {
     const { user } = origin.caller;
     const conversation = await (change.mayJoin === true
       ? conversations.findToJoin(id, user)
       : conversations.find(id, user));
+    const sha256 = (bytes: Buffer): Promise<Buffer> => jobs.run('sha256', ownerOf(origin), bytes);
     let command: CommitCommand | undefined;
     try {
-      if (conversation.protocol === 'opaque' || change.commit === undefined) {
-        command = unreadCommand(conversation, change, origin, operationId);
+      const digest = change.commit === undefined ? undefined : (await sha256(change.commit)).toString('hex');
+      if (conversation.protocol === 'opaque' || change.commit === undefined || digest === undefined) {
+        command = unreadCommand(conversation, { ...change, digest }, origin, operationId);
       } else {
-        const bundle = { ...change, commit: change.commit };
-        const { framing, isExternal, outcome } = await checkBundle(deps, conversation, bundle, user);
+        const bundle = { ...change, commit: change.commit, digest };
+        const { framing, isExternal, outcome } = await checkBundle(deps, conversation, bundle, origin);
         command = mlsCommand(bundle, { framing, isExternal }, origin);
         if ('refusal' in outcome) throw refusalOf(outcome.refusal);
-        command = { ...command, ...(await offered(deps.pool, id, bundle, outcome.facts)) };
+        command = { ...command, ...(await offered(deps.pool, id, sha256, { ...bundle, facts: outcome.facts })) };
       }
     } catch (error) {
       return operations.answerOrRefuse(id, command, origin, error);
@@ -70,17 +73,18 @@ export function makeApplyCommit(deps: CommitDeps): ApplyCommit {
 }
 
 /** A change of a group with a commit. */
-type CommitChange = GroupChange & { readonly commit: Buffer };
+type CommitChange = GroupChange & { readonly commit: Buffer; readonly digest: string };
 
 /** Checks a commit bundle against the group in its current epoch. @throws AppError if the commit has no framing of this group */
 async function checkBundle(
-  { groupStates, jobs, treeCheckMaxBytes }: CommitDeps,
+  { groupStates, groupChecks, treeCheckMaxBytes }: CommitDeps,
   { id, groupId }: ConversationRef,
   { commit, welcome, groupInfo, adds, removes, epoch }: CommitChange,
-  user: string,
+  origin: Origin,
 ): Promise<CommitBundleResult> {
+  const { user } = origin.caller;
   const current = await groupStates.current(id);
-  return jobs.run('commit-bundle', user, {
+  return groupChecks.commitBundle(ownerOf(origin), {
     groupId,
     user,
     commit,
@@ -90,7 +94,8 @@ async function checkBundle(
     removes,
     statedEpoch: epoch,
     currentEpoch: current?.epoch,
-    stored: current?.stored,
+    // A private commit alone is compared with nothing, and the stored tree may have megabytes.
+    stored: groupInfo !== undefined || groupOfPublicCommit(commit) !== undefined ? current?.stored : undefined,
     maxTreeBytes: treeCheckMaxBytes,
   });
 }
@@ -99,11 +104,11 @@ async function checkBundle(
 async function offered(
   pool: pg.Pool,
   id: ConversationId,
-  { groupInfo }: GroupChange,
-  { computedTree, ...facts }: CommitBundleFacts,
+  sha256: (bytes: Buffer) => Promise<Buffer>,
+  { groupInfo, facts: { computedTree, ...facts } }: GroupChange & { readonly facts: CommitBundleFacts },
 ): Promise<MembershipChange> {
   if (computedTree === undefined || groupInfo === undefined) return facts;
-  await offerTree(pool, id, { sha256: sha256(groupInfo), tree: computedTree });
+  await offerTree(pool, id, { sha256: await sha256(groupInfo), tree: computedTree });
   return { ...facts, isTreeComputed: true };
 }
 
@@ -119,14 +124,13 @@ function mlsCommand(
   if (isExternal && change.mayJoin !== true) {
     throw new AppError('wrong-content-type', 'Send an external commit to the commits route of the conversation');
   }
-  const digest = hash('sha256', change.commit, 'hex');
-  const own = change.id ?? `commit-${digest}`;
+  const own = change.id ?? `commit-${change.digest}`;
   return {
     ...commonParts(change, caller.user),
     ...framing,
     ...(isExternal ? { external: true } : {}),
     id: own,
-    sha256: digest,
+    sha256: change.digest,
   };
 }
 
@@ -136,15 +140,15 @@ function mlsCommand(
  */
 function unreadCommand(
   conversation: ConversationRef,
-  change: GroupChange,
+  change: GroupChange & { readonly digest: string | undefined },
   { caller }: Origin,
   operationId: () => string,
 ): CommitCommand {
-  const { commit, epoch, id } = change;
+  const { commit, digest, epoch, id } = change;
   // In `mls` the bytes of the commit contain the epoch.
   const framing =
     conversation.protocol === 'mls' ? {} : checkCommit(conversation, commit ?? Buffer.alloc(0), epoch).framing;
-  const content = commit === undefined ? {} : { sha256: hash('sha256', commit, 'hex') };
+  const content = digest === undefined ? {} : { sha256: digest };
   return { ...commonParts(change, caller.user), ...framing, id: id ?? operationId(), ...content };
 }
 

@@ -1,16 +1,15 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId, UserId } from '../../domain/ids.ts';
 import { type Policy, type PolicyChange, makePolicy } from '../../domain/policy.ts';
-import type { Jobs } from '../../compute/jobs.ts';
+import type { GroupChecks } from '../../compute/group-checks.ts';
+import type { JobOwner, Jobs } from '../../compute/jobs.ts';
 import type { GroupInfoFacts } from '../../mls/group-info.ts';
 import { createConversation, viewConversation } from '../../store/conversation/conversations.ts';
 import { markGroupInfo } from '../../store/group-info/group-info.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { refuseShortGroupId } from './group-id.ts';
 import { refusalError } from './operations.ts';
-import { sha256 } from './group-info.ts';
 
 /** A new conversation as its creator states it. */
 export interface ConversationInput {
@@ -35,11 +34,12 @@ export interface Created {
 }
 
 /** @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `too-many-members`, `conversation-exists`, `consent-required`, `rate-limited` */
-export type CreateConversation = (input: ConversationInput, creator: UserId) => Promise<Created>;
+export type CreateConversation = (input: ConversationInput, creator: UserId, owner: JobOwner) => Promise<Created>;
 
 export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
   readonly jobs: Jobs;
+  readonly groupChecks: GroupChecks;
   readonly notifier: Pick<Notifier, 'entry'>;
   /** Epoch window of a policy that states none. */
   readonly epochWindow: number;
@@ -48,13 +48,15 @@ export function makeCreateConversation(deps: {
   /** Ratchet trees up to this size in bytes are checked. */
   readonly treeCheckMaxBytes: number;
 }): CreateConversation {
-  return async (input, creator) => {
+  const { jobs } = deps;
+  return async (input, creator, owner) => {
     const members = [...new Set([creator, ...input.members])].sort();
     const policy = makePolicy(input.policy, deps);
     check(input, members, policy);
-    const facts = await checkGroup(input, { creator, members, policy }, deps);
+    const facts = await checkGroup(input, { creator, owner, members, policy }, deps);
     const { id, protocol, epoch, groupInfo } = input;
-    const fingerprint = fingerprintOf(input, members);
+    const content = { protocol, epoch, members, groupInfo, policy: input.policy };
+    const fingerprint = await jobs.run('fingerprint', owner, content);
     const result = await createConversation(deps.pool, {
       id,
       protocol,
@@ -69,7 +71,8 @@ export function makeCreateConversation(deps: {
     if (result === 'conversation-exists') throw new AppError('conversation-exists');
     if (result === 'created') deps.notifier.entry(id, 0, true);
     if (result === 'created' && groupInfo !== undefined && facts?.cipherSuite !== undefined) {
-      await markGroupInfo(deps.pool, id, { sha256: sha256(groupInfo), cipherSuite: facts.cipherSuite });
+      const sha256 = await jobs.run('sha256', owner, groupInfo);
+      await markGroupInfo(deps.pool, id, { sha256, cipherSuite: facts.cipherSuite });
     }
     const view = await viewConversation(deps.pool, id, creator);
     // It was deleted in the meantime. Its id is never used again.
@@ -94,13 +97,13 @@ function check({ id, protocol }: ConversationInput, members: readonly string[], 
 /** Checks that the GroupInfo belongs to the group that the creator states. @returns `undefined`: there is none to check */
 async function checkGroup(
   { id, protocol, epoch, groupInfo }: ConversationInput,
-  { creator, members, policy }: { creator: UserId; members: readonly string[]; policy: Policy },
-  { jobs, treeCheckMaxBytes: maxTreeBytes }: { jobs: Jobs; treeCheckMaxBytes: number },
+  { creator, owner, members, policy }: { creator: UserId; owner: JobOwner; members: readonly string[]; policy: Policy },
+  { groupChecks, treeCheckMaxBytes: maxTreeBytes }: { groupChecks: GroupChecks; treeCheckMaxBytes: number },
 ): Promise<GroupInfoFacts | undefined> {
   if (groupInfo === undefined || protocol === 'opaque') return undefined;
   const groupId = Buffer.from(id, 'base64url');
   const input = { groupId, user: creator, groupInfo, isNewGroup: true, maxTreeBytes };
-  const facts = await jobs.run('group-info', creator, input).catch(notAhead);
+  const facts = await groupChecks.groupInfo(owner, input).catch(notAhead);
   if (facts?.epoch !== epoch) throw new AppError('group-info-mismatch', `The GroupInfo must be for epoch ${epoch}`);
   refuseLacks(facts, policy);
   const { usersInTree } = facts;
@@ -131,11 +134,4 @@ function sameUsers(one: readonly string[], other: readonly string[]): boolean {
 function notAhead(error: unknown): undefined {
   if (error instanceof AppError && error.code === 'epoch-ahead') return undefined;
   throw error;
-}
-
-/** sha256 over the input. It does not depend on the order of members and policy fields. */
-function fingerprintOf({ protocol, epoch, groupInfo, policy }: ConversationInput, members: readonly string[]): Buffer {
-  const rules = Object.entries(policy satisfies PolicyChange).sort(([a], [b]) => (a < b ? -1 : 1));
-  const content = [protocol, epoch, members, rules, groupInfo?.toString('base64') ?? null];
-  return createHash('sha256').update(JSON.stringify(content)).digest();
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import type { GroupChecks } from '../../compute/group-checks.ts';
 import type { Jobs } from '../../compute/jobs.ts';
 import type { GroupInfoCheck, GroupInfoCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
@@ -9,7 +9,7 @@ import type { SuppliedGroupInfo } from '../../mls/supplied-group-info.ts';
 import { offerTree, readGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 import type { GroupStates } from './group-states.ts';
-import type { Operations, Origin } from './operations.ts';
+import { type Operations, type Origin, ownerOf } from './operations.ts';
 
 /** The GroupInfo of the current epoch. */
 export interface GroupInfos {
@@ -30,12 +30,13 @@ export interface GroupInfos {
 export function makeGroupInfos(deps: {
   readonly pool: pg.Pool;
   readonly jobs: Jobs;
+  readonly groupChecks: GroupChecks;
   readonly conversations: ConversationCache;
   readonly groupStates: GroupStates;
   readonly operations: Operations;
   readonly treeCheckMaxBytes: number;
 }): GroupInfos {
-  const { pool, jobs, conversations, groupStates, operations, treeCheckMaxBytes: maxTreeBytes } = deps;
+  const { pool, jobs, groupChecks, conversations, groupStates, operations, treeCheckMaxBytes: maxTreeBytes } = deps;
   return {
     read: async (id, user) => {
       const view = await readGroupInfo(pool, id, user);
@@ -58,9 +59,10 @@ export function makeGroupInfos(deps: {
           const { groupId } = conversation;
           const stored = (await groupStates.current(id))?.stored;
           const input = { groupId, user, groupInfo, stored, isNewGroup: false, maxTreeBytes };
-          const facts = await jobs.run('group-info', user, input);
+          const facts = await groupChecks.groupInfo(ownerOf(origin), input);
           if (facts.computedTree !== undefined) {
-            await offerTree(pool, id, { sha256: sha256(groupInfo), tree: facts.computedTree });
+            const sha256 = await jobs.run('sha256', ownerOf(origin), groupInfo);
+            await offerTree(pool, id, { sha256, tree: facts.computedTree });
           }
           command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts) };
         }
@@ -70,11 +72,6 @@ export function makeGroupInfos(deps: {
       return operations.decide(id, command, origin);
     },
   };
-}
-
-/** SHA-256 of a GroupInfo: the name under which its computed tree waits. */
-export function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest();
 }
 
 function usersIn({ usersInTree }: SuppliedGroupInfo): Pick<GroupInfoCommand, 'usersInTree'> {

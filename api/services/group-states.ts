@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
-import type { Jobs } from '../../compute/jobs.ts';
+import type { JobOwner, Jobs } from '../../compute/jobs.ts';
 import type { EpochFacts, StoredGroup } from '../../mls/stored-group.ts';
 import { readGroupInfoVersion, readStoredGroupInfo } from '../../store/group-info/group-info.ts';
 
@@ -31,7 +31,7 @@ export interface GroupStates {
    */
   readonly facts: (
     conversation: string,
-    user: string,
+    owner: JobOwner,
   ) => Promise<{ readonly epoch: number; readonly facts?: EpochFacts | undefined } | undefined>;
 }
 
@@ -85,12 +85,29 @@ export function makeGroupStates(deps: {
     const isCurrent = known?.epoch === epoch && known.version === current;
     return { epoch, cached: isCurrent ? known : load(id, epoch, current) };
   };
-  const factsOf = async (id: string, cached: Cached, user: string): Promise<EpochFacts | undefined> => {
+  const factsOf = async (id: string, cached: Cached, owner: JobOwner): Promise<EpochFacts | undefined> => {
     const stored = await cached.stored;
     if (stored === undefined) return undefined;
-    const facts = await jobs.run('epoch-facts', user, stored, treeCheckMaxBytes);
-    weigh(id, cached, bytesOf(stored) + (facts?.owners.length ?? 0) * LEAF_BYTES);
+    const facts = await jobs.run('epoch-facts', owner, stored, treeCheckMaxBytes);
+    weigh(id, cached, bytesOf(stored) + (facts?.users.length ?? 0) * LEAF_BYTES);
     return facts;
+  };
+  const sharedFacts = async (id: string, cached: Cached, owner: JobOwner): Promise<EpochFacts | undefined> => {
+    const others = cached.facts;
+    if (others !== undefined) {
+      try {
+        return await others;
+      } catch {
+        // The job of another request came too late, or its user had too many. That says nothing about this one.
+      }
+    }
+    const own = (cached.facts ??= factsOf(id, cached, owner));
+    try {
+      return await own;
+    } catch (error) {
+      if (cached.facts === own) delete cached.facts;
+      throw error;
+    }
   };
   return {
     current: async (id) => {
@@ -99,15 +116,11 @@ export function makeGroupStates(deps: {
       const stored = await found.cached?.stored;
       return { epoch: found.epoch, ...(stored === undefined ? {} : { stored }) };
     },
-    facts: async (id, user) => {
+    facts: async (id, owner) => {
       const found = await find(id);
       const { cached } = found ?? {};
       if (found === undefined || cached === undefined || treeCheckMaxBytes === 0) return found;
-      cached.facts ??= factsOf(id, cached, user).catch((error: unknown) => {
-        delete cached.facts;
-        throw error;
-      });
-      return { epoch: found.epoch, facts: await cached.facts };
+      return { epoch: found.epoch, facts: await sharedFacts(id, cached, owner) };
     },
   };
 }

@@ -5,7 +5,7 @@ import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import { checkLeaving } from '../../mls/framing.ts';
 import type { ConversationCache } from './conversation-cache.ts';
-import type { Operations, Origin } from './operations.ts';
+import { type Operations, type Origin, ownerOf } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
 /** The content of a request to leave. */
@@ -45,7 +45,7 @@ export function makeLeave({
       const commandId = ownId ?? `leave-${sha256}`;
       command = { ...base, ...framing, id: commandId, sha256, bytes: { ciphertext: proposal } };
       if (shown !== undefined) {
-        const isVerified = await checkProposer(id, { framing, proposal: shown }, origin.caller.user);
+        const isVerified = await checkProposer(id, { framing, proposal: shown }, ownerOf(origin));
         if (isVerified !== undefined) command = { ...command, isVerified };
       }
     } catch (error) {

@@ -1,3 +1,4 @@
+import type { JobOwner } from '../../compute/jobs.ts';
 import type pg from 'pg';
 import type { Command } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
@@ -15,6 +16,11 @@ export interface Origin {
   readonly deadline: number;
   /** The service's own id of the request. */
   readonly correlationId: string;
+}
+
+/** For whom the jobs of a request run. */
+export function ownerOf({ caller, deadline }: Pick<Origin, 'caller' | 'deadline'>): JobOwner {
+  return { user: caller.user, deadline };
 }
 
 /** The way of single commands from a route to their decision. */

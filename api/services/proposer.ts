@@ -1,7 +1,8 @@
+import type { JobOwner, Jobs } from '../../compute/jobs.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Framing, PublicProposal } from '../../mls/framing.ts';
-import { verifySignature } from '../../mls/signature.ts';
+import { ownerAt } from '../../mls/stored-group.ts';
 import type { GroupStates } from './group-states.ts';
 
 /**
@@ -14,14 +15,14 @@ import type { GroupStates } from './group-states.ts';
 export type CheckProposer = (
   conversation: ConversationId,
   sent: { readonly framing: Framing; readonly proposal: PublicProposal },
-  user: string,
+  owner: JobOwner,
 ) => Promise<boolean | undefined>;
 
-export function makeCheckProposer(states: GroupStates): CheckProposer {
-  return async (id, { framing, proposal }, user) => {
+export function makeCheckProposer(states: GroupStates, jobs: Jobs): CheckProposer {
+  return async (id, { framing, proposal }, caller) => {
     const { sender, signed, signature } = proposal;
     if (sender.type !== 'member' || framing.epoch === undefined) return undefined;
-    const current = await states.facts(id, user);
+    const current = await states.facts(id, caller);
     if (current !== undefined && framing.epoch > current.epoch) {
       // This epoch may be the current one at the time of the decision. Then nobody would have checked the sender.
       throw new AppError('epoch-ahead', undefined, { submittedEpoch: framing.epoch });
@@ -29,12 +30,14 @@ export function makeCheckProposer(states: GroupStates): CheckProposer {
     if (current?.facts === undefined || framing.epoch < current.epoch) return false;
     const { facts } = current;
     const { cipherSuite, context, isProven } = facts;
-    const owner = facts.owners[sender.leafIndex];
-    if (owner?.user !== user) throw new AppError('identity-mismatch', 'The sender leaf does not belong to you');
+    const owner = ownerAt(facts, sender.leafIndex);
+    if (owner?.user !== caller.user) throw new AppError('identity-mismatch', 'The sender leaf does not belong to you');
     if (!isProven) return false;
-    const content = Buffer.concat([signed, context]);
     const publicKey = owner.signatureKey;
-    const verdict = await verifySignature('FramedContentTBS', { cipherSuite, publicKey, content, signature });
+    const verdict = await jobs.run('signature', caller, 'FramedContentTBS', { cipherSuite, publicKey, signature }, [
+      signed,
+      context,
+    ]);
     if (verdict === 'invalid') throw new AppError('identity-mismatch', 'The signature of the proposal is not valid');
     return verdict === 'valid';
   };

@@ -5,7 +5,7 @@ import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
-import type { Operations, Origin } from './operations.ts';
+import { type Operations, type Origin, ownerOf } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
 
 /** A message from a request. */
@@ -44,13 +44,13 @@ export function makeSendMessages({
       ? operations.decide(id, message.command, origin)
       : operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal);
 
-  const withProposer = async (message: CheckedCommand, id: ConversationId): Promise<CheckedCommand> => {
+  const withProposer = async (message: CheckedCommand, id: ConversationId, origin: Origin): Promise<CheckedCommand> => {
     if (!message.isGood) return message;
     const { command, checked } = message;
     const { framing, proposal } = checked;
     if (proposal === undefined) return message;
     try {
-      const isVerified = await checkProposer(id, { framing, proposal }, command.actor);
+      const isVerified = await checkProposer(id, { framing, proposal }, ownerOf(origin));
       return isVerified === undefined ? message : { ...message, command: { ...command, isVerified } };
     } catch (error) {
       return { isGood: false, command, refusal: error };
@@ -62,7 +62,7 @@ export function makeSendMessages({
     const conversation = found instanceof Promise ? await found : found;
     let checked = messages.map((message) => check(conversation, message, origin));
     if (checked.some((message) => message.isGood && message.checked.proposal !== undefined)) {
-      checked = await Promise.all(checked.map((message) => withProposer(message, id)));
+      checked = await Promise.all(checked.map((message) => withProposer(message, id, origin)));
     }
     // All messages enter the queue in this one step, so they keep their order.
     const settled = await Promise.allSettled(checked.map((message) => sendOne(id, message, origin)));

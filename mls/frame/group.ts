@@ -1,6 +1,6 @@
 import { MAX_TREE_LEAVES } from '../../domain/limits.ts';
 import type { Extension, LeafNode } from './leaf.ts';
-import { readExtensions, readLeafNode, readVersion } from './leaf.ts';
+import { readExtensions, readLeafNode, readVersion, skipExtensions } from './leaf.ts';
 import type { Epoch } from './reader.ts';
 import { FrameError, Reader } from './reader.ts';
 
@@ -102,7 +102,7 @@ export function readGroupInfo(reader: Reader): GroupInfoFrame {
   const treeHash = reader.vector();
   const confirmedTranscriptHash = reader.vector();
   const extensionsStart = reader.offset;
-  readExtensions(reader); // of the GroupContext
+  skipExtensions(reader); // of the GroupContext
   const contextExtensions = reader.since(extensionsStart);
   const context = reader.since(start);
   const extensions = readExtensions(reader);

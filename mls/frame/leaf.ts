@@ -28,7 +28,6 @@ export interface LeafNode {
   readonly lifetime: Lifetime | undefined;
   /** Parent hash (RFC 9420 §7.9). Only in a `commit` leaf. */
   readonly parentHash: Uint8Array | undefined;
-  readonly extensions: readonly Extension[];
   /**
    * The signed bytes (LeafNodeTBS), without the group id and leaf index that follow in `update` and `commit` leaves.
    */
@@ -43,7 +42,7 @@ export interface KeyPackage {
   readonly cipherSuite: number;
   readonly initKey: Uint8Array;
   readonly leaf: LeafNode;
-  readonly extensions: readonly Extension[];
+  readonly extensionTypes: readonly number[];
   /** The signed bytes (KeyPackageTBS). */
   readonly signed: Uint8Array;
   readonly signature: Uint8Array;
@@ -56,12 +55,30 @@ const CREDENTIAL_BASIC = 1;
 const CREDENTIAL_X509 = 2;
 
 const extension = (reader: Reader): Extension => ({ type: reader.u16(), data: reader.vector() });
+const extensionType = (reader: Reader): number => {
+  const type = reader.u16();
+  reader.skipVector();
+  return type;
+};
 const skipUint16 = (reader: Reader): void => void reader.u16();
 const skipVector = (reader: Reader): void => reader.skipVector();
 
 /** Reads `Extension extensions<V>` (RFC 9420 §13). */
 export function readExtensions(reader: Reader): Extension[] {
   return reader.list(extension, MAX_MLS_LIST);
+}
+
+/** Reads the same without keeping it. */
+export function skipExtensions(reader: Reader): void {
+  reader.each(extensionType, MAX_MLS_LIST);
+}
+
+/**
+ * Reads only the types. An extension can have three bytes, and a message of megabytes would become gigabytes of objects:
+ * thousands of leaves or key packages with hundreds of extensions each.
+ */
+function readExtensionTypes(reader: Reader): number[] {
+  return reader.list(extensionType, MAX_MLS_LIST);
 }
 
 /** Reads a ProtocolVersion, which must be mls10 (RFC 9420 §6). */
@@ -83,12 +100,12 @@ export function readLeafNode(reader: Reader, expected?: LeafNodeSource): LeafNod
   const lifetime =
     source === 'key_package' ? { notBefore: reader.u64Rounded(), notAfter: reader.u64Rounded() } : undefined;
   const parentHash = source === 'commit' ? reader.vector() : undefined;
-  const extensions = readExtensions(reader);
+  skipExtensions(reader);
   const signed = reader.since(start);
   const signature = reader.vector();
   const bytes = reader.since(start);
   const keys = { encryptionKey, signatureKey };
-  const content = { credentialType, identity, source, lifetime, parentHash, extensions };
+  const content = { credentialType, identity, source, lifetime, parentHash };
   return { ...keys, ...content, signed, signature, bytes };
 }
 
@@ -99,10 +116,10 @@ export function readKeyPackage(reader: Reader): KeyPackage {
   const cipherSuite = reader.u16();
   const initKey = reader.vector();
   const leaf = readLeafNode(reader, 'key_package');
-  const extensions = readExtensions(reader);
+  const extensionTypes = readExtensionTypes(reader);
   const signed = reader.since(start);
   const signature = reader.vector();
-  return { cipherSuite, initKey, leaf, extensions, signed, signature, bytes: reader.since(start) };
+  return { cipherSuite, initKey, leaf, extensionTypes, signed, signature, bytes: reader.since(start) };
 }
 
 function readCredential(reader: Reader, type: number): Uint8Array | undefined {

@@ -85,14 +85,24 @@ export function readPrivateMessage(reader: Reader): PrivateFrame {
   return { wireFormat: 'private_message', groupId, epoch, contentType, authenticatedData };
 }
 
-/** Reads a PublicMessage (RFC 9420 §6.2). Its length is not stated, so the content must be read to find the end. */
-export function readPublicMessage(reader: Reader): PublicFrame {
+/** Reads the head of a PublicMessage (RFC 9420 §6.2) up to its content type. */
+export function readPublicHead(reader: Reader): Pick<
+  PublicFrame,
+  'groupId' | 'epoch' | 'sender' | 'authenticatedData'
+> & {
+  readonly contentType: ContentType;
+} {
   const groupId = reader.vector();
   const epoch = reader.epoch();
   const sender = readSender(reader);
   const authenticatedData = reader.vector();
+  return { groupId, epoch, sender, authenticatedData, contentType: readContentType(reader) };
+}
+
+/** Reads a PublicMessage (RFC 9420 §6.2). Its length is not stated, so the content must be read to find the end. */
+export function readPublicMessage(reader: Reader): PublicFrame {
+  const { groupId, epoch, sender, authenticatedData, contentType } = readPublicHead(reader);
   const wireFormat = 'public_message';
-  const contentType = readContentType(reader);
   // Application data must be in a PrivateMessage (RFC 9420 §6).
   if (contentType === 'application') reader.fail('application data in a PublicMessage');
   // Outsiders may only send proposals. The exception is the external commit, which joins them (RFC 9420 §12.1.8,

@@ -1,5 +1,5 @@
 import type { KeyPackage, LeafNode } from './leaf.ts';
-import { readExtensions, readKeyPackage, readLeafNode } from './leaf.ts';
+import { skipExtensions, readKeyPackage, readLeafNode } from './leaf.ts';
 import type { Reader } from './reader.ts';
 
 /** A proposal (RFC 9420 §12.1, and SelfRemove of the MLS extensions draft), with the fields that the service needs. */
@@ -32,14 +32,14 @@ export function readProposal(reader: Reader): Proposal {
       reader.skipVector(); // group id
       reader.u16(); // version: a re-init may choose a later version
       reader.u16(); // cipher suite
-      readExtensions(reader);
+      skipExtensions(reader);
       return { type: 'reinit' };
     case 6:
       reader.skipVector(); // KEM output
       return { type: 'external_init' };
     case 7: {
       const start = reader.offset;
-      readExtensions(reader);
+      skipExtensions(reader);
       return { type: 'group_context_extensions', extensions: reader.since(start) };
     }
     case 10:

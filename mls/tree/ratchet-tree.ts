@@ -1,6 +1,6 @@
 import { AppError } from '../../domain/errors.ts';
 import { FrameError, type LeafNode, type ParentNode, parseRatchetTree } from '../frame.ts';
-import { uint32, vector } from '../vector.ts';
+import { vector } from '../vector.ts';
 import { leavesUnder, widthFor } from './tree-math.ts';
 
 /** A ratchet tree as a full binary tree (RFC 9420 §7.8). `undefined` = blank node. */
@@ -40,8 +40,10 @@ export function encodeRatchetTree({ width, leaves, parents }: RatchetTree): Buff
 /** A parent node with its encoding (RFC 9420 §7.1). */
 export function parentNode(content: Omit<ParentNode, 'bytes'>): ParentNode {
   const { encryptionKey, parentHash, unmergedLeaves } = content;
-  const unmerged = vector(Buffer.concat(unmergedLeaves.map(uint32)));
-  return { ...content, bytes: Buffer.concat([vector(encryptionKey), vector(parentHash), unmerged]) };
+  // One buffer: the lists of a tree can have a million entries together.
+  const unmerged = Buffer.alloc(4 * unmergedLeaves.length);
+  for (const [i, leaf] of unmergedLeaves.entries()) unmerged.writeUInt32BE(leaf, 4 * i);
+  return { ...content, bytes: Buffer.concat([vector(encryptionKey), vector(parentHash), vector(unmerged)]) };
 }
 
 /** The parent at a node index. `undefined` = blank. */

@@ -6,6 +6,9 @@ import { type JobInput, type JobName, JOBS, runsInline } from '../../compute/job
 import { makeJobPool } from '../../compute/pool.ts';
 import { sizeOf } from '../../compute/wire.ts';
 import { makeMetrics } from '../../process/metrics.ts';
+import { syntheticGroup } from '../harness/synthetic-group.ts';
+import { BODY_LIMIT_COMMITS, MAX_LEAVES_PER_JOB } from '../../domain/limits.ts';
+import { checkSuppliedGroupInfo } from '../../mls/supplied-group-info.ts';
 import { optionsOrExit, wholeNumber } from '../command-line.ts';
 
 // `npm run cost:jobs`: what each job costs by the size of its input, in this thread and through a thread. The limits in
@@ -44,6 +47,34 @@ async function newSignatureKey(): Promise<{ signKey: Uint8Array; publicKey: Uint
   return (await loadSuite()).signature.keygen();
 }
 
+/** A GroupInfo, its facts, a private commit with it, and a batch of its leaves. */
+function groupCases(size: number): Case[] {
+  const { groupId, groupInfo, user } = syntheticGroup(size);
+  const limits = { maxTreeBytes: BODY_LIMIT_COMMITS, maxLeafSignatures: MAX_LEAVES_PER_JOB };
+  const supplied = { groupId, groupInfo, user, isNewGroup: false, ...limits } satisfies JobInput<'group-info'>[0];
+  const stored = { epoch: 1, groupInfo, isChecked: true, isProven: false };
+  // A PrivateMessage of a commit that ends epoch 0 (RFC 9420 §6.3).
+  const head = [Buffer.of(0, 1, 0, 2, groupId.length), groupId, Buffer.alloc(8), Buffer.of(3, 0, 1, 7, 1, 7)];
+  const bundle = { groupId, user, commit: Buffer.concat(head), currentEpoch: 0, groupInfo, ...limits };
+  const { leavesToVerify: [batch] = [] } = checkSuppliedGroupInfo({ ...supplied, maxLeafSignatures: size / 2 });
+  if (batch === undefined) throw new Error('half of the leaves are in a batch');
+  const what = `${size} leaves`;
+  return [
+    { name: 'group-info', what, input: () => [supplied] },
+    { name: 'group-info', what: `${what}, known`, input: () => [{ ...supplied, stored }] },
+    { name: 'commit-bundle', what, input: () => [bundle satisfies JobInput<'commit-bundle'>[0]] },
+    { name: 'epoch-facts', what, input: () => [stored, BODY_LIMIT_COMMITS] satisfies JobInput<'epoch-facts'> },
+    ...(size / 2 > MAX_LEAVES_PER_JOB
+      ? []
+      : [{ name: 'leaf-signatures', what: `${size / 2} leaves`, input: () => [batch] } as const]),
+  ];
+}
+
+function creationCase(bytes: number): Case {
+  const content = { protocol: 'mls', epoch: 0, members: ['alice'], groupInfo: randomBytes(bytes), policy: {} } as const;
+  return { name: 'fingerprint', what: `GroupInfo of ${bytes / KB} KB`, input: () => [content] };
+}
+
 /** Milliseconds in which this event loop is busy with some work: the median of the repeats, after one to warm up. */
 async function busyMs(input: Case['input'], work: (input: readonly unknown[]) => unknown): Promise<number> {
   await work(input());
@@ -71,6 +102,12 @@ const cases: Case[] = [
   await packageCase(4),
   await packageCase(16),
   await packageCase(100),
+  ...[4, 8, 16, 100, 512, 10_000].flatMap(groupCases),
+  ...[64 * KB, 256 * KB, 5 * MB].map(creationCase),
+  ...[256 * KB, MB, 6 * MB].map((size): Case => {
+    const bytes = randomBytes(size);
+    return { name: 'sha256', what: `${size / KB} KB`, input: () => [bytes] };
+  }),
 ];
 
 const pool = makeJobPool({

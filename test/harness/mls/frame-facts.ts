@@ -62,7 +62,7 @@ export function facts(message: MLSMessage): Facts {
 }
 
 function keyPackageFacts(kp: MlsKeyPackage): Facts {
-  const extensions = kp.extensions.map((e) => [extensionTypeOf(e.extensionType), hex(e.extensionData)]);
+  const extensions = kp.extensions.map((e) => extensionTypeOf(e.extensionType));
   const keys = { suite: suiteOf(kp.cipherSuite), initKey: hex(kp.initKey), signature: hex(kp.signature) };
   return { ...keys, leaf: leafFacts(kp.leafNode), extensions };
 }
@@ -115,7 +115,7 @@ export function frameFacts(frame: Frame): Facts {
 
 function ownKeyPackageFacts(kp: KeyPackage): Facts {
   const keys = { suite: kp.cipherSuite, initKey: hex(kp.initKey), signature: hex(kp.signature) };
-  return { ...keys, leaf: ownLeafFacts(kp.leaf), extensions: kp.extensions.map((e) => [e.type, hex(e.data)]) };
+  return { ...keys, leaf: ownLeafFacts(kp.leaf), extensions: kp.extensionTypes };
 }
 
 function ownLeafFacts(leaf: LeafNode): Facts {

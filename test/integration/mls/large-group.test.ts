@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { BODY_LIMIT_COMMITS } from '../../../domain/limits.ts';
 import { readEpochFacts } from '../../../mls/stored-group.ts';
 import { checkSuppliedGroupInfo } from '../../../mls/supplied-group-info.ts';
-import { type SyntheticGroup, syntheticGroup } from '../../harness/mls/synthetic-group.ts';
+import { type SyntheticGroup, syntheticGroup } from '../../../tools/harness/synthetic-group.ts';
 
 const SIZE = 10_000;
 
@@ -19,7 +19,7 @@ test('a group of 10,000 passes all checks, and fits into a request', () => {
   expect(facts.usersInTree).toHaveLength(SIZE);
   const stored = { epoch: 1, groupInfo: group.groupInfo, isChecked: true, isProven: false };
   const epoch = readEpochFacts(stored, BODY_LIMIT_COMMITS);
-  expect(epoch?.owners.filter((owner) => owner !== undefined)).toHaveLength(SIZE);
+  expect(epoch?.users.filter((user) => user !== null)).toHaveLength(SIZE);
 }, 60_000);
 
 test('one wrong signature among thousands is found', () => {

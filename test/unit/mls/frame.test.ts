@@ -1,5 +1,11 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { FrameError, parseFrame, parseRatchetTree, RATCHET_TREE_EXTENSION } from '../../../mls/frame.ts';
+import {
+  FrameError,
+  groupOfPublicCommit,
+  parseFrame,
+  parseRatchetTree,
+  RATCHET_TREE_EXTENSION,
+} from '../../../mls/frame.ts';
 import { vector } from '../../../mls/vector.ts';
 import { MAX_MEMBERS_LIMIT, MAX_TREE_LEAVES } from '../../../domain/limits.ts';
 import type { Frame } from '../../../mls/frame.ts';
@@ -110,6 +116,28 @@ describe('parseFrame', () => {
   });
 });
 
+test('a public commit shows its group in its head, however many proposals it has', () => {
+  const { reads, result } = readsWhile(commitOf({ proposals: MAX_MEMBERS_LIMIT }), groupOfPublicCommit);
+  expect(result).toEqual(Buffer.of(9));
+  expect(reads).toBeLessThan(32);
+  expect(groupOfPublicCommit(privateMessage(64))).toBeUndefined();
+  for (let length = 0; length < 20; length++) {
+    expect(groupOfPublicCommit(commitOf({}).subarray(0, length))).toBeUndefined();
+  }
+});
+
+test('of the extensions of leaves and key packages no more than a number stays in memory', () => {
+  const frames = corpus.flatMap(({ bytes }) => {
+    const frame = accept(bytes);
+    return frame.wireFormat === 'key_package' ? [frame.keyPackage] : [];
+  });
+  expect(frames.length).toBeGreaterThan(0);
+  for (const { extensionTypes, leaf } of frames) {
+    expect(extensionTypes.every((type) => typeof type === 'number')).toBe(true);
+    expect(leaf).not.toHaveProperty('extensions');
+  }
+});
+
 describe('parseRatchetTree', () => {
   test('returns the leaves of a GroupInfo and refuses hidden nodes', () => {
     const info = accept(
@@ -192,6 +220,15 @@ function privateMessage(ciphertextBytes: number): Uint8Array {
 
 /** How many bytes of a message the parser looks at. */
 function readsOf(message: Uint8Array): number {
+  const { reads, result } = readsWhile(message, parseFrame);
+  expect(result).toMatchObject({ wireFormat: 'private_message' });
+  return reads;
+}
+
+function readsWhile<T>(
+  message: Uint8Array,
+  parse: (bytes: Uint8Array) => T,
+): { readonly reads: number; readonly result: T } {
   let reads = 0;
   const counting = new Proxy(message, {
     get: (target, name): unknown => {
@@ -200,6 +237,6 @@ function readsOf(message: Uint8Array): number {
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-  expect(parseFrame(counting)).toMatchObject({ wireFormat: 'private_message' });
-  return reads;
+  const result = parse(counting);
+  return { reads, result };
 }

@@ -1,6 +1,8 @@
 import { makeNobleSignatureImpl } from 'ts-mls/crypto/implementation/default/makeNobleSignatureImpl.js';
 import { p256, p384, p521 } from '@noble/curves/nist.js';
 import { expect, test } from 'vitest';
+import { importPublicKey } from '../../../mls/native-keys.ts';
+import { suiteOf } from '../../../mls/suite.ts';
 import { nativeVerify } from '../../../mls/native-verify.ts';
 
 const message = Buffer.from('what is signed');
@@ -35,6 +37,23 @@ test.each([
   const uncompressed = curve.Point.fromBytes(publicKey).toBytes(false);
   const signature = curve.sign(message, secretKey, { prehash: true, format: 'der', lowS: false });
   expect(await nativeVerify(algorithm)?.later(uncompressed, message, signature)).toBe(true);
+});
+
+test.each([
+  ['P256', p256, 2],
+  ['P384', p384, 7],
+  ['P521', p521, 5],
+] as const)('%s: a point off the curve, or in the hybrid form, is no key', (algorithm, curve, suite) => {
+  const point = curve.Point.fromBytes(curve.keygen().publicKey).toBytes(false);
+  expect(suiteOf(suite)?.isPublicKey(point)).toBe(true);
+  const hybrid = Buffer.from(point);
+  hybrid[0] = 6 + ((point.at(-1) ?? 0) & 1);
+  const moved = Buffer.from(point);
+  moved[moved.length - 1] = (moved.at(-1) ?? 0) ^ 1;
+  for (const key of [hybrid, moved, Buffer.of(0)]) {
+    expect(() => importPublicKey(algorithm, key)).toThrow();
+    expect(suiteOf(suite)?.isPublicKey(key)).toBe(false);
+  }
 });
 
 test.each(['P256', 'Ed448'] as const)('%s: a malformed key verifies nothing', async (algorithm) => {

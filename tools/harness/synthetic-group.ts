@@ -1,9 +1,9 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import { suiteOf } from '../../../mls/suite.ts';
-import { encodeRatchetTree, readRatchetTree } from '../../../mls/tree/ratchet-tree.ts';
-import { rootHash, treeHashes } from '../../../mls/tree/tree-hash.ts';
-import { uint32, vector } from '../../../mls/vector.ts';
+import { suiteOf } from '../../mls/suite.ts';
+import { encodeRatchetTree, readRatchetTree } from '../../mls/tree/ratchet-tree.ts';
+import { rootHash, treeHashes } from '../../mls/tree/tree-hash.ts';
+import { uint32, vector } from '../../mls/vector.ts';
 
 /** A GroupInfo of suite 1 with as many leaves as one wants, and real signatures: ts-mls would need hours for 10,000. */
 export interface SyntheticGroup {

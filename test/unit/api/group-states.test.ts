@@ -1,0 +1,36 @@
+import type pg from 'pg';
+import { expect, test } from 'vitest';
+import { makeGroupStates } from '../../../api/services/group-states.ts';
+import { type Jobs, jobsInThisThread } from '../../../compute/jobs.ts';
+import { AppError } from '../../../domain/errors.ts';
+import { syntheticGroup } from '../../../tools/harness/synthetic-group.ts';
+
+/** A database with one conversation, which is in epoch 1. */
+function poolOf(groupInfo: Buffer): pg.Pool {
+  const stored = { groupInfo, tree: null, checked: true, proven: false };
+  const query = ({ name }: { name: string }): Promise<unknown> =>
+    Promise.resolve({ rows: [name === 'read-group-info-version' ? { epoch: 1, version: '1' } : stored] });
+  return { query } as unknown as pg.Pool;
+}
+
+test('who shares the job of another user gets an own one when that has no place', async () => {
+  const asked: string[] = [];
+  const jobs: Jobs = {
+    run: (name, owner, ...input) => {
+      const { user } = owner as { user: string };
+      asked.push(user);
+      if (user === 'mallory') return Promise.reject(new AppError('overloaded'));
+      return jobsInThisThread.run(name, owner, ...input);
+    },
+  };
+  const { groupInfo } = syntheticGroup(2);
+  const states = makeGroupStates({ pool: poolOf(groupInfo), jobs, treeCheckMaxBytes: 1_000_000 });
+  const factsFor = (user: string): Promise<unknown> => states.facts('c', { user, deadline: Number.MAX_SAFE_INTEGER });
+  const [refused, ...served] = await Promise.allSettled(['mallory', 'alice', 'bob'].map(factsFor));
+  expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'overloaded' } });
+  for (const one of served) {
+    expect(one).toMatchObject({ status: 'fulfilled', value: { epoch: 1, facts: { users: ['user-0', 'user-1'] } } });
+  }
+  // One job serves both others.
+  expect(asked).toEqual(['mallory', 'alice']);
+});
