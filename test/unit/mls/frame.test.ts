@@ -89,11 +89,7 @@ describe('parseFrame', () => {
     ['new members', MAX_MEMBERS_LIMIT, welcomeFor],
     ['proposals', MAX_MEMBERS_LIMIT, (count: number) => commitOf({ proposals: count })],
     ['nodes in a path', 32, (count: number) => commitOf({ pathNodes: count })],
-    [
-      'ciphertexts in a path node',
-      MAX_TREE_LEAVES,
-      (count: number) => commitOf({ pathNodes: 1, ciphertexts: count }),
-    ],
+    ['ciphertexts in a path node', MAX_TREE_LEAVES, (count: number) => commitOf({ pathNodes: 1, ciphertexts: count })],
     ['capabilities', 256, (count: number) => commitOf({ pathNodes: 0, capabilities: count })],
     ['extensions', 256, (count: number) => commitOf({ pathNodes: 0, extensions: count })],
     ['certificates', 256, (count: number) => commitOf({ pathNodes: 0, certificates: count })],
