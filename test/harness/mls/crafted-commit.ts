@@ -15,7 +15,6 @@ import { type Bundle, SUITE, groupInfoOf, resigned, wire } from './group.ts';
 type PublicContent = Extract<MLSMessage, { wireformat: 'mls_public_message' }>['publicMessage']['content'];
 export type CommitContent = Extract<PublicContent, { contentType: 'commit' }>['commit'];
 export type UnsignedInfo = Omit<GroupInfo, 'signature'>;
-export type InfoExtensions = UnsignedInfo['extensions'];
 
 /** The bytes of base64. */
 export function bytesOf(text: string): Buffer {
