@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     // Only to end what hangs, as in vitest.config.ts.
     testTimeout: 60_000,
-    include: ['test/unit/{domain,mls,workflows}/**/*.test.ts'],
+    include: ['test/unit/{domain,workflows}/**/*.test.ts'],
     // A replay reads the built bundle, which has no mutants in it.
     exclude: ['test/unit/workflows/replay.test.ts'],
   },
