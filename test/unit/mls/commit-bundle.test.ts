@@ -1,8 +1,9 @@
-import { type ClientState, type Proposal, createProposal } from 'ts-mls';
+import { type CiphersuiteName, type ClientState, type Proposal, createProposal } from 'ts-mls';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type CommitBundleFacts, type CommitBundleInput, checkCommitBundle } from '../../../mls/commit-bundle.ts';
+import { type ExternalCommit, checkJoiner } from '../../../mls/external-commit.ts';
 import type { StoredGroup } from '../../../mls/stored-group.ts';
 import {
   type CommitContent,
@@ -97,32 +98,92 @@ const complete = (...users: string[]): CommitBundleFacts => ({
 });
 
 describe('a commit that nobody can read', () => {
+  test('may be of a later epoch: there is nothing to check against the tree', () => {
+    expect(factsOf(hidden.body, { currentEpoch: 0 })).toStrictEqual(complete(...USERS));
+  });
+
   test('shows nothing', () => {
     const { commit } = hidden.body;
-    expect(check({ commit })).toEqual({ framing: { epoch: 1 }, isExternal: false, outcome: { facts: {} } });
+    expect(check({ commit })).toStrictEqual({ framing: { epoch: 1 }, isExternal: false, outcome: { facts: {} } });
   });
 
   test('with a GroupInfo shows the users in its tree and its cipher suite', () => {
-    expect(factsOf(hidden.body)).toEqual(complete(...USERS));
+    expect(factsOf(hidden.body)).toStrictEqual(complete(...USERS));
   });
 
   test('with a GroupInfo that has no tree shows that it lacks one, whatever the service stores', async () => {
     const { body } = await makeBundle(alice, [], { tree: false });
-    expect(factsOf(body)).toEqual({ cipherSuite: 1, lacks: ['ratchet_tree'] });
+    expect(factsOf(body)).toStrictEqual({ cipherSuite: 1, lacks: ['ratchet_tree'] });
   });
 
   test('with a Welcome shows the key packages that it names', async () => {
     const { body } = await makeBundle(alice, [add(erin)]);
     const { commit, welcome = '' } = body;
-    expect(factsOf({ commit, welcome }, { adds: ['erin'] })).toEqual({ cipherSuite: 1, welcomeRefs: [erinRef] });
+    expect(factsOf({ commit, welcome }, { adds: ['erin'] })).toStrictEqual({ cipherSuite: 1, welcomeRefs: [erinRef] });
     // What a request adds is not in such a commit.
-    expect(factsOf({ commit, welcome })).toEqual({ cipherSuite: 1, welcomeRefs: [erinRef] });
+    expect(factsOf({ commit, welcome })).toStrictEqual({ cipherSuite: 1, welcomeRefs: [erinRef] });
   });
 });
 
 describe('a public commit of a member', () => {
+  /** A stored group whose tree has a blank leaf, and one whose tree has a leaf that names no user. */
+  const next = async (...proposals: Proposal[]): Promise<[ClientState, Request]> => {
+    const { newState } = await publicly(proposals);
+    return [newState, { stored: storedGroup(newState, wireGroupInfo(await groupInfoOf(newState))), currentEpoch: 2 }];
+  };
+
+  test('that removes a leaf without a user takes nothing from anybody', async () => {
+    const [state, request] = await next(add(await newKeys('nobody', Uint8Array.of(0xff))));
+    const { commit } = (
+      await makeBundle(state, [{ proposalType: 'remove', remove: { removed: 4 } }], { isPublic: true })
+    ).body;
+    expect(factsOf({ commit }, request)).toStrictEqual({ isVerified: true });
+  });
+
+  test('that changes the extensions and more leads to the context with the new ones', async () => {
+    const changes: Proposal = {
+      proposalType: 'group_context_extensions',
+      groupContextExtensions: { extensions: [{ extensionType: 'application_id', extensionData: Uint8Array.of(7) }] },
+    };
+    const { body } = await publicly([changes, add(erin)]);
+    expect(factsOf(body, { adds: ['erin'] })).toMatchObject({ isVerified: true, isContextProven: true });
+  });
+
+  test('proves no context with a tree that is above the limit', () => {
+    const maxTreeBytes = encodeRatchetTree(alice.ratchetTree).length;
+    const { commit, groupInfo } = adding.body;
+    expect(factsOf({ commit, groupInfo }, { adds: ['erin'], maxTreeBytes })).toStrictEqual({
+      cipherSuite: 1,
+      consumedRefs: [erinRef],
+      isVerified: true,
+      lacks: ['ratchet_tree'],
+    });
+  });
+
+  test('may add key packages of a suite that the service does not know, whose references it cannot compute', () => {
+    const other = altered(adding.commit, (content) => ({
+      ...content,
+      proposals: content.proposals.map((one) => inOtherSuite(one, '61440' as CiphersuiteName)),
+    }));
+    const welcome = inSuite(adding.body.welcome ?? '', 4, 0xf000);
+    const request = { adds: ['erin'], stored: undefined };
+    expect(factsOf({ commit: other }, request)).toStrictEqual({ cipherSuite: 0xf000, isVerified: false });
+    expect(factsOf({ commit: other, welcome }, request)).toStrictEqual({
+      cipherSuite: 0xf000,
+      isVerified: false,
+      welcomeRefs: [erinRef],
+    });
+  });
+
+  test('that adds one openly and another by reference may add anybody too', async () => {
+    const { newState } = await createProposal(alice, true, add(erin), SUITE);
+    const { body } = await makeBundle(newState, [add(await newKeys('frank'))], { isPublic: true });
+    const { usersInTree } = factsOf(body, { adds: ['erin', 'frank'] });
+    expect(usersInTree).toEqual(['alice', 'bob', 'carol', 'dave', 'erin', 'frank']);
+  });
+
   test('is verified, and proves the context after it, where the context before it is proven', () => {
-    expect(check(update.body)).toEqual({
+    expect(check(update.body)).toStrictEqual({
       framing: { epoch: 1 },
       isExternal: false,
       outcome: { facts: { ...complete(...USERS), isVerified: true, isContextProven: true } },
@@ -130,27 +191,27 @@ describe('a public commit of a member', () => {
   });
 
   test('is not verified elsewhere, and proves nothing', () => {
-    expect(factsOf(update.body, unproven())).toEqual({ ...complete(...USERS), isVerified: false });
+    expect(factsOf(update.body, unproven())).toStrictEqual({ ...complete(...USERS), isVerified: false });
   });
 
   test('may come without a GroupInfo', () => {
     const { commit } = update.body;
-    expect(factsOf({ commit })).toEqual({ isVerified: true });
-    expect(factsOf({ commit }, unproven())).toEqual({ isVerified: false });
-    expect(factsOf({ commit }, { stored: undefined })).toEqual({ isVerified: false });
+    expect(factsOf({ commit })).toStrictEqual({ isVerified: true });
+    expect(factsOf({ commit }, unproven())).toStrictEqual({ isVerified: false });
+    expect(factsOf({ commit }, { stored: undefined })).toStrictEqual({ isVerified: false });
   });
 
   test('gives the tree that its GroupInfo leaves out, if the tree hash is that of the GroupInfo', async () => {
     const bare = await publicly([], { tree: false });
     const computedTree = Buffer.from(encodeRatchetTree(bare.newState.ratchetTree));
     const facts = { ...complete(...USERS), isVerified: true, isContextProven: true, computedTree };
-    expect(factsOf(bare.body)).toEqual(facts);
+    expect(factsOf(bare.body)).toStrictEqual(facts);
     const { isContextProven: _proven, ...others } = facts;
-    expect(factsOf(bare.body, unproven())).toEqual({ ...others, isVerified: false });
+    expect(factsOf(bare.body, unproven())).toStrictEqual({ ...others, isVerified: false });
     const groupInfo = await infoWith(bare.newState, (info) =>
       withContext(withExtensions(info, 'ratchet_tree'), { treeHash: new Uint8Array(32) }),
     );
-    expect(factsOf({ ...bare.body, groupInfo }, unproven())).toEqual({
+    expect(factsOf({ ...bare.body, groupInfo }, unproven())).toStrictEqual({
       cipherSuite: 1,
       isVerified: false,
       lacks: ['ratchet_tree'],
@@ -160,9 +221,9 @@ describe('a public commit of a member', () => {
   test('that adds somebody names the key package, with a Welcome or without', () => {
     const { welcome: _welcome, ...without } = adding.body;
     const facts = { ...complete('alice', 'bob', 'carol', 'dave', 'erin'), isVerified: true, isContextProven: true };
-    expect(factsOf(adding.body, { adds: ['erin'] })).toEqual({ ...facts, welcomeRefs: [erinRef] });
-    expect(factsOf(without, { adds: ['erin'] })).toEqual({ ...facts, consumedRefs: [erinRef] });
-    expect(factsOf({ commit: adding.body.commit }, { adds: ['erin'] })).toEqual({
+    expect(factsOf(adding.body, { adds: ['erin'] })).toStrictEqual({ ...facts, welcomeRefs: [erinRef] });
+    expect(factsOf(without, { adds: ['erin'] })).toStrictEqual({ ...facts, consumedRefs: [erinRef] });
+    expect(factsOf({ commit: adding.body.commit }, { adds: ['erin'] })).toStrictEqual({
       cipherSuite: 1,
       consumedRefs: [erinRef],
       isVerified: true,
@@ -171,9 +232,12 @@ describe('a public commit of a member', () => {
 
   test('that removes somebody names who loses all leaves, unless the request does', async () => {
     const { commit } = (await publicly([...removalOf(alice, 'dave'), ...removalOf(alice, 'bob')])).body;
-    expect(factsOf({ commit })).toEqual({ isVerified: true, usersLosingAllLeaves: ['dave', 'bob'] });
-    expect(factsOf({ commit }, { removes: ['dave'] })).toEqual({ isVerified: true, usersLosingAllLeaves: ['bob'] });
-    expect(factsOf({ commit }, { removes: ['bob', 'dave'] })).toEqual({ isVerified: true });
+    expect(factsOf({ commit })).toStrictEqual({ isVerified: true, usersLosingAllLeaves: ['dave', 'bob'] });
+    expect(factsOf({ commit }, { removes: ['dave'] })).toStrictEqual({
+      isVerified: true,
+      usersLosingAllLeaves: ['bob'],
+    });
+    expect(factsOf({ commit }, { removes: ['bob', 'dave'] })).toStrictEqual({ isVerified: true });
   });
 
   test('that removes one of two devices names whose it was, except the committer', async () => {
@@ -184,7 +248,7 @@ describe('a public commit of a member', () => {
     if (one === undefined || own === undefined) throw new Error('both have two leaves');
     const { commit } = (await makeBundle(newState, [one, own], { isPublic: true })).body;
     const request = { stored: at2, currentEpoch: 2 };
-    expect(factsOf({ commit }, request)).toEqual({ isVerified: true, usersLosingSomeLeaves: ['bob'] });
+    expect(factsOf({ commit }, request)).toStrictEqual({ isVerified: true, usersLosingSomeLeaves: ['bob'] });
     expect(refusalOf({ commit }, { ...request, removes: ['bob'] })).toEqual([
       'membership-mismatch',
       'The commit keeps a leaf of a user in removes',
@@ -204,15 +268,22 @@ describe('a public commit of a member', () => {
   test('with a proposal by reference hides its effect: it may add anybody, and proves nothing', async () => {
     const { newState } = await createProposal(alice, true, add(erin), SUITE);
     const { body } = await makeBundle(newState, [], { isPublic: true });
-    expect(factsOf(body, { adds: ['erin'] })).toEqual({
+    expect(factsOf(body, { adds: ['erin'] })).toStrictEqual({
       ...complete('alice', 'bob', 'carol', 'dave', 'erin'),
       isVerified: false,
       welcomeRefs: [erinRef],
     });
     const { welcome: _welcome, ...without } = body;
-    expect(factsOf(without, { adds: ['erin'] })).toEqual({
+    expect(factsOf(without, { adds: ['erin'] })).toStrictEqual({
       ...complete('alice', 'bob', 'carol', 'dave', 'erin'),
       isVerified: false,
+    });
+    // The service cannot compute a tree either.
+    const { groupInfo } = (await makeBundle(newState, [], { isPublic: true, tree: false })).body;
+    expect(factsOf({ ...without, groupInfo }, { adds: ['erin'] })).toStrictEqual({
+      cipherSuite: 1,
+      isVerified: false,
+      lacks: ['ratchet_tree'],
     });
   });
 
@@ -232,7 +303,8 @@ describe('a public commit of a member', () => {
       'group-info-mismatch',
       'The parent hash of the new leaf is not right',
     ]);
-    for (const commit of [shorter, strange]) expect(factsOf({ commit }, unproven())).toEqual({ isVerified: false });
+    for (const commit of [shorter, strange])
+      expect(factsOf({ commit }, unproven())).toStrictEqual({ isVerified: false });
   });
 
   test('with other signatures is a fault only where the context is proven', async () => {
@@ -241,8 +313,8 @@ describe('a public commit of a member', () => {
     expect(refusalOf({ commit })).toEqual(['identity-mismatch', 'The signature of the commit is not valid']);
     const leaf = await alteredAndSigned(update.commit, alice, alice, withTurnedLeaf);
     expect(refusalOf({ commit: leaf })).toEqual(['identity-mismatch', 'The signature of the leaf is not valid']);
-    expect(factsOf({ commit }, unproven())).toEqual({ isVerified: false });
-    expect(factsOf({ commit: leaf }, unproven())).toEqual({ isVerified: false });
+    expect(factsOf({ commit }, unproven())).toStrictEqual({ isVerified: false });
+    expect(factsOf({ commit: leaf }, unproven())).toStrictEqual({ isVerified: false });
     const fake = (await makeBundle(bob, [], { isPublic: true })).commit;
     const ofBob = await alteredAndSigned(fake, bob, alice, (content) => content);
     expect(refusalOf({ commit: ofBob }, { user: 'bob' })).toEqual([
@@ -259,12 +331,15 @@ describe('a public commit of a member', () => {
       'group-info-mismatch',
       'The GroupInfo is not the state after this commit',
     ]);
-    expect(factsOf({ ...update.body, groupInfo }, unproven())).toEqual({ ...complete(...USERS), isVerified: false });
+    expect(factsOf({ ...update.body, groupInfo }, unproven())).toStrictEqual({
+      ...complete(...USERS),
+      isVerified: false,
+    });
   });
 
   test('without a path is checked like the others', async () => {
     const bare = await alteredAndSigned(update.commit, alice, alice, (content) => ({ ...content, path: undefined }));
-    expect(factsOf({ commit: bare })).toEqual({ isVerified: true });
+    expect(factsOf({ commit: bare })).toStrictEqual({ isVerified: true });
     expect(refusalOf({ commit: bare, groupInfo: update.body.groupInfo })).toEqual([
       'group-info-mismatch',
       'The GroupInfo is not the state after this commit',
@@ -276,17 +351,40 @@ describe('an external commit', () => {
   const ALL = ['alice', 'bob', 'carol', 'dave', 'erin'];
 
   test('is checked in full in every state, and proves the context only after a proven one', () => {
-    expect(check(joining.body, { user: 'erin' })).toEqual({
+    expect(check(joining.body, { user: 'erin' })).toStrictEqual({
       framing: { epoch: 1 },
       isExternal: true,
       outcome: { facts: { ...complete(...ALL), isVerified: true, isContextProven: true } },
     });
-    expect(factsOf(joining.body, { user: 'erin', ...unproven() })).toEqual({ ...complete(...ALL), isVerified: false });
+    expect(factsOf(joining.body, { user: 'erin', ...unproven() })).toStrictEqual({
+      ...complete(...ALL),
+      isVerified: false,
+    });
+  });
+
+  test('takes the leftmost blank leaf', async () => {
+    const { newState } = await publicly(removalOf(alice, 'bob'));
+    const info = await groupInfoOf(newState);
+    const { body } = await makeExternal(info, erin);
+    const request = { user: 'erin', stored: storedGroup(newState, wireGroupInfo(info)), currentEpoch: 2 };
+    expect(factsOf(body, request)).toMatchObject({ isContextProven: true });
+  });
+
+  test('is checked for whose leaf it brings where it meets the tree, too', () => {
+    const path = { identity: Buffer.from('erin') } as ExternalCommit['path'];
+    expect(() => {
+      checkJoiner({ path, removed: undefined }, [], 'mallory');
+    }).toThrow(
+      expect.objectContaining({
+        code: 'identity-mismatch',
+        message: 'The new leaf of an external commit must belong to you',
+      }) as Error,
+    );
   });
 
   test('may take out an old leaf of its sender', async () => {
     const again = await makeExternal(await groupInfoOf(alice), await newKeys('bob'), 'bob');
-    expect(factsOf(again.body, { user: 'bob' })).toEqual({
+    expect(factsOf(again.body, { user: 'bob' })).toStrictEqual({
       ...complete(...USERS),
       isVerified: true,
       isContextProven: true,
@@ -307,7 +405,9 @@ describe('an external commit', () => {
     const missing = ['group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree'];
     expect(refusalOf(joining.body, { user: 'erin', stored: undefined })).toEqual(missing);
     const { stored: _stored, ...nothing } = { stored };
-    expect(factsOf(joining.body, { user: 'erin', ...nothing, stored: undefined, currentEpoch: undefined })).toEqual({
+    expect(
+      factsOf(joining.body, { user: 'erin', ...nothing, stored: undefined, currentEpoch: undefined }),
+    ).toStrictEqual({
       ...complete(...ALL),
       isVerified: false,
     });
@@ -368,7 +468,7 @@ describe('an external commit', () => {
       ...content,
       proposals: [...content.proposals, inline(psk), inline(psk)],
     }));
-    expect(factsOf({ commit }, { user: 'erin' })).toEqual({ isVerified: true });
+    expect(factsOf({ commit }, { user: 'erin' })).toStrictEqual({ isVerified: true });
   });
 
   test.each<[lie: string, code: string, detail: string, () => Promise<[Body, Request?]> | [Body, Request?]]>([
@@ -718,7 +818,7 @@ describe('a bundle is refused', () => {
     sender.writeUInt32BE(200, 2 + 2 + 1 + 16 + 8 + 1);
     expect(refusalOf({ commit: sender.toString('base64') })).toEqual(refused);
     // Without a tree nobody can know.
-    expect(factsOf({ commit: bare }, { user: 'bob', stored: undefined })).toEqual({ isVerified: false });
+    expect(factsOf({ commit: bare }, { user: 'bob', stored: undefined })).toStrictEqual({ isVerified: false });
   });
 
   test('with the epoch in its details, if it is ahead', () => {
@@ -740,9 +840,9 @@ describe('parts that the service does not look at', () => {
   test('are the tree and the state where no tree is read, and of an epoch that has ended', () => {
     const seen = { cipherSuite: 1 };
     const strange = { stored: { ...stored, groupInfo: Buffer.from('noise') } };
-    expect(factsOf(update.body, { maxTreeBytes: 0, ...strange })).toEqual(seen);
-    expect(factsOf(update.body, { currentEpoch: 2, ...strange })).toEqual(seen);
-    expect(factsOf(update.body, { removes: ['bob'], currentEpoch: 2 })).toEqual(seen);
+    expect(factsOf(update.body, { maxTreeBytes: 0, ...strange })).toStrictEqual(seen);
+    expect(factsOf(update.body, { currentEpoch: 2, ...strange })).toStrictEqual(seen);
+    expect(factsOf(update.body, { removes: ['bob'], currentEpoch: 2 })).toStrictEqual(seen);
   });
 
   test('are a stored group of another epoch, one that is no GroupInfo, and one whose tree is too large', () => {
@@ -754,22 +854,22 @@ describe('parts that the service does not look at', () => {
       { stored: { ...stored, groupInfo: Buffer.from('noise') } },
       { maxTreeBytes: size - 1 },
     ]) {
-      expect(factsOf({ commit }, request)).toEqual({ isVerified: false });
+      expect(factsOf({ commit }, request)).toStrictEqual({ isVerified: false });
     }
-    expect(factsOf({ commit }, { maxTreeBytes: size })).toEqual({ isVerified: true });
+    expect(factsOf({ commit }, { maxTreeBytes: size })).toStrictEqual({ isVerified: true });
   });
 
   test('are the trees in a GroupInfo above the limit', () => {
     const size = encodeRatchetTree(hidden.newState.ratchetTree).length;
-    expect(factsOf(hidden.body, { maxTreeBytes: size - 1, stored: undefined })).toEqual({
+    expect(factsOf(hidden.body, { maxTreeBytes: size - 1, stored: undefined })).toStrictEqual({
       cipherSuite: 1,
       lacks: ['ratchet_tree'],
     });
-    expect(factsOf(hidden.body, { maxTreeBytes: size, stored: undefined })).toEqual(complete(...USERS));
+    expect(factsOf(hidden.body, { maxTreeBytes: size, stored: undefined })).toStrictEqual(complete(...USERS));
   });
 
   test('are all without a conversation, except what the parts say', () => {
-    expect(factsOf(update.body, { currentEpoch: undefined, stored: undefined })).toEqual({
+    expect(factsOf(update.body, { currentEpoch: undefined, stored: undefined })).toStrictEqual({
       ...complete(...USERS),
       isVerified: false,
     });
@@ -779,7 +879,7 @@ describe('parts that the service does not look at', () => {
     const bare = wireGroupInfo(await groupInfoOf(alice, { tree: false }));
     const tree = encodeRatchetTree(alice.ratchetTree);
     const { commit } = update.body;
-    expect(factsOf({ commit }, { stored: storedGroup(alice, bare, { tree }) })).toEqual({ isVerified: true });
+    expect(factsOf({ commit }, { stored: storedGroup(alice, bare, { tree }) })).toStrictEqual({ isVerified: true });
   });
 });
 
@@ -790,7 +890,7 @@ describe('a group whose cipher suite the service does not know', () => {
   test('gives what can be read, and verifies nothing', () => {
     const groupInfo = unknown(update.body.groupInfo);
     const at = { stored: { ...stored, isProven: false, groupInfo: bytesOf(unknown(stored64())) } };
-    expect(factsOf({ ...update.body, groupInfo }, at)).toEqual({
+    expect(factsOf({ ...update.body, groupInfo }, at)).toStrictEqual({
       cipherSuite: 0xf000,
       isVerified: false,
       lacks: ['cipher_suite'],
@@ -831,6 +931,10 @@ test('bytes that are no commit of this group are refused as such', () => {
   });
 });
 
+test('a fault of the code is no refusal', () => {
+  expect(() => check(joining.body, { user: 'erin', adds: null as unknown as string[] })).toThrow(TypeError);
+});
+
 test('leaf indexes are those that the tests name', () => {
   expect(USERS.map((user) => leafIndexes(alice, user))).toEqual([[0], [1], [2], [3]]);
 });
@@ -856,9 +960,11 @@ function inSuite(message: string, offset: number, suite: number): string {
   return bytes.toString('base64');
 }
 
-function inOtherSuite(one: CommitContent['proposals'][number]): CommitContent['proposals'][number] {
+function inOtherSuite(
+  one: CommitContent['proposals'][number],
+  cipherSuite: CiphersuiteName = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519',
+): CommitContent['proposals'][number] {
   if (one.proposalOrRefType !== 'proposal' || one.proposal.proposalType !== 'add') throw new Error('no Add');
   const { keyPackage } = one.proposal.add;
-  const cipherSuite = 'MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519';
   return { ...one, proposal: { ...one.proposal, add: { keyPackage: { ...keyPackage, cipherSuite } } } };
 }

@@ -92,9 +92,9 @@ describe('the messages route', () => {
   const check = (bytes: Buffer, stated?: number): ReturnType<typeof checkMessage> => checkMessage(MLS(), bytes, stated);
 
   test('takes application messages and proposals, and names the latter', () => {
-    expect(check(frames.application)).toEqual({ framing: { epoch: 1 } });
-    expect(check(frames.application, 1)).toEqual({ framing: { epoch: 1 } });
-    expect(check(frames.privateProposal)).toEqual({ framing: { epoch: 1, type: 'proposal' } });
+    expect(check(frames.application)).toStrictEqual({ framing: { epoch: 1 } });
+    expect(check(frames.application, 1)).toStrictEqual({ framing: { epoch: 1 } });
+    expect(check(frames.privateProposal)).toStrictEqual({ framing: { epoch: 1, type: 'proposal' } });
     expect(check(frames.selfRemoval)).toMatchObject({
       framing: { epoch: 1, type: 'proposal' },
       proposal: { sender: { type: 'member', leafIndex: 1 }, proposal: { type: 'remove', removed: 1 } },
@@ -142,7 +142,7 @@ describe('the route to leave', () => {
   test('takes a proposal that removes its sender, and one that nobody can read', () => {
     expect(check(frames.selfRemoval)).toMatchObject({ framing: { epoch: 1 }, proposal: { contentType: 'proposal' } });
     expect(check(frames.selfRemove)).toMatchObject({ proposal: { proposal: { type: 'self_remove' } } });
-    expect(check(frames.privateProposal, 1)).toEqual({ framing: { epoch: 1 } });
+    expect(check(frames.privateProposal, 1)).toStrictEqual({ framing: { epoch: 1 } });
   });
 
   test('refuses everything else', () => {
@@ -209,9 +209,11 @@ describe('a Welcome and a GroupInfo', () => {
 describe('an opaque conversation', () => {
   test('takes any bytes, and the epoch that the request states', () => {
     for (const check of [checkMessage, checkLeaving, checkCommit]) {
-      expect(check(OPAQUE, noise, undefined)).toEqual({ framing: {} });
-      expect(check(OPAQUE, noise, 0)).toEqual({ framing: { epoch: 0 } });
-      expect(check(OPAQUE, noise, Number.MAX_SAFE_INTEGER)).toEqual({ framing: { epoch: Number.MAX_SAFE_INTEGER } });
+      expect(check(OPAQUE, noise, undefined)).toStrictEqual({ framing: {} });
+      expect(check(OPAQUE, noise, 0)).toStrictEqual({ framing: { epoch: 0 } });
+      expect(check(OPAQUE, noise, Number.MAX_SAFE_INTEGER)).toStrictEqual({
+        framing: { epoch: Number.MAX_SAFE_INTEGER },
+      });
       expect(refusalOf(() => check(OPAQUE, noise, 2 ** 53))).toEqual([
         'epoch-ahead',
         'The epoch is ahead of the conversation',

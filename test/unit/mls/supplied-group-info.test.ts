@@ -100,8 +100,8 @@ const forged = (leaf: LeafNode): LeafNode => ({
 
 describe('a GroupInfo is accepted', () => {
   test('with its users and cipher suite, if all in it is right', () => {
-    expect(check(honest)).toEqual(COMPLETE);
-    expect(check(honest, { isNewGroup: true })).toEqual(COMPLETE);
+    expect(check(honest)).toStrictEqual(COMPLETE);
+    expect(check(honest, { isNewGroup: true })).toStrictEqual(COMPLETE);
   });
 
   test('with leaves that do not know the keys of all parents', async () => {
@@ -111,7 +111,7 @@ describe('a GroupInfo is accepted', () => {
 
   test('of a new group', async () => {
     const info = wireGroupInfo(await groupInfoOf(alone));
-    expect(check(info, { groupId: alone.groupContext.groupId, isNewGroup: true })).toEqual({
+    expect(check(info, { groupId: alone.groupContext.groupId, isNewGroup: true })).toStrictEqual({
       epoch: 0,
       cipherSuite: 1,
       usersInTree: ['alice'],
@@ -130,9 +130,9 @@ describe('a GroupInfo is accepted', () => {
     const neither = await infoWith(alice, (info) =>
       withExtensions(withExtensions(info, 'external_pub'), 'ratchet_tree'),
     );
-    expect(check(noKey)).toEqual({ ...COMPLETE, lacks: ['external_pub'] });
-    expect(check(noTree)).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
-    expect(check(neither)).toEqual({ epoch: 2, lacks: ['external_pub', 'ratchet_tree'] });
+    expect(check(noKey)).toStrictEqual({ ...COMPLETE, lacks: ['external_pub'] });
+    expect(check(noTree)).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(neither)).toStrictEqual({ epoch: 2, lacks: ['external_pub', 'ratchet_tree'] });
   });
 
   test.each([
@@ -143,18 +143,18 @@ describe('a GroupInfo is accepted', () => {
     // Version and wire format of the message, then version and cipher suite of the GroupContext.
     info.writeUInt16BE(suite, 6);
     const lacks = suite === 85 ? ['external_pub', 'cipher_suite'] : ['cipher_suite'];
-    expect(check(info.toString('base64'))).toEqual({ epoch: 2, lacks, usersInTree: USERS });
+    expect(check(info.toString('base64'))).toStrictEqual({ epoch: 2, lacks, usersInTree: USERS });
   });
 
   test('unread, where the service reads no trees', async () => {
     const noise = await infoWith(alice, (info) => withExtensions(info, 'ratchet_tree', Buffer.from('noise')));
-    expect(check(noise, { maxTreeBytes: 0 })).toEqual({ epoch: 2 });
+    expect(check(noise, { maxTreeBytes: 0 })).toStrictEqual({ epoch: 2 });
   });
 
   test('without its tree, if the tree is above the limit', () => {
     const size = encodeRatchetTree(alice.ratchetTree).length;
-    expect(check(honest, { maxTreeBytes: size })).toEqual(COMPLETE);
-    expect(check(honest, { maxTreeBytes: size - 1 })).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(honest, { maxTreeBytes: size })).toStrictEqual(COMPLETE);
+    expect(check(honest, { maxTreeBytes: size - 1 })).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
   });
 
   test('of a new group with a key for external commits that lacks its length', async () => {
@@ -163,7 +163,7 @@ describe('a GroupInfo is accepted', () => {
         info.extensions.find(({ extensionType }) => extensionType === 'external_pub') ?? {};
       return withExtensions(info, 'external_pub', extensionData.subarray(1));
     });
-    expect(check(bare, { isNewGroup: true })).toEqual(COMPLETE);
+    expect(check(bare, { isNewGroup: true })).toStrictEqual(COMPLETE);
     expect(refusalOf(bare)).toEqual([
       'group-info-mismatch',
       'external_pub in the GroupInfo is not a public key of the cipher suite',
@@ -343,36 +343,40 @@ describe('beside the stored GroupInfo of the same epoch', () => {
 
   test('a GroupInfo without a tree has that of the stored one, if the tree hash is the same', async () => {
     const computedTree = Buffer.from(encodeRatchetTree(alice.ratchetTree));
-    expect(check(await bare(), { stored: stored() })).toEqual({ ...COMPLETE, computedTree, isContextProven: true });
-    expect(check(await bare(), { stored: stored({ isProven: false }) })).toEqual({ ...COMPLETE, computedTree });
-    expect(check(await bare(), { stored: stored({ epoch: 1 }) })).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(await bare(), { stored: stored() })).toStrictEqual({
+      ...COMPLETE,
+      computedTree,
+      isContextProven: true,
+    });
+    expect(check(await bare(), { stored: stored({ isProven: false }) })).toStrictEqual({ ...COMPLETE, computedTree });
+    expect(check(await bare(), { stored: stored({ epoch: 1 }) })).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
     const other = await infoWith(alice, (info) =>
       withContext(withExtensions(info, 'ratchet_tree'), { treeHash: new Uint8Array(32) }),
     );
-    expect(check(other, { stored: stored({ isProven: false }) })).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(other, { stored: stored({ isProven: false }) })).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
   });
 
   test('a GroupInfo has no tree, if the stored one is of an unknown cipher suite', async () => {
     const unknown = bytesOf(honest);
     unknown.writeUInt16BE(0xf000, 6);
     const at = { stored: stored({ isProven: false, groupInfo: unknown }) };
-    expect(check(await bare(), at)).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(await bare(), at)).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
   });
 
   test('a GroupInfo is proven if the context is the same, and refused if it is another one', async () => {
-    expect(check(honest, { stored: stored() })).toEqual({ ...COMPLETE, isContextProven: true });
-    expect(check(honest, { stored: stored({ isProven: false }) })).toEqual(COMPLETE);
+    expect(check(honest, { stored: stored() })).toStrictEqual({ ...COMPLETE, isContextProven: true });
+    expect(check(honest, { stored: stored({ isProven: false }) })).toStrictEqual(COMPLETE);
     const other = await infoWith(alice, (info) => withContext(info, { confirmedTranscriptHash: new Uint8Array(32) }));
     expect(refusalOf(other, { stored: stored() })).toEqual([
       'group-info-mismatch',
       'The GroupInfo is not the state of the group in this epoch',
     ]);
-    expect(check(other, { stored: stored({ isProven: false }) })).toEqual(COMPLETE);
+    expect(check(other, { stored: stored({ isProven: false }) })).toStrictEqual(COMPLETE);
   });
 
   test('a GroupInfo that lacks a tree proves nothing', async () => {
     const tree = encodeRatchetTree((await localGroup(['alice'])).states.get('alice')?.ratchetTree ?? []);
-    expect(check(await bare(), { stored: stored({ tree }) })).toEqual({ epoch: 2, lacks: ['ratchet_tree'] });
+    expect(check(await bare(), { stored: stored({ tree }) })).toStrictEqual({ epoch: 2, lacks: ['ratchet_tree'] });
   });
 
   test('leaves that were checked there are not verified again, others are', async () => {
