@@ -371,7 +371,7 @@ describe('an external commit', () => {
   });
 
   test('is checked for whose leaf it brings where it meets the tree, too', () => {
-    const path = { identity: Buffer.from('erin') } as ExternalCommit['path'];
+    const path = { identity: Buffer.from('erin') } as Partial<ExternalCommit['path']> as ExternalCommit['path'];
     expect(() => {
       checkJoiner({ path, removed: undefined }, [], 'mallory');
     }).toThrow(
