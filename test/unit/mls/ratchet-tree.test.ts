@@ -3,7 +3,7 @@ import type { ClientState, Extension, Proposal, RatchetTree as TsTree } from 'ts
 import { createCommit, createGroup, encodeExternalSender, encodeMlsMessage } from 'ts-mls';
 import { encodeRatchetTree as encodeTsTree } from 'ts-mls/ratchetTree.js';
 import { verifyParentHashes } from 'ts-mls/parentHash.js';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { contextAfter } from '../../../mls/group-context.ts';
 import { parseFrame } from '../../../mls/frame.ts';
 import type { PublicCommit } from '../../../mls/external-commit.ts';
@@ -16,7 +16,10 @@ import { rootHash, treeHashes } from '../../../mls/tree/tree-hash.ts';
 import { areUnmergedLeavesValid } from '../../../mls/tree/unmerged-leaves.ts';
 import { SUITE, add, groupInfoOf, makeExternal, newKeys, wireGroupInfo } from '../../harness/mls/group.ts';
 
-const suite: Suite = suiteOf(1) ?? expect.unreachable('suite 1 is known');
+let suite: Suite;
+beforeEach(() => {
+  suite = suiteOf(1) ?? expect.unreachable('suite 1 is known');
+});
 
 function treeOf(tree: TsTree): RatchetTree {
   return readRatchetTree(encodeTsTree(tree));
@@ -37,7 +40,8 @@ interface Step {
   readonly name: string;
   readonly before: ClientState;
   readonly after: ClientState;
-  readonly commit: PublicCommit;
+  /** The MLSMessage. Tests read it, not the preparation: so mutation testing knows which test reaches which line. */
+  readonly commit: Uint8Array;
 }
 
 const steps: Step[] = [];
@@ -65,12 +69,12 @@ beforeAll(async () => {
       { state, cipherSuite: SUITE },
       { extraProposals: proposals, wireAsPublicMessage: true },
     );
-    steps.push({ name, before: state, after: newState, commit: readCommit(encodeMlsMessage(commit)) });
+    steps.push({ name, before: state, after: newState, commit: encodeMlsMessage(commit) });
     state = newState;
   };
   const join = async (name: string): Promise<void> => {
     const { commit, newState } = await makeExternal(await groupInfoOf(state), await newKeys(name));
-    steps.push({ name: `${name} joins`, before: state, after: newState, commit: readCommit(encodeMlsMessage(commit)) });
+    steps.push({ name: `${name} joins`, before: state, after: newState, commit: encodeMlsMessage(commit) });
     state = newState;
   };
   const adds = (...names: string[]): Promise<Proposal[]> =>
@@ -128,7 +132,8 @@ describe('in the life of a group', () => {
   });
 
   test('each public commit leads from the tree and context before it to those after it', async () => {
-    for (const { name, before, after, commit } of steps) {
+    for (const { name, before, after, commit: bytes } of steps) {
+      const commit = readCommit(bytes);
       const next = treeAfter(treeOf(before.ratchetTree), commit, suite);
       expect([name, next.isParentHashRight]).toEqual([name, true]);
       expect([name, hashOf(next.tree)]).toEqual([name, Buffer.from(after.groupContext.treeHash)]);

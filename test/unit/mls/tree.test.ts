@@ -1,0 +1,200 @@
+import { describe, expect, test } from 'vitest';
+import { type Suite, suiteOf } from '../../../mls/suite.ts';
+import { parentHash } from '../../../mls/tree/parent-hash.ts';
+import {
+  type RatchetTree,
+  encodeRatchetTree,
+  isEmpty,
+  parentAt,
+  parentNode,
+  readRatchetTree,
+} from '../../../mls/tree/ratchet-tree.ts';
+import { hashWithout, rootHash, treeHashes, within } from '../../../mls/tree/tree-hash.ts';
+import {
+  directPath,
+  leavesUnder,
+  leftOf,
+  levelOf,
+  parentOf,
+  rightOf,
+  rootOf,
+  siblingOf,
+  widthFor,
+} from '../../../mls/tree/tree-math.ts';
+import { areUnmergedLeavesValid } from '../../../mls/tree/unmerged-leaves.ts';
+
+/** The arithmetic of ratchet trees (RFC 9420 §7 and appendix C), with numbers that one can see in a picture. */
+
+describe('in the tree of eight leaves of RFC 9420 appendix C', () => {
+  test.each([
+    [0, 0],
+    [1, 1],
+    [3, 2],
+    [7, 3],
+    [11, 2],
+    [13, 1],
+    [14, 0],
+  ])('node %s stands at level %s', (node, level) => {
+    expect(levelOf(node)).toBe(level);
+  });
+
+  test.each([
+    [1, 0, 2],
+    [3, 1, 5],
+    [5, 4, 6],
+    [7, 3, 11],
+    [11, 9, 13],
+    [13, 12, 14],
+  ])('under node %s are %s and %s', (parent, left, right) => {
+    expect([leftOf(parent), rightOf(parent)]).toEqual([left, right]);
+    expect([parentOf(left), parentOf(right)]).toEqual([parent, parent]);
+    expect([siblingOf(left), siblingOf(right)]).toEqual([right, left]);
+  });
+
+  test('the root is in the middle, and paths lead to it', () => {
+    expect([1, 2, 4, 8].map(rootOf)).toEqual([0, 1, 3, 7]);
+    expect(directPath(0, 8)).toEqual([1, 3, 7]);
+    expect(directPath(5, 8)).toEqual([9, 11, 7]);
+    expect(directPath(0, 1)).toEqual([]);
+  });
+
+  test('a node has the leaves under it', () => {
+    expect(leavesUnder(7)).toEqual({ first: 0, last: 7 });
+    expect(leavesUnder(11)).toEqual({ first: 4, last: 7 });
+    expect(leavesUnder(9)).toEqual({ first: 4, last: 5 });
+    expect(leavesUnder(10)).toEqual({ first: 5, last: 5 });
+  });
+
+  test('a tree is as wide as the next power of two', () => {
+    expect([0, 1, 2, 3, 4, 5, 8, 9].map(widthFor)).toEqual([1, 1, 2, 4, 4, 8, 8, 16]);
+  });
+});
+
+test('the part of an ascending list between two values has both', () => {
+  const list = [1, 4, 5, 9];
+  expect(within(list, 4, 5)).toEqual([4, 5]);
+  expect(within(list, 2, 8)).toEqual([4, 5]);
+  expect(within(list, 0, 1)).toEqual([1]);
+  expect(within(list, 9, 20)).toEqual([9]);
+  expect(within(list, 6, 8)).toEqual([]);
+  expect(within([], 0, 9)).toEqual([]);
+});
+
+const EMPTY = new Uint8Array();
+/** A leaf that differs from others in one byte. */
+const leaf = (mark: number): Uint8Array => Uint8Array.of(1, 1, 1, mark, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 0, 0);
+/** A tree with leaves and parents where they are given. @param parents unmerged leaves by node index */
+function treeOf(
+  leaves: readonly (number | undefined)[],
+  parents: Readonly<Record<number, number[]>> = {},
+): RatchetTree {
+  const nodes: Buffer[] = [];
+  for (let node = 0; node < 2 * leaves.length - 1; node++) {
+    const mark = leaves[node / 2];
+    const unmergedLeaves = parents[node];
+    if (node % 2 === 0) nodes.push(mark === undefined ? Buffer.of(0) : Buffer.from(leaf(mark)));
+    else if (unmergedLeaves === undefined) nodes.push(Buffer.of(0));
+    else {
+      const { bytes } = parentNode({ encryptionKey: Uint8Array.of(node), parentHash: EMPTY, unmergedLeaves });
+      nodes.push(Buffer.concat([Buffer.of(1, 2), bytes]));
+    }
+  }
+  const content = Buffer.concat(nodes);
+  const length =
+    content.length < 0x40 ? Buffer.of(content.length) : Buffer.of(0x40 | (content.length >> 8), content.length & 0xff);
+  return readRatchetTree(Buffer.concat([length, content]));
+}
+
+describe('a ratchet tree', () => {
+  test('is a full binary tree, whatever was left out at its end', () => {
+    const tree = treeOf([1, 2, 3]);
+    expect(tree.width).toBe(4);
+    expect(tree.leaves.map((one) => one?.encryptionKey[0])).toEqual([1, 2, 3, undefined]);
+    expect(tree.leaves).toHaveLength(4);
+    expect(tree.parents).toEqual([undefined, undefined, undefined]);
+    expect(treeOf([1])).toMatchObject({ width: 1, parents: [] });
+  });
+
+  test('is encoded without the blank nodes at its end', () => {
+    const tree = treeOf([1, undefined, 3], { 1: [], 3: [0, 2] });
+    const again = readRatchetTree(encodeRatchetTree(tree));
+    expect(again).toEqual(tree);
+    expect(parentAt(tree, 3)?.unmergedLeaves).toEqual([0, 2]);
+    expect(encodeRatchetTree({ width: 1, leaves: [undefined], parents: [] })).toEqual(Buffer.of(0));
+  });
+
+  test('is empty under a node without leaves', () => {
+    const tree = treeOf([1, undefined, undefined, undefined, undefined, 6]);
+    expect([0, 1, 2, 3, 5, 7, 9, 10, 11].map((node) => isEmpty(tree, node))).toEqual([
+      false,
+      false,
+      true,
+      false,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+    expect(isEmpty(tree, 13)).toBe(true);
+  });
+});
+
+describe('lists of unmerged leaves', () => {
+  const four = [1, 2, 3, 4];
+  test.each<[boolean, string, ...Parameters<typeof treeOf>]>([
+    [true, 'no parents', four, {}],
+    [true, 'empty lists', four, { 1: [], 3: [], 5: [] }],
+    [true, 'a leaf below its parent', four, { 1: [0] }],
+    [true, 'the last leaf below its parent', four, { 1: [1] }],
+    [true, 'a leaf in all lists above it', four, { 1: [0], 3: [0, 3] }],
+    [true, 'a leaf in the lower list only', four, { 1: [0], 3: [] }],
+    [false, 'a leaf in the upper list only', four, { 1: [], 3: [0] }],
+    [false, 'a leaf to the left of its parent', four, { 5: [1] }],
+    [false, 'a leaf to the right of its parent', four, { 1: [2] }],
+    [false, 'a leaf twice', four, { 1: [0, 0] }],
+    [false, 'leaves in another order', four, { 1: [1, 0] }],
+    [false, 'a blank leaf', [1, undefined, 3, 4], { 1: [1] }],
+    [true, 'another leaf of a list with a gap', [...four, 5, 6, 7, 8], { 3: [2], 7: [2, 5] }],
+    [false, 'a gap in the middle of three lists', [...four, 5, 6, 7, 8], { 1: [0], 3: [], 7: [0] }],
+  ])('valid %s: %s', (isValid, _what, leaves, parents) => {
+    expect(areUnmergedLeavesValid(treeOf(leaves, parents ?? {}))).toBe(isValid);
+  });
+});
+
+describe('tree hashes (RFC 9420 §7.8)', () => {
+  const suite = (): Suite => suiteOf(1) ?? expect.unreachable();
+  const vector = (bytes: Buffer): Buffer => Buffer.concat([Buffer.of(bytes.length), bytes]);
+
+  test('are those of the RFC, written out', () => {
+    const { hash } = suite();
+    const tree = treeOf([undefined, 2], { 1: [] });
+    const [left, right] = [hash(Buffer.of(1, 0, 0, 0, 0, 0)), hash(Buffer.of(1, 0, 0, 0, 1, 1), leaf(2).subarray(2))];
+    const root = hash(Buffer.of(2, 1, 1, 1, 0, 0), vector(left), vector(right));
+    const hashes = treeHashes(tree, suite());
+    expect(hashes).toEqual([left, root, right]);
+    expect(rootHash(tree, hashes)).toEqual(root);
+    const blank = treeOf([1, 2]);
+    const first = hash(Buffer.of(1, 0, 0, 0, 0, 1), leaf(1).subarray(2));
+    expect(rootHash(blank, treeHashes(blank, suite()))).toEqual(hash(Buffer.of(2, 0), vector(first), vector(right)));
+  });
+
+  test('without some leaves are those of the tree without them', () => {
+    const tree = treeOf([1, 2, 3, 4, 5, 6, 7, 8], { 1: [1], 3: [1, 3], 7: [1, 3, 6], 5: [] });
+    const without = treeOf([1, undefined, 3, undefined, 5, 6, undefined, 8], { 1: [], 3: [], 7: [], 5: [] });
+    const context = { suite: suite(), hashes: treeHashes(tree, suite()) };
+    const expected = treeHashes(without, suite());
+    for (const node of [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13]) {
+      expect([node, hashWithout(tree, node, [1, 3, 6], context)]).toEqual([node, expected[node]]);
+    }
+    expect(hashWithout(tree, 7, [], context)).toEqual(context.hashes[7]);
+    const one = treeOf([1, undefined, 3, 4, 5, 6, 7, 8], { 1: [], 3: [3], 7: [3, 6], 5: [] });
+    expect(hashWithout(tree, 7, [1], context)).toEqual(treeHashes(one, suite())[7]);
+  });
+
+  test('a parent hash covers key, parent hash and sibling (RFC 9420 §7.9)', () => {
+    const { hash } = suite();
+    const parent = { encryptionKey: Uint8Array.of(7), parentHash: Uint8Array.of(8, 8) };
+    expect(parentHash(suite(), parent, Uint8Array.of(9))).toEqual(hash(Buffer.of(1, 7, 2, 8, 8, 1, 9)));
+  });
+});
