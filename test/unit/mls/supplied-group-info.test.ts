@@ -2,7 +2,7 @@ import { type ClientState, type LeafNode, createGroup } from 'ts-mls';
 import { type RatchetTree, encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../../domain/errors.ts';
-import { readEpochFacts, type StoredGroup } from '../../../mls/stored-group.ts';
+import { ownerAt, readEpochFacts, type StoredGroup } from '../../../mls/stored-group.ts';
 import {
   type GroupInfoInput,
   type SuppliedGroupInfo,
@@ -406,15 +406,21 @@ describe('readEpochFacts', () => {
     const facts = readEpochFacts(storedGroup(newState, wireGroupInfo(info)), 1024 * 1024) ?? expect.unreachable();
     const owner = (user: string, index: number): object => ({
       user,
-      signatureKey: new Uint8Array(leafOf(newState.ratchetTree, index).signaturePublicKey),
+      signatureKey: Buffer.from(leafOf(newState.ratchetTree, index).signaturePublicKey),
     });
     expect(facts).toMatchObject({ cipherSuite: 1, isProven: true });
-    expect(facts.owners).toEqual([owner('alice', 0), undefined, owner('carol', 2), owner('dave', 3)]);
+    expect([0, 1, 2, 3, 4].map((index) => ownerAt(facts, index))).toEqual([
+      owner('alice', 0),
+      undefined,
+      owner('carol', 2),
+      owner('dave', 3),
+      undefined,
+    ]);
     const bytes = bytesOf(wireGroupInfo(info));
     expect(Buffer.from(facts.context)).toEqual(bytes.subarray(4, 4 + facts.context.length));
     // Copies, so that the GroupInfo does not travel along.
     expect(facts.context.buffer.byteLength).toBe(facts.context.length);
-    expect(facts.owners[0]?.signatureKey.buffer.byteLength).toBe(32);
+    expect(facts.keys.length).toBe(3 * 32);
   });
 
   test('gives leaves without a user too', async () => {
@@ -424,7 +430,7 @@ describe('readEpochFacts', () => {
     }));
     const info = await infoWith(alice, (one) => withWholeTree(one, tree));
     const facts = readEpochFacts(storedGroup(alice, info), 1024 * 1024);
-    expect(facts?.owners.map((one) => one?.user)).toEqual(['alice', 'bob', undefined, 'dave']);
+    expect(facts?.users).toEqual(['alice', 'bob', null, 'dave']);
   });
 
   test('calls a context proven that a checked GroupInfo of a creator alone gives, and no other', async () => {
