@@ -35,13 +35,15 @@ export function send(response: Response, { status, body, text, headers, keptMs =
   if (response.headersSent || response.destroyed) return;
   response.statusCode = status;
   if (headers !== undefined) for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  const { type, content } = text ?? { type: 'application/json; charset=utf-8', content: JSON.stringify(body) };
-  if (content === undefined) {
+  const form =
+    text ??
+    (body === undefined ? undefined : { type: 'application/json; charset=utf-8', content: JSON.stringify(body) });
+  if (form === undefined) {
     response.end();
     return;
   }
-  write(response, type, content);
-  if (keptMs > 0) contextOf(response).kept.keep(response.req, response, content, keptMs);
+  write(response, form.type, form.content);
+  if (keptMs > 0) contextOf(response).kept.keep(response.req, response, form.content, keptMs);
 }
 
 /** Larger answers are written in parts of this many bytes, so that it is known how fast their client reads. */
