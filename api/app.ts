@@ -1,11 +1,17 @@
-import express, { type Express, type RequestHandler } from 'express';
+import type { RequestListener } from 'node:http';
+import express, { type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
 import { makeGroupChecks } from '../compute/group-checks.ts';
 import type { Jobs } from '../compute/jobs.ts';
-import { REQUESTS_PER_USER, WAITING_REQUESTS_PER_USER } from '../domain/limits.ts';
+import {
+  HEAVY_REQUESTS_PER_USER,
+  HEAVY_TURN_MS,
+  REQUESTS_PER_USER,
+  WAITING_REQUESTS_PER_USER,
+} from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
@@ -24,6 +30,7 @@ import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
 import type { Submitter } from '../dispatch/submission.ts';
 import { makeAuthenticated } from './http/authenticated.ts';
+import { makeKeptAnswers } from './http/kept-answers.ts';
 import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
@@ -53,6 +60,11 @@ import { mountRoutes } from './http/mount.ts';
 import type { Route } from './http/route.ts';
 
 const TURNS: TurnsOptions = { perUser: REQUESTS_PER_USER, waitingPerUser: WAITING_REQUESTS_PER_USER };
+const HEAVY_TURNS: TurnsOptions = {
+  perUser: HEAVY_REQUESTS_PER_USER,
+  waitingPerUser: WAITING_REQUESTS_PER_USER,
+  longestMs: HEAVY_TURN_MS,
+};
 
 /** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
@@ -72,6 +84,8 @@ export interface AppDeps extends HealthDeps {
   readonly rateLimits: RateLimits;
   /** @default as in `domain/limits.ts` */
   readonly turns?: TurnsOptions;
+  /** Turns of heavy requests, beside those of all requests. @default as in `domain/limits.ts` */
+  readonly heavyTurns?: TurnsOptions;
   readonly transfers: Transfers;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
@@ -129,8 +143,9 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
   return [...routes, ...docsRoutes(routes, deps)];
 }
 
-/** The Express app. */
-export function createApp(deps: AppDeps): Express {
+/** The Express app, and before it the answers that are given again. */
+export function createApp(deps: AppDeps): RequestListener {
+  const kept = makeKeptAnswers();
   const app = express();
   app.disable('x-powered-by');
   // No ETag for every answer: hashing costs more than it saves. The epoch route sets its own ETag.
@@ -141,13 +156,14 @@ export function createApp(deps: AppDeps): Express {
 
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
-  app.use(makeRequestContext({ ...deps, deadlineMs: deps.requestDeadlineMs }));
+  app.use(makeRequestContext({ ...deps, kept, deadlineMs: deps.requestDeadlineMs }));
   app.use(securityHeaders());
   app.use(neverStored);
   app.use(makeCloseWhileDraining(deps.isDraining));
   mountRoutes(app, makeRoutes(deps, conversations), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
     takeTurn: makeTurns(deps.turns ?? TURNS),
+    takeHeavyTurn: makeTurns(deps.heavyTurns ?? HEAVY_TURNS),
     conversations,
     limits,
     runOnce: makeRunOnce(deps),
@@ -156,7 +172,7 @@ export function createApp(deps: AppDeps): Express {
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);
   app.use(makeProblemRenderer(deps));
-  return app;
+  return kept.before(app, deps.isDraining);
 }
 
 /**

@@ -12,8 +12,11 @@ export const MAX_MESSAGES_PER_REQUEST = 100;
 /** Log entries in one page. */
 export const MAX_PAGE = 1000;
 export const DEFAULT_PAGE = 100;
-/** A page ends early after this many ciphertext bytes. It always has at least one entry. */
-export const MAX_PAGE_BYTES = 4 * 1024 * 1024;
+/**
+ * A page ends early after this many ciphertext bytes. It always has at least one entry. Making a page of this size stops the event
+ * loop for some milliseconds, and all other requests wait meanwhile.
+ */
+export const MAX_PAGE_BYTES = 1024 * 1024;
 
 /**
  * Bytes of a `group_id`: 1 to 64. In `mls` conversations 16 or more, so that ids cannot be guessed and do not collide.
@@ -84,6 +87,15 @@ export const MAX_RESERVATION_MS = 300;
 export const REQUESTS_PER_USER = 64;
 /** Requests of one user that wait for their turn behind these. Each needs some kilobytes. */
 export const WAITING_REQUESTS_PER_USER = 1000;
+/** Heavy requests of one user that are served at a time: large bodies, and answers that may be large. */
+export const HEAVY_REQUESTS_PER_USER = 2;
+/** A body above this size is heavy. A list of 100 short messages is not. */
+export const HEAVY_BODY_BYTES = 64 * 1024;
+/**
+ * A heavy request keeps its turn for at most this time. What takes longer waits for its client or for a decision, costs little CPU
+ * time meanwhile, and must not keep the other devices of its user waiting.
+ */
+export const HEAVY_TURN_MS = 2000;
 
 /** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;

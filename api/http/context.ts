@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import { ipKeyGenerator } from 'express-rate-limit';
 import { AppError } from '../../domain/errors.ts';
 import type { Caller } from './caller.ts';
+import type { KeptAnswers } from './kept-answers.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 
 /** Counts what one request costs against the limits of its caller. */
@@ -40,6 +41,8 @@ export interface RequestContext {
   body?: Transfer;
   /** All bodies and answers that this process has in memory. */
   readonly transfers: Transfers;
+  /** Answers that are given again. */
+  readonly kept: KeptAnswers;
   /** Bytes of the body. They are kept only for requests with an Idempotency-Key. */
   rawBody?: Buffer;
   /** True for an event stream. It ends when its reader goes, so its duration is not a measure of the service. */

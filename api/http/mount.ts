@@ -10,11 +10,14 @@ import { makeJsonBody } from './json-body.ts';
 import type { RateLimiters } from './rate-limits.ts';
 import { contextOf } from './context.ts';
 import type { Route } from './route.ts';
+import { onlyLargeBodies } from './turns.ts';
 
 export interface MountDeps {
   readonly authenticated: RequestHandler;
   /** Lets only some requests of one user be served at a time. */
   readonly takeTurn: RequestHandler;
+  /** The same for heavy requests, of which fewer are served at a time. */
+  readonly takeHeavyTurn: RequestHandler;
   readonly conversations: Admit;
   readonly limits: RateLimiters;
   readonly runOnce: RunOnce;
@@ -39,9 +42,14 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
  * a stranger costs no more than a look-up, and each of its look-ups was counted.
  */
 function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
-  const { authenticated, takeTurn, conversations, limits, runOnce, jobs } = deps;
-  const { access = 'user' } = route;
+  const { authenticated, takeTurn, takeHeavyTurn, conversations, limits, runOnce, jobs } = deps;
+  const { access = 'user', bodyLimit = BODY_LIMIT_DEFAULT } = route;
   const admission = admissionOf(route);
+  const heavyTurn = (): RequestHandler | undefined => {
+    if (access === 'public') return undefined;
+    if (route.hasLargeAnswer === true) return takeHeavyTurn;
+    return route.body === undefined ? undefined : onlyLargeBodies(takeHeavyTurn, bodyLimit);
+  };
   const chain: (RequestHandler | undefined)[] = [
     makeMatched(route.path),
     access === 'public' ? undefined : authenticated,
@@ -50,7 +58,9 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
     // A stream has a limit of its own: it would hold its turn for hours.
     access === 'public' || route.isStream === true ? undefined : takeTurn,
     admission === undefined ? undefined : makeConversationGuard(admission, conversations),
-    route.body === undefined ? undefined : makeJsonBody(route, route.bodyLimit ?? BODY_LIMIT_DEFAULT, jobs),
+    // After the guard: those who are refused there wait for nobody, and nobody waits for them.
+    heavyTurn(),
+    route.body === undefined ? undefined : makeJsonBody(route, bodyLimit, jobs),
     makeHandle(route, runOnce),
   ];
   mounted[route.method](...chain.filter((handler) => handler !== undefined));

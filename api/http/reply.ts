@@ -11,6 +11,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
   /** False = the answer is not stored for the Idempotency-Key, because a part of the request may succeed later. */
   readonly isFinal?: boolean;
+  /** Anybody gets the same answer to the same path for this time, in milliseconds. Only for public routes. @default 0 */
+  readonly keptMs?: number;
 }
 
 /** A JSON answer. */
@@ -29,13 +31,19 @@ export function textReply(status: number, type: string, content: string): Reply 
 }
 
 /** Sends a reply. Does nothing if the client is gone or already has an answer. */
-export function send(response: Response, { status, body, text, headers }: Reply): void {
+export function send(response: Response, { status, body, text, headers, keptMs = 0 }: Reply): void {
   if (response.headersSent || response.destroyed) return;
   response.statusCode = status;
   if (headers !== undefined) for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  if (text !== undefined) write(response, text.type, text.content);
-  else if (body !== undefined) write(response, 'application/json; charset=utf-8', JSON.stringify(body));
-  else response.end();
+  const form =
+    text ??
+    (body === undefined ? undefined : { type: 'application/json; charset=utf-8', content: JSON.stringify(body) });
+  if (form === undefined) {
+    response.end();
+    return;
+  }
+  write(response, form.type, form.content);
+  if (keptMs > 0) contextOf(response).kept.keep(response.req, response, form.content, keptMs);
 }
 
 /** Larger answers are written in parts of this many bytes, so that it is known how fast their client reads. */
@@ -46,7 +54,9 @@ export function write(response: Response, type: string, content: string): void {
   const { transfers, meter, body } = contextOf(response);
   // The request is served. What was in its body is garbage now.
   body?.end();
-  const length = Buffer.byteLength(content);
+  // UTF-8 of a large answer is made once, and then cut into parts.
+  const bytes = content.length > PART_BYTES ? Buffer.from(content) : undefined;
+  const length = bytes?.length ?? Buffer.byteLength(content);
   response.setHeader('Content-Type', type);
   response.setHeader('Content-Length', length);
   meter?.debitAnswer(length);
@@ -54,8 +64,8 @@ export function write(response: Response, type: string, content: string): void {
   whenOver(response, transfer.end);
   transfer.hold(length);
   if (response.req.socket.destroyed) return;
-  if (length <= PART_BYTES) response.end(content);
-  else writeParts(response, Buffer.from(content), transfer.moved);
+  if (bytes === undefined) response.end(content);
+  else writeParts(response, bytes, transfer.moved);
 }
 
 /** Writes bytes part by part: each after the client has taken the one before. */

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from 'pino';
+import type { KeptAnswers } from './kept-answers.ts';
+import { requestIdOf } from './request-id.ts';
 import { contextOf, setContext, whenOver } from './context.ts';
 import type { Transfers } from './transfers.ts';
 
-/** W3C Trace Context: version, trace id, parent id, flags. */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
-const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
 /** Paths that machines request every few seconds. These requests are neither logged nor measured. */
 const NOISE = /^\/(?:health|metrics)(?:\/|$)/;
 
@@ -17,6 +16,7 @@ export interface RequestContextDeps {
   readonly deadlineMs: number;
   readonly observe: ObserveRequest;
   readonly transfers: Transfers;
+  readonly kept: KeptAnswers;
 }
 
 /** Gives each request its ids and its deadline. At the end of a request, it is logged and measured. */
@@ -24,19 +24,13 @@ export function makeRequestContext(deps: RequestContextDeps): RequestHandler {
   return function requestContext(req, res, next) {
     const startedAt = performance.now();
     const correlationId = randomUUID();
-    const requestId = givenId(req) ?? correlationId;
-    setContext(res, { requestId, correlationId, deadline: Date.now() + deps.deadlineMs, transfers: deps.transfers });
+    const requestId = requestIdOf(req) ?? correlationId;
+    const { transfers, kept, deadlineMs } = deps;
+    setContext(res, { requestId, correlationId, deadline: Date.now() + deadlineMs, transfers, kept });
     res.setHeader('X-Request-Id', requestId);
     whenOver(res, () => finish(deps, req, res, performance.now() - startedAt));
     next();
   };
-}
-
-/** The id that the client chose: the trace id of `traceparent`, else `X-Request-Id`. */
-function givenId(req: Request): string | undefined {
-  const { traceparent, 'x-request-id': given } = req.headers;
-  const trace = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
-  return trace ?? (typeof given === 'string' && REQUEST_ID.test(given) ? given : undefined);
 }
 
 function finish({ log, observe }: RequestContextDeps, req: Request, res: Response, ms: number): void {

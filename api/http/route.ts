@@ -84,6 +84,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly cost?: Partial<RouteCost>;
   /** Bytes. @default 256 KB */
   readonly bodyLimit?: number;
+  /** The answer may have some megabytes, so that few of one user are made at a time. */
+  readonly hasLargeAnswer?: boolean;
   /** Only for a public route: it costs so little that it is not counted. */
   readonly isFree?: boolean;
   /** The answer does not end, so the path has no HEAD. */

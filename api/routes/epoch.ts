@@ -42,6 +42,7 @@ export function epochRoutes(deps: {
     summary: 'Get the GroupInfo of the current epoch',
     description:
       'If `externalJoin` is `anyone`, users who are not members get it too, except users whom somebody else removed.',
+    hasLargeAnswer: true,
     params: ConversationParams,
     replies: { 200: { description: 'The GroupInfo', schema: GroupInfo } },
     problems: ['removed', 'not-found', 'group-info-missing'],

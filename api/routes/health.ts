@@ -12,6 +12,8 @@ export interface HealthDeps {
 }
 
 const shared = { method: 'get', tag: 'Operators', access: 'public', isFree: true, problems: [] } as const;
+/** As long as the process answers, the answer is the same. */
+const LIVE_MS = 1000;
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 
 /** Health and metrics, for machines. */
@@ -27,7 +29,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
       503: { description: 'unhealthy', schema: Health },
     },
     handle: async () => {
-      const found = await report();
+      const found = await report.read();
       const status = overall(found);
       const { database, temporal, memory, actors } = found;
       const body = {
@@ -45,7 +47,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
           },
         },
       };
-      return reply(status === 'unhealthy' ? 503 : 200, body, NEVER_STORED);
+      return { ...reply(status === 'unhealthy' ? 503 : 200, body, NEVER_STORED), keptMs: report.freshMs() };
     },
   });
 
@@ -55,7 +57,7 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     name: 'live',
     summary: 'Check that the process answers',
     replies: { 200: { description: 'OK', mediaType: 'text/plain' } },
-    handle: () => Promise.resolve(textReply(200, 'text/plain; charset=utf-8', 'OK')),
+    handle: () => Promise.resolve({ ...textReply(200, 'text/plain; charset=utf-8', 'OK'), keptMs: LIVE_MS }),
   });
 
   const ready = defineRoute({
@@ -68,13 +70,12 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
       503: { description: 'Not ready', schema: Readiness },
     },
     handle: async () => {
-      const found = Object.entries(await report()).map(([name, { status }]) => [name, status !== 'unhealthy'] as const);
-      const isReady = !isDraining() && found.every(([, passed]) => passed);
-      return reply(
-        isReady ? 200 : 503,
-        { ready: isReady, checks: { ...Object.fromEntries(found), serving: !isDraining() } },
-        NEVER_STORED,
+      const found = Object.entries(await report.read()).map(
+        ([name, { status }]) => [name, status !== 'unhealthy'] as const,
       );
+      const isReady = !isDraining() && found.every(([, passed]) => passed);
+      const body = { ready: isReady, checks: { ...Object.fromEntries(found), serving: !isDraining() } };
+      return { ...reply(isReady ? 200 : 503, body, NEVER_STORED), keptMs: report.freshMs() };
     },
   });
 

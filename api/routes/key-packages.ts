@@ -96,6 +96,7 @@ export function keyPackageRoutes(deps: {
     summary: 'Claim key packages of a user',
     description: `Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most ${MAX_CLAIMED_KEY_PACKAGES} packages of a device, and no further ones while ${MAX_HELD_KEY_PACKAGES} of them are unused. A claim above these limits gives nothing, and the answer is 429 \`rate-limited\`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out. If the user lets only others invite it, the answer is 403 \`consent-required\`, and the user gets a request that it may accept.`,
     rateClass: 'claims',
+    hasLargeAnswer: true,
     params: UserParams,
     body: KeyPackageClaim,
     replies: { 200: { description: 'Claimed', schema: KeyPackagesClaimed } },

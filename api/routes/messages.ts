@@ -68,7 +68,8 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     tag,
     summary: 'Read the log page by page',
     description:
-      'Entries in order of seq. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.',
+      'Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.',
+    hasLargeAnswer: true,
     params: ConversationParams,
     query: EntriesQuery,
     replies: { 200: { description: 'A page', schema: Entries } },

@@ -17,7 +17,8 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag,
     summary: 'List your Welcomes',
     description:
-      'For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has some megabytes. A client that acknowledges each page gets the rest also without a cursor.',
+      'For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has about a megabyte. A client that acknowledges each page gets the rest also without a cursor.',
+    hasLargeAnswer: true,
     query: WelcomesQuery,
     replies: { 200: { description: 'Welcomes, oldest first', schema: WelcomeList } },
     problems: [],

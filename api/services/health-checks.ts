@@ -46,20 +46,24 @@ const REPORT_MS = 1000;
  * Reports the health. Anybody may ask, so all who ask within a second get one report: the checks cost a statement and a call
  * of Temporal.
  * @param now milliseconds
+ * @returns `freshMs`: for how many more milliseconds the last report is given
  */
 export function makeHealthReport(
   checks: HealthChecks,
   now: () => number = () => performance.now(),
-): () => Promise<HealthReport> {
+): { readonly read: () => Promise<HealthReport>; readonly freshMs: () => number } {
   let latest: Promise<HealthReport> | undefined;
   let at = 0;
-  return () => {
-    // While checks run, others wait for them: a check that hangs must not be started again and again.
-    if (latest === undefined || now() - at >= REPORT_MS) {
-      at = Infinity;
-      latest = runChecks(checks).finally(() => (at = now()));
-    }
-    return latest;
+  return {
+    read: () => {
+      // While checks run, others wait for them: a check that hangs must not be started again and again.
+      if (latest === undefined || now() - at >= REPORT_MS) {
+        at = Infinity;
+        latest = runChecks(checks).finally(() => (at = now()));
+      }
+      return latest;
+    },
+    freshMs: () => (at === Infinity ? 0 : Math.max(0, at + REPORT_MS - now())),
   };
 }
 

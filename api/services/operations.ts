@@ -5,6 +5,7 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted, Refused } from '../../domain/outcome.ts';
 import type { Submitter } from '../../dispatch/submission.ts';
+import type { ConversationView } from '../../store/conversation/conversations.ts';
 import { readEarlierAnswer } from '../../store/decision/earlier-answer.ts';
 import type { Caller } from '../http/caller.ts';
 import type { ConversationCache } from './conversation-cache.ts';
@@ -36,6 +37,7 @@ export interface Operations {
    * conversation get 404, an earlier answer is repeated, former members hear that they were removed. Otherwise the command
    * is refused.
    * @param command `undefined` = its bytes are not well formed, so no earlier answer can be looked up
+   * @param view gives the conversation as the caller sees it: several commands of one request look once
    * @throws AppError `refusal`, unless another answer comes first
    */
   readonly answerOrRefuse: <C extends Command>(
@@ -43,6 +45,7 @@ export interface Operations {
     command: C | undefined,
     origin: Origin,
     refusal: unknown,
+    view?: () => Promise<ConversationView>,
   ) => Promise<Accepted<C['kind']>>;
 }
 
@@ -56,12 +59,12 @@ export function makeOperations({ submitter, conversations, pool }: OperationsDep
   return {
     decide: async (conversation, command, { deadline, correlationId }) =>
       accepted(await submitter.submit({ conversation, command, deadline, correlationId })),
-    answerOrRefuse: async (conversation, command, { caller }, refusal) => {
+    answerOrRefuse: async (conversation, command, { caller }, refusal, view) => {
       if (!(refusal instanceof AppError)) throw refusal;
       if (command?.kind === 'commit' && command.external === true) {
         return answerOrRefuseExternal(pool, conversation, command, refusal);
       }
-      const { epoch, leftSeq } = await conversations.view(conversation, caller.user);
+      const { epoch, leftSeq } = await (view?.() ?? conversations.view(conversation, caller.user));
       if (command !== undefined) {
         const { outcome } = await readEarlierAnswer(pool, conversation, command);
         if (outcome !== undefined) return accepted(outcome);

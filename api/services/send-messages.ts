@@ -4,6 +4,7 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
+import type { ConversationView } from '../../store/conversation/conversations.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
 import type { CheckProposer } from './proposer.ts';
@@ -39,10 +40,15 @@ export function makeSendMessages({
   readonly operations: Operations;
   readonly checkProposer: CheckProposer;
 }): SendMessages {
-  const sendOne = (id: ConversationId, message: CheckedCommand, origin: Origin): Promise<Accepted<'message'>> =>
+  const sendOne = (
+    id: ConversationId,
+    message: CheckedCommand,
+    origin: Origin,
+    view: () => Promise<ConversationView>,
+  ): Promise<Accepted<'message'>> =>
     message.isGood
       ? operations.decide(id, message.command, origin)
-      : operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal);
+      : operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal, view);
 
   const withProposer = async (message: CheckedCommand, id: ConversationId, origin: Origin): Promise<CheckedCommand> => {
     if (!message.isGood) return message;
@@ -64,8 +70,10 @@ export function makeSendMessages({
     if (checked.some((message) => message.isGood && message.checked.proposal !== undefined)) {
       checked = await Promise.all(checked.map((message) => withProposer(message, id, origin)));
     }
+    let view: Promise<ConversationView> | undefined;
+    const viewOnce = (): Promise<ConversationView> => (view ??= conversations.view(id, origin.caller.user));
     // All messages enter the queue in this one step, so they keep their order.
-    const settled = await Promise.allSettled(checked.map((message) => sendOne(id, message, origin)));
+    const settled = await Promise.allSettled(checked.map((message) => sendOne(id, message, origin, viewOnce)));
     const results = settled.map(resultOf);
     // The answer must not show whether the conversation exists. So a list is not answered 200 here, but 404.
     if (results.every((result) => result instanceof AppError && result.code === 'not-found')) {

@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
@@ -507,7 +507,7 @@ export interface paths {
         };
         /**
          * List your Welcomes
-         * @description For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has some megabytes. A client that acknowledges each page gets the rest also without a cursor.
+         * @description For the calling device: Welcomes that name one of its key packages, and Welcomes of `opaque` conversations for its user. Reading deletes nothing: acknowledge a Welcome after you have stored its group. A page ends early when it has about a megabyte. A client that acknowledges each page gets the rest also without a cursor.
          */
         readonly get: operations["listWelcomes"];
         readonly put?: never;

@@ -1,16 +1,37 @@
 import type pg from 'pg';
 import { type Row, bytes, flag, integer, orNull, text } from '../row.ts';
 
+/**
+ * Bytes of one row of a large value. `pg` decodes a row at once, from hexadecimal text: a value of 5 MB in one row would stop the
+ * event loop for tens of milliseconds. Between rows other requests go on.
+ */
+const SLICE_BYTES = 128 * 1024;
+
+/**
+ * SQL that makes several rows of one, numbered by `slices.n`: each has {@link slice} of its large values. There is at least one row.
+ * @param values columns of type bytea
+ */
+const slicesOf = (...values: readonly string[]): string =>
+  `cross join lateral generate_series(0, greatest(0, ${values
+    .map((value) => `(octet_length(${value}) - 1) / ${SLICE_BYTES}`)
+    .join(', ')})) slices(n)`;
+
+/** SQL of one slice of a column. Bytes that are stored uncompressed are not read as a whole for it. */
+const slice = (value: string): string => `substring(${value} from slices.n * ${SLICE_BYTES} + 1 for ${SLICE_BYTES})`;
+
+/** Puts the slices of a column together. @param rows with `n`, in any order: the database would copy the bytes to sort them */
+function joined(rows: readonly Row[], field: string): Buffer | null {
+  const inOrder = rows.toSorted((a, b) => integer(a, 'n') - integer(b, 'n'));
+  const slices = inOrder.map((row) => orNull(bytes, row, field)).filter((part) => part !== null);
+  return slices.length === 0 ? null : Buffer.concat(slices);
+}
+
 /** The GroupInfo of the current epoch (RFC 9420 §12.4.3). */
 export interface CurrentGroupInfo {
   /** Current epoch of the conversation. */
   readonly epoch: number;
   /** null = no member supplied one for this epoch. */
   readonly groupInfo: Buffer | null;
-}
-
-function parseCurrent(row: Row): CurrentGroupInfo {
-  return { epoch: integer(row, 'epoch'), groupInfo: orNull(bytes, row, 'groupInfo') };
 }
 
 /** The GroupInfo as one user may see it. */
@@ -32,18 +53,25 @@ export async function readGroupInfo(
   const { rows } = await pool.query<Row>({
     name: 'read-group-info',
     text: `select case when c.open and m.left_self then null else m.left_seq end as "leftSeq", c.epoch,
-        g.group_info as "groupInfo"
+        slices.n, ${slice('g.group_info')} as "groupInfo"
       from (select *, policy ->> 'externalJoin' = 'anyone' and not is_barred(key, $2) as open from conversation
             where id = $1 and deleted_at is null limit 1) c
       left join lateral (
         select user_id, left_seq, left_self from member where conversation = c.key and user_id = $2 limit 1) m on true
       left join lateral (
-        select group_info from group_info where conversation = c.key and epoch = c.epoch limit 1) g on true
+        select group_info from group_info
+        where conversation = c.key and epoch = c.epoch and (m.left_seq is null or c.open and m.left_self) limit 1) g on true
+      ${slicesOf('g.group_info')}
       where m.user_id is not null or c.open`,
     values: [conversation, user],
   });
   const [row] = rows;
-  return row === undefined ? undefined : { leftSeq: orNull(integer, row, 'leftSeq'), ...parseCurrent(row) };
+  if (row === undefined) return undefined;
+  return {
+    leftSeq: orNull(integer, row, 'leftSeq'),
+    epoch: integer(row, 'epoch'),
+    groupInfo: joined(rows, 'groupInfo'),
+  };
 }
 
 /** The public state of a group in its current epoch, as far as it is stored. */
@@ -91,17 +119,20 @@ export async function readStoredGroupInfo(
 ): Promise<StoredGroupInfo | undefined> {
   const { rows } = await pool.query<Row>({
     name: 'read-stored-group-info',
-    text: `select g.group_info as "groupInfo", g.tree, g.checked, g.proven
+    text: `select g.checked, g.proven, slices.n, ${slice('g.group_info')} as "groupInfo", ${slice('g.tree')} as tree
       from (select key, epoch from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (
-        select * from group_info where conversation = c.key and epoch = c.epoch and epoch = $2 limit 1) g`,
+        select * from group_info where conversation = c.key and epoch = c.epoch and epoch = $2 limit 1) g
+      ${slicesOf('g.group_info', 'g.tree')}`,
     values: [conversation, epoch],
   });
   const [row] = rows;
   if (row === undefined) return undefined;
+  const groupInfo = joined(rows, 'groupInfo');
+  if (groupInfo === null) throw new TypeError('A stored GroupInfo has no bytes');
   return {
-    groupInfo: bytes(row, 'groupInfo'),
-    tree: orNull(bytes, row, 'tree'),
+    groupInfo,
+    tree: joined(rows, 'tree'),
     isChecked: flag(row, 'checked'),
     isProven: flag(row, 'proven'),
   };

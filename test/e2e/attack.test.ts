@@ -160,7 +160,8 @@ describe('what one request costs does not grow with what it names', () => {
       const done = await workOf(() =>
         service.ask(`POST /v1/conversations/${id}/messages`, { user, body: { messages } }),
       );
-      const loads = done.statements.filter((name) => name.includes('group-info'));
+      // Which version is the current one is read without its bytes.
+      const loads = done.statements.filter((name) => /group-info(?!-version)/.test(name));
       expect(loads.length).toBeLessThanOrEqual(1);
       expect(done.statements.length).toBeLessThanOrEqual(110);
     },

@@ -5,6 +5,7 @@ import { startServers } from '../harness/servers.ts';
 import { type Service, startService } from '../harness/service.ts';
 import { collectedMemory, type MemoryUse } from '../load/inspector.ts';
 import { cpuMs, residentMb } from '../load/process-stats.ts';
+import { sleep } from '../load/closed-loop.ts';
 import type { Target } from './attack-case.ts';
 import { type Bystanders, startBystanders } from './bystanders.ts';
 import { makeAsk } from './requests.ts';
@@ -25,6 +26,9 @@ export interface Battlefield {
 
 /** The harness switches all limits off. Here they have their defaults, as in a deployment: an empty variable counts as unset. */
 const DEFAULT_LIMITS = Object.fromEntries(Object.keys(LIMITS_OFF).map((name) => [name, '']));
+
+/** A new process compiles its code while it serves its first some hundred requests. */
+const WARM_UP_MS = 4000;
 
 /** Starts Postgres, Temporal, one API process and one worker. The direct path: an attack must not wait for Temporal. */
 export async function startBattlefield(say: (line: string) => void): Promise<Battlefield> {
@@ -76,10 +80,17 @@ export async function startBattlefield(say: (line: string) => void): Promise<Bat
       });
     let bystanders = await begin();
     cleanup.add('bystanders', () => bystanders.close());
+    const warmUp = async (): Promise<void> => {
+      bystanders.startWarmUp();
+      await sleep(WARM_UP_MS);
+      await bystanders.stop();
+    };
+    await warmUp();
     return {
       target,
       bystanders: {
         start: () => bystanders.start(),
+        startWarmUp: () => bystanders.startWarmUp(),
         stop: () => bystanders.stop(),
         close: () => bystanders.close(),
       },
@@ -94,6 +105,7 @@ export async function startBattlefield(say: (line: string) => void): Promise<Bat
         await service.replace('api', 0);
         await bystanders.close();
         bystanders = await begin();
+        await warmUp();
         return true;
       },
       close: () => cleanup.run(),

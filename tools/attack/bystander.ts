@@ -14,6 +14,9 @@ export interface BystanderInput {
   readonly conversation: string;
 }
 
+/** What the thread is told to do. */
+export type BystanderOrder = 'start' | 'warm-up' | 'stop';
+
 /** What the bystanders saw, from the start to the end of an attack. */
 export interface BystanderResult {
   readonly get: Latency;
@@ -26,7 +29,9 @@ export interface BystanderResult {
 
 /** An idle client asks seldom. So many requests a second only serve to see a short stop. */
 const GET_EVERY_MS = 10;
-const SEND_EVERY_MS = 100;
+const SEND_EVERY_MS = 50;
+/** Before the first measurement everything comes this many times as often, so that no request of an attack is the first of its kind. */
+const WARM_UP_FACTOR = 5;
 
 if (parentPort === null) throw new Error('This file runs as a thread');
 const port = parentPort;
@@ -39,17 +44,17 @@ interface Round {
 }
 let round: Round | undefined;
 
-port.on('message', (what: 'start' | 'stop') => {
-  if (what === 'start') {
-    round = begin();
+port.on('message', (what: BystanderOrder) => {
+  if (what !== 'stop') {
+    round = begin(what === 'warm-up' ? WARM_UP_FACTOR : 1);
     return;
   }
   void round?.stop().then((result) => port.postMessage(result));
 });
 port.postMessage('ready');
 
-/** Sends at fixed times, whether or not earlier requests were answered; a latency counts from the time of its turn. */
-function begin(): Round {
+/** Sends at fixed times, `factor` times as often as usual, whether or not earlier requests were answered; a latency counts from the time of its turn. */
+function begin(factor: number): Round {
   const get = makeLatencyRecorder();
   const send = makeLatencyRecorder();
   const errors = new Map<string, number>();
@@ -73,8 +78,8 @@ function begin(): Round {
     }, 1);
   };
   const timers = [
-    every(GET_EVERY_MS, get, async () => expectStatus(await http.get(`${path}/epoch`, reader))),
-    every(SEND_EVERY_MS, send, async () => {
+    every(GET_EVERY_MS / factor, get, async () => expectStatus(await http.get(`${path}/epoch`, reader))),
+    every(SEND_EVERY_MS / factor, send, async () => {
       const body = { id: randomBytes(12).toString('hex'), ciphertext: randomBytes(400).toString('base64') };
       return expectStatus(await http.post(`${path}/messages`, writer, JSON.stringify(body)));
     }),

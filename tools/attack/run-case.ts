@@ -4,8 +4,8 @@ import { describe, sleep } from '../load/closed-loop.ts';
 import type { MemoryUse } from '../load/inspector.ts';
 import type { AttackReport } from './report.ts';
 
-/** Bystanders run at least so long, so that a percentile means something. */
-const SHORTEST_MS = 3000;
+/** Bystanders run at least so long, so that a percentile means something: 500 reads, and 100 messages. */
+const SHORTEST_MS = 5000;
 /** A case that takes longer has stopped the service. */
 const LONGEST_MS = 120_000;
 /** Time for connections and timers of the case to end before memory is read. */

@@ -71,6 +71,23 @@ test(
   PROPERTY_TIMEOUT_MS,
 );
 
+test('a page ends before the entry with which it would exceed a megabyte, and an entry above that is a page of its own', async () => {
+  const { pool } = database();
+  const conversation = await startConversation(pool);
+  const sizes = [400, 400, 400, 1500, 10, 0, 10].map((kb) => kb * 1000);
+  const requests = sizes.map((size, i): Request => {
+    return { kind: 'message', id: `e${i + 1}`, body: 'x'.repeat(size), epoch: 0, actor: 'alice' };
+  });
+  for (const request of requests) await sendOne(pool, conversation, request);
+  const pages: number[][] = [];
+  for (let after = 0; after < sizes.length; after = pages.at(-1)?.at(-1) ?? Infinity) {
+    const page = await readPage(pool, conversation, 'alice', after, 1000);
+    pages.push(page?.entries.map(({ seq }) => seq) ?? []);
+    expect(page?.more).toBe((pages.at(-1)?.at(-1) ?? 0) < sizes.length);
+  }
+  expect(pages).toEqual([[1, 2], [3], [4], [5, 6, 7]]);
+});
+
 test('invariant 8: a former member reads its stays and hears where they end', async () => {
   const conversation = await history('ab-aa+a-aaa');
   const page = await readPage(database().pool, conversation, 'bob', 0, 100);

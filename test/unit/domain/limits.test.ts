@@ -8,7 +8,7 @@ const DAY = 24 * 60 * 60 * SECOND;
 test('limits that are made of factors have the sizes and times that the documents state', () => {
   expect(limits).toMatchObject({
     MAX_BATCH_BYTES: 8_388_608,
-    MAX_PAGE_BYTES: 4_194_304,
+    MAX_PAGE_BYTES: 1_048_576,
     BODY_LIMIT_MESSAGES: 1_048_576,
     BODY_LIMIT_COMMITS: 8_388_608,
     BODY_LIMIT_DEFAULT: 262_144,
