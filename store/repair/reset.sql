@@ -10,8 +10,9 @@ declare
   v_members text[];
 begin
   if trial_may_be_undone(c) then
+    -- An admin who is on trial itself stays: a successor without its creator would have no leaf at all.
     v_undone := array(select user_id from member m
-      where conversation = c.key and left_seq is null and on_trial(c, m) order by user_id);
+      where conversation = c.key and left_seq is null and on_trial(c, m) and user_id <> v_actor order by user_id);
   end if;
   v_members := array(select user_id from member where conversation = c.key and left_seq is null and user_id <> v_actor
                      except select unnest(v_undone));
