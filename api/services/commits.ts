@@ -79,7 +79,7 @@ async function checkBundle(
   { commit, welcome, groupInfo, adds, removes, epoch }: CommitChange,
   user: string,
 ): Promise<CommitBundleResult> {
-  const current = await groupStates.current(id);
+  const current = await groupStates.current(id, user);
   return jobs.run('commit-bundle', user, {
     groupId,
     user,
