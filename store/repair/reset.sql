@@ -17,7 +17,10 @@ begin
   v_members := array(select user_id from member where conversation = c.key and left_seq is null and user_id <> v_actor
                      except select unnest(v_undone));
   -- A chain of resets puts as many conversations on the members as creations do.
-  perform lock_invitations(v_actor, v_members);
+  if not lock_invitations(v_actor, v_members, false) then
+    result := busy_inviter_refusal(op);
+    return;
+  end if;
   result := unknown_inviter_refusal(v_actor, v_members);
   if result is not null then return; end if;
   if not create_successor(c, v_actor, v_successor, v_undone) then
