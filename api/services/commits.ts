@@ -83,7 +83,7 @@ async function checkBundle(
   origin: Origin,
 ): Promise<CommitBundleResult> {
   const { user } = origin.caller;
-  const current = await groupStates.current(id);
+  const current = await groupStates.current(id, user);
   return groupChecks.commitBundle(ownerOf(origin), {
     groupId,
     user,

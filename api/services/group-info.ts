@@ -57,7 +57,7 @@ export function makeGroupInfos(deps: {
           command = { ...common, id: operationId(), epoch };
         } else {
           const { groupId } = conversation;
-          const stored = (await groupStates.current(id))?.stored;
+          const stored = (await groupStates.current(id, user))?.stored;
           const input = { groupId, user, groupInfo, stored, isNewGroup: false, maxTreeBytes };
           const facts = await groupChecks.groupInfo(ownerOf(origin), input);
           if (facts.computedTree !== undefined) {

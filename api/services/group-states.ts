@@ -20,11 +20,12 @@ export interface CurrentGroup {
 
 /**
  * The public states of groups. However many commits and proposals are checked against an epoch, its GroupInfo is loaded
- * once and parsed once: the first request does so, and those that come meanwhile wait for it.
+ * once and parsed once: the first request of a user does so, and those of the same user that come meanwhile wait for it. Requests
+ * of other users wait for nobody: the share of that user may be full, and its deadline is not theirs.
  */
 export interface GroupStates {
   /** @returns `undefined` if there is no such conversation */
-  readonly current: (conversation: string) => Promise<CurrentGroup | undefined>;
+  readonly current: (conversation: string, user: string) => Promise<CurrentGroup | undefined>;
   /**
    * The current epoch, and what its proposals are checked against. Absent = there is no tree that the service reads.
    * @returns `undefined` if there is no such conversation
@@ -38,8 +39,9 @@ export interface GroupStates {
 interface Cached {
   readonly epoch: number;
   readonly version: string;
-  readonly stored: Promise<StoredGroup | undefined>;
-  facts?: Promise<EpochFacts | undefined>;
+  readonly stored: StoredGroup;
+  /** Absent = not known yet. */
+  facts?: { readonly known: EpochFacts | undefined };
 }
 
 export function makeGroupStates(deps: {
@@ -49,80 +51,80 @@ export function makeGroupStates(deps: {
 }): GroupStates {
   const { pool, jobs, treeCheckMaxBytes } = deps;
   const cache = new LRUCache<string, Cached>({ maxSize: MAX_CACHED_BYTES });
-  /** Sizes are known only when the bytes are there. A state above the whole size is not kept. */
-  const weigh = (id: string, cached: Cached, size: number): void => {
-    if (cache.get(id) === cached) cache.set(id, cached, { size: ENTRY_BYTES + size });
-  };
-  const forget = (id: string, cached: Cached): void => {
-    if (cache.get(id) === cached) cache.delete(id);
-  };
+  const loading = new Map<string, Promise<Cached | undefined>>();
+  const parsing = new Map<string, Promise<EpochFacts | undefined>>();
+  const versions = new Map<string, ReturnType<typeof readGroupInfoVersion>>();
 
-  const load = (id: string, epoch: number, version: string): Cached => {
-    const cached: Cached = { epoch, version, stored: read(pool, id, epoch) };
-    cache.set(id, cached, { size: ENTRY_BYTES });
-    cached.stored.then(
-      (stored) => (stored === undefined ? forget(id, cached) : weigh(id, cached, bytesOf(stored))),
-      () => forget(id, cached),
-    );
+  /** A state above the whole size is not kept. */
+  const keep = (id: string, cached: Cached): void => {
+    const leaves = cached.facts?.known?.users.length ?? 0;
+    cache.set(id, cached, { size: ENTRY_BYTES + bytesOf(cached.stored) + leaves * LEAF_BYTES });
+  };
+  const load = async (id: string, epoch: number, version: string): Promise<Cached | undefined> => {
+    const stored = await read(pool, id, epoch);
+    if (stored === undefined) return undefined;
+    const cached = { epoch, version, stored };
+    keep(id, cached);
     return cached;
   };
-  // The proposals of one request ask in the same turn of the event loop. They share one statement, which is younger than all.
-  const asked = new Map<string, ReturnType<typeof readGroupInfoVersion>>();
-  const version = (id: string): ReturnType<typeof readGroupInfoVersion> => {
-    let answer = asked.get(id);
-    if (answer === undefined) {
-      asked.set(id, (answer = readGroupInfoVersion(pool, id)));
-      queueMicrotask(() => asked.delete(id));
-    }
-    return answer;
-  };
-  const find = async (id: string): Promise<{ epoch: number; cached?: Cached } | undefined> => {
-    const now = await version(id);
+  const find = async (
+    id: string,
+    user: string,
+  ): Promise<{ epoch: number; cached?: Cached | undefined } | undefined> => {
+    const asker = keyOf(id, user);
+    const now = await shared(versions, asker, () => {
+      // The proposals of one request ask in the same turn of the event loop. They share one statement, which is younger than all.
+      queueMicrotask(() => versions.delete(asker));
+      return readGroupInfoVersion(pool, id);
+    });
     if (now === undefined) return undefined;
-    const { epoch, version: current } = now;
-    if (current === null) return { epoch };
+    const { epoch, version } = now;
+    if (version === null) return { epoch };
     const known = cache.get(id);
-    const isCurrent = known?.epoch === epoch && known.version === current;
-    return { epoch, cached: isCurrent ? known : load(id, epoch, current) };
+    if (known?.epoch === epoch && known.version === version) return { epoch, cached: known };
+    const key = keyOf(id, user, epoch, version);
+    return { epoch, cached: await shared(loading, key, () => load(id, epoch, version)) };
   };
-  const factsOf = async (id: string, cached: Cached, owner: JobOwner): Promise<EpochFacts | undefined> => {
-    const stored = await cached.stored;
-    if (stored === undefined) return undefined;
-    const facts = await jobs.run('epoch-facts', owner, stored, treeCheckMaxBytes);
-    weigh(id, cached, bytesOf(stored) + (facts?.users.length ?? 0) * LEAF_BYTES);
-    return facts;
-  };
-  const sharedFacts = async (id: string, cached: Cached, owner: JobOwner): Promise<EpochFacts | undefined> => {
-    const others = cached.facts;
-    if (others !== undefined) {
-      try {
-        return await others;
-      } catch {
-        // The job of another request came too late, or its user had too many. That says nothing about this one.
-      }
-    }
-    const own = (cached.facts ??= factsOf(id, cached, owner));
-    try {
-      return await own;
-    } catch (error) {
-      if (cached.facts === own) delete cached.facts;
-      throw error;
-    }
+  const parse = async (id: string, cached: Cached, owner: JobOwner): Promise<EpochFacts | undefined> => {
+    const known = await jobs.run('epoch-facts', owner, cached.stored, treeCheckMaxBytes);
+    cached.facts = { known };
+    if (cache.get(id) === cached) keep(id, cached);
+    return known;
   };
   return {
-    current: async (id) => {
-      const found = await find(id);
+    current: async (id, user) => {
+      const found = await find(id, user);
       if (found === undefined) return undefined;
-      const stored = await found.cached?.stored;
-      return { epoch: found.epoch, ...(stored === undefined ? {} : { stored }) };
+      const { epoch, cached } = found;
+      return { epoch, ...(cached === undefined ? {} : { stored: cached.stored }) };
     },
     facts: async (id, owner) => {
-      const found = await find(id);
-      const { cached } = found ?? {};
-      if (found === undefined || cached === undefined || treeCheckMaxBytes === 0) return found;
-      return { epoch: found.epoch, facts: await sharedFacts(id, cached, owner) };
+      const { user } = owner;
+      const found = await find(id, user);
+      if (found?.cached === undefined || treeCheckMaxBytes === 0) return found;
+      const { epoch, cached } = found;
+      const key = keyOf(id, user, epoch, cached.version);
+      const facts = cached.facts ?? { known: await shared(parsing, key, () => parse(id, cached, owner)) };
+      return { epoch, facts: facts.known };
     },
   };
+}
+
+/** A NUL can separate the parts, because ids have no control characters. */
+function keyOf(...parts: readonly (string | number)[]): string {
+  return parts.join('\0');
+}
+
+/** The work that runs under a key, or that begins now. */
+function shared<T>(running: Map<string, Promise<T>>, key: string, begin: () => Promise<T>): Promise<T> {
+  let work = running.get(key);
+  if (work === undefined) {
+    const own = begin().finally(() => {
+      if (running.get(key) === own) running.delete(key);
+    });
+    running.set(key, (work = own));
+  }
+  return work;
 }
 
 async function read(pool: pg.Pool, id: string, epoch: number): Promise<StoredGroup | undefined> {

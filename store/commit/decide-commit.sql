@@ -41,7 +41,10 @@ begin
 
   -- Who joins, as others see it. Its locks come before those of the key packages, which others wait for.
   if cardinality(v_adds) > 0 then
-    perform lock_invitations(v_actor, array_remove(v_adds, v_actor));
+    if not lock_invitations(v_actor, array_remove(v_adds, v_actor), false) then
+      result := busy_inviter_refusal(op);
+      return;
+    end if;
     result := membership_refusal(c.id, v_actor, v_joining, owners_of_key_packages(v_refs || v_consumed_refs));
     if result is not null then return; end if;
   end if;

@@ -16,7 +16,7 @@ begin
     return case when c.created_by = p_creator and c.fingerprint = p_fingerprint and c.deleted_at is null
       then 'duplicate' else 'conversation-exists' end;
   end if;
-  perform lock_invitations(p_creator, array_remove(v_members, p_creator));
+  perform lock_invitations(p_creator, array_remove(v_members, p_creator), true);
   v_refusal := membership_refusal(p_id, p_creator, v_members, '{}');
   if v_refusal is not null then
     delete from conversation where key = c.key;

@@ -78,15 +78,20 @@ export async function continueErasure(pool: pg.Pool, { user, at }: Erasure, run:
   };
   const isOver = (): boolean => tried >= run.limit || Date.now() >= run.until;
   let isComplete = false;
+  let leftBefore = left;
   for (let after = ''; !isOver();) {
     const conversations = await listEarlierMemberships(pool, user, at, after);
     await parallel.map(conversations, leave);
     const last = conversations.at(-1);
-    if (conversations.length < PAGE || last === undefined) {
-      isComplete = failed === 0 && !isOver();
-      break;
+    if (conversations.length === PAGE && last !== undefined) {
+      after = last;
+      continue;
     }
-    after = last;
+    // A reset that was decided meanwhile may have made a new conversation with the user.
+    isComplete = left === leftBefore && failed === 0 && !isOver();
+    if (left === leftBefore || failed > 0) break;
+    leftBefore = left;
+    after = '';
   }
   if (isComplete) await pool.query('delete from erasure where user_id = $1 and at = $2', [user, at]);
   return left;

@@ -16,7 +16,7 @@ begin
   if result is not null then return; end if;
   perform store_group_info(c, op, p_group_info);
   if not v_same then
-    perform audit(c, m.user_id, 'group-info-replaced', jsonb_build_object('epoch', c.epoch));
+    perform audit_bounded(c, m.user_id, 'group-info-replaced', jsonb_build_object('epoch', c.epoch));
   end if;
   result := jsonb_build_object('status', 'accepted', 'epoch', c.epoch);
 end $$;

@@ -92,8 +92,12 @@ language sql volatile as $$
   ), taken as (
     insert into public_key as p (hash, user_id, purpose, ref, not_after)
       select hash, p_user, purpose, ref, not_after from one order by hash
-      on conflict (hash) do update set not_after = greatest(p.not_after, excluded.not_after)
+      -- Only a signature key is proven: its package is signed with it. Somebody else may have named it as another key, to keep
+      -- its owner out.
+      on conflict (hash) do update set user_id = excluded.user_id, purpose = excluded.purpose, ref = excluded.ref,
+          not_after = greatest(p.not_after, excluded.not_after)
         where p.user_id = excluded.user_id and p.purpose = excluded.purpose and p.ref is not distinct from excluded.ref
+          or p.user_id <> excluded.user_id and p.purpose <> 'signature' and excluded.purpose = 'signature'
       returning hash
   )
   select array(select distinct n::int from used where hash not in (select hash from taken) order by 1)

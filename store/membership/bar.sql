@@ -1,5 +1,5 @@
 -- Bars: an admin says who cannot come back by itself, whether or not it is or was a member. A bar removes nobody, and a current
--- member keeps joining with further devices. An add by an admin lifts it; a successor keeps it.
+-- member keeps joining with further devices, but not into a successor. An add by an admin lifts it; a successor keeps it.
 
 -- Bars a user or lifts the bar; the actor is an admin.
 create or replace function decide_bar(inout c conversation, op jsonb, out result jsonb)

@@ -29,7 +29,8 @@ language sql volatile as $$
       select user_id from member where conversation = c.key and left_seq is null and role = 'admin' except select unnest(p_users))
 $$;
 
--- Makes the longest-standing member admin of a conversation that lost its last admin.
+-- Makes the longest-standing member admin of a conversation that lost its last admin. In a successor all joined at the same time: there
+-- whom somebody else, or itself, brought in comes last, else a member could invent the next admin by the choice of a name.
 create or replace function promote_new_admin(c conversation) returns void
 language plpgsql as $$
 declare
@@ -37,7 +38,7 @@ declare
 begin
   if exists (select from member where conversation = c.key and left_seq is null and role = 'admin') then return; end if;
   select user_id into v_user from member where conversation = c.key and left_seq is null
-    order by joined_seq, user_id limit 1;
+    order by joined_seq, brought_by is not null, user_id limit 1;
   if not found then return; end if;
   update member set role = 'admin' where conversation = c.key and user_id = v_user;
   perform record_change(c, 'role', jsonb_build_object('user', v_user, 'role', 'admin'));

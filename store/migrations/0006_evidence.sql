@@ -70,3 +70,16 @@ update member m set brought_by = case when e.sender = m.user_id then '' else e.s
   where e.conversation = m.conversation and e.seq = m.joined_seq and e.kind = 'commit' and m.left_seq is null
     and not exists (select from member a
       where a.conversation = m.conversation and a.user_id = e.sender and a.user_id <> m.user_id and a.role = 'admin');
+-- And through others, in the conversations that are young enough for it to count. Somebody may have been added again since, so the
+-- steps are limited: a chain of that length takes as many commits.
+do $do$
+begin
+  for i in 1..100 loop
+    update member m set brought_by = b.brought_by
+      from conversation c, member b
+      where c.created_at > clock_timestamp() - interval '30 days' and m.conversation = c.key
+        and b.conversation = c.key and b.user_id = m.brought_by and b.left_seq is null and b.joined_seq < m.joined_seq
+        and b.brought_by <> m.brought_by and b.brought_by <> m.user_id;
+    exit when not found;
+  end loop;
+end $do$;

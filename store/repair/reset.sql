@@ -10,13 +10,17 @@ declare
   v_members text[];
 begin
   if trial_may_be_undone(c) then
+    -- An admin who is on trial itself stays: a successor without its creator would have no leaf at all.
     v_undone := array(select user_id from member m
-      where conversation = c.key and left_seq is null and on_trial(c, m) order by user_id);
+      where conversation = c.key and left_seq is null and on_trial(c, m) and user_id <> v_actor order by user_id);
   end if;
   v_members := array(select user_id from member where conversation = c.key and left_seq is null and user_id <> v_actor
                      except select unnest(v_undone));
   -- A chain of resets puts as many conversations on the members as creations do.
-  perform lock_invitations(v_actor, v_members);
+  if not lock_invitations(v_actor, v_members, false) then
+    result := busy_inviter_refusal(op);
+    return;
+  end if;
   result := unknown_inviter_refusal(v_actor, v_members);
   if result is not null then return; end if;
   if not create_successor(c, v_actor, v_successor, v_undone) then
@@ -44,16 +48,20 @@ end $$;
 
 -- Creates the successor: members, roles and policy of the old conversation, epoch 0. Its MLS group has only the leaf of its
 -- creator; the other members have a pending join until a commit has added their leaves. What was proven stays proven. Who was
--- removed or barred, and p_undone, the outsiders of a trial, cannot come back by themselves. False = the id is taken.
+-- removed or barred, and p_undone, the outsiders of a trial, cannot come back by themselves. Who is being erased, and has not left yet,
+-- gets no new membership. False = the id is taken.
 create or replace function create_successor(c conversation, p_user text, p_id text, p_undone text[]) returns boolean
 language plpgsql as $$
 declare
   s conversation;
-  v_members text[] := array(select user_id from member where conversation = c.key and left_seq is null
-                            except select unnest(p_undone));
+  v_members text[] := array(
+    select user_id from member m where conversation = c.key and left_seq is null
+      and (user_id = p_user or (select true from erasure e where e.user_id = m.user_id and e.at >= coalesce(
+        (select at from entry where conversation = c.key and seq = m.joined_seq limit 1), c.created_at) limit 1) is null)
+    except select unnest(p_undone));
 begin
   insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, undone_trial)
-    values (p_id, c.protocol, 0, c.member_count - cardinality(p_undone), c.policy, p_user,
+    values (p_id, c.protocol, 0, cardinality(v_members), c.policy, p_user,
             sha256(convert_to('successor of ' || c.id, 'UTF8')), cardinality(p_undone) > 0)
     on conflict (id) do nothing returning * into s;
   if not found then return false; end if;

@@ -83,7 +83,8 @@ language sql stable as $$ select m.left_seq is null and m.joined_seq < c.trial_s
 create or replace function bringer(c conversation, m member) returns text
 language sql volatile as $$
   select case
-    when is_outsider(m) then ''
+    -- Whom an outsider brings in during its trial goes with it, however long the trial lasts and whatever role it got meanwhile.
+    when is_outsider(m) or on_trial(c, m) then ''
     when m.role = 'admin' then null
     -- One who stands for itself by now brings in others in its own name.
     when proven_since(m) <= clock_timestamp() - make_interval(hours => coalesce((c.policy ->> 'voteAfterHours')::int, default_vote_hours()))

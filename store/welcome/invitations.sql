@@ -4,21 +4,38 @@
 -- Decisions in which one inviter invites one user come one after another, over all conversations: two at once would not see each
 -- other, and pass the limits together. Nobody waits for another inviter. Above a few users one lock stands for all, because the
 -- database has room for a limited number of locks. The separator is in no user id.
-create or replace function lock_invitations(p_inviter text, p_users text[]) returns void
+-- Such a large decision takes seconds. Whoever holds the row of a conversation must not wait for it (p_waits = false), else one member
+-- would hold up the others by what it does elsewhere: false = the inviter is busy.
+create or replace function lock_invitations(p_inviter text, p_users text[], p_waits boolean) returns boolean
 language plpgsql as $$
 declare
   v_inviter text := 'invitations' || chr(1) || p_inviter;
+  v_all bigint := hashtextextended(v_inviter, 0);
   v_key bigint;
 begin
   if cardinality(p_users) > max_invitation_locks() then
-    perform pg_advisory_xact_lock(hashtextextended(v_inviter, 0));
-    return;
+    if not p_waits then return pg_try_advisory_xact_lock(v_all); end if;
+    perform pg_advisory_xact_lock(v_all);
+    return true;
   end if;
-  perform pg_advisory_xact_lock_shared(hashtextextended(v_inviter, 0));
+  if p_waits then
+    perform pg_advisory_xact_lock_shared(v_all);
+  elsif not pg_try_advisory_xact_lock_shared(v_all) then
+    return false;
+  end if;
   for v_key in select distinct hashtextextended(v_inviter || chr(1) || u, 0) from unnest(p_users) u order by 1 loop
     perform pg_advisory_xact_lock(v_key);
   end loop;
+  return true;
 end $$;
+
+-- The answer to one whose large invitation is being decided. A commit waits in its queue first, once.
+create or replace function busy_inviter_refusal(op jsonb) returns jsonb
+language sql immutable as $$
+  select case when op ->> 'kind' = 'commit' and not op ? 'deferred'
+    then refusal('deferred', jsonb_build_object('forMs', ceil(extract(epoch from max_reservation()) * 1000)::int))
+    else refusal('rate-limited', '{"detail": "Another of your invitations is being decided", "forMs": 1000}') end
+$$;
 
 -- Null when p_inviter may make these users members. p_claimed: those whose key package it claimed, which asked for consent already.
 -- The requests for consent that it records stay although it refuses. The caller holds the locks of lock_invitations().

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { beginErasure, continueErasure, sweepErasures } from '../../../store/device/erasure.ts';
 import type { Answer } from '../../../tools/harness/answer.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useApi } from '../../harness/api/use-api.ts';
 import { act, create } from '../../harness/inbox.ts';
 import { deviceOf, newUser } from '../../harness/key-packages/devices.ts';
@@ -157,3 +158,40 @@ test('consent, requests and invitations go with the user; those whom others refu
   expect([await left('consent_request', 'asker'), await left('invitation', 'user_id')]).toEqual([1, 0]);
   expect((await create(service, alice, [strict])).answer.body.code).toBe('consent-required');
 });
+
+test('a reset meanwhile puts nobody who is being erased into the successor', async () => {
+  const { pool } = database();
+  const [victim, mallory, bob] = [newUser('victim'), newUser('mallory'), newUser('bob')];
+  const old = await create(service, mallory, [victim, bob]);
+  const erasure = await beginErasure(pool, victim);
+  const body = { successor: `${old.id}ab` };
+  expect((await service.ask(`POST /v1/conversations/${old.id}/reset`, { user: mallory, body })).status).toBe(201);
+  const view = await service.ask(`GET /v1/conversations/${body.successor}`, { user: bob });
+  expect(view.body).toMatchObject({ memberCount: 2 });
+  await continueErasure(pool, erasure, { until: Infinity, limit: 10 });
+  expect(await memberships(victim)).toBe(0);
+  expect((await pool.query('select from erasure where user_id = $1', [victim])).rowCount).toBe(0);
+});
+
+test('a successor that a reset makes while its predecessor is being left is left too', async () => {
+  const { pool } = database();
+  const [victim, mallory] = [newUser('victim'), newUser('mallory')];
+  const old = await create(service, mallory, [victim]);
+  const successor = `${old.id}ab`;
+  // The reset began before the erasure, and ends while the erasure waits for it.
+  const client = await pool.connect();
+  await client.query('begin');
+  const reset = [{ kind: 'reset', id: 'a reset', actor: mallory, successor, size: 1 }];
+  await client.query('select decide($1, $2)', [old.id, JSON.stringify(reset)]);
+  const erasing = beginErasure(pool, victim).then((erasure) =>
+    continueErasure(pool, erasure, { until: Infinity, limit: 10 }),
+  );
+  await waitUntil(async () => (await pool.query(WAITING)).rowCount === 1, { what: 'the erasure waits' });
+  await client.query('commit');
+  client.release();
+  expect(await erasing).toBe(2);
+  expect(await memberships(victim)).toBe(0);
+});
+
+/** Statements that wait for a row. */
+const WAITING = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%decide(%' and datname = current_database()`;

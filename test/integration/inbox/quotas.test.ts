@@ -246,3 +246,22 @@ test('a Welcome of an admin is not replaced by that of a member who may not add 
     ]),
   );
 });
+
+test('while somebody creates a large conversation, its add elsewhere holds up nobody there (invariant 14)', async () => {
+  const { pool } = database();
+  const [mallory, bob] = [newUser('mallory'), newUser('bob')];
+  const { id } = await create(service, mallory, [bob]);
+  const client = await pool.connect();
+  await client.query('begin');
+  const many = Array.from({ length: 100 }, (_, i) => `user-${i}`);
+  await client.query('select lock_invitations($1, $2, true)', [mallory, many]);
+  const path = `/v1/conversations/${id}`;
+  const add = service.ask(`POST ${path}/members`, { user: mallory, body: { users: [newUser('carol')] } });
+  const message = { user: bob, body: { id: 'm', ciphertext: 'AAAA' } };
+  expect((await service.ask(`POST ${path}/messages`, message)).status).toBe(200);
+  expect([(await add).status, (await add).body.code]).toEqual([429, 'rate-limited']);
+  await client.query('commit');
+  client.release();
+  const again = { user: mallory, body: { users: [newUser('carol')] } };
+  expect((await service.ask(`POST ${path}/members`, again)).status).toBe(200);
+});

@@ -41,6 +41,19 @@ test('a user may use its signature key again, and no init key, nor one key for t
   expect(await upload(user, { encryption: key })).toEqual({ status: 'shared', indexes: [0] });
 });
 
+test.each(['init', 'encryption'] as const)(
+  'nobody keeps a user out by naming its signature key as an %s key, which nothing proves',
+  async (purpose) => {
+    const signature = randomBytes(32);
+    const [alice, mallory] = [newUser('alice'), newUser('mallory')];
+    expect(await upload(mallory, { [purpose]: signature })).toMatchObject({ status: 'stored' });
+    expect(await upload(alice, { signature })).toMatchObject({ status: 'stored' });
+    expect(await upload(mallory, { [purpose]: signature })).toEqual({ status: 'shared', indexes: [0] });
+    // With a signature it would be proven, and alice keeps it.
+    expect(await upload(mallory, { signature })).toEqual({ status: 'shared', indexes: [0] });
+  },
+);
+
 test('a key package whose lifetime ends before it begins is refused', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const { message } = await testKeyPackage(phone.user, { notBefore: 200, notAfter: 100 });

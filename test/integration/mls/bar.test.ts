@@ -154,3 +154,22 @@ test('what a reset remembers of a removal is lifted by any add, and by an admin'
   expect(verdict(added)).toEqual([200, undefined]);
   expect((await lift(successor, 'dave')).body).toEqual({ user: 'dave', barred: false });
 });
+
+test('a barred member has no leaf in a successor, and makes none by itself', async () => {
+  const group = await startGroup(service, ['alice', 'bob', 'mallory'], ANYONE);
+  expect((await bar(group.id, 'mallory')).status).toBe(200);
+  const { id, states } = await localGroup(['alice']);
+  const state = states.get('alice') ?? expect.unreachable();
+  const done = await service.ask(`POST /v1/conversations/${group.id}/reset`, {
+    user: 'alice',
+    body: { successor: id },
+  });
+  expect(done.status).toBe(201);
+  const info = await groupInfoOf(state);
+  const supplied = { user: 'alice', body: { groupInfo: wireGroupInfo(info) } };
+  expect((await service.ask(`PUT /v1/conversations/${id}/group-info`, supplied)).status).toBe(200);
+  const barred = await makeExternal(info, await newKeys('mallory'));
+  expect(verdict(await commit(service, id, 'mallory', barred.body))).toEqual([403, 'not-allowed']);
+  const pending = await makeExternal(info, await newKeys('bob'));
+  expect(verdict(await commit(service, id, 'bob', pending.body))).toEqual([200, undefined]);
+});

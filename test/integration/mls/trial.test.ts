@@ -148,8 +148,22 @@ test('one report of a member from before undoes the trial: a reset without a vot
   await checkInvariants(database().pool, fresh.id);
 });
 
-test('whom the outsider brought in goes with it', async () => {
+const MEANWHILE: Record<string, (id: string) => Promise<unknown>> = {
+  'at once': () => Promise.resolve(),
+  'after days in which nobody followed': (id) =>
+    database().pool.query(
+      `update member set proven_at = proven_at - interval '3 days' from conversation c where c.key = conversation and c.id = $1`,
+      [id],
+    ),
+  'as an admin': async (id) => {
+    const role = { user: 'alice', body: { role: 'admin' } };
+    expect((await service.ask(`PUT /v1/conversations/${id}/members/mallory/role`, role)).status).toBe(200);
+  },
+};
+
+test.each(Object.keys(MEANWHILE))('whom the outsider brought in goes with it: %s', async (name) => {
   const { group, joined } = await onTrial();
+  await (MEANWHILE[name] ?? expect.unreachable())(group.id);
   const bundle = await makeBundle(joined.newState);
   const { welcome: _welcome, ...body } = bundle.body;
   // Without a tree the service believes the sender.
@@ -227,3 +241,14 @@ async function commitIn(id: string, { newState }: Bundle): Promise<object> {
   ]);
   return { commit: base64(privateMessage(id, Number(newState.groupContext.epoch), 'commit')) };
 }
+
+test('an outsider that became admin and resets its own trial stays in the successor, which nobody else could lead', async () => {
+  const { group } = await onTrial();
+  await MEANWHILE['as an admin']?.(group.id);
+  expect((await report(group.id, 'bob', 3)).body).toMatchObject({ open: true });
+  const successor = newConversationId();
+  expect((await reset(group.id, 'mallory', successor)).status).toBe(201);
+  const { body } = await service.ask(`GET /v1/conversations/${successor}`, { user: 'mallory' });
+  expect(body).toMatchObject({ role: 'admin', memberCount: 4 });
+  await checkInvariants(database().pool, successor);
+});

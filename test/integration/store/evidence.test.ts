@@ -191,6 +191,7 @@ test('the migration takes from the log what it proves, and nothing else', async 
     );
     await run({ kind: 'role', actor: 'alice', user: 'erin', role: 'admin' }, commit('erin', 1, { adds: ['heidi'] }));
     await run(message('grace', 2), commit('alice', 2, { removes: ['grace'] }), commit('alice', 3, { adds: ['grace'] }));
+    await run(message('frank', 4), commit('frank', 4, { adds: ['ivan'] }), commit('ivan', 5, { adds: ['judy'] }));
     // As before the migration.
     await pool.query(`alter table member drop column proven_at, drop column brought_by;
       drop table proof, bar; drop index audit_actor;
@@ -209,9 +210,12 @@ test('the migration takes from the log what it proves, and nothing else', async 
       { user: 'carol', proven: true, broughtBy: null },
       { user: 'dave', proven: true, broughtBy: null },
       { user: 'erin', proven: true, broughtBy: null },
-      { user: 'frank', proven: false, broughtBy: 'dave' },
+      { user: 'frank', proven: true, broughtBy: 'dave' },
       { user: 'grace', proven: false, broughtBy: null },
       { user: 'heidi', proven: false, broughtBy: null },
+      // Dave brought them in through frank.
+      { user: 'ivan', proven: true, broughtBy: 'dave' },
+      { user: 'judy', proven: false, broughtBy: 'dave' },
     ]);
   } finally {
     await drop();

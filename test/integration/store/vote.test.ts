@@ -348,3 +348,17 @@ test('a user that reports thousands of times leaves a bounded number of rows', a
       .rowCount,
   ).toBe(1);
 });
+
+test('in a successor the role of the last admin goes to nobody whom a plain member invented', async () => {
+  const id = await group({ protocol: 'opaque', size: 5, age: 'young' });
+  await accepted(id, commit('mallory', 0, { adds: ['a-friend'] }), message('a-friend', 1));
+  const successor = `successor-${count++}`;
+  await accepted(id, { kind: 'reset', actor: 'alice', successor });
+  await accepted(successor, { kind: 'leave', actor: 'alice' });
+  const { rows } = await database().pool.query<{ user: string }>(
+    `select m.user_id as user from member m join conversation c on c.key = m.conversation
+     where c.id = $1 and m.role = 'admin' and m.left_seq is null`,
+    [successor],
+  );
+  expect(rows).toEqual([{ user: 'mallory' }]);
+});

@@ -59,8 +59,12 @@ function namedIn(file: string): Set<number> {
   return named;
 }
 
-test('the invariants are numbered from 1, without a gap', () => {
-  expect(rows.map(({ number }) => number)).toEqual(Array.from({ length: rows.length }, (_, i) => i + 1));
+/** Numbers of the design whose features are not built yet. */
+const KEPT = [13];
+
+test('the invariants are numbered from 1, without a gap but for those that are not built yet', () => {
+  const all = Array.from({ length: rows.length + KEPT.length }, (_, i) => i + 1);
+  expect(rows.map(({ number }) => number)).toEqual(all.filter((number) => !KEPT.includes(number)));
   expect(rows.length).toBeGreaterThan(0);
 });
 
@@ -72,7 +76,9 @@ describe.each(rows)('invariant $number', ({ number, tests }) => {
 });
 
 test('tests name no invariant that the page does not have', () => {
-  const unknown = testFiles.flatMap((file) => [...namedIn(file)].filter((number) => number > rows.length));
+  const unknown = testFiles.flatMap((file) =>
+    [...namedIn(file)].filter((number) => !rows.some((row) => row.number === number)),
+  );
   expect(unknown).toEqual([]);
 });
 
