@@ -1,6 +1,7 @@
+import type { ParentNode } from '../frame.ts';
 import type { Suite } from '../suite.ts';
-import { uint32, vector } from '../vector.ts';
-import { type RatchetTree, parentAt, parentNode } from './ratchet-tree.ts';
+import { HashInput } from './hash-input.ts';
+import { type RatchetTree, parentAt } from './ratchet-tree.ts';
 import { leavesUnder, leftOf, rightOf, rootOf } from './tree-math.ts';
 
 /** Tree hashes of all nodes by node index (RFC 9420 §7.8). */
@@ -8,16 +9,19 @@ export type TreeHashes = readonly Buffer[];
 
 const LEAF = 1;
 const PARENT = 2;
+const NO_HASH: Buffer = Buffer.alloc(0);
 
 /** Computes all tree hashes, from the leaves up: one hash for each node. */
 export function treeHashes(tree: RatchetTree, suite: Suite): TreeHashes {
   const { width, leaves } = tree;
-  const hashes = new Array<Buffer>(2 * width - 1);
-  leaves.forEach((leaf, index) => (hashes[2 * index] = leafHash(suite, index, leaf?.bytes)));
+  const input = new HashInput(suite);
+  const hashes = new Array<Buffer>(2 * width - 1).fill(NO_HASH);
+  for (let leaf = 0; leaf < width; leaf++) hashes[2 * leaf] = leafHash(input, leaf, leaves[leaf]?.bytes);
   for (let step = 2; step <= width; step *= 2) {
     for (let node = step - 1; node < 2 * width - 1; node += 2 * step) {
-      const [left, right] = [hashes[leftOf(node)] ?? Buffer.of(), hashes[rightOf(node)] ?? Buffer.of()];
-      hashes[node] = parentHashOf(suite, parentAt(tree, node)?.bytes, left, right);
+      input.uint8(PARENT).optional(parentAt(tree, node)?.bytes);
+      // The children are half a step away.
+      hashes[node] = withChildren(input, hashes[node - step / 2], hashes[node + step / 2]);
     }
   }
   return hashes;
@@ -25,42 +29,89 @@ export function treeHashes(tree: RatchetTree, suite: Suite): TreeHashes {
 
 /** The tree hash of the root: that of the GroupContext. */
 export function rootHash({ width }: RatchetTree, hashes: TreeHashes): Buffer {
-  return hashes[rootOf(width)] ?? Buffer.of();
+  return hashes[rootOf(width)] ?? NO_HASH;
 }
 
-/**
- * The tree hash of a subtree as it was without some leaves: they are blank, and no parent lists them as unmerged.
- * @param removed leaf indexes, ascending
- * @param hashes those of the whole tree
- */
-export function hashWithout(
-  tree: RatchetTree,
-  node: number,
+/** Tree hashes of subtrees as they were without some leaves: these are blank, and no parent lists them as unmerged. */
+export class HashesWithout {
+  private readonly tree: RatchetTree;
+  private readonly hashes: TreeHashes;
+  private readonly input: HashInput;
+  /** The last hash of each node, and how many leaves under the node it is without. 0 = there is none yet. */
+  private readonly last: (Buffer | undefined)[];
+  private readonly lastCount: Int32Array;
+
+  /** @param hashes those of the whole tree */
+  constructor(tree: RatchetTree, hashes: TreeHashes, input: HashInput) {
+    this.tree = tree;
+    this.hashes = hashes;
+    this.input = input;
+    this.last = new Array<undefined>(2 * tree.width - 1);
+    this.lastCount = new Int32Array(2 * tree.width - 1);
+  }
+
+  /**
+   * Hashes only nodes above leaves that are removed. With no such leaf under the node it is the hash of the whole tree.
+   * Of two lists for the same node, one has all leaves under the node that the other has. The lists of parents above each
+   * other are so (RFC 9420 §12.4.3.1). So equal numbers of leaves mean equal leaves, and their hash is not computed again.
+   * @param removed leaf indexes, ascending
+   */
+  of(node: number, removed: readonly number[]): Buffer {
+    const { first, last } = leavesUnder(node);
+    return this.without(node, removed, lowerBound(removed, first), lowerBound(removed, last + 1));
+  }
+
+  /** @param from first index in `removed` of a leaf under the node @param to the index after the last one */
+  private without(node: number, removed: readonly number[], from: number, to: number): Buffer {
+    const count = to - from;
+    if (count === 0) return this.hashes[node] ?? NO_HASH;
+    const known = this.last[node];
+    if (known !== undefined && this.lastCount[node] === count) return known;
+    const hash = this.compute(node, removed, from, to);
+    this.last[node] = hash;
+    this.lastCount[node] = count;
+    return hash;
+  }
+
+  private compute(node: number, removed: readonly number[], from: number, to: number): Buffer {
+    if (node % 2 === 0) return leafHash(this.input, node / 2, undefined);
+    // The first leaf to the right of the node has half of the next node index.
+    const middle = lowerBound(removed, (node + 1) / 2, from, to);
+    const left = this.without(leftOf(node), removed, from, middle);
+    const right = this.without(rightOf(node), removed, middle, to);
+    const parent = parentAt(this.tree, node);
+    this.input.uint8(PARENT);
+    if (parent === undefined) this.input.uint8(0);
+    else writeParent(this.input.uint8(1), parent, removed, from, to);
+    return withChildren(this.input, left, right);
+  }
+}
+
+/** A ParentNode (RFC 9420 §7.1) without some of its unmerged leaves. Both lists ascend. */
+function writeParent(
+  input: HashInput,
+  { encryptionKey, parentHash, unmergedLeaves }: ParentNode,
   removed: readonly number[],
-  { suite, hashes }: { readonly suite: Suite; readonly hashes: TreeHashes },
-): Buffer {
-  const { first, last } = leavesUnder(node);
-  const here = within(removed, first, last);
-  if (here.length === 0) return hashes[node] ?? Buffer.of();
-  if (node % 2 === 0) return leafHash(suite, node / 2, undefined);
-  const gone = new Set(here);
-  const parent = parentAt(tree, node);
-  const rest =
-    parent === undefined
-      ? undefined
-      : parentNode({ ...parent, unmergedLeaves: parent.unmergedLeaves.filter((leaf) => !gone.has(leaf)) });
-  const left = hashWithout(tree, leftOf(node), here, { suite, hashes });
-  const right = hashWithout(tree, rightOf(node), here, { suite, hashes });
-  return parentHashOf(suite, rest?.bytes, left, right);
+  from: number,
+  to: number,
+): void {
+  input.vector(encryptionKey).vector(parentHash);
+  const rest = withoutAll(unmergedLeaves, removed, from, to);
+  input.vectorLength(4 * rest.length);
+  for (const leaf of rest) input.uint32(leaf);
 }
 
-/** The part of an ascending list between two values, both included. */
-export function within(ascending: readonly number[], first: number, last: number): readonly number[] {
-  return ascending.slice(lowerBound(ascending, first), lowerBound(ascending, last + 1));
+function withoutAll(leaves: readonly number[], removed: readonly number[], from: number, to: number): number[] {
+  let at = from;
+  return leaves.filter((leaf) => {
+    while (at < to && (removed[at] ?? 0) < leaf) at++;
+    return at >= to || removed[at] !== leaf;
+  });
 }
 
-function lowerBound(ascending: readonly number[], value: number): number {
-  let [low, high] = [0, ascending.length];
+/** The first index in a part of an ascending list whose element is not less than a value; the end if there is none. */
+export function lowerBound(ascending: readonly number[], value: number, from = 0, to = ascending.length): number {
+  let [low, high] = [from, to];
   while (low < high) {
     const middle = (low + high) >> 1;
     if ((ascending[middle] ?? 0) < value) low = middle + 1;
@@ -69,15 +120,10 @@ function lowerBound(ascending: readonly number[], value: number): number {
   return low;
 }
 
-function leafHash({ hash }: Suite, index: number, leaf: Uint8Array | undefined): Buffer {
-  return hash(Buffer.of(LEAF), uint32(index), optional(leaf));
+function leafHash(input: HashInput, index: number, leaf: Uint8Array | undefined): Buffer {
+  return input.uint8(LEAF).uint32(index).optional(leaf).digest();
 }
 
-function parentHashOf({ hash }: Suite, parent: Uint8Array | undefined, left: Buffer, right: Buffer): Buffer {
-  return hash(Buffer.of(PARENT), optional(parent), vector(left), vector(right));
-}
-
-/** Encodes `optional<T>` (RFC 9420 §2.1.1). */
-function optional(bytes: Uint8Array | undefined): Buffer {
-  return bytes === undefined ? Buffer.of(0) : Buffer.concat([Buffer.of(1), bytes]);
+function withChildren(input: HashInput, left = NO_HASH, right = NO_HASH): Buffer {
+  return input.vector(left).vector(right).digest();
 }

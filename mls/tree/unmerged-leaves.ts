@@ -1,5 +1,5 @@
 import type { RatchetTree } from './ratchet-tree.ts';
-import { levelOf, leavesUnder } from './tree-math.ts';
+import { leavesUnder } from './tree-math.ts';
 
 const NONE = -1;
 
@@ -11,24 +11,20 @@ export function areUnmergedLeavesValid({ width, leaves, parents }: RatchetTree):
   // By leaf: the highest parent so far above it that is not blank, and the highest one that lists it.
   const highest = new Int32Array(width).fill(NONE);
   const listed = new Int32Array(width).fill(NONE);
-  for (const node of fromTheLeavesUp(parents.length)) {
-    const parent = parents[(node - 1) / 2];
-    if (parent === undefined) continue;
-    const { first, last } = leavesUnder(node);
-    let before = NONE;
-    for (const leaf of parent.unmergedLeaves) {
-      if (leaf <= before || leaf < first || leaf > last || leaves[leaf] === undefined) return false;
-      if (highest[leaf] !== NONE && listed[leaf] !== highest[leaf]) return false;
-      listed[leaf] = node;
-      before = leaf;
+  for (let step = 2; step <= width; step *= 2) {
+    for (let node = step - 1; node < 2 * width - 1; node += 2 * step) {
+      const parent = parents[(node - 1) / 2];
+      if (parent === undefined) continue;
+      const { first, last } = leavesUnder(node);
+      let before = NONE;
+      for (const leaf of parent.unmergedLeaves) {
+        if (leaf <= before || leaf < first || leaf > last || leaves[leaf] === undefined) return false;
+        if (highest[leaf] !== NONE && listed[leaf] !== highest[leaf]) return false;
+        listed[leaf] = node;
+        before = leaf;
+      }
+      highest.fill(node, first, last + 1);
     }
-    highest.fill(node, first, last + 1);
   }
   return true;
-}
-
-/** Node indexes of all parents, lower ones first. */
-function fromTheLeavesUp(parents: number): number[] {
-  const nodes = Array.from({ length: parents }, (_, index) => 2 * index + 1);
-  return nodes.sort((a, b) => levelOf(a) - levelOf(b));
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Suite, suiteOf } from '../../../mls/suite.ts';
+import { HashInput } from '../../../mls/tree/hash-input.ts';
 import { parentHash } from '../../../mls/tree/parent-hash.ts';
 import {
   type RatchetTree,
@@ -9,7 +10,7 @@ import {
   parentNode,
   readRatchetTree,
 } from '../../../mls/tree/ratchet-tree.ts';
-import { hashWithout, rootHash, treeHashes, within } from '../../../mls/tree/tree-hash.ts';
+import { HashesWithout, lowerBound, rootHash, treeHashes } from '../../../mls/tree/tree-hash.ts';
 import {
   directPath,
   leavesUnder,
@@ -70,14 +71,11 @@ describe('in the tree of eight leaves of RFC 9420 appendix C', () => {
   });
 });
 
-test('the part of an ascending list between two values has both', () => {
+test('a value of an ascending list is found, or the place where it would be', () => {
   const list = [1, 4, 5, 9];
-  expect(within(list, 4, 5)).toEqual([4, 5]);
-  expect(within(list, 2, 8)).toEqual([4, 5]);
-  expect(within(list, 0, 1)).toEqual([1]);
-  expect(within(list, 9, 20)).toEqual([9]);
-  expect(within(list, 6, 8)).toEqual([]);
-  expect(within([], 0, 9)).toEqual([]);
+  expect([0, 1, 2, 4, 5, 6, 9, 10].map((value) => lowerBound(list, value))).toEqual([0, 0, 1, 1, 2, 3, 3, 4]);
+  expect(lowerBound([], 3)).toBe(0);
+  expect([1, 5, 9].map((value) => lowerBound(list, value, 1, 3))).toEqual([1, 2, 3]);
 });
 
 const EMPTY = new Uint8Array();
@@ -182,14 +180,16 @@ describe('tree hashes (RFC 9420 §7.8)', () => {
   test('without some leaves are those of the tree without them', () => {
     const tree = treeOf([1, 2, 3, 4, 5, 6, 7, 8], { 1: [1], 3: [1, 3], 7: [1, 3, 6], 5: [] });
     const without = treeOf([1, undefined, 3, undefined, 5, 6, undefined, 8], { 1: [], 3: [], 7: [], 5: [] });
-    const context = { suite: suite(), hashes: treeHashes(tree, suite()) };
-    const expected = treeHashes(without, suite());
+    const hashes = treeHashes(tree, suite());
+    const originals = (): HashesWithout => new HashesWithout(tree, hashes, new HashInput(suite()));
+    const [expected, cached] = [treeHashes(without, suite()), originals()];
     for (const node of [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13]) {
-      expect([node, hashWithout(tree, node, [1, 3, 6], context)]).toEqual([node, expected[node]]);
+      expect([node, cached.of(node, [1, 3, 6])]).toEqual([node, expected[node]]);
+      expect([node, originals().of(node, [1, 3, 6])]).toEqual([node, expected[node]]);
     }
-    expect(hashWithout(tree, 7, [], context)).toEqual(context.hashes[7]);
+    expect(cached.of(7, [])).toEqual(hashes[7]);
     const one = treeOf([1, undefined, 3, 4, 5, 6, 7, 8], { 1: [], 3: [3], 7: [3, 6], 5: [] });
-    expect(hashWithout(tree, 7, [1], context)).toEqual(treeHashes(one, suite())[7]);
+    expect(cached.of(7, [1])).toEqual(treeHashes(one, suite())[7]);
   });
 
   test('a parent hash covers key, parent hash and sibling (RFC 9420 §7.9)', () => {
