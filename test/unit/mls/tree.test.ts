@@ -307,6 +307,9 @@ describe('parent hashes (RFC 9420 §7.9.2)', () => {
   test('are wrong where an unmerged leaf is blank', () => {
     const tree = treeOf([1, undefined, 3, 4], { 3: [1] });
     expect(isValid(linked(tree, 0, 3, hashOf(tree, 5)))).toBe(false);
+    // As many nodes as there must be, and two of them could be the one that was updated.
+    const wide = treeOf([1, undefined, 3, undefined, 5, 6, 7, 8], { 7: [1] });
+    expect(isValid(linked(wide, 0, 7, hashOf(wide, 11)))).toBe(false);
   });
 
   test('may be in a parent, which has unmerged leaves of its own', () => {
