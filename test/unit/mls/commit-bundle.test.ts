@@ -665,6 +665,18 @@ describe('a bundle is refused', () => {
       },
     ],
     [
+      'whose GroupInfo has a key for external commits without its length, which only a new group may have',
+      'group-info-mismatch',
+      'external_pub in the GroupInfo is not a public key of the cipher suite',
+      async () => {
+        const groupInfo = await infoWith(hidden.newState, (info) => {
+          const own = info.extensions.find(({ extensionType }) => extensionType === 'external_pub');
+          return withExtensions(info, 'external_pub', (own ?? expect.unreachable()).extensionData.subarray(1));
+        });
+        return [{ ...hidden.body, groupInfo }];
+      },
+    ],
+    [
       'whose GroupInfo has another confirmation tag',
       'group-info-mismatch',
       'The commit and the GroupInfo have different confirmation tags',

@@ -149,10 +149,12 @@ describe('the route to leave', () => {
     const other = ['malformed', 'To leave, send a proposal that removes your own leaf'];
     expect(refusalOf(() => check(frames.otherRemoval))).toEqual(other);
     expect(refusalOf(() => check(frames.update))).toEqual(other);
-    const external = Buffer.from(frames.selfRemoval);
-    // The sender is an external one with the same index.
-    external.writeUInt8(2, EPOCH_OFFSET + 8);
-    expect(refusalOf(() => check(external.subarray(0, -33)))).toEqual(other);
+    for (const bytes of [frames.selfRemoval, frames.selfRemove]) {
+      const external = Buffer.from(bytes);
+      // The sender is an external one with the same index, who has no membership tag.
+      external.writeUInt8(2, EPOCH_OFFSET + 8);
+      expect(refusalOf(() => check(external.subarray(0, -33)))).toEqual(other);
+    }
     for (const bytes of [frames.application, frames.privateCommit, frames.publicCommit]) {
       expect(refusalOf(() => check(bytes))).toEqual(['wrong-content-type', 'To leave, send a proposal']);
     }

@@ -113,6 +113,17 @@ describe('a key package is accepted', () => {
     expect(checked?.notAfter).toEqual(new Date('9999-01-01T00:00:00Z'));
   });
 
+  test('up to its largest size', async () => {
+    const padded = async (length: number): Promise<Buffer> => {
+      const extensions = [{ extensionType: 0xff00, extensionData: new Uint8Array(length) }];
+      return bytesOf(await testKeyPackage('alice', { forge: () => ({ extensions }) }));
+    };
+    const length = MAX_KEY_PACKAGE_BYTES - 1000;
+    const largest = await padded(length + MAX_KEY_PACKAGE_BYTES - (await padded(length)).length);
+    expect(largest.length).toBe(MAX_KEY_PACKAGE_BYTES);
+    expect(await faultOf({ keyPackages: [largest] })).toBe('accepted');
+  });
+
   test('of a user id in any script', async () => {
     const made = await testKeyPackage('Ünïcode 日本');
     expect(await faultOf({ keyPackages: [bytesOf(made)] }, { user: 'Ünïcode 日本' })).toBe('accepted');
@@ -269,7 +280,7 @@ describe('a key package is refused', () => {
       { index: 0 },
     ]);
     const last = bytesOf(await testKeyPackage('mallory', { lastResort: true }));
-    expect(await faultOf({ keyPackages: [bytesOf(good)], lastResort: last })).toEqual([
+    expect(await faultOf({ keyPackages: [bytesOf(good)], lastResort: last })).toStrictEqual([
       'identity-mismatch',
       '/lastResort has the identity of another user',
       {},

@@ -441,6 +441,9 @@ describe('readEpochFacts', () => {
     expect(at(alone, created, { isChecked: false })).toBe(false);
     expect(at(alone, created, { epoch: 1 })).toBe(false);
     expect(at(alone, created, { isChecked: false, isProven: true })).toBe(true);
+    // Blank leaves are nobody.
+    const tree = encodeRatchetTree([undefined, undefined, alone.ratchetTree[0]]);
+    expect(at(alone, created, { tree })).toBe(true);
     const two = (await localGroup(['alice', 'bob'])).states.get('alice') ?? expect.unreachable();
     expect(at(two, wireGroupInfo(await groupInfoOf(two)), { epoch: 0 })).toBe(false);
   });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { PublicCommit } from '../../../mls/external-commit.ts';
+import type { LeafNode } from '../../../mls/frame.ts';
 import { type Suite, suiteOf } from '../../../mls/suite.ts';
 import { HashInput } from '../../../mls/tree/hash-input.ts';
-import { parentHash } from '../../../mls/tree/parent-hash.ts';
+import { areParentHashesValid, parentHash } from '../../../mls/tree/parent-hash.ts';
 import {
   type RatchetTree,
   encodeRatchetTree,
@@ -10,6 +12,7 @@ import {
   parentNode,
   readRatchetTree,
 } from '../../../mls/tree/ratchet-tree.ts';
+import { isTreeKnownAfter, treeAfter } from '../../../mls/tree/next-tree.ts';
 import { HashesWithout, lowerBound, rootHash, treeHashes } from '../../../mls/tree/tree-hash.ts';
 import {
   directPath,
@@ -196,5 +199,133 @@ describe('tree hashes (RFC 9420 §7.8)', () => {
     const { hash } = suite();
     const parent = { encryptionKey: Uint8Array.of(7), parentHash: Uint8Array.of(8, 8) };
     expect(parentHash(suite(), parent, Uint8Array.of(9))).toEqual(hash(Buffer.of(1, 7, 2, 8, 8, 1, 9)));
+  });
+});
+
+describe('the tree after a public commit', () => {
+  const suite = (): Suite => suiteOf(1) ?? expect.unreachable();
+  const commitOf = (...proposals: readonly object[]): PublicCommit =>
+    ({ sender: { type: 'member', leafIndex: 0 }, proposals, path: undefined, pathKeys: [] }) as object as PublicCommit;
+  const addition = { type: 'add', keyPackage: { leaf: { bytes: leaf(9) } as Partial<LeafNode> as LeafNode } };
+  const removal = (removed: number): object => ({ type: 'remove', removed });
+  const unmergedOf = ({ parents }: RatchetTree): unknown[] => parents.map((one) => one?.unmergedLeaves);
+
+  test.each([
+    ['add', true],
+    ['remove', true],
+    ['psk', true],
+    ['external_init', true],
+    ['group_context_extensions', true],
+    ['reference', false],
+    ['custom', false],
+    ['update', false],
+    ['self_remove', false],
+  ])('is known after a proposal of type %s: %s', (type, isKnown) => {
+    expect(isTreeKnownAfter(commitOf({ type: 'add' }, { type }))).toBe(isKnown);
+  });
+
+  test('has new leaves in the lists of all parents above them, in order', () => {
+    const before = treeOf([1, undefined, 3, 4], { 1: [], 3: [3], 5: [3] });
+    const { tree, isParentHashRight } = treeAfter(before, commitOf(addition, addition), suite());
+    expect(isParentHashRight).toBe(true);
+    expect(tree.leaves.map((one) => one?.bytes[3])).toEqual([0, 9, 0, 0, 9, undefined, undefined, undefined]);
+    expect(unmergedOf(tree)).toEqual([[1], [1, 3], [3], undefined, undefined, undefined, undefined]);
+    expect(tree.parents[1]?.bytes).toEqual(
+      parentNode({ encryptionKey: Uint8Array.of(3), parentHash: EMPTY, unmergedLeaves: [1, 3] }).bytes,
+    );
+    const both = treeAfter(treeOf([1, undefined, undefined, 4], { 3: [] }), commitOf(addition, addition), suite());
+    expect(unmergedOf(both.tree)).toEqual([undefined, [1, 2], undefined]);
+  });
+
+  test('has no keys above removed leaves, and no blank right half', () => {
+    const before = treeOf([1, 2, 3, 4, 5], { 1: [], 3: [], 5: [], 7: [] });
+    const { tree } = treeAfter(before, commitOf(removal(1)), suite());
+    expect([tree.width, ...unmergedOf(tree)]).toEqual([
+      8,
+      undefined,
+      undefined,
+      [],
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const half = treeAfter(before, commitOf(removal(4)), suite()).tree;
+    expect([half.width, ...unmergedOf(half)]).toEqual([4, [], [], []]);
+    const one = treeAfter(before, commitOf(...[1, 2, 3, 4].map(removal)), suite()).tree;
+    expect([one.width, one.leaves.length, one.parents.length]).toEqual([1, 1, 0]);
+    const none = treeAfter(before, commitOf(...[0, 1, 2, 3, 4].map(removal)), suite()).tree;
+    expect([none.width, none.leaves]).toEqual([1, [undefined]]);
+  });
+
+  test('is the same after the removal of leaves that are beyond it', () => {
+    const before = treeOf([1, 2], { 1: [] });
+    for (const removed of [2, 9]) {
+      expect(treeAfter(before, commitOf(removal(removed)), suite()).tree).toEqual(before);
+    }
+  });
+});
+
+describe('parent hashes (RFC 9420 §7.9.2)', () => {
+  const suite = (): Suite => suiteOf(1) ?? expect.unreachable();
+  const isValid = (tree: RatchetTree): boolean => areParentHashesValid(tree, treeHashes(tree, suite()), suite());
+  /** The tree in which a leaf has the parent hash of a parent whose other child has this tree hash. */
+  const linked = (tree: RatchetTree, index: number, node: number, siblingHash: Uint8Array): RatchetTree => {
+    const [parent, leafNode] = [parentAt(tree, node), tree.leaves[index]];
+    if (parent === undefined || leafNode === undefined) throw new Error('blank');
+    const link = parentHash(suite(), parent, siblingHash);
+    return { ...tree, leaves: tree.leaves.with(index, { ...leafNode, parentHash: link }) };
+  };
+  const hashOf = (tree: RatchetTree, node: number): Uint8Array => treeHashes(tree, suite())[node] ?? EMPTY;
+
+  test('are right where one child was updated with the parent', () => {
+    const tree = treeOf([1, 2], { 1: [] });
+    expect(isValid(tree)).toBe(false);
+    expect(isValid(linked(tree, 0, 1, hashOf(tree, 2)))).toBe(true);
+    expect(isValid(linked(tree, 1, 1, hashOf(tree, 0)))).toBe(true);
+    expect(isValid(linked(tree, 0, 1, hashOf(tree, 0)))).toBe(false);
+    expect(isValid(treeOf([1, 2]))).toBe(true);
+    // Both at once: the links are no part of the bytes of these leaves, which a real leaf cannot have.
+    expect(isValid(linked(linked(tree, 0, 1, hashOf(tree, 2)), 1, 1, hashOf(tree, 0)))).toBe(false);
+  });
+
+  test('are those of the tree without the unmerged leaves of the parent', () => {
+    const tree = treeOf([1, 2, 3, 4], { 3: [1] });
+    const before = treeOf([1, undefined, 3, 4], { 3: [] });
+    const node = 3;
+    // The left child is blank, and has two leaves: one of them is unmerged.
+    expect(isValid(linked(tree, 0, node, hashOf(tree, 5)))).toBe(true);
+    expect(isValid(linked(tree, 1, node, hashOf(tree, 5)))).toBe(false);
+    expect(isValid(linked(treeOf([1, 2, 3, 4], { 3: [] }), 0, node, hashOf(tree, 5)))).toBe(false);
+    const right = treeOf([1, 2, undefined, 4], { 3: [1] });
+    const fewer = treeOf([1, undefined, undefined, 4], { 3: [] });
+    expect(isValid(linked(right, 3, node, hashOf(fewer, 1)))).toBe(true);
+    expect(isValid(linked(right, 3, node, hashOf(right, 1)))).toBe(false);
+    expect(hashOf(before, 1)).toEqual(hashOf(fewer, 1));
+  });
+
+  test('are wrong where an unmerged leaf is blank', () => {
+    const tree = treeOf([1, undefined, 3, 4], { 3: [1] });
+    expect(isValid(linked(tree, 0, 3, hashOf(tree, 5)))).toBe(false);
+    // As many nodes as there must be, and two of them could be the one that was updated.
+    const wide = treeOf([1, undefined, 3, undefined, 5, 6, 7, 8], { 7: [1] });
+    expect(isValid(linked(wide, 0, 7, hashOf(wide, 11)))).toBe(false);
+  });
+
+  test('may be in a parent, which has unmerged leaves of its own', () => {
+    const linkedParent = (lower: number[], upper: number[]): RatchetTree => {
+      const tree = treeOf([1, 2, 3, 4], { 1: lower, 3: upper });
+      const [child, root] = [parentAt(tree, 1), parentAt(tree, 3)];
+      if (child === undefined || root === undefined) throw new Error('blank');
+      const link = parentHash(suite(), root, hashOf(tree, 5));
+      const { bytes: _bytes, ...content } = child;
+      const inner = parentNode({ ...content, parentHash: link });
+      const withLink = { ...tree, parents: tree.parents.with(0, inner) };
+      return linked(withLink, 0, 1, hashOf(lower.includes(1) ? treeOf([1, undefined, 3, 4]) : tree, 2));
+    };
+    expect(isValid(linkedParent([], []))).toBe(true);
+    expect(isValid(linkedParent([1], [1]))).toBe(true);
+    // The leaf was added below the parent, and is merged above it: the upper parent was updated later.
+    expect(isValid(linkedParent([1], []))).toBe(false);
   });
 });
