@@ -5,7 +5,13 @@ import { AppError } from '../../../domain/errors.ts';
 import { MAX_KEY_PACKAGE_BYTES } from '../../../domain/limits.ts';
 import { type KeyPackageBatch, checkKeyPackages, refuseForeign, refuseShared } from '../../../mls/key-package-batch.ts';
 import type { CheckedKeyPackage } from '../../../mls/key-package.ts';
-import { type KeyPackageOptions, type TestKeyPackage, tamper, testKeyPackage } from '../../harness/key-packages.ts';
+import {
+  type KeyPackageOptions,
+  SUITE,
+  type TestKeyPackage,
+  tamper,
+  testKeyPackage,
+} from '../../harness/key-packages.ts';
 import { localGroup, makeBundle } from '../../harness/mls/group.ts';
 
 /** What a device may upload (RFC 9420 §7.3, §10.1), check by check. */
@@ -116,7 +122,9 @@ describe('a key package is accepted', () => {
   test('up to its largest size', async () => {
     const padded = async (length: number): Promise<Buffer> => {
       const extensions = [{ extensionType: 0xff00, extensionData: new Uint8Array(length) }];
-      return bytesOf(await testKeyPackage('alice', { forge: () => ({ extensions }) }));
+      // The capabilities that ts-mls makes have random values, as many as it likes.
+      const capabilities = { ciphersuites: [SUITE], extensions: [], proposals: [], credentials: ['basic' as const] };
+      return bytesOf(await testKeyPackage('alice', { capabilities, forge: () => ({ extensions }) }));
     };
     const length = MAX_KEY_PACKAGE_BYTES - 1000;
     const largest = await padded(length + MAX_KEY_PACKAGE_BYTES - (await padded(length)).length);
