@@ -123,7 +123,12 @@ describe('a key package is accepted', () => {
     const padded = async (length: number): Promise<Buffer> => {
       const extensions = [{ extensionType: 0xff00, extensionData: new Uint8Array(length) }];
       // The capabilities that ts-mls makes have random values, as many as it likes.
-      const capabilities = { ciphersuites: [SUITE], extensions: [], proposals: [], credentials: ['basic' as const] };
+      const capabilities = {
+        ciphersuites: [SUITE as CiphersuiteName],
+        extensions: [],
+        proposals: [],
+        credentials: ['basic' as const],
+      };
       return bytesOf(await testKeyPackage('alice', { capabilities, forge: () => ({ extensions }) }));
     };
     const length = MAX_KEY_PACKAGE_BYTES - 1000;
