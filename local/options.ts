@@ -3,6 +3,8 @@ import path from 'node:path';
 /** Settings of `npm start`. */
 export type StackOptions = {
   dataDir: string;
+  /** `PARLEY_DATA_DIR` is set: other programs find the folder only with the same setting. */
+  hasOwnDataDir: boolean;
   ports: StackPorts;
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
@@ -40,6 +42,7 @@ export function stackOptions(env: NodeJS.ProcessEnv, root: string): StackOptions
   };
   const options: StackOptions = {
     dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
+    hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined,
     ports: {
       api: port('PORT', 8080),
       admin: port('ADMIN_PORT', 9090),

@@ -5,7 +5,7 @@ import type { Stack } from './stack.ts';
 
 /** Text for the terminal when all parts are ready: addresses, a token, and three commands to copy. */
 export async function summary(options: StackOptions, { secret, uiUrl, temporalAddress }: Stack): Promise<string> {
-  const { host, ports, dataDir, jwt } = options;
+  const { host, ports, dataDir, hasOwnDataDir, jwt } = options;
   const api = `http://${host}:${ports.api}`;
   const lines = [
     '',
@@ -23,9 +23,11 @@ export async function summary(options: StackOptions, { secret, uiUrl, temporalAd
       'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
   } else {
+    // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
+    const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
     const token = await signToken({ secret, audience: jwt.audience, user: 'alice' });
     lines.push(
-      'This token is for the user alice and is valid for 24 hours. For another user: npm run --silent token -- bob',
+      `This token is for the user alice and is valid for 24 hours. For another user: ${tokenCommand}`,
       '',
       ...tryOut(api, token),
     );

@@ -164,6 +164,18 @@ test('the summary contains a token and commands to copy', async () => {
   expect(await summary(options, { ...servers, secret: undefined })).not.toContain('curl');
 });
 
+test('the summary names the data folder where a token of another terminal needs it', async () => {
+  const servers = {
+    databaseUrl: '',
+    temporalAddress: 'here:7233',
+    uiUrl: undefined,
+    secret: 'a secret of the developer',
+  };
+  const text = await summary(stackOptions({ PARLEY_DATA_DIR: 'elsewhere' }, '/'), servers);
+  expect(text).toContain(": PARLEY_DATA_DIR='/elsewhere' npm run --silent token -- bob\n");
+  expect(await summary(stackOptions({}, '/'), servers)).toContain(': npm run --silent token -- bob\n');
+});
+
 test('a supervised process ends when its supervisor has ended', async () => {
   const folder = testFolder();
   const compile = (file: string): string =>
