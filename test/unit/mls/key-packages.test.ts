@@ -5,13 +5,7 @@ import { AppError } from '../../../domain/errors.ts';
 import { MAX_KEY_PACKAGE_BYTES } from '../../../domain/limits.ts';
 import { type KeyPackageBatch, checkKeyPackages, refuseForeign, refuseShared } from '../../../mls/key-package-batch.ts';
 import type { CheckedKeyPackage } from '../../../mls/key-package.ts';
-import {
-  type KeyPackageOptions,
-  SUITE,
-  type TestKeyPackage,
-  tamper,
-  testKeyPackage,
-} from '../../harness/key-packages.ts';
+import { type KeyPackageOptions, type TestKeyPackage, tamper, testKeyPackage } from '../../harness/key-packages.ts';
 import { localGroup, makeBundle } from '../../harness/mls/group.ts';
 
 /** What a device may upload (RFC 9420 §7.3, §10.1), check by check. */
