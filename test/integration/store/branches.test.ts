@@ -32,6 +32,7 @@ test('every branch of every SQL function runs', async () => {
   await commits();
   await keyPackagesAndWelcomes();
   await inboxes();
+  await busyInviters();
   await repair();
   await evidence();
   await retention();
@@ -273,6 +274,24 @@ async function inboxes(): Promise<void> {
     add(['bob'], { epoch: 1 }),
     add(['ida'], { epoch: 2, actor: 'bob', bytes: { ciphertext: 1, welcome: 2 } }),
   );
+}
+
+/** One whose invitation of very many users is being decided elsewhere. */
+async function busyInviters(): Promise<void> {
+  const { pool } = database();
+  const [adding, resetting] = [await startConversation(pool), await startConversation(pool)];
+  const elsewhere = await pool.connect();
+  try {
+    await elsewhere.query('begin');
+    await elsewhere.query(
+      `select lock_invitations('alice', (select array_agg('user-' || n) from generate_series(1, 20) n), true)`,
+    );
+    await ask(adding, commit(0, { adds: ['bob', 'stranger'] }));
+    await ask(resetting, { kind: 'reset', successor: `${resetting}-busy` });
+  } finally {
+    await elsewhere.query('rollback');
+    elsewhere.release();
+  }
 }
 
 async function repair(): Promise<void> {

@@ -13,7 +13,7 @@ function poolOf(groupInfo: Buffer): pg.Pool {
   return { query } as unknown as pg.Pool;
 }
 
-test('who shares the job of another user gets an own one when that has no place', async () => {
+test('the facts of an epoch are read by a job of each user who asks meanwhile, so that one without a place fails alone', async () => {
   const asked: string[] = [];
   const jobs: Jobs = {
     run: (name, owner, ...input) => {
@@ -31,6 +31,8 @@ test('who shares the job of another user gets an own one when that has no place'
   for (const one of served) {
     expect(one).toMatchObject({ status: 'fulfilled', value: { epoch: 1, facts: { users: ['user-0', 'user-1'] } } });
   }
-  // One job serves both others.
-  expect(asked).toEqual(['mallory', 'alice']);
+  expect(asked).toEqual(['mallory', 'alice', 'bob']);
+  // What is known serves all.
+  await factsFor('mallory');
+  expect(asked).toHaveLength(3);
 });
