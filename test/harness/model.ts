@@ -5,6 +5,7 @@ import { type Protocol, type Request, sha256 } from './requests.ts';
 const UNPROVEN =
   'Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices';
 const BARRED = 'An admin has barred a user whom the commit adds: only an admin can add it again';
+const OTHERS_WELCOME = 'A Welcome of somebody else waits for this device, and you may not add users';
 const TOO_MANY_PROPOSALS = 'At most 3 proposals of a user in an epoch: the next commit makes room';
 
 /** An entry of the model's log. */
@@ -60,6 +61,8 @@ export class Model {
   epoch: number;
   policy: Policy;
   readonly barred = new Set<string>();
+  /** Who sent the Welcome that waits for a user. */
+  readonly #welcomed = new Map<string, string>();
   readonly #answers = new Map<string, Answer>();
 
   constructor(options: {
@@ -199,6 +202,10 @@ export class Model {
         epoch: this.epoch,
       });
     }
+    const isOthers = (user: string): boolean => (this.#welcomed.get(user) ?? request.actor) !== request.actor;
+    if (request.welcome !== undefined && !allows(this.policy.whoMayAdd, actor) && adds.some(isOthers)) {
+      return { ...refused('not-allowed'), detail: OTHERS_WELCOME };
+    }
     const parting = removes.filter((user) => this.members.get(user)?.state === 'member');
     const count = this.memberCount + joining.length - parting.length;
     if (count > this.policy.maxMembers && count > this.memberCount) return refused('too-many-members');
@@ -222,6 +229,7 @@ export class Model {
       this.members.set(user, newMember('member', { from: seq }, seq, before));
       this.barred.delete(user);
     }
+    if (request.welcome !== undefined) for (const user of adds) this.#welcomed.set(user, request.actor);
     actor.isProven = true;
     if (parting.length > 0) this.#handOver();
     const entry = this.log[seq - 1];
@@ -314,6 +322,7 @@ export class Model {
     const stay = member?.stays.at(-1);
     if (member === undefined || stay === undefined) throw new Error(`${user} has no stay to end`);
     stay.to = seq;
+    this.#welcomed.delete(user);
     member.state = state;
     member.role = 'member';
     member.leftSeq = seq;
