@@ -45,7 +45,7 @@ begin
       result := busy_inviter_refusal(op);
       return;
     end if;
-    result := membership_refusal(c.id, v_actor, v_joining, owners_of_key_packages(v_refs || v_consumed_refs));
+    result := invitation_refusal(c.id, v_actor, v_joining, owners_of_key_packages(v_refs || v_consumed_refs));
     if result is not null then return; end if;
   end if;
 

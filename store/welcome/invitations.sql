@@ -39,7 +39,7 @@ $$;
 
 -- Null when p_inviter may make these users members. p_claimed: those whose key package it claimed, which asked for consent already.
 -- The requests for consent that it records stay although it refuses. The caller holds the locks of lock_invitations().
-create or replace function membership_refusal(p_conversation text, p_inviter text, p_users text[], p_claimed text[]) returns jsonb
+create or replace function invitation_refusal(p_conversation text, p_inviter text, p_users text[], p_claimed text[]) returns jsonb
 language plpgsql as $$
 declare
   v_users text[] := array_remove(p_users, p_inviter);
