@@ -1,5 +1,6 @@
 import { Agent, fetch as undiciFetch } from 'undici';
 import type { Answer } from '../harness/answer.ts';
+import { requestOf } from '../harness/ask.ts';
 import type { Target } from './attack-case.ts';
 
 /** Longer than any answer may take. */
@@ -8,21 +9,10 @@ const GIVE_UP_MS = 60_000;
 /** Requests as `InProcessApi.ask` sends them, to a process of its own. An attacker opens as many connections as it likes. */
 export function makeAsk(url: () => string, token: Target['token']): Target['ask'] {
   const dispatcher = new Agent({ connections: 64, headersTimeout: GIVE_UP_MS, bodyTimeout: GIVE_UP_MS });
-  return async (what, { user, body, headers = {}, raw } = {}) => {
-    const [method = 'GET', path = '/'] = what.split(' ');
-    const content = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+  return async (what, question = {}) => {
+    const { path, ...init } = await requestOf(what, question, token);
     try {
-      const response = await undiciFetch(`${url()}${path}`, {
-        dispatcher,
-        method,
-        headers: {
-          ...(user === undefined ? {} : { authorization: `Bearer ${await token(user)}` }),
-          ...(content === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(content === undefined ? {} : { body: content as string }),
-        redirect: 'manual',
-      });
+      const response = await undiciFetch(`${url()}${path}`, { dispatcher, ...init });
       const text = await response.text();
       return { status: response.status, headers: response.headers as unknown as Headers, body: parsed(text), text };
     } catch {

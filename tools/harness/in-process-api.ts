@@ -17,16 +17,9 @@ import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import type { Answer } from './answer.ts';
+import { type Ask, requestOf } from './ask.ts';
 import { NO_RATE_LIMITS } from './limits-off.ts';
 import { AUDIENCE, SECRET, rememberTokens } from './tokens.ts';
-
-export interface Ask {
-  readonly user?: string | undefined;
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as it is. */
-  readonly raw?: string | Uint8Array;
-}
 
 /** An API in this process: the real app over a real database. */
 export interface InProcessApi {
@@ -153,19 +146,9 @@ export async function startInProcessApi(
   const token = rememberTokens();
   return {
     url,
-    ask: async (what, { user, body, headers = {}, raw } = {}) => {
-      const [method = 'GET', target = '/'] = what.split(' ');
-      const content = raw ?? (body === undefined ? undefined : JSON.stringify(body));
-      const response = await fetch(`${url}${target}`, {
-        method,
-        headers: {
-          ...(user === undefined ? {} : { authorization: `Bearer ${await token(user)}` }),
-          ...(content === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(content === undefined ? {} : { body: content as string }),
-        redirect: 'manual',
-      });
+    ask: async (what, question = {}) => {
+      const { method, path: target, ...init } = await requestOf(what, question, token);
+      const response = await fetch(`${url}${target}`, { method, ...init });
       const text = await response.text();
       const isJson = response.headers.get('content-type')?.includes('json') === true;
       const parsed = (isJson && text !== '' ? JSON.parse(text) : {}) as Answer['body'];

@@ -6,7 +6,8 @@ import { useDatabase } from '../../harness/database.ts';
 import { idempotencyScope } from '../../../api/http/idempotency.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi, useApi } from '../../harness/api/use-api.ts';
-import { type Ask, type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
+import type { Ask } from '../../../tools/harness/ask.ts';
+import { type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
 
 /** Simulates a crash or an outage directly before or after the decision. */
