@@ -101,7 +101,7 @@ async function main(): Promise<void> {
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
   const dispatcher = makeDispatcher({
-    pathOf: pathSwitch.pathOf,
+    pathOf: (conversation) => (pathSwitch.pathOf(conversation) === 'direct' ? 'direct' : 'workflow'),
     executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
     stager: makeStager(staging),
     metrics,
@@ -152,7 +152,11 @@ async function main(): Promise<void> {
       }),
       submitter: dispatcher,
       streams,
-      submitIncrement: makeSubmitIncrement({ workflows, pathOf: pathSwitch.pathOf, direct }),
+      submitIncrement: makeSubmitIncrement({
+        workflows,
+        pathOf: (conversation) => (pathSwitch.pathOf(conversation) === 'direct' ? 'direct' : 'workflow'),
+        direct,
+      }),
       pathSwitch,
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,

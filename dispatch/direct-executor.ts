@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import type { Command } from '../domain/command.ts';
+import type { StagedCommand } from '../domain/staged-command.ts';
 import { AppError } from '../domain/errors.ts';
 import { decideCommands } from '../store/decision/decide.ts';
 import type { Notifier } from '../store/log/notifications.ts';
@@ -17,7 +18,7 @@ export interface DirectExecutorDeps {
 }
 
 /** Hands a batch to the deciding transaction in this process, without Temporal. Bytes travel inline. */
-export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command> {
+export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command | StagedCommand> {
   return async ({ conversation, commands, deadline, correlationIds }) => {
     const user = onlyActor(commands);
     for (let retries = 0; ; retries++) {
@@ -42,6 +43,12 @@ export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command> 
 }
 
 /** The user of all commands. @returns `undefined` if they are of several users */
-function onlyActor([first, ...others]: readonly Command[]): string | undefined {
-  return others.every(({ actor }) => actor === first?.actor) ? first?.actor : undefined;
+function onlyActor([first, ...others]: readonly (Command | StagedCommand)[]): string | undefined {
+  const actor = actorOf(first);
+  return others.every((command) => actorOf(command) === actor) ? actor : undefined;
+}
+
+/** The sender of a staged command stands in its row. */
+function actorOf(command: Command | StagedCommand | undefined): string | undefined {
+  return command !== undefined && 'actor' in command ? command.actor : undefined;
 }

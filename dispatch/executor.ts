@@ -33,6 +33,6 @@ export type Executor<C extends Command | StagedCommand> = (batch: Batch<C>) => P
 export interface Executors {
   /** Bytes travel in staged rows. */
   readonly workflow: Executor<StagedCommand>;
-  /** Bytes travel inline. */
-  readonly direct: Executor<Command>;
+  /** Bytes travel inline, or stand in staged rows already. */
+  readonly direct: Executor<Command | StagedCommand>;
 }

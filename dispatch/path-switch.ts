@@ -4,16 +4,20 @@ import type { Logger } from 'pino';
 import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { readSetting, writeSetting } from '../store/settings.ts';
+import { CONVERSATION_PATHS } from '../process/config.ts';
 import type { ExecutionPath } from './executor.ts';
 
 const SETTING = 'path';
 /** A notification announces a change to all replicas. This poll is for replicas whose listening session was down. */
 const POLL_MS = 1000;
 
+/** What an operator chooses for a conversation; `auto` = the process chooses for each batch. */
+export type ConversationPath = (typeof CONVERSATION_PATHS)[number];
+
 /** The execution path of the conversations. */
 export interface PathSetting {
-  readonly path: ExecutionPath;
-  /** Percentage of conversations that use `path`. The others use the other path. */
+  readonly path: ConversationPath;
+  /** Percentage of conversations that use `path`. The others use the other path; beside `auto` that is `workflow`. */
   readonly rollout: number;
 }
 
@@ -22,7 +26,7 @@ export interface PathSwitch {
   readonly get: () => PathSetting;
   /** Changes the setting for all replicas. They apply it within a second. */
   readonly set: (setting: PathSetting) => Promise<void>;
-  readonly pathOf: (conversation: string) => ExecutionPath;
+  readonly pathOf: (conversation: string) => ConversationPath;
   /** Reads the setting now. Called on each notification. */
   readonly refresh: () => Promise<void>;
   readonly close: () => void;
@@ -74,12 +78,12 @@ export function bucketOf(conversation: string): number {
   return createHash('sha256').update(conversation).digest().readUInt32BE(0) % 100;
 }
 
-function other(path: ExecutionPath): ExecutionPath {
+function other(path: ConversationPath): ExecutionPath {
   return path === 'workflow' ? 'direct' : 'workflow';
 }
 
 function isPathSetting(value: unknown): value is PathSetting {
   if (typeof value !== 'object' || value === null) return false;
   const { path, rollout } = value as Partial<Record<keyof PathSetting, unknown>>;
-  return (path === 'workflow' || path === 'direct') && typeof rollout === 'number';
+  return CONVERSATION_PATHS.some((one) => one === path) && typeof rollout === 'number';
 }

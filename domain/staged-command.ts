@@ -81,6 +81,11 @@ type SmallCommand =
 
 export type StagedCommand = StagedReference | SmallCommand;
 
+/** Whether the bytes and the sender of a command stand in a staged row. */
+export function isStaged(command: Command | StagedCommand): command is StagedReference {
+  return 'body' in command;
+}
+
 /**
  * The staged form of a command.
  * @param body key of its staged row; `undefined` = nothing was staged, since it has no bytes

@@ -7,7 +7,7 @@ import { z } from 'zod';
 type Variable<T> = z.ZodType<T, string | undefined>;
 
 /** Execution paths: how a batch of operations is applied. Other code derives its types and checks from this list. */
-export const CONVERSATION_PATHS = ['workflow', 'direct'] as const;
+export const CONVERSATION_PATHS = ['workflow', 'direct', 'auto'] as const;
 /** Algorithms of tokens from an external issuer, which Parley verifies with a public key. */
 export const PUBLIC_KEY_ALGORITHMS = ['ES256', 'EdDSA'] as const;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -52,13 +52,13 @@ export const VARIABLES = {
   CONVERSATION_PATH: choice(
     CONVERSATION_PATHS,
     'workflow',
-    'Initial execution path of operations: workflow or direct. Operators can change it at run time.',
+    'Initial execution path of operations: workflow, direct or auto. Operators can change it at run time.',
   ),
   CONVERSATION_ROLLOUT: integer(
     100,
     0,
     100,
-    'Percentage of conversations that use `CONVERSATION_PATH`. The others use the other execution path.',
+    'Percentage of conversations that use `CONVERSATION_PATH`. The others use the other execution path; beside auto that is workflow.',
   ),
   REQUEST_DEADLINE_MS: integer(10_000, 100, 60_000, 'Every request is answered within this time, in milliseconds.'),
   IDLE_TIMEOUT: duration(

@@ -1426,7 +1426,7 @@ export interface components {
              * @description Execution path of operations
              * @enum {string}
              */
-            readonly path: "workflow" | "direct";
+            readonly path: "workflow" | "direct" | "auto";
             /**
              * @description Percentage of conversations that take this path. The others take the other path
              * @default 100

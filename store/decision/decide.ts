@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Command } from '../../domain/command.ts';
 import type { Decision } from '../../domain/decision.ts';
+import { type StagedCommand, isStaged } from '../../domain/staged-command.ts';
 import { inlineOperation, type OperationJson } from './inline-operation.ts';
 import { parseDecision } from './parse-decision.ts';
 
@@ -28,9 +29,18 @@ export async function decide(
   return parseDecision(operations, rows[0]?.decision);
 }
 
-/** Decides commands with their bytes inline (direct path). Throws as {@link decide}. */
-export function decideCommands(pool: pg.Pool, conversation: string, commands: readonly Command[]): Promise<Decision> {
+/**
+ * Decides commands with their bytes inline, and commands that are staged already (direct path). A staged row is deleted by
+ * the transaction that decides it, so a second copy of the command finds nothing to decide. Throws as {@link decide}.
+ */
+export function decideCommands(
+  pool: pg.Pool,
+  conversation: string,
+  commands: readonly (Command | StagedCommand)[],
+): Promise<Decision> {
   const bytes: Uint8Array[] = [];
-  const operations = commands.map((command) => inlineOperation(command, (value) => bytes.push(value)));
+  const operations = commands.map((command) =>
+    isStaged(command) ? command : inlineOperation(command, (value) => bytes.push(value)),
+  );
   return decide(pool, conversation, operations, bytes);
 }

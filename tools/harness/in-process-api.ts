@@ -8,6 +8,7 @@ import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import type { PathSetting } from '../../dispatch/path-switch.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../../dispatch/dispatcher.ts';
 import { makeStager } from '../../dispatch/stager.ts';
@@ -56,7 +57,7 @@ export function directSubmitter(pool: pg.Pool): Submitter {
 
 /** Everything that the app needs, for tests. */
 export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Promise<AppDeps> {
-  let setting = { path: 'workflow' as 'workflow' | 'direct', rollout: 100 };
+  let setting: PathSetting = { path: 'workflow', rollout: 100 };
   const healthy = (): Promise<{ status: 'healthy' }> => Promise.resolve({ status: 'healthy' });
   return {
     pool,

@@ -60,7 +60,7 @@ export interface Service {
   /** SIGKILL for the process in a place, and a new one there; resolves when that one is ready. */
   readonly replace: (kind: 'api' | 'worker', place: number) => Promise<void>;
   /** Has all conversations take a path; resolves when every API process that runs does so. */
-  readonly setPath: (path: 'workflow' | 'direct') => Promise<void>;
+  readonly setPath: (path: PathSetting['path']) => Promise<void>;
   /** SIGTERM for all processes: what is in flight may end. */
   readonly stop: () => Promise<void>;
   /** SIGKILL for all processes: for a service that was left in the middle of a fault. */

@@ -24,7 +24,7 @@ test('no row connects a sender with bytes after a message missed its deadline in
     await held;
     return { outcomes: (await decide(pool, conversation, commands)).outcomes, retries: 0 };
   };
-  const direct: Executor<Command> = () => Promise.reject(new Error('Nothing goes this way'));
+  const direct: Executor<Command | StagedCommand> = () => Promise.reject(new Error('Nothing goes this way'));
   const dispatcher = makeDispatcher({
     pathOf: () => 'workflow',
     executors: { workflow, direct },
