@@ -59,6 +59,7 @@ export async function runModel(service: Service, options: ModelOptions): Promise
         if (!sent.has(messageId)) sent.set(messageId, { sender, text });
       },
       onError: note,
+      onRejoin: (name, seq, why) => say(`${name} joined again with ${seq}: ${why}`),
     });
 
   const actors: Actor[] = [];
@@ -76,6 +77,8 @@ export async function runModel(service: Service, options: ModelOptions): Promise
     await Promise.all(actors.map((actor) => actor.open()));
     await auditor.open([], { updateOnJoin: false });
     const { id } = await anchor.device.createGroup({ externalJoin, whoMayAdd: 'member', whoMayRemove: 'member' });
+    // It holds a state since the creation.
+    anchor.welcomed.push(0);
     await anchor.device.invite(id, auditor.user);
     await auditor.device.joinGroups();
     const auditorEntries = auditor.snapshot();
@@ -192,7 +195,6 @@ export async function runModel(service: Service, options: ModelOptions): Promise
         problems.push(describe(error));
       },
     );
-    for (const actor of actors) actor.noteStuck();
     const reference = await replay(pool, id, { user: auditor.user, entries: auditorEntries });
     problems.push(...(await judge(pool, id, reference, actors, sent)));
     return {
