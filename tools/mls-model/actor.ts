@@ -1,6 +1,8 @@
 import { Mutex } from 'async-mutex';
 import { createProposal } from 'ts-mls';
 import type {
+  CommitAccepted,
+  CommitBundle,
   Http,
   MlsGroup,
   OutgoingMessage,
@@ -13,6 +15,7 @@ import type {
 } from '../../client/index.ts';
 import { createHttp, memoryStore, MlsDevice, newId, ParleyClient, toBase64 } from '../../client/index.ts';
 import { clientConfig, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
+import { joinerOf } from './joiner.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
 import type { Service } from '../harness/service.ts';
 
@@ -50,6 +53,8 @@ class ModelClient extends ParleyClient {
   readonly #record: Joins;
   /** `seq` of each Welcome by its id. */
   readonly #offered = new Map<string, number>();
+  /** `seq` of the external commits of this process. */
+  readonly #external: number[] = [];
 
   constructor(http: Http, onSending: (messageId: string, text: string) => void, record: Joins) {
     super(http);
@@ -65,7 +70,15 @@ class ModelClient extends ParleyClient {
 
   override async ackWelcome(id: string): Promise<void> {
     await super.ackWelcome(id);
-    this.#record.welcomed.push(this.#offered.get(id) ?? 0);
+    const seq = this.#offered.get(id) ?? 0;
+    // A device that joined by external commit meanwhile did not use the Welcome.
+    if (this.#external.every((commit) => commit < seq)) this.#record.welcomed.push(seq);
+  }
+
+  override async commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
+    const accepted = await super.commit(id, bundle);
+    if (joinerOf(bundle.commit) !== undefined) this.#external.push(accepted.seq);
+    return accepted;
   }
 
   /** A device reports each entry that it cannot follow before it joins again, also in a process that dies then. */
@@ -274,7 +287,7 @@ export class Actor {
     await device.joinExternally(id);
   }
 
-  /** Joins by external commit, even if a Welcome waits. The messages that the Welcome would open may be lost to it. */
+  /** Joins by a Welcome that waits, else by external commit. */
   async joinExternally(id: string): Promise<void> {
     const { device } = this.#current();
     // Record the loss first: the process may die between the acceptance and the answer.

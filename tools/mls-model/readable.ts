@@ -32,10 +32,10 @@ export class ReadableMessages {
       (a, b) => a.position - b.position,
     );
     this.#states = joins.map((join, i): HeldState => {
-      const next = joins[i + 1] ?? Infinity;
-      // The state that ends at the position of the next join ended after that join.
-      const end = ends.find(({ position }) => join <= position && position < next);
-      const position = end?.position ?? Infinity;
+      // The next join replaces the state, whatever ended it.
+      const next = (joins[i + 1] ?? Infinity) - 1;
+      const end = ends.find(({ position }) => join <= position && position <= next);
+      const position = end?.position ?? next;
       return {
         from: join,
         firstEpoch: epochAt(reference, join),

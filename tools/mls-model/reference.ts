@@ -1,9 +1,9 @@
 import type pg from 'pg';
+import { joinerOf } from './joiner.ts';
 import type { Entry, ReceivedMessage } from '../../client/index.ts';
 import { memoryStore, toBase64 } from '../../client/index.ts';
 import {
   clientConfig,
-  decodeMessage,
   epochAuthenticator,
   GroupLog,
   GroupStore,
@@ -75,14 +75,4 @@ export async function replay(
   }
   const messages = new Map(log.history.map((message) => [message.seq, message]));
   return { lastSeq: log.position, epochs, messages, messageIds, externalJoins, undecryptable: log.undecryptable };
-}
-
-/** The signature key (base64) of the device that an external commit adds (RFC 9420 §12.4.3.2). */
-function joinerOf(ciphertext: string): string | undefined {
-  const message = decodeMessage(ciphertext.replaceAll('\n', ''));
-  if (message.wireformat !== 'mls_public_message') return undefined;
-  const { content } = message.publicMessage;
-  if (content.sender.senderType !== 'new_member_commit' || content.contentType !== 'commit') return undefined;
-  const leaf = content.commit.path?.leafNode;
-  return leaf === undefined ? undefined : toBase64(leaf.signaturePublicKey);
 }

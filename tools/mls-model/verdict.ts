@@ -31,7 +31,8 @@ export async function judge(
   const intervals = await readIntervals(pool, id);
   for (const actor of actors) {
     problems.push(...judgeState(id, reference, actor));
-    problems.push(...judgeHistory(reference, actor, intervals.get(actor.user) ?? [], await actor.history(id)));
+    const history = await actor.history(id);
+    problems.push(...judgeHistory(id, reference, actor, { intervals: intervals.get(actor.user) ?? [], history }));
     problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream delivered ${fault}`));
   }
   return problems;
@@ -109,10 +110,13 @@ function judgeState(id: string, reference: Reference, actor: Actor): string[] {
  * those that no state which it held can read (`readable.ts`).
  */
 function judgeHistory(
+  id: string,
   reference: Reference,
   actor: Actor,
-  intervals: readonly MembershipInterval[],
-  history: readonly ReceivedMessage[],
+  {
+    intervals,
+    history,
+  }: { readonly intervals: readonly MembershipInterval[]; readonly history: readonly ReceivedMessage[] },
 ): string[] {
   const problems: string[] = [];
   const has = new Map<number, string>();
@@ -133,9 +137,10 @@ function judgeHistory(
     );
     if (missing.length === 0) continue;
     const { rejoinReasons, losses, stuckAt } = actor;
-    const list = missing.map(({ seq, epoch }) => `${seq} (epoch ${epoch})`).join(', ');
+    const list = missing.map(({ seq, epoch, sender }) => `${seq} (epoch ${epoch}, of ${sender})`).join(', ');
+    const undecryptable = actor.group(id)?.undecryptable;
     problems.push(
-      `${actor.name} misses ${list}: ${readable.describe()}; ${JSON.stringify({ interval, rejoinReasons, losses, stuckAt })}`,
+      `${actor.name} misses ${list}: ${readable.describe()}; ${JSON.stringify({ interval, rejoinReasons, losses, stuckAt, undecryptable })}`,
     );
   }
   for (const { seq, epoch } of reference.messages.values()) {
