@@ -19,6 +19,16 @@ interface HeldState {
   readonly isGone: boolean;
 }
 
+/**
+ * Why no state of a device can read a message.
+ * - `not-joined`: the epoch is before the one that the device joined. A joiner gets no secret of an earlier epoch (RFC 9420
+ *   §12.4.3); a Welcome that the device did not use before it was withdrawn or replaced counts as none.
+ * - `left-behind`: the state could not follow the group into this epoch, since the secrets of an epoch need those of the
+ *   epoch before and the commit (RFC 9420 §8). The device joined again later.
+ * - `deleted`: the device deleted the state (RFC 9420 §9.2).
+ */
+export type Unreadable = 'not-joined' | 'left-behind' | 'deleted';
+
 /** Says for each message whether the keys that a device held can read it, as RFC 9420 gives them. */
 export class ReadableMessages {
   readonly #states: readonly HeldState[];
@@ -36,28 +46,19 @@ export class ReadableMessages {
       const next = (joins[i + 1] ?? Infinity) - 1;
       const end = ends.find(({ position }) => join <= position && position <= next);
       const position = end?.position ?? next;
-      return {
-        from: join,
-        firstEpoch: epochAt(reference, join),
-        position,
-        lastEpoch: epochAt(reference, position),
-        isGone: end?.isGone ?? false,
-      };
+      const firstEpoch = epochAt(reference, join);
+      const lastEpoch = Math.min(epochAt(reference, position), lastEpochWithLeaf(reference, actor, firstEpoch));
+      return { from: join, firstEpoch, position, lastEpoch, isGone: end?.isGone ?? false };
     });
   }
 
-  /**
-   * Whether one of the states can read a message: it was in the epoch of the message, since a joiner gets no secret of an
-   * earlier epoch (RFC 9420 §12.4.3), and nobody who cannot process a commit gets those of a later one (§8).
-   */
-  has({ seq, epoch }: { readonly seq: number; readonly epoch: number }): boolean {
-    return this.#states.some(
-      (state) =>
-        state.from < seq &&
-        state.firstEpoch <= epoch &&
-        epoch <= state.lastEpoch &&
-        (seq <= state.position || !state.isGone),
-    );
+  /** @returns why the device cannot read a message; `undefined` = one of its states can */
+  whyNot({ seq, epoch }: { readonly seq: number; readonly epoch: number }): Unreadable | undefined {
+    const started = this.#states.filter(({ from, firstEpoch }) => from < seq && firstEpoch <= epoch);
+    const inEpoch = started.filter(({ lastEpoch }) => epoch <= lastEpoch);
+    if (inEpoch.some(({ position, isGone }) => seq <= position || !isGone)) return undefined;
+    if (inEpoch.length > 0) return 'deleted';
+    return started.length > 0 ? 'left-behind' : 'not-joined';
   }
 
   /** For the report. */
@@ -76,4 +77,10 @@ function epochAt(reference: Reference, seq: number): number {
   let found = -1;
   for (const [epoch, { from }] of reference.epochs) if (from <= seq && epoch > found) found = epoch;
   return found;
+}
+
+/** The last epoch, counted from one in which the device has a leaf, before a commit took the leaf away. */
+function lastEpochWithLeaf({ epochs }: Reference, { signatureKey }: Actor, from: number): number {
+  const without = [...epochs].filter(([epoch, { keys }]) => epoch > from && !keys.has(signatureKey));
+  return Math.min(...without.map(([epoch]) => epoch)) - 1;
 }

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { checkInvariants } from '../harness/invariants.ts';
 import type { Actor } from './actor.ts';
 import type { ReceivedMessage } from '../../client/index.ts';
-import { type MembershipInterval, ReadableMessages } from './readable.ts';
+import { type MembershipInterval, ReadableMessages, type Unreadable } from './readable.ts';
 import type { Reference } from './reference.ts';
 
 /** A message that the run gave to the client library. */
@@ -16,7 +16,7 @@ export interface SentMessage {
 /**
  * Compares the messages and the state of every device with the log.
  * @param sent by message id
- * @returns one line for each problem
+ * @returns one line for each problem, and how many messages the devices cannot read, by the reason
  */
 export async function judge(
   pool: pg.Pool,
@@ -24,18 +24,20 @@ export async function judge(
   reference: Reference,
   actors: readonly Actor[],
   sent: ReadonlyMap<string, SentMessage>,
-): Promise<string[]> {
+): Promise<{ readonly problems: readonly string[]; readonly unreadable: ReadonlyMap<Unreadable, number> }> {
   const problems: string[] = [];
+  const unreadable = new Map<Unreadable, number>();
   await checkInvariants(pool, id).catch((error: unknown) => problems.push(String(error)));
   problems.push(...findLost(reference, sent), ...(await findStrangers(pool, id, reference)));
   const intervals = await readIntervals(pool, id);
   for (const actor of actors) {
     problems.push(...judgeState(id, reference, actor));
     const history = await actor.history(id);
-    problems.push(...judgeHistory(id, reference, actor, { intervals: intervals.get(actor.user) ?? [], history }));
+    const seen = { intervals: intervals.get(actor.user) ?? [], history, unreadable };
+    problems.push(...judgeHistory(id, reference, actor, seen));
     problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream delivered ${fault}`));
   }
-  return problems;
+  return { problems, unreadable };
 }
 
 /** Checks that each message in the log has the text of its sender, and that no acknowledged message is missing. */
@@ -105,6 +107,14 @@ function judgeState(id: string, reference: Reference, actor: Actor): string[] {
   return problems;
 }
 
+/** What is known of the messages of a device. */
+interface Seen {
+  readonly intervals: readonly MembershipInterval[];
+  readonly history: readonly ReceivedMessage[];
+  /** Counts the messages that it cannot read. */
+  readonly unreadable: Map<Unreadable, number>;
+}
+
 /**
  * Checks that a device has each message of its epochs and membership intervals once, unchanged and in order. It may miss
  * those that no state which it held can read (`readable.ts`).
@@ -113,10 +123,7 @@ function judgeHistory(
   id: string,
   reference: Reference,
   actor: Actor,
-  {
-    intervals,
-    history,
-  }: { readonly intervals: readonly MembershipInterval[]; readonly history: readonly ReceivedMessage[] },
+  { intervals, history, unreadable }: Seen,
 ): string[] {
   const problems: string[] = [];
   const has = new Map<number, string>();
@@ -132,9 +139,13 @@ function judgeHistory(
   }
   for (const interval of intervals) {
     const readable = new ReadableMessages(reference, actor, interval);
-    const missing = inInterval(reference, interval).filter(
-      (message) => !has.has(message.seq) && hasLeaf(reference, actor, message) && readable.has(message),
-    );
+    const missing: ReceivedMessage[] = [];
+    for (const message of inInterval(reference, interval)) {
+      if (has.has(message.seq) || !hasLeaf(reference, actor, message)) continue;
+      const why = readable.whyNot(message);
+      if (why === undefined) missing.push(message);
+      else unreadable.set(why, (unreadable.get(why) ?? 0) + 1);
+    }
     if (missing.length === 0) continue;
     const { rejoinReasons, losses, stuckAt } = actor;
     const list = missing.map(({ seq, epoch, sender }) => `${seq} (epoch ${epoch}, of ${sender})`).join(', ');
