@@ -166,9 +166,16 @@ export class MlsDevice {
     return joined;
   }
 
-  /** Joins by external commit: as a new device of a member, after the loss of the group's state, or if the policy is open. */
+  /**
+   * Joins by external commit: as a new device of a member, after the loss of the group's state, or if the policy is open.
+   * If a Welcome waits for this device, joins by it instead: only the Welcome can read the messages since it was sent.
+   */
   joinExternally(conversation: string): Promise<MlsGroup> {
-    return this.#joinMutex.runExclusive(() => this.#joinExternally(conversation, { kind: 'requested' }));
+    return this.#joinMutex.runExclusive(
+      async () =>
+        (await this.#joinByWaitingWelcome(conversation)) ??
+        (await this.#joinExternally(conversation, { kind: 'requested' })),
+    );
   }
 
   /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
@@ -239,6 +246,12 @@ export class MlsDevice {
     const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
     const state = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
     return { state, groupInfo: await groupInfoOf(state, suite) };
+  }
+
+  async #joinByWaitingWelcome(conversation: string): Promise<MlsGroup | undefined> {
+    if (this.groups.get(conversation)?.isRemoved === false) return undefined;
+    const pending = (await this.#options.api.welcomes()).find((welcome) => welcome.conversation === conversation);
+    return pending === undefined ? undefined : this.#joinByWelcome(pending);
   }
 
   async #joinExternally(conversation: string, reason: RejoinReason): Promise<MlsGroup> {

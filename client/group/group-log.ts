@@ -5,6 +5,7 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
 import { decodeMessage } from '../mls/messages.ts';
+import { withPastEpochs } from '../mls/past-epochs.ts';
 import { usersByLeaf } from '../mls/tree.ts';
 import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
@@ -141,7 +142,7 @@ export class GroupLog implements GroupRecord {
 
   /**
    * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
-   * entry with the old state, as far as it has their keys.
+   * entry with the old state, as far as it has their keys, and keeps these keys for messages that come late.
    */
   async rejoin(state: ClientState, seq: number): Promise<void> {
     await this.#read(async (entry) => {
@@ -150,7 +151,7 @@ export class GroupLog implements GroupRecord {
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    this.enterEpoch(state);
+    this.enterEpoch(withPastEpochs(state, this.state));
     this.position = seq;
     this.hasLeft = false;
     await this.save();

@@ -9,10 +9,13 @@ import type {
   PendingWelcome,
   ReceivedMessage,
   RejoinReason,
+  Report,
+  ReportTaken,
   SendResult,
 } from '../../client/index.ts';
 import { createHttp, memoryStore, MlsDevice, newId, ParleyClient, toBase64 } from '../../client/index.ts';
-import { clientConfig, decodeMessage, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
+import { clientConfig, encodeMessage, GroupStore, loadSuite } from '../../client/testing.ts';
+import { joinerOf } from './joiner.ts';
 import { craftUpdateProposal } from '../harness/crafted-mls.ts';
 import type { Service } from '../harness/service.ts';
 
@@ -25,6 +28,21 @@ export class CrashedError extends Error {
 export interface ActorEvents {
   readonly onSending: (messageId: string, sender: string, text: string) => void;
   readonly onError: (name: string, what: string, error: unknown) => void;
+  /** A device joined again, with the external commit `seq`. */
+  readonly onRejoin: (name: string, seq: number, why: string) => void;
+}
+
+/** An entry that a device could not follow. */
+export interface StuckEntry {
+  readonly seq: number;
+  readonly epoch: number;
+  readonly why: string;
+}
+
+/** What a client sees of the joins of its device. */
+interface Joins {
+  readonly welcomed: number[];
+  readonly stuckAt: StuckEntry[];
 }
 
 /** A client that knows the text of each message id. */
@@ -32,16 +50,16 @@ class ModelClient extends ParleyClient {
   /** Text of the message that is being sent. */
   text: string | undefined;
   readonly #onSending: (messageId: string, text: string) => void;
-  readonly #rejoins: number[];
-  readonly #welcomed: number[];
+  readonly #record: Joins;
   /** `seq` of each Welcome by its id. */
   readonly #offered = new Map<string, number>();
+  /** `seq` of the external commits of this process. */
+  readonly #external: number[] = [];
 
-  constructor(http: Http, onSending: (messageId: string, text: string) => void, rejoins: number[], welcomed: number[]) {
+  constructor(http: Http, onSending: (messageId: string, text: string) => void, record: Joins) {
     super(http);
     this.#onSending = onSending;
-    this.#rejoins = rejoins;
-    this.#welcomed = welcomed;
+    this.#record = record;
   }
 
   override async welcomes(): Promise<readonly PendingWelcome[]> {
@@ -52,18 +70,23 @@ class ModelClient extends ParleyClient {
 
   override async ackWelcome(id: string): Promise<void> {
     await super.ackWelcome(id);
-    this.#welcomed.push(this.#offered.get(id) ?? 0);
+    const seq = this.#offered.get(id) ?? 0;
+    // A device that joined by external commit meanwhile did not use the Welcome.
+    if (this.#external.every((commit) => commit < seq)) this.#record.welcomed.push(seq);
   }
 
   override async commit(id: string, bundle: CommitBundle): Promise<CommitAccepted> {
     const accepted = await super.commit(id, bundle);
-    const { wireformat, ...message } = decodeMessage(bundle.commit);
-    const isExternal =
-      wireformat === 'mls_public_message' &&
-      'publicMessage' in message &&
-      message.publicMessage.content.sender.senderType === 'new_member_commit';
-    if (isExternal) this.#rejoins.push(accepted.seq);
+    if (joinerOf(bundle.commit) !== undefined) this.#external.push(accepted.seq);
     return accepted;
+  }
+
+  /** A device reports each entry that it cannot follow before it joins again, also in a process that dies then. */
+  override report(id: string, report: Report): Promise<ReportTaken> {
+    const { seq, epoch, reason } = report;
+    if (!this.#record.stuckAt.some((stuck) => stuck.seq === seq))
+      this.#record.stuckAt.push({ seq, epoch, why: reason });
+    return super.report(id, report);
   }
 
   override send(id: string, message: OutgoingMessage): Promise<SendResult> {
@@ -88,15 +111,12 @@ interface Running {
 export class Actor {
   /** `user/device` */
   readonly name: string;
-  /** Positions at which it lost its state. It may never be able to read the entries after such a position. */
-  readonly losses: number[] = [];
+  /** Ends of its states that the schedule asked for. */
+  readonly losses: { readonly position: number; readonly isGone: boolean }[] = [];
   /** Epochs in which it proposed an Update without keeping its keys. */
   readonly updatesProposed = new Set<number>();
-  /** Entries that it could not follow. */
-  readonly stuckAt: { readonly seq: number; readonly epoch: number; readonly why: string }[] = [];
-  /** `seq` of all its external commits. */
-  readonly rejoins: number[] = [];
-  /** Reasons for its external commits, in the same order. There is no reason when a crash lost the answer. */
+  readonly stuckAt: StuckEntry[] = [];
+  /** Why it joined again, one line for each time. A crash can lose the line, but not the commit in the log. */
   readonly rejoinReasons: string[] = [];
   /** `seq` of the Welcomes with which it joined. */
   readonly welcomed: number[] = [];
@@ -171,12 +191,7 @@ export class Actor {
       token: () => this.#service.token(this.#user, { device: this.#device }),
       attempts: 12,
     });
-    const client = new ModelClient(
-      http,
-      (id, text) => this.#events.onSending(id, this.#user, text),
-      this.rejoins,
-      this.welcomed,
-    );
+    const client = new ModelClient(http, (id, text) => this.#events.onSending(id, this.#user, text), this);
     const store = memoryStore(entries);
     const device = await MlsDevice.open({
       api: client,
@@ -184,7 +199,11 @@ export class Actor {
       device: this.#device,
       keyPackages: 3,
       store,
-      onRejoin: (group, reason) => this.rejoinReasons.push(`${group.position}: ${describeReason(reason)}`),
+      onRejoin: (group, reason) => {
+        const why = describeReason(reason);
+        this.rejoinReasons.push(`${group.position}: ${why}`);
+        this.#events.onRejoin(this.name, group.position, why);
+      },
       ...options,
     });
     this.signatureKey = toBase64(device.signatureKey);
@@ -237,21 +256,10 @@ export class Actor {
     const { die, store } = this.#current();
     const left = store.entries();
     die();
-    this.noteStuck();
     const wasConnected = this.isConnected;
     void this.disconnect();
     await this.open(left);
     if (wasConnected) this.connect();
-  }
-
-  /** Records the entries that the process could not follow, before the process is gone. */
-  noteStuck(): void {
-    for (const group of this.#running?.device.groups.values() ?? []) {
-      for (const { entry, message } of group.stuckAt) {
-        if (this.stuckAt.some(({ seq }) => seq === entry.seq)) continue;
-        this.stuckAt.push({ seq: entry.seq, epoch: entry.epoch, why: message });
-      }
-    }
   }
 
   send(id: string, text: string): Promise<SendResult> {
@@ -274,24 +282,26 @@ export class Actor {
   /** Loses the group's state and joins again by external commit. */
   async lose(id: string): Promise<void> {
     const { device } = this.#current();
-    this.noteStuck();
-    this.losses.push(device.group(id).position);
+    this.losses.push({ position: device.group(id).position, isGone: true });
     await device.forget(id);
     await device.joinExternally(id);
   }
 
-  /** Joins by external commit, even if a Welcome waits. The messages that the Welcome would open may be lost to it. */
+  /** Joins by a Welcome that waits, else by external commit. */
   async joinExternally(id: string): Promise<void> {
     const { device } = this.#current();
     // Record the loss first: the process may die between the acceptance and the answer.
-    this.losses.push(device.groups.get(id)?.position ?? 0);
+    this.losses.push({
+      position: device.groups.get(id)?.position ?? 0,
+      isGone: device.groups.get(id)?.isRemoved !== false,
+    });
     await device.joinExternally(id);
   }
 
   /** Gives up its state and joins again. It still reads older messages for which the old state has keys. */
   async resync(id: string): Promise<void> {
     const group = this.#current().device.group(id);
-    this.losses.push(group.position);
+    this.losses.push({ position: group.position, isGone: false });
     await group.resync();
   }
 

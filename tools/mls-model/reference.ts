@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { joinerOf } from './joiner.ts';
 import type { Entry, ReceivedMessage } from '../../client/index.ts';
 import { memoryStore, toBase64 } from '../../client/index.ts';
 import {
@@ -27,6 +28,8 @@ export interface Reference {
   readonly epochs: ReadonlyMap<number, ReferenceEpoch>;
   readonly messages: ReadonlyMap<number, ReceivedMessage>;
   readonly messageIds: ReadonlyMap<number, string>;
+  /** `seq` of the external commits of each device, by its signature key (base64). */
+  readonly externalJoins: ReadonlyMap<string, readonly number[]>;
   /** `seq` of the messages that the replay could not decrypt. */
   readonly undecryptable: readonly number[];
 }
@@ -61,12 +64,15 @@ export async function replay(
   };
   note();
   const messageIds = new Map<number, string>();
+  const externalJoins = new Map<string, number[]>();
   for (const row of rows) {
+    const joiner = row.kind === 'commit' ? joinerOf(row.ciphertext ?? '') : undefined;
+    if (joiner !== undefined) externalJoins.set(joiner, [...(externalJoins.get(joiner) ?? []), row.seq]);
     if (row.kind === 'application' && row.id !== undefined) messageIds.set(row.seq, row.id);
     if (row.seq <= log.position) continue;
     await log.process({ ...row, ciphertext: row.ciphertext?.replaceAll('\n', '') ?? '' });
     note();
   }
   const messages = new Map(log.history.map((message) => [message.seq, message]));
-  return { lastSeq: log.position, epochs, messages, messageIds, undecryptable: log.undecryptable };
+  return { lastSeq: log.position, epochs, messages, messageIds, externalJoins, undecryptable: log.undecryptable };
 }

@@ -27,6 +27,8 @@ export interface ModelReport {
   readonly done: Readonly<Record<string, number>>;
   /** Number of refused and failed actions, by kind and code. */
   readonly refused: Readonly<Record<string, number>>;
+  /** Number of messages that devices cannot read, by reason (`Unreadable`). */
+  readonly unreadable: Readonly<Record<string, number>>;
   /** Empty = all devices have the same messages and state, and nothing is missing. */
   readonly problems: readonly string[];
   /** One line for each event. */
@@ -59,6 +61,7 @@ export async function runModel(service: Service, options: ModelOptions): Promise
         if (!sent.has(messageId)) sent.set(messageId, { sender, text });
       },
       onError: note,
+      onRejoin: (name, seq, why) => say(`${name} joined again with ${seq}: ${why}`),
     });
 
   const actors: Actor[] = [];
@@ -76,6 +79,8 @@ export async function runModel(service: Service, options: ModelOptions): Promise
     await Promise.all(actors.map((actor) => actor.open()));
     await auditor.open([], { updateOnJoin: false });
     const { id } = await anchor.device.createGroup({ externalJoin, whoMayAdd: 'member', whoMayRemove: 'member' });
+    // It holds a state since the creation.
+    anchor.welcomed.push(0);
     await anchor.device.invite(id, auditor.user);
     await auditor.device.joinGroups();
     const auditorEntries = auditor.snapshot();
@@ -192,9 +197,9 @@ export async function runModel(service: Service, options: ModelOptions): Promise
         problems.push(describe(error));
       },
     );
-    for (const actor of actors) actor.noteStuck();
     const reference = await replay(pool, id, { user: auditor.user, entries: auditorEntries });
-    problems.push(...(await judge(pool, id, reference, actors, sent)));
+    const verdict = await judge(pool, id, reference, actors, sent);
+    problems.push(...verdict.problems);
     return {
       seed: options.seed,
       seconds: (Date.now() - startedAt) / 1000,
@@ -203,6 +208,7 @@ export async function runModel(service: Service, options: ModelOptions): Promise
       messages: reference.messages.size,
       done: Object.fromEntries(counts.done),
       refused: Object.fromEntries(counts.refused),
+      unreadable: Object.fromEntries(verdict.unreadable),
       problems,
       log,
     };
@@ -213,11 +219,12 @@ export async function runModel(service: Service, options: ModelOptions): Promise
 
 /** A report as text. It contains the log when the run failed. */
 export function renderModelReport(report: ModelReport): string {
-  const { seed, seconds, entries, epochs, messages, done, refused, problems, log } = report;
+  const { seed, seconds, entries, epochs, messages, done, refused, unreadable, problems, log } = report;
   return [
     `seed ${seed}: ${entries} entries, ${messages} messages, ${epochs} epochs in ${seconds.toFixed(1)} s`,
     `  done ${JSON.stringify(done)}`,
     `  refused ${JSON.stringify(refused)}`,
+    `  messages that a device had no keys for ${JSON.stringify(unreadable)}`,
     ...(problems.length === 0
       ? ['  all devices have the same messages and state, and nothing is missing']
       : [

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { checkInvariants } from '../harness/invariants.ts';
 import type { Actor } from './actor.ts';
 import type { ReceivedMessage } from '../../client/index.ts';
+import { type MembershipInterval, ReadableMessages, type Unreadable } from './readable.ts';
 import type { Reference } from './reference.ts';
 
 /** A message that the run gave to the client library. */
@@ -12,16 +13,10 @@ export interface SentMessage {
   readonly seq?: number;
 }
 
-/** A membership interval of a user, by `seq`. `to` is infinite while the user is a member. */
-interface MembershipInterval {
-  readonly from: number;
-  readonly to: number;
-}
-
 /**
  * Compares the messages and the state of every device with the log.
  * @param sent by message id
- * @returns one line for each problem
+ * @returns one line for each problem, and how many messages the devices cannot read, by the reason
  */
 export async function judge(
   pool: pg.Pool,
@@ -29,18 +24,20 @@ export async function judge(
   reference: Reference,
   actors: readonly Actor[],
   sent: ReadonlyMap<string, SentMessage>,
-): Promise<string[]> {
+): Promise<{ readonly problems: readonly string[]; readonly unreadable: ReadonlyMap<Unreadable, number> }> {
   const problems: string[] = [];
+  const unreadable = new Map<Unreadable, number>();
   await checkInvariants(pool, id).catch((error: unknown) => problems.push(String(error)));
   problems.push(...findLost(reference, sent), ...(await findStrangers(pool, id, reference)));
   const intervals = await readIntervals(pool, id);
   for (const actor of actors) {
     problems.push(...judgeState(id, reference, actor));
     const history = await actor.history(id);
-    problems.push(...judgeHistory(id, reference, actor, { intervals: intervals.get(actor.user) ?? [], history }));
+    const seen = { intervals: intervals.get(actor.user) ?? [], history, unreadable };
+    problems.push(...judgeHistory(id, reference, actor, seen));
     problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream delivered ${fault}`));
   }
-  return problems;
+  return { problems, unreadable };
 }
 
 /** Checks that each message in the log has the text of its sender, and that no acknowledged message is missing. */
@@ -110,18 +107,23 @@ function judgeState(id: string, reference: Reference, actor: Actor): string[] {
   return problems;
 }
 
+/** What is known of the messages of a device. */
+interface Seen {
+  readonly intervals: readonly MembershipInterval[];
+  readonly history: readonly ReceivedMessage[];
+  /** Counts the messages that it cannot read. */
+  readonly unreadable: Map<Unreadable, number>;
+}
+
 /**
- * Checks that a device has each message of its epochs and membership intervals once, unchanged and in order. Messages
- * that only a lost state could decrypt may be missing.
+ * Checks that a device has each message of its epochs and membership intervals once, unchanged and in order. It may miss
+ * those that no state which it held can read (`readable.ts`).
  */
 function judgeHistory(
   id: string,
   reference: Reference,
   actor: Actor,
-  {
-    intervals,
-    history,
-  }: { readonly intervals: readonly MembershipInterval[]; readonly history: readonly ReceivedMessage[] },
+  { intervals, history, unreadable }: Seen,
 ): string[] {
   const problems: string[] = [];
   const has = new Map<number, string>();
@@ -135,25 +137,27 @@ function judgeHistory(
       problems.push(`${actor.name} has "${text}" of ${sender} at ${seq}, but the log has ${JSON.stringify(real)}`);
     }
   }
-  const missing: string[] = [];
-  for (const { seq, ...message } of reference.messages.values()) {
-    const interval = intervals.find(({ from, to }) => from <= seq && seq <= to);
-    const hasKeys = reference.epochs.get(message.epoch)?.keys.has(actor.signatureKey) === true;
-    if (interval === undefined || !hasKeys) {
-      if (has.has(seq)) problems.push(`${actor.name} has ${seq}, which it may not read`);
-    } else if (
-      !has.has(seq) &&
-      !wasAway(actor, interval) &&
-      !isExcused(reference, actor, interval, { seq, epoch: message.epoch })
-    ) {
-      missing.push(`${seq} (epoch ${message.epoch})`);
+  for (const interval of intervals) {
+    const readable = new ReadableMessages(reference, actor, interval);
+    const missing: ReceivedMessage[] = [];
+    for (const message of inInterval(reference, interval)) {
+      if (has.has(message.seq) || !hasLeaf(reference, actor, message)) continue;
+      const why = readable.whyNot(message);
+      if (why === undefined) missing.push(message);
+      else unreadable.set(why, (unreadable.get(why) ?? 0) + 1);
     }
-  }
-  if (missing.length > 0) {
-    const { welcomed, rejoins, rejoinReasons, losses } = actor;
+    if (missing.length === 0) continue;
+    const { rejoinReasons, losses, stuckAt } = actor;
+    const list = missing.map(({ seq, epoch, sender }) => `${seq} (epoch ${epoch}, of ${sender})`).join(', ');
+    const undecryptable = actor.group(id)?.undecryptable;
     problems.push(
-      `${actor.name} misses ${missing.join(', ')}; ${JSON.stringify({ intervals, welcomed, rejoins, rejoinReasons, losses, undecryptable: actor.group(id)?.undecryptable })}`,
+      `${actor.name} misses ${list}: ${readable.describe()}; ${JSON.stringify({ interval, rejoinReasons, losses, stuckAt, undecryptable })}`,
     );
+  }
+  for (const { seq, epoch } of reference.messages.values()) {
+    const isInside = intervals.some(({ from, to }) => from <= seq && seq <= to);
+    if (has.has(seq) && !(isInside && hasLeaf(reference, actor, { epoch })))
+      problems.push(`${actor.name} has ${seq}, which it may not read`);
   }
   for (const { seq, epoch, why } of actor.stuckAt) {
     if (!actor.updatesProposed.has(epoch)) {
@@ -163,26 +167,11 @@ function judgeHistory(
   return problems;
 }
 
-/** True if the interval ended before the device joined: the removal withdrew its Welcome. */
-function wasAway({ welcomed, rejoins }: Actor, { from, to }: MembershipInterval): boolean {
-  return to < Infinity && ![...welcomed, ...rejoins].some((seq) => from <= seq && seq <= to);
+function inInterval({ messages }: Reference, { from, to }: MembershipInterval): ReceivedMessage[] {
+  return [...messages.values()].filter(({ seq }) => from <= seq && seq <= to);
 }
 
-/** True if the device lost its state before this message and came back in a later epoch. */
-function isExcused(
-  reference: Reference,
-  actor: Actor,
-  { to }: MembershipInterval,
-  { seq, epoch }: { readonly seq: number; readonly epoch: number },
-): boolean {
-  const { losses, stuckAt, rejoins, welcomed } = actor;
-  const lostAt = [...losses, ...stuckAt.map((entry) => entry.seq - 1)];
-  return lostAt.some((position) => {
-    if (seq <= position) return false;
-    const back = Math.min(...[...rejoins, ...welcomed].filter((joined) => joined > position));
-    // It was removed before it came back.
-    if (back > to) return true;
-    const next = [...reference.epochs].find(([, { from }]) => from === back)?.[0];
-    return next !== undefined && epoch < next;
-  });
+/** Whether the device has a leaf in the epoch of a message. */
+function hasLeaf({ epochs }: Reference, { signatureKey }: Actor, { epoch }: { readonly epoch: number }): boolean {
+  return epochs.get(epoch)?.keys.has(signatureKey) === true;
 }

@@ -333,6 +333,29 @@ describe('MlsDevice', () => {
     expect(authenticators([alice, bob, carol])).toBe(1);
   });
 
+  test('joins by a Welcome that waits instead of by external commit, and so reads what was sent since', async () => {
+    const [alice] = await gather(['alice']);
+    const bob = await open('bob');
+    const { id } = groupOf(alice);
+    await alice?.invite(id, 'bob');
+    await groupOf(alice).send('welcome');
+    const group = await bob.joinExternally(id);
+    await group.receive();
+    expect(texts(group)).toEqual(['welcome']);
+    expect(await service.api('bob', 'phone').welcomes()).toEqual([]);
+  });
+
+  test('reads messages of past epochs that come after it rejoined', async () => {
+    const [alice, bob, carol] = await trio();
+    await bob.resync();
+    // Carol has not seen the commit, so her message is of the epoch before it.
+    await carol.send('late');
+    for (const group of [alice, bob]) await group.receive();
+    expect(texts(bob)).toEqual(['late']);
+    expect(bob.history).toEqual(alice.history);
+    expect(bob.history[0]?.epoch).toBe(bob.epoch - 1);
+  });
+
   test('says why it joined by external commit', async () => {
     const reasons: string[] = [];
     const onRejoin: DeviceOptions['onRejoin'] = ({ id, position }, { kind, ...rest }) => {
