@@ -141,7 +141,7 @@ async function main(): Promise<void> {
   let isDraining = false;
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
-    handler: createApp({
+    ...createApp({
       pool: shared,
       log,
       authenticate: await makeAuthenticate({
