@@ -37,6 +37,7 @@ import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './http/request-context.ts';
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
+import type { LoadShedding } from './http/shed-load.ts';
 import type { Transfers } from './http/transfers.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
@@ -88,6 +89,8 @@ export interface AppDeps extends HealthDeps {
   /** Turns of heavy requests, beside those of all requests. @default as in `domain/limits.ts` */
   readonly heavyTurns?: TurnsOptions;
   readonly transfers: Transfers;
+  /** What to do when there is more work than this process can begin in time. @default nothing is shed */
+  readonly loadShedding?: LoadShedding;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
   readonly voteAfterHours: number;
@@ -173,6 +176,7 @@ export function createApp(deps: AppDeps): App {
     limits,
     runOnce: makeRunOnce(deps),
     jobs: deps.jobs,
+    loadShedding: deps.loadShedding,
   });
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);

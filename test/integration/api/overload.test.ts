@@ -1,0 +1,162 @@
+import { Agent, request } from 'node:http';
+import { expect, onTestFinished, test } from 'vitest';
+import { LoadShedder } from '../../../api/http/load-shedder.ts';
+import { measureExpectedWait } from '../../../api/services/expected-wait.ts';
+import type { Submitter } from '../../../dispatch/submission.ts';
+import { type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
+import { randomCiphertext } from '../../../tools/harness/opaque.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { createConversation } from '../../harness/api/conversations.ts';
+import { startApi } from '../../harness/api/use-api.ts';
+import { useDatabase } from '../../harness/database.ts';
+
+const database = useDatabase();
+
+/** Milliseconds for one command. */
+const SLOW_MS = 5;
+
+interface Overloaded extends InProcessApi {
+  readonly shed: string[];
+  readonly shedder: LoadShedder;
+}
+
+/** The real app over a real database, whose commands are decided one after another, each in some milliseconds. */
+async function startSlowApi(): Promise<Overloaded> {
+  const real = directSubmitter(database().pool);
+  let waiting = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const submitter: Submitter = {
+    submit: async (submission) => {
+      waiting++;
+      const turn = last.then(() => new Promise((resolve) => setTimeout(resolve, SLOW_MS)));
+      last = turn;
+      await turn;
+      waiting--;
+      return real.submit(submission);
+    },
+  };
+  const shedder = new LoadShedder();
+  const wait = measureExpectedWait({
+    pool: database().pool,
+    queues: () => waiting * SLOW_MS,
+    onSample: (waitMs) => shedder.sample(waitMs),
+  });
+  const shed: string[] = [];
+  // More than a user's turns, so that the flood comes through to the queue.
+  const turns = { perUser: 1000, waitingPerUser: 1000 };
+  const api = await startApi(database().pool, {
+    submitter,
+    turns,
+    loadShedding: { shedder, onShed: (rateClass) => void shed.push(rateClass) },
+  });
+  onTestFinished(async () => {
+    wait.close();
+    await api.close();
+  });
+  return { ...api, shed, shedder };
+}
+
+/** Keeps this many messages of a user on their way. @returns stops it, and gives the statuses */
+function flood(api: InProcessApi, user: string, conversation: string, parallel: number): () => Promise<number[]> {
+  const statuses: number[] = [];
+  let isOver = false;
+  const sender = async (): Promise<void> => {
+    while (!isOver) statuses.push((await send(api, user, conversation)).status);
+  };
+  const senders = Array.from({ length: parallel }, sender);
+  return async () => {
+    isOver = true;
+    await Promise.all(senders);
+    return statuses;
+  };
+}
+
+let count = 0;
+function send(api: InProcessApi, user: string, conversation: string): ReturnType<InProcessApi['ask']> {
+  const body = { id: `m-${count++}`, ciphertext: randomCiphertext(32) };
+  return api.ask(`POST /v1/conversations/${conversation}/messages`, { user, body });
+}
+
+test('while one user floods, only that user is refused, and everything else works', async () => {
+  const api = await startSlowApi();
+  const flooded = await createConversation(api, [], { protocol: 'opaque' });
+  const quiet = await createConversation(api, ['bob'], { protocol: 'opaque' });
+  const stop = flood(api, 'alice', flooded, 150);
+  await waitUntil(() => api.shed.length > 50, { what: 'messages are shed' });
+
+  // bob and the rare work pass while alice is cut.
+  for (let i = 0; i < 10; i++) expect((await send(api, 'bob', quiet)).status).toBe(200);
+  expect(api.shedder.level).toBeLessThan(Infinity);
+  expect((await api.ask('GET /health')).status).toBe(200);
+  expect((await api.ask('POST /v1/ack', { user: 'alice', body: { positions: {} } })).status).toBe(200);
+  const commit = { commit: randomCiphertext(64) };
+  const committed = await api.ask(`POST /v1/conversations/${flooded}/commits`, { user: 'alice', body: commit });
+  expect(committed.status).toBe(200);
+
+  const statuses = await stop();
+  expect(new Set(statuses)).toEqual(new Set([200, 503]));
+  expect(new Set(api.shed)).toEqual(new Set(['messages']));
+  expect(api.logs().filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
+
+  // Nothing stays refused.
+  await waitUntil(() => api.shedder.level === Infinity, { what: 'the overload is over' });
+  expect((await send(api, 'alice', flooded)).status).toBe(200);
+});
+
+test('the refusal is a problem with Retry-After, before the body is read, and the connection stays open', async () => {
+  const service = await startApi(database().pool, {
+    loadShedding: { shedder: refusesAll(), onShed: () => undefined },
+  });
+  onTestFinished(() => service.close());
+  const refused = await service.ask(`POST /v1/conversations/AAAAAAAAAAAAAAAAAAAAAA/messages`, {
+    user: 'alice',
+    body: { not: 'a message' },
+  });
+  expect(refused.status).toBe(503);
+  expect(refused.body).toMatchObject({ code: 'overloaded', status: 503 });
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+  expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(4);
+  expect(refused.headers.get('content-type')).toContain('application/problem+json');
+
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const authorization = `Bearer ${await tokenOf('alice')}`;
+  const ask = (
+    bytes: number,
+  ): Promise<{ status: number | undefined; isReused: boolean; connection: string | undefined }> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization, 'content-type': 'application/json', 'content-length': bytes };
+      const sent = request(
+        `${service.url}/v1/conversations/x/messages`,
+        { method: 'POST', agent, headers },
+        (answer) => {
+          const {
+            statusCode: status,
+            headers: { connection },
+          } = answer;
+          answer.resume().once('end', () => resolve({ status, isReused: sent.reusedSocket, connection }));
+        },
+      );
+      sent.once('error', reject).end('x'.repeat(bytes));
+    });
+  expect(await ask(1000)).toMatchObject({ status: 503, isReused: false, connection: 'keep-alive' });
+  expect(await ask(1000)).toMatchObject({ status: 503, isReused: true, connection: 'keep-alive' });
+  // A large body would keep the connection busy for nothing.
+  expect(await ask(100_000)).toMatchObject({ status: 503, isReused: true, connection: 'close' });
+});
+
+test('a stranger learns nothing else than everybody: without a token the answer is 401', async () => {
+  const service = await startApi(database().pool, {
+    loadShedding: { shedder: refusesAll(), onShed: () => undefined },
+  });
+  onTestFinished(() => service.close());
+  expect((await service.ask('GET /v1/conversations')).status).toBe(401);
+  expect((await service.ask('GET /v1/conversations', { user: 'alice' })).status).toBe(503);
+  expect((await service.ask('GET /v1/admin/path', { user: 'operator' })).status).toBe(200);
+});
+
+/** A shedder that has had too much of everything. */
+function refusesAll(): Pick<LoadShedder, 'admits'> {
+  return { admits: () => false };
+}
