@@ -1,6 +1,5 @@
 import type { RequestListener } from 'node:http';
-import express, { type RequestHandler } from 'express';
-import helmet from 'helmet';
+import express from 'express';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
@@ -31,11 +30,14 @@ import type { SubmitIncrement } from '../dispatch/increments.ts';
 import type { Submitter } from '../dispatch/submission.ts';
 import { makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
+import { type MessageClasses, makeMessageClasses } from './http/message-classes.ts';
+import { makeCommonHeaders } from './http/common-headers.ts';
 import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
 import { type ObserveRequest, makeRequestContext } from './http/request-context.ts';
 import { ASSETS_PATH, referenceAssets } from './reference/reference-page.ts';
+import type { LoadShedding } from './http/shed-load.ts';
 import type { Transfers } from './http/transfers.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
@@ -87,6 +89,8 @@ export interface AppDeps extends HealthDeps {
   /** Turns of heavy requests, beside those of all requests. @default as in `domain/limits.ts` */
   readonly heavyTurns?: TurnsOptions;
   readonly transfers: Transfers;
+  /** What to do when there is more work than this process can begin in time. @default nothing is shed */
+  readonly loadShedding?: LoadShedding;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
   readonly voteAfterHours: number;
@@ -143,8 +147,14 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
   return [...routes, ...docsRoutes(routes, deps)];
 }
 
+/** What Node's HTTP server needs to serve the API. */
+export interface App {
+  readonly handler: RequestListener;
+  readonly classes: MessageClasses;
+}
+
 /** The Express app, and before it the answers that are given again. */
-export function createApp(deps: AppDeps): RequestListener {
+export function createApp(deps: AppDeps): App {
   const kept = makeKeptAnswers();
   const app = express();
   app.disable('x-powered-by');
@@ -157,9 +167,7 @@ export function createApp(deps: AppDeps): RequestListener {
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
   app.use(makeRequestContext({ ...deps, kept, deadlineMs: deps.requestDeadlineMs }));
-  app.use(securityHeaders());
-  app.use(neverStored);
-  app.use(makeCloseWhileDraining(deps.isDraining));
+  app.use(makeCommonHeaders(deps.isDraining));
   mountRoutes(app, makeRoutes(deps, conversations), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
     takeTurn: makeTurns(deps.turns ?? TURNS),
@@ -168,45 +176,13 @@ export function createApp(deps: AppDeps): RequestListener {
     limits,
     runOnce: makeRunOnce(deps),
     jobs: deps.jobs,
+    loadShedding: deps.loadShedding,
   });
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);
   app.use(makeProblemRenderer(deps));
-  return kept.before(app, deps.isDraining);
-}
-
-/**
- * Security headers for JSON and for pages that load nothing. These are fewer than helmet's defaults, because every answer
- * has them.
- */
-function securityHeaders(): RequestHandler {
-  return helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
-    },
-    crossOriginOpenerPolicy: false,
-    originAgentCluster: false,
-    xDnsPrefetchControl: false,
-    xDownloadOptions: false,
-    xFrameOptions: false,
-    xPermittedCrossDomainPolicies: false,
-    xXssProtection: false,
-  });
-}
-
-/** Forbids caches to store an answer, because it is for one user at one moment. A route may set another value. */
-function neverStored(...[, res, next]: Parameters<RequestHandler>): void {
-  res.setHeader('Cache-Control', 'no-store');
-  next();
-}
-
-/** Closes each connection after its answer during the shutdown, so that clients connect to another process. */
-function makeCloseWhileDraining(isDraining: () => boolean): RequestHandler {
-  return function closeWhileDraining(_req, res, next) {
-    if (isDraining()) res.setHeader('Connection', 'close');
-    next();
-  };
+  const classes = makeMessageClasses(app);
+  return { handler: kept.before(app, deps.isDraining), classes };
 }
 
 function noSuchRoute(): never {

@@ -28,7 +28,9 @@ import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeStager } from '../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
+import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
+import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
 import { makeTransfers } from './http/transfers.ts';
 import { makeStreamHub } from '../streams/hub.ts';
@@ -110,6 +112,10 @@ async function main(): Promise<void> {
     mailboxLimit: config.mailboxLimit,
   });
   metrics.actorMailboxDepth(dispatcher.depth);
+  const shedder = new LoadShedder();
+  const expectedWait = measureExpectedWait({ pool, onSample: (waitMs) => shedder.sample(waitMs) });
+  metrics.expectedWait(() => expectedWait.ms() / 1000);
+  cleanup.add('measurement of the expected wait', expectedWait.close);
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -141,7 +147,7 @@ async function main(): Promise<void> {
   let isDraining = false;
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
-    handler: createApp({
+    ...createApp({
       pool: shared,
       log,
       authenticate: await makeAuthenticate({
@@ -170,6 +176,7 @@ async function main(): Promise<void> {
       observe: metrics.httpRequest,
       rateLimits: config.rateLimits,
       transfers,
+      loadShedding: { shedder, onShed: metrics.requestShed },
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
       voteAfterHours: config.voteAfterHours,

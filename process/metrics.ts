@@ -27,6 +27,9 @@ export interface Metrics {
   readonly queueWait: (path: string, seconds: number) => void;
   readonly batchRetry: (reason: string) => void;
   readonly httpRequest: (method: string, route: string, status: number, seconds: number) => void;
+  /** @param measure seconds that work which comes now would wait before it begins */
+  readonly expectedWait: (measure: () => number) => void;
+  readonly requestShed: (rateClass: string) => void;
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
   readonly deliveryLag: (seconds: number) => void;
@@ -118,6 +121,18 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'method',
     'route',
     'status',
+  ]);
+  let expectedWait = (): number => 0;
+  new Gauge({
+    name: 'parley_expected_wait_seconds',
+    help: 'Time that work which comes now would wait in this process before it begins',
+    registers,
+    collect() {
+      this.set(expectedWait());
+    },
+  });
+  const shed = counter('parley_requests_shed_total', 'Requests refused because the expected wait was too long', [
+    'class',
   ]);
   new Gauge({
     name: 'parley_open_streams',
@@ -211,6 +226,8 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     queueWait: (path, seconds) => queueWait.observe({ path }, seconds),
     batchRetry: (reason) => batchRetries.inc({ reason }),
     httpRequest: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),
+    expectedWait: (measure) => void (expectedWait = measure),
+    requestShed: (rateClass) => shed.inc({ class: rateClass }),
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),
     deliveryLag: (seconds) => lag.observe(seconds),

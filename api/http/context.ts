@@ -18,6 +18,12 @@ export interface Meter {
   readonly debitAnswer: (bytes: number) => void;
 }
 
+/** What to do when a request is over, in the order of registration. */
+export interface Ending {
+  readonly then: (() => void)[];
+  isOver: boolean;
+}
+
 /** Facts about a request while the service handles it. */
 export interface RequestContext {
   /**
@@ -45,6 +51,8 @@ export interface RequestContext {
   readonly kept: KeptAnswers;
   /** Bytes of the body. They are kept only for requests with an Idempotency-Key. */
   rawBody?: Buffer;
+  /** What to do when the request is over. */
+  ending?: Ending;
   /** True for an event stream. It ends when its reader goes, so its duration is not a measure of the service. */
   isStream?: boolean;
 }
@@ -68,7 +76,7 @@ export function callerOf(response: Response): Caller {
   return caller;
 }
 
-/** What to do when the requests of a connection are over. */
+/** How the requests of a connection end that are not over yet. */
 const ofSockets = new WeakMap<Socket, Set<() => void>>();
 
 /**
@@ -76,22 +84,35 @@ const ofSockets = new WeakMap<Socket, Set<() => void>>();
  * another response of its connection hears nothing when the connection closes.
  */
 export function whenOver(response: Response, then: () => void): void {
+  const context = contextOf(response);
+  const { ending } = context;
+  if (ending === undefined) context.ending = listenForEnd(response, then);
+  else if (ending.isOver) then();
+  else ending.then.push(then);
+}
+
+/** Listens once for all that is to be done at the end: several listeners for each request would cost more. */
+function listenForEnd(response: Response, first: () => void): Ending {
   const { socket } = response.req;
   let all = ofSockets.get(socket);
   if (all === undefined) {
-    const waiting = new Set<() => void>();
-    ofSockets.set(socket, (all = waiting));
+    const running = new Set<() => void>();
+    ofSockets.set(socket, (all = running));
     socket.once('close', () => {
-      for (const one of waiting) one();
+      for (const one of running) one();
     });
   }
-  const waiting = all;
+  const running = all;
+  const ending: Ending = { then: [first], isOver: false };
   const over = (): void => {
-    if (waiting.delete(over)) then();
+    if (!running.delete(over)) return;
+    ending.isOver = true;
+    for (const then of ending.then) then();
   };
-  waiting.add(over);
+  running.add(over);
   if (socket.destroyed) over();
   else response.once('close', over);
+  return ending;
 }
 
 /** Whom bytes and public requests count for: the user, or the address of a client without a token. */

@@ -10,6 +10,7 @@ import { makeJsonBody } from './json-body.ts';
 import type { RateLimiters } from './rate-limits.ts';
 import { contextOf } from './context.ts';
 import type { Route } from './route.ts';
+import { type LoadShedding, makeShedLoad } from './shed-load.ts';
 import { onlyLargeBodies } from './turns.ts';
 
 export interface MountDeps {
@@ -22,6 +23,8 @@ export interface MountDeps {
   readonly limits: RateLimiters;
   readonly runOnce: RunOnce;
   readonly jobs: Jobs;
+  /** Absent = nothing is shed. */
+  readonly loadShedding: LoadShedding | undefined;
 }
 
 /** Registers routes with Express, in their order. Each path answers 405 for all other methods. */
@@ -42,7 +45,7 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
  * a stranger costs no more than a look-up, and each of its look-ups was counted.
  */
 function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
-  const { authenticated, takeTurn, takeHeavyTurn, conversations, limits, runOnce, jobs } = deps;
+  const { authenticated, takeTurn, takeHeavyTurn, conversations, limits, runOnce, jobs, loadShedding } = deps;
   const { access = 'user', bodyLimit = BODY_LIMIT_DEFAULT } = route;
   const admission = admissionOf(route);
   const heavyTurn = (): RequestHandler | undefined => {
@@ -54,6 +57,7 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
     makeMatched(route.path),
     access === 'public' ? undefined : authenticated,
     access === 'operator' ? operatorsOnly : undefined,
+    loadShedding === undefined ? undefined : makeShedLoad(route, loadShedding),
     limits.of(route),
     // A stream has a limit of its own: it would hold its turn for hours.
     access === 'public' || route.isStream === true ? undefined : takeTurn,

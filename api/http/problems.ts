@@ -71,10 +71,16 @@ export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorReq
       res.destroy();
       return;
     }
-    res.statusCode = error.status;
-    setProblemHeaders(res, error);
-    write(res, 'application/problem+json; charset=utf-8', JSON.stringify({ ...problemDocument(error), requestId }));
+    writeProblem(res, error);
   };
+}
+
+/** Writes an error as the answer, without a log line. */
+export function writeProblem(res: Response, error: AppError): void {
+  const { requestId } = contextOf(res);
+  res.statusCode = error.status;
+  setProblemHeaders(res, error);
+  write(res, 'application/problem+json; charset=utf-8', JSON.stringify({ ...problemDocument(error), requestId }));
 }
 
 function setProblemHeaders(res: Response, error: AppError): void {

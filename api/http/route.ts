@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import type { ProblemCode } from '../../domain/errors.ts';
 import type { Caller } from './caller.ts';
+import type { Shedding } from './load-shedder.ts';
 import type { Reply } from './reply.ts';
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -88,6 +89,11 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly hasLargeAnswer?: boolean;
   /** Only for a public route: it costs so little that it is not counted. */
   readonly isFree?: boolean;
+  /**
+   * When an overloaded process sheds requests of this route.
+   * @default `last` for the class `commits`, otherwise `first`; routes without a user and streams `never`
+   */
+  readonly shedding?: Shedding;
   /** The answer does not end, so the path has no HEAD. */
   readonly isStream?: boolean;
   readonly replies: Readonly<Record<number, DocumentedReply>>;

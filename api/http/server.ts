@@ -2,6 +2,7 @@ import { type RequestListener, type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { MessageClasses } from './message-classes.ts';
 
 /**
  * Longer than the idle time of common load balancers (60 s). So the load balancer closes an idle connection first, and does
@@ -19,6 +20,8 @@ const DRAIN_POLL_MS = 50;
 
 export interface ServerOptions {
   readonly handler: RequestListener;
+  /** @default Node's own */
+  readonly classes?: MessageClasses;
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -43,7 +46,10 @@ export interface RunningServer {
 /** Starts the HTTP server. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headers = { withinMs: HEADERS_MS, checkMs: CHECK_MS } } = options;
-  const server = createServer({ connectionsCheckingInterval: headers.checkMs, noDelay: true }, options.handler);
+  const server = createServer(
+    { ...options.classes, connectionsCheckingInterval: headers.checkMs, noDelay: true },
+    options.handler,
+  );
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;

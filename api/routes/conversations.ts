@@ -32,6 +32,7 @@ export function conversationRoutes(deps: {
     tag,
     summary: 'Create a conversation',
     description: 'The creator becomes admin. If the same creator sends the same content again, the answer is 200.',
+    shedding: 'last',
     body: NewConversation,
     bodyLimit: BODY_LIMIT_COMMITS,
     replies: {

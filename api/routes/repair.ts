@@ -18,6 +18,7 @@ export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
     summary: 'Report an entry that you cannot process',
     description:
       'The newest report of each member counts, for 7 days or until a commit of that member is accepted. Votes have the members who were proven when the vote began: who acted under their own token for `voteAfterHours`; those whom one member brought in since count as one. More than half of the votes open a reset. Then all members get a `conversation` event. About the epoch of an outsider whom no member has followed yet, one report of a proven member is enough.',
+    shedding: 'last',
     params: ConversationParams,
     body: ReportInput,
     weigh,
@@ -35,6 +36,7 @@ export function repairRoutes({ repair }: { readonly repair: Repair }): Route[] {
     summary: 'Replace a conversation with a new one',
     description:
       'Admins may reset at any time, and every proven member after reports have opened a reset. Removed and barred users stay out. Where an outsider joined by an external commit and no member followed, the successor bars it. The successor has the same members, roles and policy, and epoch 0. The old conversation stays readable, and answers writes with `superseded`.',
+    shedding: 'last',
     params: ConversationParams,
     body: ResetInput,
     weigh,

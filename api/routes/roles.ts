@@ -13,6 +13,7 @@ export function roleRoutes({ operations }: { readonly operations: Operations }):
     tag: 'Members',
     summary: 'Change the role of a member (admin)',
     description: 'A conversation always has at least one admin.',
+    shedding: 'last',
     params: MemberParams,
     body: RoleInput,
     replies: { 200: { description: 'Changed', schema: Role } },

@@ -22,6 +22,7 @@ export function unreadRoutes(deps: {
     tag,
     summary: 'Mark as read',
     description: 'Moves your read position, only forward, and clears explicit increments.',
+    shedding: 'last',
     params: ConversationParams,
     body: ReadInput,
     replies: { 200: { description: 'Read', schema: Unread } },

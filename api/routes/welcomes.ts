@@ -36,6 +36,7 @@ export function welcomeRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag,
     summary: 'Acknowledge a Welcome',
     description: 'The Welcome is deleted. A second request gets `not-found`.',
+    shedding: 'never',
     params: WelcomeParams,
     body: EmptyBody,
     replies: { 204: { description: 'The Welcome is deleted' } },

@@ -9,6 +9,7 @@ import type { ContenderName } from './contender.ts';
 import { measureFanOut } from './fan-out.ts';
 import type { Measurement } from './measurement.ts';
 import { makeCpuMeter, toMeasurement } from './measurement.ts';
+import { OVERLOAD, measureOverload } from './overload.ts';
 import { paired } from './paired.ts';
 import { CONVERSATIONS, GROUP_SIZES, type Messenger, SHORT_ENTRIES, STORED_ENTRIES } from './world.ts';
 
@@ -71,6 +72,7 @@ export const CASES: readonly BenchCase[] = [
     only: PARLEY,
     run: measureCommits,
   },
+  { name: 'overload', about: OVERLOAD, isQuick: false, only: PARLEY, run: measureOverload },
   {
     name: 'claims-100',
     about: "100 parallel claims of one user's key packages at two API processes",

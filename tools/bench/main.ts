@@ -4,7 +4,7 @@ import { optionsOrExit } from '../command-line.ts';
 import { describeMachine } from '../load/machine.ts';
 import { mediansOf } from './measurement.ts';
 import { USAGE, benchOptions } from './options.ts';
-import { renderErrors, renderMemory, renderStreams, renderTable, renderTargets } from './report.ts';
+import { renderErrors, renderMemory, renderOverload, renderStreams, renderTable, renderTargets } from './report.ts';
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
@@ -25,6 +25,7 @@ writeFileSync(
 print(`\n${renderTable(medians)}\n`);
 print(`${renderMemory(medians)}\n`);
 print(`${renderStreams(medians)}\n`);
+print(`${renderOverload(medians)}\n`);
 print(`${renderTargets(targets)}\n`);
 const errors = medians.flatMap(({ errors: found }) => found);
 for (const line of renderErrors(medians)) print(`ERROR ${line}`);

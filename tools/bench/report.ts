@@ -47,6 +47,14 @@ export function renderStreams(medians: readonly Measurement[]): string {
   return align([['load', 'streams', ...memory, 'arrival p95 ms'], ...rows]);
 }
 
+/** The messages of the overload case, as a text table: `renderTable` has the accepted ones. */
+export function renderOverload(medians: readonly Measurement[]): string {
+  const rows = medians
+    .filter(({ load }) => load === 'overload')
+    .map(({ load, contender, values }) => [load, contender, format(own(values, 'shedPercent'))]);
+  return rows.length === 0 ? '' : align([['load', 'contender', '% shed'], ...rows]);
+}
+
 /** The targets and whether they were met. */
 export function renderTargets(targets: readonly Target[]): string {
   return align(

@@ -141,7 +141,8 @@ export async function startInProcessApi(
     ...change,
   });
   const check = makeCheck(makeRoutes(deps));
-  const server = createServer(createApp(deps));
+  const { handler, classes } = createApp(deps);
+  const server = createServer(classes, handler);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const token = rememberTokens();

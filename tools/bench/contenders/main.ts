@@ -57,7 +57,7 @@ listen(config.databaseUrl, {
   onError: (error) => log.warn({ err: error }, 'notification session failed'),
 });
 const server = await startServer({
-  handler: createApp({
+  ...createApp({
     pool,
     log,
     authenticate: await makeAuthenticate({
