@@ -7,6 +7,8 @@ export interface FaultTimes {
   readonly injectedAt: number;
   /** Nothing is broken on purpose any more. */
   readonly healedAt: number;
+  /** Every process runs and says that it is ready. `undefined` = it never did. */
+  readonly readyAt: number | undefined;
   /** Every conversation has sent again. `undefined` = it never did. */
   readonly answeredAt: number | undefined;
   /** The workflow decides as much as before. `undefined` = it never did; on the direct path as `answeredAt`. */
@@ -71,6 +73,7 @@ export function measureImpact(given: {
     diversions: sumOf(samples.map(({ diversions }) => diversions)),
     workflowShare: all === 0 ? 0 : (workflow ?? 0) / all,
     problems: [
+      ...(times.readyAt === undefined ? ['not every process was ready again'] : []),
       ...(times.answeredAt === undefined ? ['not every conversation answered again'] : []),
       ...(times.workflowAt === undefined ? ['the workflow path did not come back'] : []),
       ...unexplained(fault, within),

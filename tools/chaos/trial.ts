@@ -33,27 +33,27 @@ export async function runTrial(
   // Time under the fault is what is measured.
   await spend(lastsMs);
   await heal();
-  await arena.untilReady();
   const healedAt = performance.now();
 
-  const patience = { timeoutMs: RECOVERY_MS, everyMs: 100 };
-  const answered = await settles(load.probe(), RECOVERY_MS);
-  const answeredAt = answered ? performance.now() : undefined;
   const isBack = (): boolean => {
     if (arena.path === 'direct') return true;
     const now = performance.now();
     return (workflowShare(watch.samples, Math.max(healedAt, now - WINDOW_MS), now) ?? 0) >= before * BACK_SHARE;
   };
-  const workflowAt = await waitUntil(isBack, { what: 'the workflow path is back', ...patience }).then(
-    () => performance.now(),
-    () => undefined,
-  );
+  const [readyAt, answeredAt, workflowAt] = await Promise.all([
+    timeOf(arena.untilReady()),
+    timeOf(load.probe()),
+    timeOf(waitUntil(isBack, { what: 'the workflow path is back', timeoutMs: RECOVERY_MS, everyMs: 100 })),
+  ]);
   await spend(calmMs);
-  const times: FaultTimes = { injectedAt, healedAt, answeredAt, workflowAt, endedAt: performance.now() };
+  const times: FaultTimes = { injectedAt, healedAt, readyAt, answeredAt, workflowAt, endedAt: performance.now() };
   return measureImpact({ fault, what, affected, times, tries: load.tries.all, samples: watch.samples });
 }
 
-async function settles(promise: Promise<void>, withinMs: number): Promise<boolean> {
-  const late = spend(withinMs).then(() => false);
-  return Promise.race([promise.then(() => true), late]);
+/** When something has happened; `undefined` when it failed. */
+function timeOf(happening: Promise<void>): Promise<number | undefined> {
+  return happening.then(
+    () => performance.now(),
+    () => undefined,
+  );
 }

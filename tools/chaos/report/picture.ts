@@ -40,9 +40,9 @@ export function renderPicture({ impacts, timeline, seed, path }: ChaosReport): s
   const names = [...new Set(impacts.map(({ fault }) => fault))];
   const plotsTop = FAULTS_TOP + names.length * ROW + SPACE;
   const height = plotsTop + plots.length * (PLOT + SPACE);
-  const bars = impacts.flatMap(({ fault, injectedAt, healedAt, workflowAt, answeredAt }) => {
+  const bars = impacts.flatMap(({ fault, injectedAt, healedAt, readyAt, workflowAt, answeredAt }) => {
     const y = FAULTS_TOP + names.indexOf(fault) * ROW;
-    const recovered = Math.max(workflowAt ?? healedAt, answeredAt ?? healedAt);
+    const recovered = Math.max(...[readyAt, workflowAt, answeredAt].map((at) => at ?? healedAt));
     return [
       rectangle(x(injectedAt), y, x(healedAt) - x(injectedAt), ROW - 3, '#c33'),
       rectangle(x(healedAt), y, x(recovered) - x(healedAt), ROW - 3, '#ea5'),
