@@ -8,7 +8,15 @@ import { renderReport } from './report/text.ts';
 import { runChaos } from './run.ts';
 
 // `npm run chaos` has one fault after another under load, and counts again at the end all that was acknowledged.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+// The first Ctrl-C ends the faults and has everything counted; the second one ends the process.
+let isInterrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (isInterrupted) process.exit(130);
+    isInterrupted = true;
+    process.stderr.write('after this fault everything is counted\n');
+  });
+}
 
 const options = optionsOrExit(chaosOptions, USAGE);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -22,7 +30,12 @@ async function main(): Promise<boolean> {
       say(`${name}${onlyByName ? ' (only by name)' : ''}\n  ${does}`);
     return true;
   }
-  const report = await runChaos({ ...options, faults, say: (line) => void process.stderr.write(`${line}\n`) });
+  const report = await runChaos({
+    ...options,
+    faults,
+    say: (line) => void process.stderr.write(`${line}\n`),
+    isInterrupted: () => isInterrupted,
+  });
   say(renderReport(report));
   if (options.json !== undefined) {
     writeFileSync(options.json, `${JSON.stringify(report, undefined, 2)}\n`);

@@ -7,7 +7,7 @@ export interface PathSample {
   readonly at: number;
   readonly workflow: number;
   readonly direct: number;
-  /** Operations that left the workflow path, by reason. */
+  /** Batches that left the workflow path, by reason. */
   readonly diversions: Readonly<Record<string, number>>;
 }
 

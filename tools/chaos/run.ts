@@ -22,6 +22,8 @@ export interface ChaosOptions {
   /** Short faults and few conversations. */
   readonly isShort: boolean;
   readonly say: (line: string) => void;
+  /** True: no further fault; what was acknowledged so far is counted. @default never */
+  readonly isInterrupted?: () => boolean;
 }
 
 export interface ChaosReport {
@@ -45,7 +47,15 @@ const LONG = { conversations: 40, users: 6, perSecond: 70, streams: 8, deadlineM
 const SHORT = { conversations: 16, users: 5, perSecond: 35, streams: 4, deadlineMs: 4000 };
 
 /** Starts a service of its own, puts load on it, and has one fault after another. */
-export async function runChaos({ path, seed, faults, minutes, isShort, say }: ChaosOptions): Promise<ChaosReport> {
+export async function runChaos({
+  path,
+  seed,
+  faults,
+  minutes,
+  isShort,
+  say,
+  isInterrupted = () => false,
+}: ChaosOptions): Promise<ChaosReport> {
   const size = isShort ? SHORT : LONG;
   const random = makeRandom(seed);
   const withSmallDisk = faults.some(({ name }) => name === 'disk-full');
@@ -81,7 +91,7 @@ export async function runChaos({ path, seed, faults, minutes, isShort, say }: Ch
     const impacts: (Impact & { bounds: readonly Bound[] })[] = [];
     for (const trial of makeSchedule(seed, possible, isShort)) {
       const isOver = performance.now() - from > minutes * 60_000;
-      if (impacts.length >= possible.length && isOver) break;
+      if (isInterrupted() || (impacts.length >= possible.length && isOver)) break;
       const impact = await runTrial(stage, load, watch, trial);
       impacts.push({ ...impact, bounds: boundsOf(trial.fault, path, impact) });
       say(describe(impact));

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, statfsSync } from 'node:fs';
+import { atExit } from '../../harness/at-exit.ts';
 
 /** A file system in memory whose size can change, for the data of Postgres. */
 export interface SmallDisk {
@@ -23,6 +24,9 @@ export function mountSmallDisk(folder: string): SmallDisk | string {
   } catch (error) {
     return `no tmpfs can be mounted here (${error instanceof Error ? (error.message.split('\n').at(1) ?? error.message) : String(error)})`;
   }
+  const unmount = (): void => void execFileSync('umount', ['--lazy', folder], { stdio: 'pipe' });
+  // Before the folder around it is removed.
+  const forget = atExit(unmount);
   const resize = (bytes: number): void => mount('-o', `remount,size=${bytes}`);
   return {
     shrink: (freeBytes) => {
@@ -30,6 +34,9 @@ export function mountSmallDisk(folder: string): SmallDisk | string {
       resize((blocks - bfree) * bsize + freeBytes);
     },
     grow: () => resize(SIZE_MB * 1024 * 1024),
-    unmount: () => void execFileSync('umount', ['--lazy', folder], { stdio: 'pipe' }),
+    unmount: () => {
+      forget();
+      unmount();
+    },
   };
 }

@@ -18,6 +18,7 @@ export const clockJumps: Fault = {
   name: 'clock-jumps',
   does: 'the clocks of one API process and one worker jump by seconds or by an hour, and back',
   seconds: [15, 5],
+  breaksClients: true,
   missing: () => (library() === undefined ? 'libfaketime is not installed' : undefined),
   inject: async (stage) => {
     const { apis, workers } = stage.arena;

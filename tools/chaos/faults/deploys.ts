@@ -43,6 +43,7 @@ export const continueAsNew: Fault = {
   name: 'continue-as-new',
   does: `every conversation continues as new after ${CONTINUE_AFTER} operations, and completes when it is idle for a second`,
   seconds: [15, 4],
+  breaksClients: true,
   inject: async ({ arena: { apis, workers } }) => {
     // The settings of a run come from the API process that starts it.
     const env = { CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER), IDLE_TIMEOUT: '1s' };
