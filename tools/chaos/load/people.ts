@@ -6,7 +6,10 @@ const TRY_MS = 15_000;
 
 /** The clients of the users. Each request goes to the next API process that is well. */
 export interface People {
+  /** One try of each request: the load counts every failure. */
   readonly as: (user: string) => ParleyClient;
+  /** Tries again as the client library does, for what is looked up after the load. */
+  readonly patiently: (user: string) => ParleyClient;
   readonly http: (user: string, device?: string) => Http;
   readonly token: (user: string, device?: string) => Promise<string>;
   readonly nextUrl: () => string;
@@ -28,6 +31,8 @@ export function makePeople(urls: () => readonly string[]): People {
     token,
     http,
     nextUrl,
+    patiently: (user) =>
+      new ParleyClient(createHttp({ baseUrl: nextUrl, token: () => token(user), timeoutMs: TRY_MS })),
     as: (user) => {
       const client = clients.get(user) ?? new ParleyClient(http(user));
       clients.set(user, client);

@@ -17,7 +17,7 @@ export async function judgeAnswers(
   const { conversation } = book;
   const seen: string[] = [];
   for (let after: number | undefined = 0; after !== undefined;) {
-    const page = await people.as(reader).log(conversation, { after, limit: 1000 });
+    const page = await people.patiently(reader).log(conversation, { after, limit: 1000 });
     seen.push(...page.entries.map(({ seq, id, ciphertext }) => `${seq} ${id} ${ciphertext}`));
     after = page.next;
   }
@@ -30,12 +30,12 @@ export async function judgeAnswers(
   for (const { id, user, ciphertext, seq } of acknowledged.filter(
     (_, i) => i % Math.ceil(acknowledged.length / REPEATED) === 0,
   )) {
-    const again = await people.as(user).send(conversation, { id, ciphertext });
+    const again = await people.patiently(user).send(conversation, { id, ciphertext });
     if (again.seq !== seq || again.status !== 'duplicate') {
       problems.push(`message ${id} at ${seq} was answered with ${again.status} at ${again.seq} when it was repeated`);
     }
     const other = await people
-      .as(user)
+      .patiently(user)
       .send(conversation, { id, ciphertext: `${ciphertext.slice(0, -4)}AAAA` })
       .catch((error: unknown) => error);
     if (!hasCode(other, 'id-reused')) problems.push(`message ${id} was taken again with other bytes`);

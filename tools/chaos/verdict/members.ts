@@ -8,7 +8,7 @@ export async function judgeMembers(people: People, book: Book, reader: string): 
   const { conversation, guests, residents } = book;
   const names: string[] = [];
   for (let cursor: string | undefined = ''; cursor !== undefined;) {
-    const page = await people.as(reader).members(conversation, cursor === '' ? {} : { cursor });
+    const page = await people.patiently(reader).members(conversation, cursor === '' ? {} : { cursor });
     names.push(...page.members.map(({ user }) => user));
     cursor = page.next;
   }
@@ -20,13 +20,13 @@ export async function judgeMembers(people: People, book: Book, reader: string): 
     problems.push(`the members are ${names.length} users, and not the ${expected.length} expected ones`);
   }
   for (const { user, removedSeq, welcome, joinedSeq } of guests) {
-    const waiting = (await people.as(user).welcomes()).filter((one) => one.conversation === conversation);
+    const waiting = (await people.patiently(user).welcomes()).filter((one) => one.conversation === conversation);
     const bytes = waiting.map((one) => `${one.seq} ${one.welcome}`).join();
     const right = removedSeq !== undefined || welcome === undefined ? '' : `${joinedSeq} ${welcome}`;
     if (bytes !== right) problems.push(`${waiting.length} Welcomes wait for ${user}, who joined at ${joinedSeq}`);
     if (removedSeq === undefined) continue;
     const answer = await people
-      .as(user)
+      .patiently(user)
       .conversation(conversation)
       .catch((error: unknown) => error);
     const mayRead = !hasCode(answer, 'not-found', 'removed') && (answer as { role?: string }).role !== 'removed';

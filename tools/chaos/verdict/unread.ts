@@ -27,7 +27,7 @@ export async function judgeUnread(people: People, book: Book, rows: readonly Row
     const expected = expectedOf(user, joinedSeq);
     let unread = -1;
     await waitUntil(
-      async () => (unread = (await people.as(user).conversation(book.conversation)).unread) === expected,
+      async () => (unread = (await people.patiently(user).conversation(book.conversation)).unread) === expected,
       {
         what: `${user} has ${expected} unread`,
         timeoutMs: problems.length === 0 ? APPLIED_MS : 0,
