@@ -36,13 +36,10 @@ export async function judge(load: Load, pool: pg.Pool, audience?: Audience): Pro
     logs.set(book.conversation, rows);
     const found = [
       ...judgeLog(book, rows),
-      ...(await judgeUnread(people, book, rows)),
-      ...(await judgeAnswers(people, book, rows, LURKER)),
-      ...(await judgeMembers(people, book, LURKER)),
-      ...(await checkInvariants(pool, book.conversation).then(
-        () => [],
-        (error: unknown) => [String(error)],
-      )),
+      ...(await orReason(judgeUnread(people, book, rows))),
+      ...(await orReason(judgeAnswers(people, book, rows, LURKER))),
+      ...(await orReason(judgeMembers(people, book, LURKER))),
+      ...(await orReason(checkInvariants(pool, book.conversation).then(() => []))),
     ];
     problems.push(...limited(found).map((line) => `${book.conversation}: ${line}`));
   });
@@ -61,6 +58,11 @@ export async function judge(load: Load, pool: pg.Pool, audience?: Audience): Pro
     orphans: leftovers.orphans,
     problems: [...problems, ...leftovers.problems],
   };
+}
+
+/** What cannot be looked up, for example because the whole conversation is lost, is a problem like the others. */
+function orReason(problems: Promise<string[]>): Promise<string[]> {
+  return problems.catch((error: unknown) => [String(error)]);
 }
 
 function limited(problems: readonly string[]): string[] {
