@@ -25,6 +25,6 @@ export function renderVerdict({ seconds, impacts, verdict, skipped, reconnects }
     `${acknowledged} acknowledged entries, ${increments} in increments, ${claims} key packages and ` +
     `${streamed} streamed entries were counted again. ` +
     `Streams connected ${reconnects} times again, clients skipped ${skipped} operations, ` +
-    `and ${orphans} staged rows of killed processes were left to the sweep.`
+    `and ${orphans} staged rows were left to the sweep.`
   );
 }

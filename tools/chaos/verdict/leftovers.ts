@@ -7,7 +7,7 @@ const SETTLED_MS = 20_000;
 const COUNTED_MS = 150_000;
 
 export interface Leftovers {
-  /** Staged rows of requests whose process was killed: only the sweep takes them. */
+  /** Staged rows of requests whose process was killed, or that ended by their deadline: only the sweep takes them. */
   readonly orphans: number;
   readonly problems: readonly string[];
 }

@@ -16,6 +16,7 @@ export interface Verdict {
   readonly increments: number;
   readonly claims: number;
   readonly streamed: number;
+  /** Staged rows that only the sweep takes. */
   readonly orphans: number;
   /** Empty = nothing was lost, doubled, reordered or miscounted. */
   readonly problems: readonly string[];
