@@ -7,7 +7,7 @@ import { createTestDatabase } from '../harness/database.ts';
 import { useCleanup } from '../harness/cleanup.ts';
 import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from '../../tools/harness/processes.ts';
 import { tokenOf } from '../../tools/harness/tokens.ts';
-import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
+import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });

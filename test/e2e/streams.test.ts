@@ -11,7 +11,7 @@ import { print } from '../harness/print.ts';
 import { useService } from '../harness/service.ts';
 import { type EventStream, entriesOf, openEventStream, seqsOf, signalsOf } from '../../tools/harness/event-stream.ts';
 import { tokenOf } from '../../tools/harness/tokens.ts';
-import { type TcpProxy, startTcpProxy } from '../harness/tcp-proxy.ts';
+import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });

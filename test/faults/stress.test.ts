@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { useDatabase } from '../harness/database.ts';
 import { SHORT } from '../../tools/stress/options.ts';
-import { runKills, runMany, runSteady } from '../../tools/stress/runs.ts';
+import { runMany, runSteady } from '../../tools/stress/runs.ts';
 import type { StressService } from '../../tools/stress/stress-service.ts';
 import { startStressService } from '../../tools/stress/stress-service.ts';
 
@@ -30,12 +30,5 @@ describe('under load', () => {
     const report = await runSteady(running(), { ...SHORT.steady, seed: SEED });
     expect(report.problems).toEqual([]);
     expect(report.acknowledged).toBe(SHORT.steady.seconds * 100);
-  });
-
-  it('loses and doubles nothing while workers are killed and workflows terminated', async () => {
-    const report = await runKills(running(), { ...SHORT.kills, seed: SEED });
-    expect(report.problems).toEqual([]);
-    expect(report.kills).toBeGreaterThan(0);
-    expect(report.terminations).toBeGreaterThan(0);
   });
 });

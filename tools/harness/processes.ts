@@ -40,6 +40,8 @@ export interface NodeProcessOptions {
   readonly ready?: boolean;
   /** Writes CPU profiles below this folder when it ends. */
   readonly profileDir?: string | undefined;
+  /** Folder of the package whose `dist` it runs: another build. @default this package */
+  readonly root?: string | undefined;
 }
 
 /** What an API or a worker of a service has in common with the others. */
@@ -49,6 +51,8 @@ export interface ServiceOptions {
   readonly taskQueue: string;
   /** Wins over everything else. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Folder of the package whose `dist` runs: another build. @default this package */
+  readonly root?: string;
 }
 
 const START_TIMEOUT_MS = 60_000;
@@ -58,13 +62,20 @@ const STOP_GRACE_MS = 60_000;
 /** Starts an API process from `dist` on a free port and waits until it is live (and ready, by default). */
 export function startApi(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
   const env = environmentOf(options);
-  return startNodeProcess({ name: 'api', script: 'api/main.js', portVariable: 'PORT', env, ready });
+  return startNodeProcess({ name: 'api', script: 'api/main.js', portVariable: 'PORT', env, ready, root: options.root });
 }
 
 /** Starts a worker process from `dist` on a free port for its health and waits until it polls. */
 export function startWorker(options: ServiceOptions, ready = true): Promise<ServiceProcess> {
   const env = { SDK_METRICS_PORT: '0', ...environmentOf(options) };
-  return startNodeProcess({ name: 'worker', script: 'worker/main.js', portVariable: 'ADMIN_PORT', env, ready });
+  return startNodeProcess({
+    name: 'worker',
+    script: 'worker/main.js',
+    portVariable: 'ADMIN_PORT',
+    env,
+    ready,
+    root: options.root,
+  });
 }
 
 /**
@@ -72,7 +83,17 @@ export function startWorker(options: ServiceOptions, ready = true): Promise<Serv
  * that a load generator does not have. It ends when this process ends, however that happens.
  */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<ServiceProcess> {
-  const { name, script, args = [], nodeArgs = [], env, portVariable, ready = true, profileDir } = options;
+  const {
+    name,
+    script,
+    args = [],
+    nodeArgs = [],
+    env,
+    portVariable,
+    ready = true,
+    profileDir,
+    root = packageRoot(),
+  } = options;
   const port = await freePort();
   const folder = temporaryFolder('log');
   const logFile = path.join(folder.path, `${name}.log`);
@@ -81,7 +102,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Ser
   const { PATH, HOME, TMPDIR } = process.env;
   const child = await startChild({
     command: process.execPath,
-    args: [...profile, ...nodeArgs, path.join(packageRoot(), 'dist', script), ...args],
+    args: [...profile, ...nodeArgs, path.join(root, 'dist', script), ...args],
     env: { PATH, HOME, TMPDIR, PARLEY_SUPERVISED: '1', HOST: loopback, [portVariable]: String(port), ...env },
     logFile,
     ipc: true,

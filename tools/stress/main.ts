@@ -2,7 +2,7 @@ import { optionsOrExit } from '../command-line.ts';
 import { startServers } from '../harness/servers.ts';
 import { type RunName, type StressOptions, USAGE, stressOptions } from './options.ts';
 import { type StressReport, renderReport } from './report.ts';
-import { runKills, runMany, runSteady } from './runs.ts';
+import { runMany, runSteady } from './runs.ts';
 import { type StressService, startStressService } from './stress-service.ts';
 
 // `npm run stress` runs long loads and compares all acknowledged messages with the log at the end.
@@ -11,7 +11,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 const RUN: Readonly<Record<RunName, (service: StressService, options: StressOptions) => Promise<StressReport>>> = {
   a: (service, { many }) => runMany(service, many),
   b: (service, { steady, seed }) => runSteady(service, { ...steady, seed }),
-  c: (service, { kills, seed }) => runKills(service, { ...kills, seed }),
 };
 
 const options = optionsOrExit(stressOptions, USAGE);

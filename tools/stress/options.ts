@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { chooseNames, wholeNumber } from '../command-line.ts';
 
-const RUNS = ['a', 'b', 'c'] as const;
+const RUNS = ['a', 'b'] as const;
 export type RunName = (typeof RUNS)[number];
 
 export interface StressOptions {
@@ -9,23 +9,20 @@ export interface StressOptions {
   readonly seed: number;
   readonly many: { readonly conversations: number; readonly messages: number };
   readonly steady: { readonly conversations: number; readonly seconds: number };
-  readonly kills: { readonly conversations: number; readonly seconds: number };
 }
 
 export const USAGE =
-  'npm run stress -- [--only a,b,c] [--short] [--seed N] [--seconds N] [--conversations N] [--messages N]';
+  'npm run stress -- [--only a,b] [--short] [--seed N] [--seconds N] [--conversations N] [--messages N]';
 
 /** Amounts of `npm run stress`. */
 export const LONG = {
   many: { conversations: 1000, messages: 100 },
   steady: { conversations: 200, seconds: 600 },
-  kills: { conversations: 100, seconds: 300 },
 } as const;
 /** Amounts that fit into the time of `npm test`. */
 export const SHORT = {
   many: { conversations: 50, messages: 20 },
   steady: { conversations: 50, seconds: 8 },
-  kills: { conversations: 30, seconds: 12 },
 } as const;
 
 /** @throws Error that names the argument that is wrong */
@@ -41,11 +38,7 @@ export function stressOptions(args: readonly string[]): StressOptions {
       messages: { type: 'string' },
     },
   });
-  const { many, steady, kills } = values.short ? SHORT : LONG;
-  const timed = (standard: StressOptions['steady']): StressOptions['steady'] => ({
-    conversations: wholeNumber(values.conversations, standard.conversations),
-    seconds: wholeNumber(values.seconds, standard.seconds),
-  });
+  const { many, steady } = values.short ? SHORT : LONG;
   return {
     only: chooseNames(values.only, RUNS),
     seed: wholeNumber(values.seed, 1 + (Date.now() % 1_000_000)),
@@ -53,7 +46,9 @@ export function stressOptions(args: readonly string[]): StressOptions {
       conversations: wholeNumber(values.conversations, many.conversations),
       messages: wholeNumber(values.messages, many.messages),
     },
-    steady: timed(steady),
-    kills: timed(kills),
+    steady: {
+      conversations: wholeNumber(values.conversations, steady.conversations),
+      seconds: wholeNumber(values.seconds, steady.seconds),
+    },
   };
 }

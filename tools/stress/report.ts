@@ -16,8 +16,6 @@ export interface StressReport {
   readonly max: number;
   /** Number of requests that were sent again with the same id. */
   readonly retries: number;
-  readonly kills: number;
-  readonly terminations: number;
   readonly memoryMb: Readonly<Record<string, number>>;
   /** Messages that were never acknowledged, and faults of the log. Empty = no message was lost or stored twice. */
   readonly problems: readonly string[];
@@ -31,10 +29,8 @@ export async function reportOn(given: {
   readonly sender: StressSender;
   readonly conversations: readonly string[];
   readonly result: LoadResult;
-  readonly kills?: number;
-  readonly terminations?: number;
 }): Promise<StressReport> {
-  const { name, service, pool, sender, conversations, result, kills = 0, terminations = 0 } = given;
+  const { name, service, pool, sender, conversations, result } = given;
   const { p50, p95, p99, max } = result.latency;
   const acknowledged = sender.acknowledged.length;
   return {
@@ -44,8 +40,6 @@ export async function reportOn(given: {
     perSecond: acknowledged / result.seconds,
     ...{ p50, p95, p99, max },
     retries: sender.retries(),
-    kills,
-    terminations,
     memoryMb: service.memoryMb(),
     problems: [...result.failures, ...(await checkLog(pool, conversations, sender.acknowledged))],
   };
@@ -53,12 +47,11 @@ export async function reportOn(given: {
 
 /** The report as text. */
 export function renderReport(report: StressReport): string {
-  const { name, seconds, acknowledged, perSecond, p50, p95, p99, max, retries, kills, terminations } = report;
-  const trouble = kills + terminations === 0 ? '' : `, ${kills} workers killed, ${terminations} workflows terminated`;
+  const { name, seconds, acknowledged, perSecond, p50, p95, p99, max, retries } = report;
   const memory = Object.entries(report.memoryMb).map(([process, mb]) => `${process} ${mb.toFixed(0)} MB`);
   return [
     name,
-    `  ${acknowledged} messages in ${seconds.toFixed(1)} s (${perSecond.toFixed(0)}/s), ${retries} retries${trouble}`,
+    `  ${acknowledged} messages in ${seconds.toFixed(1)} s (${perSecond.toFixed(0)}/s), ${retries} retries`,
     `  latency in ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`,
     `  ${memory.join(', ')}`,
     ...(report.problems.length === 0

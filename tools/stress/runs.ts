@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { closedLoop, describe } from '../load/closed-loop.ts';
+import { describe } from '../load/closed-loop.ts';
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { openLoop } from '../load/open-loop.ts';
 import { below, makeRandom } from '../load/random.ts';
 import { conversationId, seedConversations } from '../load/seed.ts';
-import { startDisturbing } from './disturb.ts';
 import { type StressReport, reportOn } from './report.ts';
 import { STRESS_USERS, makeStressSender } from './sender.ts';
 import type { StressService } from './stress-service.ts';
@@ -61,29 +60,6 @@ export async function runSteady(
   await sender.close();
   const name = `(b) ${PER_SECOND} requests/s for ${options.seconds} s over ${options.conversations} conversations`;
   return reportOn({ name, service, pool: service.pool, sender, conversations, result });
-}
-
-/** Kills workers and terminates workflows at random, under load. */
-export async function runKills(
-  service: StressService,
-  options: { readonly conversations: number; readonly seconds: number; readonly seed: number },
-): Promise<StressReport> {
-  const conversations = await makeConversations(service, options.conversations);
-  const sender = await makeStressSender(service.urls()[0] ?? '');
-  const random = makeRandom(options.seed);
-  const disturbing = startDisturbing(service, conversations, makeRandom(options.seed + 1));
-  const result = await closedLoop({
-    senders: SENDERS,
-    warmUpMs: 0,
-    measureMs: options.seconds * 1000,
-    send: (number) => sender.send(conversations[below(random, conversations.length)] ?? '', number),
-    onEnd: disturbing.stop,
-  });
-  const { kills, terminations, failures } = await disturbing.ended;
-  await sender.close();
-  const name = `(c) worker kills and workflow terminations for ${options.seconds} s, ${SENDERS} senders, seed ${options.seed}`;
-  const all = { ...result, failures: [...result.failures, ...failures] };
-  return reportOn({ name, service, pool: service.pool, sender, conversations, result: all, kills, terminations });
 }
 
 async function makeConversations({ pool }: StressService, count: number): Promise<string[]> {

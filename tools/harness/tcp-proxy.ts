@@ -1,4 +1,5 @@
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { type Pace, makePacer } from './pacer.ts';
 
 /** What a proxy does with a chunk that it is about to pass on. */
 export type Verdict = 'pass' | 'drop' | 'cut';
@@ -18,12 +19,14 @@ export interface TcpProxy {
   readonly address: string;
   /** Connections that are open now. */
   readonly connections: () => number;
-  /** Breaks every open connection; new ones are fine. */
+  /** Sends new connections to another server, host:port. Open ones stay where they are. */
+  readonly retarget: (target: string) => void;
+  /** Breaks every open connection (RST); new ones are fine. */
   readonly cut: () => void;
   /** Breaks every connection and refuses new ones, as if the server's process were gone. */
   readonly refuse: () => Promise<void>;
-  /** Holds every chunk back for this long, in both directions. */
-  readonly delay: (ms: number) => void;
+  /** Holds every chunk back, in both directions. */
+  readonly slow: (pace: Pace) => void;
   /**
    * Swallows everything and tells nobody, as a firewall that lost its state does: open connections stay half-open for
    * ever, new ones are taken and never answered.
@@ -31,7 +34,7 @@ export interface TcpProxy {
   readonly blackHole: () => void;
   /** Sets what looks at each chunk; none = everything passes. */
   readonly inspect: (inspect?: Inspect) => void;
-  /** New connections work again. What fell into the black hole stays there. */
+  /** New connections work again, and nothing is slow. What fell into the black hole stays there. */
   readonly heal: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -45,12 +48,10 @@ interface Pair {
 
 /** @param target host:port of the server behind it */
 export async function startTcpProxy(target: string): Promise<TcpProxy> {
-  const split = target.lastIndexOf(':');
-  const host = target.slice(0, split);
-  const targetPort = Number(target.slice(split + 1));
+  let behind = addressOf(target);
   const pairs = new Set<Pair>();
   let isBlackHole = false;
-  let delayMs = 0;
+  let pace: Pace = {};
   let look: Inspect | undefined;
 
   const end = (pair: Pair): void => {
@@ -60,24 +61,20 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   };
   const forward = (pair: Pair, direction: 'request' | 'answer'): void => {
     const [from, to] = direction === 'request' ? [pair.client, pair.server] : [pair.server, pair.client];
-    const send = (act: () => void): void => {
-      // Timers of the same length fire in order, so chunks keep theirs.
-      if (delayMs === 0) act();
-      else setTimeout(act, delayMs);
-    };
+    const pacer = makePacer(() => pace);
     from.on('data', (chunk) => {
       if (pair.swallowed) return;
       const verdict = look?.(direction, chunk, pair.connection) ?? 'pass';
       if (verdict === 'cut') end(pair);
       if (verdict !== 'pass') return;
-      send(() => {
+      pacer.pass(chunk.length, () => {
         if (pair.swallowed || to.destroyed || to.write(chunk)) return;
         from.pause();
         to.once('drain', () => from.resume());
       });
     });
     from.on('end', () => {
-      if (!pair.swallowed) send(() => to.end());
+      if (!pair.swallowed) pacer.pass(0, () => to.end());
     });
     from.on('error', () => {
       if (!pair.swallowed) end(pair);
@@ -90,7 +87,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   const listen = (port: number): Promise<Server> =>
     new Promise((resolve, reject) => {
       const server = createServer({ allowHalfOpen: true }, (client) => {
-        const upstream = connect({ host, port: targetPort, allowHalfOpen: true });
+        const upstream = connect({ ...behind, allowHalfOpen: true });
         const pair = { client, server: upstream, connection: { notes: new Map() }, swallowed: isBlackHole };
         pairs.add(pair);
         for (const socket of [client, upstream]) socket.setNoDelay(true);
@@ -116,9 +113,10 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     port,
     address: `127.0.0.1:${port}`,
     connections: () => pairs.size,
+    retarget: (next) => (behind = addressOf(next)),
     cut,
     refuse: stopListening,
-    delay: (ms) => (delayMs = ms),
+    slow: (next) => (pace = next),
     blackHole: () => {
       isBlackHole = true;
       for (const pair of pairs) pair.swallowed = true;
@@ -126,9 +124,14 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     inspect: (inspect) => (look = inspect),
     heal: async () => {
       isBlackHole = false;
-      delayMs = 0;
+      pace = {};
       server ??= await listen(port);
     },
     close: stopListening,
   };
+}
+
+function addressOf(target: string): { host: string; port: number } {
+  const split = target.lastIndexOf(':');
+  return { host: target.slice(0, split), port: Number(target.slice(split + 1)) };
 }
