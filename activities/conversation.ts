@@ -6,6 +6,7 @@ import type { ConversationFacts } from '../domain/decision.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 import { decide } from '../store/decision/decide.ts';
+import { countIncrements } from '../store/log/increments.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { purgeDeleted, retain } from '../store/retention/retention.ts';
 import { isRetryable } from '../store/sqlstate.ts';
@@ -51,6 +52,7 @@ export interface ConversationActivities {
     /** Correlation ids. */
     readonly requests: readonly string[];
   }) => Promise<{ facts: ConversationFacts; outcomes: PackedOutcome[] }>;
+  /** Facts and due times. Also counts the stored increments that a run before did not count. */
   load: (input: { readonly conversation: string }) => Promise<ConversationFacts>;
   retain: (input: { readonly conversation: string; readonly now: number }) => Promise<ConversationFacts>;
 }
@@ -79,7 +81,12 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
         return { facts, outcomes: packOutcomes(outcomes) };
       }),
 
-    load: ({ conversation }) => classified(() => load(conversation)),
+    load: ({ conversation }) =>
+      classified(async () => {
+        // Those of a run that was terminated, reset or failed before it counted them.
+        await countIncrements(pool, conversation);
+        return load(conversation);
+      }),
 
     retain: ({ conversation, now }) =>
       classified(async () => {

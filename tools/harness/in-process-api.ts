@@ -70,7 +70,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
-    submitIncrement: () => Promise.resolve(),
+    submitIncrement: () => Promise.resolve({ status: 'accepted' }),
     pathSwitch: {
       get: () => setting,
       set: (next) => {
@@ -84,7 +84,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     runs: {
       describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
       shutdown: () => Promise.resolve(),
-      restart: () => Promise.resolve(),
+      restart: () => Promise.resolve(undefined),
     },
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
@@ -124,7 +124,7 @@ export async function startInProcessApi(
     observe: (method, route, status) => void observed.push({ method, route, status }),
     submitIncrement: (increment) => {
       increments.push(increment);
-      return Promise.resolve();
+      return Promise.resolve({ status: 'accepted' });
     },
     streams: {
       open: (response, target, after) => {

@@ -1,9 +1,9 @@
 import { TemporalFailure, log } from '@temporalio/workflow';
-import type { IncrementCommand } from '../../domain/command.ts';
 import { slicePacked } from '../../domain/packed-outcome.ts';
 import { RETRY_MS, activities } from './activities.ts';
 import { describe, isDefect, undecided } from './failures.ts';
 import type { PendingUpdate } from './mailbox.ts';
+import type { WaitingIncrement } from './messages.ts';
 import type { ConversationRun } from './run.ts';
 
 /** Group commit: everything that waits, up to limits, is one call of the deciding transaction. */
@@ -29,7 +29,7 @@ export async function applyBatch(run: ConversationRun): Promise<void> {
 async function applyOneByOne(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
 ): Promise<void> {
   const parts = [
     ...updates.map((update) => ({ updates: [update], increments: [] })),
@@ -50,7 +50,7 @@ async function applyOneByOne(
 async function apply(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
 ): Promise<void> {
   const operations = updates.flatMap((update) => update.operations);
   const requests = updates.flatMap((update) => update.requests);
@@ -75,7 +75,7 @@ async function apply(
 function postpone(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
   error: TemporalFailure,
 ): void {
   const type = isDefect(error) ? 'defect' : 'infra';

@@ -1,5 +1,4 @@
 import { setHandler } from '@temporalio/workflow';
-import type { IncrementCommand } from '../../domain/command.ts';
 import { MAX_BATCH_OPERATIONS } from '../../domain/limits.ts';
 import type { StagedCommand } from '../../domain/staged-command.ts';
 import { undecided } from './failures.ts';
@@ -30,6 +29,9 @@ export function registerHandlers(run: ConversationRun): void {
   );
   setHandler(messages.incrementUnread, (command) => addIncrement(run, command), {
     description: 'Add to the unread count of everybody but the sender',
+  });
+  setHandler(messages.refresh, () => void (run.stale = true), {
+    description: 'Load facts and due times from Postgres: something may have been decided beside this run',
   });
   // Operators send it by hand, also without input.
   setHandler(
@@ -65,7 +67,7 @@ function isCommand(value: unknown): boolean {
 }
 
 /** Starts no timer: the order of a timer among the messages of a task would differ in a replay after a reset. */
-function addIncrement(run: ConversationRun, command: IncrementCommand): void {
+function addIncrement(run: ConversationRun, command: messages.WaitingIncrement): void {
   run.increments.push({ ...command, kind: 'increment' });
   if (!run.handlersOnlyQueue) run.setFlushAlarm();
 }

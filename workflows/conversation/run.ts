@@ -1,10 +1,9 @@
 import { patched, setCurrentDetails } from '@temporalio/workflow';
-import type { IncrementCommand } from '../../domain/command.ts';
 import type { ConversationFacts } from '../../domain/decision.ts';
 import { PATCH } from '../patches.ts';
 import { Alarm } from './alarm.ts';
 import { Mailbox } from './mailbox.ts';
-import type { ConversationInput, ConversationSettings, ConversationState } from './messages.ts';
+import type { ConversationInput, ConversationSettings, ConversationState, WaitingIncrement } from './messages.ts';
 import { sinks } from './sinks.ts';
 
 /** What one run of a conversation holds in memory. Nothing here decides: the facts are a cache of the last decision. */
@@ -14,12 +13,16 @@ export class ConversationRun {
   readonly startedAt = Date.now();
   readonly mailbox = new Mailbox();
   /** Explicit unread increments that are not applied yet. */
-  increments: IncrementCommand[];
+  increments: WaitingIncrement[];
   /** The three alarms: complete when idle, apply waiting increments, do work that is due by time. */
   readonly idle = new Alarm();
   readonly flush = new Alarm();
   readonly retention = new Alarm();
   facts: ConversationFacts | undefined;
+  /** When the facts were true; milliseconds since 1970, in workflow time. */
+  asOf = 0;
+  /** Facts and due times may have changed beside this run: it loads them. */
+  stale = false;
   /** False after a failure, until the next success. */
   healthy = true;
   /** Commands decided by this run. */
@@ -54,12 +57,13 @@ export class ConversationRun {
   }
 
   hasWork(): boolean {
-    return this.hasBatch() || this.retention.due;
+    return this.hasBatch() || this.retention.due || this.stale;
   }
 
   /** Takes the facts of a decision in place of the old ones, and sets the timer by them. */
   learn(facts: ConversationFacts): void {
     this.facts = facts;
+    this.asOf = Date.now();
     this.healthy = true;
     if (facts.dueAt === undefined) this.retention.clear();
     else this.retention.set(facts.dueAt);
@@ -76,15 +80,16 @@ export class ConversationRun {
   showDetails(): void {
     if (this.facts === undefined) return;
     const { protocol, epoch, lastSeq, memberCount } = this.facts;
+    const health = this.healthy ? 'healthy' : 'degraded';
     setCurrentDetails(
-      `**${this.healthy ? 'healthy' : 'degraded'}** · ${protocol} · ${memberCount} members · epoch ${epoch} · last seq ${lastSeq}`,
+      `**${health}** · ${protocol} · ${memberCount} members · epoch ${epoch} · last seq ${lastSeq} · as of ${time(this.asOf)}`,
     );
   }
 
   state(): ConversationState {
     return {
       conversation: this.conversation,
-      ...(this.facts === undefined ? {} : { facts: this.facts }),
+      ...(this.facts === undefined ? {} : { facts: this.facts, asOf: time(this.asOf) }),
       health: this.healthy ? 'healthy' : 'degraded',
       queued: this.mailbox.depth,
       pendingIncrements: this.increments.length,
@@ -92,4 +97,8 @@ export class ConversationRun {
       closing: this.closing,
     };
   }
+}
+
+function time(at: number): string {
+  return new Date(at).toISOString();
 }

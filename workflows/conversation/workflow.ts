@@ -38,6 +38,7 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
     // 4. It applies what waits as one batch, and then what is due by time.
     if (run.hasBatch()) await applyBatch(run);
     run.setFlushAlarm();
+    if (run.stale) await loadDueTimes(run);
     // Also after a batch: a conversation that is never idle must not keep its bodies for ever.
     if (run.retention.due) await doDueWork(run);
 

@@ -45,7 +45,7 @@ function refusalOf(named: (name: string) => Registered, input: unknown, update =
 
 test('every message has a handler and a description for people, and only updates are validated', () => {
   const { named } = registered();
-  const others = ['incrementUnread', 'shutdown', 'state', 'epoch'];
+  const others = ['incrementUnread', 'refresh', 'shutdown', 'state', 'epoch'];
   expect([...surroundings.handlers.keys()].sort()).toEqual([...UPDATES, ...others].sort());
   const descriptions = [...UPDATES, ...others].map((name) => named(name).options.description ?? '');
   expect(descriptions.every((text) => /^[A-Z].{10,}/.test(text))).toBe(true);

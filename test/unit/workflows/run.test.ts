@@ -79,6 +79,22 @@ test('facts replace the old ones, heal the run, and set or clear the timer for d
   expect(run.facts?.epoch).toBe(4);
 });
 
+test('the state says when its facts were true', async () => {
+  const { run } = someRun();
+  expect(run.state()).not.toHaveProperty('asOf');
+  run.learn(someFacts());
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(run.state().asOf).toBe('1970-01-01T00:16:40.000Z');
+});
+
+test('a run that is told that it may be stale has work, until it has loaded its facts', () => {
+  const { run } = someRun();
+  run.stale = true;
+  expect([run.hasBatch(), run.hasWork()]).toEqual([false, true]);
+  run.stale = false;
+  expect(run.hasWork()).toBe(false);
+});
+
 test('the worker is told the depth of the mailbox only when it has changed', () => {
   const { run } = someRun();
   run.showDepth();
@@ -100,8 +116,8 @@ test('people see health, protocol, members, epoch and last seq, as soon as there
   run.healthy = false;
   run.showDetails();
   expect(surroundings.details).toEqual([
-    '**healthy** · mls · 5 members · epoch 3 · last seq 17',
-    '**degraded** · mls · 5 members · epoch 3 · last seq 17',
+    '**healthy** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
+    '**degraded** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
   ]);
   expect(run.state().health).toBe('degraded');
 });
