@@ -51,6 +51,8 @@ export interface ConversationActivities {
     readonly operations: readonly StagedCommand[];
     /** Correlation ids. */
     readonly requests: readonly string[];
+    /** The first batch of a run: it also counts the stored increments that a run before did not count. */
+    readonly isFirst?: boolean;
   }) => Promise<{ facts: ConversationFacts; outcomes: PackedOutcome[] }>;
   /** Facts and due times. Also counts the stored increments that a run before did not count. */
   load: (input: { readonly conversation: string }) => Promise<ConversationFacts>;
@@ -67,9 +69,10 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
   const load = async (conversation: string): Promise<ConversationFacts> => (await decide(pool, conversation, [])).facts;
 
   return {
-    apply: ({ conversation, operations, requests }) =>
+    apply: ({ conversation, operations, requests, isFirst = false }) =>
       classified(async () => {
         const startedAt = performance.now();
+        if (isFirst) await countIncrements(pool, conversation);
         const { facts, outcomes } = await decide(pool, conversation, operations);
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({

@@ -21,7 +21,7 @@ export const SWEEP_AGES: SweepAges = { stagedMs: 10 * 60_000, operationsMs: 30 *
 
 /**
  * A run that this worker's code cannot replay fails, and the next operation starts a run from Postgres. Without this its task
- * would be tried for ever, and the conversation would stand still (docs/adr/0020-failing-runs.md). Experimental in SDK 1.24:
+ * would be tried for ever, and the conversation would stand still (docs/adr/0020-runs-may-fail.md). Experimental in SDK 1.24:
  * `test/integration/workflows/bad-deploy.test.ts` holds it.
  */
 export const FAILING_ERRORS = { '*': ['NondeterminismError'] } satisfies WorkerOptions['workflowFailureErrorTypes'];

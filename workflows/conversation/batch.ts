@@ -61,12 +61,13 @@ async function apply(
     conversation: run.conversation,
     operations: [...operations, ...increments],
     requests,
+    ...(run.decided === 0 ? { isFirst: true } : {}),
   });
   run.learn(facts);
   run.decided += operations.length + increments.length;
   let position = 0;
   for (const update of updates) {
-    update.answer = { outcomes: slicePacked(outcomes, position, update.operations.length) };
+    update.answer({ outcomes: slicePacked(outcomes, position, update.operations.length) });
     position += update.operations.length;
   }
 }
@@ -79,7 +80,7 @@ function postpone(
   error: TemporalFailure,
 ): void {
   const type = isDefect(error) ? 'defect' : 'infra';
-  for (const update of updates) update.answer = undecided(type, 'The decision is not known', [describe(error)]);
+  for (const update of updates) update.answer(undecided(type, 'The decision is not known', [describe(error)]));
   run.increments = [...increments, ...run.increments];
   if (run.increments.length > 0) run.flush.set(Date.now() + RETRY_MS);
 }

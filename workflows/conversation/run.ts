@@ -1,4 +1,4 @@
-import { patched, setCurrentDetails } from '@temporalio/workflow';
+import { condition, patched, setCurrentDetails } from '@temporalio/workflow';
 import type { ConversationFacts } from '../../domain/decision.ts';
 import { PATCH } from '../patches.ts';
 import { Alarm } from './alarm.ts';
@@ -11,13 +11,12 @@ export class ConversationRun {
   readonly conversation: string;
   readonly settings: ConversationSettings;
   readonly startedAt = Date.now();
-  readonly mailbox = new Mailbox();
   /** Explicit unread increments that are not applied yet. */
   increments: WaitingIncrement[];
   /** The three alarms: complete when idle, apply waiting increments, do work that is due by time. */
-  readonly idle = new Alarm();
-  readonly flush = new Alarm();
-  readonly retention = new Alarm();
+  readonly idle = new Alarm(() => this.wake());
+  readonly flush = new Alarm(() => this.wake());
+  readonly retention = new Alarm(() => this.wake());
   facts: ConversationFacts | undefined;
   /** When the facts were true; milliseconds since 1970, in workflow time. */
   asOf = 0;
@@ -34,13 +33,48 @@ export class ConversationRun {
    * A reset run gets the signals and updates of the old one in one task, as they came. In a replay of that task all signals
    * come first. So a handler must make no command of its own, such as a timer. Runs that older code began still do.
    */
-  readonly handlersOnlyQueue = patched(PATCH.handlersOnlyQueue);
+  readonly handlersOnlyQueue: boolean;
+  readonly mailbox: Mailbox;
+  /**
+   * The run waits with promises that are resolved by whoever has something for it. The SDK looks at a `condition` after each
+   * event, and each look is an expensive call into the sandbox: a quarter of the calls for one message.
+   */
+  readonly #plainPromises = patched(PATCH.plainPromises);
+  #wake: () => void = () => undefined;
   #shownDepth = 0;
 
   constructor({ conversation, settings, increments = [] }: ConversationInput) {
     this.conversation = conversation;
     this.settings = settings;
     this.increments = [...increments];
+    this.handlersOnlyQueue = this.#plainPromises || patched(PATCH.handlersOnlyQueue);
+    this.mailbox = new Mailbox(this.#plainPromises, () => this.wake());
+  }
+
+  /** Waits until something holds. Whoever changes what it looks at calls {@link wake}. */
+  async until(holds: () => boolean): Promise<void> {
+    if (!this.#plainPromises) {
+      await condition(holds);
+      return;
+    }
+    while (!holds()) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+
+  /** Something has changed: the run looks whether it has work. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** Finish what is queued, and end. */
+  shutDown(reason: string): void {
+    this.shutdownReason = reason;
+    this.wake();
+  }
+
+  /** Facts and due times may have changed beside this run. */
+  refresh(): void {
+    this.stale = true;
+    this.wake();
   }
 
   /** Increments wait, and no alarm will flush them yet. */

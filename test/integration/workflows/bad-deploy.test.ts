@@ -53,7 +53,7 @@ async function changedBundle(name: string, from: string, to: string): Promise<st
   const file = path.join(copy, 'workflows', 'conversation', 'workflow.js');
   const code = readFileSync(file, 'utf8');
   expect(code).toContain(from);
-  writeFileSync(file, code.replace(from, to).replace('condition,', 'condition, sleep,'));
+  writeFileSync(file, code.replace(from, to).replace('CancellationScope,', 'CancellationScope, sleep,'));
   const silent = (): void => undefined;
   const bundle = await bundleWorkflowCode({
     workflowsPath: path.join(copy, 'workflows', 'index.js'),

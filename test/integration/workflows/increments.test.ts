@@ -67,6 +67,13 @@ test.each(Object.entries(ends))('%s before they are counted: the next run counts
   await checkInvariants(database().pool, id);
 });
 
+test('a next run that is started by an operation counts them with its first batch', async () => {
+  const id = await startWithIncrement();
+  await conversations.handle(id).terminate('test');
+  expect(await conversations.dispatcher.submit(messageSubmission(id, 'alice'))).toMatchObject({ seq: 2 });
+  expect(await unread(id, 'bob')).toBe(9);
+});
+
 test('without a next run the sweep counts them, and one conversation in trouble does not keep the others waiting', async () => {
   const [id, broken] = [await startWithIncrement(), await startWithIncrement()];
   for (const one of [id, broken]) await conversations.handle(one).terminate('test');

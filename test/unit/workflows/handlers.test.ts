@@ -59,9 +59,10 @@ test('an update waits in the mailbox for its answer', async () => {
   const answer = named('commit').handler({ operations: [message], requests: ['r'] });
   const [update] = run.mailbox.take();
   if (update === undefined) throw new Error('nothing was queued');
-  update.answer = { outcomes: [] };
+  const given = { outcomes: [] };
+  update.answer(given);
   await vi.advanceTimersByTimeAsync(2);
-  await expect(answer).resolves.toBe(update.answer);
+  await expect(answer).resolves.toBe(given);
 });
 
 const TOO_MANY = 'malformed: An update carries 1 to 256 operations';

@@ -58,6 +58,45 @@ test('waiting increments set one flush alarm, which makes a batch when its time 
   expect(run.hasWork()).toBe(true);
 });
 
+test.each([true, false])(
+  'a run that waits goes on when something comes for it; plain promises: %s',
+  async (isPatched) => {
+    surroundings.isPatched = isPatched;
+    const { run } = someRun();
+    const steps: string[] = [];
+    const step = async (name: string, holds: () => boolean, make: () => unknown): Promise<void> => {
+      const waits = run.until(holds).then(() => steps.push(name));
+      await vi.advanceTimersByTimeAsync(2);
+      expect(steps).not.toContain(name);
+      make();
+      await vi.advanceTimersByTimeAsync(2);
+      await waits;
+    };
+    await step(
+      'update',
+      () => !run.mailbox.isEmpty(),
+      () => void run.mailbox.deliver({ operations: [], requests: [] }),
+    );
+    await step(
+      'refresh',
+      () => run.stale,
+      () => run.refresh(),
+    );
+    await step(
+      'shutdown',
+      () => run.shutdownReason === 'x',
+      () => run.shutDown('x'),
+    );
+    await step(
+      'alarm',
+      () => run.idle.due,
+      () => run.idle.set(Date.now() + 1),
+    );
+    await run.until(() => true);
+    expect(steps).toEqual(['update', 'refresh', 'shutdown', 'alarm']);
+  },
+);
+
 test('an update in the mailbox is a batch, and due retention is work without a batch', () => {
   const { run } = someRun();
   run.retention.set(Date.now());
