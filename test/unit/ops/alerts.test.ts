@@ -22,7 +22,7 @@ const rules = files.flatMap((file) =>
 /** Names in expressions that are no metrics. */
 const FUNCTIONS = ['max', 'sum', 'rate', 'abs'];
 /** Metrics of the SDK; the worker serves them on a port of their own. */
-const OF_THE_SDK = /^temporal_/;
+const OF_THE_SDK = 'temporal_';
 
 test('Prometheus loads rule files that exist', () => {
   expect(files.length).toBeGreaterThan(0);
@@ -40,6 +40,6 @@ test.each(rules.map((rule) => [rule.alert, rule] as const))(
     const names = words.filter((word) => !FUNCTIONS.includes(word));
     expect(names.length).toBeGreaterThan(0);
     const known = (await makeMetrics({ collectDefaults: false }).registry.getMetricsAsJSON()).map(({ name }) => name);
-    for (const name of names.filter((one) => !OF_THE_SDK.test(one))) expect(known).toContain(name);
+    for (const name of names.filter((one) => !one.startsWith(OF_THE_SDK))) expect(known).toContain(name);
   },
 );
