@@ -255,6 +255,7 @@ describe('a run', () => {
     expect(await handle.query(messages.state)).toEqual({
       conversation: id,
       facts: { found: true, protocol: 'opaque', epoch: 1, lastSeq: 2, memberCount: 3 },
+      asOf: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string,
       health: 'healthy',
       queued: 0,
       pendingIncrements: 0,
