@@ -46,8 +46,8 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     increments: await deleteOld(
       pool,
       `pending_increment where key = any (array(
-         select p.key from pending_increment p join conversation c on c.key = p.conversation
-         where c.deleted_at is not null and p.at < ${OLD} limit $2))`,
+         select key from (select key, conversation from pending_increment where at < ${OLD} order by at limit $2) p
+         where (select deleted_at from conversation where key = p.conversation limit 1) is not null))`,
       ages.stagedMs,
     ),
     operations: await deleteOld(

@@ -257,28 +257,6 @@ describe('a run beside direct traffic', () => {
     expect((await decideCommands(database().pool, id, [command])).outcomes).toMatchObject([{ status: 'accepted' }]);
   };
 
-  test('serves a due time that a direct decision has set, when the sweep tells it', async () => {
-    await conversations.stop();
-    await start({ idleMs: 365 * DAY_MS });
-    const id = await create(['alice', 'bob'], { retentionDays: 1 });
-    const handle = await conversations.wake(id);
-    await waitUntil(async () => (await conversations.state(id)).facts !== undefined, { what: 'the run has its facts' });
-    const { runId } = await handle.describe();
-    const { asOf, facts } = await conversations.state(id);
-    expect(facts).not.toHaveProperty('dueAt');
-    await decideDirectly(id);
-    // Times of Postgres: the server's clock may be ahead of them.
-    await env.sleep(Math.max(0, Date.now() + 2 * DAY_MS - (await env.currentTimeMs())));
-    expect(await bodies(id)).toEqual([{ seq: 1, kept: true }]);
-    expect(await conversations.state(id)).toMatchObject({ asOf, facts: { lastSeq: 0 } });
-    await sweep();
-    await waitUntil(async () => (await bodies(id))[0]?.kept === false, { what: 'the body is gone' });
-    expect((await handle.describe()).runId).toBe(runId);
-    const later = await conversations.state(id);
-    expect(later.facts?.lastSeq).toBe(1);
-    expect(Date.parse(later.asOf ?? '')).toBeGreaterThan(Date.parse(asOf ?? ''));
-  });
-
   test('completes when it is idle: neither direct traffic nor a refresh keeps it alive', async () => {
     const id = await create(['alice', 'bob']);
     expect(await sendOne(id)).toBe(1);
