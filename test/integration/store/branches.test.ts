@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { IncrementCommand } from '../../../domain/command.ts';
 import type { Decision } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation } from '../../../store/conversation/conversations.ts';
@@ -49,7 +50,7 @@ test('every branch of every SQL function runs', async () => {
 async function increments(): Promise<void> {
   const { pool } = database();
   const conversation = await startConversation(pool);
-  const increment = (id: string) => ({ kind: 'increment', id, actor: 'alice', by: 1 }) as const;
+  const increment = (id: string): IncrementCommand => ({ kind: 'increment', id, actor: 'alice', by: 1 });
   const count = (...stored: (OperationJson | undefined)[]): Promise<Decision> =>
     decide(
       pool,
