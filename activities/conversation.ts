@@ -6,6 +6,7 @@ import type { ConversationFacts } from '../domain/decision.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 import { decide } from '../store/decision/decide.ts';
+import { countIncrements } from '../store/log/increments.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { purgeDeleted, retain } from '../store/retention/retention.ts';
 import { isRetryable } from '../store/sqlstate.ts';
@@ -50,7 +51,10 @@ export interface ConversationActivities {
     readonly operations: readonly StagedCommand[];
     /** Correlation ids. */
     readonly requests: readonly string[];
+    /** The first batch of a run: it also counts the stored increments that a run before did not count. */
+    readonly isFirst?: boolean;
   }) => Promise<{ facts: ConversationFacts; outcomes: PackedOutcome[] }>;
+  /** Facts and due times. Also counts the stored increments that a run before did not count. */
   load: (input: { readonly conversation: string }) => Promise<ConversationFacts>;
   retain: (input: { readonly conversation: string; readonly now: number }) => Promise<ConversationFacts>;
 }
@@ -65,9 +69,10 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
   const load = async (conversation: string): Promise<ConversationFacts> => (await decide(pool, conversation, [])).facts;
 
   return {
-    apply: ({ conversation, operations, requests }) =>
+    apply: ({ conversation, operations, requests, isFirst = false }) =>
       classified(async () => {
         const startedAt = performance.now();
+        if (isFirst) await countIncrements(pool, conversation);
         const { facts, outcomes } = await decide(pool, conversation, operations);
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({
@@ -79,7 +84,12 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
         return { facts, outcomes: packOutcomes(outcomes) };
       }),
 
-    load: ({ conversation }) => classified(() => load(conversation)),
+    load: ({ conversation }) =>
+      classified(async () => {
+        // Those of a run that was terminated, reset or failed before it counted them.
+        await countIncrements(pool, conversation);
+        return load(conversation);
+      }),
 
     retain: ({ conversation, now }) =>
       classified(async () => {

@@ -159,9 +159,12 @@ async function main(): Promise<void> {
       submitter: dispatcher,
       streams,
       submitIncrement: makeSubmitIncrement({
+        pool: shared,
         workflows,
         pathOf: (conversation) => (pathSwitch.pathOf(conversation) === 'direct' ? 'direct' : 'workflow'),
         direct,
+        onRetry,
+        log,
       }),
       pathSwitch,
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),

@@ -7,7 +7,7 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { LRUCache } from 'lru-cache';
-import type { IncrementCommand } from '../domain/command.ts';
+import type { StoredIncrement } from '../domain/staged-command.ts';
 import {
   type ConversationSettings,
   type ConversationUpdate,
@@ -15,6 +15,7 @@ import {
   type UpdateResult,
   conversationWorkflowId,
   incrementUnread,
+  refresh,
   shutdown,
 } from '../workflows/conversation/messages.ts';
 import { type ConversationStart, conversationStart } from '../workflows/conversation/start.ts';
@@ -46,14 +47,18 @@ export interface ConversationWorkflows {
   ) => Promise<UpdateResult>;
   /** The workflow has ended: the next update starts it again. */
   readonly forget: (conversation: string) => void;
-  /** Signals an increment, and starts the workflow unless it runs. The increment is durable when this returns. */
-  readonly increment: (conversation: string, increment: IncrementCommand, deadline: number) => Promise<void>;
+  /** Signals a stored increment, and starts the workflow unless it runs. */
+  readonly increment: (conversation: string, increment: StoredIncrement, deadline: number) => Promise<void>;
+  /** Has the workflow look into Postgres for what is due, and starts it unless it runs. */
+  readonly refresh: (conversation: string) => Promise<void>;
   /** Id of the run, if one runs. */
   readonly runOf: (conversation: string) => Promise<string | undefined>;
   /** Asks the run to finish its queue and complete. @returns its run id, if one runs */
   readonly shutDown: (conversation: string, reason: string) => Promise<string | undefined>;
   /** Waits until a run has ended, however it ends. */
   readonly ended: (conversation: string, runId: string) => Promise<void>;
+  /** Ends a run at once. The server does this alone: no worker is asked. Without effect if the run has ended. */
+  readonly terminate: (conversation: string, runId: string, reason: string) => Promise<void>;
 }
 
 export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): ConversationWorkflows {
@@ -112,6 +117,9 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
         }),
       );
     },
+    refresh: async (conversation) => {
+      await client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...startOf(conversation), signal: refresh });
+    },
     runOf,
     shutDown: async (conversation, reason) => {
       const runId = await runOf(conversation);
@@ -121,6 +129,9 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
     },
     ended: async (conversation, runId) => {
       await handleOf(conversation, runId).result().catch(ignoreEnd);
+    },
+    terminate: async (conversation, runId, reason) => {
+      await handleOf(conversation, runId).terminate(reason).catch(ignoreEnd);
     },
   };
 }

@@ -1,39 +1,87 @@
+import type { Logger } from 'pino';
+import type pg from 'pg';
 import type { Command, IncrementCommand } from '../domain/command.ts';
 import { AppError } from '../domain/errors.ts';
+import type { Outcome } from '../domain/outcome.ts';
+import type { StagedCommand, StoredIncrement } from '../domain/staged-command.ts';
+import { type IncrementReceipt, storeIncrement } from '../store/log/increments.ts';
+import { isRetryable } from '../store/sqlstate.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 import type { ExecutionPath, Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
 import type { Submission } from './submission.ts';
 import { classifyUpdateError } from './temporal-errors.ts';
 
-/**
- * Takes an explicit unread increment. When it returns, the increment is durable: in Temporal (a signal, applied with the
- * next batch or within a second), or already decided on the direct path.
- */
-export type SubmitIncrement = (submission: Submission<IncrementCommand>) => Promise<void>;
+/** A signal that takes longer than this is given up: the increment is counted directly. */
+const SIGNAL_MS = 1000;
+/** Then it is left to the sweep. */
+const COUNT_MS = 1000;
 
-export function makeSubmitIncrement(deps: {
+/**
+ * Takes an explicit unread increment. When it returns an outcome that is no refusal, the increment is stored in Postgres, and
+ * will be counted once: by the workflow, which gets a signal with the key; directly, on the direct path and while Temporal
+ * does not answer; or by the sweep.
+ * @throws AppError `unavailable`, `internal`
+ */
+export type SubmitIncrement = (submission: Submission<IncrementCommand>) => Promise<Outcome<'increment'>>;
+
+export interface IncrementsDeps {
+  readonly pool: pg.Pool;
   readonly workflows: Pick<ConversationWorkflows, 'increment'>;
+  /** `direct` also while it is known that Temporal does not answer. */
   readonly pathOf: (conversation: string) => ExecutionPath;
-  readonly direct: Executor<Command>;
-}): SubmitIncrement {
-  // The command has no notAfter: an increment that was answered 202 is applied, however late.
-  return async ({ conversation, command, deadline, correlationId }) => {
-    if (deps.pathOf(conversation) === 'direct') {
-      const correlationIds = [correlationId];
-      await deps.direct({ id: command.id, conversation, commands: [command], correlationIds, deadline });
-      return;
-    }
+  readonly direct: Executor<Command | StagedCommand>;
+  readonly onRetry: (reason: string) => void;
+  readonly log: Logger;
+}
+
+export function makeSubmitIncrement({
+  pool,
+  workflows,
+  pathOf,
+  direct,
+  onRetry,
+  log,
+}: IncrementsDeps): SubmitIncrement {
+  const store = async ({
+    conversation,
+    command,
+    deadline,
+  }: Submission<IncrementCommand>): Promise<IncrementReceipt> => {
     for (;;) {
       try {
-        await deps.workflows.increment(conversation, command, deadline);
-        return;
+        return await storeIncrement(pool, conversation, command);
       } catch (error) {
-        if (classifyUpdateError(error) === 'defect' || Date.now() >= deadline) {
+        if (!isRetryable(error)) throw new AppError('internal', undefined, {}, { cause: error });
+        onRetry('postgres');
+        if (Date.now() >= deadline) {
           throw new AppError('unavailable', 'The increment could not be stored', {}, { cause: error });
         }
-        await pause(jitter(20, 200), deadline);
+        await pause(jitter(50, 300), deadline);
       }
     }
+  };
+  /** @returns whether the workflow has it */
+  const signal = async (conversation: string, stored: StoredIncrement, deadline: number): Promise<boolean> => {
+    try {
+      await workflows.increment(conversation, stored, Math.min(deadline, Date.now() + SIGNAL_MS));
+      return true;
+    } catch (error) {
+      onRetry(classifyUpdateError(error));
+      log.debug({ err: error, conversation }, 'the increment could not be signalled');
+      return false;
+    }
+  };
+
+  return async (submission) => {
+    const { conversation, deadline, correlationId } = submission;
+    const { outcome, stored } = await store(submission);
+    if (stored === undefined) return outcome;
+    if (pathOf(conversation) === 'workflow' && (await signal(conversation, stored, deadline))) return outcome;
+    const until = Math.min(deadline, Date.now() + COUNT_MS);
+    const batch = { id: stored.id, conversation, commands: [stored], correlationIds: [correlationId], deadline: until };
+    // It is stored, whatever happens now.
+    await direct(batch).catch((error: unknown) => log.warn({ err: error, conversation }, 'the increment waits'));
+    return outcome;
   };
 }

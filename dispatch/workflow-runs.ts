@@ -19,8 +19,16 @@ export interface WorkflowRuns {
   readonly describe: (conversation: ConversationId, deadline: number) => Promise<WorkflowRun>;
   /** Has the run finish its queue and complete; without a run nothing happens. @throws AppError `unavailable` */
   readonly shutdown: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
-  /** The same, then starts the next run. @throws AppError `unavailable`, `deadline` */
-  readonly restart: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
+  /**
+   * The same, then starts the next run. A run that does not end within seconds is terminated: it is wedged, or no worker is
+   * there. @returns how the run ended; `undefined` = none was running
+   * @throws AppError `unavailable`, `deadline`
+   */
+  readonly restart: (
+    conversation: ConversationId,
+    reason: string,
+    deadline: number,
+  ) => Promise<'completed' | 'terminated' | undefined>;
 }
 
 export interface WorkflowRunsDeps {
@@ -33,6 +41,8 @@ export interface WorkflowRunsDeps {
 
 /** Facts from the database are useful without Temporal, so the description waits only this long. */
 const DESCRIBE_MS = 2000;
+/** A run that can end answers a shutdown within one batch. */
+const END_MS = 3000;
 
 export function makeWorkflowRuns({ client, workflows, namespace, uiUrl }: WorkflowRunsDeps): WorkflowRuns {
   const within = async <T>(deadline: number, act: () => Promise<T>): Promise<T> => {
@@ -41,6 +51,25 @@ export function makeWorkflowRuns({ client, workflows, namespace, uiUrl }: Workfl
     } catch (error) {
       if (Date.now() >= deadline) throw new AppError('deadline', undefined, {}, { cause: error });
       throw new AppError('unavailable', 'Temporal does not answer', {}, { cause: error });
+    }
+  };
+
+  const endRun = async (
+    conversation: string,
+    runId: string,
+    reason: string,
+    deadline: number,
+  ): Promise<'completed' | 'terminated'> => {
+    const now = Date.now();
+    // Half of a short deadline is left for the rest.
+    const until = now + Math.min(END_MS, (deadline - now) / 2);
+    try {
+      await client.withDeadline(until, () => workflows.ended(conversation, runId));
+      return 'completed';
+    } catch (error) {
+      if (Date.now() < until) throw error;
+      await workflows.terminate(conversation, runId, reason);
+      return 'terminated';
     }
   };
 
@@ -63,8 +92,9 @@ export function makeWorkflowRuns({ client, workflows, namespace, uiUrl }: Workfl
     restart: (conversation, reason, deadline) =>
       within(deadline, async () => {
         const runId = await workflows.shutDown(conversation, reason);
-        if (runId !== undefined) await workflows.ended(conversation, runId);
+        const end = runId === undefined ? undefined : await endRun(conversation, runId, reason, deadline);
         await workflows.start(conversation);
+        return end;
       }),
   };
 }

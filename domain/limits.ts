@@ -99,6 +99,8 @@ export const HEAVY_TURN_MS = 2000;
 
 /** Staged bytes of one user that wait for a decision. Above this the answer is 429. */
 export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
+/** Explicit increments of one user that are stored and not counted yet, over all conversations. Above this the answer is 429. */
+export const PENDING_INCREMENTS_PER_USER = 1000;
 
 /**
  * Leaf signatures that one job verifies: 0.03 to 0.5 s of CPU time, by the cipher suite. The rest of a tree goes to further

@@ -61,6 +61,14 @@ interface StagedReport extends ReferenceBase {
 /** A command whose bytes and sender stand in a staged row. */
 type StagedReference = StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedReport;
 
+/** An increment that is stored, and was answered. Its user and its amount stand in a row of `pending_increment`. */
+export interface StoredIncrement {
+  readonly kind: 'increment';
+  readonly id: string;
+  /** Key of the row. */
+  readonly stored: number;
+}
+
 /** An add or remove without a commit (`opaque`). */
 type BareMembershipChange = Pick<CommitCommand, 'kind' | 'id' | 'actor' | 'notAfter' | 'adds' | 'removes' | 'epoch'> & {
   readonly deferred?: true;
@@ -79,11 +87,11 @@ type SmallCommand =
   | ResetCommand
   | DeleteCommand;
 
-export type StagedCommand = StagedReference | SmallCommand;
+export type StagedCommand = StagedReference | StoredIncrement | SmallCommand;
 
-/** Whether the bytes and the sender of a command stand in a staged row. */
-export function isStaged(command: Command | StagedCommand): command is StagedReference {
-  return 'body' in command;
+/** Whether the content and the sender of a command stand in a row. */
+export function isStaged(command: Command | StagedCommand): command is StagedReference | StoredIncrement {
+  return 'body' in command || 'stored' in command;
 }
 
 /**

@@ -37,6 +37,8 @@ export interface Metrics {
   readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
   readonly swept: (table: string, rows: number) => void;
+  /** @param measure runs of conversations that failed within the last hour, over all workers */
+  readonly failedRuns: (measure: () => number) => void;
   /** @param measure seconds by which the clock of this process is ahead of the database's */
   readonly clockSkew: (measure: () => number) => void;
   readonly job: (name: string, where: 'inline' | 'thread', seconds: number) => void;
@@ -190,6 +192,15 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
   });
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
+  let failedRuns = (): number => 0;
+  new Gauge({
+    name: 'parley_workflow_runs_failed',
+    help: 'Runs of conversations that failed within the last hour, over all workers',
+    registers,
+    collect() {
+      this.set(failedRuns());
+    },
+  });
   const jobSeconds = histogram('parley_job_duration_seconds', 'Duration of jobs: checks that need much CPU time', [
     'job',
     'where',
@@ -235,6 +246,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),
     swept: (table, rows) => swept.inc({ table }, rows),
+    failedRuns: (measure) => void (failedRuns = measure),
     clockSkew: (measure) => void (skew = measure),
     job: (job, where, seconds) => jobSeconds.observe({ job, where }, seconds),
     jobWait: (seconds) => jobWait.observe(seconds),

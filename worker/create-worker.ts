@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type NativeConnection, Worker } from '@temporalio/worker';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
@@ -19,9 +19,16 @@ const DAY_MS = 24 * 3600_000;
  */
 export const SWEEP_AGES: SweepAges = { stagedMs: 10 * 60_000, operationsMs: 30 * DAY_MS, idempotencyMs: DAY_MS };
 
+/**
+ * A run that this worker's code cannot replay fails, and the next operation starts a run from Postgres. Without this its task
+ * would be tried for ever, and the conversation would stand still (docs/adr/0020-runs-may-fail.md). Experimental in SDK 1.24:
+ * `test/integration/workflows/bad-deploy.test.ts` holds it.
+ */
+export const FAILING_ERRORS = { '*': ['NondeterminismError'] } satisfies WorkerOptions['workflowFailureErrorTypes'];
+
 export interface WorkerDeps {
   readonly connection: NativeConnection;
-  readonly workflows: Pick<ConversationWorkflows, 'start'>;
+  readonly workflows: Pick<ConversationWorkflows, 'refresh'>;
   readonly namespace: string;
   readonly taskQueue: string;
   readonly pool: pg.Pool;
@@ -65,12 +72,14 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
         pool,
         ages: deps.sweepAges ?? SWEEP_AGES,
         onSwept: metrics.swept,
-        wake: deps.workflows.start,
+        wake: deps.workflows.refresh,
+        onFailure: (conversation, error) => log.warn({ err: error, conversation }, 'conversation was not swept'),
       }),
     },
     sinks,
     // All activities are local: the Temporal server writes only once for update, decision and answer together.
     enableNonLocalActivities: false,
+    workflowFailureErrorTypes: FAILING_ERRORS,
     maxCachedWorkflows: deps.maxCachedWorkflows,
     maxConcurrentWorkflowTaskExecutions: deps.taskSlots,
     maxConcurrentLocalActivityExecutions: 100,

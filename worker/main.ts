@@ -17,6 +17,7 @@ import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { startAdminServer } from './admin-server.ts';
 import { createWorker } from './create-worker.ts';
+import { watchFailedRuns } from './failed-runs.ts';
 import { ensureSweepSchedule } from './schedule.ts';
 
 /** Time limit of the readiness check of Temporal. */
@@ -69,6 +70,9 @@ async function main(): Promise<void> {
     taskSlots: config.workerTaskSlots,
     stackTraces: config.workflowStackTraces,
   });
+  const failedRuns = watchFailedRuns(client, config.taskQueue, log);
+  metrics.failedRuns(failedRuns.count);
+  cleanup.add('failed runs', failedRuns.close);
   await serveHealthAndMetrics({ worker, pool, client, metrics });
   await ensureSweepSchedule(client, config.taskQueue);
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');

@@ -5,4 +5,6 @@
 export const PATCH = {
   /** Since 0.2.0. */
   handlersOnlyQueue: 'handlers-only-queue',
+  /** Since the release after 0.2.0. Includes the change before. */
+  plainPromises: 'plain-promises',
 } as const;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { z } from 'zod';
 import { AppError } from '../../domain/errors.ts';
+import type { ConversationId } from '../../domain/ids.ts';
 import { type AuditEntry, listAudit, writeAudit } from '../../store/repair/audit.ts';
 import {
   type ConversationOverview,
@@ -107,7 +108,14 @@ function inspectionRoutes({ pool, runs }: AdminDeps): Route[] {
 }
 
 function runRoutes({ pool, runs }: AdminDeps): Route[] {
-  const act = (action: 'shutdown' | 'restart', summary: string, description: string): Route =>
+  const route = (
+    action: 'shutdown' | 'restart',
+    { summary, description }: { readonly summary: string; readonly description: string },
+    act: (
+      id: ConversationId,
+      request: { readonly reason: string; readonly caller: string; readonly deadline: number },
+    ) => Promise<void>,
+  ): Route =>
     defineRoute({
       ...shared,
       method: 'post',
@@ -123,20 +131,31 @@ function runRoutes({ pool, runs }: AdminDeps): Route[] {
         if ((await overviewConversation(pool, id)) === undefined) throw new AppError('not-found');
         const entry: AuditEntry = { conversation: id, actor: caller.user, action, details: { reason } };
         await writeAudit(pool, entry);
-        await runs[action](id, reason, deadline);
+        await act(id, { reason, caller: caller.user, deadline });
         return reply(202, await runs.describe(id, deadline));
       },
     });
   return [
-    act(
+    route(
       'shutdown',
-      'End the run of a conversation',
-      'The run decides the operations that it has, and completes. The next operation starts a new run.',
+      {
+        summary: 'End the run of a conversation',
+        description: 'The run decides the operations that it has, and completes. The next operation starts a new run.',
+      },
+      (id, { reason, deadline }) => runs.shutdown(id, reason, deadline),
     ),
-    act(
+    route(
       'restart',
-      'Restart the run of a conversation',
-      'Ends the run like `shutdown`, waits for its end, and starts a new run.',
+      {
+        summary: 'Restart the run of a conversation',
+        description:
+          'Ends the run like `shutdown`, and starts a new run. A run that does not end within 3 seconds is terminated: nothing that was acknowledged is lost.',
+      },
+      async (id, { reason, caller, deadline }) => {
+        const end = await runs.restart(id, reason, deadline);
+        if (end !== 'terminated') return;
+        await writeAudit(pool, { conversation: id, actor: caller, action: 'terminate', details: { reason } });
+      },
     ),
   ];
 }

@@ -1,7 +1,5 @@
 import type { SubmitIncrement } from '../../dispatch/increments.ts';
-import { AppError } from '../../domain/errors.ts';
-import type { ConversationCache } from '../services/conversation-cache.ts';
-import type { Operations } from '../services/operations.ts';
+import { type Operations, accepted } from '../services/operations.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
@@ -11,7 +9,6 @@ const tag = 'Unread';
 
 /** Read marks, and explicit increments of the unread counts. */
 export function unreadRoutes(deps: {
-  readonly conversations: ConversationCache;
   readonly operations: Operations;
   readonly submitIncrement: SubmitIncrement;
 }): Route[] {
@@ -43,21 +40,18 @@ export function unreadRoutes(deps: {
     name: 'incrementUnread',
     tag,
     summary: 'Increment the unread counts of the other members',
-    description: 'The increment is counted within a second. Several requests with the same `id` count once.',
+    description:
+      'The increment is counted within a second, after a fault within two minutes. Several requests with the same `id` count once.',
     params: ConversationParams,
     body: IncrementInput,
     replies: {
       202: { description: 'The increment is stored, and will be counted even after a crash', schema: Incremented },
     },
-    problems: ['removed', 'not-allowed', 'not-found', 'superseded'],
+    problems: ['removed', 'not-allowed', 'not-found', 'id-reused', 'superseded', 'rate-limited'],
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
-      // The answer comes before the decision, which asks all of this again.
-      const { successor, pendingJoin } = await deps.conversations.viewAsMember(params.id, caller.user);
-      if (successor !== null) throw new AppError('superseded', undefined, { successor });
-      if (pendingJoin !== null) throw new AppError('not-allowed', pendingJoin);
       const id = ownId ?? operationId();
       const command = { kind: 'increment', id, actor: caller.user, by } as const;
-      await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId });
+      accepted(await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId }));
       return reply(202, { id });
     },
   });

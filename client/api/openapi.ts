@@ -59,7 +59,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Increment the unread counts of the other members
-         * @description The increment is counted within a second. Several requests with the same `id` count once.
+         * @description The increment is counted within a second, after a fault within two minutes. Several requests with the same `id` count once.
          */
         readonly post: operations["incrementUnread"];
         readonly delete?: never;
@@ -756,7 +756,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Restart the run of a conversation
-         * @description Ends the run like `shutdown`, waits for its end, and starts a new run.
+         * @description Ends the run like `shutdown`, and starts a new run. A run that does not end within 3 seconds is terminated: nothing that was acknowledged is lost.
          */
         readonly post: operations["restartConversation"];
         readonly delete?: never;
@@ -2032,7 +2032,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            /**
+             * @description `id-reused`: This id was already used with different content
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
+             */
             readonly 422: {
                 headers: {
                     readonly [name: string]: unknown;

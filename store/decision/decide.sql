@@ -54,6 +54,14 @@ begin
     -- gone when an earlier run decided the operation, or when the sweep took it.
     op := p_ops -> i;
     v_kind := op ->> 'kind';
+    if v_kind = 'increment' and op ? 'stored' then
+      -- It was admitted when it was stored.
+      r := count_stored_increment(c, op);
+      c := r.c;
+      v_results := array_append(v_results, r.result);
+      i := i + 1;
+      continue;
+    end if;
     if not op ? 'body' then
       v_ciphertext := p_bytes[(op #>> '{bytes,ciphertext}')::int];
       if v_kind <> 'message' then

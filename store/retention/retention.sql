@@ -153,7 +153,7 @@ declare
 begin
   select * into c from conversation where id = p_id for no key update;
   if not found or c.deleted_at is null then return true; end if;
-  foreach v_table in array array['entry', 'staged', 'welcome', 'welcome_body', 'group_info', 'computed_tree', 'change', 'report',
+  foreach v_table in array array['entry', 'staged', 'pending_increment', 'welcome', 'welcome_body', 'group_info', 'computed_tree', 'change', 'report',
                                  'race', 'device_position', 'proof', 'bar', 'operation', 'period', 'member'] loop
     -- The answer of the deletion stays for its retries, until the sweep deletes it for its age.
     execute format('delete from %I where ctid = any (array(select ctid from %1$I where conversation = $1 %s limit $2))',

@@ -8,7 +8,7 @@ import { type WelcomeBodyPosition, sweepWelcomeBodies, wakeEvictedWelcomes } fro
 
 /** Ages at which the sweep deletes rows; milliseconds. */
 export interface SweepAges {
-  /** Staged rows. More than the longest `notAfter` of any operation. */
+  /** Staged rows, and increments of deleted conversations. More than the longest `notAfter` of any operation. */
   readonly stagedMs: number;
   /** Stored answers of operations without an entry. Until then an increment that a reset workflow repeats counts once. */
   readonly operationsMs: number;
@@ -42,6 +42,14 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
   const welcomeBodies = makeWalk((after?: WelcomeBodyPosition) => sweepWelcomeBodies(pool, after));
   return async () => ({
     staged: await sweepStaged(pool, ages.stagedMs),
+    // One may be stored in the moment in which its conversation is deleted.
+    increments: await deleteOld(
+      pool,
+      `pending_increment where key = any (array(
+         select key from (select key, conversation from pending_increment where at < ${OLD} order by at limit $2) p
+         where (select deleted_at from conversation where key = p.conversation limit 1) is not null))`,
+      ages.stagedMs,
+    ),
     operations: await deleteOld(
       pool,
       `operation where (conversation, id) in (select conversation, id from operation where at < ${OLD} limit $2)`,

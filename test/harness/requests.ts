@@ -41,7 +41,7 @@ export type Request =
       readonly epoch?: number | undefined;
       readonly notAfter?: number | undefined;
     }
-  | Extract<OperationJson, { kind: 'read' | 'increment' | 'role' | 'policy' | 'bar' | 'delete' }>;
+  | Extract<OperationJson, { actor: string; kind: 'read' | 'increment' | 'role' | 'policy' | 'bar' | 'delete' }>;
 
 export type Protocol = 'mls' | 'opaque';
 

@@ -25,7 +25,7 @@ import type { StagedCommand } from '../../domain/staged-command.ts';
 import { type Metrics, makeMetrics } from '../../process/metrics.ts';
 import { makeNotifier } from '../../store/log/notifications.ts';
 import { makeConversationSinks } from '../../worker/conversation-sinks.ts';
-import { SWEEP_AGES, workflowBundle } from '../../worker/create-worker.ts';
+import { FAILING_ERRORS, SWEEP_AGES, workflowBundle } from '../../worker/create-worker.ts';
 import {
   type ConversationSettings,
   type ConversationState,
@@ -33,6 +33,7 @@ import {
   type UpdateInput,
   type UpdateResult,
   conversationWorkflowId,
+  refresh,
   type sendMessages,
   state,
 } from '../../workflows/conversation/messages.ts';
@@ -48,6 +49,7 @@ export type ConversationHandle = WorkflowHandle<typeof conversationWorkflow>;
 export interface Conversations {
   readonly client: Client;
   readonly taskQueue: string;
+  readonly settings: ConversationSettings;
   readonly dispatcher: Dispatcher;
   readonly metrics: Metrics;
   /** Between the worker's activities and Postgres. */
@@ -56,7 +58,7 @@ export interface Conversations {
     readonly conversation: string;
     readonly user: string;
     readonly by: number;
-  }) => Promise<void>;
+  }) => Promise<Outcome<'increment'>>;
   /** Starts a run as the sweep does: no operation. */
   readonly wake: (conversation: string) => Promise<ConversationHandle>;
   /** One update by hand, without queue and staging. */
@@ -94,10 +96,14 @@ export async function startConversations(deps: {
   readonly settings?: Partial<ConversationSettings>;
   /** The time-skipping server knows no heartbeats of tasks: there a task must outlive its longest activity. */
   readonly workflowTaskTimeout?: Duration;
+  /** Workflow code. @default the built bundle */
+  readonly bundle?: string;
+  /** @default one of its own */
+  readonly taskQueue?: string;
 }): Promise<Conversations> {
   const { client } = deps;
   const settings = { ...DEFAULT_SETTINGS, ...deps.settings };
-  const taskQueue = `conversations-${randomUUID()}`;
+  const { taskQueue = `conversations-${randomUUID()}` } = deps;
   const log = pino({ level: 'silent' });
   const metrics = makeMetrics({ collectDefaults: false });
   const { pool, trouble } = troubledPool(deps.pool);
@@ -111,7 +117,7 @@ export async function startConversations(deps: {
     identity: 'worker',
     namespace: client.options.namespace,
     taskQueue,
-    workflowBundle: { code: await workflowBundle(false) },
+    workflowBundle: { code: deps.bundle ?? (await workflowBundle(false)) },
     activities: {
       ...createConversationActivities({ pool, notifier, onBatch: () => undefined, onFailure: () => undefined }),
       ...createSweepActivities({
@@ -119,15 +125,14 @@ export async function startConversations(deps: {
         ages: SWEEP_AGES,
         onSwept: metrics.swept,
         wake: async (conversation) => {
-          await client.workflow.start(CONVERSATION_WORKFLOW, {
-            ...start(conversation),
-            workflowIdConflictPolicy: 'USE_EXISTING',
-          });
+          await client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...start(conversation), signal: refresh });
         },
+        onFailure: () => undefined,
       }),
     },
     sinks: makeConversationSinks(metrics, 100).sinks,
     enableNonLocalActivities: false,
+    workflowFailureErrorTypes: FAILING_ERRORS,
     stickyQueueScheduleToStartTimeout: '1 second',
   });
   const ended = worker.run();
@@ -144,12 +149,13 @@ export async function startConversations(deps: {
     log,
     mailboxLimit: 10_000,
   });
-  const submitIncrement = makeSubmitIncrement({ workflows, pathOf, direct });
+  const submitIncrement = makeSubmitIncrement({ pool: deps.pool, workflows, pathOf, direct, onRetry, log });
   const handle = (conversation: string): ConversationHandle =>
     client.workflow.getHandle<typeof conversationWorkflow>(conversationWorkflowId(conversation));
   return {
     client,
     taskQueue,
+    settings,
     dispatcher,
     metrics,
     trouble,

@@ -16,6 +16,7 @@ import type { Submitter } from '../../dispatch/submission.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
+import { storeIncrement } from '../../store/log/increments.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import type { Answer } from './answer.ts';
 import { type Ask, requestOf } from './ask.ts';
@@ -70,7 +71,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
-    submitIncrement: () => Promise.resolve(),
+    submitIncrement: async ({ conversation, command }) => (await storeIncrement(pool, conversation, command)).outcome,
     pathSwitch: {
       get: () => setting,
       set: (next) => {
@@ -84,7 +85,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     runs: {
       describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
       shutdown: () => Promise.resolve(),
-      restart: () => Promise.resolve(),
+      restart: () => Promise.resolve(undefined),
     },
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
@@ -124,7 +125,7 @@ export async function startInProcessApi(
     observe: (method, route, status) => void observed.push({ method, route, status }),
     submitIncrement: (increment) => {
       increments.push(increment);
-      return Promise.resolve();
+      return storeIncrement(pool, increment.conversation, increment.command).then(({ outcome }) => outcome);
     },
     streams: {
       open: (response, target, after) => {

@@ -31,12 +31,15 @@ import { own } from '../../domain/own.ts';
 /**
  * `npm run histories` records a history of each kind from a real server, as `<version>-<kind>.json`. Histories of a
  * released version are never recorded again: new code must always be able to replay them. Use `-- --replace` only
- * before a release.
+ * before a release. Between releases `-- --next` records `next-<kind>.json`, in place of those that are there; the next
+ * recording of a version removes them.
  */
 // Stored histories must not depend on the machine: no paths in stack traces, no host name in identities.
 Error.stackTraceLimit = 0;
 const folder = path.join(packageRoot(), 'test', 'histories');
 const { version } = JSON.parse(readFileSync(path.join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+
+const NEXT = 'next';
 
 interface Recording {
   readonly conversations: Conversations;
@@ -105,6 +108,19 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     await pool.query(`update entry set at = at - interval '2 days'`);
     await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
     await conversations.wake(id);
+    await waitUntil(async () => (await conversations.state(id)).facts?.dueAt === undefined, {
+      what: 'the body is gone',
+    });
+    return [workflowOf(id)];
+  },
+
+  // A due time that a direct decision has set: the run does not know of it until the sweep tells it.
+  refresh: async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender], { retentionDays: 1 });
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
+    await pool.query(`update entry set at = at - interval '2 days'`);
+    await pool.query(`update conversation set due_at = due_at - interval '2 days' where id = $1`, [id]);
+    await conversations.handle(id).signal(messages.refresh);
     await waitUntil(async () => (await conversations.state(id)).facts?.dueAt === undefined, {
       what: 'the body is gone',
     });
@@ -196,16 +212,21 @@ function workflowOf(conversation: string): string {
 }
 
 async function main(): Promise<void> {
-  const { replace } = optionsOrExit(
-    (args) => parseArgs({ args: [...args], options: { replace: { type: 'boolean', default: false } } }).values,
-    'npm run histories [-- --replace]',
+  const option = { type: 'boolean', default: false } as const;
+  const { replace, next } = optionsOrExit(
+    (args) => parseArgs({ args: [...args], options: { replace: option, next: option } }).values,
+    'npm run histories [-- --replace | --next]',
   );
   const names = Object.keys(SCENARIOS);
-  const kept = readdirSync(folder).filter((name) => name.startsWith(`${version}-`));
-  if (kept.length > 0 && !replace) {
+  const label = next ? NEXT : version;
+  const stored = readdirSync(folder);
+  const kept = stored.filter((name) => name.startsWith(`${label}-`));
+  if (kept.length > 0 && !replace && !next) {
     throw new Error(`Histories of ${version} exist. Raise the version, or give --replace if it was never released.`);
   }
-  for (const name of kept) rmSync(path.join(folder, name));
+  for (const name of stored.filter((one) => kept.includes(one) || one.startsWith(`${NEXT}-`))) {
+    rmSync(path.join(folder, name));
+  }
 
   const cleanup = createCleanup();
   try {
@@ -221,15 +242,16 @@ async function main(): Promise<void> {
     const native = await NativeConnection.connect({ address: servers.temporalAddress });
     cleanup.add('native connection', () => native.close());
     const client = new Client({ connection, identity: 'recorder' });
-    for (const name of names) await record(name, { client, native, pool });
+    for (const name of names) await record(name, label, { client, native, pool });
   } finally {
     await cleanup.run();
   }
-  writeManifest();
+  writeManifest(label);
 }
 
 async function record(
   name: string,
+  label: string,
   { client, native, pool }: { client: Client; native: NativeConnection; pool: pg.Pool },
 ): Promise<void> {
   const scenario = own(SCENARIOS, name);
@@ -247,7 +269,7 @@ async function record(
       const { runId } = await client.workflow.getHandle(workflowId).describe();
       for (let next: string | undefined = await firstRun(client, workflowId, runId); next !== undefined; run++) {
         const history: History = await client.workflow.getHandle(workflowId, next).fetchHistory();
-        const file = `${version}-${name}${run === 0 ? '' : `-${run + 1}`}.json`;
+        const file = `${label}-${name}${run === 0 ? '' : `-${run + 1}`}.json`;
         writeFileSync(path.join(folder, file), historyToText(history));
         const last = history.events?.at(-1);
         const following: string | undefined =
@@ -271,12 +293,12 @@ async function firstRun(client: Client, workflowId: string, runId: string): Prom
   return events?.[0]?.workflowExecutionStartedEventAttributes?.firstExecutionRunId ?? runId;
 }
 
-/** Adds the files of this version. Lines of released versions stay: they show when such a file was edited. */
-function writeManifest(): void {
+/** Adds the files of this label. Lines of released versions stay: they show when such a file was edited. */
+function writeManifest(label: string): void {
   const manifestFile = path.join(folder, 'manifest.json');
   const manifest = JSON.parse(readFileSync(manifestFile, 'utf8')) as Record<string, string>;
-  const isOurs = (name: string): boolean => name.startsWith(`${version}-`);
-  const released = Object.entries(manifest).filter(([name]) => !isOurs(name));
+  const isOurs = (name: string): boolean => name.startsWith(`${label}-`);
+  const released = Object.entries(manifest).filter(([name]) => !isOurs(name) && !name.startsWith(`${NEXT}-`));
   const added = readdirSync(folder)
     .filter(isOurs)
     .map((name) => {

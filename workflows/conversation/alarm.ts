@@ -7,8 +7,14 @@ import { CancellationScope, sleep } from '@temporalio/workflow';
 export class Alarm {
   /** True from the due time on, until it is set or cleared. */
   due = false;
+  readonly #onDue: () => void;
   #target: number | undefined;
   #armed = Infinity;
+
+  /** @param onDue called when a timer makes it due */
+  constructor(onDue: () => void = () => undefined) {
+    this.#onDue = onDue;
+  }
 
   /** Whether it has a due time. */
   get isSet(): boolean {
@@ -35,7 +41,11 @@ export class Alarm {
     if (this.#armed !== at) return;
     this.#armed = Infinity;
     if (this.#target === undefined) return;
-    if (this.#target <= Date.now()) this.due = true;
-    else void this.#arm(this.#target);
+    if (this.#target > Date.now()) {
+      void this.#arm(this.#target);
+      return;
+    }
+    this.due = true;
+    this.#onDue();
   }
 }

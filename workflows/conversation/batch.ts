@@ -1,9 +1,9 @@
 import { TemporalFailure, log } from '@temporalio/workflow';
-import type { IncrementCommand } from '../../domain/command.ts';
 import { slicePacked } from '../../domain/packed-outcome.ts';
 import { RETRY_MS, activities } from './activities.ts';
 import { describe, isDefect, undecided } from './failures.ts';
 import type { PendingUpdate } from './mailbox.ts';
+import type { WaitingIncrement } from './messages.ts';
 import type { ConversationRun } from './run.ts';
 
 /** Group commit: everything that waits, up to limits, is one call of the deciding transaction. */
@@ -29,7 +29,7 @@ export async function applyBatch(run: ConversationRun): Promise<void> {
 async function applyOneByOne(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
 ): Promise<void> {
   const parts = [
     ...updates.map((update) => ({ updates: [update], increments: [] })),
@@ -50,7 +50,7 @@ async function applyOneByOne(
 async function apply(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
 ): Promise<void> {
   const operations = updates.flatMap((update) => update.operations);
   const requests = updates.flatMap((update) => update.requests);
@@ -61,12 +61,13 @@ async function apply(
     conversation: run.conversation,
     operations: [...operations, ...increments],
     requests,
+    ...(run.decided === 0 ? { isFirst: true } : {}),
   });
   run.learn(facts);
   run.decided += operations.length + increments.length;
   let position = 0;
   for (const update of updates) {
-    update.answer = { outcomes: slicePacked(outcomes, position, update.operations.length) };
+    update.answer({ outcomes: slicePacked(outcomes, position, update.operations.length) });
     position += update.operations.length;
   }
 }
@@ -75,11 +76,11 @@ async function apply(
 function postpone(
   run: ConversationRun,
   updates: readonly PendingUpdate[],
-  increments: readonly IncrementCommand[],
+  increments: readonly WaitingIncrement[],
   error: TemporalFailure,
 ): void {
   const type = isDefect(error) ? 'defect' : 'infra';
-  for (const update of updates) update.answer = undecided(type, 'The decision is not known', [describe(error)]);
+  for (const update of updates) update.answer(undecided(type, 'The decision is not known', [describe(error)]));
   run.increments = [...increments, ...run.increments];
   if (run.increments.length > 0) run.flush.set(Date.now() + RETRY_MS);
 }

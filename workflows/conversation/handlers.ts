@@ -1,5 +1,4 @@
 import { setHandler } from '@temporalio/workflow';
-import type { IncrementCommand } from '../../domain/command.ts';
 import { MAX_BATCH_OPERATIONS } from '../../domain/limits.ts';
 import type { StagedCommand } from '../../domain/staged-command.ts';
 import { undecided } from './failures.ts';
@@ -31,14 +30,13 @@ export function registerHandlers(run: ConversationRun): void {
   setHandler(messages.incrementUnread, (command) => addIncrement(run, command), {
     description: 'Add to the unread count of everybody but the sender',
   });
+  setHandler(messages.refresh, () => run.refresh(), {
+    description: 'Load facts and due times from Postgres: something may have been decided beside this run',
+  });
   // Operators send it by hand, also without input.
-  setHandler(
-    messages.shutdown,
-    (given?: Partial<messages.Shutdown>) => void (run.shutdownReason = given?.reason ?? ''),
-    {
-      description: 'Finish queued work and complete; the next command starts the conversation again',
-    },
-  );
+  setHandler(messages.shutdown, (given?: Partial<messages.Shutdown>) => run.shutDown(given?.reason ?? ''), {
+    description: 'Finish queued work and complete; the next command starts the conversation again',
+  });
   setHandler(messages.state, () => run.state(), { description: 'Epoch, members, queue and health' });
   setHandler(messages.epoch, () => run.facts?.epoch, { description: 'The current epoch, as last seen' });
 }
@@ -65,7 +63,8 @@ function isCommand(value: unknown): boolean {
 }
 
 /** Starts no timer: the order of a timer among the messages of a task would differ in a replay after a reset. */
-function addIncrement(run: ConversationRun, command: IncrementCommand): void {
+function addIncrement(run: ConversationRun, command: messages.WaitingIncrement): void {
   run.increments.push({ ...command, kind: 'increment' });
+  run.wake();
   if (!run.handlersOnlyQueue) run.setFlushAlarm();
 }

@@ -6,15 +6,49 @@ import type { UpdateInput, UpdateResult } from './messages.ts';
 /** Commands of one batch over all updates. Bounds the time for which the conversation's row is locked. */
 const MAX_COMMANDS = 1024;
 
+type Answer = UpdateResult | ApplicationFailure;
+
 /** An update that waits for its outcomes. */
-export interface PendingUpdate extends UpdateInput {
-  answer?: UpdateResult | ApplicationFailure;
+export class PendingUpdate implements UpdateInput {
+  readonly operations: UpdateInput['operations'];
+  readonly requests: UpdateInput['requests'];
+  #answer: Answer | undefined;
+  #onAnswer: (answer: Answer) => void = () => undefined;
+
+  constructor({ operations, requests }: UpdateInput) {
+    this.operations = operations;
+    this.requests = requests;
+  }
+
+  answer(answer: Answer): void {
+    this.#answer = answer;
+    this.#onAnswer(answer);
+  }
+
+  /** The answer as a promise of its own. It is no part of a cancellation scope, so a cancelled run still answers. */
+  answered(): Promise<Answer> {
+    return new Promise((resolve) => (this.#onAnswer = resolve));
+  }
+
+  /** The same as runs of older code wait for it: the SDK looks at every condition after each event. */
+  async answeredByCondition(): Promise<Answer> {
+    await CancellationScope.nonCancellable(() => condition(() => this.#answer !== undefined));
+    return this.#answer ?? { outcomes: [] };
+  }
 }
 
 /** The one queue of a conversation: updates in the order of their arrival. */
 export class Mailbox {
+  readonly #plainPromises: boolean;
+  readonly #onArrival: () => void;
   #updates: PendingUpdate[] = [];
   #commands = 0;
+
+  /** @param onArrival called when an update has come */
+  constructor(plainPromises: boolean, onArrival: () => void) {
+    this.#plainPromises = plainPromises;
+    this.#onArrival = onArrival;
+  }
 
   /** Commands that wait. */
   get depth(): number {
@@ -27,13 +61,13 @@ export class Mailbox {
 
   /** Queues an update and waits for its answer. */
   async deliver(input: UpdateInput): Promise<UpdateResult> {
-    const update: PendingUpdate = { operations: input.operations, requests: input.requests };
+    const update = new PendingUpdate(input);
     this.#updates.push(update);
     this.#commands += update.operations.length;
-    // A cancelled run still answers the updates that it took.
-    await CancellationScope.nonCancellable(() => condition(() => update.answer !== undefined));
-    if (update.answer instanceof ApplicationFailure) throw update.answer;
-    return update.answer ?? { outcomes: [] };
+    this.#onArrival();
+    const answer = await (this.#plainPromises ? update.answered() : update.answeredByCondition());
+    if (answer instanceof ApplicationFailure) throw answer;
+    return answer;
   }
 
   /** Takes the updates of one batch, in order: at least one, and no more than the limits allow. */

@@ -2,7 +2,7 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { IncrementCommand } from '../../domain/command.ts';
 import type { ConversationFacts } from '../../domain/decision.ts';
 import type { PackedOutcome } from '../../domain/packed-outcome.ts';
-import type { StagedCommand } from '../../domain/staged-command.ts';
+import type { StagedCommand, StoredIncrement } from '../../domain/staged-command.ts';
 
 /** The messages of a conversation workflow. The API, operators and tests use these definitions and nothing else. */
 
@@ -48,7 +48,11 @@ export const administer = defineUpdate<UpdateResult, [UpdateInput]>('administer'
 /** Any of the updates: all have one shape. */
 export type ConversationUpdate = typeof sendMessages;
 
-export const incrementUnread = defineSignal<[IncrementCommand]>('incrementUnread');
+/** An increment that waits to be counted. Whole ones come from processes of release 0.2.0, and stand in old histories. */
+export type WaitingIncrement = StoredIncrement | IncrementCommand;
+export const incrementUnread = defineSignal<[WaitingIncrement]>('incrementUnread');
+/** Something may be due that the run does not know of: a direct decision set it, or nobody counted an increment. */
+export const refresh = defineSignal('refresh');
 /** Input of `shutdown`. */
 export interface Shutdown {
   /** For people who look at the run later. */
@@ -61,6 +65,8 @@ export interface ConversationState {
   readonly conversation: string;
   /** Absent until the first decision of this run. */
   readonly facts?: ConversationFacts;
+  /** When the facts were true; RFC 3339, in workflow time. What was decided directly since then is not in them. */
+  readonly asOf?: string;
   readonly health: 'healthy' | 'degraded';
   readonly queued: number;
   readonly pendingIncrements: number;
@@ -101,7 +107,7 @@ export interface ConversationInput {
   readonly conversation: string;
   readonly settings: ConversationSettings;
   /** From the run before: increments that were not applied yet. */
-  readonly increments?: readonly IncrementCommand[];
+  readonly increments?: readonly WaitingIncrement[];
 }
 
 /** Why a run ended. */

@@ -2,8 +2,9 @@ import { TemporalFailure } from '@temporalio/workflow';
 import { RETRY_MS, activities } from './activities.ts';
 import type { ConversationRun } from './run.ts';
 
-/** Loads the facts, and with them the due times, from Postgres. */
+/** Loads the facts, and with them the due times, from Postgres. Increments that nobody counted are counted. */
 export async function loadDueTimes(run: ConversationRun): Promise<void> {
+  run.stale = false;
   try {
     run.learn(await activities.load({ conversation: run.conversation }));
   } catch (error) {

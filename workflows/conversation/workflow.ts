@@ -1,4 +1,4 @@
-import { CancellationScope, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import { applyBatch } from './batch.ts';
 import { endReason, settle } from './ending.ts';
 import { registerHandlers } from './handlers.ts';
@@ -23,7 +23,7 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
   const run = new ConversationRun(input);
   registerHandlers(run);
   announceStart();
-  cancelRequested.catch(() => (run.shutdownReason ??= 'cancelled'));
+  cancelRequested.catch(() => run.shutDown(run.shutdownReason ?? 'cancelled'));
 
   // 2. It sets its alarms.
   run.idle.set(Date.now() + run.settings.idleMs);
@@ -33,11 +33,12 @@ async function live(input: ConversationInput, cancelRequested: Promise<never>): 
 
   for (;;) {
     // 3. It waits for a command, for an alarm, or for a reason to end.
-    await condition(() => run.hasWork() || run.needsFlushAlarm() || endReason(run) !== undefined);
+    await run.until(() => run.hasWork() || run.needsFlushAlarm() || endReason(run) !== undefined);
 
     // 4. It applies what waits as one batch, and then what is due by time.
     if (run.hasBatch()) await applyBatch(run);
     run.setFlushAlarm();
+    if (run.stale) await loadDueTimes(run);
     // Also after a batch: a conversation that is never idle must not keep its bodies for ever.
     if (run.retention.due) await doDueWork(run);
 

@@ -1,11 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { IncrementCommand } from '../../../domain/command.ts';
 import type { Decision } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation } from '../../../store/conversation/conversations.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { answerConsentRequest } from '../../../store/consent/consent.ts';
 import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
+import type { OperationJson } from '../../../store/decision/inline-operation.ts';
+import { storeIncrement } from '../../../store/log/increments.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
 import { eraseUser } from '../../../store/device/account.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
@@ -35,11 +39,43 @@ test('every branch of every SQL function runs', async () => {
   await busyInviters();
   await repair();
   await evidence();
+  await increments();
   await retention();
   await sweeps();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
 }, 60_000);
+
+/** Increments between their answer and their count. */
+async function increments(): Promise<void> {
+  const { pool } = database();
+  const conversation = await startConversation(pool);
+  const increment = (id: string): IncrementCommand => ({ kind: 'increment', id, actor: 'alice', by: 1 });
+  const count = (...stored: (OperationJson | undefined)[]): Promise<Decision> =>
+    decide(
+      pool,
+      conversation,
+      stored.filter((one) => one !== undefined),
+    );
+  await storeIncrement(pool, 'none', increment('a'));
+  const { stored } = await storeIncrement(pool, conversation, increment('a'));
+  await storeIncrement(pool, conversation, increment('a'));
+  await count(stored, stored);
+  const { stored: both } = await storeIncrement(pool, conversation, increment('b'));
+  await count(increment('b'), both);
+  const holder = await pool.connect();
+  try {
+    await holder.query('begin');
+    await storeIncrement(holder as unknown as typeof pool, conversation, increment('c'));
+    const same = storeIncrement(pool, conversation, increment('c'));
+    const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%store_increment%'`;
+    await waitUntil(async () => (await pool.query(waits)).rowCount === 1, { what: 'the second one waits' });
+    await holder.query('commit');
+    await same;
+  } finally {
+    holder.release();
+  }
+}
 
 test('branches are found in statements, and not in expressions', () => {
   const body = `declare x int := case when true then 1 else 2 end;

@@ -11,6 +11,7 @@ const DAY_MS = 86_400_000;
 const AGES = { stagedMs: DAY_MS, operationsMs: DAY_MS, idempotencyMs: DAY_MS };
 const NOTHING = {
   staged: 0,
+  increments: 0,
   operations: 0,
   idempotency: 0,
   keyPackages: 0,

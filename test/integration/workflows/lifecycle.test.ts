@@ -240,7 +240,9 @@ describe('a run', () => {
     await conversations.dispatcher.submit(messageSubmission(id, 'alice'));
     const handle = conversations.handle(id);
     const metadata = await handle.query<Metadata>('__temporal_workflow_metadata');
-    expect(metadata.currentDetails).toBe('**healthy** · opaque · 3 members · epoch 1 · last seq 2');
+    expect(metadata.currentDetails).toMatch(
+      /^\*\*healthy\*\* · opaque · 3 members · epoch 1 · last seq 2 · as of \d{4}-\d\d-\d\dT/,
+    );
     const { queryDefinitions, signalDefinitions, updateDefinitions } = metadata.definition;
     const own = [...queryDefinitions, ...signalDefinitions, ...updateDefinitions].filter(
       ({ name }) => !name.startsWith('__'),
@@ -253,6 +255,7 @@ describe('a run', () => {
     expect(await handle.query(messages.state)).toEqual({
       conversation: id,
       facts: { found: true, protocol: 'opaque', epoch: 1, lastSeq: 2, memberCount: 3 },
+      asOf: expect.stringMatching(/^\d{4}-\d\d-\d\dT/) as string,
       health: 'healthy',
       queued: 0,
       pendingIncrements: 0,
@@ -298,6 +301,7 @@ describe('a run', () => {
       'invitations',
       'erasures',
       'evictedWelcomes',
+      'increments',
     ];
     expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
   });

@@ -10,6 +10,7 @@ import { decideCommands } from '../../../store/decision/decide.ts';
 import {
   type ConversationSettings,
   incrementUnread,
+  refresh,
   sendMessages,
   shutdown,
 } from '../../../workflows/conversation/messages.ts';
@@ -247,6 +248,25 @@ describe('an idle conversation', () => {
   test('that does not exist ends by itself', async () => {
     const handle = await conversations.wake('bm8tc3VjaC1jb252ZXJzYXRpb24');
     expect(await handle.result()).toEqual({ reason: 'not-found' });
+  });
+});
+
+describe('a run beside direct traffic', () => {
+  const decideDirectly = async (id: string): Promise<void> => {
+    const { command } = messageSubmission(id, 'alice');
+    expect((await decideCommands(database().pool, id, [command])).outcomes).toMatchObject([{ status: 'accepted' }]);
+  };
+
+  test('completes when it is idle: neither direct traffic nor a refresh keeps it alive', async () => {
+    const id = await create(['alice', 'bob']);
+    expect(await sendOne(id)).toBe(1);
+    const handle = conversations.handle(id);
+    await env.sleep(IDLE_MS - 60_000);
+    await decideDirectly(id);
+    await handle.signal(refresh);
+    await waitUntil(async () => (await conversations.state(id)).facts?.lastSeq === 2, { what: 'it knows the message' });
+    await env.sleep(2 * 60_000);
+    await waitUntil(async () => (await handle.describe()).status.name === 'COMPLETED', { what: 'the run is idle' });
   });
 });
 

@@ -103,6 +103,7 @@ describe('numbers', () => {
         'key-package/key-packages.sql: 100',
         'key-package/key-packages.sql: 1000',
         'key-package/key-packages.sql: 2147483647',
+        'log/increments.sql: 1000',
         'message/decide-messages.sql: 1000',
         'repair/trial.sql: 1000',
         'welcome/invitations.sql: 1000',

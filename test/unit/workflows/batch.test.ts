@@ -49,12 +49,26 @@ test('all that waits is one call, and every update gets the outcomes of its own 
   const answers = [send(run, ['a', 'b'], 'r1'), send(run, ['c'], 'r2')] as const;
   expect(await applied(run, [...answers])).toEqual([{ outcomes: [accepted(18, 2)] }, { outcomes: [accepted(20)] }]);
   expect(apply.mock.calls).toEqual([
-    [{ conversation: 'AAAA', operations: [...['a', 'b', 'c'].map(message), increment('i')], requests: ['r1', 'r2'] }],
+    [
+      {
+        conversation: 'AAAA',
+        operations: [...['a', 'b', 'c'].map(message), increment('i')],
+        requests: ['r1', 'r2'],
+        isFirst: true,
+      },
+    ],
   ]);
   expect(run).toMatchObject({ decided: 4, increments: [], healthy: true, facts: { lastSeq: 20 } });
   expect(surroundings.details).toHaveLength(1);
   expect(surroundings.depths).toEqual([]);
   expect(surroundings.logged).toEqual([]);
+});
+
+test('only the first batch of a run looks for what a run before did not count', async () => {
+  const { run } = someRun();
+  apply.mockResolvedValue({ facts: someFacts(), outcomes: [accepted(18)] });
+  for (const id of ['a', 'b']) await applied(run, [send(run, [id], 'r')]);
+  expect(apply.mock.calls.map(([{ isFirst }]) => isFirst)).toEqual([true, undefined]);
 });
 
 test('a batch takes the flush alarm away, and the run is idle only a while after it', async () => {

@@ -45,7 +45,7 @@ function refusalOf(named: (name: string) => Registered, input: unknown, update =
 
 test('every message has a handler and a description for people, and only updates are validated', () => {
   const { named } = registered();
-  const others = ['incrementUnread', 'shutdown', 'state', 'epoch'];
+  const others = ['incrementUnread', 'refresh', 'shutdown', 'state', 'epoch'];
   expect([...surroundings.handlers.keys()].sort()).toEqual([...UPDATES, ...others].sort());
   const descriptions = [...UPDATES, ...others].map((name) => named(name).options.description ?? '');
   expect(descriptions.every((text) => /^[A-Z].{10,}/.test(text))).toBe(true);
@@ -59,9 +59,10 @@ test('an update waits in the mailbox for its answer', async () => {
   const answer = named('commit').handler({ operations: [message], requests: ['r'] });
   const [update] = run.mailbox.take();
   if (update === undefined) throw new Error('nothing was queued');
-  update.answer = { outcomes: [] };
+  const given = { outcomes: [] };
+  update.answer(given);
   await vi.advanceTimersByTimeAsync(2);
-  await expect(answer).resolves.toBe(update.answer);
+  await expect(answer).resolves.toBe(given);
 });
 
 const TOO_MANY = 'malformed: An update carries 1 to 256 operations';

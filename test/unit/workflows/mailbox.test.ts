@@ -18,7 +18,13 @@ const messages = (id: string, count: number, size?: number): StagedCommand[] =>
 
 /** Queues updates with these commands. */
 function filled(...updates: StagedCommand[][]): { mailbox: Mailbox; answers: Promise<unknown>[] } {
-  const mailbox = new Mailbox();
+  return fill(new Mailbox(true, () => undefined), updates);
+}
+
+function fill(
+  mailbox: Mailbox,
+  updates: readonly StagedCommand[][],
+): { mailbox: Mailbox; answers: Promise<unknown>[] } {
   const answers = updates.map((operations, i) => mailbox.deliver({ operations, requests: [`request-${i}`] }));
   return { mailbox, answers };
 }
@@ -71,8 +77,18 @@ test('commands without bytes count nothing against the bytes', () => {
   expect(sizes(mailbox.take())).toEqual([1, 1, 1]);
 });
 
-test('each update gets its own answer when there is one, and a failure is thrown', async () => {
-  const { mailbox, answers } = filled([message('a')], [message('b')]);
+test('whoever waits for updates is told of each', () => {
+  let arrived = 0;
+  fill(new Mailbox(true, () => arrived++), [[message('a')], [message('b')]]);
+  expect(arrived).toBe(2);
+});
+
+test.each([
+  ['by a promise', true],
+  ['by a condition, in runs of older code', false],
+])('each update gets its own answer when there is one, and a failure is thrown: %s', async (_, plainPromises) => {
+  const mailbox = new Mailbox(plainPromises, () => undefined);
+  const { answers } = fill(mailbox, [[message('a')], [message('b')]]);
   const [first, second] = mailbox.take();
   if (first === undefined || second === undefined) throw new Error('nothing was taken');
   const settled: string[] = [];
@@ -80,8 +96,8 @@ test('each update gets its own answer when there is one, and a failure is thrown
   await vi.advanceTimersByTimeAsync(10);
   expect(settled).toEqual([]);
   const result = { outcomes: [{ status: 'run' as const, count: 1, seq: 1, epoch: 0 }] };
-  first.answer = result;
-  second.answer = ApplicationFailure.create({ type: 'infra' });
+  first.answer(result);
+  second.answer(ApplicationFailure.create({ type: 'infra' }));
   const failure = expect(answers[1]).rejects.toMatchObject({ type: 'infra' });
   await vi.advanceTimersByTimeAsync(10);
   await expect(answers[0]).resolves.toBe(result);

@@ -58,6 +58,45 @@ test('waiting increments set one flush alarm, which makes a batch when its time 
   expect(run.hasWork()).toBe(true);
 });
 
+test.each([true, false])(
+  'a run that waits goes on when something comes for it; plain promises: %s',
+  async (isPatched) => {
+    surroundings.isPatched = isPatched;
+    const { run } = someRun();
+    const steps: string[] = [];
+    const step = async (name: string, holds: () => boolean, make: () => unknown): Promise<void> => {
+      const waits = run.until(holds).then(() => steps.push(name));
+      await vi.advanceTimersByTimeAsync(2);
+      expect(steps).not.toContain(name);
+      make();
+      await vi.advanceTimersByTimeAsync(2);
+      await waits;
+    };
+    await step(
+      'update',
+      () => !run.mailbox.isEmpty(),
+      () => void run.mailbox.deliver({ operations: [], requests: [] }),
+    );
+    await step(
+      'refresh',
+      () => run.stale,
+      () => run.refresh(),
+    );
+    await step(
+      'shutdown',
+      () => run.shutdownReason === 'x',
+      () => run.shutDown('x'),
+    );
+    await step(
+      'alarm',
+      () => run.idle.due,
+      () => run.idle.set(Date.now() + 1),
+    );
+    await run.until(() => true);
+    expect(steps).toEqual(['update', 'refresh', 'shutdown', 'alarm']);
+  },
+);
+
 test('an update in the mailbox is a batch, and due retention is work without a batch', () => {
   const { run } = someRun();
   run.retention.set(Date.now());
@@ -77,6 +116,22 @@ test('facts replace the old ones, heal the run, and set or clear the timer for d
   run.learn(someFacts({ epoch: 4 }));
   expect(run.retention).toMatchObject({ isSet: false, due: false });
   expect(run.facts?.epoch).toBe(4);
+});
+
+test('the state says when its facts were true', async () => {
+  const { run } = someRun();
+  expect(run.state()).not.toHaveProperty('asOf');
+  run.learn(someFacts());
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(run.state().asOf).toBe('1970-01-01T00:16:40.000Z');
+});
+
+test('a run that is told that it may be stale has work, until it has loaded its facts', () => {
+  const { run } = someRun();
+  run.stale = true;
+  expect([run.hasBatch(), run.hasWork()]).toEqual([false, true]);
+  run.stale = false;
+  expect(run.hasWork()).toBe(false);
 });
 
 test('the worker is told the depth of the mailbox only when it has changed', () => {
@@ -100,8 +155,8 @@ test('people see health, protocol, members, epoch and last seq, as soon as there
   run.healthy = false;
   run.showDetails();
   expect(surroundings.details).toEqual([
-    '**healthy** · mls · 5 members · epoch 3 · last seq 17',
-    '**degraded** · mls · 5 members · epoch 3 · last seq 17',
+    '**healthy** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
+    '**degraded** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
   ]);
   expect(run.state().health).toBe('degraded');
 });

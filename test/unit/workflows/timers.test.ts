@@ -23,6 +23,15 @@ test('a run that starts without a command loads its due times and shows what it 
   expect(surroundings.details).toHaveLength(1);
 });
 
+test('loading ends the doubt about the facts, and does not keep an idle run alive', async () => {
+  const { run } = someRun();
+  run.idle.set(Date.now());
+  run.stale = true;
+  load.mockResolvedValue(someFacts());
+  await loadDueTimes(run);
+  expect([run.stale, run.idle.due]).toEqual([false, true]);
+});
+
 test('due work is done with the time of the workflow, and the next due time is taken from its result', async () => {
   const { run } = someRun();
   run.retention.set(Date.now());
