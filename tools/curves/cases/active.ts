@@ -3,7 +3,7 @@ import { residentMb } from '../../load/process-stats.ts';
 import { below, makeRandom } from '../../load/random.ts';
 import type { CurvePoint, Curve } from '../curve.ts';
 import { type Job, measureInTurns } from '../in-turns.ts';
-import { manyId, membersOf, seedMany } from '../seed-many.ts';
+import { manyId, membersOf, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const SIZES = [10, 100, 1000, 10_000];

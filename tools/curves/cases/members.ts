@@ -1,7 +1,7 @@
 import { userName } from '../../load/tokens.ts';
 import type { Curve } from '../curve.ts';
 import { type Job, measureInTurns } from '../in-turns.ts';
-import { manyId, seedMany } from '../seed-many.ts';
+import { manyId, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const SIZES = [2, 10, 100, 1000, 10_000];

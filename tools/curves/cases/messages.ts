@@ -3,7 +3,7 @@ import { seedEntries } from '../../load/seed.ts';
 import type { Curve } from '../curve.ts';
 import type { Entrance } from '../entrance.ts';
 import { type Job, measureInTurns } from '../in-turns.ts';
-import { manyId, seedMany } from '../seed-many.ts';
+import { manyId, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const SIZES = [1, 1000, 10_000, 100_000, 1_000_000];

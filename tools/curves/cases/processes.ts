@@ -2,7 +2,7 @@ import { below, makeRandom } from '../../load/random.ts';
 import type { Curve } from '../curve.ts';
 import type { Entrance } from '../entrance.ts';
 import { type Job, measureInTurns } from '../in-turns.ts';
-import { manyId, membersOf, seedMany } from '../seed-many.ts';
+import { manyId, membersOf, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const COUNTS = [1, 2, 4];

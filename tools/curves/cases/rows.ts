@@ -6,7 +6,7 @@ import { makePool } from '../../../store/pool.ts';
 import { below, makeRandom } from '../../load/random.ts';
 import type { Curve } from '../curve.ts';
 import { type Job, measureInTurns } from '../in-turns.ts';
-import { manyId, seedMany } from '../seed-many.ts';
+import { manyId, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const SIZES = [100, 1000, 10_000, 100_000];

@@ -6,7 +6,7 @@ import { messagesPath, makeMessageBodies } from '../../load/messages.ts';
 import { openFileLimit } from '../../load/open-files.ts';
 import { type CpuTimes, cpuBetween, cpuTimes, residentMbs } from '../../load/process-stats.ts';
 import type { Curve, CurveLine, CurvePoint } from '../curve.ts';
-import { type Circles, manyId, membersOf, seedMany } from '../seed-many.ts';
+import { type Circles, manyId, membersOf, seedMany } from '../../load/seed-many.ts';
 import type { World } from '../world.ts';
 
 const SIZES = [100, 1000, 3000, 10_000];
@@ -15,6 +15,7 @@ const OPENING = 32;
 const CIRCLE = { name: 'streams', each: 5, members: 20 };
 /** Time for what follows an opening: catching up, and the first polls. */
 const SETTLE_MS = 3000;
+const LEAST_HOLD_MS = 2000;
 const MESSAGES = 200;
 const ARRIVE_MS = 10_000;
 const PAUSE_MS = 15;
@@ -36,7 +37,7 @@ export async function measureStreams(world: World): Promise<Curve> {
     ...Object.fromEntries(entrances.map((entrance, i) => [`api ${i + 1}`, entrance.pids.api ?? 0])),
     postgres: world.servers.pids.postgres ?? 0,
   };
-  const holdMs = world.turns.sliceMs * world.turns.rounds;
+  const holdMs = Math.max(LEAST_HOLD_MS, world.turns.sliceMs * world.turns.rounds);
   const points: Record<'open' | 'memory' | 'hold' | 'send' | 'arrival', CurvePoint[]> = {
     open: [],
     memory: [],
@@ -49,6 +50,7 @@ export async function measureStreams(world: World): Promise<Curve> {
   const sent = new Map<string, { readonly at: number; left: number }>();
   let lag = makeLatencyRecorder();
   let ended = 0;
+  let run = 0;
   world.later('streams', () => Promise.resolve(readers.forEach((reader) => reader.close())));
 
   const open = async (from: number, to: number): Promise<void> => {
@@ -71,12 +73,13 @@ export async function measureStreams(world: World): Promise<Curve> {
   const deliver = async (streams: number): Promise<CpuTimes> => {
     lag = makeLatencyRecorder();
     sent.clear();
+    run++;
     const makeBody = makeMessageBodies();
     const before = cpuTimes(pids);
     for (let i = 0; i < MESSAGES; i++) {
       const user = Math.floor((i * streams) / MESSAGES);
       const conversation = Math.floor(user / circles.members) * CIRCLE.each + (i % CIRCLE.each);
-      const id = `${streams}-${i}`;
+      const id = `${run}-${i}`;
       const left = membersOf(circles, conversation).filter((member) => member < streams).length;
       sent.set(id, { at: performance.now(), left });
       const path = messagesPath(manyId(circles.name, conversation));

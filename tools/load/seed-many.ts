@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { MAX_MEMBERS_LIMIT } from '../../domain/limits.ts';
 import { makePolicy } from '../../domain/policy.ts';
-import { conversationId } from '../load/seed.ts';
+import { conversationId } from './seed.ts';
 
 /** Many opaque conversations, in circles of users who share them. */
 export interface Circles {
