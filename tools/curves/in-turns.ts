@@ -86,7 +86,7 @@ function linesOf(jobs: readonly Job[], measured: readonly Measured[]): CurveLine
   const names = [...new Set(jobs.map(({ line }) => line))];
   return names.flatMap((name): CurveLine[] => {
     const ofLine = jobs.flatMap((job, i) => (job.line === name ? [{ job, ...measuredAt(measured, i) }] : []));
-    const latencies = ofLine.map(({ latency }) => latency.summary().p50);
+    const latencies = ofLine.map(({ job: { units = 1 }, latency }) => latency.summary().p50 / units);
     const cpu = ofLine.flatMap(({ job: { x }, rounds }) => {
       const parts = costOfOne(rounds);
       const y = Object.values(parts).reduce((sum, ms) => sum + ms, 0);

@@ -20,7 +20,8 @@ const STEEP = 0.15;
 const END = 3;
 
 /** Judges a line whose y is the cost of ONE (message, conversation, stream, ..): so it should be flat. */
-export function judge({ points }: Pick<CurveLine, 'points'>): Verdict {
+export function judge(line: Pick<CurveLine, 'points'>): Verdict {
+  const points = line.points.filter(({ y }) => Number.isFinite(y));
   const [first] = points;
   const last = points.at(-1);
   if (first === undefined || last === undefined || first.y <= 0) return { kind: 'flat', ratio: 1, endSlope: 0 };

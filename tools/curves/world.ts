@@ -73,7 +73,8 @@ export async function inWorld<T>(
         {
           apis: paths.length,
           workers,
-          env: { ...LOAD_ENVIRONMENT, STREAMS_PER_USER: '0' },
+          // Small pools: some cases run 17 processes on one server.
+          env: { ...LOAD_ENVIRONMENT, STREAMS_PER_USER: '0', DATABASE_POOL_SIZE: '8' },
           apiEnv: paths.map((path) => ({ CONVERSATION_PATH: path })),
         },
       );
