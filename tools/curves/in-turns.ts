@@ -11,7 +11,7 @@ export interface Job {
   readonly x: number;
   /** Processes that work for it, by name. */
   readonly pids: Readonly<Record<string, number>>;
-  readonly run: () => Promise<void>;
+  readonly run: () => Promise<unknown>;
   /** How many things one run handles: its cost is divided by them. @default 1 */
   readonly units?: number;
   /** Runs at the same time. @default 1 */

@@ -18,7 +18,7 @@ export interface World {
   readonly database: (name: string) => Promise<WorldDatabase>;
   readonly service: (databaseUrl: string, setup: WorldService) => Promise<MeasuredService>;
   /** Has something done when the case ends; the newest first. */
-  readonly later: (name: string, action: () => Promise<unknown>) => void;
+  readonly later: (name: string, action: () => unknown) => void;
 }
 
 export interface WorldDatabase {
@@ -53,7 +53,10 @@ export async function inWorld<T>(
   const { servers } = options;
   const world: World = {
     ...options,
-    later: (name, action) => cleanup.add(name, async () => void (await action())),
+    later: (name, action) =>
+      cleanup.add(name, async () => {
+        await action();
+      }),
     database: async (name) => {
       const url = await servers.createDatabase(name);
       cleanup.add(name, () =>

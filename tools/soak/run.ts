@@ -65,7 +65,7 @@ export async function runSoak(deps: SoakDeps): Promise<SoakReport> {
       seconds = (performance.now() - startedAt) / 1000;
       traffic.abort();
     });
-    while (!traffic.signal.aborted) {
+    for (;;) {
       await pause(size.everyMs, undefined, { signal: traffic.signal }).catch(() => undefined);
       // The last sample would be of a service without traffic.
       if (traffic.signal.aborted || deps.signal?.aborted === true) break;

@@ -23,7 +23,7 @@ export async function measureShards(world: World): Promise<Curve> {
   const { say } = world;
   const programs = await buildTemporal(say);
   const folder = temporaryFolder('shards');
-  world.later('folder', () => Promise.resolve(folder.remove()));
+  world.later('folder', folder.remove);
   // A server of its own: histories and logs must not wait for each other's disk.
   const histories = await startPostgres({ dataDir: path.join(folder.path, 'postgres'), say });
   const forget = atExit(() => void signalProcess(histories.pid, 'SIGKILL'));

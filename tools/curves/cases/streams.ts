@@ -51,7 +51,9 @@ export async function measureStreams(world: World): Promise<Curve> {
   let lag = makeLatencyRecorder();
   let ended = 0;
   let run = 0;
-  world.later('streams', () => Promise.resolve(readers.forEach((reader) => reader.close())));
+  world.later('streams', () => {
+    for (const reader of readers) reader.close();
+  });
 
   const open = async (from: number, to: number): Promise<void> => {
     const numbers = Array.from({ length: to - from }, (_, i) => from + i);
