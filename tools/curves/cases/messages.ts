@@ -10,6 +10,8 @@ const SIZES = [1, 1000, 10_000, 100_000, 1_000_000];
 const QUICK_SIZES = [1, 1000, 100_000];
 /** Short logs grow while they are measured: so there are many of them. */
 const COPIES = { of: 1000, count: 100 };
+/** On the workflow path fewer are enough, and their workflows must run before they are measured. */
+const WORKFLOWS = 8;
 const PAGE = 50;
 
 /** Cost against the messages that a conversation holds already. */
@@ -29,12 +31,12 @@ export async function measureMessages(world: World): Promise<Curve> {
   const jobs = sizes.flatMap((x): Job[] => {
     let turn = 0;
     // Users of the copies: two each.
-    const next = (): { id: string; user: number } => {
-      const copy = turn++ % copiesOf(x);
+    const next = (most = COPIES.count): { id: string; user: number } => {
+      const copy = turn++ % Math.min(most, copiesOf(x));
       return { id: manyId(`messages ${x}`, copy), user: 2 * copy };
     };
-    const send = (entrance: Entrance) => () => {
-      const { id, user } = next();
+    const send = (entrance: Entrance, most?: number) => () => {
+      const { id, user } = next(most);
       return entrance.send(id, user);
     };
     const page = (after: number) => async () => {
@@ -47,7 +49,7 @@ export async function measureMessages(world: World): Promise<Curve> {
     };
     return [
       { line: 'send, direct', x, pids: direct.pids, run: send(direct) },
-      { line: 'send, workflow', x, pids: workflow.pids, run: send(workflow) },
+      { line: 'send, workflow', x, pids: workflow.pids, run: send(workflow, WORKFLOWS) },
       { line: 'unread count', x, pids: direct.pids, run: view },
       // A page of a log of one message has one message.
       ...(x < PAGE
