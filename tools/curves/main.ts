@@ -71,5 +71,5 @@ async function save(curve: Curve, startedAt: Date): Promise<void> {
     machine: describeMachine(),
   };
   await writeFormatted(path.join(folder, `${name}.json`), JSON.stringify(numbers));
-  if (options.docs) await writePart(PAGE, name, describeCurve(curve));
+  if (options.docs) await writePart(PAGE, name, `![${title}](curves/${name}.svg)\n\n${describeCurve(curve)}`);
 }

@@ -59,5 +59,5 @@ async function save(report: SoakReport): Promise<void> {
   const samples = report.samples.map(({ seconds, values }) => ({ seconds, ...Object.fromEntries(values) }));
   const numbers = { ...report, samples, endedAt: new Date(), machine: describeMachine() };
   await writeFormatted(path.join(folder, 'soak.json'), JSON.stringify(numbers));
-  if (options.docs) await writePart(PAGE, 'soak', describeSoak(report));
+  if (options.docs) await writePart(PAGE, 'soak', `![A long run](curves/soak.svg)\n\n${describeSoak(report)}`);
 }
