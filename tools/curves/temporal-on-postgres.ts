@@ -1,8 +1,9 @@
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Connection } from '@temporalio/client';
 import { startChild } from '../../local/child.ts';
-import { freePort, loopback } from '../../local/ports.ts';
+import { assertPortFree, loopback } from '../../local/ports.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { signalProcess } from '../../local/process-table.ts';
 import { packageRoot } from '../../process/package-root.ts';
@@ -64,7 +65,7 @@ export async function startTemporalOnPostgres(options: {
     await tool('setup-schema', '-v', '0.0');
     await tool('update-schema', '--schema-name', `postgresql/v12/${schema}`);
   }
-  const ports = await Promise.all(Array.from({ length: 9 }, () => freePort()));
+  const ports = await lowPorts(8);
   mkdirSync(folder, { recursive: true });
   const file = path.join(folder, `temporal-${shards}.yaml`);
   writeFileSync(file, configuration(url, shards, ports));
@@ -97,6 +98,19 @@ export async function startTemporalOnPostgres(options: {
     throw error;
   }
   return { address, pid: child.pid, stop };
+}
+
+/** Free ports. Temporal stores its own in a smallint, and the system gives out higher ones. */
+async function lowPorts(count: number): Promise<number[]> {
+  const found = new Set<number>();
+  while (found.size < count) {
+    const port = 16_000 + randomInt(16_000);
+    await assertPortFree(port, 'Temporal', 'none').then(
+      () => found.add(port),
+      () => undefined,
+    );
+  }
+  return [...found];
 }
 
 /** Registers the namespace, and waits until workflows can be counted in it: caches learn of it after seconds. */
