@@ -64,7 +64,7 @@ export function conversationRoutes(deps: {
     summary: 'List your conversations',
     description: 'Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.',
     query: ConversationsPageQuery,
-    replies: { 200: { description: 'Conversations by id', schema: ConversationList } },
+    replies: { 200: { description: 'Conversations, the oldest first', schema: ConversationList } },
     problems: [],
     handle: async ({ query: { cursor = '', limit }, caller }) => {
       const rows = await listConversations(deps.pool, caller.user, cursor, limit + 1);

@@ -3867,7 +3867,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description Conversations by id */
+            /** @description Conversations, the oldest first */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];

@@ -139,7 +139,8 @@ export async function viewConversation(pool: pg.Pool, id: string, user: string):
 }
 
 /**
- * Conversations of a user, by id, with those that it left in the last 30 days.
+ * Conversations of a user in the order of their creation, with those that it left in the last 30 days. A page reads no more than it
+ * returns, however many conversations the user has.
  * @param after id after which the list starts; '' = from the first
  */
 export async function listConversations(
@@ -150,12 +151,14 @@ export async function listConversations(
 ): Promise<ConversationSummary[]> {
   const { rows } = await pool.query<Row>({
     name: 'list-conversations',
-    // `lateral`: otherwise the planner may walk through all conversations in the order of their ids.
+    // The order is that of the index (user_id, conversation), which the row comparison names: no other index serves it.
+    // `lateral`: otherwise the planner may walk through all conversations.
     text: `select ${SUMMARY}
       from member m cross join lateral (select * from conversation where key = m.conversation limit 1) c
-      where m.user_id = $1 and c.id > $2 and c.deleted_at is null
+      where m.user_id = $1 and c.deleted_at is null
+        and (m.user_id, m.conversation) > ($1::text, coalesce((select key from conversation where id = $2 limit 1), 0))
         and (m.left_at is null or m.left_at > clock_timestamp() - former_member_lifetime())
-      order by c.id limit $3`,
+      order by m.user_id, m.conversation limit $3`,
     values: [user, after, limit],
   });
   return rows.map(parseSummary);

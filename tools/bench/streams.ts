@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import pLimit from 'p-limit';
 import { freePort } from '../../local/ports.ts';
 import { describe, sleep } from '../load/closed-loop.ts';
@@ -6,6 +5,7 @@ import { type EventReader, messageIdOf, openEventReader } from '../load/event-re
 import { makeLatencyRecorder } from '../load/histogram.ts';
 import { type MemoryUse, collectedMemory } from '../load/inspector.ts';
 import { makeMessageBodies, messagesPath } from '../load/messages.ts';
+import { openFileLimit } from '../load/open-files.ts';
 import type { Servers } from '../harness/servers.ts';
 import { makeTokensOf, userName } from '../load/tokens.ts';
 import { describeAnswer, makeHttpSender } from '../load/http-sender.ts';
@@ -140,15 +140,5 @@ export async function measureStreams(given: {
     for (const reader of readers) reader.close();
     await http.close();
     await contender.stop();
-  }
-}
-
-/** Maximum number of open files of this process and its children (proc(5)). Infinity where there is no /proc. */
-function openFileLimit(): number {
-  try {
-    const soft = /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return soft === undefined || soft === 'unlimited' ? Infinity : Number(soft);
-  } catch {
-    return Infinity;
   }
 }

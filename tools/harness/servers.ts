@@ -30,6 +30,8 @@ export interface Servers {
   readonly temporalAddress: string;
   /** Of the servers started here, by name. */
   readonly pids: Readonly<Record<string, number>>;
+  /** The file of the Temporal server started here; `undefined` = it is elsewhere, or keeps everything in memory. */
+  readonly temporalFile: string | undefined;
   /** Makes a migrated database, or a copy of one made before. @returns its URL */
   readonly createDatabase: (name: string, copyOf?: string) => Promise<string>;
   readonly stop: () => Promise<void>;
@@ -79,6 +81,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
     postgresUrl: postgresUrl.value,
     temporalAddress: temporalAddress.value,
     pids,
+    temporalFile:
+      durable && options.temporalAddress === undefined ? path.join(folder.path, 'temporal', 'temporal.db') : undefined,
     createDatabase: (name, copyOf) => createDatabase(postgresUrl.value, name, copyOf),
     stop: () => cleanup.run(),
   };

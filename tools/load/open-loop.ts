@@ -8,6 +8,8 @@ export interface OpenLoopOptions {
   readonly send: (request: number) => Promise<void>;
   readonly onStart?: () => void;
   readonly onEnd?: () => void;
+  /** Ends it early. Requests that were sent are waited for. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -16,7 +18,7 @@ export interface OpenLoopOptions {
  * coordinated omission).
  */
 export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
-  const { perSecond, warmUpMs, measureMs, send, onStart, onEnd } = options;
+  const { perSecond, warmUpMs, measureMs, send, onStart, onEnd, signal } = options;
   const recorder = makeLatencyRecorder();
   const failures: string[] = [];
   const running = new Set<Promise<void>>();
@@ -44,7 +46,7 @@ export async function openLoop(options: OpenLoopOptions): Promise<LoadResult> {
       void one.finally(() => running.delete(one));
       request++;
     }
-    if (now >= end) break;
+    if (now >= end || signal?.aborted === true) break;
     await sleep(Math.max(1, Math.min(dueAt(request, perSecond), end) - now));
   }
   await Promise.all(running);

@@ -136,6 +136,9 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'read: the audit of a conversation': () => listAudit(pool, { conversation, limit: 10 }),
   'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),
   'read: my conversations': () => listConversations(pool, 'alice', '', 10),
+  // Of thousands.
+  'read: the first conversations of a user': () => listConversations(pool, 'user-1', '', 10),
+  'read: some more conversations of a user': () => listConversations(pool, 'user-1', 'grown-2500', 10),
   'read: members': () => listMembers(pool, conversation, 'user-5', 10),
   'retention: a step': () => retain(pool, conversation, Date.now(), 5),
   // So late that nothing waits for devices any more.
