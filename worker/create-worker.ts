@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type NativeConnection, Worker } from '@temporalio/worker';
+import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
@@ -11,6 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
+import { withoutPromiseHook } from './promise-hook.ts';
 
 const DAY_MS = 24 * 3600_000;
 /**
@@ -37,16 +38,25 @@ export interface WorkerDeps {
   readonly taskSlots: number;
   /** Stack traces of workflow code, for debugging. They need much CPU time. */
   readonly stackTraces: boolean;
+  /** The SDK's promise hook. Stack traces need it. */
+  readonly promiseHook: boolean;
   /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
 
+export interface ConversationWorker {
+  readonly worker: Worker;
+  readonly residents: Residents;
+  /** Whether the SDK's promise hook runs. */
+  readonly hasPromiseHook: boolean;
+}
+
 /** Creates a worker that runs conversations. Its workflow code is the bundle of `npm run build`. */
-export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; residents: Residents }> {
+export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker> {
   const { pool, notifier, metrics, log } = deps;
   const { sinks, residents } = makeConversationSinks(metrics, deps.maxCachedWorkflows);
   metrics.actorMailboxDepth(residents.queued);
-  const worker = await Worker.create({
+  const options: WorkerOptions = {
     connection: deps.connection,
     namespace: deps.namespace,
     taskQueue: deps.taskQueue,
@@ -79,8 +89,11 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
     // Longer than the longest activity, so that a deployment interrupts none.
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
-  });
-  return { worker, residents };
+  };
+  const create = (): Promise<Worker> => Worker.create(options);
+  if (deps.promiseHook) return { worker: await create(), residents, hasPromiseHook: true };
+  const { worker, isOff } = await withoutPromiseHook(create, log);
+  return { worker, residents, hasPromiseHook: !isOff };
 }
 
 /** Reads the built workflow code. @throws Error if it was not built */

@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
   const { client, connection } = await connectTemporal();
-  const { worker } = await createWorker({
+  const { worker, hasPromiseHook } = await createWorker({
     connection,
     workflows: makeConversationWorkflows({
       client,
@@ -68,10 +68,11 @@ async function main(): Promise<void> {
     maxCachedWorkflows: config.workerCacheSize,
     taskSlots: config.workerTaskSlots,
     stackTraces: config.workflowStackTraces,
+    promiseHook: config.workflowPromiseHook,
   });
   await serveHealthAndMetrics({ worker, pool, client, metrics });
   await ensureSweepSchedule(client, config.taskQueue);
-  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');
+  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook: hasPromiseHook ? 'on' : 'off' }, 'worker started');
   await worker.run();
   log.info('worker stopped');
 }
