@@ -36,8 +36,8 @@ export interface WorkerDeps {
    * many tasks on few CPU cores would exceed their time limit.
    */
   readonly taskSlots: number;
-  /** Stack traces of workflow code, for debugging. They need much CPU time. */
-  readonly stackTraces: boolean;
+  /** The workflow code, see `workflowBundle`. */
+  readonly bundle: string;
   /** The SDK's promise hook. Stack traces need it. */
   readonly promiseHook: boolean;
   /** @default SWEEP_AGES */
@@ -51,16 +51,15 @@ export interface ConversationWorker {
   readonly hasPromiseHook: boolean;
 }
 
-/** Creates a worker that runs conversations. Its workflow code is the bundle of `npm run build`. */
+/** Creates a worker that runs conversations. @throws Error if Temporal does not answer */
 export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker> {
   const { pool, notifier, metrics, log } = deps;
   const { sinks, residents } = makeConversationSinks(metrics, deps.maxCachedWorkflows);
-  metrics.actorMailboxDepth(residents.queued);
   const options: WorkerOptions = {
     connection: deps.connection,
     namespace: deps.namespace,
     taskQueue: deps.taskQueue,
-    workflowBundle: { code: await workflowBundle(deps.stackTraces) },
+    workflowBundle: { code: deps.bundle },
     activities: {
       ...createConversationActivities({
         pool,
@@ -96,7 +95,11 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
   return { worker, residents, hasPromiseHook: !isOff };
 }
 
-/** Reads the built workflow code. @throws Error if it was not built */
+/**
+ * Reads the workflow code that `npm run build` built.
+ * @param stackTraces the code with stack traces, for debugging. They need much CPU time
+ * @throws Error if it was not built
+ */
 export async function workflowBundle(stackTraces: boolean): Promise<string> {
   const file = path.join(packageRoot(), 'dist', 'bundle', stackTraces ? 'conversation-traced.js' : 'conversation.js');
   try {
