@@ -23,9 +23,9 @@ const OUR_SCRIPT = fileURLToPath(new URL('workflow-thread.js', import.meta.url))
  * Creates a worker of the SDK whose threads for workflow code have no promise hook.
  *
  * The SDK (1.24) installs `v8.promiseHooks.createHook` in each such thread, for stack traces of workflow code. V8 then calls
- * it for every promise, also while `Error.stackTraceLimit` is 0, which costs about a tenth of a message. There is no option
+ * it for every promise, also while `Error.stackTraceLimit` is 0, which costs a fifth of the time of workflow code. There is no option
  * against it, but an error of `createHook` means "not available" to the SDK. So the threads that start during `create` run
- * a script of ours first, whose `createHook` throws. Nothing else of the thread changes.
+ * a script of ours first, which refuses this one call. Nothing else of the thread changes: `AsyncLocalStorage` has its own hook.
  *
  * Whether the SDK asked for the hook, was refused, and started the thread all the same, is checked for each start. If not,
  * for example after an update of the SDK, the log has a warning and the workflows run with the hook.

@@ -8,9 +8,11 @@ import { ALLOWED, REFUSED, type ThreadData } from './promise-hook.ts';
 const { script, counts } = workerData as ThreadData;
 const { createHook } = v8.promiseHooks;
 
-// The SDK takes an error as "not available". It stops the hook with a function that `createHook` returns.
+// The SDK takes an error as "not available". Node itself calls this function too, with `before` and `after`, for
+// `AsyncLocalStorage`, which workflow code needs. So only the one call of the SDK fails.
 v8.promiseHooks.createHook = (callbacks) => {
-  if (Atomics.load(counts, ALLOWED) === 1) return createHook(callbacks);
+  if ('before' in callbacks || Atomics.load(counts, ALLOWED) === 1) return createHook(callbacks);
+  v8.promiseHooks.createHook = createHook;
   Atomics.add(counts, REFUSED, 1);
   throw new Error('The promise hook is off');
 };
