@@ -5,12 +5,13 @@ import workerThreads, { type Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
+import type * as PromiseHook from '../../../worker/promise-hook.ts';
 import { testFolder } from '../../harness/folder.ts';
 
 // From `dist`: threads run compiled files.
 const { withoutPromiseHook } = (await import(
   path.join(packageRoot(), 'dist', 'worker', 'promise-hook.js')
-)) as typeof import('../../../worker/promise-hook.ts');
+)) as typeof PromiseHook;
 
 /** What the SDK's script does, as far as it matters: asks for the hook, runs on without it, and uses AsyncLocalStorage. */
 const ASKS = `
