@@ -10,7 +10,7 @@ import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
-import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
+import { makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
@@ -19,6 +19,7 @@ import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
+import { temporalCheck } from './services/temporal-check.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
@@ -39,8 +40,6 @@ import { makeStreamHub } from '../streams/hub.ts';
 
 /** Pause between looks for transfers that stand still. */
 const TRANSFER_CHECK_MS = 1000;
-/** Time for Temporal to answer the health check. */
-const CHECK_MS = 1500;
 /** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
 const STAGING_CONNECTIONS = 2;
 
@@ -188,12 +187,7 @@ async function main(): Promise<void> {
       docsFolder: path.join(root, 'docs'),
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),
-        temporal: async () => {
-          if (await isTemporalUp(client, CHECK_MS)) return { status: 'healthy' };
-          // The direct path does not need Temporal. If all conversations take it, they are all still served.
-          const { path: current, rollout } = pathSwitch.get();
-          return { status: current === 'direct' && rollout === 100 ? 'degraded' : 'unhealthy' };
-        },
+        temporal: temporalCheck({ client, taskQueue: config.taskQueue, setting: pathSwitch.get, log }),
         memory: memoryCheck(),
         actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },

@@ -43,10 +43,10 @@ async function main(): Promise<number> {
   });
   let code = 0;
   try {
-    const stack = await Promise.race([supervisor.started, supervisor.failed.then(throwIt), asked]);
+    const stack = await Promise.race([supervisor.started, asked]);
     if (stack !== undefined) {
       say(await summary(options, stack));
-      await Promise.race([supervisor.failed.then(throwIt), asked]);
+      await asked;
     }
   } catch (error) {
     code = failWith(error);
@@ -98,10 +98,6 @@ function watchNpm(ended: () => void): void {
     clearInterval(timer);
     ended();
   }, 1_000).unref();
-}
-
-function throwIt(error: Error): never {
-  throw error;
 }
 
 function failWith(error: unknown): number {

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { VARIABLES } from '../process/config-variables.ts';
 
 /** Settings of `npm start`. */
 export type StackOptions = {
@@ -9,6 +10,8 @@ export type StackOptions = {
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
+  /** Conversations are served without Temporal too, as far as the environment says. */
+  servesWithoutTemporal: boolean;
   /** An existing PostgreSQL server. Absent = `npm start` runs its own. */
   databaseUrl: string | undefined;
   /** An existing Temporal server, host:port. Absent = `npm start` runs its own. */
@@ -53,6 +56,7 @@ export function stackOptions(env: NodeJS.ProcessEnv, root: string): StackOptions
     },
     host: reachable(value('HOST') ?? '0.0.0.0'),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
+    servesWithoutTemporal: VARIABLES.CONVERSATION_PATH.parse(value('CONVERSATION_PATH')) !== 'workflow',
     databaseUrl: value('DATABASE_URL'),
     temporalAddress: value('TEMPORAL_ADDRESS'),
     jwt: {

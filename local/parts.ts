@@ -1,8 +1,11 @@
 import path from 'node:path';
 import type { Cleanup } from '../process/cleanup.ts';
-import { describeExit, startChild, type Exit } from './child.ts';
+import { describeExit, startChild } from './child.ts';
+import { keepRunning, type Running } from './keep-running.ts';
 import type { StackOptions } from './options.ts';
+import { loopback } from './ports.ts';
 import { startPostgres } from './postgres.ts';
+import { probeApi, probeWorker, type Probe } from './probes.ts';
 import { startProgram } from './program.ts';
 import { resolveProgram } from './temporal-binary.ts';
 import { temporalCli } from './temporal-programs.ts';
@@ -17,8 +20,6 @@ export type PartContext = {
   cleanup: Cleanup;
   /** Aborted when the stack is stopped during its start. */
   signal: AbortSignal;
-  /** Called when a part has ended that cannot be restarted. */
-  fail: (error: Error) => void;
 };
 
 /** The parts in the order in which they stop: the reverse of the order in which they start. */
@@ -32,34 +33,46 @@ export function partFiles({ dataDir }: StackOptions, part: PartName): { logFile:
 
 /** Starts PostgreSQL and returns the URL of Parley's database. */
 export async function startDatabase(context: PartContext): Promise<string> {
-  const { options, say } = context;
+  const { options, say, signal } = context;
   const { dataDir, ports } = options;
   say(`PostgreSQL: starting on port ${ports.postgres}`);
   const files = partFiles(options, 'postgres');
-  const server = await startPostgres({ dataDir: path.join(dataDir, 'postgres'), port: ports.postgres, say, ...files });
-  endStackWith(context, 'PostgreSQL', server);
+  const start = { dataDir: path.join(dataDir, 'postgres'), port: ports.postgres, ...files };
+  const server = await startPostgres({ ...start, say, signal });
+  keepServer(context, 'PostgreSQL', 'postgres', server, (stopping) =>
+    startPostgres({ ...start, say: () => undefined, signal: stopping, isRestart: true }),
+  );
   return server.url();
 }
 
-/** Finds or downloads the Temporal server, and starts it. */
-export async function startTemporalServer(
-  context: PartContext,
-): Promise<{ address: string; uiUrl: string | undefined }> {
+/**
+ * Finds or downloads the Temporal server, and starts it.
+ * @throws Error if there is no program, or if the server does not start and conversations need it
+ */
+export async function startTemporalServer(context: PartContext): Promise<{ address: string; uiUrl: string }> {
   const { options, env, say, signal } = context;
   const { dataDir, namespace, ports } = options;
   const binary = await resolveProgram(temporalCli, { say, env, signal });
   signal.throwIfAborted();
-  const server = await startTemporal({
+  const start = {
     binary,
     dataDir: path.join(dataDir, 'temporal'),
     port: ports.temporal,
     uiPort: ports.temporalUi,
     namespace,
-    say,
     ...partFiles(options, 'temporal'),
+  };
+  const server = await startTemporal({ ...start, say, signal }).catch((error: unknown) => {
+    if (signal.aborted || !options.servesWithoutTemporal) throw error;
+    say(
+      `${error instanceof Error ? error.message : String(error)}\nTemporal: Parley starts without it, and tries again.`,
+    );
+    return undefined;
   });
-  endStackWith(context, 'Temporal', server);
-  return server;
+  keepServer(context, 'Temporal', 'temporal', server, (stopping) =>
+    startTemporal({ ...start, say: () => undefined, signal: stopping }),
+  );
+  return { address: `${loopback}:${ports.temporal}`, uiUrl: `http://${loopback}:${ports.temporalUi}` };
 }
 
 /** Migrates the database. */
@@ -84,19 +97,26 @@ export function startWorker(context: PartContext): Promise<void> {
   const { host, ports } = context.options;
   const url = `http://${host}:${ports.admin}`;
   // Longer than the worker waits for its running activities (20 s).
-  return startPart(context, { name: 'Worker', part: 'worker', url, stopGraceMs: 40_000 });
+  return startPart(context, { name: 'Worker', part: 'worker', url, probe: probeWorker, stopGraceMs: 40_000 });
 }
 
 /** Starts the API. */
 export function startApi(context: PartContext): Promise<void> {
   const { host, ports } = context.options;
+  const url = `http://${host}:${ports.api}`;
   // Longer than the API waits for its running requests (15 s).
-  return startPart(context, { name: 'API', part: 'api', url: `http://${host}:${ports.api}`, stopGraceMs: 20_000 });
+  return startPart(context, { name: 'API', part: 'api', url, probe: probeApi, stopGraceMs: 20_000 });
 }
 
-type ProgramPart = { name: string; part: 'worker' | 'api'; url: string; stopGraceMs: number };
+type ProgramPart = {
+  name: string;
+  part: 'worker' | 'api';
+  url: string;
+  probe: (url: string) => Promise<Probe>;
+  stopGraceMs: number;
+};
 
-async function startPart(context: PartContext, { name, part, url, stopGraceMs }: ProgramPart): Promise<void> {
+async function startPart(context: PartContext, { name, part, url, probe, stopGraceMs }: ProgramPart): Promise<void> {
   const { options, scripts, env, say, signal, cleanup } = context;
   say(`${name}: starting (${url})`);
   const program = await startProgram({
@@ -104,7 +124,7 @@ async function startPart(context: PartContext, { name, part, url, stopGraceMs }:
     script: scripts[part],
     env,
     ...partFiles(options, part),
-    readyUrl: `${url}/health/ready`,
+    probe: () => probe(url),
     readyTimeoutMs: 60_000,
     stopGraceMs,
     say,
@@ -117,26 +137,30 @@ async function startPart(context: PartContext, { name, part, url, stopGraceMs }:
 }
 
 /**
- * Registers the shutdown of a server, and stops the whole stack if the server ends before. Worker and API can be
- * restarted, but a server that ended may have lost data.
+ * Starts a server again each time it ends, and registers its shutdown. Its data is in its folder: what was acknowledged is
+ * there after the restart.
+ * @param first absent = it did not start
  */
-function endStackWith(
-  context: PartContext,
+function keepServer(
+  { options, cleanup, say }: PartContext,
   name: string,
-  server: { exited: Promise<Exit>; stop: () => Promise<void>; tail: () => string },
+  part: 'postgres' | 'temporal',
+  first: Running | undefined,
+  start: (signal: AbortSignal) => Promise<Running>,
 ): void {
-  const { cleanup, say, fail } = context;
-  let stopping = false;
-  cleanup.add(name, async () => {
-    stopping = true;
-    say(`${name}: stopping`);
-    await server.stop();
+  const kept = keepRunning({
+    name,
+    first,
+    start: async (signal) => {
+      const server = await start(signal);
+      say(`${name}: ready again`);
+      return server;
+    },
+    details: () => ` Its log: ${partFiles(options, part).logFile}`,
+    say,
   });
-  void server.exited.then((exit) => {
-    if (!stopping) {
-      fail(
-        new Error(`${name} ended unexpectedly (${describeExit(exit)}). The last lines of its log:\n${server.tail()}`),
-      );
-    }
+  cleanup.add(name, async () => {
+    say(`${name}: stopping`);
+    await kept.stop();
   });
 }

@@ -28,6 +28,13 @@ export type PostgresOptions = {
   logFile?: string;
   /** File with the pid of the server. It exists while the server runs. */
   pidFile?: string;
+  /** Ends the start: the server is killed, and the start rejects. */
+  signal?: AbortSignal;
+  /**
+   * True = a server that this process started has just ended. Then PostgreSQL itself judges the lock file in its folder: it
+   * refuses to start while processes of the ended server still use the memory that they share. @default false
+   */
+  isRestart?: boolean;
 };
 
 export type Postgres = {
@@ -47,7 +54,7 @@ export type Postgres = {
 
 /** Starts PostgreSQL on the loopback address and waits until it accepts connections. */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
-  const { say, flags = [], durable = true, pidFile } = options;
+  const { say, flags = [], durable = true, pidFile, signal, isRestart = false } = options;
   if (options.port !== undefined) await assertPortFree(options.port, 'PostgreSQL', 'POSTGRES_PORT');
   const wanted = path.resolve(options.dataDir);
   const account = postgresAccount(wanted, say);
@@ -55,7 +62,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const { initdb, postgres } = postgresBinaries(account, say);
   if (!existsSync(path.join(dataDir, 'PG_VERSION'))) say(`PostgreSQL: creating a database cluster in ${dataDir}`);
   const password = await ensureCluster({ dataDir, initdb, account, durable });
-  clearStalePid(dataDir);
+  if (!isRestart) clearStalePid(dataDir);
 
   const port = options.port ?? (await freePort());
   const volatile = durable ? [] : ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off'];
@@ -73,7 +80,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const url = (database = 'parley'): string =>
     `postgres://${postgresUser}:${password}@${loopback}:${port}/${encodeURIComponent(database)}`;
   try {
-    await untilReady(child, url('postgres'));
+    await untilReady(child, url('postgres'), signal);
   } catch (error) {
     await crash(child);
     throw error;
@@ -90,9 +97,10 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   };
 }
 
-async function untilReady(child: Child, url: string): Promise<void> {
+async function untilReady(child: Child, url: string, signal: AbortSignal | undefined): Promise<void> {
   const end = Date.now() + startTimeoutMs;
   for (;;) {
+    signal?.throwIfAborted();
     if (!child.running()) {
       throw new Error(`PostgreSQL ended while starting (${describeExit(await child.exited)}):\n${child.tail()}`);
     }

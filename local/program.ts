@@ -1,11 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeExit, startChild, type Child } from './child.ts';
-
-/**
- * Pauses between restarts: each is twice the previous one, up to the longest. After a run of `forgetAfterMs` it is the
- * first again.
- */
-const backOff = { firstMs: 500, longestMs: 30_000, forgetAfterMs: 60_000 };
+import { keepRunning } from './keep-running.ts';
+import type { Probe } from './probes.ts';
 
 export type ProgramOptions = {
   name: string;
@@ -14,7 +10,8 @@ export type ProgramOptions = {
   env: NodeJS.ProcessEnv;
   logFile: string;
   pidFile: string;
-  readyUrl: string;
+  /** Asks whether it is ready. */
+  probe: () => Promise<Probe>;
   readyTimeoutMs: number;
   /** Time for running work after SIGTERM. Then the process is killed. */
   stopGraceMs: number;
@@ -23,56 +20,50 @@ export type ProgramOptions = {
   signal: AbortSignal;
 };
 
-export type Program = { pid: () => number; stop: () => Promise<void> };
+export type Program = { stop: () => Promise<void> };
 
-/** Starts a program and waits until it is ready. After that, restarts the program each time it ends unexpectedly. */
+/** A program that says for so long that it waits for another part does not keep up the start of the others. */
+const patienceMs = 3_000;
+
+/**
+ * Starts a program and waits until it is ready, or waits for another part. After that, restarts the program each time it
+ * ends unexpectedly.
+ */
 export async function startProgram(options: ProgramOptions): Promise<Program> {
-  const { name, say, signal } = options;
-  const stopping = new AbortController();
-  let child = await startOnce(options);
+  const { name, say, signal, stopGraceMs } = options;
+  const child = await startOnce(options);
+  let state: Probe;
   try {
-    await untilReady(child, options, signal);
+    state = await untilReady(child, options, signal);
   } catch (error) {
-    await child.stop('SIGTERM', options.stopGraceMs);
+    await child.stop('SIGTERM', stopGraceMs);
     throw error;
   }
-  const watching = watch();
-
-  async function watch(): Promise<void> {
-    let pauseMs = backOff.firstMs;
-    for (;;) {
-      const started = Date.now();
-      const exit = await child.exited;
-      if (stopping.signal.aborted) return;
-      if (Date.now() - started > backOff.forgetAfterMs) pauseMs = backOff.firstMs;
-      say(
-        `${name}: ended unexpectedly (${describeExit(exit)}); restarting in ${pauseMs / 1000} s. The last lines of its log:\n${child.tail()}`,
-      );
-      try {
-        await sleep(pauseMs, undefined, { signal: stopping.signal });
-      } catch {
-        return;
-      }
-      pauseMs = Math.min(pauseMs * 2, backOff.longestMs);
-      child = await startOnce(options);
-      void untilReady(child, options, stopping.signal).then(
-        () => say(`${name}: ready again`),
-        // If the program has ended, the next round of the loop reports it. Here it runs, but does not become ready.
-        (error: unknown) => {
-          if (child.running() && !stopping.signal.aborted) say(String(error));
-        },
-      );
-    }
+  let latest = child;
+  const running = (one: Child): { exited: Child['exited']; stop: () => Promise<void> } => {
+    latest = one;
+    return { exited: one.exited, stop: () => one.stop('SIGTERM', stopGraceMs) };
+  };
+  const stopped = new AbortController();
+  if (state === 'waits') {
+    say(`${name}: waits for Temporal`);
+    void sayWhenReady(child, options, stopped.signal, 'ready');
   }
-
+  const kept = keepRunning({
+    name,
+    first: running(child),
+    start: async () => {
+      const again = await startOnce(options);
+      void sayWhenReady(again, options, stopped.signal, 'ready again');
+      return running(again);
+    },
+    details: () => ` The last lines of its log:\n${latest.tail()}`,
+    say,
+  });
   return {
-    pid: () => child.pid,
-    async stop() {
-      stopping.abort();
-      // Stop twice: at the first call, `watch` may be between two processes.
-      await child.stop('SIGTERM', options.stopGraceMs);
-      await watching;
-      await child.stop('SIGTERM', options.stopGraceMs);
+    stop: () => {
+      stopped.abort();
+      return kept.stop();
     },
   };
 }
@@ -89,9 +80,22 @@ function startOnce({ script, env, logFile, pidFile }: ProgramOptions): Promise<C
   });
 }
 
-async function untilReady(child: Child, options: ProgramOptions, signal: AbortSignal): Promise<void> {
-  const { name, readyUrl, readyTimeoutMs, logFile } = options;
+/** One line when it is ready, and one when it is late. If it ends before, whoever restarts it says so. */
+async function sayWhenReady(child: Child, options: ProgramOptions, signal: AbortSignal, ready: string): Promise<void> {
+  const { name, say } = options;
+  try {
+    while ((await untilReady(child, options, signal)) === 'waits') await sleep(patienceMs);
+    say(`${name}: ${ready}`);
+  } catch (error) {
+    if (child.running() && !signal.aborted) say(String(error));
+  }
+}
+
+/** @returns `waits` if it said so for some seconds */
+async function untilReady(child: Child, options: ProgramOptions, signal: AbortSignal): Promise<Probe> {
+  const { name, probe, readyTimeoutMs, logFile } = options;
   const end = Date.now() + readyTimeoutMs;
+  let waitsSince: number | undefined;
   for (;;) {
     signal.throwIfAborted();
     if (!child.running()) {
@@ -99,22 +103,15 @@ async function untilReady(child: Child, options: ProgramOptions, signal: AbortSi
         `${name}: ended while starting (${describeExit(await child.exited)}). The last lines of ${logFile}:\n${child.tail()}`,
       );
     }
-    if (await answersOk(readyUrl)) return;
+    const state = await probe();
+    if (state === 'ready') return state;
+    waitsSince = state === 'waits' ? (waitsSince ?? Date.now()) : undefined;
+    if (waitsSince !== undefined && Date.now() - waitsSince > patienceMs) return 'waits';
     if (Date.now() > end) {
       throw new Error(
-        `${name}: not ready after ${readyTimeoutMs / 1000} s (${readyUrl}). The last lines of ${logFile}:\n${child.tail()}`,
+        `${name}: not ready after ${readyTimeoutMs / 1000} s. The last lines of ${logFile}:\n${child.tail()}`,
       );
     }
     await sleep(100);
-  }
-}
-
-async function answersOk(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false;
   }
 }

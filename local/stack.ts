@@ -29,29 +29,22 @@ export type Stack = {
 export type Supervisor = {
   /** Resolves when all parts are ready. */
   readonly started: Promise<Stack>;
-  /** Resolves with the reason when a part has ended that cannot be restarted. */
-  readonly failed: Promise<Error>;
   /** Stops all parts in reverse order. Works also during the start. */
   stop: () => Promise<void>;
   /** Sends SIGKILL to all parts at once. */
   kill: () => void;
 };
 
-/** Starts Parley and the servers that it needs on this machine, and restarts worker and API if they end. */
+/** Starts Parley and the servers that it needs on this machine, and starts each again if it ends. */
 export function superviseStack({ options, scripts, env, say }: StackInput): Supervisor {
   const cleanup = createCleanup();
   const abort = new AbortController();
-  let fail: (error: Error) => void = () => undefined;
-  const failed = new Promise<Error>((resolve) => {
-    fail = resolve;
-  });
-  const started = start({ options, scripts, env, say, cleanup, fail, signal: abort.signal });
+  const started = start({ options, scripts, env, say, cleanup, signal: abort.signal });
   // The caller awaits `started`. After a stop during the start nobody awaits it, so its rejection must count as
   // handled.
   started.catch(() => undefined);
   return {
     started,
-    failed,
     async stop() {
       abort.abort(new Error('The start was interrupted.'));
       await Promise.allSettled([started]);

@@ -31,6 +31,8 @@ export type TemporalOptions = {
   logFile?: string;
   /** File with the pid of the server. It exists while the server runs. */
   pidFile?: string;
+  /** Ends the start: the server is killed, and the start rejects. */
+  signal?: AbortSignal;
 };
 
 export type Temporal = {
@@ -73,7 +75,7 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
   });
   const address = `${loopback}:${port}`;
   try {
-    await untilServing({ what: 'Temporal', child, port, namespace });
+    await untilServing({ what: 'Temporal', child, port, namespace, signal: options.signal });
   } catch (error) {
     await child.stop('SIGKILL', 0);
     throw error;
@@ -90,11 +92,18 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
 }
 
 /** Waits until a server answers for a namespace over gRPC; fails at once when its process ends. */
-async function untilServing(server: { what: string; child: Child; port: number; namespace: string }): Promise<void> {
-  const { what, child, port, namespace } = server;
+async function untilServing(server: {
+  what: string;
+  child: Child;
+  port: number;
+  namespace: string;
+  signal: AbortSignal | undefined;
+}): Promise<void> {
+  const { what, child, port, namespace, signal } = server;
   const end = Date.now() + startTimeoutMs;
   let failure: unknown;
   while (Date.now() < end) {
+    signal?.throwIfAborted();
     if (!child.running()) {
       throw new Error(`${what} ended while starting (${describeExit(await child.exited)}):\n${child.tail()}`);
     }

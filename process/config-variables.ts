@@ -108,6 +108,11 @@ export const VARIABLES = {
     'off',
     'Stack traces of workflow code, for debugging. They make workflows slower.',
   ),
+  WORKFLOW_PROMISE_HOOK: choice(
+    ['off', 'on'],
+    'off',
+    "The SDK's hook for every promise of workflow code. Only stack traces need it, which switch it on.",
+  ),
   RATE_LIMIT_MESSAGES: integer(
     60_000,
     0,

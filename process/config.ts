@@ -66,6 +66,7 @@ export interface Config {
   readonly workerCacheSize: number;
   readonly workerTaskSlots: number;
   readonly workflowStackTraces: boolean;
+  readonly workflowPromiseHook: boolean;
   readonly rateLimits: RateLimits;
   /** Bytes of bodies and answers in memory. */
   readonly bytesInFlight: number;
@@ -168,6 +169,7 @@ function arrange(values: Values): Config {
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
+    workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {
       messages: values.RATE_LIMIT_MESSAGES,
       commits: values.RATE_LIMIT_COMMITS,

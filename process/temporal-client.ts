@@ -46,12 +46,20 @@ export function makeTemporalClient(options: {
   return { client: new Client({ connection, namespace: options.namespace, identity: options.identity }), connection };
 }
 
+/**
+ * Asks Temporal for the namespace.
+ * @throws ServiceError if it does not answer within the time limit, or has no such namespace
+ */
+export async function askTemporal(client: Client, timeoutMs: number): Promise<void> {
+  await client.withDeadline(Date.now() + timeoutMs, () =>
+    client.workflowService.describeNamespace({ namespace: client.options.namespace }),
+  );
+}
+
 /** True when the namespace answers within the time limit. */
 export async function isTemporalUp(client: Client, timeoutMs: number): Promise<boolean> {
   try {
-    await client.withDeadline(Date.now() + timeoutMs, () =>
-      client.workflowService.describeNamespace({ namespace: client.options.namespace }),
-    );
+    await askTemporal(client, timeoutMs);
     return true;
   } catch {
     return false;

@@ -11,6 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
+import { withoutPromiseHook } from './promise-hook.ts';
 
 const DAY_MS = 24 * 3600_000;
 /**
@@ -42,22 +43,30 @@ export interface WorkerDeps {
    * many tasks on few CPU cores would exceed their time limit.
    */
   readonly taskSlots: number;
-  /** Stack traces of workflow code, for debugging. They need much CPU time. */
-  readonly stackTraces: boolean;
+  /** The workflow code, see `workflowBundle`. */
+  readonly bundle: string;
+  /** The SDK's promise hook. Stack traces need it. */
+  readonly promiseHook: boolean;
   /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
 
-/** Creates a worker that runs conversations. Its workflow code is the bundle of `npm run build`. */
-export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; residents: Residents }> {
+export interface ConversationWorker {
+  readonly worker: Worker;
+  readonly residents: Residents;
+  /** Whether the SDK's promise hook runs. */
+  readonly hasPromiseHook: boolean;
+}
+
+/** Creates a worker that runs conversations. @throws Error if Temporal does not answer */
+export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker> {
   const { pool, notifier, metrics, log } = deps;
   const { sinks, residents } = makeConversationSinks(metrics, deps.maxCachedWorkflows);
-  metrics.actorMailboxDepth(residents.queued);
-  const worker = await Worker.create({
+  const options: WorkerOptions = {
     connection: deps.connection,
     namespace: deps.namespace,
     taskQueue: deps.taskQueue,
-    workflowBundle: { code: await workflowBundle(deps.stackTraces) },
+    workflowBundle: { code: deps.bundle },
     activities: {
       ...createConversationActivities({
         pool,
@@ -88,11 +97,18 @@ export async function createWorker(deps: WorkerDeps): Promise<{ worker: Worker; 
     // Longer than the longest activity, so that a deployment interrupts none.
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
-  });
-  return { worker, residents };
+  };
+  const create = (): Promise<Worker> => Worker.create(options);
+  if (deps.promiseHook) return { worker: await create(), residents, hasPromiseHook: true };
+  const { worker, isOff } = await withoutPromiseHook(create, log);
+  return { worker, residents, hasPromiseHook: !isOff };
 }
 
-/** Reads the built workflow code. @throws Error if it was not built */
+/**
+ * Reads the workflow code that `npm run build` built.
+ * @param stackTraces the code with stack traces, for debugging. They need much CPU time
+ * @throws Error if it was not built
+ */
 export async function workflowBundle(stackTraces: boolean): Promise<string> {
   const file = path.join(packageRoot(), 'dist', 'bundle', stackTraces ? 'conversation-traced.js' : 'conversation.js');
   try {

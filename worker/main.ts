@@ -8,19 +8,20 @@ import { makeDatabaseClock } from '../process/database-clock.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
-import { isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
+import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
+import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { startAdminServer } from './admin-server.ts';
-import { createWorker } from './create-worker.ts';
+import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
 import { ensureSweepSchedule } from './schedule.ts';
 
-/** Time limit of the readiness check of Temporal. */
+/** Time for Temporal to answer. */
 const CHECK_MS = 1000;
 /** How often the worker reads the clock of the database. */
 const CLOCK_EVERY_MS = 5000;
@@ -45,39 +46,76 @@ process.exit();
 
 async function main(): Promise<void> {
   installRuntime();
+  const stopping = stopSignal();
+  const bundle = await workflowBundle(config.workflowStackTraces);
   const metrics = makeMetrics();
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
-  const { client, connection } = await connectTemporal();
-  const { worker } = await createWorker({
-    connection,
-    workflows: makeConversationWorkflows({
-      client,
-      taskQueue: config.taskQueue,
-      settings: conversationSettings({
-        idleMs: config.idleMs,
-        continueAfter: config.continueAsNewAfter,
-        logLevel: config.logLevel,
+  const client = connectClient();
+  const running: { worker?: Worker } = {};
+  await serveHealthAndMetrics({ isPolling: () => running.worker?.getState() === 'RUNNING', pool, client, metrics });
+  const create = (connection: NativeConnection): Promise<ConversationWorker> =>
+    createWorker({
+      connection,
+      workflows: makeConversationWorkflows({
+        client,
+        taskQueue: config.taskQueue,
+        settings: conversationSettings({
+          idleMs: config.idleMs,
+          continueAfter: config.continueAsNewAfter,
+          logLevel: config.logLevel,
+        }),
       }),
-    }),
-    namespace: config.temporalNamespace,
-    taskQueue: config.taskQueue,
-    pool,
-    notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
-    metrics,
+      namespace: config.temporalNamespace,
+      taskQueue: config.taskQueue,
+      pool,
+      notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
+      metrics,
+      log,
+      maxCachedWorkflows: config.workerCacheSize,
+      taskSlots: config.workerTaskSlots,
+      bundle,
+      promiseHook: config.workflowPromiseHook,
+    });
+  // Temporal may come later than this process. Until then its health says so.
+  const created = await tryUntilDone({
+    what: 'connection to Temporal',
+    step: () => connectWorker(client, create),
     log,
-    maxCachedWorkflows: config.workerCacheSize,
-    taskSlots: config.workerTaskSlots,
-    stackTraces: config.workflowStackTraces,
+    signal: stopping,
   });
+  if (created === undefined) return;
+  metrics.actorMailboxDepth(created.residents.queued);
   const failedRuns = watchFailedRuns(client, config.taskQueue, log);
   metrics.failedRuns(failedRuns.count);
   cleanup.add('failed runs', failedRuns.close);
-  await serveHealthAndMetrics({ worker, pool, client, metrics });
-  await ensureSweepSchedule(client, config.taskQueue);
-  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort }, 'worker started');
-  await worker.run();
+  const schedule = tryUntilDone({
+    what: 'schedule of the sweep',
+    step: () => ensureSweepSchedule(client, config.taskQueue),
+    log,
+    signal: stopping,
+  });
+  running.worker = created.worker;
+  const promiseHook = created.hasPromiseHook ? 'on' : 'off';
+  log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
+  await created.worker.run();
+  await schedule;
   log.info('worker stopped');
+}
+
+/**
+ * Aborted by the first SIGTERM or SIGINT. The SDK handles these signals only for a worker that runs; this is for the time
+ * before.
+ */
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'signal received');
+      stopping.abort();
+    });
+  }
+  return stopping.signal;
 }
 
 /** Sets up the SDK's native core: its log goes to our log, and its metrics get their own port. */
@@ -115,31 +153,50 @@ function watchClock(pool: pg.Pool, metrics: Metrics): void {
   cleanup.add('clock', () => clearInterval(timer));
 }
 
-/** The client starts workflows for the sweep; the native connection polls for tasks. */
-async function connectTemporal(): Promise<{ client: Client; connection: NativeConnection }> {
-  const { client, connection: clientConnection } = makeTemporalClient({
+/** The client starts workflows for the sweep, and asks whether Temporal answers. */
+function connectClient(): Client {
+  const { client, connection } = makeTemporalClient({
     address: config.temporalAddress,
     namespace: config.temporalNamespace,
     identity: `worker-${process.pid}`,
   });
-  cleanup.add('client', () => clientConnection.close());
+  cleanup.add('client', () => connection.close());
+  return client;
+}
+
+/**
+ * Opens the connection that polls for tasks, and creates the worker on it.
+ * @throws Error if Temporal does not answer
+ */
+async function connectWorker(
+  client: Client,
+  create: (connection: NativeConnection) => Promise<ConversationWorker>,
+): Promise<ConversationWorker> {
+  // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
+  await askTemporal(client, CHECK_MS);
   const connection = await NativeConnection.connect({ address: config.temporalAddress });
-  cleanup.add('connection', () => connection.close());
-  return { client, connection };
+  try {
+    const created = await create(connection);
+    cleanup.add('connection', () => connection.close());
+    return created;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
 }
 
 async function serveHealthAndMetrics(parts: {
-  readonly worker: Worker;
+  readonly isPolling: () => boolean;
   readonly pool: pg.Pool;
   readonly client: Client;
   readonly metrics: Metrics;
 }): Promise<void> {
-  const { worker, pool, client, metrics } = parts;
+  const { isPolling, pool, client, metrics } = parts;
   const admin = await startAdminServer({
     host: config.host,
     port: config.adminPort,
     ready: async () => ({
-      polling: worker.getState() === 'RUNNING',
+      polling: isPolling(),
       database: await pool.query('select 1').then(
         () => true,
         () => false,

@@ -40,6 +40,14 @@ async function untilReady(service: ServiceProcess, status: number): Promise<Answ
   return answer;
 }
 
+/** Waits until the check of Temporal in `GET /health` has a result. */
+async function untilTemporalIs(api: ServiceProcess, status: string): Promise<void> {
+  await waitUntil(
+    async () => ((await health(api)).body as { checks: { temporal: string } }).checks.temporal === status,
+    { what: `Temporal is ${status}` },
+  );
+}
+
 interface Setting {
   readonly service: ServiceOptions;
   readonly databaseUrl: string;
@@ -97,7 +105,8 @@ const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), c
 
 test('a healthy API reports its version, the time and the results of its checks', async () => {
   const { service } = await prepare();
-  const api = await started(startApi(service));
+  const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
+  await untilTemporalIs(api, 'healthy');
   expect(await probe(api, '/health/live')).toEqual({ status: 200, body: 'OK' });
   const { status, body } = await health(api);
   expect(status).toBe(200);
@@ -138,7 +147,7 @@ test('the API is live, unhealthy and not ready without Postgres, recovers by its
 });
 
 test('the API on the workflow path reports a missing Temporal, recovers by itself, and detects a Temporal that hangs by a time limit', async () => {
-  const { service, temporal } = await prepare();
+  const { service, temporal } = await prepare({ CONVERSATION_PATH: 'workflow' });
   const api = await started(startApi(service));
   const breakages: Record<string, () => Promise<void> | void> = {
     refuses: () => temporal.refuse(),
@@ -146,12 +155,9 @@ test('the API on the workflow path reports a missing Temporal, recovers by itsel
   };
   for (const [how, break_] of Object.entries(breakages)) {
     await break_();
-    await waitUntil(
-      async () => ((await health(api)).body as { checks: { temporal: string } }).checks.temporal !== 'healthy',
-      { what: 'it is seen' },
-    );
-    const { body } = await health(api);
-    expect((body as { status: string }).status, how).not.toBe('healthy');
+    await untilTemporalIs(api, 'unhealthy');
+    expect(await health(api), how).toMatchObject({ status: 503, body: { status: 'unhealthy' } });
+    expect((await ready(api)).status, how).toBe(503);
     expect(await probe(api, '/health/live'), how).toEqual({ status: 200, body: 'OK' });
     await temporal.heal();
     // Keepalive detects a half-open connection: 10 s and 5 s.
@@ -262,6 +268,50 @@ test('a second signal ends an API at once, even with requests in flight', async 
   expect(await ended).toBe(1);
   expect(await inFlight).toBe('broken');
   await letGo();
+});
+
+test('an API on auto starts without Temporal, whether it refuses, hangs or has no name, and is degraded and ready', async () => {
+  const { service, temporal } = await prepare({ CONVERSATION_PATH: 'auto' });
+  temporal.blackHole();
+  const [hanging, nameless] = await Promise.all([
+    started(startApi(service)),
+    started(startApi({ ...service, temporalAddress: 'temporal.invalid:7233' })),
+  ]);
+  await temporal.refuse();
+  const refused = await started(startApi(service));
+  for (const api of [refused, hanging, nameless]) {
+    expect(await health(api)).toMatchObject({
+      status: 200,
+      body: { status: 'degraded', checks: { temporal: 'degraded', database: 'healthy' } },
+    });
+    expect(await ready(api)).toMatchObject({ status: 200, body: { ready: true, checks: { temporal: true } } });
+  }
+  await temporal.heal();
+  await started(startWorker(service));
+  await untilTemporalIs(refused, 'healthy');
+});
+
+test('a worker starts before Temporal, says so, polls when Temporal is there, and ends at SIGTERM while it waits', async () => {
+  const { service, temporal } = await prepare();
+  temporal.blackHole();
+  const [worker, impatient] = await Promise.all([
+    started(startWorker(service, false)),
+    started(startWorker(service, false)),
+  ]);
+  expect(await ready(worker)).toMatchObject({
+    status: 503,
+    body: { ready: false, checks: { polling: false, temporal: false, database: true } },
+  });
+  await waitUntil(() => worker.tail().includes('connection to Temporal: not yet'), { what: 'its log says so' });
+  expect(await impatient.stop()).toBe(0);
+  await temporal.refuse();
+  expect((await ready(worker)).status).toBe(503);
+  await temporal.heal();
+  await untilReady(worker, 200);
+  const api = await started(startApi(service));
+  const conversation = await createConversation(api);
+  expect(await clientOf(api).send(conversation, message())).toMatchObject({ seq: 1, status: 'accepted' });
+  expect(await worker.stop()).toBe(0);
 });
 
 test('a worker is ready only while it polls and reaches Postgres and Temporal, and it drains and exits with 0', async () => {

@@ -20,7 +20,7 @@ async function main(): Promise<number> {
       if (process.env.PARLEY_URL !== undefined) throw new Error(`No service answers at ${url} (PARLEY_URL).`);
       say(`No service answers at ${url}: the demo starts the local stack and stops it at the end.`);
       stack = startLocalStack({ options, root, env: process.env, say });
-      await Promise.race([stack.started, stack.failed.then(throwIt), interrupted()]);
+      await Promise.race([stack.started, interrupted()]);
     }
     const secret = developmentSecret(options);
     if (secret === undefined) throw new Error('The demo signs its own tokens: it needs JWT_SECRET.');
@@ -44,8 +44,4 @@ function interrupted(): Promise<never> {
       process.once(signal, () => reject(new Error(`Stopped by ${signal}.`)));
     }
   });
-}
-
-function throwIt(error: Error): never {
-  throw error;
 }

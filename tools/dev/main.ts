@@ -78,7 +78,6 @@ async function main(): Promise<void> {
     say,
     cleanup: servers,
     signal: abort.signal,
-    fail,
   });
   const restarts = makeRestarts(async () => {
     const startedAt = performance.now();

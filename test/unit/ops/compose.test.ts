@@ -51,6 +51,11 @@ test.each(entries)(
   },
 );
 
+test('API and worker start without Temporal', () => {
+  for (const name of ['api', 'worker'])
+    expect(Object.keys(services[name]?.depends_on ?? {}), name).toEqual(['migrate']);
+});
+
 test('every volume is declared or is a file of this repository', () => {
   const used = entries.flatMap(([, service]) => service.volumes ?? []).map((volume) => volume.split(':')[0] ?? '');
   for (const name of used.filter((volume) => !volume.startsWith('./'))) expect(Object.keys(volumes)).toContain(name);
