@@ -5,7 +5,9 @@ import type pg from 'pg';
 import type { ConversationFacts } from '../domain/decision.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
-import { decide } from '../store/decision/decide.ts';
+import { ConversationLockedError } from '../store/decision/conversation-locked.ts';
+import { LOCK_PATIENCE_MS } from '../store/decision/decider.ts';
+import { decide, deciderOf } from '../store/decision/decide.ts';
 import { countIncrements } from '../store/log/increments.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { purgeDeleted, retain } from '../store/retention/retention.ts';
@@ -20,6 +22,11 @@ const RETENTION_STEP = 1000;
  * always does.
  */
 const RETRY_BUDGET_MS = 6000;
+/**
+ * How long one try waits for the lock of its conversation. Between the tries nothing of the worker is in use, so that
+ * many locked conversations do not take it from others.
+ */
+const LOCK_TRY_MS = 500;
 /** Activities whose first try failed. All tries of one run in the same process. Some 100 bytes each. */
 const FAILING = 10_000;
 
@@ -66,14 +73,15 @@ export interface ConversationActivities {
 export function createConversationActivities(deps: ConversationActivityDeps): ConversationActivities {
   const { pool, notifier } = deps;
   const classified = makeClassified(deps.onFailure);
-  const load = async (conversation: string): Promise<ConversationFacts> => (await decide(pool, conversation, [])).facts;
+  const load = async (conversation: string): Promise<ConversationFacts> =>
+    (await decide(pool, conversation, [], [], { patienceMs: LOCK_TRY_MS })).facts;
 
   return {
     apply: ({ conversation, operations, requests, isFirst = false }) =>
       classified(async () => {
         const startedAt = performance.now();
         if (isFirst) await countIncrements(pool, conversation);
-        const { facts, outcomes } = await decide(pool, conversation, operations);
+        const { facts, outcomes } = await decide(pool, conversation, operations, [], { patienceMs: LOCK_TRY_MS });
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({
           conversation,
@@ -93,8 +101,9 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
 
     retain: ({ conversation, now }) =>
       classified(async () => {
-        const step = await retain(pool, conversation, now, RETENTION_STEP);
-        if (step === undefined) await purgeDeleted(pool, conversation, RETENTION_STEP);
+        const { waitForLock } = deciderOf(pool);
+        const step = await waitForLock(LOCK_TRY_MS, () => retain(pool, conversation, now, RETENTION_STEP));
+        if (step === undefined) await waitForLock(LOCK_TRY_MS, () => purgeDeleted(pool, conversation, RETENTION_STEP));
         const facts = await load(conversation);
         if (step?.changed === true) notifier.entry(conversation, facts.lastSeq, true);
         return facts;
@@ -120,12 +129,21 @@ function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Pro
       const key = `${workflowExecution?.runId}/${activityId}`;
       const firstTry = firstTries.get(key) ?? startedAt;
       firstTries.set(key, firstTry);
-      if (isAway && performance.now() - firstTry < RETRY_BUDGET_MS) throw error;
+      const isLocked = error instanceof ConversationLockedError;
+      // What waits behind the first command of a locked conversation is answered soon after it.
+      const isInTime = isLocked
+        ? Date.now() - error.since < LOCK_PATIENCE_MS
+        : performance.now() - firstTry < RETRY_BUDGET_MS;
+      if (isAway && isInTime) throw error;
       firstTries.delete(key);
       const type: FinalFailure = isAway ? 'away' : 'defect';
       onFailure(error);
       // A database message may contain stored values, and failures are stored in the history (invariant 10).
-      throw ApplicationFailure.create({ type, message: sqlState(error), nonRetryable: true });
+      throw ApplicationFailure.create({
+        type,
+        message: isLocked ? error.message : sqlState(error),
+        nonRetryable: true,
+      });
     }
   };
 }

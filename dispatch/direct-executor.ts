@@ -7,6 +7,7 @@ import { decideCommands } from '../store/decision/decide.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { forUser } from '../store/pool-share.ts';
 import { isRetryable } from '../store/sqlstate.ts';
+import { lockedProblem } from './conversation-lock.ts';
 import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
 
@@ -25,10 +26,14 @@ export function makeDirectExecutor(deps: DirectExecutorDeps): Executor<Command |
       try {
         // The request that started the batch may be another user's. A batch of several users counts for none.
         const beneficiary = user === undefined ? undefined : { user, deadline };
-        const { facts, outcomes } = await forUser(beneficiary, () => decideCommands(deps.pool, conversation, commands));
+        const { facts, outcomes } = await forUser(beneficiary, () =>
+          decideCommands(deps.pool, conversation, commands, { user, deadline }),
+        );
         if (facts.found) deps.notifier.entry(conversation, facts.lastSeq, facts.changed);
         return { outcomes, retries };
       } catch (error) {
+        const locked = lockedProblem(error);
+        if (locked !== undefined) throw locked;
         if (!isRetryable(error)) {
           deps.log.error({ err: error, conversation, correlationIds }, 'the batch could not be decided');
           throw new AppError('internal', undefined, {}, { cause: error });

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { MAX_BATCH_BYTES } from '../domain/limits.ts';
 import { isRetryable } from '../store/sqlstate.ts';
 import { type StageRow, type StagedKey, discardStaged, stage } from '../store/staging/stage.ts';
+import { Turns } from '../store/turns.ts';
 import { jitter, pause } from './pause.ts';
 
 /** Statements at once. While they run, the next rows gather. */
@@ -30,27 +31,17 @@ export interface Stager {
  * log before it, so no decided message can lose its bytes
  */
 export function makeStager(pool: pg.Pool): Stager {
-  /** By user. Each user's rows keep their order; users take turns. */
-  const queues = new Map<string, WaitingRow[]>();
+  const waitingRows = new Turns<WaitingRow>();
   let running = 0;
   let scheduled = false;
 
-  /** The rows of the next statement, one of each user in turn: nobody waits until somebody else's many rows are stored. */
   const take = (): WaitingRow[] => {
-    const batch: WaitingRow[] = [];
-    let bytes = 0;
-    // A user whose turn is over comes again at the end of the map, which the loop reaches.
-    for (const [user, queue] of queues) {
-      const [waiting] = queue;
-      if (waiting === undefined) continue;
-      bytes += sizeOf(waiting.row);
-      if (batch.length > 0 && (batch.length === ROWS || bytes > MAX_BATCH_BYTES)) break;
-      batch.push(waiting);
-      queue.shift();
-      queues.delete(user);
-      if (queue.length > 0) queues.set(user, queue);
-    }
-    return batch;
+    let [rows, bytes] = [0, 0];
+    return waitingRows.take(({ row }) => {
+      rows++;
+      bytes += sizeOf(row);
+      return rows <= ROWS && bytes <= MAX_BATCH_BYTES;
+    });
   };
   const run = async (batch: readonly WaitingRow[]): Promise<void> => {
     try {
@@ -63,7 +54,7 @@ export function makeStager(pool: pg.Pool): Stager {
   };
   const pump = (): void => {
     scheduled = false;
-    while (running < STATEMENTS && queues.size > 0) {
+    while (running < STATEMENTS && !waitingRows.isEmpty) {
       running++;
       void run(take()).finally(() => {
         running--;
@@ -73,9 +64,7 @@ export function makeStager(pool: pg.Pool): Stager {
   };
   const once = (row: StageRow): Promise<StagedKey> =>
     new Promise((resolve, reject) => {
-      const queue = queues.get(row.user) ?? [];
-      queues.set(row.user, queue);
-      queue.push({ row, resolve, reject });
+      waitingRows.push(row.user, { row, resolve, reject });
       if (scheduled) return;
       scheduled = true;
       // Requests of the same turn of the event loop share the statement.

@@ -11,6 +11,7 @@ import {
   resetUnread,
   sendMessages,
 } from '../workflows/conversation/messages.ts';
+import { lockedProblem } from './conversation-lock.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
@@ -40,6 +41,8 @@ export function makeWorkflowExecutor({ workflows, log, onRetry }: WorkflowExecut
         const failure = classifyUpdateError(error);
         const facts = { conversation, batch: id, attempt, failure, correlationIds };
         onRetry(failure);
+        const locked = lockedProblem(error);
+        if (locked !== undefined) throw locked;
         if (failure === 'overloaded') throw new AppError('overloaded', undefined, {}, { cause: error });
         if (failure === 'defect') {
           log.error({ ...facts, err: error }, 'the update failed');

@@ -30,3 +30,12 @@ export function isRetryable(error: unknown): boolean {
   if (code === undefined) return WITHOUT_CODE.test(error.message);
   return NETWORK.has(code) || RETRYABLE.some((row) => code.startsWith(row.code));
 }
+
+/** Classes that say something of the connection or of the whole server. */
+const OF_SERVER = ['08', '25', '53', '57P', '58'];
+
+/** True: the server answers, and refused this statement with all that it did. Other statements may be taken. */
+export function isOfStatement(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !OF_SERVER.some((start) => code.startsWith(start));
+}

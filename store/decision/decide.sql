@@ -1,15 +1,26 @@
--- The deciding transaction: one call of decide() is one transaction. Its first statement locks the row of the conversation.
--- Everything else is read in later statements, because the snapshot of a statement is older than the lock that it waits for.
+-- The deciding transaction: one call of decide(), try_decide(), decide_waiting() or decide_many() is one transaction
+-- (store/decision/locks.sql has the last three). A statement locks the row of the conversation, and everything else is read in later
+-- statements, because the snapshot of a statement is older than the lock that it waits for.
 -- Operations are decided in their order. Long runs of plain messages take a set-based branch.
 
+-- Decides however long it takes to get the lock. For processes of older releases.
 -- p_ops: operations as JSON (store/decision/inline-operation.ts, domain/staged-command.ts). p_bytes: bytes of inline operations, by 1-based position.
 -- Returns {facts, outcomes} (`Decision` in domain/decision.ts).
 create or replace function decide(p_id text, p_ops jsonb, p_bytes bytea[] default '{}') returns jsonb
 language plpgsql as $$
 declare
   c conversation;
+begin
+  select * into c from conversation where id = p_id for no key update;
+  return decide_locked(c, p_ops, p_bytes);
+end $$;
+
+-- The same for a conversation whose row an earlier statement of the transaction has locked. c: the row; null = there is none.
+create or replace function decide_locked(c conversation, p_ops jsonb, p_bytes bytea[]) returns jsonb
+language plpgsql as $$
+declare
   -- the conversation as it was before
-  o conversation;
+  o conversation := c;
   m member;
   r record;
   op jsonb;
@@ -31,9 +42,7 @@ declare
   v_look int := 0;
   i int := 0;
 begin
-  select * into c from conversation where id = p_id for no key update;
-  if not found or c.deleted_at is not null then return decision_without_conversation(c, p_ops); end if;
-  o := c;
+  if c.key is null or c.deleted_at is not null then return decision_without_conversation(c, p_ops); end if;
   while i < v_count loop
     if i >= v_look and v_count - i >= min_message_run() then
       v_run := message_run(p_ops, i);

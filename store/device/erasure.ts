@@ -65,7 +65,7 @@ export async function continueErasure(pool: pg.Pool, { user, at }: Erasure, run:
     tried++;
     try {
       const operation = { kind: 'leave', id: `erase-${randomUUID()}`, actor: user, erase: true } as const;
-      const { facts, outcomes } = await decide(pool, conversation, [operation]);
+      const { facts, outcomes } = await decide(pool, conversation, [operation], [], { deadline: run.until });
       const [outcome] = outcomes;
       // Otherwise somebody else ended the membership meanwhile.
       if (outcome?.status === 'refused' && !NO_MEMBER.includes(outcome.code)) throw new Error(outcome.code);

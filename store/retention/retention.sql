@@ -1,5 +1,6 @@
--- Retention (docs/explanation/retention.md). The first statement of each function takes the row lock of the conversation. p_now is
--- the clock of the workflow. Each call does a bounded piece of work and says when to call again.
+-- Retention (docs/explanation/retention.md). The first statement of each function takes the row lock of the conversation, and waits
+-- for it for a short time only. p_now is the clock of the workflow. Each call does a bounded piece of work and says when to call
+-- again.
 
 -- The first entry from p_from to before p_to that is younger than p_time; p_to when there is none. Seqs are dense and times
 -- never run backwards in a log, so the look-up halves the range: a few rows, however long the log is.
@@ -71,7 +72,8 @@ declare
   v_more boolean := false;
   v_due timestamptz;
 begin
-  select * into c from conversation where id = p_id for no key update;
+  perform expect_lock(p_id);
+  select * into c from conversation where id = p_id;
   if not found or c.deleted_at is not null then return null; end if;
   if abandoned_until(c) <= p_now then
     c.deleted_at := clock_timestamp();
@@ -151,7 +153,8 @@ declare
   v_table text;
   v_count bigint;
 begin
-  select * into c from conversation where id = p_id for no key update;
+  perform expect_lock(p_id);
+  select * into c from conversation where id = p_id;
   if not found or c.deleted_at is null then return true; end if;
   foreach v_table in array array['entry', 'staged', 'pending_increment', 'welcome', 'welcome_body', 'group_info', 'computed_tree', 'change', 'report',
                                  'race', 'device_position', 'proof', 'bar', 'operation', 'period', 'member'] loop

@@ -44,7 +44,9 @@ begin
     into v_rows, v_conversations, v_users
     from (select ctid, conversation, user_id, lost_at, won from race where (conversation, user_id) > (p_conversation, p_user)
           order by conversation, user_id limit p_limit) r;
-  delete from race where ctid = any (v_rows) and greatest(lost_at, won[1]) < p_before;
+  -- A row that a decision has locked stays: it changes.
+  delete from race where ctid = any (array(
+    select ctid from race where ctid = any (v_rows) and greatest(lost_at, won[1]) < p_before for update skip locked));
   get diagnostics deleted = row_count;
   if cardinality(v_conversations) = p_limit then
     conversation := v_conversations[p_limit];

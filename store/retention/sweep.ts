@@ -52,7 +52,9 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     ),
     operations: await deleteOld(
       pool,
-      `operation where (conversation, id) in (select conversation, id from operation where at < ${OLD} limit $2)`,
+      // Those of a deleted conversation that is being purged are locked.
+      `operation where ctid = any (array(
+         select ctid from operation where at < ${OLD} order by at limit $2 for update skip locked))`,
       ages.operationsMs,
     ),
     idempotency: await deleteOld(

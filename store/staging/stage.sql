@@ -38,13 +38,15 @@ language sql volatile as $$
 $$;
 
 -- Deletes staged rows that nothing can decide any more (their operations are past notAfter). It takes the lock of the conversation
--- first and deletes in a second statement: without the lock it could delete a row that a decision is about to store.
+-- first and deletes in a second statement: without the lock it could delete a row that a decision is about to store. A conversation
+-- that is locked is left to the next call.
 create or replace function sweep_staged(p_conversation bigint, p_before timestamptz) returns bigint
 language plpgsql as $$
 declare
   v_count bigint;
 begin
-  perform from conversation where key = p_conversation for no key update;
+  perform from conversation where key = p_conversation for no key update skip locked;
+  if not found then return 0; end if;
   delete from staged where conversation = p_conversation and at < p_before;
   get diagnostics v_count = row_count;
   return v_count;

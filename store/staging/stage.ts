@@ -61,7 +61,11 @@ export async function stage(pool: pg.Pool, rows: readonly StageRow[]): Promise<S
   return staged;
 }
 
-/** Deletes staged rows whose commands will never be decided. */
+/** Deletes staged rows whose commands will never be decided; not those that a decision has locked, which deletes them itself. */
 export async function discardStaged(pool: pg.Pool, keys: readonly number[]): Promise<void> {
-  await pool.query({ name: 'discard-staged', text: 'delete from staged where key = any ($1)', values: [keys] });
+  await pool.query({
+    name: 'discard-staged',
+    text: 'delete from staged where key = any (array(select key from staged where key = any ($1) for update skip locked))',
+    values: [keys],
+  });
 }

@@ -111,7 +111,8 @@ begin
   perform drop_welcome_bodies(p_conversation, v_seqs);
 end $$;
 
--- Deletes the bytes of those of these Welcomes whose last reader is gone; returns how many.
+-- Deletes the bytes of those of these Welcomes whose last reader is gone; returns how many. Of any conversations: what somebody has
+-- locked is left to the sweep.
 create or replace function drop_welcome_bodies(p_conversations bigint[], p_seqs bigint[]) returns int
 language plpgsql as $$
 declare
@@ -119,8 +120,10 @@ declare
   g record;
 begin
   for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) order by 1, 2 loop
-    delete from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
-      and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq);
+    delete from welcome_body where ctid = (
+      select b.ctid from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
+        and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq)
+      for update skip locked);
     if found then v_count := v_count + 1; end if;
   end loop;
   return v_count;

@@ -194,4 +194,4 @@ test('a successor that a reset makes while its predecessor is being left is left
 });
 
 /** Statements that wait for a row. */
-const WAITING = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%decide(%' and datname = current_database()`;
+const WAITING = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%decide_waiting(%' and datname = current_database()`;

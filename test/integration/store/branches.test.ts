@@ -22,6 +22,7 @@ import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
 import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
+import { holdRows } from '../../harness/row-locks.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
 
 /** Creating a PL/pgSQL function checks little: a missing table, function or field shows only when its line runs. */
@@ -42,6 +43,7 @@ test('every branch of every SQL function runs', async () => {
   await increments();
   await retention();
   await sweeps();
+  await locks();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
 }, 60_000);
@@ -415,6 +417,23 @@ async function sweeps(): Promise<void> {
     await sql(`select sweep_devices('', '', now(), $1)`, limit);
     await sql(`select sweep_races(0, '', now(), $1)`, limit);
     await sql(`select sweep_welcome_bodies(0, 0, $1)`, limit);
+  }
+}
+
+/** Conversations that somebody else has locked, and calls of processes of older releases. */
+async function locks(): Promise<void> {
+  const { pool, url } = database();
+  const id = await startConversation(pool);
+  await sql('select decide($1, $2)', id, '[]');
+  await sql('select decide_waiting($1, $2, $3)', id, '[]', []);
+  const release = await holdRows(url, [id]);
+  try {
+    await sql('select decide_many($1, $2, $3)', [id, 'nowhere'], '[[], []]', []);
+    await sql('select decide_waiting($1, $2, $3)', id, '[]', []);
+    await sql('select sweep_staged(key, now()) from conversation where id = $1', id);
+    await expect(retain(pool, id, Date.now(), 1)).rejects.toMatchObject({ code: '55P03' });
+  } finally {
+    await release();
   }
 }
 

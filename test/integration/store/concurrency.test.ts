@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Outcome } from '../../../domain/outcome.ts';
 import { viewConversation } from '../../../store/conversation/conversations.ts';
 import { readPage } from '../../../store/log/entries.ts';
+import { shareOut } from '../../../store/pool-share.ts';
 import { seqOf } from '../../harness/outcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
@@ -34,11 +35,13 @@ test.each(['mls', 'opaque'] as const)(
     const plans = fc.sample(fc.array(step, { minLength: ROUNDS, maxLength: ROUNDS }), { numRuns: WRITERS, seed: 7 });
     let epoch = 0;
     const write = async (plan: readonly Step[]): Promise<void> => {
+      // As a process of its own: one process makes one call for a conversation at a time.
+      const own = shareOut(pool);
       for (const each of plan) {
         const requests = Array.from({ length: each.size }, (_, i) => makeRequest(each, i, epoch));
         const { facts, outcomes } = each.staged
-          ? (await sendStaged(pool, conversation, requests)).decision
-          : await send(pool, conversation, requests);
+          ? (await sendStaged(own, conversation, requests)).decision
+          : await send(own, conversation, requests);
         epoch = Math.max(epoch, facts.epoch);
         expect(outcomes).toHaveLength(requests.length);
         outcomes.forEach((outcome, i) => answers.push({ request: requests[i] ?? expect.unreachable(), outcome }));

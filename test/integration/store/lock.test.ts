@@ -167,7 +167,7 @@ async function decideBehind(
 async function waiting(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(
     `select count(*)::int as n from pg_stat_activity where datname = current_database()
-       and wait_event_type = 'Lock' and query like '%decide(%'`,
+       and wait_event_type = 'Lock' and query like '%decide_waiting(%'`,
   );
   return rows[0]?.n ?? 0;
 }

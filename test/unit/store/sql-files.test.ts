@@ -40,7 +40,7 @@ test('every refusal code in SQL is one of the domain', () => {
 });
 
 test('the deciding function knows every kind of operation, and no other', () => {
-  const decide = body('decide');
+  const decide = body('decide_locked');
   expect(all(/when '([a-z-]+)' then r := decide_/g, decide)).toEqual([...COMMAND_KINDS].sort());
   const compared = [
     ...all(/->> 'kind' = '([a-z-]+)'/g),

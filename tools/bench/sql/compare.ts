@@ -54,6 +54,7 @@ const CASES: readonly Case[] = [
   { name: '1 message', calls: 300, make: inline(1) },
   { name: '7 messages', calls: 100, make: inline(7) },
   { name: '256 messages', calls: 8, make: inline(256) },
+  { name: 'stage 1 message', calls: 150, make: stage },
   { name: '1 staged message', calls: 150, make: staged(1) },
   { name: '256 staged messages', calls: 8, make: staged(256) },
   { name: 'commit', calls: 150, make: commit },
@@ -152,6 +153,12 @@ function staged(count: number): Case['make'] {
       return decide(pool, conversation, ops, []);
     };
   };
+}
+
+async function stage({ pool }: Side, conversation: string): Promise<() => Promise<unknown>> {
+  await pool.query('delete from staged');
+  const values = [[conversation], ['alice'], [0], [BYTES], [null], [null], [null], 2 ** 40];
+  return () => pool.query({ name: 'stage', text: 'select n, key from stage($1, $2, $3, $4, $5, $6, $7, $8)', values });
 }
 
 async function commit({ pool, epochs }: Side, conversation: string): Promise<() => Promise<unknown>> {

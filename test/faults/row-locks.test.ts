@@ -1,0 +1,60 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { toBase64, toBase64Url } from '../../client/index.ts';
+import { holdRows } from '../harness/row-locks.ts';
+import { startServiceOnDatabase } from '../harness/service.ts';
+import { useFaults } from './faults.ts';
+
+const later = useFaults();
+const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
+
+test('while a session holds the rows of 50 conversations, the workflows of others decide, and those of the 50 say why they cannot', async () => {
+  const { service, database } = await startServiceOnDatabase(later, { apis: 1, workers: 1 });
+  const client = (user: string): ReturnType<typeof service.clientOf> => service.clientOf(user, { attempts: 1 });
+  const create = async (): Promise<string> => {
+    const id = toBase64Url(randomBytes(18));
+    await client('alice').createConversation({
+      id,
+      protocol: 'opaque',
+      members: ['bob'],
+      policy: { externalJoin: 'nobody' },
+    });
+    await client('alice').send(id, message());
+    return id;
+  };
+  const create10 = (): Promise<string[]> => Promise.all(Array.from({ length: 10 }, create));
+  const locked: string[] = [];
+  for (let i = 0; i < 5; i++) locked.push(...(await create10()));
+  const free = await Promise.all([create(), create(), create()]);
+
+  const release = await holdRows(database.url, locked);
+  later('session', release);
+  const messages = locked.map(message);
+  let answered = 0;
+  const stuck = locked.map((id, i) =>
+    client('alice')
+      .send(id, messages[i] ?? message())
+      .catch((error: unknown) => error)
+      .finally(() => answered++),
+  );
+  do {
+    const sent = await Promise.all(
+      free.flatMap((id) => [
+        client('bob').send(id, message()),
+        client('alice').commit(id, { commit: toBase64(randomBytes(30)) }),
+      ]),
+    );
+    expect(sent).toHaveLength(2 * free.length);
+  } while (answered < stuck.length);
+  for (const answer of await Promise.all(stuck)) {
+    expect(answer).toMatchObject({
+      status: 503,
+      code: 'unavailable',
+      message: '503 unavailable: The conversation is locked in the database',
+    });
+  }
+
+  await release();
+  const after = await Promise.all(locked.map((id, i) => client('alice').send(id, messages[i] ?? message())));
+  expect(after.map(({ seq, status }) => [seq, status])).toEqual(after.map(() => [2, 'accepted']));
+});
