@@ -39,7 +39,7 @@ async function startBehindProxy(
   later('proxy', proxy.close);
   const proxied = new URL(database.url);
   proxied.host = proxy.address;
-  const common = { REQUEST_DEADLINE_MS: String(DEADLINE_MS), ...env };
+  const common = { REQUEST_DEADLINE_MS: String(DEADLINE_MS), CONVERSATION_PATH: 'workflow', ...env };
   const service = await startTestService(database.url, {
     apis: 1,
     workers: 1,

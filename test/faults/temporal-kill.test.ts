@@ -106,7 +106,7 @@ test('requests end as 503 while Temporal is down, the same ids succeed afterward
     apis: 2,
     workers: 1,
     temporalAddress: temporal.address,
-    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS) },
+    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS), CONVERSATION_PATH: 'workflow' },
   });
   const load = await startLoad({ urls: service.urls, token: service.token, conversations: 3, users: 6 });
   const oneShots = startOneShots(load, service);

@@ -11,7 +11,11 @@ const later = useFaults();
 for (const second of [true, false]) {
   const how = second ? 'while a second one runs' : 'when it is the only one and starts again';
   test(`SIGKILL of a worker under load loses nothing and doubles nothing, ${how} (invariants 1 to 3, 6, 7 and 9)`, async () => {
-    const { service, database } = await startServiceOnDatabase(later, { apis: 2, workers: second ? 2 : 1 });
+    const { service, database } = await startServiceOnDatabase(later, {
+      apis: 2,
+      workers: second ? 2 : 1,
+      env: { CONVERSATION_PATH: 'workflow' },
+    });
     const load = await startLoad({ urls: service.urls, token: service.token, conversations: 4, users: 8 });
     for (let round = 0; round < 2; round++) {
       await untilMore(load, 200);

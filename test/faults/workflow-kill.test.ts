@@ -40,7 +40,11 @@ for (const [title, blows] of [
 ] as const) {
   // Another test file runs on the same two cores. If the machine stalls, one request may miss its deadline.
   test(`${title}; nothing is lost or doubled (invariants 1 to 3, 7)`, { retry: 1 }, async () => {
-    const { service, database } = await startServiceOnDatabase(later, { apis: 2, workers: 1 });
+    const { service, database } = await startServiceOnDatabase(later, {
+      apis: 2,
+      workers: 1,
+      env: { CONVERSATION_PATH: 'workflow' },
+    });
     const client = service.temporal;
     const kinds = EVERYTHING.filter((kind) => kind !== 'increment' || blows.every((blow) => GENTLE.has(blow)));
     const load = await startLoad({
