@@ -58,7 +58,7 @@ export class AutoPath {
   /** The way of a batch that is handed over now. The answer `workflow` holds a place of the budget: call {@link began}. */
   choose(setting: ConversationPath, batch: NextBatch): Way {
     const way = this.#choose(setting, batch);
-    this.recent.count(way.path);
+    if (setting === 'auto') this.recent.count(way.path);
     return way;
   }
 
@@ -70,7 +70,7 @@ export class AutoPath {
   /** Whether a batch passes the update of its conversation that is in flight, and why. Only the direct way can be taken now. */
   passes(setting: ConversationPath, batch: NextBatch): Way | undefined {
     const way = this.#passes(setting, batch);
-    if (way !== undefined) this.recent.count(way.path);
+    if (setting === 'auto' && way !== undefined) this.recent.count(way.path);
     return way;
   }
 

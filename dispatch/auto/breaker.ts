@@ -5,7 +5,7 @@ export const SILENT_CONVERSATIONS = 3;
 /** Probes in a row that must succeed. Each opening soon after a closing doubles them. */
 const PROBES = 2;
 const MOST_PROBES = 8;
-const SOON_MS = 10_000;
+const SOON_MS = 3000;
 /** Conversations that were silent at an opening. */
 const SUSPECTS = 10_000;
 

@@ -86,7 +86,7 @@ test('two processes with opposite breakers on one conversation keep every invari
       const running = new Set<Promise<unknown>>();
       const processes = [0, 1].map(() => startProcess(pool, lateWorkflow(pool, given, running)));
       const sent: Submission[] = [];
-      const outcomes = [];
+      const outcomes: Promise<unknown>[] = [];
       for (const { process, user, kind, flip, waitMs } of steps) {
         if (flip) {
           // Opposite breakers: one opens, the other closes.
@@ -100,7 +100,8 @@ test('two processes with opposite breakers on one conversation keep every invari
         }
         const next: Submission = nextOf(kind, id, user);
         sent.push(next);
-        outcomes.push(processes[process]?.dispatcher.submit(next));
+        const dispatcher = processes[process]?.dispatcher;
+        if (dispatcher !== undefined) outcomes.push(dispatcher.submit(next));
         await pause(waitMs);
       }
       for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: 'accepted' });
