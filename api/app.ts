@@ -78,6 +78,7 @@ export interface AppDeps extends HealthDeps {
   readonly streams: Streams;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
+  readonly autoReport: AdminDeps['autoReport'];
   readonly runs: WorkflowRuns;
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;

@@ -12,6 +12,7 @@ import { packageRoot } from '../process/package-root.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
+import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
@@ -20,6 +21,11 @@ import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
 import { temporalCheck } from './services/temporal-check.ts';
+import { AutoPath } from '../dispatch/auto/auto-path.ts';
+import { makeAutoReport } from '../dispatch/auto/auto-report.ts';
+import { measureLoopDelay } from '../dispatch/auto/loop-delay.ts';
+import { makeProbe } from '../dispatch/auto/probe.ts';
+import { watchTemporal } from '../dispatch/auto/temporal-watch.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
@@ -88,33 +94,68 @@ async function main(): Promise<void> {
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const clock = makeDatabaseClock({ log });
   metrics.clockSkew(() => clock.skewMs() / 1000);
-  const pathSwitch = await makePathSwitch({ pool, notifier, initial: config.path, clock, log });
-  cleanup.add('path switch', pathSwitch.close);
-  const workflows = makeConversationWorkflows({
-    client,
-    taskQueue: config.taskQueue,
-    settings: conversationSettings({
-      idleMs: config.idleMs,
-      continueAfter: config.continueAsNewAfter,
-      logLevel: config.logLevel,
-    }),
+  let look = (): void => undefined;
+  const pathSwitch = await makePathSwitch({
+    pool,
+    notifier,
+    initial: config.path,
+    clock,
+    log,
+    onUnknown: () => metrics.settingIgnored('path'),
+    onChange: () => look(),
   });
+  cleanup.add('path switch', pathSwitch.close);
+  const settings = conversationSettings({
+    idleMs: config.idleMs,
+    continueAfter: config.continueAsNewAfter,
+    logLevel: config.logLevel,
+  });
+  const workflows = makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings });
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
+  const auto = new AutoPath();
   const dispatcher = makeDispatcher({
-    pathOf: (conversation) => (pathSwitch.pathOf(conversation) === 'direct' ? 'direct' : 'workflow'),
-    executors: { direct, workflow: makeWorkflowExecutor({ workflows, log, onRetry }) },
+    pathOf: pathSwitch.pathOf,
+    auto,
+    executors: {
+      direct,
+      workflow: makeWorkflowExecutor({ workflows, log, onRetry, onUnavailable: () => watch.unavailable() }),
+    },
+    decisionsAtOnce: config.databasePoolSize,
     stager: makeStager(staging),
     metrics,
     log,
     clock,
     mailboxLimit: config.mailboxLimit,
   });
+  ({ look } = dispatcher);
   metrics.actorMailboxDepth(dispatcher.depth);
   const shedder = new LoadShedder();
-  const expectedWait = measureExpectedWait({ pool, onSample: (waitMs) => shedder.sample(waitMs) });
+  const expectedWait = measureExpectedWait({
+    pool,
+    queues: dispatcher.expectedWaitMs,
+    onSample: (waitMs) => shedder.sample(waitMs),
+  });
   metrics.expectedWait(() => expectedWait.ms() / 1000);
   cleanup.add('measurement of the expected wait', expectedWait.close);
+  const loopDelay = measureLoopDelay();
+  cleanup.add('event loop measurement', loopDelay.close);
+  const watch = watchTemporal({
+    auto,
+    probe: makeProbe({ client, taskQueue: config.taskQueue, settings }),
+    locked: (conversations) => lockedAmong(pool, conversations),
+    loopDelayMs: loopDelay.ms,
+    look: dispatcher.look,
+    log,
+  });
+  cleanup.add('watch over Temporal', watch.close);
+  metrics.autoPath(() => ({
+    parley_update_budget: auto.budget.limit,
+    parley_updates_in_flight: auto.budget.inFlight,
+    parley_update_baseline_seconds: (auto.budget.baselineMs ?? 0) / 1000,
+    parley_breaker_open: auto.breaker.isOpen ? 1 : 0,
+    parley_wedged_conversations: auto.wedged.list().length,
+  }));
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -156,11 +197,12 @@ async function main(): Promise<void> {
         now: clock.now,
       }),
       submitter: dispatcher,
+      autoReport: makeAutoReport(auto),
       streams,
       submitIncrement: makeSubmitIncrement({
         pool: shared,
         workflows,
-        pathOf: (conversation) => (pathSwitch.pathOf(conversation) === 'direct' ? 'direct' : 'workflow'),
+        pathOf: (conversation) => auto.pathNow(pathSwitch.pathOf(conversation), conversation),
         direct,
         onRetry,
         log,

@@ -53,6 +53,7 @@ export type {
   OutgoingMessage,
   PageQuery,
   PathSetting,
+  PathState,
   PendingWelcome,
   Policy,
   PolicyChange,

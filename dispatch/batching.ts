@@ -2,24 +2,46 @@ import { MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS } from '../domain/limits.ts';
 import { type QueuedCommand, sharesBatch } from './queued-command.ts';
 
 /**
- * Takes the next batch out of a queue: messages (or read marks) that follow one another share one, every other command
- * goes alone. Commands that are settled already leave the queue with it.
- * @param waitingUsers users with a commit that waits for a reservation; their commands stay where they are
+ * The next batch of a queue: messages (or read marks) that follow one another share one, every other command goes alone.
+ * @param blockedUsers users with a command that is not decided yet; their later commands stay where they are
+ * @param mayGo commands that may go now; the others stay, with all later ones of their users
  */
-export function takeBatch(queue: QueuedCommand[], waitingUsers: ReadonlySet<string>): QueuedCommand[] {
-  if (waitingUsers.size > 0) return takeFromOthers(queue, waitingUsers);
-  const open = queue.findIndex((queued) => !queued.settled);
-  const settled = queue.splice(0, open === -1 ? queue.length : open);
-  return [...settled, ...queue.splice(0, batchLength(queue))];
+export function nextBatch(
+  queue: readonly QueuedCommand[],
+  blockedUsers: ReadonlySet<string>,
+  mayGo?: (queued: QueuedCommand) => boolean,
+): QueuedCommand[] {
+  const open =
+    blockedUsers.size === 0 && mayGo === undefined && !queue.some(({ settled }) => settled)
+      ? queue
+      : free(queue, blockedUsers, mayGo);
+  return open.slice(0, batchLength(open));
 }
 
-function takeFromOthers(queue: QueuedCommand[], waitingUsers: ReadonlySet<string>): QueuedCommand[] {
-  const free = queue.filter((queued) => !queued.settled && !waitingUsers.has(queued.submission.command.actor));
-  const taken = new Set(free.slice(0, batchLength(free)));
-  const isTaken = (queued: QueuedCommand): boolean => queued.settled || taken.has(queued);
-  const batch = queue.filter(isTaken);
-  queue.splice(0, queue.length, ...queue.filter((queued) => !isTaken(queued)));
-  return batch;
+/** Takes commands out of a queue, and those that are settled already. @returns the settled ones */
+export function takeOut(queue: QueuedCommand[], batch: readonly QueuedCommand[]): QueuedCommand[] {
+  const taken = new Set(batch);
+  const settled = queue.filter((queued) => queued.settled && !taken.has(queued));
+  const isHead = settled.length === 0 && queue[batch.length - 1] === batch.at(-1);
+  if (isHead) queue.splice(0, batch.length);
+  else queue.splice(0, queue.length, ...queue.filter((queued) => !queued.settled && !taken.has(queued)));
+  return settled;
+}
+
+/** Whose turn it can be, in order. A command that stays holds back the later ones of its user. */
+function free(
+  queue: readonly QueuedCommand[],
+  blockedUsers: ReadonlySet<string>,
+  mayGo: (queued: QueuedCommand) => boolean = () => true,
+): QueuedCommand[] {
+  const held = new Set<string>();
+  return queue.filter((queued) => {
+    const { actor } = queued.submission.command;
+    if (queued.settled || blockedUsers.has(actor) || held.has(actor)) return false;
+    if (mayGo(queued)) return true;
+    held.add(actor);
+    return false;
+  });
 }
 
 /** How many commands at the head of a queue go together. */

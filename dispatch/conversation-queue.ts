@@ -1,45 +1,39 @@
-import { randomUUID } from 'node:crypto';
-import type { Command } from '../domain/command.ts';
-import { AppError, ensureError } from '../domain/errors.ts';
 import { MAX_RESERVATION_MS } from '../domain/limits.ts';
-import type { Outcome } from '../domain/outcome.ts';
-import { type StagedCommand, toStagedCommand } from '../domain/staged-command.ts';
-import type { StagedKey } from '../store/staging/stage.ts';
-import { takeBatch } from './batching.ts';
-import type { Applied, Batch, ExecutionPath, Executors } from './executor.ts';
+import { LARGE_BATCH, type NextBatch, QUICK_MS, WAIT_MS, type Way } from './auto/auto-path.ts';
+import { type BatchDeps, BatchRunner } from './batch-runner.ts';
+import { nextBatch, takeOut } from './batching.ts';
+import type { ExecutionPath } from './executor.ts';
 import { FairOrder } from './fair-order.ts';
+import { outageError } from './outage.ts';
 import { type QueuedCommand, sharesBatch } from './queued-command.ts';
-import type { Submission } from './submission.ts';
+import { UpdateFlight } from './update-flight.ts';
 
 /** What the queues of a process share. */
-export interface QueueDeps {
-  readonly pathOf: (conversation: string) => ExecutionPath;
-  readonly executors: Executors;
-  /** Stages the bytes of a command; `undefined` = the command has none. */
-  readonly stage: (submission: Submission) => Promise<StagedKey> | undefined;
-  /** The commands of these staged rows will never be decided. */
-  readonly discard: (keys: readonly number[]) => void;
-  readonly onBatch: (
-    batch: Batch<Command | StagedCommand>,
-    path: ExecutionPath,
-    applied: Applied,
-    seconds: number,
-  ) => void;
+export interface QueueDeps extends BatchDeps {
   readonly onTaken: (path: ExecutionPath, waitedSeconds: number) => void;
   /** A commit waits for a reservation. */
   readonly onReservationWait: (path: ExecutionPath) => void;
 }
 
+/** After this time the duration of an update says nothing about the next one. */
+const UPDATE_MS_VALID = 1000;
+
 /**
- * The queue of one conversation in this process. One batch is in flight, so each sender's order holds; while it is decided
- * the next one gathers, so batches grow with load. Users take turns with commands that go alone. A commit that has to wait
- * for a reservation (store/commit/contention.sql) steps back for that time, together with the later commands of its user;
- * the commands of others go on.
+ * The queue of one conversation in this process. At most one batch is in flight on each way, and one that goes to the
+ * workflow only when nothing else is in flight. While a batch is decided the next one gathers, so batches grow with load.
+ *
+ * The order of each sender holds: while a command of a user is undecided, no later one of that user is handed over, on either
+ * way. Users take turns with commands that go alone. A commit that has to wait for a reservation
+ * (store/commit/contention.sql) steps back for that time, together with the later commands of its user; the commands of
+ * others go on.
+ *
+ * `AutoPath` says which way a batch takes, when it is handed over and not before.
  */
 export class ConversationQueue {
   readonly #conversation: string;
   readonly #deps: QueueDeps;
   readonly #onIdle: () => void;
+  readonly #runner: BatchRunner;
   /** By turn; those of one user in the order in which they came. */
   readonly #queue: QueuedCommand[] = [];
   readonly #order = new FairOrder();
@@ -47,13 +41,19 @@ export class ConversationQueue {
   readonly #depths = new Map<string, number>();
   /** Users with a commit that waits for a reservation. */
   readonly #waitingUsers = new Set<string>();
-  #running = false;
+  #update: UpdateFlight | undefined;
+  /** Users with a command in the direct batch in flight. */
+  #direct: ReadonlySet<string> | undefined;
+  /** How long the newest update took, and when it ended. */
+  #lastUpdate = { ms: 0, at: -Infinity };
+  #lookTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param onIdle nothing is in flight; commands that are still queued wait for a reservation */
   constructor(conversation: string, deps: QueueDeps, onIdle: () => void) {
     this.#conversation = conversation;
     this.#deps = deps;
     this.#onIdle = onIdle;
+    this.#runner = new BatchRunner(conversation, deps, (...deferred) => this.#postpone(...deferred));
   }
 
   get depth(): number {
@@ -65,42 +65,148 @@ export class ConversationQueue {
     return this.#depths.get(user) ?? 0;
   }
 
-  /** Queues a command. Its bytes are staged at once, while the batch before it is decided. */
+  /** Queues a command. It is handed over at once if nothing is in flight. */
   push(queued: QueuedCommand): void {
-    if (this.#deps.pathOf(this.#conversation) === 'workflow') void this.#stage(queued);
+    if (this.#isOutage()) {
+      queued.settle(outageError());
+      return;
+    }
     queued.turn = this.#order.turnOf(queued.submission.command.actor, !sharesBatch(queued));
     this.#count(queued, 1);
     const place = this.#queue.findLastIndex(({ turn }) => turn <= queued.turn) + 1;
     this.#queue.splice(place, 0, queued);
-    this.#start();
+    this.#stageEarly(queued);
+    if (this.#update === undefined && this.#direct === undefined) this.#pump();
+    else this.#lookLater();
   }
 
-  #start(): void {
-    if (this.#running) return;
-    this.#running = true;
-    void this.#run();
-  }
-
-  async #run(): Promise<void> {
-    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
-      try {
-        await this.#decide(batch);
-      } catch (error) {
-        for (const queued of batch) queued.settle(ensureError(error));
-      }
+  /** Looks again: Temporal went away or came back, or time has passed. */
+  look(): void {
+    if (this.#isOutage()) {
+      for (const queued of this.#queue) queued.settle(outageError());
+      this.#update?.giveUp('outage');
     }
-    // In the same step that found nothing to take, so that no command can be left behind.
-    this.#running = false;
-    this.#onIdle();
+    const away = this.#deps.auto.whyAway(this.#conversation);
+    if (away !== undefined) this.#update?.giveUp(away);
+    this.#pump();
   }
 
-  #take(): QueuedCommand[] {
-    const taken = takeBatch(this.#queue, this.#waitingUsers);
-    for (const queued of taken) this.#count(queued, -1);
-    const batch = taken.filter((queued) => !queued.settled);
-    if (batch.length < taken.length) void this.#discard(taken.filter((queued) => queued.settled));
-    if (batch[0] !== undefined) this.#order.taken(batch[0].turn);
-    return batch;
+  /** Hands over whatever may go now. */
+  #pump(): void {
+    clearTimeout(this.#lookTimer);
+    this.#lookTimer = undefined;
+    while (this.#startNext());
+    if (this.#update === undefined && this.#direct === undefined) this.#onIdle();
+    else if (this.#queue.length > 0) this.#lookLater();
+  }
+
+  /** @returns whether a batch was started */
+  #startNext(): boolean {
+    if (this.#direct !== undefined) return false;
+    return this.#update === undefined ? this.#startFirst() : this.#startBehind(this.#update);
+  }
+
+  /** Nothing is in flight: the next batch goes, by whatever way. */
+  #startFirst(): boolean {
+    const batch = nextBatch(this.#queue, this.#waitingUsers);
+    this.#take(batch);
+    if (batch.length === 0) return false;
+    const { ms, at } = this.#lastUpdate;
+    const updateMs = this.#deps.auto.now() - at > UPDATE_MS_VALID ? 0 : ms;
+    const setting = this.#deps.pathOf(this.#conversation);
+    const way = this.#deps.auto.choose(setting, this.#describe(batch, updateMs));
+    if (way.path === 'direct') this.#goDirect(batch, way);
+    else this.#goByWorkflow(batch);
+    return true;
+  }
+
+  /** An update is in flight: senders with nothing undecided may pass it, directly. */
+  #startBehind(update: UpdateFlight): boolean {
+    const { auto, pathOf } = this.#deps;
+    const setting = pathOf(this.#conversation);
+    if (setting === 'workflow' || this.#queue.length === 0) return false;
+    const blocked = new Set([...this.#waitingUsers, ...update.users]);
+    const batch = nextBatch(this.#queue, blocked, ({ submission }) =>
+      auto.mayPass(setting, this.#conversation, submission.command.kind),
+    );
+    if (batch.length === 0) return false;
+    const way = auto.passes(setting, this.#describe(batch, auto.now() - update.since));
+    if (way === undefined) return false;
+    this.#take(batch);
+    this.#goDirect(batch, way);
+    return true;
+  }
+
+  #goDirect(batch: readonly QueuedCommand[], { diverted }: Way): void {
+    if (diverted !== undefined) this.#deps.onDiversion(diverted);
+    this.#direct = new Set(batch.map(({ submission }) => submission.command.actor));
+    this.#handedOver(batch, 'direct');
+    void this.#runner.directly(batch).then(() => {
+      this.#direct = undefined;
+      this.#pump();
+    });
+  }
+
+  #goByWorkflow(batch: readonly QueuedCommand[]): void {
+    const { auto } = this.#deps;
+    const flight = new UpdateFlight(this.#conversation, batch, {
+      now: auto.now(),
+      queueHas: (user) => this.depthOf(user) > 0,
+      mayDivert: () => this.#deps.pathOf(this.#conversation) !== 'workflow',
+    });
+    this.#update = flight;
+    this.#handedOver(batch, 'workflow');
+    void this.#runner.byWorkflow(flight).then(() => {
+      const now = auto.now();
+      this.#lastUpdate = { ms: now - flight.since, at: now };
+      this.#update = undefined;
+      this.#pump();
+    });
+  }
+
+  #handedOver(batch: readonly QueuedCommand[], path: ExecutionPath): void {
+    const [first] = batch;
+    if (first !== undefined) this.#order.taken(first.turn);
+    for (const { since } of batch) this.#deps.onTaken(path, (performance.now() - since) / 1000);
+  }
+
+  /** Takes a batch out of the queue, with what was answered meanwhile, for example by its deadline. */
+  #take(batch: readonly QueuedCommand[]): void {
+    const late = takeOut(this.#queue, batch);
+    for (const queued of [...late, ...batch]) this.#count(queued, -1);
+    if (late.length > 0) void this.#runner.discard(late);
+  }
+
+  #describe(batch: readonly QueuedCommand[], updateMs: number): NextBatch {
+    const kind = batch[0]?.submission.command.kind ?? 'message';
+    const waitedMs = performance.now() - Math.min(...batch.map(({ since }) => since));
+    return { conversation: this.#conversation, kind, commands: batch.length, waitedMs, updateMs };
+  }
+
+  /**
+   * Stages a command before its turn where it is clear already that the workflow takes it. So a hot conversation stages one
+   * batch while the one before it is decided.
+   */
+  #stageEarly(queued: QueuedCommand): void {
+    const setting = this.#deps.pathOf(this.#conversation);
+    if (setting === 'workflow') void this.#runner.stage(queued);
+    if (setting !== 'auto' || this.#update === undefined || this.#queue.length < LARGE_BATCH) return;
+    if (this.#deps.auto.now() - this.#update.since > QUICK_MS || !sharesBatch(queued)) return;
+    const waiting = this.#queue.length === LARGE_BATCH ? this.#queue.filter(sharesBatch) : [queued];
+    for (const one of waiting) void this.#runner.stage(one);
+  }
+
+  /** While something is in flight, time alone may let the next batch go. */
+  #lookLater(): void {
+    if (this.#lookTimer !== undefined || this.#deps.pathOf(this.#conversation) === 'workflow') return;
+    const oldest = Math.min(...this.#queue.map(({ since }) => since));
+    const waited = performance.now() - oldest;
+    // A little more, so that the time has surely passed.
+    this.#lookTimer = setTimeout(() => this.#pump(), waited < WAIT_MS ? WAIT_MS - waited + 1 : WAIT_MS);
+  }
+
+  #isOutage(): boolean {
+    return this.#deps.auto.isOutage && this.#deps.pathOf(this.#conversation) === 'workflow';
   }
 
   #count({ submission }: QueuedCommand, by: number): void {
@@ -108,81 +214,6 @@ export class ConversationQueue {
     const depth = this.depthOf(user) + by;
     if (depth > 0) this.#depths.set(user, depth);
     else this.#depths.delete(user);
-  }
-
-  /** Rows of commands that missed their deadline: they name the sender beside the bytes. */
-  async #discard(late: readonly QueuedCommand[]): Promise<void> {
-    const staged = await Promise.all(late.map(async (queued) => queued.staged?.catch(() => undefined)));
-    const keys = staged.filter((key) => typeof key === 'number');
-    if (keys.length > 0) this.#deps.discard(keys);
-  }
-
-  async #decide(batch: readonly QueuedCommand[]): Promise<void> {
-    const path = this.#deps.pathOf(this.#conversation);
-    for (const { since } of batch) this.#deps.onTaken(path, (performance.now() - since) / 1000);
-    if (path === 'direct') await this.#applyDirectly(batch);
-    else await this.#applyByWorkflow(batch);
-  }
-
-  async #applyByWorkflow(batch: readonly QueuedCommand[]): Promise<void> {
-    const keys = await Promise.all(batch.map((queued) => this.#stage(queued)));
-    const taken: QueuedCommand[] = [];
-    const commands: StagedCommand[] = [];
-    const outsiders: QueuedCommand[] = [];
-    batch.forEach((queued, i) => {
-      const key = keys[i];
-      if (key === 'over-quota') {
-        queued.settle(new AppError('rate-limited', 'Too many of your bytes wait for a decision'));
-      } else if (key === 'not-a-member') {
-        outsiders.push(queued);
-      } else {
-        taken.push(queued);
-        commands.push(toStagedCommand(queued.submission.command, key));
-      }
-    });
-    await Promise.all([
-      this.#apply('workflow', taken, commands, this.#deps.executors.workflow),
-      // Decided here and now: a retry of a former member gets its first answer.
-      this.#applyDirectly(outsiders),
-    ]);
-  }
-
-  #applyDirectly(batch: readonly QueuedCommand[]): Promise<void> {
-    const commands = batch.map(({ submission }) => submission.command);
-    return this.#apply('direct', batch, commands, this.#deps.executors.direct);
-  }
-
-  async #apply<C extends Command | StagedCommand>(
-    path: ExecutionPath,
-    queued: readonly QueuedCommand[],
-    commands: readonly C[],
-    execute: (batch: Batch<C>) => Promise<Applied>,
-  ): Promise<void> {
-    if (queued.length === 0) return;
-    const batch: Batch<C> = {
-      id: randomUUID(),
-      conversation: this.#conversation,
-      commands,
-      correlationIds: [...new Set(queued.map(({ submission }) => submission.correlationId))],
-      deadline: Math.max(...queued.map(({ submission }) => submission.deadline)),
-    };
-    const startedAt = performance.now();
-    const applied = await execute(batch);
-    this.#deps.onBatch(batch, path, applied, (performance.now() - startedAt) / 1000);
-    await this.#settle(path, queued, applied);
-  }
-
-  async #settle(path: ExecutionPath, batch: readonly QueuedCommand[], { outcomes, retries }: Applied): Promise<void> {
-    const withoutBytes: QueuedCommand[] = [];
-    batch.forEach((queued, i) => {
-      const outcome = outcomes[i];
-      if (outcome === undefined) queued.settle(new AppError('internal', 'A command got no outcome'));
-      else if (outcome.status === 'refused' && outcome.code === 'body-missing') withoutBytes.push(queued);
-      else if (outcome.status === 'refused' && outcome.code === 'deferred') this.#postpone(queued, path, outcome.forMs);
-      else queued.settle(firstSuccess(outcome, retries));
-    });
-    // An earlier attempt used up the staged bytes, or a sweep took them: decided again, with the bytes inline.
-    if (withoutBytes.length > 0) await this.#applyDirectly(withoutBytes);
   }
 
   /** Puts a commit back to the head of the queue, to be decided once more after the time of a reservation. */
@@ -199,25 +230,9 @@ export class ConversationQueue {
     setTimeout(
       () => {
         this.#waitingUsers.delete(command.actor);
-        this.#start();
+        this.#pump();
       },
       Math.min(Math.max(forMs, 1), MAX_RESERVATION_MS),
     );
   }
-
-  /** Stages a command's bytes once; a commit that waited finds its row again. */
-  #stage(queued: QueuedCommand): Promise<StagedKey | undefined> {
-    const staging = (queued.staged ??= this.#deps.stage(queued.submission));
-    if (staging === undefined) return NOTHING_TO_STAGE;
-    // Handled where it is awaited; it may fail long before.
-    staging.catch(() => undefined);
-    return staging;
-  }
-}
-
-const NOTHING_TO_STAGE = Promise.resolve(undefined);
-
-/** A duplicate that answers a retry of this process is its first success. */
-function firstSuccess(outcome: Outcome, retries: number): Outcome {
-  return outcome.status === 'duplicate' && retries > 0 ? { ...outcome, status: 'accepted' } : outcome;
 }

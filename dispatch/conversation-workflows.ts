@@ -37,13 +37,17 @@ export interface ConversationWorkflowsDeps {
 export interface ConversationWorkflows {
   /** Starts the workflow unless it runs. A start is enough to make it load its due times. */
   readonly start: (conversation: string) => Promise<void>;
-  /** Sends an update and waits for its result; starts the workflow unless it is believed to run. */
+  /**
+   * Sends an update and waits for its result; starts the workflow unless it is believed to run.
+   * @param signal ends the wait, not the update
+   */
   readonly update: (
     conversation: string,
     update: ConversationUpdate,
     updateId: string,
     input: UpdateInput,
     deadline: number,
+    signal?: AbortSignal,
   ) => Promise<UpdateResult>;
   /** The workflow has ended: the next update starts it again. */
   readonly forget: (conversation: string) => void;
@@ -101,12 +105,15 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
         workflowIdConflictPolicy: 'USE_EXISTING',
       });
     },
-    update: (conversation, update, updateId, input, deadline) =>
-      client.withDeadline(deadline, () =>
+    update: (conversation, update, updateId, input, deadline, signal) => {
+      const send = (): Promise<UpdateResult> =>
         running.has(conversation)
           ? handleOf(conversation).executeUpdate(update, { args: [input], updateId })
-          : updateWithStart(conversation, update, updateId, input),
-      ),
+          : updateWithStart(conversation, update, updateId, input);
+      return client.withDeadline(deadline, () =>
+        signal === undefined ? send() : client.withAbortSignal(signal, send),
+      );
+    },
     forget: (conversation) => void running.delete(conversation),
     increment: async (conversation, increment, deadline) => {
       await client.withDeadline(deadline, () =>

@@ -6,13 +6,17 @@ import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { stageRow } from '../store/staging/stage.ts';
 import { ConversationQueue, type QueueDeps } from './conversation-queue.ts';
-import type { ExecutionPath, Executors } from './executor.ts';
+import { AutoPath } from './auto/auto-path.ts';
+import type { ConversationPath, Executors } from './executor.ts';
+import { ExpectedWait } from './expected-wait.ts';
 import type { QueuedCommand } from './queued-command.ts';
 import type { Stager } from './stager.ts';
 import type { Submission, Submitter } from './submission.ts';
 
 export interface DispatcherDeps {
-  readonly pathOf: (conversation: string) => ExecutionPath;
+  readonly pathOf: (conversation: string) => ConversationPath;
+  /** Chooses the way of each batch. @default one that nobody watches: good for the paths `workflow` and `direct` */
+  readonly auto?: AutoPath;
   readonly executors: Executors;
   readonly stager: Stager;
   readonly metrics: Metrics;
@@ -21,6 +25,8 @@ export interface DispatcherDeps {
   readonly clock?: Pick<DatabaseClock, 'at'>;
   /** Commands that may wait in one queue. */
   readonly mailboxLimit: number;
+  /** Direct batches that can be decided at once. @default 1 */
+  readonly decisionsAtOnce?: number;
 }
 
 /** Part of a queue that one user can fill, so that others always find room. */
@@ -32,13 +38,18 @@ export interface Dispatcher extends Submitter {
   readonly depth: () => number;
   /** Conversations with something in flight. */
   readonly active: () => number;
+  /** Milliseconds that a direct batch would wait for what all conversations share. */
+  readonly expectedWaitMs: () => number;
+  /** All queues look again: Temporal went away or came back. */
+  readonly look: () => void;
 }
 
 /** Builds the one way in: it queues each command by conversation, and answers with the outcome before the deadline. */
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
   const { metrics, clock = OWN_CLOCK } = deps;
-  const queueDeps = makeQueueDeps(deps);
+  const expectedWait = new ExpectedWait(deps.decisionsAtOnce ?? 1);
+  const queueDeps = makeQueueDeps(deps, expectedWait);
 
   const open = (conversation: string): ConversationQueue => {
     const queue = new ConversationQueue(conversation, queueDeps, () => {
@@ -95,13 +106,20 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
     },
     depth: () => [...queues.values()].reduce((sum, queue) => sum + queue.depth, 0),
     active: () => queues.size,
+    expectedWaitMs: () => expectedWait.ms(),
+    look: () => {
+      for (const queue of [...queues.values()]) queue.look();
+    },
   };
 }
 
-function makeQueueDeps({ pathOf, executors, stager, metrics, log }: DispatcherDeps): QueueDeps {
+function makeQueueDeps(deps: DispatcherDeps, expectedWait: ExpectedWait): QueueDeps {
+  const { pathOf, auto = new AutoPath(), executors, stager, metrics, log } = deps;
   return {
     pathOf,
-    executors,
+    auto,
+    executors: { ...executors, direct: (batch) => expectedWait.measure(() => executors.direct(batch)) },
+    onDiversion: metrics.diversion,
     stage: ({ conversation, command, deadline }) => {
       const row = stageRow(conversation, command);
       return row === undefined ? undefined : stager.stage(row, deadline);

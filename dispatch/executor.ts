@@ -1,9 +1,25 @@
 import type { Command } from '../domain/command.ts';
+import type { CONVERSATION_PATHS } from '../process/config.ts';
 import type { Outcome } from '../domain/outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 
 /** Who applies a batch: the conversation's workflow, or the API process itself. */
 export type ExecutionPath = 'workflow' | 'direct';
+
+/** What an operator chooses for a conversation; `auto` = the process chooses for each batch. */
+export type ConversationPath = (typeof CONVERSATION_PATHS)[number];
+
+/**
+ * Why a batch that would take the workflow was decided directly.
+ * - `budget`: as many updates are in flight as Temporal carries in good time
+ * - `wait`: its oldest command had waited for 25 ms
+ * - `breaker`: Temporal does not answer
+ * - `wedged`: the workflow of this conversation does not answer, those of others do
+ * - `time-out`: it was handed to the workflow, which did not answer
+ * - `failed`: it was handed to the workflow, which could not decide it
+ */
+export const DIVERSION_REASONS = ['budget', 'wait', 'breaker', 'wedged', 'time-out', 'failed'] as const;
+export type DiversionReason = (typeof DIVERSION_REASONS)[number];
 
 /** Commands of one conversation that are decided together, in their order. */
 export interface Batch<C extends Command | StagedCommand> {
@@ -14,6 +30,8 @@ export interface Batch<C extends Command | StagedCommand> {
   readonly correlationIds: readonly string[];
   /** Milliseconds since 1970. No request of the batch waits longer. */
   readonly deadline: number;
+  /** Aborted when nobody waits for this executor any more. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Applied {

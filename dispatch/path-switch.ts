@@ -5,14 +5,11 @@ import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { readSetting, writeSetting } from '../store/settings.ts';
 import { CONVERSATION_PATHS } from '../process/config.ts';
-import type { ExecutionPath } from './executor.ts';
+import type { ConversationPath, ExecutionPath } from './executor.ts';
 
 const SETTING = 'path';
 /** A notification announces a change to all replicas. This poll is for replicas whose listening session was down. */
 const POLL_MS = 1000;
-
-/** What an operator chooses for a conversation; `auto` = the process chooses for each batch. */
-export type ConversationPath = (typeof CONVERSATION_PATHS)[number];
 
 /** The execution path of the conversations. */
 export interface PathSetting {
@@ -40,6 +37,10 @@ export async function makePathSwitch(deps: {
   /** Learns from each read of the setting. @default the clock of the process */
   readonly clock?: Pick<DatabaseClock, 'learnFrom'>;
   readonly log: Logger;
+  /** A setting of a later version was found. It is ignored, and the one before it stays. */
+  readonly onUnknown?: () => void;
+  /** The setting has changed. */
+  readonly onChange?: () => void;
 }): Promise<PathSwitch> {
   const { clock = OWN_CLOCK } = deps;
   let current = deps.initial;
@@ -47,10 +48,20 @@ export async function makePathSwitch(deps: {
     if (setting.path === current.path && setting.rollout === current.rollout) return;
     deps.log.warn({ from: current, to: setting }, 'conversation path changed');
     current = setting;
+    deps.onChange?.();
+  };
+  let unknown: string | undefined;
+  const ignore = (value: unknown): void => {
+    const text = JSON.stringify(value);
+    if (text === unknown) return;
+    unknown = text;
+    deps.log.warn({ setting: value, kept: current }, 'this version does not know the stored path setting');
+    deps.onUnknown?.();
   };
   const refresh = async (): Promise<void> => {
     const { value } = await clock.learnFrom(() => readSetting(deps.pool, SETTING));
     if (isPathSetting(value)) adopt(value);
+    else if (value !== undefined) ignore(value);
   };
   await refresh();
   const timer = setInterval(() => {

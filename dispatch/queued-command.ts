@@ -10,7 +10,7 @@ export interface QueuedCommand {
   readonly since: number;
   /** Its place among all that wait (`FairOrder`). */
   turn: number;
-  /** Set once its bytes are on their way into a staged row. */
+  /** Set once it is on its way into a staged row. From then on it is decided by its staged form, on either path. */
   staged: Promise<StagedKey> | undefined;
   /** It was answered already, for example by its deadline. */
   settled: boolean;

@@ -57,6 +57,11 @@ export function classifyUpdateError(error: unknown): UpdateFailure {
   return (code === undefined ? undefined : FAILURES[code]) ?? 'defect';
 }
 
+/** The server could not be reached at all. The client has tried some times by then (`process/temporal-client.ts`). */
+export function isUnavailable(error: unknown): boolean {
+  return grpcCode(error instanceof ServiceError ? error.cause : error) === status.UNAVAILABLE;
+}
+
 function grpcCode(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'number' ? error.code : undefined;

@@ -15,7 +15,7 @@ import { lockedProblem } from './conversation-lock.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
-import { classifyUpdateError } from './temporal-errors.ts';
+import { classifyUpdateError, isUnavailable } from './temporal-errors.ts';
 
 /** One call waits at most this long: a connection that died silently must not use up the whole deadline. */
 const CALL_MS = 4000;
@@ -24,21 +24,26 @@ export interface WorkflowExecutorDeps {
   readonly workflows: Pick<ConversationWorkflows, 'update' | 'forget'>;
   readonly log: Logger;
   readonly onRetry: (reason: string) => void;
+  /** Temporal refused the connection, some quick tries long. */
+  readonly onUnavailable?: () => void;
 }
 
-/** Hands a batch to the conversation's workflow as one update, and tries again until its deadline. */
-export function makeWorkflowExecutor({ workflows, log, onRetry }: WorkflowExecutorDeps): Executor<StagedCommand> {
-  return async ({ id, conversation, commands, correlationIds, deadline }) => {
+/** Hands a batch to the conversation's workflow as one update, and tries again until its deadline, or until it is aborted. */
+export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<StagedCommand> {
+  const { workflows, log, onRetry, onUnavailable = () => undefined } = deps;
+  return async ({ id, conversation, commands, correlationIds, deadline, signal }) => {
     const input = { operations: commands, requests: correlationIds };
     const update = updateFor(commands[0]);
     let attempt = 0;
     for (let retries = 0; ; retries++) {
       try {
         const until = Math.min(Date.now() + CALL_MS, deadline);
-        const result = await workflows.update(conversation, update, `${id}.${attempt}`, input, until);
+        const result = await workflows.update(conversation, update, `${id}.${attempt}`, input, until, signal);
         return { outcomes: unpackOutcomes(result.outcomes), retries };
       } catch (error) {
+        if (signal?.aborted === true) throw new AppError('unavailable', undefined, {}, { cause: error });
         const failure = classifyUpdateError(error);
+        if (isUnavailable(error)) onUnavailable();
         const facts = { conversation, batch: id, attempt, failure, correlationIds };
         onRetry(failure);
         const locked = lockedProblem(error);
@@ -70,8 +75,8 @@ function updateFor(command: StagedCommand | undefined): ConversationUpdate {
     case 'leave':
       return removeMember;
     case 'commit':
-      if ('sha256' in command) return commit;
-      return 'removes' in command && command.removes.length > 0 ? removeMember : addMembers;
+      if (!('change' in command)) return commit;
+      return command.change === 'remove' ? removeMember : addMembers;
     // Roles, policy, bars, deletion, GroupInfos, reports, resets.
     default:
       return administer;

@@ -1,6 +1,7 @@
 import type {
   BarCommand,
   Command,
+  CommandKind,
   CommitCommand,
   DeleteCommand,
   IncrementCommand,
@@ -15,6 +16,9 @@ import type {
  * A staged command: the form in which a command stands in updates, signals and histories. Bytes, sender, epoch and user
  * ids stay in a row of the table `staged`. Here stand the key of that row and small facts (invariant 10). Field names are
  * sent JSON: processes of other versions read them.
+ *
+ * Every command is staged that must not be decided late. Who decides it deletes its row in the same transaction, so a late
+ * copy finds nothing: what was refused stays refused.
  */
 
 interface ReferenceBase {
@@ -40,6 +44,8 @@ interface StagedCommit extends ReferenceBase {
   readonly sha256?: string;
   /** It has waited for a reservation. */
   readonly deferred?: true;
+  /** Of an add or remove without a commit (`opaque`): which of the two. It only names the update. */
+  readonly change?: 'add' | 'remove';
 }
 
 interface StagedGroupInfo extends ReferenceBase {
@@ -58,8 +64,13 @@ interface StagedReport extends ReferenceBase {
   readonly epoch: number;
 }
 
-/** A command whose bytes and sender stand in a staged row. */
-type StagedReference = StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedReport;
+/** Nothing of it is small and no user id: all its parts stand in the row. */
+interface StagedChange extends ReferenceBase {
+  readonly kind: 'role' | 'policy' | 'bar' | 'reset' | 'delete';
+}
+
+/** A command whose sender, and whatever it has of bytes and user ids, stand in a staged row. */
+type StagedReference = StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedReport | StagedChange;
 
 /** An increment that is stored, and was answered. Its user and its amount stand in a row of `pending_increment`. */
 export interface StoredIncrement {
@@ -75,8 +86,8 @@ type BareMembershipChange = Pick<CommitCommand, 'kind' | 'id' | 'actor' | 'notAf
 };
 type BareLeave = Pick<LeaveCommand, 'kind' | 'id' | 'actor' | 'notAfter'>;
 
-/** A command without bytes travels whole. */
-type SmallCommand =
+/** A command that travels whole. This version sends read marks so, and increments; 0.2.0 sent all of them. */
+type WholeCommand =
   | BareMembershipChange
   | BareLeave
   | ReadCommand
@@ -87,7 +98,15 @@ type SmallCommand =
   | ResetCommand
   | DeleteCommand;
 
-export type StagedCommand = StagedReference | StoredIncrement | SmallCommand;
+export type StagedCommand = StagedReference | StoredIncrement | WholeCommand;
+
+/** Kinds that are never staged: decided late or twice they change nothing that a refusal has promised. */
+const WHOLE: ReadonlySet<CommandKind> = new Set(['read', 'increment']);
+
+/** Whether a command takes a staged row on the workflow path. */
+export function needsStaging({ kind }: Command): boolean {
+  return !WHOLE.has(kind);
+}
 
 /** Whether the content and the sender of a command stand in a row. */
 export function isStaged(command: Command | StagedCommand): command is StagedReference | StoredIncrement {
@@ -96,8 +115,8 @@ export function isStaged(command: Command | StagedCommand): command is StagedRef
 
 /**
  * The staged form of a command.
- * @param body key of its staged row; `undefined` = nothing was staged, since it has no bytes
- * @throws TypeError for a command with bytes that were not staged
+ * @param body key of its staged row; `undefined` = nothing was staged
+ * @throws TypeError for a command that must be staged ({@link needsStaging}) and was not
  */
 export function toStagedCommand(command: Command, body: number | undefined): StagedCommand {
   return body === undefined ? whole(command) : byReference(command, body);
@@ -114,7 +133,8 @@ function byReference(command: Command, body: number): StagedReference {
     }
     case 'commit': {
       const { kind, sha256, bytes } = command;
-      return { ...common, kind, size: bytes?.ciphertext.length ?? 0, ...hashOf(sha256), ...deferredOf(command) };
+      const size = bytes?.ciphertext.length ?? 0;
+      return { ...common, kind, size, ...hashOf(sha256), ...deferredOf(command), ...changeOf(command) };
     }
     case 'leave': {
       const { kind, sha256, bytes } = command;
@@ -127,37 +147,21 @@ function byReference(command: Command, body: number): StagedReference {
       const { kind, seq, epoch, reason, epochAuthenticator } = command;
       return { ...common, kind, size: reason.length + (epochAuthenticator?.length ?? 0), seq, epoch };
     }
-    default:
+    case 'role':
+    case 'policy':
+    case 'bar':
+    case 'reset':
+    case 'delete':
+      return { ...common, kind: command.kind, size: 0 };
+    case 'read':
+    case 'increment':
       throw new TypeError(`A command of kind ${command.kind} has nothing to stage`);
   }
 }
 
-function whole(command: Command): SmallCommand {
-  switch (command.kind) {
-    case 'commit': {
-      const { kind, id, actor, notAfter, adds, removes, epoch } = command;
-      return {
-        kind,
-        id,
-        actor,
-        ...(notAfter === undefined ? {} : { notAfter }),
-        ...(adds === undefined ? {} : { adds }),
-        ...(removes === undefined ? {} : { removes }),
-        ...(epoch === undefined ? {} : { epoch }),
-        ...deferredOf(command),
-      };
-    }
-    case 'leave': {
-      const { kind, id, actor, notAfter } = command;
-      return { kind, id, actor, ...(notAfter === undefined ? {} : { notAfter }) };
-    }
-    case 'message':
-    case 'group-info':
-    case 'report':
-      throw new TypeError(`The bytes of a command of kind ${command.kind} were not staged`);
-    default:
-      return command;
-  }
+function whole(command: Command): WholeCommand {
+  if (command.kind === 'read' || command.kind === 'increment') return command;
+  throw new TypeError(`A command of kind ${command.kind} was not staged`);
 }
 
 function hashOf(sha256: string | undefined): { sha256?: string } {
@@ -170,4 +174,10 @@ function verdictOf({ isVerified }: { readonly isVerified?: boolean }): { verifie
 
 function deferredOf({ waitedForReservation }: CommitCommand): { deferred?: true } {
   return waitedForReservation === true ? { deferred: true } : {};
+}
+
+/** A commit without bytes adds or removes. */
+function changeOf({ sha256, removes = [] }: CommitCommand): { change?: 'add' | 'remove' } {
+  if (sha256 !== undefined) return {};
+  return { change: removes.length > 0 ? 'remove' : 'add' };
 }

@@ -51,8 +51,8 @@ export const VARIABLES = {
   JWT_AUDIENCE: text('parley', 'Required value of the `aud` claim in every token.'),
   CONVERSATION_PATH: choice(
     CONVERSATION_PATHS,
-    'workflow',
-    'Initial execution path of operations: workflow, direct or auto. Operators can change it at run time.',
+    'auto',
+    'Initial execution path of operations: auto, workflow or direct. Operators can change it at run time.',
   ),
   CONVERSATION_ROLLOUT: integer(
     100,

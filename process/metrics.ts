@@ -6,6 +6,16 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const OPERATIONS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const ACTOR = { actor_type: 'conversation' } as const;
 
+/** Gauges of the path `auto`, with their help. */
+const AUTO_GAUGES = {
+  parley_update_budget: 'Workflow updates that may be in flight (the limit of the path auto)',
+  parley_updates_in_flight: 'Workflow updates in flight',
+  parley_update_baseline_seconds: 'Time of a workflow update without load, as the path auto measured it',
+  parley_breaker_open: '1 while Temporal does not answer this process (the breaker of the path auto)',
+  parley_wedged_conversations: 'Conversations whose workflow does not answer while others do',
+} as const;
+export type AutoGauge = keyof typeof AUTO_GAUGES;
+
 /**
  * All metrics of Parley. The API and the worker each serve the metrics of their own process. The first nine metrics
  * have the names of the system that Parley replaces. Labels never contain ids.
@@ -24,6 +34,11 @@ export interface Metrics {
   readonly commitWaitedForReservation: (path: string) => void;
   readonly operation: (kind: string, outcome: string, path: string) => void;
   readonly batch: (path: string, operations: number, seconds: number) => void;
+  readonly diversion: (reason: string) => void;
+  /** @param measure state of the path `auto`: gauges by name (`AUTO_GAUGES`) */
+  readonly autoPath: (measure: () => Readonly<Record<AutoGauge, number>>) => void;
+  /** A stored setting that this process does not know. */
+  readonly settingIgnored: (setting: string) => void;
   readonly queueWait: (path: string, seconds: number) => void;
   readonly batchRetry: (reason: string) => void;
   readonly httpRequest: (method: string, route: string, status: number, seconds: number) => void;
@@ -119,6 +134,12 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     ['path'],
   );
   const batchRetries = counter('parley_lane_retries_total', 'Batches that were tried again', ['reason']);
+  const diversions = counter('parley_diversions_total', 'Batches that took the direct path instead of the workflow', [
+    'reason',
+  ]);
+  const ignored = counter('parley_settings_ignored_total', 'Stored settings that this process does not know', [
+    'setting',
+  ]);
   const http = histogram('parley_http_request_duration_seconds', 'Duration of HTTP requests', [
     'method',
     'route',
@@ -234,6 +255,20 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       batchSize.observe({ path }, count);
       batchSeconds.observe({ path }, seconds);
     },
+    diversion: (reason) => diversions.inc({ reason }),
+    autoPath: (measure) => {
+      for (const name of Object.keys(AUTO_GAUGES) as AutoGauge[]) {
+        new Gauge({
+          name,
+          help: AUTO_GAUGES[name],
+          registers,
+          collect() {
+            this.set(measure()[name]);
+          },
+        });
+      }
+    },
+    settingIgnored: (setting) => ignored.inc({ setting }),
     queueWait: (path, seconds) => queueWait.observe({ path }, seconds),
     batchRetry: (reason) => batchRetries.inc({ reason }),
     httpRequest: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),

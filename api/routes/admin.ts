@@ -8,6 +8,7 @@ import {
   overviewConversation,
   overviewConversations,
 } from '../../store/conversation/overview.ts';
+import type { AutoReport } from '../../dispatch/auto/auto-report.ts';
 import type { PathSwitch } from '../../dispatch/path-switch.ts';
 import type { WorkflowRuns } from '../../dispatch/workflow-runs.ts';
 import { reply } from '../http/reply.ts';
@@ -22,11 +23,13 @@ import {
   WorkflowRun,
 } from '../schemas/admin.ts';
 import { ConversationParams, cursorAfter } from '../schemas/common.ts';
-import { PathSetting } from '../schemas/operations.ts';
+import { PathSetting, PathState } from '../schemas/operations.ts';
 
 export interface AdminDeps {
   readonly pool: pg.Pool;
   readonly pathSwitch: Pick<PathSwitch, 'get' | 'set'>;
+  /** What the path `auto` does in this process. */
+  readonly autoReport: () => AutoReport;
   readonly runs: WorkflowRuns;
 }
 
@@ -38,7 +41,7 @@ export function adminRoutes(deps: AdminDeps): Route[] {
   return [...pathRoutes(deps), ...inspectionRoutes(deps), ...runRoutes(deps), auditRoute(deps)];
 }
 
-function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
+function pathRoutes({ pool, pathSwitch, autoReport }: AdminDeps): Route[] {
   const path = '/v1/admin/path';
   const get = defineRoute({
     ...shared,
@@ -46,9 +49,15 @@ function pathRoutes({ pool, pathSwitch }: AdminDeps): Route[] {
     method: 'get',
     name: 'getPath',
     summary: 'Get the execution path',
-    replies: { 200: { description: 'The setting', schema: PathSetting } },
+    description: 'The setting, and what the controller of `auto` does in the process that answers.',
+    replies: { 200: { description: 'The setting and the state', schema: PathState } },
     problems: ['not-allowed'],
-    handle: () => Promise.resolve(reply(200, pathSwitch.get())),
+    handle: () => {
+      const controller = autoReport();
+      return Promise.resolve(
+        reply(200, { ...pathSwitch.get(), controller: { ...controller, wedged: [...controller.wedged] } }),
+      );
+    },
   });
   const put = defineRoute({
     ...shared,

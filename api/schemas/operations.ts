@@ -34,3 +34,28 @@ export const PathSetting = z
       .meta({ description: 'Percentage of conversations that take this path. The others take the other path' }),
   })
   .meta({ id: 'PathSetting' });
+
+export const PathState = PathSetting.extend({
+  controller: z
+    .strictObject({
+      state: z.enum(['normal', 'limited', 'away']).meta({
+        description:
+          'What `auto` does in the process that answers. `limited`: Temporal has more than it carries in good time. `away`: it does not answer',
+      }),
+      since: Time,
+      limit: z.number().int().meta({ description: 'Workflow updates that may be in flight' }),
+      inFlight: z.number().int(),
+      baselineMs: z.number().optional().meta({ description: 'Time of an update without load' }),
+      updatesPerSecond: z.number(),
+      share: z.number().meta({ description: 'Part of the batches that took the workflow, of the last ten seconds' }),
+      breaker: z.enum(['closed', 'open', 'half-open']),
+      wedged: z.array(
+        z.strictObject({
+          conversation: z.string(),
+          since: Time,
+          locked: z.boolean().meta({ description: 'Its row is locked in Postgres, so its workflow may be well' }),
+        }),
+      ),
+    })
+    .meta({ id: 'PathController' }),
+}).meta({ id: 'PathState' });

@@ -6,6 +6,7 @@ import type {
   ObservedConversationQuery,
   ObservedRun,
   PathSetting,
+  PathState,
 } from './types.ts';
 
 const pathOf = (conversation: string, rest = ''): string =>
@@ -42,8 +43,8 @@ export class AdminClient {
   }
 
   /** Which execution path operations take. */
-  path(): Promise<PathSetting> {
-    return this.#http.json('GET', '/v1/admin/path') as Promise<PathSetting>;
+  path(): Promise<PathState> {
+    return this.#http.json('GET', '/v1/admin/path') as Promise<PathState>;
   }
 
   setPath(setting: PathSetting): Promise<PathSetting> {

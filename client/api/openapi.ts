@@ -674,7 +674,10 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get the execution path */
+        /**
+         * Get the execution path
+         * @description The setting, and what the controller of `auto` does in the process that answers.
+         */
         readonly get: operations["getPath"];
         /**
          * Change the execution path
@@ -1420,6 +1423,45 @@ export interface components {
             readonly checks: {
                 readonly [key: string]: boolean;
             };
+        };
+        readonly PathState: {
+            /**
+             * @description Execution path of operations
+             * @enum {string}
+             */
+            readonly path: "workflow" | "direct" | "auto";
+            /**
+             * @description Percentage of conversations that take this path. The others take the other path
+             * @default 100
+             */
+            readonly rollout?: number;
+            readonly controller: components["schemas"]["PathController"];
+        };
+        readonly PathController: {
+            /**
+             * @description What `auto` does in the process that answers. `limited`: Temporal has more than it carries in good time. `away`: it does not answer
+             * @enum {string}
+             */
+            readonly state: "normal" | "limited" | "away";
+            /** Format: date-time */
+            readonly since: string;
+            /** @description Workflow updates that may be in flight */
+            readonly limit: number;
+            readonly inFlight: number;
+            /** @description Time of an update without load */
+            readonly baselineMs?: number;
+            readonly updatesPerSecond: number;
+            /** @description Part of the batches that took the workflow, of the last ten seconds */
+            readonly share: number;
+            /** @enum {string} */
+            readonly breaker: "closed" | "open" | "half-open";
+            readonly wedged: readonly {
+                readonly conversation: string;
+                /** Format: date-time */
+                readonly since: string;
+                /** @description Its row is locked in Postgres, so its workflow may be well */
+                readonly locked: boolean;
+            }[];
         };
         readonly PathSetting: {
             /**
@@ -6050,7 +6092,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The setting */
+            /** @description The setting and the state */
             readonly 200: {
                 headers: {
                     readonly RateLimit: components["headers"]["RateLimit"];
@@ -6058,7 +6100,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["PathSetting"];
+                    readonly "application/json": components["schemas"]["PathState"];
                 };
             };
             /** @description `unauthenticated`: A valid bearer token is required */

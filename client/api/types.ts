@@ -107,7 +107,9 @@ export type Report = Body<'reportEntry'>;
 export type ReportTaken = Answer<'reportEntry'>;
 
 /** Which part of the service applies operations, and for how many percent of the conversations. */
-export type PathSetting = Answer<'getPath'>;
+export type PathSetting = Answer<'setPath'>;
+/** The same, with what the controller of `auto` does in the process that answered. */
+export type PathState = Answer<'getPath'>;
 export type ObservedConversationPage = Answer<'adminListConversations'>;
 /** A conversation as an operator sees it. */
 export type ObservedConversation = ObservedConversationPage['conversations'][number];

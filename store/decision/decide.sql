@@ -142,13 +142,17 @@ begin
     'outcomes', to_jsonb(v_results));
 end $$;
 
--- The decision where there is no conversation (any more): only the retry of its deletion has an answer.
+-- The decision where there is no conversation (any more): only the retry of its deletion has an answer. A staged deletion names no
+-- sender, so it is decided again with its parts inline.
 create or replace function decision_without_conversation(c conversation, p_ops jsonb) returns jsonb
 language sql stable as $$
   select jsonb_build_object(
     'facts', '{"found": false, "protocol": "mls", "epoch": 0, "lastSeq": 0, "memberCount": 0}'::jsonb || due_fact(c),
     'outcomes', (
-      select coalesce(jsonb_agg(coalesce(earlier_deletion(c.key, op), refusal('not-found')) order by n), '[]')
+      select coalesce(jsonb_agg(coalesce(
+        earlier_deletion(c.key, op),
+        case when op ->> 'kind' = 'delete' and op ? 'body' then refusal('body-missing') end,
+        refusal('not-found')) order by n), '[]')
       from jsonb_array_elements(p_ops) with ordinality x (op, n)))
 $$;
 

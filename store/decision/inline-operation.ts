@@ -4,6 +4,7 @@ import type {
   CommitCommand,
   GroupInfoCheck,
   GroupInfoCommand,
+  PolicyPatch,
   ReportCommand,
 } from '../../domain/command.ts';
 import type { StagedCommand } from '../../domain/staged-command.ts';
@@ -13,7 +14,7 @@ import type { StagedCommand } from '../../domain/staged-command.ts';
  * them by 1-based positions in the byte array of the call. Field names are those that the SQL functions read.
  */
 
-/** What a commit, a GroupInfo or a report says beside its bytes; on the workflow path a part of the staged row. */
+/** What a command says beside its bytes; on the workflow path a part of the staged row. */
 export interface RequestJson {
   readonly adds?: readonly string[];
   readonly removes?: readonly string[];
@@ -31,6 +32,11 @@ export interface RequestJson {
   readonly verified?: boolean;
   readonly reason?: string;
   readonly epochAuthenticator?: string;
+  readonly user?: string;
+  readonly role?: string;
+  readonly barred?: boolean;
+  readonly policy?: PolicyPatch;
+  readonly successor?: string;
 }
 
 /** A command of the direct path. */
@@ -60,7 +66,19 @@ export function requestJson(command: Command): RequestJson | undefined {
       return groupInfoJson(command);
     case 'report':
       return reportJson(command);
-    default:
+    case 'role':
+      return { user: command.user, role: command.role };
+    case 'bar':
+      return { user: command.user, barred: command.barred };
+    case 'policy':
+      return { policy: command.policy };
+    case 'reset':
+      return { successor: command.successor };
+    case 'message':
+    case 'leave':
+    case 'delete':
+    case 'read':
+    case 'increment':
       return undefined;
   }
 }

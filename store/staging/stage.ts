@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Command } from '../../domain/command.ts';
 import { STAGED_BYTES_PER_USER } from '../../domain/limits.ts';
+import { needsStaging } from '../../domain/staged-command.ts';
 import { type RequestJson, requestJson } from '../decision/inline-operation.ts';
 
 /** Bytes and sender of one command, on their way to the deciding transaction by reference. */
@@ -11,31 +12,27 @@ export interface StageRow {
   readonly ciphertext: Uint8Array;
   readonly welcome?: Uint8Array | undefined;
   readonly groupInfo?: Uint8Array | undefined;
-  /** Other parts that must not be in a history: of a commit, a GroupInfo or a report. */
+  /** Other parts that must not be in a history: of everything but messages. */
   readonly request?: RequestJson | undefined;
 }
 
 /** The key of a staged row, or why it was not taken. */
 export type StagedKey = number | 'not-a-member' | 'over-quota';
 
-/** The row of a command; `undefined` when the command has nothing to stage. */
+/** The row of a command; `undefined` when the command is not staged. */
 export function stageRow(conversation: string, command: Command): StageRow | undefined {
-  const bytes = bytesOf(command);
-  if (bytes === undefined) return undefined;
+  if (!needsStaging(command)) return undefined;
   return {
     conversation,
     user: command.actor,
     epoch: 'epoch' in command ? command.epoch : undefined,
-    ...bytes,
+    ...('bytes' in command ? command.bytes : NO_BYTES),
     request: requestJson(command),
   };
 }
 
-function bytesOf(command: Command): Pick<StageRow, 'ciphertext' | 'welcome' | 'groupInfo'> | undefined {
-  // A report is text of its user, and so stays out of histories.
-  if (command.kind === 'report') return { ciphertext: new Uint8Array() };
-  return 'bytes' in command ? command.bytes : undefined;
-}
+/** A role or a report has no bytes. Its row holds what it asks for. */
+const NO_BYTES = { ciphertext: new Uint8Array() };
 
 /**
  * Stores the rows of many commands, of any conversations, in one statement.

@@ -15,7 +15,11 @@ const MARK = `person-${randomUUID()}`;
 const ALICE = `alice-${MARK}`;
 const BOB = `bob-${MARK}`;
 
-const service = useService({ apis: 1, workers: 1, env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off' } });
+const service = useService({
+  apis: 1,
+  workers: 1,
+  env: { LOG_LEVEL: 'debug', WORKFLOW_STACK_TRACES: 'off', CONVERSATION_PATH: 'workflow' },
+});
 let api: ServiceProcess | undefined;
 let worker: ServiceProcess | undefined;
 const tokens = new Map<string, string>();

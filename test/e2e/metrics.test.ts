@@ -28,6 +28,7 @@ const service = useService(
     apis: 1,
     workers: 1,
     env: {
+      CONVERSATION_PATH: 'workflow',
       // A quarter of it is one user's.
       LANE_MAILBOX_LIMIT: String(4 * MAILBOX_LIMIT),
       CONTINUE_AS_NEW_AFTER: String(CONTINUE_AFTER),

@@ -14,7 +14,7 @@ test('an operation that waited for a worker until after its deadline is refused,
   const { service } = await startServiceOnDatabase(later, {
     apis: 1,
     workers: 0,
-    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS) },
+    env: { REQUEST_DEADLINE_MS: String(DEADLINE_MS), CONVERSATION_PATH: 'workflow' },
   });
   const alice = service.clientOf('alice', { attempts: 1 });
   const conversation = toBase64Url(randomBytes(18));

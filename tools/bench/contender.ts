@@ -2,7 +2,7 @@ import { type ServiceProcess, environmentOf, startNodeProcess } from '../harness
 import type { Servers } from '../harness/servers.ts';
 import { LOAD_ENVIRONMENT } from '../load/environment.ts';
 
-export const CONTENDERS = ['workflow', 'direct', 'naive', 'plain-sql'] as const;
+export const CONTENDERS = ['workflow', 'auto', 'direct', 'naive', 'plain-sql'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 interface Scripts {
@@ -10,13 +10,14 @@ interface Scripts {
   readonly apiArgs?: readonly string[];
   /** Absent = the contender has no worker. */
   readonly worker?: string;
-  readonly path: 'workflow' | 'direct';
+  readonly path: 'workflow' | 'direct' | 'auto';
 }
 
 const NAIVE = 'tools/bench/contenders/naive/worker.js';
 const OTHER_API = 'tools/bench/contenders/main.js';
 const SCRIPTS: Readonly<Record<ContenderName, Scripts>> = {
   workflow: { api: 'api/main.js', worker: 'worker/main.js', path: 'workflow' },
+  auto: { api: 'api/main.js', worker: 'worker/main.js', path: 'auto' },
   direct: { api: 'api/main.js', path: 'direct' },
   naive: { api: OTHER_API, apiArgs: ['naive'], worker: NAIVE, path: 'workflow' },
   'plain-sql': { api: OTHER_API, apiArgs: ['plain-sql'], path: 'direct' },

@@ -1,4 +1,4 @@
-import type { ConversationPath } from '../../dispatch/path-switch.ts';
+import type { ConversationPath } from '../../dispatch/executor.ts';
 import type { Fault } from './fault.ts';
 import type { Impact } from './impact.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import type { ConversationPath } from '../../dispatch/path-switch.ts';
+import type { ConversationPath } from '../../dispatch/executor.ts';
 import { CONVERSATION_PATHS } from '../../process/config-variables.ts';
 import { chooseNames, wholeNumber } from '../command-line.ts';
 import { FAULTS } from './faults.ts';

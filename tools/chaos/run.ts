@@ -1,4 +1,4 @@
-import type { ConversationPath } from '../../dispatch/path-switch.ts';
+import type { ConversationPath } from '../../dispatch/executor.ts';
 import { below, makeRandom } from '../load/random.ts';
 import { describeMachine } from '../load/machine.ts';
 import { startArena } from './arena/arena.ts';

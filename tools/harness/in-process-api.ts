@@ -8,6 +8,8 @@ import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import { AutoPath } from '../../dispatch/auto/auto-path.ts';
+import { makeAutoReport } from '../../dispatch/auto/auto-report.ts';
 import type { PathSetting } from '../../dispatch/path-switch.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../../dispatch/dispatcher.ts';
@@ -79,6 +81,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
         return Promise.resolve();
       },
     },
+    autoReport: makeAutoReport(new AutoPath()),
     notifier: { device: () => undefined, entry: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
     keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },

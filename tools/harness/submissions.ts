@@ -10,7 +10,7 @@ import type {
   ReadCommand,
 } from '../../domain/command.ts';
 import { type PolicyChange, makePolicy } from '../../domain/policy.ts';
-import { type StagedCommand, toStagedCommand } from '../../domain/staged-command.ts';
+import type { StagedCommand } from '../../domain/staged-command.ts';
 import { createConversation } from '../../store/conversation/conversations.ts';
 
 /** Commands as the API's services submit them, for tests below HTTP. */
@@ -76,9 +76,9 @@ export function membershipSubmission(
   return submission(conversation, { kind: 'commit', id: randomUUID(), actor, ...change });
 }
 
-/** The same as an update carries it. */
+/** The same as updates of version 0.2.0 carry it: whole. */
 export function stagedChange(...of: Parameters<typeof membershipSubmission>): StagedCommand {
-  return toStagedCommand(membershipSubmission(...of).command, undefined);
+  return membershipSubmission(...of).command;
 }
 
 /** Leaves without a proposal. */

@@ -63,7 +63,7 @@ async function person(service: Service, planted: Planted, name: string): Promise
 }
 
 describe.each([
-  ['workflow', {}],
+  ['workflow', { CONVERSATION_PATH: 'workflow' }],
   ['direct', { CONVERSATION_PATH: 'direct' }],
 ] as const)('after a full run on the %s path', (path, env) => {
   const running = useService({ apis: 1, workers: 1, env: { LOG_LEVEL: 'debug', ...env } });

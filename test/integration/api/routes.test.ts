@@ -395,5 +395,9 @@ test('operators see and change the path', async () => {
   expect([asUser.status, asUser.body.code]).toEqual([403, 'not-allowed']);
   const put = await service.ask('PUT /v1/admin/path', { user: 'operator', body: { path: 'direct', rollout: 10 } });
   expect([put.status, put.body]).toEqual([200, { path: 'direct', rollout: 10 }]);
-  expect((await service.ask('GET /v1/admin/path', { user: 'operator' })).body).toEqual({ path: 'direct', rollout: 10 });
+  expect((await service.ask('GET /v1/admin/path', { user: 'operator' })).body).toMatchObject({
+    path: 'direct',
+    rollout: 10,
+    controller: { state: 'normal', breaker: 'closed', limit: 8, inFlight: 0, share: 1, wedged: [] },
+  });
 });

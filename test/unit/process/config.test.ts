@@ -32,7 +32,7 @@ test('the defaults give a complete, frozen configuration', () => {
     temporalNamespace: 'default',
     jwt: { kind: 'secret', secret: SECRET },
     jwtAudience: 'parley',
-    path: { path: 'workflow', rollout: 100 },
+    path: { path: 'auto', rollout: 100 },
     requestDeadlineMs: 10_000,
     idleMs: 600_000,
     epochWindow: 2,

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { jobsInThisThread } from '../../../compute/jobs.ts';
 import { createApp } from '../../../api/app.ts';
+import { AutoPath } from '../../../dispatch/auto/auto-path.ts';
+import { makeAutoReport } from '../../../dispatch/auto/auto-report.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
@@ -69,6 +71,7 @@ const server = await startServer({
     streams,
     jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
+    autoReport: makeAutoReport(new AutoPath()),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
       client,

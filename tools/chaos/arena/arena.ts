@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import type pg from 'pg';
-import type { ConversationPath } from '../../../dispatch/path-switch.ts';
+import type { ConversationPath } from '../../../dispatch/executor.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeTemporalClient } from '../../../process/temporal-client.ts';
 import { makePool } from '../../../store/pool.ts';
