@@ -3,8 +3,17 @@ import path from 'node:path';
 import { optionsOrExit } from '../command-line.ts';
 import { describeMachine } from '../load/machine.ts';
 import { mediansOf } from './measurement.ts';
+import { RESTATE_SERVER_VERSION } from './contenders/restate/version.ts';
 import { USAGE, benchOptions } from './options.ts';
-import { renderErrors, renderMemory, renderStreams, renderTable, renderTargets } from './report.ts';
+import {
+  renderErrors,
+  renderKill,
+  renderMemory,
+  renderStreams,
+  renderTable,
+  renderTargets,
+  renderVersions,
+} from './report.ts';
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
@@ -17,14 +26,17 @@ const startedAt = new Date();
 const measurements = await runBench(options, (line) => void process.stderr.write(`${line}\n`));
 const medians = mediansOf(measurements);
 const targets = judge(medians);
+const machine = { ...describeMachine(), restateServer: RESTATE_SERVER_VERSION };
 mkdirSync(path.dirname(options.out), { recursive: true });
 writeFileSync(
   options.out,
-  `${JSON.stringify({ startedAt, endedAt: new Date(), machine: describeMachine(), options, targets, medians, measurements }, null, 2)}\n`,
+  `${JSON.stringify({ startedAt, endedAt: new Date(), machine, options, targets, medians, measurements }, null, 2)}\n`,
 );
-print(`\n${renderTable(medians)}\n`);
+print(`\n${renderVersions(machine)}\n`);
+print(`${renderTable(medians)}\n`);
 print(`${renderMemory(medians)}\n`);
 print(`${renderStreams(medians)}\n`);
+print(`${renderKill(medians)}\n`);
 print(`${renderTargets(targets)}\n`);
 const errors = medians.flatMap(({ errors: found }) => found);
 for (const line of renderErrors(medians)) print(`ERROR ${line}`);

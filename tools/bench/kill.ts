@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { describe, sleep } from '../load/closed-loop.ts';
+import { expectStatus, makeHttpSender } from '../load/http-sender.ts';
+import { makeMessageBodies, messagesPath } from '../load/messages.ts';
+import { makeTokens } from '../load/tokens.ts';
+import { type ContenderName, type ContenderOptions, startContender } from './contender.ts';
+import { type SentMessage, compareWithLog } from './ledger.ts';
+import type { Measurement } from './measurement.ts';
+import { CONVERSATIONS } from './world.ts';
+
+/** Contenders that are killed: the ones that keep something in memory, and the yardstick. */
+export const KILLED: readonly ContenderName[] = ['workflow', 'direct', 'auto', 'plain-sql', 'actor'];
+
+const SENDERS = 32;
+const CONVERSATIONS_USED = 20;
+const PAUSE_MS = 50;
+
+/**
+ * Kills all processes of a contender (SIGKILL) in the middle of its load, starts them again on the same database, and repeats
+ * each message that got no answer, with its id. Then it compares what was acknowledged with the log.
+ */
+export async function measureKill(
+  given: Omit<ContenderOptions, 'suffix'> & { readonly measureMs: number },
+): Promise<Measurement[]> {
+  const { measureMs, ...options } = given;
+  const conversations = CONVERSATIONS.spread.slice(0, CONVERSATIONS_USED);
+  const tokens = await makeTokens(SENDERS);
+  const makeBody = makeMessageBodies();
+  const prefix = randomBytes(6).toString('hex');
+  const sent: SentMessage[] = [];
+  const unanswered = new Map<number, SentMessage>();
+  const errors: string[] = [];
+  let firstAnswerAt: number | undefined;
+
+  /** Lets every sender send until `isOver`; a message without an answer is repeated first. */
+  const load = async (url: string, isOver: () => boolean, onError: (error: unknown) => void): Promise<void> => {
+    const http = makeHttpSender(url, SENDERS);
+    const run = async (sender: number): Promise<void> => {
+      while (!isOver()) {
+        const message = unanswered.get(sender) ?? newMessage(sender);
+        unanswered.set(sender, message);
+        try {
+          const path = messagesPath(message.conversation);
+          const answer = expectStatus(await http.post(path, tokens[sender] ?? '', makeBody(message.id)));
+          message.seq = (JSON.parse(answer) as { seq: number }).seq;
+          firstAnswerAt ??= performance.now();
+          unanswered.delete(sender);
+        } catch (error) {
+          onError(error);
+          await sleep(PAUSE_MS);
+        }
+      }
+    };
+    await Promise.all(tokens.map((_, sender) => run(sender)));
+    await http.close();
+  };
+  const newMessage = (sender: number): SentMessage => {
+    const conversation = conversations[(sender + sent.length) % conversations.length] ?? '';
+    const message = { conversation, sender, id: `${prefix}-k${sent.length}` };
+    sent.push(message);
+    return message;
+  };
+
+  const first = await startContender({ ...options, suffix: '-kill' });
+  let isDead = false;
+  const loaded = load(
+    first.url,
+    () => isDead,
+    (error) => {
+      if (!isDead) errors.push(describe(error));
+    },
+  );
+  await sleep(measureMs);
+  isDead = true;
+  await first.kill9();
+  await loaded;
+  const repeated = unanswered.size;
+
+  const second = await startContender({ ...options, suffix: '-kill' });
+  firstAnswerAt = undefined;
+  const readyAt = performance.now();
+  try {
+    const endsAt = readyAt + measureMs;
+    await load(
+      second.url,
+      () => performance.now() > endsAt && unanswered.size === 0,
+      () => undefined,
+    );
+  } finally {
+    await second.stop();
+  }
+  const found = await compareWithLog(options.databaseUrl, sent);
+  const values = { ...found.values, repeated, backMs: (firstAnswerAt ?? Number.NaN) - readyAt };
+  return [{ load: 'kill', contender: options.name, values, errors: [...errors, ...found.broken] }];
+}
