@@ -83,7 +83,8 @@ export async function startContender(options: ContenderOptions): Promise<Contend
     databaseUrl,
     temporalAddress: servers.temporalAddress,
     taskQueue: `bench-${name}${suffix}`,
-    env: { ...LOAD_ENVIRONMENT, CONVERSATION_PATH: path },
+    // The SDK of Restate would log two lines for each invocation.
+    env: { ...LOAD_ENVIRONMENT, CONVERSATION_PATH: path, RESTATE_LOGGING: 'WARN' },
   });
   const common = { env, profileDir };
   const restate = name === 'restate' ? await restateWiring(options.restate, suffix) : undefined;

@@ -14,6 +14,8 @@ export const KILLED: readonly ContenderName[] = ['workflow', 'direct', 'auto', '
 const SENDERS = 32;
 const CONVERSATIONS_USED = 20;
 const PAUSE_MS = 50;
+/** A message that has no answer so long after the end is given up, and missing in the answers. */
+const PATIENCE_MS = 30_000;
 
 /**
  * Kills all processes of a contender (SIGKILL) in the middle of its load, starts them again on the same database, and repeats
@@ -30,20 +32,24 @@ export async function measureKill(
   const sent: SentMessage[] = [];
   const unanswered = new Map<number, SentMessage>();
   const errors: string[] = [];
-  let firstAnswerAt: number | undefined;
+  const answered = { firstAt: Number.NaN };
 
   /** Lets every sender send until `isOver`; a message without an answer is repeated first. */
-  const load = async (url: string, isOver: () => boolean, onError: (error: unknown) => void): Promise<void> => {
+  const load = async (
+    url: string,
+    isOver: (sender: number) => boolean,
+    onError: (error: unknown) => void,
+  ): Promise<void> => {
     const http = makeHttpSender(url, SENDERS);
     const run = async (sender: number): Promise<void> => {
-      while (!isOver()) {
+      while (!isOver(sender)) {
         const message = unanswered.get(sender) ?? newMessage(sender);
         unanswered.set(sender, message);
         try {
           const path = messagesPath(message.conversation);
           const answer = expectStatus(await http.post(path, tokens[sender] ?? '', makeBody(message.id)));
           message.seq = (JSON.parse(answer) as { seq: number }).seq;
-          firstAnswerAt ??= performance.now();
+          if (Number.isNaN(answered.firstAt)) answered.firstAt = performance.now();
           unanswered.delete(sender);
         } catch (error) {
           onError(error);
@@ -77,19 +83,19 @@ export async function measureKill(
   const repeated = unanswered.size;
 
   const second = await startContender({ ...options, suffix: '-kill' });
-  firstAnswerAt = undefined;
+  answered.firstAt = Number.NaN;
   const readyAt = performance.now();
   try {
     const endsAt = readyAt + measureMs;
     await load(
       second.url,
-      () => performance.now() > endsAt && unanswered.size === 0,
+      (sender) => performance.now() > (unanswered.has(sender) ? endsAt + PATIENCE_MS : endsAt),
       () => undefined,
     );
   } finally {
     await second.stop();
   }
   const found = await compareWithLog(options.databaseUrl, sent);
-  const values = { ...found.values, repeated, backMs: (firstAnswerAt ?? Number.NaN) - readyAt };
+  const values = { ...found.values, repeated, backMs: answered.firstAt - readyAt };
   return [{ load: 'kill', contender: options.name, values, errors: [...errors, ...found.broken] }];
 }

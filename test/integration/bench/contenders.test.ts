@@ -52,7 +52,9 @@ function submitting(submitter: Submitter): Decide {
 
 const parley: Decide = async (conversation, command) => {
   const { outcomes } = await decideCommands(database().pool, conversation, [command]);
-  return outcomes[0] as Outcome;
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new Error('It has no outcome');
+  return outcome;
 };
 
 const CONTENDERS: Readonly<Record<string, () => Decide>> = {

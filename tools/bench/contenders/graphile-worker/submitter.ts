@@ -9,12 +9,15 @@ import { gather } from './gather.ts';
 import { DECIDE, type Job, queueOf } from './job.ts';
 import { listenForResults } from './results.ts';
 
+/** Connections that add jobs. One statement adds all jobs of its time, so two are enough. */
+const CONNECTIONS = 2;
+
 /** Submitter of the graphile-worker contender: each command is one job, and the request waits for its result. */
 export async function makeGraphileSubmitter(
   url: string,
   pool: pg.Pool,
 ): Promise<Submitter & { readonly close: () => Promise<void> }> {
-  const utils = await makeWorkerUtils({ pgPool: pool });
+  const utils = await makeWorkerUtils({ connectionString: url, maxPoolSize: CONNECTIONS });
   const results = await listenForResults(url, pool);
   const add = gather<Job>(
     async (jobs) => {

@@ -12,6 +12,11 @@ import { DECIDE, type Job, RESULTS, type Result } from './job.ts';
 
 /** As in its performance tests, and one more connection than jobs. */
 const CONCURRENT_JOBS = 24;
+/**
+ * A worker that finds the queue of its next job locked at this moment sleeps until its next poll. The default, two seconds,
+ * is for jobs that nobody waits for.
+ */
+const POLL_MS = 100;
 
 // The worker of the graphile-worker contender. It also makes the tables of the queue.
 
@@ -34,10 +39,12 @@ const runner = await run({
       connectionString: config.databaseUrl,
       concurrentJobs: CONCURRENT_JOBS,
       maxPoolSize: CONCURRENT_JOBS + 1,
-      localQueue: { size: CONCURRENT_JOBS + 1 },
-      completeJobBatchDelay: 0,
-      failJobBatchDelay: 0,
-      logger: new Logger(() => (level, message) => void (level === 'error' && log.error(message))),
+      pollInterval: POLL_MS,
+      // No local queue and no batches of completions: they are for jobs without a queue. A fetch takes one job of a named
+      // queue, and the next fetch waits for the poll, so that a hot conversation would decide one job in two seconds.
+      logger: new Logger(() => (level, message) => {
+        if (level === 'error') log.error(message);
+      }),
     },
   },
   noHandleSignals: true,

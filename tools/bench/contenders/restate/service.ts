@@ -1,3 +1,4 @@
+import './with-resolvers.ts';
 import { createServer } from 'node:http2';
 import { createEndpointHandler } from '@restatedev/restate-sdk';
 import { loadConfig } from '../../../../process/config.ts';
