@@ -33,6 +33,8 @@ export async function runBench(options: BenchOptions, say: (line: string) => voi
       followers: needs(STREAMS_CASE),
       large: needs('sizes', 'stored'),
       cached: needs(MEMORY_CASE),
+      wide: needs('open-1000'),
+      raced: needs('raced-commits'),
     });
     const database = (name: ContenderName, suffix = ''): Promise<string> =>
       servers.createDatabase(`bench_${name.replace('-', '_')}${suffix}`, TEMPLATE);

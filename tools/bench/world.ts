@@ -76,6 +76,10 @@ export interface WorldParts {
   readonly large: boolean;
   /** Conversations for the cache of a worker. */
   readonly cached: boolean;
+  /** The 1000 conversations of the open loop. */
+  readonly wide: boolean;
+  /** The conversations of raced commits, of 256 members each. */
+  readonly raced: boolean;
 }
 
 /** Makes the template database. Each contender gets a copy of it. */
@@ -94,9 +98,9 @@ export async function seedWorld(servers: Servers, database: string, parts: World
     const crowd = (id: string): { id: string; members: number } => ({ id, members: SENDERS });
     await seedConversations(pool, [
       { id: serial, members: 2 },
-      ...[hot, ...raced].map(crowd),
+      ...[hot, ...(parts.raced ? raced : [])].map(crowd),
       ...spread.map((id) => ({ id, members: 64 })),
-      ...wide.map((id) => ({ id, members: 8 })),
+      ...(parts.wide ? wide : []).map((id) => ({ id, members: 8 })),
       ...(parts.cached ? [crowd(warmingHot), ...[...cached, ...warming].map((id) => ({ id, members: 8 }))] : []),
       ...(parts.large ? GROUP_SIZES.map((size) => ({ id: bySize[size] ?? '', members: size })) : []),
       ...(parts.large ? [stored, short, empty].map((id) => ({ id, members: 2 })) : []),
