@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { optionsOrExit } from '../command-line.ts';
 import { describeMachine } from '../load/machine.ts';
+import { renderMarkdown } from './markdown.ts';
 import { mediansOf } from './measurement.ts';
 import { RESTATE_SERVER_VERSION } from './contenders/restate/version.ts';
 import { USAGE, benchOptions } from './options.ts';
@@ -32,6 +33,8 @@ writeFileSync(
   options.out,
   `${JSON.stringify({ startedAt, endedAt: new Date(), machine, options, targets, medians, measurements }, null, 2)}\n`,
 );
+const markdown = options.out.replace(/(?:\.json)?$/, '.md');
+writeFileSync(markdown, `${renderVersions(machine)}\n\n${renderMarkdown(medians)}\n`);
 print(`\n${renderVersions(machine)}\n`);
 print(`${renderTable(medians)}\n`);
 print(`${renderMemory(medians)}\n`);

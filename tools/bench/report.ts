@@ -27,7 +27,7 @@ export function renderTable(medians: readonly Measurement[]): string {
   const timed = medians.filter(({ values }) => values.p50 !== undefined);
   const cpu = CPU.filter((name) => timed.some(({ values }) => Object.hasOwn(values, `cpu.${name}`)));
   const rows = timed.map(({ load, contender, values }) => {
-    const yardstick = medians.find((one) => one.load === load && one.contender === YARDSTICK)?.values;
+    const yardstick = yardstickOf(medians, load);
     const isOpen = load.startsWith('open');
     const ratio = isOpen ? divide(yardstick?.p50, values.p50) : divide(values.perSecond, yardstick?.perSecond);
     const [perSecond = '', ...rest] = COLUMNS.map((name) => format(own(values, name)));
@@ -61,6 +61,11 @@ export function renderKill(medians: readonly Measurement[]): string {
     'back after ms',
   ];
   return align([['load', 'contender', ...headings], ...rows]);
+}
+
+/** The numbers of plain SQL for a load. */
+export function yardstickOf(medians: readonly Measurement[], load: string): Measurement['values'] | undefined {
+  return medians.find((one) => one.load === load && one.contender === YARDSTICK)?.values;
 }
 
 /** The memory of the workers as a text table. */
@@ -105,11 +110,13 @@ export function renderErrors(medians: readonly Measurement[]): string[] {
   });
 }
 
-function divide(a: number | undefined, b: number | undefined): number | undefined {
+/** Undefined when there is nothing to divide. */
+export function divide(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined || b === 0 ? undefined : a / b;
 }
 
-function format(value: number | undefined): string {
+/** Three digits, or `-` for what was not measured. */
+export function format(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return '-';
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

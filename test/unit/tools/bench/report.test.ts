@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ContenderName } from '../../../../tools/bench/contender.ts';
 import type { Measurement } from '../../../../tools/bench/measurement.ts';
+import { renderMarkdown } from '../../../../tools/bench/markdown.ts';
 import { parseBatches, workflowShare } from '../../../../tools/bench/path-share.ts';
 import { renderKill, renderTable } from '../../../../tools/bench/report.ts';
 import { judge } from '../../../../tools/bench/targets.ts';
@@ -65,4 +66,11 @@ test('auto and the cost of a message are judged', () => {
   expect(verdict('spread-64: direct / plain-sql')).toBe(true);
   expect(verdict('spread-64: direct / 684')).toBe(true);
   expect(verdict('spread-64: CPU of workflow')).toBe(false);
+});
+
+test('Markdown tables have the CPU of each process without the generator', () => {
+  const values = { perSecond: 500, 'cpu.api': 1, 'cpu.postgres': 0.5, 'cpu.load': 9, 'cpu.total': 10.5 };
+  expect(renderMarkdown([measured('serial', 'plain-sql', values)])).toContain(
+    '| serial | plain-sql | 500 | 1.00 | 1.00 | 2.00 | 3.00 | - | 1.5 (api 1.0, postgres 0.5) |',
+  );
 });
