@@ -48,7 +48,7 @@ export async function measureKill(
         try {
           const path = messagesPath(message.conversation);
           const answer = expectStatus(await http.post(path, tokens[sender] ?? '', makeBody(message.id)));
-          message.seq = (JSON.parse(answer) as { seq: number }).seq;
+          message.seq = seqOf(answer);
           if (Number.isNaN(answered.firstAt)) answered.firstAt = performance.now();
           unanswered.delete(sender);
         } catch (error) {
@@ -96,6 +96,15 @@ export async function measureKill(
     await second.stop();
   }
   const found = await compareWithLog(options.databaseUrl, sent);
+  if (found.values.acknowledged === 0) errors.push('nothing was acknowledged');
   const values = { ...found.values, repeated, backMs: answered.firstAt - readyAt };
   return [{ load: 'kill', contender: options.name, values, errors: [...errors, ...found.broken] }];
+}
+
+/** @throws Error when the answer has no seq: then nothing was acknowledged, and the case would compare nothing */
+function seqOf(answer: string): number {
+  const { results } = JSON.parse(answer) as { results?: readonly { seq?: number }[] };
+  const seq = results?.[0]?.seq;
+  if (seq === undefined) throw new Error(`An answer without a seq: ${answer}`);
+  return seq;
 }
