@@ -53,7 +53,7 @@ export async function resolveProgram(program: TemporalProgram, options: ResolveO
 }
 
 /** Path of a program in the cache. The version is part of the path, so that old and new clones can use the same cache. */
-export function cachePath(program: TemporalProgram, env: NodeJS.ProcessEnv): string {
+export function cachePath(program: Pick<TemporalProgram, 'command' | 'version'>, env: NodeJS.ProcessEnv): string {
   const caches = env.XDG_CACHE_HOME ?? '';
   const home = path.isAbsolute(caches) ? caches : path.join(env.HOME ?? homedir(), '.cache');
   const folder = `${program.command}-${program.version}-${process.platform}-${process.arch}`;

@@ -11,6 +11,7 @@ import type { Measurement } from './measurement.ts';
 import { makeCpuMeter, toMeasurement } from './measurement.ts';
 import { OVERLOAD, measureOverload } from './overload.ts';
 import { paired } from './paired.ts';
+import { measureRacedCommits } from './raced-commits.ts';
 import { CONVERSATIONS, GROUP_SIZES, type Messenger, SHORT_ENTRIES, STORED_ENTRIES } from './world.ts';
 
 const OPEN_PER_SECOND = 100;
@@ -18,8 +19,8 @@ const PAGE = SHORT_ENTRIES;
 /** Senders that send one message to each conversation before an open loop, so that it measures no cold starts. */
 const TOUCHING = 16;
 
-/** Cases that only Parley can run. The other contenders can only send messages. */
-const PARLEY: readonly ContenderName[] = ['workflow', 'direct'];
+/** Cases that only Parley can run. The other contenders take only messages and bare commits. */
+const PARLEY: readonly ContenderName[] = ['workflow', 'direct', 'auto'];
 
 /** All cases except memory and streams, in the order of the report. */
 export const CASES: readonly BenchCase[] = [
@@ -57,6 +58,12 @@ export const CASES: readonly BenchCase[] = [
         { load: 'page-middle', run: () => messenger.page(stored, STORED_ENTRIES / 2, PAGE) },
       ]);
     },
+  },
+  {
+    name: 'raced-commits',
+    about: '4 members commit to the same epoch, in 16 conversations at a time',
+    isQuick: true,
+    run: measureRacedCommits,
   },
   {
     name: 'fan-out',

@@ -2,9 +2,20 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { optionsOrExit } from '../command-line.ts';
 import { describeMachine } from '../load/machine.ts';
+import { renderMarkdown } from './markdown.ts';
 import { mediansOf } from './measurement.ts';
+import { RESTATE_SERVER_VERSION } from './contenders/restate/version.ts';
 import { USAGE, benchOptions } from './options.ts';
-import { renderErrors, renderMemory, renderOverload, renderStreams, renderTable, renderTargets } from './report.ts';
+import {
+  renderErrors,
+  renderKill,
+  renderMemory,
+  renderOverload,
+  renderStreams,
+  renderTable,
+  renderTargets,
+  renderVersions,
+} from './report.ts';
 import { runBench } from './run.ts';
 import { judge } from './targets.ts';
 
@@ -17,15 +28,20 @@ const startedAt = new Date();
 const measurements = await runBench(options, (line) => void process.stderr.write(`${line}\n`));
 const medians = mediansOf(measurements);
 const targets = judge(medians);
+const machine = { ...describeMachine(), restateServer: RESTATE_SERVER_VERSION };
 mkdirSync(path.dirname(options.out), { recursive: true });
 writeFileSync(
   options.out,
-  `${JSON.stringify({ startedAt, endedAt: new Date(), machine: describeMachine(), options, targets, medians, measurements }, null, 2)}\n`,
+  `${JSON.stringify({ startedAt, endedAt: new Date(), machine, options, targets, medians, measurements }, null, 2)}\n`,
 );
-print(`\n${renderTable(medians)}\n`);
+const markdown = options.out.replace(/(?:\.json)?$/, '.md');
+writeFileSync(markdown, `${renderVersions(machine)}\n\n${renderMarkdown(medians)}\n`);
+print(`\n${renderVersions(machine)}\n`);
+print(`${renderTable(medians)}\n`);
 print(`${renderMemory(medians)}\n`);
 print(`${renderStreams(medians)}\n`);
 print(`${renderOverload(medians)}\n`);
+print(`${renderKill(medians)}\n`);
 print(`${renderTargets(targets)}\n`);
 const errors = medians.flatMap(({ errors: found }) => found);
 for (const line of renderErrors(medians)) print(`ERROR ${line}`);

@@ -10,7 +10,17 @@ export const MEMORY_CASE = 'memory';
 
 /** The case that `streams.ts` runs. */
 export const STREAMS_CASE = 'streams-5000';
-const EXTRA_CASES = [MEMORY_CASE, STREAMS_CASE];
+
+/** The case that `kill.ts` runs. */
+export const KILL_CASE = 'kill';
+const EXTRA_CASES = [MEMORY_CASE, STREAMS_CASE, KILL_CASE];
+
+/** What `--peers` runs: the cases in which every contender does the same job. */
+const PEER_CASES = ['serial', 'spread-64', 'hot-256', 'open-1000', 'raced-commits', KILL_CASE];
+/** Cases that only `--peers` or `--cases` runs. */
+const ONLY_NAMED = ['raced-commits', KILL_CASE];
+/** Contenders that only `--peers` or `--contenders` starts. */
+const PEERS: readonly ContenderName[] = ['restate', 'graphile-worker', 'actor'];
 
 export interface BenchOptions {
   readonly quick: boolean;
@@ -27,7 +37,8 @@ export interface BenchOptions {
   readonly profileDir: string | undefined;
 }
 
-export const USAGE = `npm run bench -- [--quick] [--cases a,b] [--contenders a,b] [--repeats N] [--seconds N] [--out FILE] [--profile FOLDER]
+export const USAGE = `npm run bench -- [--peers] [--quick] [--cases a,b] [--contenders a,b] [--repeats N] [--seconds N] [--out FILE] [--profile FOLDER]
+--peers: the same job beside other products, cases ${PEER_CASES.join(', ')}
 cases: ${[...CASES.map(({ name }) => name), ...EXTRA_CASES].join(', ')}
 contenders: ${CONTENDERS.join(', ')}`;
 
@@ -37,6 +48,7 @@ export function benchOptions(args: readonly string[]): BenchOptions {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
+      peers: { type: 'boolean', default: false },
       cases: { type: 'string' },
       contenders: { type: 'string' },
       repeats: { type: 'string' },
@@ -45,13 +57,19 @@ export function benchOptions(args: readonly string[]): BenchOptions {
       profile: { type: 'string' },
     },
   });
-  const { quick } = values;
-  const standard = [...CASES.filter(({ isQuick }) => isQuick || !quick).map(({ name }) => name), ...EXTRA_CASES];
+  const { quick, peers } = values;
+  const known = [...CASES.map(({ name }) => name), ...EXTRA_CASES];
+  const slow = CASES.filter(({ isQuick }) => quick && !isQuick).map(({ name }) => name);
+  const standard = peers ? PEER_CASES : known.filter((name) => !slow.includes(name) && !ONLY_NAMED.includes(name));
   const stamp = new Date().toISOString().replaceAll(':', '-').slice(0, 19);
   return {
     quick,
-    cases: chooseNames(values.cases, [...CASES.map(({ name }) => name), ...EXTRA_CASES], standard),
-    contenders: chooseNames(values.contenders, CONTENDERS),
+    cases: chooseNames(values.cases, known, standard),
+    contenders: chooseNames(
+      values.contenders,
+      CONTENDERS,
+      CONTENDERS.filter((name) => peers || !PEERS.includes(name)),
+    ),
     repeats: positive(values.repeats, quick ? 1 : 3),
     warmUpMs: quick ? 400 : 3000,
     measureMs: positive(values.seconds, quick ? 1 : 10) * 1000,

@@ -5,23 +5,67 @@ import { own } from '../../domain/own.ts';
 
 /** The others are compared with this contender, if it was measured. */
 const YARDSTICK: ContenderName = 'plain-sql';
-const CPU = ['cpu.api', 'cpu.worker', 'cpu.temporal', 'cpu.postgres', 'cpu.load', 'cpu.total'];
-const COLUMNS = ['perSecond', 'p50', 'p95', 'p99', 'max', ...CPU];
-const HEADINGS = ['load', 'contender', 'msg/s', 'vs plain-sql', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms'];
-const CPU_HEADINGS = ['cpu ms/msg: api', 'worker', 'temporal', 'postgres', 'generator', 'total'];
+/** Processes whose CPU times have a column, in this order. A process that no contender has is left out. */
+const CPU = ['api', 'worker', 'temporal', 'restate', 'postgres', 'load', 'total'];
+const COLUMNS = ['perSecond', 'p50', 'p95', 'p99', 'max', 'share'];
+const HEADINGS = ['load', 'contender', 'msg/s', 'vs plain-sql', 'p50 ms', 'p95 ms', 'p99 ms', 'max ms', 'workflow %'];
+
+/** One line with everything whose version decides a number. */
+export function renderVersions(machine: {
+  readonly node: string;
+  readonly temporalCli: string;
+  readonly restateServer: string;
+  readonly packages: Readonly<Record<string, string>>;
+}): string {
+  const { node, temporalCli, restateServer, packages } = machine;
+  const named = Object.entries(packages).map(([name, version]) => `${name} ${version}`);
+  return [`Node ${node}`, `Temporal CLI ${temporalCli}`, `Restate server ${restateServer}`, ...named].join(', ');
+}
 
 /** The medians as a text table. The ratio to plain SQL compares messages/s, or p50 in open loops. Above 1 is better. */
 export function renderTable(medians: readonly Measurement[]): string {
+  const timed = medians.filter(({ values }) => values.p50 !== undefined);
+  const cpu = CPU.filter((name) => timed.some(({ values }) => Object.hasOwn(values, `cpu.${name}`)));
+  const rows = timed.map(({ load, contender, values }) => {
+    const yardstick = yardstickOf(medians, load);
+    const isOpen = load.startsWith('open');
+    const ratio = isOpen ? divide(yardstick?.p50, values.p50) : divide(values.perSecond, yardstick?.perSecond);
+    const [perSecond = '', ...rest] = COLUMNS.map((name) => format(own(values, name)));
+    return [
+      load,
+      contender,
+      perSecond,
+      format(ratio),
+      ...rest,
+      ...cpu.map((name) => format(own(values, `cpu.${name}`))),
+    ];
+  });
+  const [first = '', ...others] = cpu.map((name) => (name === 'load' ? 'generator' : name));
+  return align([[...HEADINGS, `cpu ms/msg: ${first}`, ...others], ...rows]);
+}
+
+/** What was lost when all processes of a contender were killed, as a text table. */
+export function renderKill(medians: readonly Measurement[]): string {
+  const columns = ['acknowledged', 'repeated', 'lost', 'doubled', 'gaps', 'positionsBehind', 'backMs'];
   const rows = medians
-    .filter(({ values }) => values.p50 !== undefined)
-    .map(({ load, contender, values }) => {
-      const yardstick = medians.find((one) => one.load === load && one.contender === YARDSTICK)?.values;
-      const isOpen = load.startsWith('open');
-      const ratio = isOpen ? divide(yardstick?.p50, values.p50) : divide(values.perSecond, yardstick?.perSecond);
-      const [perSecond = '', ...rest] = COLUMNS.map((name) => format(own(values, name)));
-      return [load, contender, perSecond, format(ratio), ...rest];
-    });
-  return align([[...HEADINGS, ...CPU_HEADINGS], ...rows]);
+    .filter(({ load }) => load === 'kill')
+    .map(({ load, contender, values }) => [load, contender, ...columns.map((name) => format(own(values, name)))]);
+  if (rows.length === 0) return '';
+  const headings = [
+    'acknowledged',
+    'repeated',
+    'lost',
+    'doubled',
+    'seq gaps',
+    'read positions behind',
+    'back after ms',
+  ];
+  return align([['load', 'contender', ...headings], ...rows]);
+}
+
+/** The numbers of plain SQL for a load. */
+export function yardstickOf(medians: readonly Measurement[], load: string): Measurement['values'] | undefined {
+  return medians.find((one) => one.load === load && one.contender === YARDSTICK)?.values;
 }
 
 /** The memory of the workers as a text table. */
@@ -74,11 +118,13 @@ export function renderErrors(medians: readonly Measurement[]): string[] {
   });
 }
 
-function divide(a: number | undefined, b: number | undefined): number | undefined {
+/** Undefined when there is nothing to divide. */
+export function divide(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined || b === undefined || b === 0 ? undefined : a / b;
 }
 
-function format(value: number | undefined): string {
+/** Three digits, or `-` for what was not measured. */
+export function format(value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return '-';
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

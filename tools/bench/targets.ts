@@ -21,6 +21,11 @@ const MAX_LONE_SEND_MS = 25;
 const MAX_FAN_OUT_MS = 100;
 const MAX_COMMIT_MS = 150;
 const MAX_KB_PER_STREAM = 30;
+const MAX_OPEN_AUTO_MS = 40;
+/** Messages/s of the original's Rust actors with 64 senders over 200 conversations on two cores of the same kind. */
+const ORIGINAL_PER_SECOND = 684;
+/** CPU of a message in all processes but the load generator, in ms. */
+const MAX_WORKFLOW_CPU = { 'spread-64': 12, serial: 16 } as const;
 
 /** Compares the medians with the targets. Targets without a measurement are left out. */
 export function judge(medians: readonly Measurement[]): Target[] {
@@ -67,11 +72,34 @@ export function judge(medians: readonly Measurement[]): Target[] {
   const streams = ['conversation', 'account'].map((kind) =>
     atMost(`KB per open ${kind} stream`, find(`streams-${kind}`, 'direct', 'kbPerStream'), MAX_KB_PER_STREAM),
   );
+  const auto = [
+    atLeast('spread-64: auto / direct', times('spread-64', 'auto', 'direct'), 0.7),
+    atLeast('spread-64: auto / plain-sql', times('spread-64', 'auto', 'plain-sql'), 1),
+    atMost('open-1000: p95 of auto, ms', find('open-1000', 'auto', 'p95'), MAX_OPEN_AUTO_MS),
+    atLeast('hot-256: auto / workflow', times('hot-256', 'auto', 'workflow'), 1),
+    atMost('serial: p50 of auto / workflow', find('serial', 'auto', 'p50') / find('serial', 'workflow', 'p50'), 1),
+  ];
+  const cost = [
+    atLeast('spread-64: direct / plain-sql', times('spread-64', 'direct', 'plain-sql'), 2),
+    atLeast(
+      `spread-64: direct / ${ORIGINAL_PER_SECOND} messages/s of the original`,
+      find('spread-64', 'direct', 'perSecond') / ORIGINAL_PER_SECOND,
+      2,
+    ),
+    ...Object.entries(MAX_WORKFLOW_CPU).map(([load, limit]) => {
+      const used = find(load, 'workflow', 'cpu.total') - find(load, 'workflow', 'cpu.load');
+      return atMost(`${load}: CPU of workflow without the generator, ms`, used, limit);
+    }),
+  ];
   const targets = [
+    ...auto,
+    ...cost,
     atLeast('hot-256: workflow / plain-sql', times('hot-256', 'workflow', 'plain-sql'), 2),
     atLeast('hot-256: workflow / naive', times('hot-256', 'workflow', 'naive'), 10),
     atLeast('spread-64: workflow / naive', times('spread-64', 'workflow', 'naive'), 1.5),
-    ...THROUGHPUT.map((load) => atLeast(`${load}: direct / plain-sql`, times(load, 'direct', 'plain-sql'), 1)),
+    ...THROUGHPUT.filter((load) => load !== 'spread-64').map((load) =>
+      atLeast(`${load}: direct / plain-sql`, times(load, 'direct', 'plain-sql'), 1),
+    ),
     ...OPEN.map((load) =>
       atLeast(`${load}: p50 of plain-sql / direct`, find(load, 'plain-sql', 'p50') / find(load, 'direct', 'p50'), 1),
     ),

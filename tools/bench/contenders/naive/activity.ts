@@ -1,15 +1,15 @@
 import type pg from 'pg';
 import type { Notifier } from '../../../../store/log/notifications.ts';
-import { storeMessage } from '../plain-sql.ts';
+import { fromWire } from '../command.ts';
+import { storeInTransaction } from '../plain-sql/transaction.ts';
 import type { NaiveActivities } from './messages.ts';
 
-/** The transaction of the plain SQL contender, in an activity. A retry finds the message by its id. */
+/** The transaction of the plain SQL contender, in an activity. A retry finds the command by its id. */
 export function createNaiveActivities(pool: pg.Pool, notifier: Notifier): NaiveActivities {
   return {
-    store: async ({ conversation, user, id, sha256, epoch, ciphertext }) => {
-      const bytes = Buffer.from(ciphertext, 'base64');
-      const outcome = await storeMessage(pool, { conversation, user, id, sha256, epoch, ciphertext: bytes });
-      if (outcome.status === 'accepted') notifier.entry(conversation, outcome.seq);
+    store: async (command) => {
+      const outcome = await storeInTransaction(pool, fromWire(command));
+      if (outcome.status === 'accepted') notifier.entry(command.conversation, outcome.seq);
       return outcome;
     },
   };

@@ -1,23 +1,13 @@
 import { defineUpdate } from '@temporalio/workflow';
-import type { Outcome } from '../../../../domain/outcome.ts';
-
-/** A message with its bytes in base64, as typical code puts it into an update. */
-export interface NaiveMessage {
-  readonly conversation: string;
-  readonly user: string;
-  readonly id: string;
-  readonly sha256: string;
-  readonly epoch?: number;
-  readonly ciphertext: string;
-}
+import type { PeerOutcome, WireCommand } from '../command.ts';
 
 export interface NaiveInput {
   readonly conversation: string;
 }
 
 export interface NaiveActivities {
-  store: (message: NaiveMessage) => Promise<Outcome>;
+  store: (command: WireCommand) => Promise<PeerOutcome>;
 }
 
 export const NAIVE_WORKFLOW = 'naiveConversation';
-export const send = defineUpdate<Outcome, [NaiveMessage]>('send');
+export const send = defineUpdate<PeerOutcome, [WireCommand]>('send');

@@ -3,23 +3,21 @@ import type { Submitter } from '../../../../dispatch/submission.ts';
 import { classifyUpdateError } from '../../../../dispatch/temporal-errors.ts';
 import { AppError } from '../../../../domain/errors.ts';
 import { outcomeFor } from '../../../../domain/outcome.ts';
-import { plainMessage } from '../plain-sql.ts';
+import { peerCommand, toWire } from '../command.ts';
 import { NAIVE_WORKFLOW, send } from './messages.ts';
 
 /** Pause between two attempts while a run continues as new, in milliseconds. */
 const PAUSE_MS = 50;
 
-/** Submitter of the naive contender: each message is one update-with-start of the conversation's workflow. */
+/** Submitter of the naive contender: each command is one update-with-start of the conversation's workflow. */
 export function makeNaiveSubmitter(client: Client, taskQueue: string): Submitter {
   return {
     submit: async (submission) => {
-      const { ciphertext, epoch, ...message } = plainMessage(submission);
-      const encoded = Buffer.from(ciphertext).toString('base64');
-      const args = [{ ...message, ...(epoch === undefined ? {} : { epoch }), ciphertext: encoded }] as const;
+      const command = toWire(peerCommand(submission));
       for (;;) {
         try {
           const outcome = await client.workflow.executeUpdateWithStart(send, {
-            args: [...args],
+            args: [command],
             startWorkflowOperation: new WithStartWorkflowOperation(NAIVE_WORKFLOW, {
               workflowId: `naive/${submission.conversation}`,
               taskQueue,
