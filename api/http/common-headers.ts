@@ -43,7 +43,7 @@ export function securityHeaders(): Header[] {
     xPermittedCrossDomainPolicies: false,
     xXssProtection: false,
   });
-  setHeaders({} as Request, response as unknown as Response, (error?: unknown) => {
+  setHeaders(Object.create(null) as Request, response as unknown as Response, (error?: unknown) => {
     if (error !== undefined) throw error as Error;
   });
   return headers;

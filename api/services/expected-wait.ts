@@ -50,7 +50,9 @@ export function measureExpectedWait({ pool, queues = () => 0, onSample }: Expect
 function measurePoolWait(pool: pg.Pool): { sample: (passedMs: number) => number; close: () => void } {
   let released = 0;
   let perMs = 0;
-  const onRelease = (): void => void released++;
+  const onRelease = (): void => {
+    released++;
+  };
   pool.on('release', onRelease);
   return {
     sample: (passedMs) => {

@@ -98,4 +98,3 @@ test('a message that was refused as ahead of its epoch is not accepted by its la
   // Sent again by its client it is accepted: refusals are remembered nowhere.
   expect(await one(pool, id, command)).toMatchObject({ status: 'accepted' });
 });
-
