@@ -12,6 +12,7 @@ import { packageRoot } from '../process/package-root.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
+import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
@@ -84,6 +85,7 @@ async function main(): Promise<void> {
   });
   // Requests and decisions. What serves all users at once takes its connections from the pool itself.
   const shared = shareOut(pool);
+  const decider = deciderOf(shared);
   cleanup.add('Temporal connection', () => connection.close());
 
   const transfers = makeTransfers({ budget: config.bytesInFlight, onCut: metrics.transferCut });
@@ -121,7 +123,6 @@ async function main(): Promise<void> {
       direct,
       workflow: makeWorkflowExecutor({ workflows, log, onRetry, onUnavailable: () => watch.unavailable() }),
     },
-    decisionsAtOnce: config.databasePoolSize,
     stager: makeStager(staging),
     metrics,
     log,
@@ -133,7 +134,7 @@ async function main(): Promise<void> {
   const shedder = new LoadShedder();
   const expectedWait = measureExpectedWait({
     pool,
-    queues: dispatcher.expectedWaitMs,
+    queues: () => decider.expectedWaitMs,
     onSample: (waitMs) => shedder.sample(waitMs),
   });
   metrics.expectedWait(() => expectedWait.ms() / 1000);

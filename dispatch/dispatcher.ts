@@ -8,7 +8,6 @@ import { stageRow } from '../store/staging/stage.ts';
 import { ConversationQueue, type QueueDeps } from './conversation-queue.ts';
 import { AutoPath } from './auto/auto-path.ts';
 import type { ConversationPath, Executors } from './executor.ts';
-import { ExpectedWait } from './expected-wait.ts';
 import type { QueuedCommand } from './queued-command.ts';
 import type { Stager } from './stager.ts';
 import type { Submission, Submitter } from './submission.ts';
@@ -25,8 +24,6 @@ export interface DispatcherDeps {
   readonly clock?: Pick<DatabaseClock, 'at'>;
   /** Commands that may wait in one queue. */
   readonly mailboxLimit: number;
-  /** Direct batches that can be decided at once. @default 1 */
-  readonly decisionsAtOnce?: number;
 }
 
 /** Part of a queue that one user can fill, so that others always find room. */
@@ -38,8 +35,6 @@ export interface Dispatcher extends Submitter {
   readonly depth: () => number;
   /** Conversations with something in flight. */
   readonly active: () => number;
-  /** Milliseconds that a direct batch would wait for what all conversations share. */
-  readonly expectedWaitMs: () => number;
   /** All queues look again: Temporal went away or came back. */
   readonly look: () => void;
 }
@@ -48,8 +43,7 @@ export interface Dispatcher extends Submitter {
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
   const { metrics, clock = OWN_CLOCK } = deps;
-  const expectedWait = new ExpectedWait(deps.decisionsAtOnce ?? 1);
-  const queueDeps = makeQueueDeps(deps, expectedWait);
+  const queueDeps = makeQueueDeps(deps);
 
   const open = (conversation: string): ConversationQueue => {
     const queue = new ConversationQueue(conversation, queueDeps, () => {
@@ -106,19 +100,18 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
     },
     depth: () => [...queues.values()].reduce((sum, queue) => sum + queue.depth, 0),
     active: () => queues.size,
-    expectedWaitMs: () => expectedWait.ms(),
     look: () => {
       for (const queue of [...queues.values()]) queue.look();
     },
   };
 }
 
-function makeQueueDeps(deps: DispatcherDeps, expectedWait: ExpectedWait): QueueDeps {
+function makeQueueDeps(deps: DispatcherDeps): QueueDeps {
   const { pathOf, auto = new AutoPath(), executors, stager, metrics, log } = deps;
   return {
     pathOf,
     auto,
-    executors: { ...executors, direct: (batch) => expectedWait.measure(() => executors.direct(batch)) },
+    executors,
     onDiversion: metrics.diversion,
     stage: ({ conversation, command, deadline }) => {
       const row = stageRow(conversation, command);

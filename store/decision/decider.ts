@@ -49,6 +49,11 @@ export class Decider {
     this.#lockWaits = new LockWaits(shareOf(pool));
   }
 
+  /** Milliseconds until a small request that comes now is in a call; without waits for locks. */
+  get expectedWaitMs(): number {
+    return this.#shared.expectedWaitMs;
+  }
+
   /**
    * @throws DatabaseError of `pg`; `isRetryable` of `sqlstate.ts` tells whether the same call may succeed later
    * @throws ConversationLockedError, retryable too

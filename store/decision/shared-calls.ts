@@ -19,6 +19,8 @@ const BYTES = 1024 * 1024;
 const MOST_OPERATIONS = 16;
 const MOST_BYTES = 64 * 1024;
 const LIGHT: readonly string[] = ['message', 'read', 'increment'];
+/** Weight of the newest call in the rate at which requests end. */
+const RATE_WEIGHT = 0.2;
 /** Calls of one request at a time, after a call of many has failed. */
 const SINGLE_CALLS = 4;
 
@@ -38,6 +40,9 @@ export class SharedCalls {
   readonly #waiting = new Turns<Waiting>();
   #running = 0;
   #scheduled = false;
+  #count = 0;
+  /** Requests that end in a millisecond, while one call is in flight. */
+  #perMs: number | undefined;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
@@ -58,6 +63,7 @@ export class SharedCalls {
    */
   decide(request: DecisionRequest, user: string): Promise<DecisionUnlessLocked> {
     return new Promise((resolve, reject) => {
+      this.#count++;
       this.#waiting.push(user, { request, bytes: sizeOf(request), resolve, reject });
       if (this.#scheduled) return;
       this.#scheduled = true;
@@ -67,6 +73,14 @@ export class SharedCalls {
         forUser(undefined, () => this.#pump());
       });
     });
+  }
+
+  /**
+   * Milliseconds until a request that comes now is in a call: those before it, divided by the rate at which requests end
+   * (Little 1961). Requests that wait for a lock are not in it.
+   */
+  get expectedWaitMs(): number {
+    return this.#perMs === undefined ? 0 : this.#count / (this.#perMs * CALLS);
   }
 
   #pump(): void {
@@ -87,15 +101,19 @@ export class SharedCalls {
       bytes += next.bytes;
       return conversations <= CONVERSATIONS && operations <= OPERATIONS && bytes <= BYTES;
     };
-    return this.#waiting.take(fits, PER_USER);
+    const taken = this.#waiting.take(fits, PER_USER);
+    this.#count -= taken.length;
+    return taken;
   }
 
   async #run(batch: readonly Waiting[]): Promise<void> {
+    const startedAt = performance.now();
     try {
       const decisions = await decideMany(
         this.#pool,
         batch.map(({ request }) => request),
       );
+      this.#learn(batch.length / Math.max(1, performance.now() - startedAt));
       batch.forEach(({ resolve, reject }, i) => {
         const decision = decisions[i] ?? null;
         if (decision instanceof TypeError) reject(decision);
@@ -105,6 +123,10 @@ export class SharedCalls {
       if (isOfStatement(error)) await this.#runSingly(batch);
       else for (const { reject } of batch) reject(error);
     }
+  }
+
+  #learn(perMs: number): void {
+    this.#perMs = this.#perMs === undefined ? perMs : this.#perMs * (1 - RATE_WEIGHT) + perMs * RATE_WEIGHT;
   }
 
   /** Nothing was decided, because of one of them. */

@@ -9,7 +9,11 @@ const later = useFaults();
 const message = (): { id: string; ciphertext: string } => ({ id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
 
 test('while a session holds the rows of 50 conversations, the workflows of others decide, and those of the 50 say why they cannot', async () => {
-  const { service, database } = await startServiceOnDatabase(later, { apis: 1, workers: 1 });
+  const { service, database } = await startServiceOnDatabase(later, {
+    apis: 1,
+    workers: 1,
+    env: { CONVERSATION_PATH: 'workflow' },
+  });
   const client = (user: string): ReturnType<typeof service.clientOf> => service.clientOf(user, { attempts: 1 });
   const create = async (): Promise<string> => {
     const id = toBase64Url(randomBytes(18));

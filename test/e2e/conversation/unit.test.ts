@@ -16,7 +16,8 @@ import { useService } from '../../harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
 // The ten unit tests of the system that Parley replaces, against real processes: two APIs and two workers.
-const service = useService();
+// What the workflow decided is counted here, and `auto` may divert.
+const service = useService({ env: { CONVERSATION_PATH: 'workflow' } });
 
 /** Ends the run with `shutdown`, as an operator does, and waits until it has ended. */
 async function shutDown(conversation: string): Promise<void> {

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { LoadShedder } from '../../../api/http/load-shedder.ts';
 import { measureExpectedWait } from '../../../api/services/expected-wait.ts';
+import { pause } from '../../../dispatch/pause.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
 import { randomCiphertext } from '../../../tools/harness/opaque.ts';
@@ -11,6 +12,8 @@ import { useDatabase } from '../../harness/database.ts';
 
 const database = useDatabase();
 
+/** A client waits so many milliseconds after a refusal. */
+const REFUSED_MS = 100;
 /** Milliseconds for one command. */
 const SLOW_MS = 5;
 
@@ -62,7 +65,12 @@ function flood(api: InProcessApi, user: string, conversation: string, parallel: 
   const statuses: number[] = [];
   let isOver = false;
   const sender = async (): Promise<void> => {
-    while (!isOver) statuses.push((await send(api, user, conversation)).status);
+    while (!isOver) {
+      const { status } = await send(api, user, conversation);
+      statuses.push(status);
+      // The refusals of a client that never pauses would be a load of their own, in this very process.
+      if (status === 503) await pause(REFUSED_MS);
+    }
   };
   const senders = Array.from({ length: parallel }, sender);
   return async () => {
