@@ -6,7 +6,6 @@ import type { ConversationFacts } from '../domain/decision.ts';
 import { type PackedOutcome, packOutcomes } from '../domain/packed-outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 import { ConversationLockedError } from '../store/decision/conversation-locked.ts';
-import { LOCK_PATIENCE_MS } from '../store/decision/decider.ts';
 import { decide, deciderOf } from '../store/decision/decide.ts';
 import { countIncrements } from '../store/log/increments.ts';
 import type { Notifier } from '../store/log/notifications.ts';
@@ -23,10 +22,10 @@ const RETENTION_STEP = 1000;
  */
 const RETRY_BUDGET_MS = 6000;
 /**
- * How long one try waits for the lock of its conversation. Between the tries nothing of the worker is in use, so that
- * many locked conversations do not take it from others.
+ * For so long an activity waits for a conversation that somebody else has locked. Then it fails, and the API sends the update
+ * again after a pause: a workflow task whose activity runs keeps one of the worker's few slots from other conversations.
  */
-const LOCK_TRY_MS = 500;
+const LOCK_TRY_MS = 200;
 /** Activities whose first try failed. All tries of one run in the same process. Some 100 bytes each. */
 const FAILING = 10_000;
 
@@ -130,10 +129,7 @@ function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Pro
       const firstTry = firstTries.get(key) ?? startedAt;
       firstTries.set(key, firstTry);
       const isLocked = error instanceof ConversationLockedError;
-      // What waits behind the first command of a locked conversation is answered soon after it.
-      const isInTime = isLocked
-        ? Date.now() - error.since < LOCK_PATIENCE_MS
-        : performance.now() - firstTry < RETRY_BUDGET_MS;
+      const isInTime = !isLocked && performance.now() - firstTry < RETRY_BUDGET_MS;
       if (isAway && isInTime) throw error;
       firstTries.delete(key);
       const type: FinalFailure = isAway ? 'away' : 'defect';

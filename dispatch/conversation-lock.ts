@@ -4,8 +4,8 @@ import { AppError } from '../domain/errors.ts';
 import { ConversationLockedError, LOCKED } from '../store/decision/conversation-locked.ts';
 
 /**
- * The answer to a command whose conversation stayed locked by somebody else, for example by an operator's session. A new try
- * at once would wait for the same lock, so it is left to the client.
+ * The answer to a command whose conversation stayed locked by somebody else, for example by an operator's session. It is
+ * tried for some seconds; then a new try is left to the client.
  * @param error what a decision in this process threw, or an update
  * @returns `undefined` when the error has another reason
  */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { AppError } from '../domain/errors.ts';
+import { LOCK_PATIENCE_MS } from '../store/decision/decider.ts';
 import { unpackOutcomes } from '../domain/packed-outcome.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 import {
@@ -19,6 +20,8 @@ import { classifyUpdateError, isUnavailable } from './temporal-errors.ts';
 
 /** One call waits at most this long: a connection that died silently must not use up the whole deadline. */
 const CALL_MS = 4000;
+/** Before the next try of a conversation that somebody else has locked. */
+const LOCKED_PAUSE_MS = [300, 700] as const;
 
 export interface WorkflowExecutorDeps {
   readonly workflows: Pick<ConversationWorkflows, 'update' | 'forget'>;
@@ -35,6 +38,7 @@ export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<Stage
     const input = { operations: commands, requests: correlationIds };
     const update = updateFor(commands[0]);
     let attempt = 0;
+    let lockedUntil: number | undefined;
     for (let retries = 0; ; retries++) {
       try {
         const until = Math.min(Date.now() + CALL_MS, deadline);
@@ -47,7 +51,13 @@ export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<Stage
         const facts = { conversation, batch: id, attempt, failure, correlationIds };
         onRetry(failure);
         const locked = lockedProblem(error);
-        if (locked !== undefined) throw locked;
+        if (locked !== undefined) {
+          lockedUntil ??= Date.now() + Math.min(LOCK_PATIENCE_MS, (deadline - Date.now()) / 2);
+          if (Date.now() >= lockedUntil) throw locked;
+          attempt++;
+          await pause(jitter(...LOCKED_PAUSE_MS), deadline);
+          continue;
+        }
         if (failure === 'overloaded') throw new AppError('overloaded', undefined, {}, { cause: error });
         if (failure === 'defect') {
           log.error({ ...facts, err: error }, 'the update failed');

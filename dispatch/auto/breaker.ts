@@ -1,5 +1,5 @@
 /** A call without an answer is silent after this time. */
-export const SILENT_MS = 500;
+export const SILENT_MS = 800;
 /** So many conversations must be silent at once. One or two may have a trouble of their own. */
 export const SILENT_CONVERSATIONS = 3;
 /** Probes in a row that must succeed. Each opening soon after a closing doubles them. */

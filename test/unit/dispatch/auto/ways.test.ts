@@ -162,7 +162,7 @@ test('the breaker opens within a second when three conversations are silent and 
   service.ways.updateMs = SILENT;
   service.ways.temporalIsUp = false;
   const outcomes = submit(message('alice', 'a'), message('alice', 'b'), commitSubmission('d', 'bob', 0));
-  await pass(700);
+  await pass(1000);
   expect(service.auto.breaker.isOpen).toBe(true);
   for (const outcome of await Promise.all(outcomes)) expect(outcome).toMatchObject({ status: 'accepted' });
 });
