@@ -2,6 +2,8 @@ import type pg from 'pg';
 
 /** Pause between two samples. */
 const SAMPLE_MS = 20;
+/** The delay of the event loop is an average over about this time. */
+const LOOP_MS = 100;
 /** The rate of the pool is an average over about this time. */
 const RATE_MS = 500;
 
@@ -28,12 +30,15 @@ export function measureExpectedWait({ pool, queues = () => 0, onSample }: Expect
   const poolWait = measurePoolWait(pool);
   let sampledAt = performance.now();
   let waitMs = 0;
+  let loopMs = 0;
   const timer = setInterval(() => {
     const now = performance.now();
     const passedMs = now - sampledAt;
     sampledAt = now;
-    // A timer that comes late waited behind what every request waits behind.
-    waitMs = Math.max(0, passedMs - SAMPLE_MS) + poolWait.sample(passedMs) + queues();
+    // A timer that comes late waited behind what requests wait behind; they come at any time of it, on average in its middle.
+    const lateMs = Math.max(0, passedMs - SAMPLE_MS) / 2;
+    loopMs += (lateMs - loopMs) * (1 - Math.exp(-passedMs / LOOP_MS));
+    waitMs = loopMs + poolWait.sample(passedMs) + queues();
     onSample(waitMs);
   }, SAMPLE_MS);
   timer.unref();

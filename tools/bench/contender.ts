@@ -2,6 +2,7 @@ import { type ServiceProcess, environmentOf, startNodeProcess } from '../harness
 import type { Servers } from '../harness/servers.ts';
 import { freePort, loopback } from '../../local/ports.ts';
 import { LOAD_ENVIRONMENT } from '../load/environment.ts';
+import { registerNamespace } from './namespace.ts';
 import type { RestateServer } from './contenders/restate/server.ts';
 
 export const CONTENDERS = [
@@ -79,12 +80,15 @@ export interface ContenderOptions {
 export async function startContender(options: ContenderOptions): Promise<Contender> {
   const { name, servers, databaseUrl, suffix = '', profileDir, apiNodeArgs } = options;
   const { api, apiArgs = [], worker, path } = SCRIPTS[name];
+  // The conversations of all contenders have the same ids, and so have their workflows.
+  const namespace = worker === undefined ? 'default' : `bench-${name}${suffix}`;
+  if (worker !== undefined) await registerNamespace(servers.temporalAddress, namespace);
   const env = environmentOf({
     databaseUrl,
     temporalAddress: servers.temporalAddress,
     taskQueue: `bench-${name}${suffix}`,
     // The SDK of Restate would log two lines for each invocation.
-    env: { ...LOAD_ENVIRONMENT, CONVERSATION_PATH: path, RESTATE_LOGGING: 'WARN' },
+    env: { ...LOAD_ENVIRONMENT, CONVERSATION_PATH: path, TEMPORAL_NAMESPACE: namespace, RESTATE_LOGGING: 'WARN' },
   });
   const common = { env, profileDir };
   const restate = name === 'restate' ? await restateWiring(options.restate, suffix) : undefined;

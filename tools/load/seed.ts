@@ -8,6 +8,8 @@ import { createConversation } from '../../store/conversation/conversations.ts';
 import { MESSAGE_BYTES } from './messages.ts';
 import { userName } from './tokens.ts';
 
+/** One user may put others into so many conversations at once, and some more (`MAX_UNKNOWN_INVITATIONS`). */
+const BELOW_QUOTA = 250;
 /** Number of conversations that are made at the same time. */
 const PARALLEL = 8;
 /** Number of entries of one insert. It must stay below the statement timeout of the pool. */
@@ -26,10 +28,13 @@ export interface SeedConversation {
   readonly from?: number;
 }
 
-/** Makes conversations with the function of the service, without HTTP, because making them is not measured. */
+/**
+ * Makes conversations with the function of the service, without HTTP, because making them is not measured.
+ * @throws Error when one of them is refused
+ */
 export async function seedConversations(pool: pg.Pool, conversations: readonly SeedConversation[]): Promise<void> {
-  await pLimit(PARALLEL).map(conversations, ({ id, members, from = 0 }) =>
-    createConversation(pool, {
+  const make = async ({ id, members, from = 0 }: SeedConversation): Promise<void> => {
+    const result = await createConversation(pool, {
       id,
       protocol: 'opaque',
       epoch: 0,
@@ -37,8 +42,14 @@ export async function seedConversations(pool: pg.Pool, conversations: readonly S
       members: Array.from({ length: members }, (_, number) => userName(from + number)),
       policy: makePolicy({ maxMembers: MAX_MEMBERS_LIMIT }, { epochWindow: 2 }),
       fingerprint: createHash('sha256').update(id).digest(),
-    }),
-  );
+    });
+    if (result !== 'created') throw new Error(`A conversation was not made: ${JSON.stringify(result)}`);
+  };
+  for (let done = 0; done < conversations.length; done += BELOW_QUOTA) {
+    await pLimit(PARALLEL).map(conversations.slice(done, done + BELOW_QUOTA), make);
+    // The quota of invitations is for strangers, and a user may be in thousands of conversations here.
+    await pool.query('delete from invitation');
+  }
 }
 
 /** Fills the log of a conversation as if user 0 had sent `entries` messages. */
