@@ -119,6 +119,7 @@ async function main(): Promise<void> {
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
     auto,
+    isRunning: workflows.isRunning,
     executors: {
       direct,
       workflow: makeWorkflowExecutor({ workflows, log, onRetry, onUnavailable: () => watch.unavailable() }),

@@ -16,6 +16,8 @@ export interface BatchDeps {
   readonly pathOf: (conversation: string) => ConversationPath;
   readonly auto: AutoPath;
   readonly executors: Executors;
+  /** Whether a workflow of the conversation is believed to run. */
+  readonly isRunning: (conversation: string) => boolean;
   /** Stages a command; `undefined` = it travels whole. */
   readonly stage: (submission: Submission) => Promise<StagedKey> | undefined;
   /** The commands of these staged rows will never be decided. */

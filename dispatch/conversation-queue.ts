@@ -151,6 +151,7 @@ export class ConversationQueue {
     const { auto } = this.#deps;
     const flight = new UpdateFlight(this.#conversation, batch, {
       now: auto.now(),
+      isCold: !this.#deps.isRunning(this.#conversation),
       queueHas: (user) => this.depthOf(user) > 0,
       mayDivert: () => this.#deps.pathOf(this.#conversation) !== 'workflow',
     });
@@ -180,7 +181,8 @@ export class ConversationQueue {
   #describe(batch: readonly QueuedCommand[], updateMs: number): NextBatch {
     const kind = batch[0]?.submission.command.kind ?? 'message';
     const waitedMs = performance.now() - Math.min(...batch.map(({ since }) => since));
-    return { conversation: this.#conversation, kind, commands: batch.length, waitedMs, updateMs };
+    const isCold = !this.#deps.isRunning(this.#conversation);
+    return { conversation: this.#conversation, kind, commands: batch.length, waitedMs, updateMs, isCold };
   }
 
   /**

@@ -49,6 +49,8 @@ export interface ConversationWorkflows {
     deadline: number,
     signal?: AbortSignal,
   ) => Promise<UpdateResult>;
+  /** Whether the workflow is believed to run. */
+  readonly isRunning: (conversation: string) => boolean;
   /** The workflow has ended: the next update starts it again. */
   readonly forget: (conversation: string) => void;
   /** Signals a stored increment, and starts the workflow unless it runs. */
@@ -114,6 +116,7 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
         signal === undefined ? send() : client.withAbortSignal(signal, send),
       );
     },
+    isRunning: (conversation) => running.has(conversation),
     forget: (conversation) => void running.delete(conversation),
     increment: async (conversation, increment, deadline) => {
       await client.withDeadline(deadline, () =>

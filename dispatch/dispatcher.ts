@@ -17,6 +17,8 @@ export interface DispatcherDeps {
   /** Chooses the way of each batch. @default one that nobody watches: good for the paths `workflow` and `direct` */
   readonly auto?: AutoPath;
   readonly executors: Executors;
+  /** Whether a workflow of the conversation is believed to run. @default it does */
+  readonly isRunning?: (conversation: string) => boolean;
   readonly stager: Stager;
   readonly metrics: Metrics;
   readonly log: Logger;
@@ -107,10 +109,11 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
 }
 
 function makeQueueDeps(deps: DispatcherDeps): QueueDeps {
-  const { pathOf, auto = new AutoPath(), executors, stager, metrics, log } = deps;
+  const { pathOf, auto = new AutoPath(), executors, stager, metrics, log, isRunning = () => true } = deps;
   return {
     pathOf,
     auto,
+    isRunning,
     executors,
     onDiversion: metrics.diversion,
     stage: ({ conversation, command, deadline }) => {

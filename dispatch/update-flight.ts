@@ -13,6 +13,7 @@ export class UpdateFlight implements PendingUpdate {
   readonly users: ReadonlySet<string>;
   /** Resolves when it is given up. */
   readonly givenUp: Promise<GiveUpReason>;
+  readonly isCold: boolean;
   since: number;
   readonly #abort = new AbortController();
   readonly #queueHas: (user: string) => boolean;
@@ -25,6 +26,7 @@ export class UpdateFlight implements PendingUpdate {
     batch: readonly QueuedCommand[],
     given: {
       readonly now: number;
+      readonly isCold: boolean;
       /** Whether a later command of this user waits. */
       readonly queueHas: (user: string) => boolean;
       /** Whether the setting lets it take the direct path. */
@@ -34,6 +36,7 @@ export class UpdateFlight implements PendingUpdate {
     this.conversation = conversation;
     this.batch = batch;
     this.since = given.now;
+    this.isCold = given.isCold;
     this.users = new Set(batch.map(({ submission }) => submission.command.actor));
     this.#queueHas = given.queueHas;
     this.#mayDivert = given.mayDivert;

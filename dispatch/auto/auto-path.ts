@@ -23,6 +23,8 @@ export interface NextBatch {
   readonly waitedMs: number;
   /** How long the newest update of this conversation took, or has taken so far, in milliseconds. */
   readonly updateMs: number;
+  /** No workflow of the conversation is known to run. */
+  readonly isCold: boolean;
 }
 
 /** Which executor takes a batch, and why it is not the workflow. */
@@ -102,8 +104,8 @@ export class AutoPath {
     this.breaker.ended(update, commands !== undefined);
     if (commands === undefined) return;
     this.wedged.answered(update.conversation);
-    // A large batch is slow by its size.
-    if (commands < LARGE_BATCH) this.budget.sample(this.now() - update.since);
+    // A large batch is slow by its size, and the first one of a run by the start.
+    if (commands < LARGE_BATCH && update.isCold !== true) this.budget.sample(this.now() - update.since);
   }
 
   #choose(setting: ConversationPath, batch: NextBatch): Way {
@@ -114,7 +116,7 @@ export class AutoPath {
     if (!isDivertible(batch.kind)) return this.#byWorkflow();
     if (batch.commands >= LARGE_BATCH && batch.updateMs <= QUICK_MS) return this.#byWorkflow();
     if (batch.waitedMs >= WAIT_MS) return { path: 'direct', diverted: 'wait' };
-    return this.budget.tryTake() ? BY_WORKFLOW : { path: 'direct', diverted: 'budget' };
+    return this.budget.tryTake(batch.isCold) ? BY_WORKFLOW : { path: 'direct', diverted: 'budget' };
   }
 
   #passes(setting: ConversationPath, batch: NextBatch): Way | undefined {

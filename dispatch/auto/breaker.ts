@@ -17,6 +17,8 @@ export interface PendingUpdate {
   /** When it was handed over, by the clock of the breaker. */
   readonly since: number;
   /** Whether somebody with a command in it has a later one that waits for it. */
+  /** It starts the workflow. */
+  readonly isCold?: boolean;
   readonly hasWaitingSender: () => boolean;
   /** Nobody waits for it any more. On the path `workflow` nothing but an outage gives it up. */
   readonly giveUp: (reason: 'breaker' | 'time-out' | 'outage') => void;

@@ -13,9 +13,10 @@ const MOST = 256;
 const WINDOW_MS = 500;
 const LONGEST_WINDOW_MS = 2000;
 const ENOUGH_SAMPLES = 8;
-/** Congested: the median answer takes longer than this many times the answer without load, and these milliseconds. */
+/** Congested: this part of the answers takes longer than so many times the answer without load, and these milliseconds. */
+const SLOW_PART = 0.8;
 const TOLERANCE = 2;
-const TOLERANCE_MS = 5;
+const TOLERANCE_MS = 8;
 /** Congested too: the event loop of this process is late by so much on average. */
 const LATE_LOOP_MS = 25;
 const DECREASE = 0.7;
@@ -24,7 +25,7 @@ const BASELINE_RISE = 1.1;
 
 /**
  * How many workflow updates may be in flight: AIMD on latency (additive increase, multiplicative decrease; Chiu and Jain
- * 1989), where congestion is a median latency well above the latency without load (TCP Vegas, Brakmo and Peterson 1995).
+ * 1989), where congestion is a latency well above the latency without load (TCP Vegas, Brakmo and Peterson 1995).
  * So a Temporal that is far away is no overload, and a busy machine is one: the limit shrinks until the updates that are
  * left take no longer than they should.
  *
@@ -65,10 +66,17 @@ export class UpdateBudget {
     return this.#baseline;
   }
 
-  /** Takes a place for one update. @returns false when there is none */
-  tryTake(): boolean {
-    if (this.#inFlight < this.#limit) this.#floor.drain();
-    else if (!(this.#inFlight < FLOOR_IN_FLIGHT && this.#floor.tryTake())) {
+  /**
+   * Takes a place for one update.
+   * @param isCold its workflow has to be started first, which costs more: only if half of the places are free
+   * @returns false when there is none
+   */
+  tryTake(isCold = false): boolean {
+    if (isCold ? this.#inFlight < this.#limit / 2 : this.#inFlight < this.#limit) this.#floor.drain();
+    else if (isCold) {
+      this.#refused++;
+      return false;
+    } else if (!(this.#inFlight < FLOOR_IN_FLIGHT && this.#floor.tryTake())) {
       this.#refused++;
       return false;
     }
@@ -126,7 +134,7 @@ export class UpdateBudget {
   #decide(isLate: boolean): void {
     const sorted = this.#samples.toSorted((a, b) => a - b);
     const baseline = this.#learn(percentile(sorted, 0.1));
-    const isSlow = percentile(sorted, 0.5) > baseline * TOLERANCE + TOLERANCE_MS;
+    const isSlow = percentile(sorted, SLOW_PART) > baseline * TOLERANCE + TOLERANCE_MS;
     if (isSlow || isLate) {
       this.#limit = Math.max(1, Math.floor(this.#limit * DECREASE));
       this.#threshold = 0;
