@@ -124,6 +124,16 @@ test('after an outage it begins small and is as before within five seconds', () 
   expect(budget.limit).toBeGreaterThanOrEqual(Math.min(before, 16));
 });
 
+test('a workflow that has to be started first gets a place only while half of them are free, and never one of the floor', () => {
+  const { budget, clock } = start();
+  while (budget.inFlight < budget.limit / 2) expect(budget.tryTake(true)).toBe(true);
+  expect(budget.tryTake(true)).toBe(false);
+  expect(budget.tryTake()).toBe(true);
+  while (budget.inFlight < budget.limit) budget.take();
+  clock.now += 1000;
+  expect(budget.tryTake(true)).toBe(false);
+});
+
 test('whatever happens, the limit stays between one and its maximum, and places add up', () => {
   const step = fc.oneof(
     fc.constant('try' as const),
