@@ -182,6 +182,7 @@ test('actor_mailbox_depth counts waiting operations, actor_mailbox_full_events_t
     full: await read(api, 'actor_mailbox_full_events_total', actor),
     overloaded: await read(api, 'actor_message_drops_total', { ...actor, reason: 'overloaded' }),
     late: await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' }),
+    locked: await read(api, 'actor_message_drops_total', { ...actor, reason: 'unavailable' }),
   };
   // The first operation is in flight and the next ones wait, up to the limit.
   const first = say(conversation, alice, 1).catch((error: unknown) => error);
@@ -199,13 +200,18 @@ test('actor_mailbox_depth counts waiting operations, actor_mailbox_full_events_t
   const codes = outcomes.map((outcome) => (outcome as { code?: string } | undefined)?.code);
   const overloaded = codes.filter((code) => code === 'overloaded').length;
   const late = codes.filter((code) => code === 'deadline').length;
+  // Those that were in flight are told that the conversation is locked.
+  const locked = codes.filter((code) => code === 'unavailable').length;
   expect(overloaded).toBeGreaterThanOrEqual(3);
-  expect(late).toBeGreaterThanOrEqual(MAILBOX_LIMIT);
+  expect(late + locked).toBeGreaterThanOrEqual(MAILBOX_LIMIT);
   expect(await read(api, 'actor_mailbox_full_events_total', actor)).toBe(before.full + overloaded);
   expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'overloaded' })).toBe(
     before.overloaded + overloaded,
   );
   expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'deadline' })).toBe(before.late + late);
+  expect(await read(api, 'actor_message_drops_total', { ...actor, reason: 'unavailable' })).toBe(
+    before.locked + locked,
+  );
   await waitUntil(async () => (await read(api, 'actor_mailbox_depth', actor)) === 0, {
     what: 'the conversation queue is empty again',
   });

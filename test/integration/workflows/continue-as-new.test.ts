@@ -13,7 +13,7 @@ const ROUNDS = 25;
 const MAX_EVENTS = 150;
 
 describe(`a conversation that continues as new every ${EVERY} operations`, () => {
-  const service = useService({ env: { CONTINUE_AS_NEW_AFTER: String(EVERY) } });
+  const service = useService({ env: { CONTINUE_AS_NEW_AFTER: String(EVERY), CONVERSATION_PATH: 'workflow' } });
 
   async function runsOf(conversation: string): Promise<number[]> {
     const lengths: number[] = [];
