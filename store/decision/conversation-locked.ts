@@ -6,11 +6,8 @@ export class ConversationLockedError extends Error {
   override readonly name = 'ConversationLockedError';
   /** As from the server: a lock was not available. */
   readonly code = '55P03';
-  /** When this process first found it locked; milliseconds since 1970. */
-  readonly since: number;
 
-  constructor(since: number) {
+  constructor() {
     super(LOCKED);
-    this.since = since;
   }
 }

@@ -79,7 +79,7 @@ export class Decider {
   readonly waitForLock = async <T>(patienceMs: number, statement: () => Promise<T>): Promise<T> => {
     const now = Date.now();
     const result = await this.#lockWaits.run(0, now + patienceMs, async () => ({ of: await statement() }));
-    if (result === undefined) throw new ConversationLockedError(now);
+    if (result === undefined) throw new ConversationLockedError();
     return result.of;
   };
 
@@ -99,7 +99,7 @@ export class Decider {
         return decision;
       }
       const since = this.#since(conversation);
-      if (Date.now() >= since + patience) throw new ConversationLockedError(since);
+      if (Date.now() >= since + patience) throw new ConversationLockedError();
       await pause();
     }
   }

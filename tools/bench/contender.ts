@@ -2,7 +2,7 @@ import { type ServiceProcess, environmentOf, startNodeProcess } from '../harness
 import type { Servers } from '../harness/servers.ts';
 import { freePort, loopback } from '../../local/ports.ts';
 import { LOAD_ENVIRONMENT } from '../load/environment.ts';
-import { registerNamespace } from './namespace.ts';
+import { registerNamespace } from '../harness/namespace.ts';
 import type { RestateServer } from './contenders/restate/server.ts';
 
 export const CONTENDERS = [

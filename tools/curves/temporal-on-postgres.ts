@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Connection } from '@temporalio/client';
 import { startChild } from '../../local/child.ts';
 import { assertPortFree, loopback } from '../../local/ports.ts';
 import { runCommand } from '../../local/run-command.ts';
@@ -9,6 +8,7 @@ import { signalProcess } from '../../local/process-table.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { atExit } from '../harness/at-exit.ts';
 import { asAdmin } from '../harness/databases.ts';
+import { registerNamespace } from '../harness/namespace.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 
 /** The server that the Temporal CLI of local/temporal-programs.ts has inside, or the nearest that Go can build. */
@@ -86,7 +86,7 @@ export async function startTemporalOnPostgres(options: {
     await waitUntil(
       () => {
         if (!child.running()) throw new Error(`Temporal with ${shards} shards ended:\n${child.tail()}`);
-        return makeNamespace(address).then(
+        return registerNamespace(address, 'default').then(
           () => true,
           () => false,
         );
@@ -111,23 +111,6 @@ async function lowPorts(count: number): Promise<number[]> {
     );
   }
   return [...found];
-}
-
-/** Registers the namespace, and waits until workflows can be counted in it: caches learn of it after seconds. */
-async function makeNamespace(address: string): Promise<void> {
-  const connection = await Connection.connect({ address, connectTimeout: 2000 });
-  try {
-    const { workflowService } = connection;
-    const namespace = 'default';
-    await workflowService
-      .registerNamespace({ namespace, workflowExecutionRetentionPeriod: { seconds: 86_400 as never } })
-      .catch((error: unknown) => {
-        if (!String(error).includes('already')) throw error;
-      });
-    await workflowService.countWorkflowExecutions({ namespace });
-  } finally {
-    await connection.close();
-  }
 }
 
 function databaseOf(schema: string, shards: number): string {

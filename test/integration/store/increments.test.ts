@@ -9,6 +9,7 @@ import { makeSweep } from '../../../store/retention/sweep.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { unreadOf } from '../../harness/unread.ts';
 import { send, sendOne, startConversation } from '../../harness/requests.ts';
 
 /** Explicit increments between their answer and the moment in which they are counted (invariant 7). */
@@ -29,14 +30,7 @@ async function count(conversation: string, ...stored: StoredIncrement[]): Promis
   return (await decide(database().pool, conversation, stored)).outcomes.map(({ status }) => status);
 }
 
-async function unread(conversation: string, user: string): Promise<number> {
-  const { rows } = await database().pool.query<{ unread: number }>(
-    `select c.app_count - m.read_count + c.increments - m.increments_base as unread
-     from conversation c join member m on m.conversation = c.key where c.id = $1 and m.user_id = $2`,
-    [conversation, user],
-  );
-  return rows[0]?.unread ?? expect.unreachable();
-}
+const unread = (conversation: string, user: string): Promise<number> => unreadOf(database().pool, conversation, user);
 
 test('a stored increment counts once, for everybody but its user, whoever comes first and however often', async () => {
   const { pool } = database();

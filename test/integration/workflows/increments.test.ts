@@ -14,20 +14,14 @@ import { postgresAway } from '../../../tools/harness/trouble.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { unreadOf } from '../../harness/unread.ts';
 
 /** Increments are exact (invariant 7) whatever happens to the run that should count them. */
 const database = useDatabase();
 // No run counts an increment by its timer while a test looks.
 const conversations = useConversations(database, { flushMs: 3600_000 });
 
-async function unread(conversation: string, user: string): Promise<number> {
-  const { rows } = await database().pool.query<{ unread: number }>(
-    `select c.app_count - m.read_count + c.increments - m.increments_base as unread
-     from conversation c join member m on m.conversation = c.key where c.id = $1 and m.user_id = $2`,
-    [conversation, user],
-  );
-  return rows[0]?.unread ?? expect.unreachable();
-}
+const unread = (conversation: string, user: string): Promise<number> => unreadOf(database().pool, conversation, user);
 
 async function waiting(conversation: string): Promise<number | null> {
   const { rowCount } = await database().pool.query(
