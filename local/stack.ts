@@ -88,6 +88,8 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),
+      // There is no balancer that would have to notice.
+      SHUTDOWN_DELAY_MS: env.SHUTDOWN_DELAY_MS ?? '0',
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
     },
   };
