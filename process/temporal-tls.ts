@@ -49,3 +49,6 @@ export function temporalTls(
     serverName: values.TEMPORAL_TLS_SERVER_NAME,
   };
 }
+
+/** All variables about TLS and keys. A server that `npm start` runs itself needs none of them. */
+export const TEMPORAL_TLS_NAMES: readonly string[] = ['TEMPORAL_TLS', ...TLS_DETAILS];

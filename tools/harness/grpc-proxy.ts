@@ -8,6 +8,7 @@ import {
   createSecureServer,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 
 /** A server that speaks gRPC over TLS and passes every call on to a server without TLS. */
 export interface GrpcProxy {
@@ -40,7 +41,9 @@ export async function startGrpcProxy(target: string, tls: SecureServerOptions): 
     session.on('close', () => sessions.delete(session));
   });
   server.on('tlsClientError', () => undefined);
-  server.on('secureConnection', ({ servername }) => serverNames.add(servername));
+  server.on('secureConnection', (socket: TLSSocket & { readonly servername?: string | false }) =>
+    serverNames.add(socket.servername),
+  );
   server.on('stream', (stream: ServerHttp2Stream, headers) => {
     authorizations.add(headers.authorization);
     stream.on('error', () => undefined);
@@ -50,11 +53,11 @@ export async function startGrpcProxy(target: string, tls: SecureServerOptions): 
       [constants.HTTP2_HEADER_PATH]: headers[':path'],
     });
     let trailers: Record<string, string | string[] | undefined> = {};
-    call.on('trailers', (found) => (trailers = found));
+    call.on('trailers', (found: IncomingHttpHeaders) => (trailers = found));
     call.on('error', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
-    call.on('response', (answer) => {
+    call.on('response', (answer: IncomingHttpHeaders) => {
       if (stream.destroyed) return;
-      stream.respond({ ...others(answer), ':status': Number(answer[':status']) }, { waitForTrailers: true });
+      stream.respond({ ...others(answer), ':status': 200 }, { waitForTrailers: true });
       stream.on('wantTrailers', () => stream.sendTrailers(trailers));
       call.pipe(stream);
     });

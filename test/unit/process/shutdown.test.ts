@@ -14,7 +14,7 @@ beforeEach(() => {
   events = [];
   signals = new EventEmitter();
   vi.spyOn(process, 'on').mockImplementation((name, listener) => {
-    signals.on(name as string, listener as () => void);
+    signals.on(name, listener as () => void);
     return process;
   });
   vi.spyOn(process, 'exit').mockImplementation((code) => {
