@@ -11,7 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
-import { withoutPromiseHook } from './promise-hook.ts';
+import { type WithThreads, withOurThreads } from './promise-hook.ts';
 
 const DAY_MS = 24 * 3600_000;
 /**
@@ -56,6 +56,8 @@ export interface ConversationWorker {
   readonly residents: Residents;
   /** Whether the SDK's promise hook runs. */
   readonly hasPromiseHook: boolean;
+  /** The threads that run workflow code. */
+  readonly threads: WithThreads<Worker>['threads'];
 }
 
 /** Creates a worker that runs conversations. @throws Error if Temporal does not answer */
@@ -98,10 +100,9 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
   };
-  const create = (): Promise<Worker> => Worker.create(options);
-  if (deps.promiseHook) return { worker: await create(), residents, hasPromiseHook: true };
-  const { worker, isOff } = await withoutPromiseHook(create, log);
-  return { worker, residents, hasPromiseHook: !isOff };
+  const { promiseHook } = deps;
+  const { worker, isOff, threads } = await withOurThreads(() => Worker.create(options), { promiseHook, log });
+  return { worker, residents, hasPromiseHook: !isOff, threads };
 }
 
 /**
