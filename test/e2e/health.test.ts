@@ -246,6 +246,27 @@ test('an API that gets SIGTERM accepts no new connection, finishes requests in f
   expect(await ended).toBe(0);
 });
 
+test('during the delay after SIGTERM an API is not ready and serves everything, and a second signal ends the delay', async () => {
+  const { service } = await prepare({ SHUTDOWN_DELAY_MS: '60000', CONVERSATION_PATH: 'direct' });
+  const api = await started(startApi(service));
+  const ended = api.stop();
+  expect((await untilReady(api, 503)).body).toMatchObject({ ready: false, checks: { serving: false, database: true } });
+  const conversation = await createConversation(api);
+  expect(await clientOf(api).send(conversation, message())).toMatchObject({ status: 'accepted' });
+  const stream = await fetch(`${api.url}/v1/events`, {
+    headers: { authorization: `Bearer ${await tokenOf('alice')}` },
+  });
+  expect(stream.status).toBe(200);
+  // Whoever has a connection asks for the next one, and gets another process.
+  expect(stream.headers.get('connection')).toBe('close');
+  let events: string | undefined;
+  void stream.text().then((text) => (events = text));
+  // Signals that come within a second count as one.
+  await waitUntil(() => events !== undefined || !process.kill(api.pid, 'SIGTERM'), { what: 'it drains', everyMs: 300 });
+  expect(events).toContain('event: reconnect');
+  expect(await ended).toBe(0);
+});
+
 test('a second signal ends an API at once, even with requests in flight', async () => {
   const { service, databaseUrl } = await prepare({ SHUTDOWN_GRACE_MS: '60000', REQUEST_DEADLINE_MS: '60000' });
   const [api] = await Promise.all([started(startApi(service)), started(startWorker(service))]);
