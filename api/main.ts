@@ -18,6 +18,8 @@ import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeReadPage } from '../store/replica/replica-pages.ts';
+import { openReplica } from '../store/replica/replica.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
@@ -191,9 +193,10 @@ async function main(): Promise<void> {
   cleanup.add('notification session', listener.close);
 
   let isDraining = false;
+  const id = processId('api');
   const fleet = await watchFleet({
     pool,
-    self: { id: processId('api'), ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
+    self: { id, ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
     facts: () => ({
       path: pathSwitch.get(),
       queueDepth: dispatcher.depth(),
@@ -207,10 +210,30 @@ async function main(): Promise<void> {
   cleanup.add('heartbeat', fleet.close);
   metrics.workersAlive(() => fleet.workers()?.working);
 
+  const replica =
+    config.databaseReplicaUrl === undefined
+      ? undefined
+      : openReplica({
+          primary: pool,
+          url: config.databaseReplicaUrl,
+          max: config.databasePoolSize,
+          processId: id,
+          onChange: (follows, why) => {
+            if (follows) log.info('the read replica follows');
+            else log.warn({ err: why }, 'the read replica is not used: it does not follow the primary');
+          },
+        });
+  if (replica !== undefined) {
+    cleanup.add('replica', replica.close);
+    metrics.replicaFollows(replica.follows);
+    metrics.pool('replica', measurePool(replica.pool));
+  }
+
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     ...createApp({
       pool: shared,
+      readPage: makeReadPage(shared, replica, metrics.replicaPage),
       log,
       authenticate: await makeAuthenticate({
         source: config.jwt,

@@ -25,6 +25,10 @@ export const VARIABLES = {
     'URL of a PostgreSQL server, version 18 or newer. If unset, `npm start` runs its own server.',
   ),
   DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
+  DATABASE_REPLICA_URL: url(
+    ['postgres:', 'postgresql:'],
+    'URL of a read replica of the database. It serves pages of the log. If unset, the primary does.',
+  ),
   TEMPORAL_ADDRESS: optional(
     z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port'),
     'Temporal server as host:port. If unset, `npm start` runs its own server.',
@@ -48,6 +52,10 @@ export const VARIABLES = {
   TEMPORAL_API_KEY: optional(z.string(), 'API key, for example of Temporal Cloud. Sent only over TLS.'),
   TEMPORAL_UI_URL: url(['https:', 'http:'], 'URL of the Temporal Web UI. Answers to operators contain links to it.'),
   TASK_QUEUE: text('parley', 'Temporal task queue of the workers. API and workers need the same value.'),
+  WORKER_DEPLOYMENT: optional(
+    z.string(),
+    'Name of the worker deployment. Set = Worker Versioning: Temporal gives work only to the build (`PARLEY_BUILD`) that was made the current one.',
+  ),
   SDK_METRICS_PORT: integer(9464, 0, 65_535, "Port for the worker's Temporal SDK metrics; 0 = off."),
   PARLEY_DATA_DIR: text('.parley', 'Folder for the data, logs and token secret of `npm start`.'),
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),

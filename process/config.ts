@@ -42,6 +42,9 @@ export interface Config {
   readonly adminPort: number;
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
+  readonly databaseReplicaUrl: string | undefined;
+  /** Name of the worker deployment; undefined = no Worker Versioning. */
+  readonly workerDeployment: string | undefined;
   /** Empty if the process does not need Temporal. */
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
@@ -159,6 +162,8 @@ function arrange(values: Values): Config {
     adminPort: values.ADMIN_PORT,
     databaseUrl: values.DATABASE_URL ?? '',
     databasePoolSize: values.DATABASE_POOL_SIZE,
+    databaseReplicaUrl: values.DATABASE_REPLICA_URL,
+    workerDeployment: values.WORKER_DEPLOYMENT,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
     temporalTls: temporalTls(values),

@@ -51,6 +51,9 @@ export interface Metrics {
   readonly bytesInFlight: (measure: (direction: 'received' | 'sent') => number) => void;
   readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
+  readonly replicaPage: (source: string) => void;
+  /** @param measure whether the read replica is known to follow the primary */
+  readonly replicaFollows: (measure: () => boolean) => void;
   readonly swept: (table: string, rows: number) => void;
   /** @param measure runs of conversations that failed within the last hour, over all workers */
   readonly failedRuns: (measure: () => number) => void;
@@ -234,6 +237,11 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     labelNames: ['version', 'build', 'node'],
     registers,
   });
+  const replicaPages = counter(
+    'parley_replica_pages_total',
+    'Pages of the log by who served them, where there is a read replica',
+    ['source'],
+  );
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
   let failedRuns = (): number => 0;
   new Gauge({
@@ -302,6 +310,17 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     bytesInFlight: (measure) => void byteCounts.push(measure),
     transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),
+    replicaPage: (source) => replicaPages.inc({ source }),
+    replicaFollows: (measure) => {
+      new Gauge({
+        name: 'parley_replica_follows',
+        help: '1 while the read replica is known to follow the primary',
+        registers,
+        collect() {
+          this.set(measure() ? 1 : 0);
+        },
+      });
+    },
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
     clockSkew: (measure) => void (skew = measure),

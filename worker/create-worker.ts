@@ -43,6 +43,8 @@ export interface WorkerDeps {
    * many tasks on few CPU cores would exceed their time limit.
    */
   readonly taskSlots: number;
+  /** Worker Versioning; absent = every worker takes any work. */
+  readonly deployment?: { readonly name: string; readonly build: string } | undefined;
   /** The workflow code, see `workflowBundle`. */
   readonly bundle: string;
   /** The SDK's promise hook. Stack traces need it. */
@@ -91,6 +93,7 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
     // All activities are local: the Temporal server writes only once for update, decision and answer together.
     enableNonLocalActivities: false,
     workflowFailureErrorTypes: FAILING_ERRORS,
+    ...(deps.deployment === undefined ? {} : versioning(deps.deployment)),
     maxCachedWorkflows: deps.maxCachedWorkflows,
     maxConcurrentWorkflowTaskExecutions: deps.taskSlots,
     maxConcurrentLocalActivityExecutions: 100,
@@ -103,6 +106,20 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
   const { promiseHook } = deps;
   const { worker, isOff, threads } = await withOurThreads(() => Worker.create(options), { promiseHook, log });
   return { worker, residents, hasPromiseHook: !isOff, threads };
+}
+
+/** A running conversation moves to the current build with its next task: changes of its code are behind `patched()`. */
+function versioning({
+  name,
+  build,
+}: NonNullable<WorkerDeps['deployment']>): Pick<WorkerOptions, 'workerDeploymentOptions'> {
+  return {
+    workerDeploymentOptions: {
+      version: { deploymentName: name, buildId: build },
+      useWorkerVersioning: true,
+      defaultVersioningBehavior: 'AUTO_UPGRADE',
+    },
+  };
 }
 
 /**

@@ -85,6 +85,8 @@ async function main(): Promise<void> {
       }),
       namespace: config.temporalNamespace,
       taskQueue: config.taskQueue,
+      deployment:
+        config.workerDeployment === undefined ? undefined : { name: config.workerDeployment, build: built.build },
       pool,
       notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
       metrics,

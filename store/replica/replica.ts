@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { makePool } from '../pool.ts';
 import { type Row, orNull, time } from '../row.ts';
 
 /** A copy of the database that follows the primary. It serves reads of old entries, and decides nothing. */
@@ -8,30 +9,40 @@ export interface Replica {
   readonly follows: () => boolean;
   /** A read on it failed: nobody asks it again before the next look. */
   readonly failed: (error: unknown) => void;
-  readonly close: () => void;
+  readonly close: () => Promise<void>;
 }
 
 export interface ReplicaDeps {
   readonly primary: pg.Pool;
-  readonly pool: pg.Pool;
+  readonly url: string;
+  /** Connections. */
+  readonly max: number;
   /** Id of this process in the table `process`, whose row it signs again all the time. */
   readonly processId: string;
   readonly onChange: (follows: boolean, why: unknown) => void;
   /** Milliseconds between two looks. @default 1000 */
   readonly everyMs?: number;
+  /** @default PROOF_MS */
+  readonly proofMs?: number;
 }
+
+/** The primary can serve the page too: nobody waits long for a replica that does not answer. */
+const READ_MS = 1000;
 
 /** Signs older than this prove nothing: since then the replica may have lost its primary, or the primary its history. */
 const PROOF_MS = 5000;
 
 /**
- * Looks regularly whether a replica follows the primary.
+ * Connects to a replica, and looks regularly whether it follows the primary.
  *
  * The proof is a sign that this very process wrote to the primary a moment ago (`store/process/processes.ts`). A server that was
  * restored, promoted, cut off or paused, or that is another database, does not have it. The times compared are both from the clock of
  * the primary.
  */
-export function watchReplica({ primary, pool, processId, onChange, everyMs = 1000 }: ReplicaDeps): Replica {
+export function openReplica(deps: ReplicaDeps): Replica {
+  const { primary, url, max, processId, onChange, everyMs = 1000, proofMs = PROOF_MS } = deps;
+  const pool = makePool({ url, max, name: 'parley-replica', statementTimeoutMs: READ_MS });
+  pool.on('error', () => undefined);
   /** Signs that the primary had, with the time of the look: the oldest first. */
   let signs: { readonly signedAt: number; readonly lookedAt: number }[] = [];
   let state = false;
@@ -43,12 +54,12 @@ export function watchReplica({ primary, pool, processId, onChange, everyMs = 100
   };
   const look = async (): Promise<void> => {
     const now = performance.now();
-    signs = signs.filter(({ lookedAt }) => now - lookedAt < PROOF_MS);
+    signs = signs.filter(({ lookedAt }) => now - lookedAt < proofMs);
     const signedAt = await readSign(primary, processId);
     if (signedAt !== undefined) signs.push({ signedAt, lookedAt: now });
     const copied = await readSign(pool, processId);
     const [oldest] = signs;
-    become(oldest !== undefined && copied !== undefined && copied >= oldest.signedAt, 'it is behind');
+    become(oldest !== undefined && copied !== undefined && copied >= oldest.signedAt, new Error('It is behind'));
   };
   const timer = setInterval(() => {
     // A look that hangs must not be joined by more and more others.
@@ -62,7 +73,10 @@ export function watchReplica({ primary, pool, processId, onChange, everyMs = 100
     pool,
     follows: () => state,
     failed: (error) => become(false, error),
-    close: () => clearInterval(timer),
+    close: async () => {
+      clearInterval(timer);
+      await pool.end();
+    },
   };
 }
 

@@ -2,12 +2,15 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { createCleanup } from '../../process/cleanup.ts';
 import { edgeTool } from '../../tools/edges/found-tools.ts';
 import { asAdmin, createDatabase } from '../../tools/harness/databases.ts';
-import { createOpaque, newMessage } from '../../tools/harness/opaque.ts';
+import { checkInvariants } from '../../tools/harness/invariants.ts';
 import { type Service, startService } from '../../tools/harness/service.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { type TemporalCluster, startTemporalCluster } from '../../tools/harness/temporal-cluster.ts';
-import { spend, waitUntil } from '../../tools/harness/wait-until.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
+import { findLost, sendThrough } from '../harness/send-through.ts';
+
+const SENDERS = 20;
 
 const server = edgeTool('temporal-server') ?? '';
 const sqlTool = edgeTool('temporal-sql-tool') ?? '';
@@ -17,7 +20,6 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
   let cluster: TemporalCluster;
   let balancer: TcpProxy;
   let service: Service;
-  const conversations: string[] = [];
 
   beforeAll(async () => {
     cluster = await startTemporalCluster({
@@ -46,8 +48,6 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
       { apis: 1, workers: 1 },
     );
     cleanup.add('service', service.stop);
-    const alice = service.clientOf('alice');
-    for (let i = 0; i < 20; i++) conversations.push(await createOpaque(alice));
   });
   afterAll(() => cleanup.run());
 
@@ -59,34 +59,10 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
       .reduce((sum, { groups }) => sum + Number(groups?.count), 0);
   };
 
-  /** Sends all the time; each message is sent once, and every answer must be a success. */
-  const senders = (): {
-    readonly stop: () => Promise<readonly { conversation: string; id: string; seq: number }[]>;
-  } => {
-    const acknowledged: { conversation: string; id: string; seq: number }[] = [];
-    const state = { stopped: false };
-    const running = conversations.map(async (conversation) => {
-      const alice = service.clientOf('alice', { attempts: 1 });
-      while (!state.stopped) {
-        const message = newMessage();
-        const { seq } = await alice.send(conversation, message);
-        acknowledged.push({ conversation, id: message.id, seq });
-        await spend(20);
-      }
-    });
-    return {
-      stop: async () => {
-        state.stopped = true;
-        await Promise.all(running);
-        return acknowledged;
-      },
-    };
-  };
-
   const workflowDecidesAgain = async (): Promise<number> => {
     const startedAt = performance.now();
     const before = await decided('workflow');
-    await waitUntil(async () => (await decided('workflow')) > before + conversations.length, {
+    await waitUntil(async () => (await decided('workflow')) > before + SENDERS, {
       what: 'the workflow path decides',
       timeoutMs: 120_000,
     });
@@ -94,7 +70,7 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
   };
 
   test('each of them may be killed under load: no request fails, nothing is lost, and the workflow path comes back', async () => {
-    const load = senders();
+    const load = await sendThrough(service.urls()[0] ?? '', () => service.token('alice'), SENDERS);
     await workflowDecidesAgain();
     const times: string[] = [];
     for (const [killed, other] of [
@@ -107,7 +83,7 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
       times.push(`node ${killed} killed: workflow path again after ${Math.round(await workflowDecidesAgain())} ms`);
       await cluster.nodes[killed]?.start();
     }
-    const acknowledged = await load.stop();
+    const { failures, acknowledged } = await load.stop();
     // Schedules are the last to be served again.
     const schedule = service.temporal.schedule.getHandle(sweepScheduleId(service.taskQueue));
     await waitUntil(
@@ -119,18 +95,8 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
       { what: 'the cluster serves schedules again', timeoutMs: 120_000, everyMs: 500 },
     );
     process.stderr.write(`${times.join('\n')}\n${acknowledged.length} messages acknowledged\n`);
-    const { rows } = await service.pool.query<{ missing: number; holes: number }>(
-      `select (select count(*) from unnest($1::text[], $2::text[], $3::bigint[]) a (c, id, seq)
-          where not exists (select from entry e join conversation v on v.key = e.conversation
-            where v.id = a.c and e.message_id = a.id and e.seq = a.seq)) as missing,
-        (select count(*) from conversation c where c.last_seq <> (select count(*) from entry e where e.conversation = c.key)) as holes`,
-      [
-        acknowledged.map(({ conversation }) => conversation),
-        acknowledged.map(({ id }) => id),
-        acknowledged.map(({ seq }) => seq),
-      ],
-    );
-    expect(rows).toEqual([{ missing: 0, holes: 0 }]);
-    expect(acknowledged.length).toBeGreaterThan(conversations.length);
+    expect(failures).toEqual([]);
+    expect(await findLost(service.pool, acknowledged)).toEqual([]);
+    for (const conversation of load.conversations) await checkInvariants(service.pool, conversation);
   });
 });

@@ -8,7 +8,7 @@ import { migrate, readSchema } from '../../../store/migrate.ts';
 import { makePool } from '../../../store/pool.ts';
 import { signProcess } from '../../../store/process/processes.ts';
 import { type PageSource, makeReadPage } from '../../../store/replica/replica-pages.ts';
-import { type Replica, watchReplica } from '../../../store/replica/replica.ts';
+import { type Replica, openReplica } from '../../../store/replica/replica.ts';
 import { startStandby } from '../../../tools/harness/standby.ts';
 import { temporaryFolder } from '../../../tools/harness/temporary-folder.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -33,20 +33,20 @@ beforeAll(async () => {
   await migrate(primary, await readSchema(path.join(packageRoot(), 'store')));
   standby = await startStandby(server, path.join(folder.path, 'standby'), say);
   cleanup.add('standby', () => standby.stop());
-  replicaPool = makePool({ url: standby.url(), max: 5, name: 'replica', statementTimeoutMs: 1000 });
-  for (const pool of [primary, replicaPool]) pool.on('error', () => undefined);
-  cleanup.add('pools', async () => {
-    await Promise.all([primary.end(), replicaPool.end()]);
-  });
+  primary.on('error', () => undefined);
+  cleanup.add('pool', () => primary.end());
   const sign = setInterval(() => void signProcess(primary, PROCESS).catch(() => undefined), 50);
   cleanup.add('signs', () => clearInterval(sign));
-  replica = watchReplica({
+  replica = openReplica({
     primary,
-    pool: replicaPool,
+    url: standby.url(),
+    max: 5,
     processId: PROCESS.id,
     onChange: () => undefined,
     everyMs: 50,
+    proofMs: 1500,
   });
+  replicaPool = replica.pool;
   cleanup.add('watch', replica.close);
   await follows();
 });
