@@ -1,7 +1,8 @@
 import type { Pass } from './rule.ts';
 
 // $1: keys of conversations. `cross join lateral` with the key of one conversation: the rows come in the order of an index, so that
-// nothing is sorted, and a statement holds as much in memory as one row needs.
+// nothing is sorted, and a statement holds as much in memory as one row needs. Scalar look-ups with `limit 1`: `exists` may be planned as
+// one reading of the whole table.
 
 /** Each entry with the one before it. They count again from the log, without the counters of the conversation. */
 export const ENTRIES: Pass = {
@@ -70,8 +71,8 @@ export const ENTRIES: Pass = {
       name: 'sender-was-member',
       invariant: 8,
       about: 'Who sent an entry had a membership interval at that `seq`.',
-      broken: `x.sender is not null and not exists (select from period p where p.conversation = x.conversation
-        and p.user_id = x.sender and p.from_seq <= x.seq and coalesce(p.to_seq, x.seq) >= x.seq)`,
+      broken: `x.sender is not null and (select true from period p where p.conversation = x.conversation
+        and p.user_id = x.sender and p.from_seq <= x.seq and coalesce(p.to_seq, x.seq) >= x.seq limit 1) is null`,
       shows: ['seq', 'sender'],
     },
   ],

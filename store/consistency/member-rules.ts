@@ -77,15 +77,15 @@ export const INTERVALS: Pass = {
       // One that ended before the first entry is empty: from 1 to 0.
       broken: `(x.n > 1 and (x.before_to is null or x.before_to >= x.from_seq))
         or x.to_seq < x.from_seq - case when x.from_seq = 1 then 1 else 0 end
-        or (x.from_seq > 1 and x.from_seq >= x.oldest_seq and not exists (
-          select from entry where conversation = x.conversation and seq = x.from_seq and kind = 'commit'))`,
+        or (x.from_seq > 1 and x.from_seq >= x.oldest_seq and (
+          select true from entry where conversation = x.conversation and seq = x.from_seq and kind = 'commit' limit 1) is null)`,
       shows: ['user', 'from_seq', 'to_seq', 'before_to'],
     },
     {
       name: 'interval-has-member',
       invariant: 8,
       about: 'Whoever has a membership interval is or was a member.',
-      broken: 'not exists (select from member where conversation = x.conversation and user_id = x."user")',
+      broken: '(select true from member where conversation = x.conversation and user_id = x."user" limit 1) is null',
       shows: ['user', 'from_seq', 'to_seq'],
     },
   ],
