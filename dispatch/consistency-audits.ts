@@ -1,6 +1,10 @@
 import { type Client, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { AppError } from '../domain/errors.ts';
-import { consistencyScheduleId } from '../workflows/names.ts';
+
+/** Id of the schedule of the consistency audit. One for each task queue: several installations may share a namespace. */
+export function consistencyScheduleId(taskQueue: string): string {
+  return `parley-consistency/${taskQueue}`;
+}
 
 /** Has the workers go on with the consistency audit now, unless they do already. @throws AppError `unavailable` */
 export type RunConsistencyAudit = (deadline: number) => Promise<void>;

@@ -1,5 +1,6 @@
 import { type Client, ScheduleAlreadyRunning, ScheduleOverlapPolicy } from '@temporalio/client';
-import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW, consistencyScheduleId } from '../workflows/names.ts';
+import { consistencyScheduleId } from '../dispatch/consistency-audits.ts';
+import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../workflows/names.ts';
 
 /**
  * Id of the sweep's schedule. There is one schedule per task queue, because several installations may share a
