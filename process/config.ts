@@ -90,12 +90,13 @@ export interface ApiConfig extends Config {
 }
 
 /** Kind of process. It decides which variables are required. */
-export type Part = 'api' | 'worker' | 'migrate';
+export type Part = 'api' | 'worker' | 'migrate' | 'namespace';
 
 const NEEDS: Readonly<Record<Part, readonly string[]>> = {
   api: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
   worker: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
   migrate: ['DATABASE_URL'],
+  namespace: ['TEMPORAL_ADDRESS'],
 };
 const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 

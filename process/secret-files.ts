@@ -4,7 +4,7 @@ import { VARIABLES } from './config-variables.ts';
 
 /** Names of the variables whose values nobody but the process may see. Each may also come from a file. */
 export const SECRET_NAMES = Object.entries(VARIABLES)
-  .filter(([, variable]) => variable.meta()?.['isSecret'] === true)
+  .filter(([, variable]) => variable.meta()?.isSecret === true)
   .map(([name]) => name);
 const SUFFIX = '_FILE';
 /** `<NAME>_FILE` for each secret: the path of a file that has the value. */
