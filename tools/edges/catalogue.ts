@@ -38,6 +38,16 @@ export const EDGE_TOOLS = [
     },
   },
   {
+    name: 'docker-compose',
+    why: 'that the compose files are valid, and what each container gets',
+    source: {
+      kind: 'go',
+      module: 'github.com/docker/compose/v2',
+      version: 'v2.40.3',
+      package: 'github.com/docker/compose/v2/cmd',
+    },
+  },
+  {
     name: 'helm',
     why: 'that the chart renders',
     source: { kind: 'go', module: 'helm.sh/helm/v3', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
