@@ -34,7 +34,7 @@ export const EDGE_TOOLS = [
       kind: 'debian',
       package: 'haproxy',
       path: 'usr/sbin/haproxy',
-      libraries: ['liblua5.3-0', 'libopentracing-c-wrapper0'],
+      libraries: ['liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1'],
     },
   },
   {
