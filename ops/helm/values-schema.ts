@@ -67,6 +67,7 @@ const values = z.strictObject({
   networkPolicy: enabled.extend({ apiFrom: anyList, metricsFrom: anyList, egressPorts: z.array(z.int().min(1)) }),
   podMonitor: enabled.extend({ interval: z.string(), labels }),
   prometheusRule: enabled.extend({ labels }),
+  dashboards: enabled.extend({ labels }),
   serviceAccount: z.strictObject({ annotations: labels }),
 });
 
