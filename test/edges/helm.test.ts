@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { readFileSync } from 'node:fs';
 import { runCommand } from '../../local/run-command.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { edgeTool } from '../../tools/edges/found-tools.ts';
@@ -28,7 +27,7 @@ interface PodSpec {
 interface Resource {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
-  readonly spec: {
+  readonly spec?: {
     readonly template?: { readonly spec: PodSpec };
     readonly containers?: readonly Container[];
     readonly metrics?: readonly { readonly type: string }[];
@@ -151,7 +150,7 @@ describe.skipIf(helm === '')('the chart', () => {
     const metricsOf = async (values: object): Promise<string[][]> =>
       (await render(values)).resources
         .filter(({ kind }) => kind === 'HorizontalPodAutoscaler')
-        .map(({ spec }) => spec.metrics?.map(({ type }) => type) ?? []);
+        .map(({ spec }) => spec?.metrics?.map(({ type }) => type) ?? []);
     expect(await metricsOf(DATABASE)).toEqual([['Resource'], ['Resource']]);
     expect(await metricsOf(EVERYTHING)).toEqual([
       ['Resource', 'External'],
@@ -164,7 +163,7 @@ describe.skipIf(helm === '')('the chart', () => {
     const read = (file: string): unknown => parse(readFileSync(path.join(folder, file), 'utf8'));
     const { rule_files: files } = read('prometheus.yml') as { rule_files: string[] };
     const rendered = (await render(EVERYTHING)).resources.filter(({ kind }) => kind === 'PrometheusRule');
-    expect(rendered.map(({ spec }) => spec.groups)).toEqual(
+    expect(rendered.map(({ spec }) => spec?.groups)).toEqual(
       files.map((file) => (read(file) as { groups: unknown }).groups),
     );
   });

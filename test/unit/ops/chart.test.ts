@@ -20,7 +20,7 @@ const templates = readdirSync(path.join(packageRoot(), ...chart, 'templates'))
   .filter((name) => /\.(?:yaml|tpl)$/.test(name))
   .map((name) => read(...chart, 'templates', name))
   .join('\n');
-const standards = new Map(Object.entries(VARIABLES).map(([name, one]) => [name, one.meta()?.['default']]));
+const standards = new Map(Object.entries(VARIABLES).map(([name, one]) => [name, one.meta()?.default]));
 
 test('values.schema.json is that of values-schema.ts (npm run chart-schema)', () => {
   expect(read(...chart, 'values.schema.json')).toBe(valuesSchema());

@@ -65,6 +65,15 @@ test.each(entries)(
   },
 );
 
+test('something waits for every job, or `docker compose up --wait` would fail', () => {
+  const jobs = entries
+    .filter(([, service]) => service['x-no-healthcheck'] === 'runs once and ends')
+    .map(([name]) => name);
+  const awaited = entries.flatMap(([, { depends_on = {} }]) => Object.keys(depends_on));
+  expect(jobs.sort()).toEqual(['migrate', 'temporal-namespace', 'temporal-schema']);
+  for (const job of jobs) expect(awaited).toContain(job);
+});
+
 test('every image has an exact tag', () => {
   for (const [name, { image = '' }] of entries)
     expect(image, name).toMatch(/^[\w/-]+:v?\d+\.\d+(?:\.\d+)?(?:-\w+)?(?:@sha256:[0-9a-f]{64})?$/);
@@ -171,8 +180,7 @@ test('secrets are files, and no value of the compose file is one', () => {
 
 test('a container has longer to end than its process takes', () => {
   const grace = Number(/stop_grace_period: (\d+)s\n {2}# All variables/.exec(source)?.[1]);
-  const standard = (name: string): number =>
-    Number(new Map(Object.entries(VARIABLES)).get(name)?.meta()?.['default'] ?? 0);
+  const standard = (name: string): number => Number(new Map(Object.entries(VARIABLES)).get(name)?.meta()?.default ?? 0);
   expect(grace * 1000).toBeGreaterThan(standard('SHUTDOWN_DELAY_MS') + standard('SHUTDOWN_GRACE_MS') + 20_000);
 });
 
