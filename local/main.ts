@@ -1,6 +1,7 @@
 // `npm start`: starts PostgreSQL and Temporal, migrates the database, starts worker and API, and runs until Ctrl-C.
 import path from 'node:path';
 import { packageRoot } from '../process/package-root.ts';
+import { readSecretFiles } from '../process/secret-files.ts';
 import { stackOptions, type StackOptions } from './options.ts';
 import { superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
       worker: path.join(compiled, 'worker', 'main.js'),
       api: path.join(compiled, 'api', 'main.js'),
     },
-    env: process.env,
+    env: readSecretFiles(process.env).env,
     say,
   });
   const asked = stopRequests(() => {

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { VARIABLES } from '../process/config-variables.ts';
+import { readSecretFiles } from '../process/secret-files.ts';
 
 /** Settings of `npm start`. */
 export type StackOptions = {
@@ -31,8 +32,8 @@ type StackPorts = {
 };
 
 /** Reads the settings of the local stack. @throws Error that lists all problems at once */
-export function stackOptions(env: NodeJS.ProcessEnv, root: string): StackOptions {
-  const problems: string[] = [];
+export function stackOptions(given: NodeJS.ProcessEnv, root: string): StackOptions {
+  const { env, problems } = readSecretFiles(given);
   const value = (name: string): string | undefined => {
     const text = env[name]?.trim();
     return text === '' ? undefined : text;

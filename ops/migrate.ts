@@ -3,18 +3,13 @@ import { ensureError } from '../domain/errors.ts';
 import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
 import { missingLogSettings } from './postgres/log-settings.ts';
+import { loadConfigOrExit } from '../process/config.ts';
 import { packageRoot } from '../process/package-root.ts';
 
 /**
  * `npm run migrate`: migrates the database of DATABASE_URL to the current schema. Several processes may run it at once.
  */
-const url = process.env.DATABASE_URL;
-if (url === undefined || url === '') {
-  process.stderr.write(
-    'DATABASE_URL is not set. Set it to the URL of the PostgreSQL database, for example postgres://user:password@localhost:5432/parley\n',
-  );
-  process.exit(1);
-}
+const { databaseUrl: url } = loadConfigOrExit(process.env, 'migrate');
 // The statement timeout is long, because building an index on a large table takes time.
 const pool = makePool({ url, max: 1, name: 'parley-migrate', statementTimeoutMs: 3_600_000 });
 try {

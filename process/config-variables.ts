@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 /**
  * One environment variable: the schema that parses it. Its metadata has its `description` in the docs, and its `default` as
- * text; absent = no default.
+ * text; absent = no default. `isSecret` = it may also come from a file.
  */
 type Variable<T> = z.ZodType<T, string | undefined>;
 
@@ -20,10 +20,11 @@ export const VARIABLES = {
   PORT: integer(8080, 0, 65_535, 'Port of the API.'),
   HOST: text('0.0.0.0', 'Listen address of the API, and of the port for health and metrics of the worker.'),
   ADMIN_PORT: integer(9090, 0, 65_535, 'Port of the worker for health checks and metrics.'),
-  DATABASE_URL: url(
-    ['postgres:', 'postgresql:'],
+  DATABASE_URL: secret(
+    urlSchema(['postgres:', 'postgresql:']),
     'URL of a PostgreSQL server, version 18 or newer. If unset, `npm start` runs its own server.',
   ),
+  DATABASE_PASSWORD: secret(z.string(), 'Password for `DATABASE_URL`, if the URL has none. Any characters.'),
   DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
   DATABASE_REPLICA_URL: url(
     ['postgres:', 'postgresql:'],
@@ -49,7 +50,7 @@ export const VARIABLES = {
     z.string(),
     "Name that the server's certificate must have. If unset, the host of `TEMPORAL_ADDRESS`.",
   ),
-  TEMPORAL_API_KEY: optional(z.string(), 'API key, for example of Temporal Cloud. Sent only over TLS.'),
+  TEMPORAL_API_KEY: secret(z.string(), 'API key, for example of Temporal Cloud. Sent only over TLS.'),
   TEMPORAL_UI_URL: url(['https:', 'http:'], 'URL of the Temporal Web UI. Answers to operators contain links to it.'),
   TASK_QUEUE: text('parley', 'Temporal task queue of the workers. API and workers need the same value.'),
   WORKER_DEPLOYMENT: optional(
@@ -61,7 +62,7 @@ export const VARIABLES = {
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
   TEMPORAL_PORT: text('7233', 'Port of the Temporal server that `npm start` runs.'),
   TEMPORAL_UI_PORT: text('8233', 'Port of the Temporal Web UI that `npm start` runs.'),
-  JWT_SECRET: optional(
+  JWT_SECRET: secret(
     z.string().min(32, 'must have at least 32 characters'),
     'Secret of HS256 tokens, for development. The API needs exactly one of `JWT_SECRET`, `JWT_JWKS_URL` and `JWT_PUBLIC_KEY_FILE`.',
   ),
@@ -227,7 +228,7 @@ export const VARIABLES = {
     'Commit or image that the process was built from, for health and metrics. If unset, the commit that `npm run build` found.',
   ),
   LOG_LEVEL: choice(LOG_LEVELS, 'info', `One of ${LOG_LEVELS.join(', ')}.`),
-  LOG_SALT: optional(
+  LOG_SALT: secret(
     z.string().min(16, 'must have at least 16 characters'),
     'Salt for the hashed user ids in logs. If unset, each process uses a random salt. Set it to find the same user in the logs of several processes.',
   ),
@@ -239,6 +240,11 @@ function variable<T>(schema: z.ZodType<T, string>, standard: string, description
 
 function optional<T>(schema: z.ZodType<T, string>, description: string): Variable<T | undefined> {
   return schema.optional().meta({ description });
+}
+
+/** A variable that may also come from a file (`secret-files.ts`), and that no output may show. */
+function secret<T>(schema: z.ZodType<T, string>, description: string): Variable<T | undefined> {
+  return schema.optional().meta({ description, isSecret: true });
 }
 
 function text(standard: string, description: string): Variable<string> {
@@ -267,8 +273,12 @@ function choice<const T extends string>(values: readonly T[], standard: T, descr
 }
 
 function url(protocols: readonly string[], description: string): Variable<string | undefined> {
+  return optional(urlSchema(protocols), description);
+}
+
+function urlSchema(protocols: readonly string[]): z.ZodType<string, string> {
   const isUrl = (value: string): boolean => URL.canParse(value) && protocols.includes(new URL(value).protocol);
-  return optional(z.string().refine(isUrl, `must be a URL that starts with ${protocols.join(' or ')}//`), description);
+  return z.string().refine(isUrl, `must be a URL that starts with ${protocols.join(' or ')}//`);
 }
 
 /** Parses a duration to milliseconds. A variable with the default `off` also accepts `off`, which becomes undefined. */

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
+import { databaseUrl } from './database-url.ts';
+import { readSecretFiles, SECRET_FILE_NAMES } from './secret-files.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
 
@@ -40,6 +42,7 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly adminPort: number;
+  /** With the password of `DATABASE_PASSWORD`. */
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
   readonly databaseReplicaUrl: string | undefined;
@@ -99,12 +102,13 @@ export interface ApiConfig extends Config {
 }
 
 /** Kind of process. It decides which variables are required. */
-export type Part = 'api' | 'worker' | 'migrate';
+export type Part = 'api' | 'worker' | 'migrate' | 'namespace';
 
 const NEEDS: Readonly<Record<Part, readonly string[]>> = {
   api: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
   worker: ['DATABASE_URL', 'TEMPORAL_ADDRESS'],
   migrate: ['DATABASE_URL'],
+  namespace: ['TEMPORAL_ADDRESS'],
 };
 const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 
@@ -116,14 +120,16 @@ const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as con
 export function loadConfig(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
 export function loadConfig(env: NodeJS.ProcessEnv, part?: Part): Config;
 export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Config {
+  const secrets = readSecretFiles(env);
   const given = Object.fromEntries(
-    Object.entries(env)
+    Object.entries(secrets.env)
       .map(([name, value]) => [name, value?.trim()] as const)
       .filter(([, value]) => value !== undefined && value !== ''),
   );
   const problems = [
+    ...secrets.problems,
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
-    ...findUnknownVariables(Object.keys(given), CONFIG_NAMES),
+    ...findUnknownVariables(Object.keys(given), [...CONFIG_NAMES, ...SECRET_FILE_NAMES]),
     ...tlsProblems(given),
   ];
   const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
@@ -133,13 +139,15 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   }
   const parsed = z.object(VARIABLES).safeParse(given);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
-  if (!parsed.success || problems.length > 0) {
+  const database = databaseUrl(parsed.data?.DATABASE_URL ?? '', parsed.data?.DATABASE_PASSWORD);
+  if ('problem' in database) problems.push(database.problem);
+  if (!parsed.success || 'problem' in database || problems.length > 0) {
     const list = problems.map((problem) => `  - ${problem}`).join('\n');
     throw new Error(
       `The configuration has problems:\n${list}\nFix these environment variables. docs/reference/configuration.md describes them.`,
     );
   }
-  return freeze(arrange(parsed.data));
+  return freeze(arrange(parsed.data, database.url));
 }
 
 /** Like {@link loadConfig}, for the start of a process: prints the problems without a stack and exits with code 1. */
@@ -156,12 +164,12 @@ export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
 
 type Values = z.output<z.ZodObject<typeof VARIABLES>>;
 
-function arrange(values: Values): Config {
+function arrange(values: Values, database: string): Config {
   return {
     host: values.HOST,
     port: values.PORT,
     adminPort: values.ADMIN_PORT,
-    databaseUrl: values.DATABASE_URL ?? '',
+    databaseUrl: database,
     databasePoolSize: values.DATABASE_POOL_SIZE,
     databaseReplicaUrl: values.DATABASE_REPLICA_URL,
     workerDeployment: values.WORKER_DEPLOYMENT,

@@ -34,9 +34,12 @@ export class ProblemError extends Error {
     this.retryAfterMs = parseRetryAfter(response.headers.get('retry-after'));
   }
 
-  /** The same request, with the same ids, may succeed later. A 429 without a time does not pass by waiting. */
+  /**
+   * The same request, with the same ids, may succeed later. A 429 without a time does not pass by waiting. 502 and 504 come
+   * from proxies whose connection to the service broke: nobody knows the outcome, and only a retry can tell.
+   */
   get isRetryable(): boolean {
-    return this.status === 503 || (this.status === 429 && this.retryAfterMs !== undefined);
+    return [502, 503, 504].includes(this.status) || (this.status === 429 && this.retryAfterMs !== undefined);
   }
 }
 

@@ -5,7 +5,13 @@ export interface EdgeTool {
   /** What is not tested without it. */
   readonly why: string;
   readonly source:
-    | { readonly kind: 'debian'; readonly package: string; readonly path: string }
+    | {
+        readonly kind: 'debian';
+        readonly package: string;
+        readonly path: string;
+        /** Packages with shared libraries that the system may lack. */
+        readonly libraries?: readonly string[];
+      }
     | { readonly kind: 'go'; readonly version: string; readonly package: string }
     | { readonly kind: 'pip'; readonly requirement: string };
 }
@@ -24,6 +30,25 @@ export const EDGE_TOOLS = [
     name: 'prometheus',
     why: 'alerts and dashboards with a real Prometheus',
     source: { kind: 'debian', package: 'prometheus', path: 'usr/bin/prometheus' },
+  },
+  {
+    name: 'haproxy',
+    why: 'that the proxy of docker-compose.yml spreads requests and leaves streams alone',
+    source: {
+      kind: 'debian',
+      package: 'haproxy',
+      path: 'usr/sbin/haproxy',
+      libraries: ['liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1'],
+    },
+  },
+  {
+    name: 'docker-compose',
+    why: 'that the compose files are valid, and what each container gets',
+    source: {
+      kind: 'go',
+      version: 'v2.40.3',
+      package: 'github.com/docker/compose/v2/cmd',
+    },
   },
   {
     name: 'helm',

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { runCommand } from '../../local/run-command.ts';
 import type { EdgeTool } from './catalogue.ts';
@@ -25,14 +25,22 @@ export async function installTool({ name, source }: EdgeTool, folder: string): P
   }
 }
 
-/** Unpacks a package and does not install it, so this needs no right on the system. */
-async function fromDebian({ package: name, path: inside }: Source<'debian'>, folder: string): Promise<string> {
-  const root = path.join(folder, `debian-${name}`);
-  const program = path.join(root, inside);
-  if (existsSync(program)) return program;
+/** Unpacks packages and does not install them, so this needs no right on the system. */
+async function fromDebian(source: Source<'debian'>, folder: string): Promise<string> {
+  const root = path.join(folder, `debian-${source.package}`);
+  const program = path.join(root, source.path);
+  const libraries = source.libraries ?? [];
+  // A program that needs libraries is started by a script that shows where they are.
+  const started = libraries.length === 0 ? program : path.join(root, 'start');
+  if (existsSync(started)) return started;
   mkdirSync(root, { recursive: true });
-  await runCommand('sh', ['-c', 'apt-get download "$1" && dpkg-deb -x "$1"_*.deb .', 'sh', name], { cwd: root });
-  return program;
+  for (const name of [source.package, ...libraries])
+    await runCommand('sh', ['-c', 'apt-get download "$1" && dpkg-deb -x "$1"_*.deb .', 'sh', name], { cwd: root });
+  if (started !== program) {
+    const libraryPath = `$(echo "${root}"/usr/lib/*-linux-gnu)`;
+    writeFileSync(started, `#!/bin/sh\nLD_LIBRARY_PATH="${libraryPath}" exec "${program}" "$@"\n`, { mode: 0o755 });
+  }
+  return started;
 }
 
 /** Builds in a module of its own: `go install` refuses modules that replace dependencies. */

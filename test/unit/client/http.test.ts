@@ -74,6 +74,12 @@ describe('createHttp', () => {
     expect(requests).toHaveLength(1);
   });
 
+  test.each([502, 504])('repeats a %s, with which a proxy says that the service broke off', async (status) => {
+    answers.push(json(status, {}), json(200, { fine: true }));
+    await expect(http.json('POST', '/v1/x', { body: {} })).resolves.toEqual({ fine: true });
+    expect(requests).toHaveLength(2);
+  });
+
   test('gives up after its attempts', async () => {
     for (let i = 0; i < 6; i++) answers.push(busy('unavailable'));
     await expect(http.json('GET', '/v1/x')).rejects.toMatchObject({ status: 503, code: 'unavailable' });
