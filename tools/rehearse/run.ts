@@ -84,8 +84,8 @@ export async function rehearse(
   const running = load.run(end.signal);
   try {
     let decided = await decidedBy(service);
+    // A window begins where the one before it ended, so that it has the switch to its phase.
     const phase = async (share: number): Promise<PhaseReport> => {
-      load.window();
       await spend(size.phaseSeconds * 1000);
       const { latency, retries } = load.window();
       const now = await decidedBy(service);
