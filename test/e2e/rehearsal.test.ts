@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { LOAD_ENVIRONMENT } from '../../tools/load/environment.ts';
 import { SHORT, rehearsalOptions } from '../../tools/rehearse/options.ts';
 import { describeRehearsal } from '../../tools/rehearse/report.ts';
-import { PHASES, type RehearsalReport, rehearse } from '../../tools/rehearse/run.ts';
+import type { RehearsalReport } from '../../tools/rehearse/outcome.ts';
+import { PHASES, rehearse } from '../../tools/rehearse/run.ts';
 import { print } from '../harness/print.ts';
 import { useService } from '../harness/service.ts';
 

@@ -1,4 +1,4 @@
-import type { PhaseReport, RehearsalReport, Rollback } from './run.ts';
+import type { PhaseReport, RehearsalReport, Rollback } from './outcome.ts';
 
 const ms = (value: number): string => `${value.toFixed(0)} ms`;
 

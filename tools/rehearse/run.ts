@@ -1,11 +1,11 @@
 import type { PathSetting } from '../../client/index.ts';
 import type { Service } from '../harness/service.ts';
 import { spend, waitUntil } from '../harness/wait-until.ts';
-import type { Latency } from '../load/histogram.ts';
 import { manyId, seedMany } from '../load/seed-many.ts';
 import { type Decided, decidedBy } from './decided.ts';
 import { CIRCLE, startLoad } from '../soak/load.ts';
 import { recount } from '../soak/run.ts';
+import type { PhaseReport, RehearsalReport, Rollback } from './outcome.ts';
 import type { RehearsalSize } from './options.ts';
 import { describePhase, describeRollback } from './report.ts';
 
@@ -14,40 +14,6 @@ export const PHASES = [1, 10, 50, 100] as const;
 
 /** Workflows that decided nothing for so long decide nothing any more. */
 const QUIET_MS = 1000;
-
-/** What happened in one phase. */
-export interface PhaseReport {
-  /** Percentage of the conversations on the path `workflow`. */
-  readonly share: number;
-  readonly latency: Latency;
-  /** Requests that were sent again with the same id, because the service asked for it. */
-  readonly retries: number;
-  /** Operations by who decided them. */
-  readonly direct: number;
-  readonly workflow: number;
-}
-
-/** How long the way back took, in milliseconds since the operator's request was sent. */
-export interface Rollback {
-  /** Until that request was answered. */
-  readonly answeredMs: number;
-  /** Until every API process said that it takes the direct path. */
-  readonly appliedMs: number;
-  /** Until the last operation that a workflow decided was counted. */
-  readonly drainedMs: number;
-}
-
-export interface RehearsalReport {
-  readonly size: RehearsalSize;
-  readonly seed: number;
-  /** Before the first phase, each phase, and after the way back. */
-  readonly phases: readonly PhaseReport[];
-  readonly rollback: Rollback;
-  readonly acknowledged: number;
-  readonly commits: number;
-  /** Requests that failed, messages that are missing or there twice, broken invariants. Empty = none. */
-  readonly problems: readonly string[];
-}
 
 /**
  * Moves a service under load from the direct path to workflows, phase by phase, and back. Everything that was acknowledged is counted

@@ -7,6 +7,7 @@ let loaded;
 /** Loads the script once. It is large, and few pages have diagrams. */
 function loadMermaid() {
   loaded ??= new Promise((resolve, reject) => {
+    const { document } = globalThis;
     const script = document.createElement('script');
     script.src = withBase('/mermaid.tiny.js');
     script.addEventListener('load', () => resolve(globalThis.mermaid));
