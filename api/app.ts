@@ -13,6 +13,7 @@ import {
 } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
 import type { Notifier } from '../store/log/notifications.ts';
+import { type ReadPage, makeReadPage } from '../store/replica/replica-pages.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
 import { makeApplyCommit } from './services/commits.ts';
 import { makeCreateConversation } from './services/create-conversation.ts';
@@ -71,6 +72,8 @@ const HEAVY_TURNS: TurnsOptions = {
 /** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
   readonly pool: pg.Pool;
+  /** Reads pages of the log. @default from the pool */
+  readonly readPage?: ReadPage;
   readonly log: Logger;
   readonly authenticate: Authenticate;
   readonly submitter: Submitter;
@@ -117,6 +120,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
   const createConversation = makeCreateConversation({ ...deps, groupChecks });
   const all = {
     ...deps,
+    readPage: deps.readPage ?? makeReadPage(pool, undefined),
     conversations,
     operations,
     applyCommit,

@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import { readBuildInfo } from '../process/build-info.ts';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger, makeUserHash } from '../process/logger.ts';
@@ -9,17 +8,22 @@ import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
+import { processId } from '../process/process-id.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
+import { temporalServer } from '../process/temporal-server.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeReadPage } from '../store/replica/replica-pages.ts';
+import { openReplica } from '../store/replica/replica.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
+import { watchFleet } from './services/fleet.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
 import { temporalCheck } from './services/temporal-check.ts';
 import { AutoPath } from '../dispatch/auto/auto-path.ts';
@@ -66,6 +70,8 @@ try {
 async function main(): Promise<void> {
   const metrics = makeMetrics();
   const root = packageRoot();
+  const built = await readBuildInfo(config.build);
+  metrics.buildInfo(built);
   const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-api' });
   const staging = makePool({
     url: config.databaseUrl,
@@ -79,7 +85,7 @@ async function main(): Promise<void> {
     cleanup.add(`${name} pool`, () => one.end());
   }
   const { client, connection } = makeTemporalClient({
-    address: config.temporalAddress,
+    ...(await temporalServer(config)),
     namespace: config.temporalNamespace,
     identity: `api-${process.pid}`,
   });
@@ -187,10 +193,47 @@ async function main(): Promise<void> {
   cleanup.add('notification session', listener.close);
 
   let isDraining = false;
+  const id = processId('api');
+  const fleet = await watchFleet({
+    pool,
+    self: { id, ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
+    facts: () => ({
+      path: pathSwitch.get(),
+      queueDepth: dispatcher.depth(),
+      activeConversations: dispatcher.active(),
+      openStreams: streams.count(),
+      breakerOpen: auto.breaker.isOpen,
+      leaving: isDraining,
+    }),
+    log,
+  });
+  cleanup.add('heartbeat', fleet.close);
+  metrics.workersAlive(() => fleet.workers()?.working);
+
+  const replica =
+    config.databaseReplicaUrl === undefined
+      ? undefined
+      : openReplica({
+          primary: pool,
+          url: config.databaseReplicaUrl,
+          max: config.databasePoolSize,
+          processId: id,
+          onChange: (follows, why) => {
+            if (follows) log.info('the read replica follows');
+            else log.warn({ err: why }, 'the read replica is not used: it does not follow the primary');
+          },
+        });
+  if (replica !== undefined) {
+    cleanup.add('replica', replica.close);
+    metrics.replicaFollows(replica.follows);
+    metrics.pool('replica', measurePool(replica.pool));
+  }
+
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     ...createApp({
       pool: shared,
+      readPage: makeReadPage(shared, replica, metrics.replicaPage),
       log,
       authenticate: await makeAuthenticate({
         source: config.jwt,
@@ -231,11 +274,17 @@ async function main(): Promise<void> {
       docsFolder: path.join(root, 'docs'),
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),
-        temporal: temporalCheck({ client, taskQueue: config.taskQueue, setting: pathSwitch.get, log }),
+        temporal: temporalCheck({
+          client,
+          taskQueue: config.taskQueue,
+          workers: fleet.workers,
+          setting: pathSwitch.get,
+          log,
+        }),
         memory: memoryCheck(),
         actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
-      version: await packageVersion(root),
+      ...built,
       isDraining: () => isDraining,
       metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
     }),
@@ -246,16 +295,15 @@ async function main(): Promise<void> {
     onDraining: () => (isDraining = true),
     closeStreams: streams.close,
   });
-  shutDownOnSignals(async (signal) => {
-    log.info({ signal }, 'signal received');
-    const drained = await server.shutdown();
-    await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
-    process.exit(drained ? 0 : 1);
-  }, log);
-  log.info({ url: server.url, path: config.path }, 'API started');
-}
-
-async function packageVersion(root: string): Promise<string> {
-  const manifest: unknown = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
-  return z.object({ version: z.string() }).parse(manifest).version;
+  shutDownOnSignals({
+    leave: () => (isDraining = true),
+    delayMs: config.shutdownDelayMs,
+    shutdown: async () => {
+      const drained = await server.shutdown();
+      await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
+      process.exit(drained ? 0 : 1);
+    },
+    log,
+  });
+  log.info({ url: server.url, path: config.path, ...built }, 'API started');
 }

@@ -1,4 +1,5 @@
 import { createCleanup } from '../process/cleanup.ts';
+import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
@@ -83,11 +84,17 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
       DATABASE_URL: databaseUrl,
       TEMPORAL_ADDRESS: temporal.address,
       TEMPORAL_NAMESPACE: options.namespace,
+      // They may be set for another server, for example for the command line of Temporal.
+      ...(options.temporalAddress === undefined
+        ? Object.fromEntries(TEMPORAL_TLS_NAMES.map((name) => [name, '']))
+        : {}),
       ...(temporal.uiUrl === undefined ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
       PARLEY_DATA_DIR: options.dataDir,
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),
+      // There is no balancer that would have to notice.
+      SHUTDOWN_DELAY_MS: env.SHUTDOWN_DELAY_MS ?? '0',
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
     },
   };

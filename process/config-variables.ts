@@ -25,13 +25,37 @@ export const VARIABLES = {
     'URL of a PostgreSQL server, version 18 or newer. If unset, `npm start` runs its own server.',
   ),
   DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
+  DATABASE_REPLICA_URL: url(
+    ['postgres:', 'postgresql:'],
+    'URL of a read replica of the database. It serves pages of the log. If unset, the primary does.',
+  ),
   TEMPORAL_ADDRESS: optional(
     z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'must be host:port'),
     'Temporal server as host:port. If unset, `npm start` runs its own server.',
   ),
   TEMPORAL_NAMESPACE: text('default', 'Temporal namespace.'),
+  TEMPORAL_TLS: choice(
+    ['auto', 'on', 'off'],
+    'auto',
+    'TLS to Temporal: auto, on or off. `auto` = on if one of the other `TEMPORAL_TLS` variables or `TEMPORAL_API_KEY` is set.',
+  ),
+  TEMPORAL_TLS_CA_FILE: optional(
+    z.string(),
+    'PEM file with the CA certificates that the server of Temporal is checked with. If unset, those of Node.js and of the system.',
+  ),
+  TEMPORAL_TLS_CERT_FILE: optional(z.string(), 'PEM file with the client certificate (mTLS).'),
+  TEMPORAL_TLS_KEY_FILE: optional(z.string(), 'PEM file with the private key of `TEMPORAL_TLS_CERT_FILE`.'),
+  TEMPORAL_TLS_SERVER_NAME: optional(
+    z.string(),
+    "Name that the server's certificate must have. If unset, the host of `TEMPORAL_ADDRESS`.",
+  ),
+  TEMPORAL_API_KEY: optional(z.string(), 'API key, for example of Temporal Cloud. Sent only over TLS.'),
   TEMPORAL_UI_URL: url(['https:', 'http:'], 'URL of the Temporal Web UI. Answers to operators contain links to it.'),
   TASK_QUEUE: text('parley', 'Temporal task queue of the workers. API and workers need the same value.'),
+  WORKER_DEPLOYMENT: optional(
+    z.string(),
+    'Name of the worker deployment. Set = Worker Versioning: Temporal gives work only to the build (`PARLEY_BUILD`) that was made the current one.',
+  ),
   SDK_METRICS_PORT: integer(9464, 0, 65_535, "Port for the worker's Temporal SDK metrics; 0 = off."),
   PARLEY_DATA_DIR: text('.parley', 'Folder for the data, logs and token secret of `npm start`.'),
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
@@ -180,11 +204,21 @@ export const VARIABLES = {
     1e9,
     'For tests: a workflow run continues as new after this many operations; 0 = when the Temporal server suggests it.',
   ),
+  SHUTDOWN_DELAY_MS: integer(
+    5000,
+    0,
+    600_000,
+    'After SIGTERM, the API is not ready but serves on for this time, in milliseconds, so that balancers notice. Longer than the interval of their checks. `npm start` sets 0.',
+  ),
   SHUTDOWN_GRACE_MS: integer(
     15_000,
     0,
     600_000,
-    'After SIGTERM, running requests have this time to finish, in milliseconds.',
+    'After SIGTERM and `SHUTDOWN_DELAY_MS`, running requests have this time to finish, in milliseconds.',
+  ),
+  PARLEY_BUILD: optional(
+    z.string(),
+    'Commit or image that the process was built from, for health and metrics. If unset, the commit that `npm run build` found.',
   ),
   LOG_LEVEL: choice(LOG_LEVELS, 'info', `One of ${LOG_LEVELS.join(', ')}.`),
   LOG_SALT: optional(

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
+import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
 
@@ -41,9 +42,15 @@ export interface Config {
   readonly adminPort: number;
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
+  readonly databaseReplicaUrl: string | undefined;
+  /** Name of the worker deployment; undefined = no Worker Versioning. */
+  readonly workerDeployment: string | undefined;
   /** Empty if the process does not need Temporal. */
   readonly temporalAddress: string;
   readonly temporalNamespace: string;
+  readonly temporalTls: TemporalTls;
+  /** Sent as `authorization`. */
+  readonly temporalApiKey: string | undefined;
   /** Without a slash at the end. Absent = answers contain no links. */
   readonly temporalUiUrl: string | undefined;
   readonly taskQueue: string;
@@ -76,7 +83,11 @@ export interface Config {
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
   readonly trustProxy: number;
+  /** Between the end of the readiness and the drain. */
+  readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
+  /** Absent = what the build wrote. */
+  readonly build: string | undefined;
   readonly logLevel: string;
   readonly logSalt: string | undefined;
 }
@@ -112,6 +123,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   const problems = [
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(Object.keys(given), CONFIG_NAMES),
+    ...tlsProblems(given),
   ];
   const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
   if (part === 'api' && sources.length !== 1) {
@@ -150,8 +162,12 @@ function arrange(values: Values): Config {
     adminPort: values.ADMIN_PORT,
     databaseUrl: values.DATABASE_URL ?? '',
     databasePoolSize: values.DATABASE_POOL_SIZE,
+    databaseReplicaUrl: values.DATABASE_REPLICA_URL,
+    workerDeployment: values.WORKER_DEPLOYMENT,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
+    temporalTls: temporalTls(values),
+    temporalApiKey: values.TEMPORAL_API_KEY,
     temporalUiUrl: values.TEMPORAL_UI_URL?.replace(/(?<!\/)\/+$/, ''),
     taskQueue: values.TASK_QUEUE,
     sdkMetricsPort: values.SDK_METRICS_PORT,
@@ -184,6 +200,8 @@ function arrange(values: Values): Config {
     streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,
+    shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
+    build: values.PARLEY_BUILD,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,

@@ -51,11 +51,18 @@ export interface Metrics {
   readonly bytesInFlight: (measure: (direction: 'received' | 'sent') => number) => void;
   readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
+  readonly replicaPage: (source: string) => void;
+  /** @param measure whether the read replica is known to follow the primary */
+  readonly replicaFollows: (measure: () => boolean) => void;
   readonly swept: (table: string, rows: number) => void;
   /** @param measure runs of conversations that failed within the last hour, over all workers */
   readonly failedRuns: (measure: () => number) => void;
   /** @param measure seconds by which the clock of this process is ahead of the database's */
   readonly clockSkew: (measure: () => number) => void;
+  /** @param measure workers that work, as they signed in Postgres; undefined = not known */
+  readonly workersAlive: (measure: () => number | undefined) => void;
+  /** What runs: labels of a gauge that is always 1. */
+  readonly buildInfo: (built: { readonly version: string; readonly build: string }) => void;
   readonly job: (name: string, where: 'inline' | 'thread', seconds: number) => void;
   readonly jobWait: (seconds: number) => void;
   readonly jobRefused: (reason: 'full' | 'late' | 'too-long' | 'crashed') => void;
@@ -212,6 +219,29 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       this.set(skew());
     },
   });
+  let workersAlive = (): number | undefined => undefined;
+  new Gauge({
+    name: 'parley_workers_alive',
+    help: 'Workers that work, by their signs in PostgreSQL of the last 2.5 seconds, as this API process sees them',
+    registers,
+    collect() {
+      const workers = workersAlive();
+      // Nobody knows, for example in a worker. No value is better than a wrong one.
+      if (workers === undefined) this.remove();
+      else this.set(workers);
+    },
+  });
+  const buildInfo = new Gauge({
+    name: 'parley_build_info',
+    help: 'What runs: always 1',
+    labelNames: ['version', 'build', 'node'],
+    registers,
+  });
+  const replicaPages = counter(
+    'parley_replica_pages_total',
+    'Pages of the log by who served them, where there is a read replica',
+    ['source'],
+  );
   const swept = counter('parley_swept_rows_total', 'Rows that the sweep deleted', ['table']);
   let failedRuns = (): number => 0;
   new Gauge({
@@ -280,9 +310,22 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     bytesInFlight: (measure) => void byteCounts.push(measure),
     transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),
+    replicaPage: (source) => replicaPages.inc({ source }),
+    replicaFollows: (measure) => {
+      new Gauge({
+        name: 'parley_replica_follows',
+        help: '1 while the read replica is known to follow the primary',
+        registers,
+        collect() {
+          this.set(measure() ? 1 : 0);
+        },
+      });
+    },
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
     clockSkew: (measure) => void (skew = measure),
+    workersAlive: (measure) => void (workersAlive = measure),
+    buildInfo: ({ version, build }) => buildInfo.set({ version, build, node: process.version }, 1),
     job: (job, where, seconds) => jobSeconds.observe({ job, where }, seconds),
     jobWait: (seconds) => jobWait.observe(seconds),
     jobRefused: (reason) => jobsRefused.inc({ reason }),

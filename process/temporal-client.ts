@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { Client, Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
+import type { TemporalServer } from './temporal-server.ts';
 
 /** gRPC status codes that are tried again quickly. */
 const QUICKLY_RETRIED: readonly number[] = [status.RESOURCE_EXHAUSTED, status.UNAVAILABLE];
@@ -12,14 +13,13 @@ const UNAVAILABLE_TRIES = 3;
  * The client reconnects quickly, and notices half-open connections within 15 s.
  * It connects lazily: a process can start and report its health while Temporal is not available.
  */
-export function makeTemporalClient(options: {
-  readonly address: string;
-  readonly namespace: string;
-  readonly identity: string;
-}): { client: Client; connection: Connection } {
+export function makeTemporalClient(
+  options: TemporalServer & { readonly namespace: string; readonly identity: string },
+): { client: Client; connection: Connection } {
+  const { namespace, identity, ...server } = options;
   const defaults = defaultGrpcRetryOptions();
   const connection = Connection.lazy({
-    address: options.address,
+    ...server,
     connectTimeout: '5 seconds',
     interceptors: [
       makeGrpcRetryInterceptor({
@@ -43,7 +43,7 @@ export function makeTemporalClient(options: {
       'grpc.keepalive_permit_without_calls': 1,
     },
   });
-  return { client: new Client({ connection, namespace: options.namespace, identity: options.identity }), connection };
+  return { client: new Client({ connection, namespace, identity }), connection };
 }
 
 /**

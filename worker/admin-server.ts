@@ -1,8 +1,11 @@
 import { type Server, createServer } from 'node:http';
+import type { BuildInfo } from '../process/build-info.ts';
 
 export interface AdminServerDeps {
   readonly host: string;
   readonly port: number;
+  /** What runs. @default nothing is said of it */
+  readonly built?: BuildInfo;
   /** The readiness checks by name. The worker is ready if all are true. */
   readonly ready: () => Promise<Readonly<Record<string, boolean>>>;
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
@@ -20,7 +23,7 @@ export function startAdminServer(deps: AdminServerDeps): Promise<Server> {
       } else if (request.url === '/health' || request.url === '/health/ready') {
         const checks = await deps.ready();
         const ready = Object.values(checks).every(Boolean);
-        answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ready, checks }));
+        answer(ready ? 200 : 503, 'application/json', JSON.stringify({ ready, checks, ...deps.built }));
       } else if (request.url === '/metrics') {
         const { contentType, text } = await deps.metrics();
         answer(200, contentType, text);

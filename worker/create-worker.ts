@@ -11,7 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
-import { withoutPromiseHook } from './promise-hook.ts';
+import { type WithThreads, withOurThreads } from './promise-hook.ts';
 
 const DAY_MS = 24 * 3600_000;
 /**
@@ -43,6 +43,8 @@ export interface WorkerDeps {
    * many tasks on few CPU cores would exceed their time limit.
    */
   readonly taskSlots: number;
+  /** Worker Versioning; absent = every worker takes any work. */
+  readonly deployment?: { readonly name: string; readonly build: string } | undefined;
   /** The workflow code, see `workflowBundle`. */
   readonly bundle: string;
   /** The SDK's promise hook. Stack traces need it. */
@@ -56,6 +58,8 @@ export interface ConversationWorker {
   readonly residents: Residents;
   /** Whether the SDK's promise hook runs. */
   readonly hasPromiseHook: boolean;
+  /** The threads that run workflow code. */
+  readonly threads: WithThreads<Worker>['threads'];
 }
 
 /** Creates a worker that runs conversations. @throws Error if Temporal does not answer */
@@ -89,6 +93,7 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
     // All activities are local: the Temporal server writes only once for update, decision and answer together.
     enableNonLocalActivities: false,
     workflowFailureErrorTypes: FAILING_ERRORS,
+    ...(deps.deployment === undefined ? {} : versioning(deps.deployment)),
     maxCachedWorkflows: deps.maxCachedWorkflows,
     maxConcurrentWorkflowTaskExecutions: deps.taskSlots,
     maxConcurrentLocalActivityExecutions: 100,
@@ -98,10 +103,23 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
     shutdownGraceTime: '10 seconds',
     shutdownForceTime: '20 seconds',
   };
-  const create = (): Promise<Worker> => Worker.create(options);
-  if (deps.promiseHook) return { worker: await create(), residents, hasPromiseHook: true };
-  const { worker, isOff } = await withoutPromiseHook(create, log);
-  return { worker, residents, hasPromiseHook: !isOff };
+  const { promiseHook } = deps;
+  const { worker, isOff, threads } = await withOurThreads(() => Worker.create(options), { promiseHook, log });
+  return { worker, residents, hasPromiseHook: !isOff, threads };
+}
+
+/** A running conversation moves to the current build with its next task: changes of its code are behind `patched()`. */
+function versioning({
+  name,
+  build,
+}: NonNullable<WorkerDeps['deployment']>): Pick<WorkerOptions, 'workerDeploymentOptions'> {
+  return {
+    workerDeploymentOptions: {
+      version: { deploymentName: name, buildId: build },
+      useWorkerVersioning: true,
+      defaultVersioningBehavior: 'AUTO_UPGRADE',
+    },
+  };
 }
 
 /**

@@ -1,14 +1,17 @@
 import type { Client } from '@temporalio/client';
-import { NativeConnection, Runtime, type Worker, makeTelemetryFilterString } from '@temporalio/worker';
+import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
 import type pg from 'pg';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
 import { makeLogger } from '../process/logger.ts';
 import { makeDatabaseClock } from '../process/database-clock.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
+import { type BuildInfo, readBuildInfo } from '../process/build-info.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
+import { processId } from '../process/process-id.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
+import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
@@ -19,6 +22,7 @@ import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts
 import { startAdminServer } from './admin-server.ts';
 import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
+import { startWorkerHeartbeat } from './heartbeat.ts';
 import { ensureSweepSchedule } from './schedule.ts';
 
 /** Time for Temporal to answer. */
@@ -49,11 +53,24 @@ async function main(): Promise<void> {
   const stopping = stopSignal();
   const bundle = await workflowBundle(config.workflowStackTraces);
   const metrics = makeMetrics();
+  const built = await readBuildInfo(config.build);
+  metrics.buildInfo(built);
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
-  const client = connectClient();
-  const running: { worker?: Worker } = {};
-  await serveHealthAndMetrics({ isPolling: () => running.worker?.getState() === 'RUNNING', pool, client, metrics });
+  const server = await temporalServer(config);
+  const client = connectClient(server);
+  const running: { now?: RunningWorker } = {};
+  const isPolling = (): boolean => running.now?.worker.getState() === 'RUNNING';
+  await serveHealthAndMetrics({ isPolling, isLeaving: () => stopping.aborted, built, pool, client, metrics });
+  const heartbeat = startWorkerHeartbeat({
+    pool,
+    self: { id: processId('worker'), ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
+    running: () => running.now,
+    log,
+  });
+  cleanup.add('heartbeat', heartbeat.stop);
+  // From now on it takes no new work: others should know at once.
+  stopping.addEventListener('abort', () => void heartbeat.stop());
   const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
@@ -68,6 +85,8 @@ async function main(): Promise<void> {
       }),
       namespace: config.temporalNamespace,
       taskQueue: config.taskQueue,
+      deployment:
+        config.workerDeployment === undefined ? undefined : { name: config.workerDeployment, build: built.build },
       pool,
       notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
       metrics,
@@ -80,7 +99,7 @@ async function main(): Promise<void> {
   // Temporal may come later than this process. Until then its health says so.
   const created = await tryUntilDone({
     what: 'connection to Temporal',
-    step: () => connectWorker(client, create),
+    step: () => connectWorker(client, server, create),
     log,
     signal: stopping,
   });
@@ -95,7 +114,7 @@ async function main(): Promise<void> {
     log,
     signal: stopping,
   });
-  running.worker = created.worker;
+  running.now = created;
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
   await created.worker.run();
@@ -154,9 +173,9 @@ function watchClock(pool: pg.Pool, metrics: Metrics): void {
 }
 
 /** The client starts workflows for the sweep, and asks whether Temporal answers. */
-function connectClient(): Client {
+function connectClient(server: TemporalServer): Client {
   const { client, connection } = makeTemporalClient({
-    address: config.temporalAddress,
+    ...server,
     namespace: config.temporalNamespace,
     identity: `worker-${process.pid}`,
   });
@@ -170,33 +189,40 @@ function connectClient(): Client {
  */
 async function connectWorker(
   client: Client,
+  server: TemporalServer,
   create: (connection: NativeConnection) => Promise<ConversationWorker>,
-): Promise<ConversationWorker> {
+): Promise<RunningWorker> {
   // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
   await askTemporal(client, CHECK_MS);
-  const connection = await NativeConnection.connect({ address: config.temporalAddress });
+  const connection = await NativeConnection.connect(server);
   try {
     const created = await create(connection);
     cleanup.add('connection', () => connection.close());
-    return created;
+    return { ...created, connection };
   } catch (error) {
     await connection.close();
     throw error;
   }
 }
 
+/** A worker, and the connection on which it polls. */
+type RunningWorker = ConversationWorker & { readonly connection: NativeConnection };
+
 async function serveHealthAndMetrics(parts: {
   readonly isPolling: () => boolean;
+  readonly isLeaving: () => boolean;
+  readonly built: BuildInfo;
   readonly pool: pg.Pool;
   readonly client: Client;
   readonly metrics: Metrics;
 }): Promise<void> {
-  const { isPolling, pool, client, metrics } = parts;
+  const { isPolling, isLeaving, built, pool, client, metrics } = parts;
   const admin = await startAdminServer({
     host: config.host,
     port: config.adminPort,
+    built,
     ready: async () => ({
-      polling: isPolling(),
+      polling: isPolling() && !isLeaving(),
       database: await pool.query('select 1').then(
         () => true,
         () => false,

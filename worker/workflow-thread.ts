@@ -2,10 +2,12 @@ import { createRequire } from 'node:module';
 import v8 from 'node:v8';
 import { workerData } from 'node:worker_threads';
 import { ALLOWED, REFUSED, type ThreadData } from './promise-hook.ts';
+import { answerPings } from './thread-answers.ts';
 
 // Runs in each thread for workflow code, before the SDK's own script (see `promise-hook.ts`).
 
-const { script, counts } = workerData as ThreadData;
+const { script, counts, port } = workerData as ThreadData;
+answerPings(port);
 const { createHook } = v8.promiseHooks;
 
 // The SDK takes an error as "not available". Node itself calls this function too, with `before` and `after`, for

@@ -1,4 +1,4 @@
-import { type HealthChecks, makeHealthReport, overall } from '../services/health-checks.ts';
+import { type HealthChecks, isReady, makeHealthReport, overall, reasonsOf } from '../services/health-checks.ts';
 import { reply, textReply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { Health, Readiness } from '../schemas/operations.ts';
@@ -6,6 +6,8 @@ import { Health, Readiness } from '../schemas/operations.ts';
 export interface HealthDeps {
   readonly checks: HealthChecks;
   readonly version: string;
+  /** Commit or image that it was built from. */
+  readonly build: string;
   /** True from the start of the shutdown. */
   readonly isDraining: () => boolean;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
@@ -17,7 +19,7 @@ const LIVE_MS = 1000;
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 
 /** Health and metrics, for machines. */
-export function healthRoutes({ checks, version, isDraining, metrics }: HealthDeps): Route[] {
+export function healthRoutes({ checks, version, build, isDraining, metrics }: HealthDeps): Route[] {
   const report = makeHealthReport(checks);
   const health = defineRoute({
     ...shared,
@@ -36,6 +38,8 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
         status,
         timestamp: new Date().toISOString(),
         version,
+        build,
+        reasons: reasonsOf(found),
         checks: {
           database: database.status,
           temporal: temporal.status,
@@ -64,18 +68,17 @@ export function healthRoutes({ checks, version, isDraining, metrics }: HealthDep
     ...shared,
     path: '/health/ready',
     name: 'ready',
-    summary: 'Check that the process is ready for requests',
+    summary: 'Check that the process is ready for requests. Temporal does not count',
     replies: {
       200: { description: 'Ready', schema: Readiness },
       503: { description: 'Not ready', schema: Readiness },
     },
     handle: async () => {
-      const found = Object.entries(await report.read()).map(
-        ([name, { status }]) => [name, status !== 'unhealthy'] as const,
-      );
-      const isReady = !isDraining() && found.every(([, passed]) => passed);
-      const body = { ready: isReady, checks: { ...Object.fromEntries(found), serving: !isDraining() } };
-      return { ...reply(isReady ? 200 : 503, body, NEVER_STORED), keptMs: report.freshMs() };
+      const found = await report.read();
+      const passed = Object.entries(found).map(([name, { status }]) => [name, status !== 'unhealthy'] as const);
+      const ready = !isDraining() && isReady(found);
+      const body = { ready, checks: { ...Object.fromEntries(passed), serving: !isDraining() } };
+      return { ...reply(ready ? 200 : 503, body, NEVER_STORED), keptMs: report.freshMs() };
     },
   });
 

@@ -1,7 +1,6 @@
-import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_MESSAGES, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
-import { readPage } from '../../store/log/entries.ts';
+import type { ReadPage } from '../../store/replica/replica-pages.ts';
 import type { SendMessages } from '../services/send-messages.ts';
 import { problemDocument } from '../http/problems.ts';
 import { reply } from '../http/reply.ts';
@@ -15,7 +14,7 @@ const path = '/v1/conversations/{id}/messages';
 const tag = 'Messages';
 
 /** Send messages, and read the log page by page. */
-export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessages: SendMessages }): Route[] {
+export function messageRoutes(deps: { readonly readPage: ReadPage; readonly sendMessages: SendMessages }): Route[] {
   const post = defineRoute({
     method: 'post',
     path,
@@ -76,7 +75,7 @@ export function messageRoutes(deps: { readonly pool: pg.Pool; readonly sendMessa
     problems: ['removed', 'not-found', 'history-truncated'],
     handle: async ({ params, query, caller }) => {
       const { after, limit, kind } = query;
-      const page = await readPage(deps.pool, params.id, caller.user, after, limit, kind);
+      const page = await deps.readPage(params.id, caller.user, after, limit, kind);
       if (page === undefined) throw new AppError('not-found');
       const { entries, more, lastSeq, leftSeq, oldestSeq } = page;
       if (page.truncated) {

@@ -9,6 +9,10 @@ export const Health = z
     status: CheckStatus,
     timestamp: Time,
     version: z.string(),
+    build: z
+      .string()
+      .meta({ description: 'Commit or image that the process was built from; `unknown` if nobody said it' }),
+    reasons: z.array(z.string()).meta({ description: 'Why checks are not healthy: `check: reason`' }),
     checks: z.object({
       database: CheckStatus,
       temporal: CheckStatus,

@@ -6,6 +6,8 @@ export type CheckStatus = 'healthy' | 'degraded' | 'unhealthy';
 /** The result of a check, with numbers for the report. */
 export interface CheckResult {
   readonly status: CheckStatus;
+  /** Why it is not healthy, for operators. Anybody may read it. */
+  readonly reason?: string;
   readonly facts?: Readonly<Record<string, number>>;
 }
 
@@ -14,6 +16,7 @@ export type Check = () => Promise<CheckResult>;
 /** The checks of an API process: the parts that it needs to serve requests. */
 export interface HealthChecks {
   readonly database: Check;
+  /** Of Temporal and the workers. It says nothing about the readiness (`isReady`). */
   readonly temporal: Check;
   readonly memory: Check;
   /** Its result has the fact `active_actors`. */
@@ -74,15 +77,32 @@ export function overall(report: HealthReport): CheckStatus {
   return found.includes('degraded') ? 'degraded' : 'healthy';
 }
 
+/** Why each check that is not healthy is so, in the order of the checks. */
+export function reasonsOf(report: HealthReport): string[] {
+  return Object.entries(report).flatMap(([name, { status, reason }]) =>
+    status === 'healthy' ? [] : [`${name}: ${reason ?? status}`],
+  );
+}
+
+/**
+ * Whether the process can serve. Temporal does not count: without it reads and streams work, under `auto` everything does, and the other
+ * processes see the same (docs/adr/0032-orchestrators.md).
+ */
+export function isReady({ database, memory, actors }: HealthReport): boolean {
+  return [database, memory, actors].every(({ status }) => status !== 'unhealthy');
+}
+
 async function limited(check: Check, timeLimitMs: number): Promise<CheckResult> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<CheckResult>((resolve) => {
-    timer = setTimeout(() => resolve({ status: 'unhealthy' }), timeLimitMs);
+    const reason = `no result within ${timeLimitMs / 1000} s`;
+    timer = setTimeout(() => resolve({ status: 'unhealthy', reason }), timeLimitMs);
   });
   try {
     return await Promise.race([check(), limit]);
   } catch {
-    return { status: 'unhealthy' };
+    // The text of the error may name a host or a user.
+    return { status: 'unhealthy', reason: 'it does not answer' };
   } finally {
     clearTimeout(timer);
   }
@@ -98,7 +118,9 @@ export function databaseCheck(pool: pg.Pool, isComplete: () => Promise<boolean>)
     // Tables are not dropped. So this is checked each time only until they are all there.
     if (!complete) complete = await isComplete();
     else await pool.query('select 1');
-    return { status: complete ? 'healthy' : 'unhealthy' };
+    return complete
+      ? { status: 'healthy' }
+      : { status: 'unhealthy', reason: 'migrations are missing: run `npm run migrate`' };
   };
 }
 
@@ -108,7 +130,8 @@ export function memoryCheck(measure: typeof getHeapStatistics = getHeapStatistic
     const { used_heap_size: used, heap_size_limit: limit } = measure();
     const share = used / limit;
     const status = share >= HEAP_UNHEALTHY ? 'unhealthy' : share >= HEAP_DEGRADED ? 'degraded' : 'healthy';
-    return Promise.resolve({ status });
+    if (status === 'healthy') return Promise.resolve({ status });
+    return Promise.resolve({ status, reason: `${Math.floor(share * 100)} % of the heap is in use` });
   };
 }
 
@@ -118,9 +141,10 @@ export function actorsCheck(deps: {
   readonly waiting: () => number;
   readonly limit: number;
 }): Check {
-  return () =>
-    Promise.resolve({
-      status: deps.waiting() > deps.limit ? 'degraded' : 'healthy',
-      facts: { active_actors: deps.active() },
-    });
+  return () => {
+    const facts = { active_actors: deps.active() };
+    const waiting = deps.waiting();
+    if (waiting <= deps.limit) return Promise.resolve({ status: 'healthy', facts });
+    return Promise.resolve({ status: 'degraded', reason: `${waiting} operations wait`, facts });
+  };
 }

@@ -640,7 +640,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Check that the process is ready for requests */
+        /** Check that the process is ready for requests. Temporal does not count */
         readonly get: operations["ready"];
         readonly put?: never;
         readonly post?: never;
@@ -1403,6 +1403,10 @@ export interface components {
             /** Format: date-time */
             readonly timestamp: string;
             readonly version: string;
+            /** @description Commit or image that the process was built from; `unknown` if nobody said it */
+            readonly build: string;
+            /** @description Why checks are not healthy: `check: reason` */
+            readonly reasons: readonly string[];
             readonly checks: {
                 /** @enum {string} */
                 readonly database: "healthy" | "degraded" | "unhealthy";

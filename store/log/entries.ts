@@ -60,6 +60,13 @@ export function readableEntries(filter = ''): string {
   );
 }
 
+/** SQL condition on `entry e`, from `and` on, for the entries of one kind. */
+export function kindFilter(kind: EntryKind | undefined): string {
+  if (kind === undefined) return '';
+  // The index on handshake entries excludes 'application': the planner uses it only when the condition says so too.
+  return kind === 'application' ? `and e.kind = 'application'` : `and e.kind = '${kind}' and e.kind <> 'application'`;
+}
+
 /** A page as one user may read it, and the facts that decide so: all from one snapshot. */
 export interface Page {
   readonly entries: readonly LogEntry[];
@@ -90,13 +97,6 @@ export async function readPage(
   limit: number,
   kind?: EntryKind,
 ): Promise<Page | undefined> {
-  // The index on handshake entries excludes 'application': the planner uses it only when the condition says so too.
-  const filter =
-    kind === undefined
-      ? ''
-      : kind === 'application'
-        ? `and e.kind = 'application'`
-        : `and e.kind = '${kind}' and e.kind <> 'application'`;
   const { rows } = await pool.query<Row>({
     name: `read-page-${kind ?? 'all'}`,
     // oldestSeq: a former member must not learn how the log went on (invariant 8).
@@ -107,7 +107,7 @@ export async function readPage(
         e.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
-      left join lateral (${readableEntries(filter)}) e on true
+      left join lateral (${readableEntries(kindFilter(kind))}) e on true
       order by e.seq`,
     values: [conversation, user, after, limit, MAX_PAGE_BYTES],
   });

@@ -146,7 +146,7 @@ test('the API is live, unhealthy and not ready without Postgres, recovers by its
   }
 });
 
-test('the API on the workflow path reports a missing Temporal, recovers by itself, and detects a Temporal that hangs by a time limit', async () => {
+test('the API on the workflow path reports a missing Temporal, stays ready, recovers by itself, and detects a Temporal that hangs by a time limit', async () => {
   const { service, temporal } = await prepare({ CONVERSATION_PATH: 'workflow' });
   const api = await started(startApi(service));
   const breakages: Record<string, () => Promise<void> | void> = {
@@ -156,8 +156,12 @@ test('the API on the workflow path reports a missing Temporal, recovers by itsel
   for (const [how, break_] of Object.entries(breakages)) {
     await break_();
     await untilTemporalIs(api, 'unhealthy');
-    expect(await health(api), how).toMatchObject({ status: 503, body: { status: 'unhealthy' } });
-    expect((await ready(api)).status, how).toBe(503);
+    expect(await health(api), how).toMatchObject({
+      status: 503,
+      body: { status: 'unhealthy', reasons: [expect.stringContaining('temporal: it does not answer') as string] },
+    });
+    // Reads and streams work, and the other processes see the same.
+    expect(await ready(api), how).toMatchObject({ status: 200, body: { ready: true, checks: { temporal: false } } });
     expect(await probe(api, '/health/live'), how).toEqual({ status: 200, body: 'OK' });
     await temporal.heal();
     // Keepalive detects a half-open connection: 10 s and 5 s.
@@ -180,9 +184,11 @@ test('an API is degraded and still serves while more operations wait than one co
         .catch((error: unknown) => error),
     ),
   );
-  await waitUntil(async () => ((await health(api)).body as { status: string }).status === 'degraded', {
-    what: 'it is degraded',
-  });
+  await waitUntil(
+    async () =>
+      ((await health(api)).body as { checks: { actors: { status: string } } }).checks.actors.status === 'degraded',
+    { what: 'it is degraded' },
+  );
   const { status, body } = await health(api);
   expect(status).toBe(200);
   expect(body).toMatchObject({ checks: { actors: { active_actors: limit + 1, status: 'degraded', healthy: false } } });
@@ -237,6 +243,27 @@ test('an API that gets SIGTERM accepts no new connection, finishes requests in f
   expect([0, 503]).toContain(status);
   await letGo();
   expect(await inFlight).toMatchObject({ seq: 2, status: 'accepted' });
+  expect(await ended).toBe(0);
+});
+
+test('during the delay after SIGTERM an API is not ready and serves everything, and a second signal ends the delay', async () => {
+  const { service } = await prepare({ SHUTDOWN_DELAY_MS: '60000', CONVERSATION_PATH: 'direct' });
+  const api = await started(startApi(service));
+  const ended = api.stop();
+  expect((await untilReady(api, 503)).body).toMatchObject({ ready: false, checks: { serving: false, database: true } });
+  const conversation = await createConversation(api);
+  expect(await clientOf(api).send(conversation, message())).toMatchObject({ status: 'accepted' });
+  const stream = await fetch(`${api.url}/v1/events`, {
+    headers: { authorization: `Bearer ${await tokenOf('alice')}` },
+  });
+  expect(stream.status).toBe(200);
+  // Whoever has a connection asks for the next one, and gets another process.
+  expect(stream.headers.get('connection')).toBe('close');
+  let events: string | undefined;
+  void stream.text().then((text) => (events = text));
+  // Signals that come within a second count as one.
+  await waitUntil(() => events !== undefined || !process.kill(api.pid, 'SIGTERM'), { what: 'it drains', everyMs: 300 });
+  expect(events).toContain('event: reconnect');
   expect(await ended).toBe(0);
 });
 

@@ -6,9 +6,13 @@ export interface EdgeTool {
   readonly why: string;
   readonly source:
     | { readonly kind: 'debian'; readonly package: string; readonly path: string }
-    | { readonly kind: 'go'; readonly module: string; readonly version: string; readonly package: string }
+    | { readonly kind: 'go'; readonly version: string; readonly package: string }
     | { readonly kind: 'pip'; readonly requirement: string };
 }
+
+const TEMPORAL = 'go.temporal.io/server';
+/** That of the server in `temporalCli` (local/temporal-programs.ts). */
+const TEMPORAL_VERSION = 'v1.32.0';
 
 export const EDGE_TOOLS = [
   {
@@ -24,12 +28,22 @@ export const EDGE_TOOLS = [
   {
     name: 'helm',
     why: 'that the chart renders',
-    source: { kind: 'go', module: 'helm.sh/helm/v3', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
+    source: { kind: 'go', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },
   },
   {
     name: 'kubernetes-validate',
     why: 'that what the chart renders is valid',
     source: { kind: 'pip', requirement: 'kubernetes-validate==1.37.0' },
+  },
+  {
+    name: 'temporal-server',
+    why: 'Temporal as a cluster',
+    source: { kind: 'go', version: TEMPORAL_VERSION, package: `${TEMPORAL}/cmd/server` },
+  },
+  {
+    name: 'temporal-sql-tool',
+    why: 'Temporal as a cluster, for its tables',
+    source: { kind: 'go', version: TEMPORAL_VERSION, package: `${TEMPORAL}/cmd/tools/sql` },
   },
 ] as const satisfies readonly EdgeTool[];
 

@@ -101,6 +101,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     transfers: makeTransfers({ budget: 256 * 1024 * 1024 }),
     checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
     version: '0.0.0-test',
+    build: 'test',
     isDraining: () => false,
     metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'up 1\n' }),
     ...change,

@@ -165,6 +165,8 @@ export function environmentOf({
     TASK_QUEUE: taskQueue,
     JWT_SECRET: SECRET,
     LOG_LEVEL: 'info',
+    // No balancer has to notice that a process leaves.
+    SHUTDOWN_DELAY_MS: '0',
     ...LIMITS_OFF,
     ...env,
   };

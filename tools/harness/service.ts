@@ -54,9 +54,9 @@ export interface Service {
   readonly urls: () => readonly string[];
   readonly token: ReturnType<typeof rememberTokens>;
   readonly clientOf: (user: string, options?: ClientOptions) => ParleyClient;
-  /** Starts one more process, in a place of its own. */
-  readonly addApi: (env?: Env) => Promise<ServiceProcess>;
-  readonly addWorker: (env?: Env) => Promise<ServiceProcess>;
+  /** Starts one more process, in a place of its own. @param root folder of another build */
+  readonly addApi: (env?: Env, root?: string) => Promise<ServiceProcess>;
+  readonly addWorker: (env?: Env, root?: string) => Promise<ServiceProcess>;
   /** SIGKILL for the process in a place, and a new one there; resolves when that one is ready. */
   readonly replace: (kind: 'api' | 'worker', place: number) => Promise<void>;
   /** Has all conversations take a path; resolves when every API process that runs does so. */
@@ -79,16 +79,25 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
   let hadWorker = false;
   let end: 'stop' | 'kill9' = 'stop';
 
-  const launch = async (kind: 'api' | 'worker', place: number, more: Env = {}): Promise<ServiceProcess> => {
+  const launch = async (
+    kind: 'api' | 'worker',
+    place: number,
+    more: Env = {},
+    root?: string,
+  ): Promise<ServiceProcess> => {
     hadWorker ||= kind === 'worker';
     const start = kind === 'api' ? startApi : startWorker;
-    const started = await start({ ...common, env: { ...env, ...(kind === 'api' ? apiEnv[place] : {}), ...more } });
+    const started = await start({
+      ...common,
+      env: { ...env, ...(kind === 'api' ? apiEnv[place] : {}), ...more },
+      ...(root === undefined ? {} : { root }),
+    });
     running[kind][place] = started;
     return started;
   };
-  const add = (kind: 'api' | 'worker', more?: Env): Promise<ServiceProcess> => {
+  const add = (kind: 'api' | 'worker', more?: Env, root?: string): Promise<ServiceProcess> => {
     const place = places[kind]++;
-    return launch(kind, place, more);
+    return launch(kind, place, more, root);
   };
   try {
     const { client: temporal, connection } = makeTemporalClient({
@@ -138,8 +147,8 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
       token,
       urls: () => running.api.filter((api) => api.isRunning()).map(({ url }) => url),
       clientOf,
-      addApi: (more) => add('api', more),
-      addWorker: (more) => add('worker', more),
+      addApi: (more, root) => add('api', more, root),
+      addWorker: (more, root) => add('worker', more, root),
       replace: async (kind, place) => {
         await running[kind][place]?.kill9();
         await launch(kind, place);

@@ -104,6 +104,20 @@ test('an empty variable counts as unset', () => {
   expect(loadConfig({ ...USABLE, JWT_JWKS_URL: '', PORT: ' ' }, 'api').port).toBe(8080);
 });
 
+test('TLS to Temporal follows from what is set for it, and contradictions are told', () => {
+  const isOn = (env: Record<string, string>): boolean => loadConfig({ ...USABLE, ...env }, 'api').temporalTls.isOn;
+  expect(isOn({})).toBe(false);
+  expect(isOn({ TEMPORAL_TLS: 'on' })).toBe(true);
+  expect(isOn({ TEMPORAL_API_KEY: 'key' })).toBe(true);
+  expect(isOn({ TEMPORAL_TLS_CA_FILE: 'ca.pem' })).toBe(true);
+  expect(problemsOf({ ...USABLE, TEMPORAL_TLS: 'off', TEMPORAL_API_KEY: 'key' })).toEqual([
+    'TEMPORAL_TLS is off, but TEMPORAL_API_KEY needs TLS',
+  ]);
+  expect(problemsOf({ ...USABLE, TEMPORAL_TLS_CERT_FILE: 'client.pem' })).toEqual([
+    'TEMPORAL_TLS_CERT_FILE is set without TEMPORAL_TLS_KEY_FILE',
+  ]);
+});
+
 test('similar variables of other programs are accepted', () => {
   const foreign = {
     HOME: '/home',

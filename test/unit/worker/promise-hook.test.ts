@@ -9,7 +9,7 @@ import type * as PromiseHook from '../../../worker/promise-hook.ts';
 import { testFolder } from '../../harness/folder.ts';
 
 // From `dist`: threads run compiled files.
-const { withoutPromiseHook } = (await import(
+const { withOurThreads } = (await import(
   path.join(packageRoot(), 'dist', 'worker', 'promise-hook.js')
 )) as typeof PromiseHook;
 
@@ -42,7 +42,7 @@ function threads(script: string, count = 1): () => Promise<unknown[]> {
 const log = pino({ level: 'silent' });
 
 test('the SDK is refused the hook once in each thread, and AsyncLocalStorage works', async () => {
-  const { worker, isOff } = await withoutPromiseHook(threads(ASKS, 2), log);
+  const { worker, isOff } = await withOurThreads(threads(ASKS, 2), { promiseHook: false, log });
   const found = { first: 'refused', second: 'given', stored: 'kept' };
   expect(worker).toEqual([found, found]);
   expect(isOff).toBe(true);
@@ -51,7 +51,7 @@ test('the SDK is refused the hook once in each thread, and AsyncLocalStorage wor
 test('a version of the SDK that does not ask for the hook runs, and the log has a warning', async () => {
   const lines: string[] = [];
   const warns = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
-  const { worker, isOff } = await withoutPromiseHook(threads(DOES_NOT_ASK), warns);
+  const { worker, isOff } = await withOurThreads(threads(DOES_NOT_ASK), { promiseHook: false, log: warns });
   expect(worker).toEqual([{ first: 'nothing' }]);
   expect(isOff).toBe(false);
   expect(lines.join('')).toContain('cannot be switched off');
@@ -59,14 +59,14 @@ test('a version of the SDK that does not ask for the hook runs, and the log has 
 
 test('an SDK that cannot start without the hook starts with it', async () => {
   const scripts = [FAILS, ASKS];
-  const { worker, isOff } = await withoutPromiseHook(() => threads(scripts.shift() ?? '')(), log);
+  const { worker, isOff } = await withOurThreads(() => threads(scripts.shift() ?? '')(), { promiseHook: false, log });
   expect(worker).toMatchObject([{ first: 'given' }]);
   expect(isOff).toBe(false);
 });
 
 test('other threads, and threads that start later, are as always', async () => {
   const { Worker: before } = workerThreads;
-  await withoutPromiseHook(threads(ASKS), log);
+  await withOurThreads(threads(ASKS), { promiseHook: false, log });
   expect(workerThreads.Worker).toBe(before);
   expect(await threads(ASKS)()).toMatchObject([{ first: 'given' }]);
 });

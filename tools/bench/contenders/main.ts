@@ -101,6 +101,7 @@ const server = await startServer({
       actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.mailboxLimit }),
     },
     version: '0.0.0',
+    build: 'bench',
     isDraining: () => false,
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   }),
@@ -111,10 +112,15 @@ const server = await startServer({
   onDraining: () => undefined,
   closeStreams: streams.close,
 });
-shutDownOnSignals(async () => {
-  await server.shutdown();
-  process.exit();
-}, log);
+shutDownOnSignals({
+  leave: () => undefined,
+  delayMs: 0,
+  shutdown: async () => {
+    await server.shutdown();
+    process.exit();
+  },
+  log,
+});
 
 async function submitterFor([name, ...args]: readonly string[]): Promise<Submitter> {
   switch (name) {

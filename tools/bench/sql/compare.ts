@@ -10,7 +10,12 @@ import { makePool } from '../../../store/pool.ts';
 export interface FunctionSet {
   readonly name: string;
   readonly folder: string;
+  /** Hash partitions of the large tables, by conversation. @default none */
+  readonly partitions?: number;
 }
+
+/** Tables that grow with the traffic. All their keys begin with the conversation. */
+const LARGE_TABLES = ['entry', 'member', 'period', 'operation', 'change', 'proof'];
 
 export interface Comparison {
   readonly name: string;
@@ -163,6 +168,8 @@ async function stage({ pool }: Side, conversation: string): Promise<() => Promis
 
 async function commit({ pool, epochs }: Side, conversation: string): Promise<() => Promise<unknown>> {
   await pool.query('delete from race');
+  // Strangers may put a user into few conversations a day.
+  await pool.query('delete from invitation');
   return async () => {
     const epoch = epochs.get(conversation) ?? 0;
     epochs.set(conversation, epoch + 1);
@@ -210,11 +217,26 @@ async function openSide(urlOf: (database: string) => string, name: string, set: 
   const isMigration = (file: string): boolean => file.startsWith('migrations');
   for (const file of files.filter(isMigration).sort())
     await pool.query(readFileSync(path.join(set.folder, file), 'utf8'));
+  if (set.partitions !== undefined) await partition(pool, set.partitions);
   const functions = files.filter((file) => !isMigration(file)).sort();
   const sql = functions.map((file) => readFileSync(path.join(set.folder, file), 'utf8')).join('\n');
   await pool.query(`begin; set local check_function_bodies = off; ${sql}; commit`);
   const { rows } = await pool.query<{ pid: number }>('select pg_backend_pid() as pid');
   return { pool, backend: rows[0]?.pid ?? 0, epochs: new Map() };
+}
+
+/** Puts partitioned tables in the place of the plain ones, before they have rows and before functions know them. */
+async function partition(pool: pg.Pool, count: number): Promise<void> {
+  for (const table of LARGE_TABLES) {
+    await pool.query(`alter table ${table} rename to ${table}_plain;
+      create table ${table} (like ${table}_plain including all) partition by hash (conversation);
+      drop table ${table}_plain`);
+    for (let i = 0; i < count; i++) {
+      await pool.query(
+        `create table ${table}_${i} partition of ${table} for values with (modulus ${count}, remainder ${i})`,
+      );
+    }
+  }
 }
 
 async function startConversation({ pool }: Side): Promise<string> {

@@ -1,23 +1,8 @@
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { packageRoot } from '../../../process/package-root.ts';
+import { otherBuild } from '../../harness/other-build.ts';
 import type { Fault } from '../fault.ts';
 
-/** A copy of the built package whose workflow starts a timer more: its runs and the others cannot replay one another's histories. */
-export function buildWithExtraTimer(folder: string): string {
-  const root = path.join(folder, 'other-build');
-  mkdirSync(root, { recursive: true });
-  cpSync(path.join(packageRoot(), 'dist'), path.join(root, 'dist'), { recursive: true });
-  cpSync(path.join(packageRoot(), 'package.json'), path.join(root, 'package.json'));
-  cpSync(path.join(packageRoot(), 'store'), path.join(root, 'store'), { recursive: true });
-  symlinkSync(path.join(packageRoot(), 'node_modules'), path.join(root, 'node_modules'));
-  const bundle = path.join(root, 'dist', 'bundle', 'conversation.js');
-  const code = readFileSync(bundle, 'utf8');
-  const place = '    announceStart();\n';
-  if (!code.includes(place)) throw new Error(`The bundle has no line ${place.trim()} to put a timer behind`);
-  writeFileSync(bundle, code.replace(place, `${place}    setTimeout(() => undefined, 3_600_000);\n`));
-  return root;
-}
+/** Its runs and those of this build cannot replay one another's histories. */
+const EXTRA_TIMER = 'setTimeout(() => undefined, 3_600_000);';
 
 export const twoBuilds: Fault = {
   name: 'two-builds',
@@ -27,7 +12,7 @@ export const twoBuilds: Fault = {
   onlyByName: true,
   inject: async ({ arena }) => {
     const [worker] = arena.workers;
-    await worker?.deploy({ root: buildWithExtraTimer(arena.folder) });
+    await worker?.deploy({ root: otherBuild(arena.folder, { workflow: EXTRA_TIMER }) });
     return { what: worker?.name ?? '', heal: () => worker?.deploy() };
   },
 };

@@ -63,7 +63,12 @@ await startAdminServer({
   ready: () => Promise.resolve({ running: true }),
   metrics: () => Promise.resolve({ contentType: 'text/plain', text: '' }),
 });
-shutDownOnSignals(async () => {
-  await runner.stop();
-  process.exit();
-}, log);
+shutDownOnSignals({
+  leave: () => undefined,
+  delayMs: 0,
+  shutdown: async () => {
+    await runner.stop();
+    process.exit();
+  },
+  log,
+});

@@ -26,6 +26,4 @@ await startAdminServer({
   ready: () => Promise.resolve({ listening: server.listening }),
   metrics: () => Promise.resolve({ contentType: 'text/plain', text: '' }),
 });
-shutDownOnSignals(() => {
-  process.exit();
-}, log);
+shutDownOnSignals({ leave: () => undefined, delayMs: 0, shutdown: () => process.exit(), log });

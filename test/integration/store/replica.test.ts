@@ -1,0 +1,179 @@
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Postgres, startPostgres } from '../../../local/postgres.ts';
+import { createCleanup } from '../../../process/cleanup.ts';
+import { packageRoot } from '../../../process/package-root.ts';
+import { readPage } from '../../../store/log/entries.ts';
+import { migrate, readSchema } from '../../../store/migrate.ts';
+import { makePool } from '../../../store/pool.ts';
+import { signProcess } from '../../../store/process/processes.ts';
+import { type PageSource, makeReadPage } from '../../../store/replica/replica-pages.ts';
+import { type Replica, openReplica } from '../../../store/replica/replica.ts';
+import { startStandby } from '../../../tools/harness/standby.ts';
+import { temporaryFolder } from '../../../tools/harness/temporary-folder.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { type Request, send, sendOne, startConversation } from '../../harness/requests.ts';
+import type pg from 'pg';
+
+const cleanup = createCleanup();
+let primary: pg.Pool;
+let replicaPool: pg.Pool;
+let replica: Replica;
+let standby: Postgres;
+const sources: PageSource[] = [];
+const PROCESS = { id: 'api@test', kind: 'api', version: '0', build: 'test', taskQueue: 'test', facts: {} } as const;
+
+beforeAll(async () => {
+  const folder = temporaryFolder('replica');
+  cleanup.add('folder', folder.remove);
+  const say = (): void => undefined;
+  const server = await startPostgres({ dataDir: path.join(folder.path, 'primary'), say, durable: false });
+  cleanup.add('primary', () => server.stop());
+  primary = makePool({ url: server.url(), max: 5, name: 'primary' });
+  await migrate(primary, await readSchema(path.join(packageRoot(), 'store')));
+  standby = await startStandby(server, path.join(folder.path, 'standby'), say);
+  cleanup.add('standby', () => standby.stop());
+  primary.on('error', () => undefined);
+  cleanup.add('pool', () => primary.end());
+  const sign = setInterval(() => void signProcess(primary, PROCESS).catch(() => undefined), 50);
+  cleanup.add('signs', () => clearInterval(sign));
+  replica = openReplica({
+    primary,
+    url: standby.url(),
+    max: 5,
+    processId: PROCESS.id,
+    onChange: () => undefined,
+    everyMs: 50,
+    proofMs: 1500,
+  });
+  replicaPool = replica.pool;
+  cleanup.add('watch', replica.close);
+  await follows();
+});
+afterAll(() => cleanup.run());
+
+const follows = (): Promise<void> => waitUntil(() => replica.follows(), { what: 'the replica follows' });
+const onStandby = (sql: string): Promise<unknown> => replicaPool.query(sql);
+const read = (...page: Parameters<ReturnType<typeof makeReadPage>>): ReturnType<typeof readPage> =>
+  makeReadPage(primary, replica, (source) => sources.push(source))(...page);
+
+async function caughtUp(): Promise<void> {
+  const { rows } = await primary.query<{ lsn: string }>('select pg_current_wal_insert_lsn() as lsn');
+  await waitUntil(
+    async () => {
+      const { rows: found } = await replicaPool.query<{ has: boolean }>(
+        'select pg_last_wal_replay_lsn() >= $1::pg_lsn as has',
+        [rows[0]?.lsn],
+      );
+      return found[0]?.has === true;
+    },
+    { what: 'the replica has everything' },
+  );
+}
+
+/** The source of a page that is the same as that of the primary. */
+async function sourceOf(...page: Parameters<typeof read>): Promise<PageSource | undefined> {
+  sources.length = 0;
+  const [conversation, user, after, limit, kind] = page;
+  expect(await read(...page)).toEqual(await readPage(primary, conversation, user, after, limit, kind));
+  return sources[0];
+}
+
+const messages = (from: number, count: number, actor = 'alice'): Request[] =>
+  Array.from({ length: count }, (_, i) => ({
+    kind: 'message',
+    id: `m${from + i}`,
+    actor,
+    body: `body ${from + i}`,
+    epoch: 0,
+  }));
+
+test('a page comes from the replica, and is the one that the primary would give', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 10));
+  await caughtUp();
+  expect(await sourceOf(conversation, 'bob', 0, 4)).toBe('replica');
+  expect(await sourceOf(conversation, 'bob', 4, 100)).toBe('replica');
+  expect(await sourceOf(conversation, 'bob', 0, 100, 'application')).toBe('replica');
+  expect(await sourceOf(conversation, 'bob', 0, 100, 'commit')).toBe('replica');
+  expect(await sourceOf(conversation, 'bob', 10, 100)).toBeUndefined();
+  expect(await sourceOf(conversation, 'stranger', 0, 100)).toBeUndefined();
+});
+
+test('while replay is paused, it serves what it holds, and the primary serves the rest', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 4));
+  await caughtUp();
+  await onStandby('select pg_wal_replay_pause()');
+  try {
+    await follows();
+    await send(primary, conversation, messages(5, 4));
+    expect(await sourceOf(conversation, 'bob', 0, 4)).toBe('replica');
+    expect(await sourceOf(conversation, 'bob', 0, 5)).toBe('behind');
+    expect(await sourceOf(conversation, 'bob', 4, 4)).toBe('behind');
+  } finally {
+    await onStandby('select pg_wal_replay_resume()');
+  }
+});
+
+test('invariant 8: who was removed gets nothing newer, although the replica still takes the user for a member', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 3));
+  await caughtUp();
+  await onStandby('select pg_wal_replay_pause()');
+  try {
+    await follows();
+    await sendOne(primary, conversation, {
+      kind: 'commit',
+      id: 'out',
+      actor: 'alice',
+      body: 'out',
+      epoch: 0,
+      removes: ['bob'],
+    });
+    const page = await read(conversation, 'bob', 0, 100);
+    expect(page?.leftSeq).toBe(4);
+    expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('replica');
+    expect(await sourceOf(conversation, 'bob', 4, 3)).toBeUndefined();
+  } finally {
+    await onStandby('select pg_wal_replay_resume()');
+  }
+});
+
+test('a body that retention took is not served from the copy that still has it', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 3));
+  await caughtUp();
+  await onStandby('select pg_wal_replay_pause()');
+  try {
+    await follows();
+    await primary.query(
+      "update entry set ciphertext = null where seq <= 2 and kind = 'application' and conversation = (select key from conversation where id = $1)",
+      [conversation],
+    );
+    await primary.query('update conversation set expired_seq = 2 where id = $1', [conversation]);
+    expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('replica');
+    expect((await read(conversation, 'bob', 0, 3))?.entries.map(({ ciphertext }) => ciphertext === null)).toEqual([
+      true,
+      true,
+      false,
+    ]);
+  } finally {
+    await onStandby('select pg_wal_replay_resume()');
+  }
+});
+
+test('a replica that has not replayed for seconds, or that is gone, is not asked; it is asked again when it is back', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 3));
+  await caughtUp();
+  await onStandby('select pg_wal_replay_pause()');
+  await waitUntil(() => !replica.follows(), { what: 'the replica is known to be behind' });
+  expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('primary');
+  await onStandby('select pg_wal_replay_resume()');
+  await follows();
+  expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('replica');
+  await standby.kill9();
+  expect(await sourceOf(conversation, 'bob', 0, 3)).toMatch(/^(failed|primary)$/);
+  expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('primary');
+});
