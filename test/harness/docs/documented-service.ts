@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../../../local/ports.ts';
+import { resolveProgram } from '../../../local/temporal-binary.ts';
+import { temporalCli } from '../../../local/temporal-programs.ts';
 
 /** The service that the documentation talks of, on the ports and in the folder of a test. */
 export interface DocumentedService {
@@ -44,6 +46,8 @@ export async function documentedService(folder: string): Promise<DocumentedServi
     Array.from({ length: 5 }, freePort),
   );
   const data = path.join(folder, 'data');
+  // Whoever types commands has the program of Temporal.
+  const temporalFolder = path.dirname(await resolveProgram(temporalCli, { say: () => undefined }));
   const url = `http://127.0.0.1:${api}`;
   const temporalAddress = `127.0.0.1:${temporal}`;
   const text = (file: string): string => readFileSync(path.join(data, file), 'utf8').trim();
@@ -51,7 +55,7 @@ export async function documentedService(folder: string): Promise<DocumentedServi
     url,
     temporalAddress,
     environment: {
-      PATH: `${bin}${path.delimiter}${process.env.PATH ?? ''}`,
+      PATH: [bin, process.env.PATH ?? '', temporalFolder].join(path.delimiter),
       HOME: process.env.HOME,
       CURL_HOME: bin,
       PARLEY_DATA_DIR: data,

@@ -58,6 +58,10 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'never', reason: 'commits and pushes' },
   ],
   [
+    'docs/how-to/upgrade.md: temporal worker deployment set-current-version --deployment-name parley --build-id "$BUILD" --yes',
+    { way: 'test', file: 'test/e2e/worker-versioning.test.ts' },
+  ],
+  [
     'docs/how-to/maintain.md: pg_dump --format=custom --file="parley-$(date +%F).dump" "$DATABASE_URL"',
     { way: 'never', reason: 'needs pg_dump of PostgreSQL 18, which npm does not bring' },
   ],
@@ -67,11 +71,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
   ],
   [
     "docs/how-to/maintain.md: temporal workflow terminate --query \"WorkflowType = 'conversation' and ExecutionStatus = 'Running'\" --reason restored --yes",
-    {
-      way: 'never',
-      reason:
-        'ends every workflow of the service that the other blocks use; terminated runs: test/faults/workflow-ends.test.ts',
-    },
+    { way: 'stack' },
   ],
 ]);
 
