@@ -26,6 +26,7 @@ import { makeSendMessages } from './services/send-messages.ts';
 import { makeOperations } from './services/operations.ts';
 import { makeCheckProposer } from './services/proposer.ts';
 import { makeRepair } from './services/repair.ts';
+import type { RunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
 import type { Submitter } from '../dispatch/submission.ts';
@@ -43,6 +44,7 @@ import type { Transfers } from './http/transfers.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import { type AdminDeps, adminRoutes } from './routes/admin.ts';
+import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { conversationRoutes } from './routes/conversations.ts';
@@ -83,6 +85,7 @@ export interface AppDeps extends HealthDeps {
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
   readonly runs: WorkflowRuns;
+  readonly runConsistencyAudit: RunConsistencyAudit;
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
@@ -148,6 +151,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...consentRoutes(all),
     ...healthRoutes(all),
     ...adminRoutes(all),
+    ...adminConsistencyRoutes(all),
   ];
   return [...routes, ...docsRoutes(routes, deps)];
 }

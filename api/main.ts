@@ -39,6 +39,7 @@ import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeStager } from '../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
+import { makeRunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
@@ -253,6 +254,7 @@ async function main(): Promise<void> {
         log,
       }),
       pathSwitch,
+      runConsistencyAudit: makeRunConsistencyAudit(client, config.taskQueue),
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       notifier,
       seen,

@@ -127,6 +127,12 @@ export const VARIABLES = {
     'Number of conversations that a worker keeps in memory. Each needs at most 0.5 MB.',
   ),
   WORKER_TASK_SLOTS: integer(30, 2, 1000, 'Number of workflow tasks that a worker runs at the same time.'),
+  CONSISTENCY_AUDIT_PERCENT: integer(
+    20,
+    1,
+    100,
+    'Part of the time, in percent, in which the consistency audit reads. While the database is busy it reads a fifth of this.',
+  ),
   WORKFLOW_STACK_TRACES: choice(
     ['off', 'on'],
     'off',

@@ -72,6 +72,7 @@ export interface Config {
   readonly mailboxLimit: number;
   readonly workerCacheSize: number;
   readonly workerTaskSlots: number;
+  readonly consistencyAuditPercent: number;
   readonly workflowStackTraces: boolean;
   readonly workflowPromiseHook: boolean;
   readonly rateLimits: RateLimits;
@@ -184,6 +185,7 @@ function arrange(values: Values): Config {
     mailboxLimit: values.LANE_MAILBOX_LIMIT,
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,
+    consistencyAuditPercent: values.CONSISTENCY_AUDIT_PERCENT,
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
     workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {

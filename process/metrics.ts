@@ -57,6 +57,8 @@ export interface Metrics {
   readonly swept: (table: string, rows: number) => void;
   /** @param measure runs of conversations that failed within the last hour, over all workers */
   readonly failedRuns: (measure: () => number) => void;
+  /** @param measure what the last finished consistency audit says; absent = none has finished yet */
+  readonly consistency: (measure: () => { readonly findings: number; readonly checked: number } | undefined) => void;
   /** @param measure seconds by which the clock of this process is ahead of the database's */
   readonly clockSkew: (measure: () => number) => void;
   /** @param measure workers that work, as they signed in Postgres; undefined = not known */
@@ -252,6 +254,23 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       this.set(failedRuns());
     },
   });
+  let consistency = (): { readonly findings: number; readonly checked: number } | undefined => undefined;
+  new Gauge({
+    name: 'parley_consistency_findings',
+    help: 'Findings of the last finished consistency audit',
+    registers,
+    collect() {
+      this.set(consistency()?.findings ?? 0);
+    },
+  });
+  new Gauge({
+    name: 'parley_consistency_checked_conversations',
+    help: 'Conversations that the last finished consistency audit has read',
+    registers,
+    collect() {
+      this.set(consistency()?.checked ?? 0);
+    },
+  });
   const jobSeconds = histogram('parley_job_duration_seconds', 'Duration of jobs: checks that need much CPU time', [
     'job',
     'where',
@@ -323,6 +342,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
+    consistency: (measure) => void (consistency = measure),
     clockSkew: (measure) => void (skew = measure),
     workersAlive: (measure) => void (workersAlive = measure),
     buildInfo: ({ version, build }) => buildInfo.set({ version, build, node: process.version }, 1),

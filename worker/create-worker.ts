@@ -4,6 +4,7 @@ import { type NativeConnection, Worker, type WorkerOptions } from '@temporalio/w
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
+import { createConsistencyActivities } from '../activities/consistency.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
 import type { Metrics } from '../process/metrics.ts';
@@ -19,6 +20,8 @@ const DAY_MS = 24 * 3600_000;
  * operation.
  */
 export const SWEEP_AGES: SweepAges = { stagedMs: 10 * 60_000, operationsMs: 30 * DAY_MS, idempotencyMs: DAY_MS };
+
+const DEFAULT_AUDIT_PERCENT = 20;
 
 /**
  * A run that this worker's code cannot replay fails, and the next operation starts a run from Postgres. Without this its task
@@ -49,6 +52,8 @@ export interface WorkerDeps {
   readonly bundle: string;
   /** The SDK's promise hook. Stack traces need it. */
   readonly promiseHook: boolean;
+  /** Part of the time in which the consistency audit reads. @default 20 */
+  readonly auditPercent?: number;
   /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
@@ -87,6 +92,13 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
         onSwept: metrics.swept,
         wake: deps.workflows.refresh,
         onFailure: (conversation, error) => log.warn({ err: error, conversation }, 'conversation was not swept'),
+      }),
+      ...createConsistencyActivities({
+        pool,
+        dutyPercent: deps.auditPercent ?? DEFAULT_AUDIT_PERCENT,
+        // Details may name users: they stand in the table, not in the log.
+        onFinding: ({ conversation, rule }) => log.error({ conversation, rule }, 'consistency finding'),
+        onFailure: (error) => log.error({ err: error }, 'consistency audit failed, and goes on in a minute'),
       }),
     },
     sinks,

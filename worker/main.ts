@@ -22,8 +22,9 @@ import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts
 import { startAdminServer } from './admin-server.ts';
 import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
+import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
-import { ensureSweepSchedule } from './schedule.ts';
+import { ensureConsistencySchedule, ensureSweepSchedule } from './schedule.ts';
 
 /** Time for Temporal to answer. */
 const CHECK_MS = 1000;
@@ -93,6 +94,7 @@ async function main(): Promise<void> {
       log,
       maxCachedWorkflows: config.workerCacheSize,
       taskSlots: config.workerTaskSlots,
+      auditPercent: config.consistencyAuditPercent,
       bundle,
       promiseHook: config.workflowPromiseHook,
     });
@@ -108,17 +110,28 @@ async function main(): Promise<void> {
   const failedRuns = watchFailedRuns(client, config.taskQueue, log);
   metrics.failedRuns(failedRuns.count);
   cleanup.add('failed runs', failedRuns.close);
-  const schedule = tryUntilDone({
-    what: 'schedule of the sweep',
-    step: () => ensureSweepSchedule(client, config.taskQueue),
-    log,
-    signal: stopping,
-  });
+  const consistency = watchConsistency(pool, log);
+  metrics.consistency(consistency.last);
+  cleanup.add('consistency', consistency.close);
+  const schedules = [
+    tryUntilDone({
+      what: 'schedule of the sweep',
+      step: () => ensureSweepSchedule(client, config.taskQueue),
+      log,
+      signal: stopping,
+    }),
+    tryUntilDone({
+      what: 'schedule of the consistency audit',
+      step: () => ensureConsistencySchedule(client, config.taskQueue),
+      log,
+      signal: stopping,
+    }),
+  ];
   running.now = created;
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
   await created.worker.run();
-  await schedule;
+  await Promise.all(schedules);
   log.info('worker stopped');
 }
 

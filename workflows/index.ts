@@ -1,2 +1,3 @@
 export { conversation } from './conversation/workflow.ts';
+export { consistencyAudit } from './consistency-audit.ts';
 export { sweep } from './sweep.ts';

@@ -71,8 +71,11 @@ const SWEEP_LIMIT = 10_000;
 /** Deletes requests that nobody answered in their time. @returns their number */
 export async function sweepConsentRequests(pool: pg.Pool): Promise<number> {
   const { rowCount } = await pool.query(
-    `delete from consent_request where ctid = any (array(
-       select ctid from consent_request where state = 'pending' and at < statement_timestamp() - consent_request_lifetime() order by at limit $1 for update skip locked))`,
+    `with old as materialized (
+       select user_id, asker from consent_request
+       where state = 'pending' and at < statement_timestamp() - consent_request_lifetime()
+       order by at limit $1 for update skip locked)
+     delete from consent_request r using old where r.user_id = old.user_id and r.asker = old.asker`,
     [SWEEP_LIMIT],
   );
   return rowCount ?? 0;

@@ -49,7 +49,8 @@ begin
   perform drop_welcome_bodies(v_conversations, v_seqs);
   delete from device where user_id = p_user and device_id = any (v_devices);
   -- Rows that a running decision has locked are left to that decision.
-  delete from race where ctid = any (array(select ctid from race where user_id = p_user for update skip locked));
+  delete from race where user_id = p_user
+    and conversation = any (array(select conversation from race where user_id = p_user for update skip locked));
   delete from staged where key = any (array(select key from staged where user_id = p_user for update skip locked));
   delete from consent where user_id = p_user;
   delete from consent_request where user_id = p_user or (asker = p_user and state <> 'refused');

@@ -124,8 +124,8 @@ const SWEEP_MS = 5000;
 /** Goes on with erasures whose request has ended, the longest waiting first. @returns number of conversations left */
 export async function sweepErasures(pool: pg.Pool): Promise<number> {
   const { rows } = await pool.query<Row>(
-    `update erasure set tried_at = clock_timestamp() where ctid = any (array(
-       select ctid from erasure where tried_at is null or tried_at < statement_timestamp() - make_interval(secs => $2)
+    `update erasure set tried_at = clock_timestamp() where user_id = any (array(
+       select user_id from erasure where tried_at is null or tried_at < statement_timestamp() - make_interval(secs => $2)
        order by tried_at nulls first limit $1 for update skip locked))
      returning user_id as user, at`,
     [SWEPT_USERS, RUNNING_S],

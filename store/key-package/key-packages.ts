@@ -204,20 +204,22 @@ const EXPIRED_LIMIT = 1000;
 /** Records which devices have a low stock because packages expired. Claims and uploads do so by themselves. */
 async function recordLowStocks(pool: pg.Pool): Promise<void> {
   await pool.query({
-    name: 'record-low-stocks',
+    // Without a name, so that it is planned for the tables as they are: a plan of tiny ones would read all devices for each.
     // skip locked: a device that a claim or an upload holds is left to the next sweep.
-    text: `update device set low_stock_at = clock_timestamp() where ctid = any (array(
-        select d.ctid
+    text: `with low as materialized (
+        select d.user_id, d.device_id
         from (select distinct k.user_id, k.device_id from (
             select user_id, device_id from key_package
             where not_after <= now() and not_after > now() - make_interval(secs => $1)
               and claimed_at is null and replaced_at is null and not last_resort
             order by not_after desc limit $2) k) n
         cross join lateral (
-          select ctid from device
+          select user_id, device_id from device
           where user_id = n.user_id and device_id = n.device_id and low_stock_at is null
             and count_available(user_id, device_id, $3) < $3
-          limit 1 for no key update skip locked) d))`,
+          limit 1 for no key update skip locked) d)
+      update device set low_stock_at = clock_timestamp() from low
+      where device.user_id = low.user_id and device.device_id = low.device_id`,
     values: [EXPIRED_S, EXPIRED_LIMIT, LOW_STOCK_KEY_PACKAGES],
   });
 }

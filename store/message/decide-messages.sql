@@ -1,8 +1,7 @@
 -- A run of application messages by one statement: the set-based branch of decide(). It answers exactly as admit() and
 -- decide_message() do one by one; `verdict` repeats the order of checks of admit.sql.
 -- Null when an id is in the run twice, or the conversation has a successor or an epoch on trial: then the run is decided one by one.
--- `limit 1` and the address of the member's row (ctid) make every look-up one by key, where a join might read all members.
--- The address stays valid, since member rows only change under the lock of the conversation.
+-- `limit 1` and lists of keys (`any (array(..))`) make every look-up one by key, where a join might read all members.
 create or replace function decide_messages(inout c conversation, p_ops jsonb, p_bytes bytea[], out results jsonb)
 language plpgsql as $$
 declare
@@ -24,9 +23,9 @@ begin
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
-    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.ctid as member_row, m.pending_join,
+    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.pending_join,
       case
-        when o.actor is not null and m.ctid is null then 'not-found'
+        when o.actor is not null and m.user_id is null then 'not-found'
         when e.kind = 'application' and e.sha256 = o.sha
              and (e.sender is null or o.actor is null or e.sender = o.actor) then 'duplicate'
         when e.seq is not null then case when m.left_seq is null then 'id-reused' else 'removed' end
@@ -39,7 +38,7 @@ begin
         else 'accepted'
       end as verdict
     from op o
-    left join lateral (select ctid, left_seq, pending_join_refusal(awaited) as pending_join from member
+    left join lateral (select user_id, left_seq, pending_join_refusal(awaited) as pending_join from member
       where conversation = c.key and user_id = o.actor limit 1) m on true
     left join lateral (select seq, epoch, kind, sha256, sender from entry
       where conversation = c.key and message_id = o.id limit 1) e on true
@@ -51,9 +50,11 @@ begin
            case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at
     from numbered where verdict = 'accepted'
   ), marked as (
-    update member m set read_seq = c.last_seq + s.rank, read_count = c.app_count + s.rank, proven_at = coalesce(m.proven_at, v_at)
-    from (select member_row, max(rank) as rank from numbered where verdict = 'accepted' group by member_row) s
-    where m.ctid = s.member_row
+    -- Of the messages of a sender the last one counts: of equal keys an object keeps the last value.
+    update member m set read_seq = c.last_seq + (s.ranks ->> m.user_id)::bigint,
+        read_count = c.app_count + (s.ranks ->> m.user_id)::bigint, proven_at = coalesce(m.proven_at, v_at)
+    from (select jsonb_object_agg(actor, rank order by n) as ranks from numbered where verdict = 'accepted') s
+    where m.conversation = c.key and m.user_id = any (array(select actor from numbered where verdict = 'accepted'))
   ), unstaged as (
     delete from staged s using jsonb_to_recordset(p_ops) as i (body bigint) where s.key = i.body and s.conversation = c.key
   )

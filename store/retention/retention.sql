@@ -68,6 +68,9 @@ declare
   v_old bigint;
   v_forced bigint;
   v_seqs bigint[];
+  -- the last change that this step deletes; null = all of them
+  v_last_seq bigint;
+  v_last_key bigint;
   v_count bigint;
   v_more boolean := false;
   v_due timestamptz;
@@ -117,8 +120,10 @@ begin
       v_more := v_old = v_end and v_end <= c.last_seq;
     end if;
     -- Changes between deleted entries: streams start at the entry before the oldest kept one at the earliest.
-    delete from change where ctid = any (array(
-      select ctid from change where conversation = c.key and seq < c.oldest_seq - 1 order by seq limit p_limit));
+    select seq, key into v_last_seq, v_last_key from change where conversation = c.key and seq < c.oldest_seq - 1
+      order by seq, key offset p_limit - 1 limit 1;
+    delete from change where conversation = c.key and seq < c.oldest_seq - 1
+      and (seq, key) <= (coalesce(v_last_seq, c.oldest_seq), coalesce(v_last_key, 0));
     get diagnostics v_count = row_count;
     v_more := v_more or v_count = p_limit;
 
@@ -146,24 +151,32 @@ begin
 end $$;
 
 -- Removes the rows of a deleted conversation, in pieces; true when all are gone. The tombstone (its row in `conversation`) stays.
+-- A piece is the rows up to the key of its last one, in the order of an index that begins with the conversation.
 create or replace function purge_deleted(p_id text, p_limit int) returns boolean
-language plpgsql as $$
+-- Else the order could come from a sort of all rows of the conversation.
+language plpgsql set enable_sort = off as $$
 declare
   c conversation;
-  v_table text;
+  t record;
+  v_rows text;
   v_count bigint;
 begin
   perform expect_lock(p_id);
   select * into c from conversation where id = p_id;
   if not found or c.deleted_at is null then return true; end if;
-  foreach v_table in array array['entry', 'staged', 'pending_increment', 'welcome', 'welcome_body', 'group_info', 'computed_tree', 'change', 'report',
-                                 'race', 'device_position', 'proof', 'bar', 'operation', 'period', 'member'] loop
+  for t in values ('entry', 'seq'), ('staged', 'at, key'), ('pending_increment', 'id'), ('welcome', 'user_id, device_id'),
+                  ('welcome_body', 'seq'), ('group_info', 'epoch'), ('computed_tree', 'group_info'), ('change', 'seq, key'),
+                  ('report', 'user_id'), ('race', 'user_id'), ('device_position', 'user_id, device_id'), ('proof', 'user_id'),
+                  ('bar', 'user_id'), ('operation', 'id'), ('period', 'user_id, from_seq'), ('member', 'user_id') loop
     -- The answer of the deletion stays for its retries, until the sweep deletes it for its age.
-    execute format('delete from %I where ctid = any (array(select ctid from %1$I where conversation = $1 %s limit $2))',
-                   v_table, case when v_table = 'operation' then 'and kind <> ''delete''' else '' end)
+    v_rows := format('from %I where conversation = $1 %s', t.column1,
+                     case when t.column1 = 'operation' then 'and kind <> ''delete''' else '' end);
+    execute format('delete %1$s and (%2$s) <= (select %2$s %1$s order by %2$s offset $2 - 1 limit 1)', v_rows, t.column2)
       using c.key, p_limit;
     get diagnostics v_count = row_count;
-    if v_count >= p_limit then return false; end if;
+    if v_count > 0 then return false; end if;
+    -- There are fewer.
+    execute 'delete ' || v_rows using c.key;
   end loop;
   update conversation set due_at = null where key = c.key;
   return true;

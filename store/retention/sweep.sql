@@ -5,17 +5,18 @@ create or replace function sweep_devices(p_user text, p_device text, p_before ti
 language plpgsql as $$
 #variable_conflict use_column
 declare
-  v_rows tid[];
-  v_users text[];
-  v_devices text[];
+  -- the devices that this call looks at: their number, and the last one
+  v_count bigint;
+  v_user text;
+  v_device text;
 begin
-  select array_agg(d.ctid) filter (where d.seen_at < p_before),
-         array_agg(d.user_id order by d.user_id, d.device_id), array_agg(d.device_id order by d.user_id, d.device_id)
-    into v_rows, v_users, v_devices
-    from (select ctid, user_id, device_id, seen_at from device where (user_id, device_id) > (p_user, p_device)
-          order by user_id, device_id limit p_limit) d;
-  -- A device that is seen meanwhile stays: seen_at is checked again. Scalar look-ups, so that each is by key.
-  delete from device d where d.ctid = any (v_rows) and d.seen_at < p_before
+  select d.n, d.user_id, d.device_id into v_count, v_user, v_device
+    from (select row_number() over (order by user_id, device_id) as n, user_id, device_id from device
+          where (user_id, device_id) > (p_user, p_device) order by user_id, device_id limit p_limit) d
+    order by d.n desc limit 1;
+  -- Scalar look-ups, so that each is by key.
+  delete from device d where (d.user_id, d.device_id) > (p_user, p_device) and (d.user_id, d.device_id) <= (v_user, v_device)
+    and d.seen_at < p_before
     and (select true from key_package k where k.user_id = d.user_id and k.device_id = d.device_id
            and k.claimed_at is null and k.replaced_at is null and not k.last_resort limit 1) is null
     and (select true from key_package k where k.user_id = d.user_id and k.device_id = d.device_id
@@ -23,9 +24,9 @@ begin
     and (select true from welcome w where w.user_id = d.user_id and w.device_id = d.device_id limit 1) is null
     and (select true from device_position p where p.user_id = d.user_id and p.device_id = d.device_id limit 1) is null;
   get diagnostics deleted = row_count;
-  if cardinality(v_users) = p_limit then
-    user_id := v_users[p_limit];
-    device_id := v_devices[p_limit];
+  if v_count = p_limit then
+    user_id := v_user;
+    device_id := v_device;
   end if;
 end $$;
 
@@ -35,21 +36,26 @@ create or replace function sweep_races(p_conversation bigint, p_user text, p_bef
 language plpgsql as $$
 #variable_conflict use_column
 declare
-  v_rows tid[];
-  v_conversations bigint[];
-  v_users text[];
+  -- the rows that this call looks at: their number, and the last one
+  v_count bigint;
+  v_conversation bigint;
+  v_user text;
+  r record;
 begin
-  select array_agg(r.ctid) filter (where greatest(r.lost_at, r.won[1]) < p_before),
-         array_agg(r.conversation order by r.conversation, r.user_id), array_agg(r.user_id order by r.conversation, r.user_id)
-    into v_rows, v_conversations, v_users
-    from (select ctid, conversation, user_id, lost_at, won from race where (conversation, user_id) > (p_conversation, p_user)
-          order by conversation, user_id limit p_limit) r;
+  select x.n, x.conversation, x.user_id into v_count, v_conversation, v_user
+    from (select row_number() over (order by conversation, user_id) as n, conversation, user_id from race
+          where (conversation, user_id) > (p_conversation, p_user) order by conversation, user_id limit p_limit) x
+    order by x.n desc limit 1;
+  deleted := 0;
   -- A row that a decision has locked stays: it changes.
-  delete from race where ctid = any (array(
-    select ctid from race where ctid = any (v_rows) and greatest(lost_at, won[1]) < p_before for update skip locked));
-  get diagnostics deleted = row_count;
-  if cardinality(v_conversations) = p_limit then
-    conversation := v_conversations[p_limit];
-    user_id := v_users[p_limit];
+  for r in select conversation, user_id from race
+           where (conversation, user_id) > (p_conversation, p_user) and (conversation, user_id) <= (v_conversation, v_user)
+             and greatest(lost_at, won[1]) < p_before for update skip locked loop
+    delete from race x where x.conversation = r.conversation and x.user_id = r.user_id;
+    deleted := deleted + 1;
+  end loop;
+  if v_count = p_limit then
+    conversation := v_conversation;
+    user_id := v_user;
   end if;
 end $$;

@@ -50,13 +50,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
          where (select deleted_at from conversation where key = p.conversation limit 1) is not null))`,
       ages.stagedMs,
     ),
-    operations: await deleteOld(
-      pool,
-      // Those of a deleted conversation that is being purged are locked.
-      `operation where ctid = any (array(
-         select ctid from operation where at < ${OLD} order by at limit $2 for update skip locked))`,
-      ages.operationsMs,
-    ),
+    operations: await sweepOperations(pool, ages.operationsMs),
     idempotency: await deleteOld(
       pool,
       `idempotency where scope in (select scope from idempotency where at < ${OLD} limit $2)`,
@@ -78,7 +72,9 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
     consentRequests: await sweepConsentRequests(pool),
     invitations: await deleteOld(
       pool,
-      `invitation where ctid = any (array(select ctid from invitation where at < ${OLD} order by at limit $2))`,
+      // Those of one moment go together.
+      `invitation where at < ${OLD}
+         and at <= coalesce((select at from invitation where at < ${OLD} order by at offset $2 - 1 limit 1), 'infinity')`,
       INVITATION_PERIOD_MS,
     ),
     erasures: await sweepErasures(pool),
@@ -101,6 +97,17 @@ function makeWalk<P>(
 /** @param where table and condition with {@link OLD}; `$2` = number of rows */
 async function deleteOld(pool: pg.Pool, where: string, ageMs: number, limit = LIMIT): Promise<number> {
   const { rowCount } = await pool.query(`delete from ${where}`, [ageMs, limit]);
+  return rowCount ?? 0;
+}
+
+/** Answers of operations. Those of a deleted conversation that is being purged are locked. */
+async function sweepOperations(pool: pg.Pool, ageMs: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `with old as materialized (
+       select conversation, id from operation where at < ${OLD} order by at limit $2 for update skip locked)
+     delete from operation o using old where o.conversation = old.conversation and o.id = old.id`,
+    [ageMs, LIMIT],
+  );
   return rowCount ?? 0;
 }
 

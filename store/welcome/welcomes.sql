@@ -120,11 +120,13 @@ declare
   g record;
 begin
   for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) order by 1, 2 loop
-    delete from welcome_body where ctid = (
-      select b.ctid from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
+    perform from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
         and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq)
-      for update skip locked);
-    if found then v_count := v_count + 1; end if;
+      for update skip locked;
+    if found then
+      delete from welcome_body where conversation = g.conversation and seq = g.seq;
+      v_count := v_count + 1;
+    end if;
   end loop;
   return v_count;
 end $$;

@@ -12,6 +12,7 @@ import { DefaultLogger, type NativeConnection, Runtime, Worker, makeTelemetryFil
 import type pg from 'pg';
 import { pino } from 'pino';
 import { createConversationActivities } from '../../activities/conversation.ts';
+import { createConsistencyActivities } from '../../activities/consistency.ts';
 import { createSweepActivities } from '../../activities/sweep.ts';
 import { makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
@@ -127,6 +128,12 @@ export async function startConversations(deps: {
         wake: async (conversation) => {
           await client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...start(conversation), signal: refresh });
         },
+        onFailure: () => undefined,
+      }),
+      ...createConsistencyActivities({
+        pool,
+        dutyPercent: 100,
+        onFinding: () => undefined,
         onFailure: () => undefined,
       }),
     },

@@ -90,6 +90,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       shutdown: () => Promise.resolve(),
       restart: () => Promise.resolve(undefined),
     },
+    runConsistencyAudit: () => Promise.resolve(),
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,

@@ -9,7 +9,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
-import { SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
 import {
   commitSubmission,
@@ -23,6 +23,7 @@ import {
 import { startServers } from '../harness/servers.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
+import { seedMany } from '../load/seed-many.ts';
 import { optionsOrExit } from '../command-line.ts';
 import { type History, historyToText } from './format.ts';
 import { PLANTED } from './planted.ts';
@@ -203,6 +204,15 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   sweep: async ({ conversations }) => {
     const workflowId = 'recorded-sweep';
     await conversations.client.workflow.execute(SWEEP_WORKFLOW, { workflowId, taskQueue: conversations.taskQueue });
+    return [workflowId];
+  },
+
+  // Two steps at least: the pause between them is a timer.
+  consistency: async ({ conversations, pool }) => {
+    await seedMany(pool, { name: 'recorded', conversations: 10_000, members: 2 });
+    const workflowId = 'recorded-consistency';
+    const { taskQueue } = conversations;
+    await conversations.client.workflow.execute(CONSISTENCY_WORKFLOW, { workflowId, taskQueue, args: [false] });
     return [workflowId];
   },
 };

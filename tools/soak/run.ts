@@ -1,6 +1,5 @@
-import pLimit from 'p-limit';
 import { setTimeout as pause } from 'node:timers/promises';
-import { checkInvariants } from '../harness/invariants.ts';
+import { findInconsistencies } from '../harness/invariants.ts';
 import type { Service } from '../harness/service.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { describe } from '../load/closed-loop.ts';
@@ -41,8 +40,6 @@ export interface SoakDeps {
 
 /** Histories that each sample looks at. */
 const WATCHED = 10;
-/** Conversations that are recounted at the same time. */
-const RECOUNT = 4;
 /** How often progress is told. */
 const SAY_EVERY = 12;
 
@@ -107,8 +104,7 @@ export async function recount(
     (error: unknown) => [describe(error)],
   );
   wrong.push(...(await checkLog(service.pool, ids, acknowledged)));
-  const checks = await pLimit(RECOUNT).map([...ids], (id) => checkInvariants(service.pool, id).catch(describe));
-  return [...wrong, ...checks.filter((found) => found !== undefined)];
+  return [...wrong, ...(await findInconsistencies(service.pool))];
 }
 
 function lineOf(sample: Sample | undefined, count: number): string {

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { LoadResult } from '../load/closed-loop.ts';
+import { findInconsistencies } from '../harness/invariants.ts';
 import { checkLog } from './check-log.ts';
 import type { StressSender } from './sender.ts';
 import type { StressService } from './stress-service.ts';
@@ -41,7 +42,11 @@ export async function reportOn(given: {
     ...{ p50, p95, p99, max },
     retries: sender.retries(),
     memoryMb: service.memoryMb(),
-    problems: [...result.failures, ...(await checkLog(pool, conversations, sender.acknowledged))],
+    problems: [
+      ...result.failures,
+      ...(await checkLog(pool, conversations, sender.acknowledged)),
+      ...(await findInconsistencies(pool)),
+    ],
   };
 }
 

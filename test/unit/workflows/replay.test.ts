@@ -44,7 +44,9 @@ test('every end of a run has a stored history', () => {
     const last = history.events?.at(-1);
     if (last?.workflowExecutionContinuedAsNewEventAttributes) return 'continue';
     const [payload] = last?.workflowExecutionCompletedEventAttributes?.result?.payloads ?? [];
-    const result = !payload?.data ? {} : (JSON.parse(Buffer.from(payload.data).toString()) as { reason?: string });
+    const result = !payload?.data?.length
+      ? {}
+      : (JSON.parse(Buffer.from(payload.data).toString()) as { reason?: string });
     return result.reason;
   });
   expect(ends).toEqual(expect.arrayContaining(['continue', 'idle', 'shutdown']));

@@ -76,6 +76,7 @@ const server = await startServer({
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     autoReport: makeAutoReport(new AutoPath()),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
+    runConsistencyAudit: () => Promise.reject(new AppError('unavailable')),
     runs: makeWorkflowRuns({
       client,
       workflows: makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings: DEFAULT_SETTINGS }),

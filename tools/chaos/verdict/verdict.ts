@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import type pg from 'pg';
-import { checkInvariants } from '../../harness/invariants.ts';
+import { findInconsistencies } from '../../harness/invariants.ts';
 import { LURKER, type Load } from '../load/load.ts';
 import type { Audience } from '../streams/audience.ts';
 import { judgeAnswers } from './answers.ts';
@@ -40,10 +40,10 @@ export async function judge(load: Load, pool: pg.Pool, audience?: Audience): Pro
       ...(await orReason(judgeUnread(people, book, rows))),
       ...(await orReason(judgeAnswers(people, book, rows, LURKER))),
       ...(await orReason(judgeMembers(people, book, LURKER))),
-      ...(await orReason(checkInvariants(pool, book.conversation).then(() => []))),
     ];
     problems.push(...limited(found).map((line) => `${book.conversation}: ${line}`));
   });
+  problems.push(...(await orReason(findInconsistencies(pool))));
   if (audience !== undefined) problems.push(...limited(await judgeStreams(audience, ledger, logs)));
   const books = [...ledger.books.values()];
   const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0);

@@ -1,0 +1,71 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { packageRoot } from '../../../process/package-root.ts';
+
+const store = path.join(packageRoot(), 'store');
+const MIGRATIONS = 'migrations';
+/** From here on every table and index of conversations begins with the conversation. */
+const FIRST = 11;
+
+/** Indexes of tables of conversations that may begin with something else, with the reason. */
+const HELPERS = new Map([
+  [
+    'trouble_at',
+    'operators read the newest signs of all conversations; a small table, each node of a cluster may answer for its own',
+  ],
+]);
+
+/** Without comments. */
+function code(file: string): string {
+  const text = readFileSync(path.join(store, file), 'utf8');
+  return file.endsWith('.sql') ? text.replaceAll(/--.*$/gm, '') : text.replaceAll(/\/\*\*.*?\*\/|\/\/[^\n]*/gs, '');
+}
+
+const files = readdirSync(store, { recursive: true, encoding: 'utf8' });
+const migrations = files.filter((file) => file.startsWith(MIGRATIONS) && file.endsWith('.sql')).sort();
+const recent = migrations.filter((file) => Number.parseInt(path.basename(file), 10) >= FIRST);
+
+test('no statement finds rows by their address, which is unique in one partition only', () => {
+  const statements = files.filter((file) => /\.(sql|ts)$/.test(file) && !file.startsWith(MIGRATIONS));
+  expect(statements.length).toBeGreaterThan(60);
+  expect(statements.filter((file) => /\bctid\b|\btid\b/i.test(code(file)))).toEqual([]);
+  expect(recent.filter((file) => /\bctid\b/i.test(code(file)))).toEqual([]);
+});
+
+/** Tables of migrations with a column `conversation`, each with the columns of its primary key. */
+function tables(sql: string): { readonly name: string; readonly key: string }[] {
+  return [...sql.matchAll(/create table (\w+) \((.*?)^\)/gms)].flatMap(([, name = '', body = '']) => {
+    if (!/^\s*conversation\s/m.test(body)) return [];
+    const key = /primary key \(([^)]*)\)/.exec(body)?.[1] ?? /^\s*(\w+) [^\n]*primary key/m.exec(body)?.[1] ?? '';
+    return [{ name, key }];
+  });
+}
+
+test('new tables of conversations have keys and indexes that begin with the conversation', () => {
+  expect(recent.length).toBeGreaterThan(1);
+  const found = recent.flatMap((file) => tables(code(file)));
+  expect(found.map(({ name }) => name)).toEqual(expect.arrayContaining(['trouble', 'consistency_finding']));
+  expect(found.filter(({ key }) => !/^conversation\b/.test(key))).toEqual([]);
+
+  // Tables of the first migrations too: their new indexes are no exception.
+  const all = new Set(migrations.flatMap((file) => tables(code(file))).map(({ name }) => name));
+  const indexes = recent.flatMap((file) => [
+    ...code(file).matchAll(
+      /create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+)\s+on (\w+) \(\s*(\w+)/g,
+    ),
+  ]);
+  const others = indexes
+    .filter(([, , table = '', first]) => all.has(table) && first !== 'conversation')
+    .map(([, name = '']) => name);
+  // Each exception is needed, and has its reason above.
+  expect(others.sort()).toEqual([...HELPERS.keys()].sort());
+});
+
+test('a table with another key is seen', () => {
+  const sql = 'create table x (\n  id bigint primary key,\n  conversation bigint not null\n);\n';
+  expect(tables(sql)).toEqual([{ name: 'x', key: 'id' }]);
+  expect(
+    tables(sql.replace('id bigint primary key,', '').replace('null\n', 'null,\n  primary key (conversation, a)\n')),
+  ).toEqual([{ name: 'x', key: 'conversation, a' }]);
+});
