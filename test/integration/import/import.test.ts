@@ -8,6 +8,7 @@ import { collectFindings } from '../../../ops/import/findings.ts';
 import { describeReport, isComplete } from '../../../ops/import/describe.ts';
 import { type Original, openOriginal } from '../../../ops/import/original.ts';
 import { type ImportOptions, type ImportReport, runImport } from '../../../ops/import/run.ts';
+import { auditConversations } from '../../../store/consistency/audit.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { makeRandom } from '../../../tools/load/random.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
@@ -167,6 +168,9 @@ test('whatever the original has, the invariants hold, and no message is missing'
   const { imported, entries, members, welcomes } = report;
   expect(plan).toMatchObject({ imported, entries, members, welcomes, check: undefined });
   for (const convo of convos) await checkInvariants(database().pool, idOf(convo));
+  // And so says the audit that operators have.
+  const audit = await auditConversations(database().pool, convos.map(idOf));
+  expect(audit).toMatchObject({ checked: convos.length, findings: [] });
 
   const { rows: wanted } = await original.pool.query<Record<string, string>>(
     `select convo_id as convo, count(*) as messages, string_agg(encode(sha256(ciphertext), 'hex'), ' ' order by sha256(ciphertext)) as bodies
