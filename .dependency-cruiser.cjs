@@ -11,7 +11,7 @@ const ROOMS = {
   streams: ['store', 'process', 'domain'],
   api: ['streams', 'dispatch', 'compute', 'mls', 'store', 'process', 'domain'],
   worker: ['dispatch', 'workflows', 'activities', 'store', 'process', 'domain'],
-  ops: ['store', 'process', 'domain'],
+  ops: ['mls', 'store', 'process', 'domain'],
   local: ['ops', 'process'],
   client: [],
 };

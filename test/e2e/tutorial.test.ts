@@ -1,14 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../process/package-root.ts';
 import { freePort } from '../../local/ports.ts';
+import { type CommandBlock, commandBlocks, commandsInText } from '../harness/docs/blocks.ts';
+import { type DocumentedService, documentedService } from '../harness/docs/documented-service.ts';
+import { wayOf } from '../harness/docs/ways.ts';
 import { useFolder } from '../harness/folder.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { type Block, blocksOf, read } from '../harness/markdown.ts';
 
+// The commands of the documentation, on a service that `npm start` started: the tutorial in order with its output, and every
+// block of other pages that has the way `stack` or `server` (test/harness/docs/ways.ts).
 const PAGE = 'docs/tutorial/first-encrypted-group.md';
 const START = 'npm start\n';
 const START_LIMIT_MS = 90_000;
@@ -17,8 +23,8 @@ const STEPS_LIMIT_MS = 60_000;
 const root = packageRoot();
 const folder = useFolder();
 const blocks = blocksOf(read(PAGE));
-let environment: NodeJS.ProcessEnv;
-let url: string;
+const group = path.join(folder, 'group.txt');
+let documented: DocumentedService;
 let service: ChildProcess | undefined;
 let said = '';
 
@@ -28,47 +34,14 @@ interface Step {
   readonly output: string | undefined;
 }
 
-/** Runs `npm start` and `npm run <name> -- …` as in package.json, without the build, which runs before all tests. */
-const npm = `#!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import { spawn } from 'node:child_process';
-const args = process.argv.slice(2).filter((arg) => arg !== 'run' && arg !== '--silent' && arg !== '--');
-const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
-const command = scripts[args[0]]?.replace('node local/setup.mjs --build &&', '').replace('exec', '').trim();
-if (!command?.startsWith('node ')) throw new Error('no such script: ' + args[0]);
-const [, ...rest] = command.split(' ');
-const child = spawn(process.execPath, [...rest, ...args.slice(1)], { stdio: 'inherit' });
-for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => process.exit(code ?? 1));
-`;
-
-/** A pattern for the output in the tutorial. \`…\` matches any text. */
-function pattern(documented: string): RegExp {
-  const parts = documented.trim().split('…');
+/** A pattern for the output in the tutorial. `…` matches any text. */
+function pattern(text: string): RegExp {
+  const parts = text.trim().split('…');
   return new RegExp(`^${parts.map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^]*?')}$`);
 }
 
 beforeAll(async () => {
-  const bin = path.join(folder, 'bin');
-  mkdirSync(bin);
-  writeFileSync(path.join(bin, 'npm'), npm, { mode: 0o755 });
-  writeFileSync(path.join(bin, 'package.json'), '{"type": "module"}');
-  const ports = await Promise.all(Array.from({ length: 5 }, freePort));
-  const [api, admin, postgres, temporal, ui] = ports.map(String);
-  url = `http://127.0.0.1:${api}`;
-  environment = {
-    PATH: `${bin}${path.delimiter}${process.env.PATH ?? ''}`,
-    HOME: process.env.HOME,
-    PARLEY_DATA_DIR: path.join(folder, 'data'),
-    PORT: api,
-    ADMIN_PORT: admin,
-    SDK_METRICS_PORT: '0',
-    POSTGRES_PORT: postgres,
-    TEMPORAL_PORT: temporal,
-    TEMPORAL_UI_PORT: ui,
-    HOST: '127.0.0.1',
-    URL: url,
-  };
+  documented = await documentedService(folder);
 });
 
 afterAll(async () => {
@@ -81,7 +54,7 @@ afterAll(async () => {
 test('npm start starts the whole service and prints its address', { timeout: START_LIMIT_MS + 10_000 }, async () => {
   const [first] = stepsOf(blocks);
   expect(first?.commands).toBe(START);
-  const child = spawn('npm', ['start'], { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('npm', ['start'], { cwd: root, env: documented.environment, stdio: ['ignore', 'pipe', 'pipe'] });
   service = child;
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (said += text.toString()));
   await waitUntil(
@@ -101,8 +74,10 @@ test(
     const steps = stepsOf(blocks).slice(1);
     const outputOf = (i: number): string => path.join(folder, `output-${i}.txt`);
     // One shell keeps the variables. The output of each block goes to a separate file.
-    const script = steps.map(({ commands }, i) => `{\n${here(commands)}} > '${outputOf(i)}' 2>&1`);
-    const shell = spawn('bash', ['-e', '-c', script.join('\n')], { cwd: root, env: environment, stdio: 'ignore' });
+    const script = steps.map(({ commands }, i) => `{\n${documented.here(commands)}} > '${outputOf(i)}' 2>&1`);
+    const { CURL_HOME: _home, ...env } = documented.environment;
+    const all = [...script, `printf %s "$GROUP" > '${group}'`].join('\n');
+    const shell = spawn('bash', ['-e', '-c', all], { cwd: root, env, stdio: 'ignore' });
     const [code] = (await once(shell, 'exit')) as [number | null];
     for (const [i, { commands, output }] of steps.entries()) {
       if (output !== undefined) expect.soft(outputIn(outputOf(i)), commands).toMatch(pattern(output));
@@ -111,9 +86,103 @@ test(
   },
 );
 
-/** The commands with the ports of this test. */
-function here(commands: string): string {
-  return commands.replaceAll('http://localhost:8080', url);
+const onStack = commandBlocks().filter((block) => wayOf(block)?.way === 'stack');
+
+test.each(onStack.filter(({ language }) => language === 'sh'))(
+  'the commands run: $page, line $line',
+  async ({ text }) => {
+    const { code, printed } = await run(text);
+    // A search that finds nothing is no failure.
+    const fine = /^grep /m.test(text) ? [0, 1] : [0];
+    expect(fine, printed).toContain(code);
+  },
+);
+
+test.each(commandsInText('parley'))('the command in the text of pages runs: %s', async (command) => {
+  expect(await run(command)).toMatchObject({ code: 0 });
+});
+
+test.each(onStack.filter(({ language }) => language === 'sql'))('the SQL runs: $page, line $line', async ({ text }) => {
+  const client = new pg.Client({ connectionString: documented.databaseUrl() });
+  await client.connect();
+  try {
+    await client.query(documented.here(text));
+  } finally {
+    await client.end();
+  }
+});
+
+const servers = commandBlocks().flatMap((block) => {
+  const way = wayOf(block);
+  return way?.way === 'server' ? [{ ...block, variable: way.port }] : [];
+});
+
+test.each(servers)('the process starts and becomes ready: $page, line $line', async ({ text, variable }) => {
+  const port = await freePort();
+  const commands = documented
+    .here(text)
+    .replaceAll(new RegExp(`\\b${variable}=\\d+`, 'g'), `${variable}=${port}`)
+    .replaceAll(/--inspect=\d+/g, '--inspect=0');
+  expect(commands).toContain(`${variable}=${port}`);
+  const env = { ...documented.environment, ...(await operatorsEnvironment()), TASK_QUEUE: 'debug' };
+  const shell = spawn('bash', ['-e', '-c', commands], {
+    cwd: root,
+    env,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let errors = '';
+  shell.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  onTestFinished(async () => {
+    if (shell.exitCode !== null || shell.pid === undefined) return;
+    process.kill(-shell.pid, 'SIGKILL');
+    await once(shell, 'exit');
+  });
+  await waitUntil(
+    async () => {
+      if (shell.exitCode !== null) throw new Error(`It ended: ${errors}`);
+      return (await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined))?.ok === true;
+    },
+    { what: 'it is ready', timeoutMs: START_LIMIT_MS },
+  );
+});
+
+/** What somebody at a terminal has exported before. */
+async function operatorsEnvironment(): Promise<Record<string, string>> {
+  const token = await output('npm run --silent token -- admin --operator');
+  return {
+    OPERATOR: token,
+    GROUP: outputIn(group),
+    DATABASE_URL: documented.databaseUrl(),
+    TEMPORAL_ADDRESS: documented.temporalAddress,
+    JWT_SECRET: documented.jwtSecret(),
+  };
+}
+
+async function output(command: string): Promise<string> {
+  const shell = spawn('bash', ['-c', command], {
+    cwd: root,
+    env: documented.environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  shell.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await once(shell, 'close');
+  return text.trim();
+}
+
+/** Runs commands as somebody types them. @returns what they printed, too, for a failure */
+async function run(text: CommandBlock['text']): Promise<{ readonly code: number | null; readonly printed: string }> {
+  const { PORT: _port, ...environment } = documented.environment;
+  const { JWT_SECRET: _secret, ...exported } = await operatorsEnvironment();
+  const env = { ...environment, ...exported };
+  const commands = `set -o pipefail\n${documented.here(text)}`;
+  const shell = spawn('bash', ['-e', '-c', commands], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  for (const stream of [shell.stdout, shell.stderr])
+    stream.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  const [code] = (await once(shell, 'close')) as [number | null];
+  return { code, printed };
 }
 
 function outputIn(file: string): string {

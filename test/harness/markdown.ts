@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from '../../process/package-root.ts';
+import { slugOf } from '../../tools/site/slug.ts';
 
 /** A fenced block. */
 export interface Block {
@@ -32,12 +33,7 @@ export function anchorsOf(markdown: string): Set<string> {
   const anchors = new Set<string>();
   const text = markdown.replaceAll(/^```[^]*?^```$/gm, '');
   for (const [, heading = ''] of text.matchAll(/^#{1,6} +(.+)$/gm)) {
-    const base = heading
-      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
-      .trim()
-      .replaceAll(' ', '-');
+    const base = slugOf(heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1'));
     let anchor = base;
     for (let n = 1; anchors.has(anchor); n++) anchor = `${base}-${n}`;
     anchors.add(anchor);

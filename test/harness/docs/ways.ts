@@ -1,0 +1,92 @@
+import { type CommandBlock, commandsOf } from './blocks.ts';
+
+/**
+ * How the tests run a block of the documentation.
+ * - `steps`: in order, with its output (test/e2e/tutorial.test.ts)
+ * - `stack`: alone, on the running service of the same test
+ * - `server`: the same, but it starts a process, which must become ready
+ * - `check`: too long for a test. Its scripts, flags, files and names of tests exist (test/unit/docs/commands.test.ts)
+ * - `test`: another test does this
+ * - `never`: for the reason that stands there
+ */
+export type Way =
+  | { readonly way: 'steps' | 'stack' | 'check' }
+  | { readonly way: 'server'; readonly port: string }
+  | { readonly way: 'test'; readonly file: string }
+  | { readonly way: 'never'; readonly reason: string };
+
+const CHECK: Way = { way: 'check' };
+const STEPS = 'docs/tutorial/first-encrypted-group.md';
+
+/** Blocks that need to be told apart by hand, by their name. */
+export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
+  [
+    'README.md: npm run demo            # real MLS clients: a group, messages, a commit race, joins, a removal',
+    { way: 'test', file: 'test/e2e/demo.test.ts' },
+  ],
+  [
+    'docs/how-to/migrate.md: npm run rehearse -- --phase 30 --rate 100 --conversations 300',
+    { way: 'test', file: 'test/e2e/rehearsal.test.ts' },
+  ],
+  [
+    'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --dry-run',
+    { way: 'test', file: 'test/integration/import/import.test.ts' },
+  ],
+  [
+    'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --parallel 4',
+    { way: 'test', file: 'test/integration/import/import.test.ts' },
+  ],
+  ["docs/how-to/debug.md: node --input-type=module -e '", { way: 'stack' }],
+  [
+    'docs/how-to/debug.md: export DATABASE_URL="postgres://parley:$(cat .parley/postgres/parley-password)@127.0.0.1:5433/parley"',
+    { way: 'server', port: 'ADMIN_PORT' },
+  ],
+  [
+    'docs/how-to/debug.md: PORT=8081 REQUEST_DEADLINE_MS=60000 node --inspect=9230 dist/api/main.js',
+    { way: 'server', port: 'PORT' },
+  ],
+  [
+    'docs/explanation/repair.md: curl -s $URL/reports -H "Authorization: Bearer $TOKEN" -H \'Content-Type: application/json\' \\',
+    { way: 'test', file: 'test/integration/mls/repair.test.ts' },
+  ],
+  [
+    'docs/explanation/repair.md: curl -s $URL/reset -H "Authorization: Bearer $TOKEN" -H \'Content-Type: application/json\' \\',
+    { way: 'test', file: 'test/integration/mls/repair.test.ts' },
+  ],
+  [
+    "docs/how-to/release.md: git add -A && git commit -m 'chore: release 0.3.0'",
+    { way: 'never', reason: 'commits and pushes' },
+  ],
+  [
+    'docs/how-to/upgrade.md: temporal worker deployment set-current-version --deployment-name parley --build-id "$BUILD" --yes',
+    { way: 'test', file: 'test/e2e/worker-versioning.test.ts' },
+  ],
+  [
+    'docs/how-to/maintain.md: pg_dump --format=custom --file="parley-$(date +%F).dump" "$DATABASE_URL"',
+    { way: 'never', reason: 'needs pg_dump of PostgreSQL 18, which npm does not bring' },
+  ],
+  [
+    'docs/how-to/maintain.md: pg_restore --dbname="$DATABASE_URL" --no-owner parley-2026-11-28.dump',
+    { way: 'never', reason: 'needs pg_restore of PostgreSQL 18, which npm does not bring' },
+  ],
+  [
+    "docs/how-to/maintain.md: temporal workflow terminate --query \"WorkflowType = 'conversation' and ExecutionStatus = 'Running'\" --reason restored --yes",
+    { way: 'stack' },
+  ],
+]);
+
+/** Commands that only look, or that can be undone, on a service of one's own. */
+const SAFE = /^(?:curl -s|npm run (?:--silent )?(?:parley|token)\b|export \w+=|grep |echo|temporal operator )/;
+/** Commands that take long: builds, tests, measurements. */
+const LONG = /^(?:[A-Z_]+=\S+ )*(?:npm (?:run|start|test)\b|npx vitest run |node --inspect-brk )/;
+
+/** How a block is run; undefined = nobody has decided. */
+export function wayOf(block: CommandBlock): Way | undefined {
+  if (block.page === STEPS) return { way: 'steps' };
+  const listed = WAYS.get(block.name);
+  if (listed !== undefined) return listed;
+  if (block.language === 'sql') return { way: 'stack' };
+  const commands = commandsOf(block.text);
+  if (commands.every((command) => SAFE.test(command))) return { way: 'stack' };
+  return commands.every((command) => LONG.test(command)) ? CHECK : undefined;
+}
