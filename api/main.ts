@@ -17,6 +17,7 @@ import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeStatisticsReader } from '../store/statistics/statistics-reader.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
@@ -132,6 +133,11 @@ async function main(): Promise<void> {
   });
   ({ look } = dispatcher);
   metrics.actorMailboxDepth(dispatcher.depth);
+  metrics.oldestOperation(() => dispatcher.oldestMs() / 1000);
+  metrics.lockWaits(() => decider.lockWaits);
+  metrics.database(
+    makeStatisticsReader(pool, (error) => log.warn({ err: error }, 'statistics of the database not read')),
+  );
   const shedder = new LoadShedder();
   const expectedWait = measureExpectedWait({
     pool,
