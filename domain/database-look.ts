@@ -28,6 +28,4 @@ export interface DatabaseLook {
   /** By table. */
   readonly liveRows: ReadonlyMap<string, number>;
   readonly deadRows: ReadonlyMap<string, number>;
-  /** Time since the newest sign of life of any process, by kind. */
-  readonly silentMs: ReadonlyMap<string, number>;
 }

@@ -93,11 +93,6 @@ const SHAPES: Readonly<Record<`parley_${string}`, Shape>> = {
     help: 'Age of the oldest increment that is not counted yet',
     of: (look) => seconds(look.pendingIncrementsMs),
   },
-  parley_process_silent_seconds: {
-    help: 'Time since the newest sign of life of any process of this kind',
-    label: 'kind',
-    of: (look) => new Map([...look.silentMs].map(([kind, ms]) => [kind, seconds(ms)])),
-  },
 };
 
 /**

@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import type { DatabaseLook } from '../../domain/database-look.ts';
-import { type SeenProcess, listProcesses } from '../process/processes.ts';
 import { readSizes, readStatistics } from './statistics.ts';
 
 /** For how long a look is good: several metrics ask within one scrape. */
@@ -22,23 +21,13 @@ export function makeStatisticsReader(
   const sizes = remember(SIZES_FRESH_MS, () => readSizes(pool));
   return remember(FRESH_MS, async () => {
     try {
-      const [statistics, size, processes] = await within(
-        PATIENCE_MS,
-        Promise.all([readStatistics(pool), sizes(), listProcesses(pool)]),
-      );
-      return { ...statistics, ...size, silentMs: newestSigns(processes) };
+      const [statistics, size] = await within(PATIENCE_MS, Promise.all([readStatistics(pool), sizes()]));
+      return { ...statistics, ...size };
     } catch (error) {
       onError(error);
       return undefined;
     }
   });
-}
-
-/** Time since the newest sign of life of each kind of process. */
-function newestSigns(processes: readonly SeenProcess[]): Map<string, number> {
-  const newest = new Map<string, number>();
-  for (const { kind, silentMs } of processes) newest.set(kind, Math.min(silentMs, newest.get(kind) ?? Infinity));
-  return newest;
 }
 
 /** Shares one call between all who ask within a time. What failed is not remembered. */

@@ -3,7 +3,7 @@ import type { DatabaseLook } from '../../domain/database-look.ts';
 import { type Row, flag, integer, onlyRow, text } from '../row.ts';
 
 /** What changes from second to second. */
-export type Statistics = Omit<DatabaseLook, keyof Sizes | 'silentMs'>;
+export type Statistics = Omit<DatabaseLook, keyof Sizes>;
 /** How much is stored. */
 export type Sizes = Pick<DatabaseLook, 'databaseBytes' | 'xidAge' | 'liveRows' | 'deadRows'>;
 

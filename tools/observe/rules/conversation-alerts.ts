@@ -96,7 +96,7 @@ export function conversationAlerts(t: Times): readonly Alert[] {
     },
     {
       alert: 'ParleySupervisorAbsent',
-      expr: 'max(parley_supervisor_silent_seconds) > 120',
+      expr: 'max(parley_supervisor_silent_seconds) > 150',
       for: '1m',
       severity: 'critical',
       summary: 'The supervisor does not work',

@@ -23,13 +23,13 @@ export function serviceAlerts(t: Times): readonly Alert[] {
     {
       alert: 'ParleyNoWorker',
       expr: [
-        'min(parley_process_silent_seconds{kind="worker"}) > 15',
+        'max(parley_workers_alive) == 0',
         'or (sum(temporal_num_pollers{job="worker-sdk", poller_type=~".*workflow_task"}) or vector(0)) == 0',
       ].join(' '),
       for: '30s',
       severity: 'critical',
       summary: 'No worker works',
-      description: 'No worker has given a sign of life, or none polls Temporal for workflow tasks.',
+      description: 'No worker signs that it works, or none polls Temporal for workflow tasks.',
     },
     {
       alert: 'ParleyMemoryUsageHigh',
