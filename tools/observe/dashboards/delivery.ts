@@ -68,7 +68,7 @@ export const delivery: Dashboard = {
         },
         {
           title: 'Rows that the sweep deleted',
-          description: 'By table.',
+          description: 'Rows per second, by table.',
           unit: 'ops',
           queries: [{ expr: 'sum by (table) (rate(parley_swept_rows_total[w]))', legend: '{{table}}' }],
         },
