@@ -22,6 +22,15 @@ export const EDGE_TOOLS = [
     source: { kind: 'debian', package: 'prometheus', path: 'usr/bin/prometheus' },
   },
   {
+    name: 'libfaketime',
+    why: 'that a wrong clock makes its alert fire',
+    source: {
+      kind: 'debian',
+      package: 'libfaketime',
+      path: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketimeMT.so.1`,
+    },
+  },
+  {
     name: 'helm',
     why: 'that the chart renders',
     source: { kind: 'go', module: 'helm.sh/helm/v3', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },

@@ -1,0 +1,38 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { buildWithExtraTimer } from '../../chaos/faults/builds.ts';
+import type { Drill } from './drill.ts';
+
+const PLACE = 'setTimeout(() => undefined, 3_600_000);';
+
+const otherBuild: Drill = {
+  name: 'other-build',
+  does: 'both workers are replaced by a build whose workflow has an extra timer: it cannot replay the histories of the other',
+  alerts: ['ParleyWorkflowRunsFailed'],
+  inject: async ({ arena }) => {
+    const root = buildWithExtraTimer(arena.folder);
+    for (const worker of arena.workers) await worker.deploy({ root });
+    return async () => {
+      for (const worker of arena.workers) await worker.deploy();
+    };
+  },
+};
+
+const brokenBuild: Drill = {
+  name: 'broken-build',
+  does: 'one of two workers gets a build whose workflow throws an error that fails its task, and not its run',
+  alerts: ['ParleyWorkflowTasksFail', 'ParleyConversationsWedged'],
+  inject: async ({ arena }) => {
+    const root = buildWithExtraTimer(arena.folder);
+    const bundle = path.join(root, 'dist', 'bundle', 'conversation.js');
+    const code = readFileSync(bundle, 'utf8');
+    if (!code.includes(PLACE)) throw new Error(`The bundle has no line ${PLACE} to break`);
+    writeFileSync(bundle, code.replace(PLACE, `throw new TypeError('planted');`));
+    await arena.workers[0]?.deploy({ root });
+    return async () => {
+      await arena.workers[0]?.deploy();
+    };
+  },
+};
+
+export const BUILD_DRILLS: readonly Drill[] = [otherBuild, brokenBuild];

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clockJumps } from '../../chaos/faults/clocks.ts';
+import { lowMemory } from '../../chaos/faults/deploys.ts';
+import { temporalKilled, workersKilled } from '../../chaos/faults/kills.ts';
+import type { Drill } from './drill.ts';
+
+const temporalGone: Drill = {
+  name: 'temporal-gone',
+  does: temporalKilled.does,
+  alerts: ['ParleyBreakerOpen', 'ParleyTargetDown'],
+  isShort: true,
+  inject: async (stage) => (await temporalKilled.inject(stage)).heal,
+};
+
+const workersGone: Drill = {
+  name: 'workers-gone',
+  does: `${workersKilled.does}, while a conversation has something to do`,
+  alerts: ['ParleyTargetAbsent', 'ParleyNoWorker', 'ParleyConversationsOverdue'],
+  isShort: true,
+  inject: async (stage) => {
+    const { arena, conversations } = stage;
+    const { heal } = await workersKilled.inject(stage);
+    await arena.pool.query(
+      `update parley.conversation set due_at = clock_timestamp() - interval '1 minute' where id = $1`,
+      [conversations[0]],
+    );
+    return heal;
+  },
+};
+
+const smallHeap: Drill = {
+  name: 'small-heap',
+  does: lowMemory.does,
+  alerts: ['ParleyMemoryUsageHigh'],
+  inject: async (stage) => (await lowMemory.inject(stage)).heal,
+};
+
+const clocks: Drill = {
+  name: 'clocks',
+  does: clockJumps.does,
+  alerts: ['ParleyClockSkew'],
+  missing: ({ arena }) => clockJumps.missing?.(arena),
+  inject: async (stage) => (await clockJumps.inject(stage)).heal,
+};
+
+/** So that every task needs a replay. */
+const SMALL_CACHE = { WORKER_CACHE_SIZE: '1' };
+
+const smallCaches: Drill = {
+  name: 'small-caches',
+  does: 'the workers have room for one conversation in their caches',
+  alerts: ['ParleyForcedEvictions', 'ParleyActorRestartRateHigh'],
+  inject: async ({ arena: { workers } }) => {
+    for (const worker of workers) await worker.deploy({ env: SMALL_CACHE });
+    return async () => {
+      for (const worker of workers) await worker.deploy();
+    };
+  },
+};
+
+const STANDS_MS = 2500;
+const WORKS_MS = 400;
+
+const stuttering: Drill = {
+  name: 'stuttering-workers',
+  does: `the workers stand still for ${STANDS_MS} ms again and again`,
+  alerts: ['ParleyScheduleToStartHigh'],
+  inject: ({ arena: { workers } }) => {
+    const over = new AbortController();
+    const signalAll = (signal: 'SIGSTOP' | 'SIGCONT'): void => workers.forEach((worker) => worker.signal(signal));
+    const stutter = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        signalAll('SIGSTOP');
+        await sleep(STANDS_MS, undefined, { signal: over.signal }).catch(() => undefined);
+        signalAll('SIGCONT');
+        await sleep(WORKS_MS, undefined, { signal: over.signal }).catch(() => undefined);
+      }
+    };
+    const running = stutter();
+    return Promise.resolve(async () => {
+      over.abort();
+      await running;
+    });
+  },
+};
+
+export const PROCESS_DRILLS: readonly Drill[] = [temporalGone, workersGone, smallHeap, clocks, smallCaches, stuttering];
