@@ -328,7 +328,7 @@ function addMemoryLimits(registry: Registry): void {
   const registers = [registry];
   // 0, or more than the machine has: the process is not limited.
   const limit = process.constrainedMemory();
-  const memory = limit === undefined || limit === 0 ? totalmem() : Math.min(limit, totalmem());
+  const memory = limit === 0 ? totalmem() : Math.min(limit, totalmem());
   new Gauge({
     name: 'parley_memory_limit_bytes',
     help: 'Memory that the process may use: that of its container, or of the machine',

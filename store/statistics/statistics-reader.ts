@@ -1,13 +1,13 @@
 import type pg from 'pg';
 import type { DatabaseLook } from '../../domain/database-look.ts';
-import { readSizes, readStatistics } from './statistics.ts';
+import { type Sizes, readSizes, readStatistics } from './statistics.ts';
 
 /** For how long a look is good: several metrics ask within one scrape. */
 const FRESH_MS = 500;
+/** A scrape must not wait for a database that does not answer: the other metrics of the process are needed most then. */
+const PATIENCE_MS = 500;
 /** Sizes change slowly, and looking costs more. */
 const SIZES_FRESH_MS = 60_000;
-/** A scrape must not wait for a database that does not answer. */
-const PATIENCE_MS = 2000;
 
 /**
  * Looks at the database when somebody asks, at most twice a second.
@@ -18,7 +18,15 @@ export function makeStatisticsReader(
   pool: pg.Pool,
   onError: (error: unknown) => void,
 ): () => Promise<DatabaseLook | undefined> {
-  const sizes = remember(SIZES_FRESH_MS, () => readSizes(pool));
+  let known: Sizes | undefined;
+  const readSizesAgain = remember(SIZES_FRESH_MS, async () => (known = await readSizes(pool)));
+  const sizes = (): Promise<Sizes> => {
+    const next = readSizesAgain();
+    if (known === undefined) return next;
+    // Nobody waits for newer ones.
+    next.catch(onError);
+    return Promise.resolve(known);
+  };
   return remember(FRESH_MS, async () => {
     try {
       const [statistics, size] = await within(PATIENCE_MS, Promise.all([readStatistics(pool), sizes()]));

@@ -96,8 +96,12 @@ test('rules that are scaled have the same alerts with shorter durations, and not
   };
   const [normal, short] = [render(1), render(60)];
   expect(short.map(({ alert }) => alert)).toEqual(normal.map(({ alert }) => alert));
-  const seconds = (text = '0s'): number =>
-    Number.parseInt(text) * ({ s: 1, m: 60, h: 3600 } as Record<string, number>)[text.slice(-1)]!;
+  const units = new Map([
+    ['s', 1],
+    ['m', 60],
+    ['h', 3600],
+  ]);
+  const seconds = (text = '0s'): number => Number.parseInt(text) * (units.get(text.slice(-1)) ?? Number.NaN);
   normal.forEach((rule, i) => {
     expect(seconds(short[i]?.for), rule.alert).toBe(Math.ceil(seconds(rule.for) / 60));
   });

@@ -24,7 +24,7 @@ const USER = 'user-0';
 
 async function open({ people }: DrillStage): Promise<string> {
   const id = toBase64Url(randomBytes(18));
-  await people.as(USER).createConversation({ id, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
+  await people.patiently(USER).createConversation({ id, protocol: 'opaque', policy: { externalJoin: 'nobody' } });
   return id;
 }
 
@@ -38,7 +38,7 @@ const lateCommits: Drill = {
     const id = await open(stage);
     const commit = (): Promise<unknown> =>
       stage.people.as(USER).commit(id, { id: randomUUID(), epoch: 0, commit: toBase64(randomBytes(40)) });
-    await commit();
+    await stage.people.patiently(USER).commit(id, { id: randomUUID(), epoch: 0, commit: toBase64(randomBytes(40)) });
     const ends = Array.from({ length: LATE_COMMITTERS }, () => again(100, commit));
     return async () => {
       await Promise.all(ends.map((end) => end()));

@@ -46,7 +46,7 @@ const sessions: Drill = {
     );
     const many = Math.max(0, (rows[0]?.free ?? 0) - FREE_SESSIONS);
     const idle = await Promise.all(Array.from({ length: many }, () => session(stage)));
-    await Promise.all(conversations.map((id) => people.as('user-0').incrementUnread(id)));
+    await Promise.all(conversations.map((id) => people.patiently('user-0').incrementUnread(id)));
     return async () => {
       await holder.query('rollback');
       await Promise.all([holder, ...idle].map((one) => one.end()));
