@@ -10,7 +10,7 @@ export function metricNames(expr: string): ReadonlySet<string> {
     .replaceAll(/\[[^\]]*\]/g, ' ')
     .replaceAll(GROUPINGS, ' ')
     .replaceAll(/"[^"]*"/g, ' ');
-  const words = bare.matchAll(/[A-Za-z_][\w:]*(?!\w|\s*\()/g);
+  const words = bare.matchAll(/(?<![\w.])[A-Za-z_][\w:]*(?!\w|\s*\()/g);
   return new Set([...words].map(([word]) => word).filter((word) => !KEYWORDS.has(word.toLowerCase())));
 }
 

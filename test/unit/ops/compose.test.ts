@@ -62,6 +62,8 @@ test('every volume is declared or is a file of this repository', () => {
   expect(used.filter((volume) => volume.startsWith('./'))).toEqual([
     './ops/temporal/dynamic-config.yaml',
     './ops/prometheus',
+    './ops/grafana/provisioning',
+    './ops/grafana/dashboards',
   ]);
 });
 
@@ -80,6 +82,8 @@ test('the ports are the same as with `npm start`', () => {
   expect(services.worker?.environment).toMatchObject(worker);
   expect(services.temporal?.ports).toEqual([`127.0.0.1:${ports.temporal}:7233`]);
   expect(services['temporal-ui']?.ports).toEqual([`127.0.0.1:${ports.temporalUi}:8080`]);
+  expect(services.prometheus?.ports).toEqual([`127.0.0.1:${ports.prometheus}:9090`]);
+  expect(services.grafana?.ports).toEqual([`127.0.0.1:${ports.grafana}:3000`]);
 });
 
 test("Parley's own services set only existing variables", () => {

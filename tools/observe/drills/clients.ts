@@ -67,25 +67,29 @@ const fullMailbox: Drill = {
   },
 };
 
-/** So slow that decisions and deliveries take longer than a second. */
+/** So slow that decisions and deliveries take longer than a second, and so few connections that statements wait for them. */
 const CRAWL = { delayMs: 700, bytesPerSecond: 100_000 };
+const SMALL_POOL = { DATABASE_POOL_SIZE: '3' };
 
 const slowDatabase: Drill = {
   name: 'slow-database',
-  does: `every line to PostgreSQL takes ${CRAWL.delayMs} ms each way`,
+  does: `every line to PostgreSQL takes ${CRAWL.delayMs} ms each way, and API processes have ${SMALL_POOL.DATABASE_POOL_SIZE} connections`,
   alerts: [
     'ParleyActorUnresponsive',
     'ParleyDeliveryLagHigh',
     'ParleyDecisionLatencyBudgetFast',
     'ParleyDeliveryLagBudgetFast',
     'ParleyRequestsShed',
+    'ParleyPoolWait',
   ],
-  inject: ({ arena }) => {
+  inject: async ({ arena }) => {
+    for (const api of arena.apis) await api.deploy({ env: SMALL_POOL });
     const links = [...arena.apis, ...arena.workers].map(({ postgresLink }) => postgresLink);
     for (const link of links) link.slow(CRAWL);
-    return Promise.resolve(async () => {
+    return async () => {
       await Promise.all(links.map((link) => link.heal()));
-    });
+      for (const api of arena.apis) await api.deploy();
+    };
   },
 };
 

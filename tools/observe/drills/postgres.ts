@@ -15,12 +15,7 @@ async function session({ arena }: DrillStage): Promise<pg.Client> {
 const postgresSilent: Drill = {
   name: 'postgres-silent',
   does: 'PostgreSQL is stopped: it keeps its connections and answers nothing',
-  alerts: [
-    'ParleyActorMailboxBacklog',
-    'ParleyOperationsEndWithoutDecision',
-    'ParleyPoolWait',
-    'ParleyWriteErrorBudgetFast',
-  ],
+  alerts: ['ParleyActorMailboxBacklog', 'ParleyOperationsEndWithoutDecision', 'ParleyWriteErrorBudgetFast'],
   isShort: true,
   inject: async (stage) => (await postgresStopped.inject(stage)).heal,
 };

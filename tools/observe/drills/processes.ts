@@ -1,6 +1,7 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clockJumps } from '../../chaos/faults/clocks.ts';
-import { lowMemory } from '../../chaos/faults/deploys.ts';
 import { temporalKilled, workersKilled } from '../../chaos/faults/kills.ts';
 import type { Drill } from './drill.ts';
 
@@ -28,11 +29,27 @@ const workersGone: Drill = {
   },
 };
 
-const smallHeap: Drill = {
-  name: 'small-heap',
-  does: lowMemory.does,
+const HEAP_MB = 768;
+/** Fills the heap to a share that needs no luck to be seen, and keeps it so. */
+const LEAK = `
+import { getHeapStatistics } from 'node:v8';
+globalThis.leak = [];
+const { heap_size_limit: limit } = getHeapStatistics();
+while (getHeapStatistics().used_heap_size < 0.87 * limit) globalThis.leak.push(new Array(131072).fill(0.5));
+`;
+
+const leak: Drill = {
+  name: 'leak',
+  does: 'one API process has a leak that has filled most of its heap',
   alerts: ['ParleyMemoryUsageHigh'],
-  inject: async (stage) => (await lowMemory.inject(stage)).heal,
+  inject: async ({ arena: { apis, folder } }) => {
+    const file = path.join(folder, 'leak.mjs');
+    writeFileSync(file, LEAK);
+    await apis[0]?.deploy({ env: { NODE_OPTIONS: `--max-old-space-size=${HEAP_MB} --import ${file}` } });
+    return async () => {
+      await apis[0]?.deploy();
+    };
+  },
 };
 
 const clocks: Drill = {
@@ -84,4 +101,4 @@ const stuttering: Drill = {
   },
 };
 
-export const PROCESS_DRILLS: readonly Drill[] = [temporalGone, workersGone, smallHeap, clocks, smallCaches, stuttering];
+export const PROCESS_DRILLS: readonly Drill[] = [temporalGone, workersGone, leak, clocks, smallCaches, stuttering];
