@@ -63,7 +63,8 @@ beforeAll(async () => {
   const alice = service.clientOf('alice');
   const id = toBase64Url(randomBytes(18));
   await alice.createConversation({ id, protocol: 'opaque', members: ['alice'], policy: { externalJoin: 'nobody' } });
-  await alice.send(id, { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
+  // More than one, so that the cache of the worker is hit.
+  for (let i = 0; i < 5; i++) await alice.send(id, { id: randomUUID(), ciphertext: toBase64(randomBytes(40)) });
   const parts = {
     api: service.apis[0]?.url ?? '',
     worker: service.workers[0]?.url ?? '',

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { clockJumps } from '../../chaos/faults/clocks.ts';
 import { temporalKilled, workersKilled } from '../../chaos/faults/kills.ts';
-import type { Drill } from './drill.ts';
+import type { Drill, DrillStage } from './drill.ts';
 
 const temporalGone: Drill = {
   name: 'temporal-gone',
@@ -60,6 +60,15 @@ const clocks: Drill = {
   inject: async (stage) => (await clockJumps.inject(stage)).heal,
 };
 
+/** `auto` would spare the workflows what hurts them. */
+async function takeWorkflows({ people, arena }: DrillStage): Promise<() => Promise<void>> {
+  const { admin } = people.patiently('operator');
+  await admin.setPath({ path: 'workflow', rollout: 100 });
+  return async () => {
+    await admin.setPath({ path: arena.path, rollout: 100 });
+  };
+}
+
 /** So that every task needs a replay. */
 const SMALL_CACHE = { WORKER_CACHE_SIZE: '1' };
 
@@ -67,9 +76,12 @@ const smallCaches: Drill = {
   name: 'small-caches',
   does: 'the workers have room for one conversation in their caches',
   alerts: ['ParleyForcedEvictions', 'ParleyActorRestartRateHigh'],
-  inject: async ({ arena: { workers } }) => {
+  inject: async (stage) => {
+    const { workers } = stage.arena;
     for (const worker of workers) await worker.deploy({ env: SMALL_CACHE });
+    const goBack = await takeWorkflows(stage);
     return async () => {
+      await goBack();
       for (const worker of workers) await worker.deploy();
     };
   },
@@ -82,7 +94,9 @@ const stuttering: Drill = {
   name: 'stuttering-workers',
   does: `the workers stand still for ${STANDS_MS} ms again and again`,
   alerts: ['ParleyScheduleToStartHigh'],
-  inject: ({ arena: { workers } }) => {
+  inject: async (stage) => {
+    const { workers } = stage.arena;
+    const goBack = await takeWorkflows(stage);
     const over = new AbortController();
     const signalAll = (signal: 'SIGSTOP' | 'SIGCONT'): void => workers.forEach((worker) => worker.signal(signal));
     const stutter = async (): Promise<void> => {
@@ -94,10 +108,11 @@ const stuttering: Drill = {
       }
     };
     const running = stutter();
-    return Promise.resolve(async () => {
+    return async () => {
       over.abort();
       await running;
-    });
+      await goBack();
+    };
   },
 };
 
