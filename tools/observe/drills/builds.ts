@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildWithExtraTimer } from '../../chaos/faults/builds.ts';
 import type { Drill } from './drill.ts';
@@ -10,7 +10,7 @@ const otherBuild: Drill = {
   does: 'both workers are replaced by a build whose workflow has an extra timer: it cannot replay the histories of the other',
   alerts: ['ParleyWorkflowRunsFailed'],
   inject: async ({ arena }) => {
-    const root = buildWithExtraTimer(arena.folder);
+    const root = buildWithExtraTimer(mkdtempSync(path.join(arena.folder, 'build-')));
     for (const worker of arena.workers) await worker.deploy({ root });
     return async () => {
       for (const worker of arena.workers) await worker.deploy();
@@ -23,7 +23,7 @@ const brokenBuild: Drill = {
   does: 'one of two workers gets a build whose workflow throws an error that fails its task, and not its run',
   alerts: ['ParleyWorkflowTasksFail', 'ParleyConversationsWedged'],
   inject: async ({ arena }) => {
-    const root = buildWithExtraTimer(arena.folder);
+    const root = buildWithExtraTimer(mkdtempSync(path.join(arena.folder, 'build-')));
     const bundle = path.join(root, 'dist', 'bundle', 'conversation.js');
     const code = readFileSync(bundle, 'utf8');
     if (!code.includes(PLACE)) throw new Error(`The bundle has no line ${PLACE} to break`);
