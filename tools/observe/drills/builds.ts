@@ -1,19 +1,27 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buildWithExtraTimer } from '../../chaos/faults/builds.ts';
+import { conversationWorkflowId, refresh } from '../../../workflows/conversation/messages.ts';
 import type { Drill } from './drill.ts';
 
 const PLACE = 'setTimeout(() => undefined, 3_600_000);';
 
+// Updates in flight would keep runs from failing: the server refuses the end of a run together with the answer of an update that the
+// replay did not see. So nothing goes to the workflows but the signal of the sweep.
 const otherBuild: Drill = {
   name: 'other-build',
   does: 'both workers are replaced by a build whose workflow has an extra timer: it cannot replay the histories of the other',
   alerts: ['ParleyWorkflowRunsFailed'],
-  inject: async ({ arena }) => {
+  inject: async ({ arena, conversations, people }) => {
     const root = buildWithExtraTimer(mkdtempSync(path.join(arena.folder, 'build-')));
+    const { admin } = people.patiently('operator');
+    await admin.setPath({ path: 'direct', rollout: 100 });
     for (const worker of arena.workers) await worker.deploy({ root });
+    const { workflow } = arena.temporalClient;
+    await Promise.allSettled(conversations.map((id) => workflow.getHandle(conversationWorkflowId(id)).signal(refresh)));
     return async () => {
       for (const worker of arena.workers) await worker.deploy();
+      await admin.setPath({ path: arena.path, rollout: 100 });
     };
   },
 };
