@@ -20,6 +20,7 @@ import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { makeReadPage } from '../store/replica/replica-pages.ts';
 import { openReplica } from '../store/replica/replica.ts';
+import { makeStatisticsReader } from '../store/statistics/statistics-reader.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
@@ -139,6 +140,11 @@ async function main(): Promise<void> {
   });
   ({ look } = dispatcher);
   metrics.actorMailboxDepth(dispatcher.depth);
+  metrics.oldestOperation(() => dispatcher.oldestMs() / 1000);
+  metrics.lockWaits(() => decider.lockWaits);
+  metrics.database(
+    makeStatisticsReader(pool, (error) => log.warn({ err: error }, 'statistics of the database not read')),
+  );
   const shedder = new LoadShedder();
   const expectedWait = measureExpectedWait({
     pool,

@@ -60,6 +60,11 @@ export class ConversationQueue {
     return this.#queue.length;
   }
 
+  /** When the oldest command that waits came, by `performance.now()`; infinite = none waits. */
+  get oldest(): number {
+    return this.#queue.reduce((oldest, { since, settled }) => (settled ? oldest : Math.min(oldest, since)), Infinity);
+  }
+
   /** How many commands of a user wait. */
   depthOf(user: string): number {
     return this.#depths.get(user) ?? 0;

@@ -35,6 +35,8 @@ const SHARE_OF_USER = 1 / 4;
 export interface Dispatcher extends Submitter {
   /** Commands that wait, in all queues. */
   readonly depth: () => number;
+  /** For how long the oldest command that waits has waited; milliseconds. */
+  readonly oldestMs: () => number;
   /** Conversations with something in flight. */
   readonly active: () => number;
   /** All queues look again: Temporal went away or came back. */
@@ -101,6 +103,10 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
       }
     },
     depth: () => [...queues.values()].reduce((sum, queue) => sum + queue.depth, 0),
+    oldestMs: () => {
+      const now = performance.now();
+      return [...queues.values()].reduce((longest, { oldest }) => Math.max(longest, now - oldest), 0);
+    },
     active: () => queues.size,
     look: () => {
       for (const queue of [...queues.values()]) queue.look();

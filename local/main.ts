@@ -23,7 +23,7 @@ async function main(): Promise<number> {
   const root = packageRoot();
   let options: StackOptions;
   try {
-    options = stackOptions(process.env, root);
+    options = stackOptions(process.env, root, process.argv.slice(2));
   } catch (error) {
     return failWith(error);
   }

@@ -11,6 +11,8 @@ export type StackOptions = {
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
+  /** Prometheus and Grafana run beside the stack, where their programs are there. */
+  observe: boolean;
   /** Conversations are served without Temporal too, as far as the environment says. */
   servesWithoutTemporal: boolean;
   /** An existing PostgreSQL server. Absent = `npm start` runs its own. */
@@ -29,11 +31,22 @@ type StackPorts = {
   postgres: number;
   temporal: number;
   temporalUi: number;
+  prometheus: number;
+  grafana: number;
 };
 
-/** Reads the settings of the local stack. @throws Error that lists all problems at once */
-export function stackOptions(given: NodeJS.ProcessEnv, root: string): StackOptions {
+const OBSERVE = '--observe';
+const USAGE = `npm start -- [--observe]
+  --observe  runs Prometheus and Grafana beside the stack, where their programs are there`;
+
+/**
+ * Reads the settings of the local stack.
+ * @param args of the command line
+ * @throws Error that lists all problems at once
+ */
+export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: readonly string[] = []): StackOptions {
   const { env, problems } = readSecretFiles(given);
+  problems.push(...args.filter((arg) => arg !== OBSERVE).map((arg) => `${arg} is no option.\n${USAGE}`));
   const value = (name: string): string | undefined => {
     const text = env[name]?.trim();
     return text === '' ? undefined : text;
@@ -54,9 +67,12 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string): StackOptio
       postgres: port('POSTGRES_PORT', 5433),
       temporal: port('TEMPORAL_PORT', 7233),
       temporalUi: port('TEMPORAL_UI_PORT', 8233),
+      prometheus: port('PROMETHEUS_PORT', 9091),
+      grafana: port('GRAFANA_PORT', 3000),
     },
     host: reachable(value('HOST') ?? '0.0.0.0'),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
+    observe: args.includes(OBSERVE),
     servesWithoutTemporal: VARIABLES.CONVERSATION_PATH.parse(value('CONVERSATION_PATH')) !== 'workflow',
     databaseUrl: value('DATABASE_URL'),
     temporalAddress: value('TEMPORAL_ADDRESS'),

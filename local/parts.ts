@@ -3,7 +3,7 @@ import type { Cleanup } from '../process/cleanup.ts';
 import { describeExit, startChild } from './child.ts';
 import { keepRunning, type Running } from './keep-running.ts';
 import type { StackOptions } from './options.ts';
-import { loopback } from './ports.ts';
+import { freePort, loopback } from './ports.ts';
 import { startPostgres } from './postgres.ts';
 import { probeApi, probeWorker, type Probe } from './probes.ts';
 import { startProgram } from './program.ts';
@@ -23,7 +23,7 @@ export type PartContext = {
 };
 
 /** The parts in the order in which they stop: the reverse of the order in which they start. */
-export const partNames = ['api', 'worker', 'migrate', 'temporal', 'postgres'] as const;
+export const partNames = ['grafana', 'prometheus', 'api', 'worker', 'migrate', 'temporal', 'postgres'] as const;
 export type PartName = (typeof partNames)[number];
 
 /** Paths of a part's log file and pid file. */
@@ -49,8 +49,11 @@ export async function startDatabase(context: PartContext): Promise<string> {
  * Finds or downloads the Temporal server, and starts it.
  * @throws Error if there is no program, or if the server does not start and conversations need it
  */
-export async function startTemporalServer(context: PartContext): Promise<{ address: string; uiUrl: string }> {
+export async function startTemporalServer(
+  context: PartContext,
+): Promise<{ address: string; uiUrl: string; metricsPort: number | undefined }> {
   const { options, env, say, signal } = context;
+  const metricsPort = options.observe ? await freePort() : undefined;
   const { dataDir, namespace, ports } = options;
   const binary = await resolveProgram(temporalCli, { say, env, signal });
   signal.throwIfAborted();
@@ -59,6 +62,7 @@ export async function startTemporalServer(context: PartContext): Promise<{ addre
     dataDir: path.join(dataDir, 'temporal'),
     port: ports.temporal,
     uiPort: ports.temporalUi,
+    ...(metricsPort === undefined ? {} : { metricsPort }),
     namespace,
     ...partFiles(options, 'temporal'),
   };
@@ -72,7 +76,7 @@ export async function startTemporalServer(context: PartContext): Promise<{ addre
   keepServer(context, 'Temporal', 'temporal', server, (stopping) =>
     startTemporal({ ...start, say: () => undefined, signal: stopping }),
   );
-  return { address: `${loopback}:${ports.temporal}`, uiUrl: `http://${loopback}:${ports.temporalUi}` };
+  return { address: `${loopback}:${ports.temporal}`, uiUrl: `http://${loopback}:${ports.temporalUi}`, metricsPort };
 }
 
 /** Migrates the database. */
@@ -141,10 +145,10 @@ async function startPart(context: PartContext, { name, part, url, probe, stopGra
  * there after the restart.
  * @param first absent = it did not start
  */
-function keepServer(
+export function keepServer(
   { options, cleanup, say }: PartContext,
   name: string,
-  part: 'postgres' | 'temporal',
+  part: Exclude<PartName, 'api' | 'worker' | 'migrate'>,
   first: Running | undefined,
   start: (signal: AbortSignal) => Promise<Running>,
 ): void {

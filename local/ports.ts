@@ -13,7 +13,12 @@ export function freePort(): Promise<number> {
  * Checks all ports of the stack before anything starts.
  * @throws Error that lists all busy ports
  */
-export async function assertStackPortsFree({ ports, databaseUrl, temporalAddress }: StackOptions): Promise<void> {
+export async function assertStackPortsFree({
+  ports,
+  databaseUrl,
+  temporalAddress,
+  observe,
+}: StackOptions): Promise<void> {
   const wanted: [port: number, what: string, variable: string][] = [
     [ports.api, 'the API', 'PORT'],
     [ports.admin, "the worker's health and metrics", 'ADMIN_PORT'],
@@ -23,6 +28,10 @@ export async function assertStackPortsFree({ ports, databaseUrl, temporalAddress
   if (temporalAddress === undefined) {
     wanted.push([ports.temporal, 'Temporal', 'TEMPORAL_PORT']);
     wanted.push([ports.temporalUi, 'the Temporal Web UI', 'TEMPORAL_UI_PORT']);
+  }
+  if (observe) {
+    wanted.push([ports.prometheus, 'Prometheus', 'PROMETHEUS_PORT']);
+    wanted.push([ports.grafana, 'Grafana', 'GRAFANA_PORT']);
   }
   const results = await Promise.allSettled(wanted.map((entry) => assertPortFree(...entry)));
   const problems = results.flatMap((result) =>

@@ -3,6 +3,7 @@ import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
+import { startObservers } from './observers.ts';
 import type { StackOptions } from './options.ts';
 import { assertStackPortsFree } from './ports.ts';
 
@@ -23,6 +24,8 @@ export type Stack = {
   databaseUrl: string;
   temporalAddress: string;
   uiUrl: string | undefined;
+  /** Where Temporal serves its own metrics. Absent = nobody asked, or it runs elsewhere. */
+  temporalMetricsPort?: number | undefined;
   /** Secret of the tokens. Absent = an external issuer signs them. */
   secret: string | undefined;
 };
@@ -60,6 +63,7 @@ async function start(context: PartContext): Promise<Stack> {
   await migrate(children);
   await startWorker(children);
   await startApi(children);
+  if (context.options.observe) await startObservers(context, stack.temporalMetricsPort);
   return stack;
 }
 
@@ -74,7 +78,7 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
   const temporal =
     options.temporalAddress === undefined
       ? await startTemporalServer(context)
-      : { address: options.temporalAddress, uiUrl: undefined };
+      : { address: options.temporalAddress, uiUrl: undefined, metricsPort: undefined };
   signal.throwIfAborted();
 
   const children: PartContext = {
@@ -98,5 +102,6 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
     },
   };
-  return { stack: { databaseUrl, temporalAddress: temporal.address, uiUrl: temporal.uiUrl, secret }, children };
+  const { address: temporalAddress, uiUrl, metricsPort: temporalMetricsPort } = temporal;
+  return { stack: { databaseUrl, temporalAddress, uiUrl, temporalMetricsPort, secret }, children };
 }

@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { isExecutable, onPath } from './find-program.ts';
 import { fromPip } from './install-pip.ts';
 import { fromVendor } from './install-vendor.ts';
 import type { Installer, TemporalProgram } from './temporal-programs.ts';
@@ -71,19 +72,5 @@ async function installInto(target: string, install: (folder: string) => Promise<
     return target;
   } finally {
     rmSync(staging, { recursive: true, force: true });
-  }
-}
-
-function onPath(command: string, env: NodeJS.ProcessEnv): string | undefined {
-  const folders = (env.PATH ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
-  return folders.map((folder) => path.join(folder, command)).find(isExecutable);
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return existsSync(file) && statSync(file).isFile();
-  } catch {
-    return false;
   }
 }

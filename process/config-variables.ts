@@ -62,6 +62,8 @@ export const VARIABLES = {
   POSTGRES_PORT: text('5433', 'Port of the PostgreSQL server that `npm start` runs.'),
   TEMPORAL_PORT: text('7233', 'Port of the Temporal server that `npm start` runs.'),
   TEMPORAL_UI_PORT: text('8233', 'Port of the Temporal Web UI that `npm start` runs.'),
+  PROMETHEUS_PORT: text('9091', 'Port of Prometheus, which `npm start -- --observe` runs.'),
+  GRAFANA_PORT: text('3000', 'Port of Grafana, which `npm start -- --observe` runs.'),
   JWT_SECRET: secret(
     z.string().min(32, 'must have at least 32 characters'),
     'Secret of HS256 tokens, for development. The API needs exactly one of `JWT_SECRET`, `JWT_JWKS_URL` and `JWT_PUBLIC_KEY_FILE`.',

@@ -1,4 +1,8 @@
+import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { DatabaseLook } from '../domain/database-look.ts';
+import { addDatabaseMetrics } from './database-metrics.ts';
 
 /** Histogram buckets in seconds, from one millisecond to the default deadline of a request. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -26,6 +30,10 @@ export interface Metrics {
   readonly actorStops: (reason: string) => void;
   readonly actorRestarts: (reason: string) => void;
   readonly actorMailboxDepth: (measure: () => number) => void;
+  /** @param measure seconds for which the oldest operation has waited; 0 = none waits */
+  readonly oldestOperation: (measure: () => number) => void;
+  /** @param measure statements that wait for locks of conversations, and those that wait for their turn to do so */
+  readonly lockWaits: (measure: () => { readonly running: number; readonly waiting: number }) => void;
   readonly actorMessageDuration: (messageType: string, seconds: number) => void;
   readonly actorMessageDrop: (reason: string) => void;
   readonly actorMailboxFull: () => void;
@@ -54,6 +62,8 @@ export interface Metrics {
   readonly replicaPage: (source: string) => void;
   /** @param measure whether the read replica is known to follow the primary */
   readonly replicaFollows: (measure: () => boolean) => void;
+  /** @param read looks at the database; `undefined` = it does not answer */
+  readonly database: (read: () => Promise<DatabaseLook | undefined>) => void;
   readonly swept: (table: string, rows: number) => void;
   /** @param measure runs of conversations that failed within the last hour, over all workers */
   readonly failedRuns: (measure: () => number) => void;
@@ -76,6 +86,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const registry = new Registry();
   const registers = [registry];
   if (collectDefaults) collectDefaultMetrics({ register: registry });
+  addMemoryLimits(registry);
   const counter = <L extends string>(name: string, help: string, labelNames: L[]): Counter<L> =>
     new Counter({ name, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets = SECONDS): Histogram<L> =>
@@ -101,6 +112,25 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
   });
   const depths: (() => number)[] = [];
+  let oldestOperation = (): number => 0;
+  new Gauge({
+    name: 'parley_oldest_operation_seconds',
+    help: 'Time for which the oldest operation in this process has waited for a decision',
+    registers,
+    collect() {
+      this.set(oldestOperation());
+    },
+  });
+  let lockWaits = (): { readonly running: number; readonly waiting: number } => ({ running: 0, waiting: 0 });
+  new Gauge({
+    name: 'parley_lock_waits',
+    help: 'Statements of this process that wait for the lock of a conversation, and those that wait for their turn to do so',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, value] of Object.entries(lockWaits())) this.set({ state }, value);
+    },
+  });
   const duration = histogram(
     'actor_message_duration_seconds',
     'Time from entry into the conversation queue to the outcome',
@@ -293,6 +323,8 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     actorStops: (reason) => stops.inc({ ...ACTOR, reason }),
     actorRestarts: (reason) => restarts.inc({ ...ACTOR, reason }),
     actorMailboxDepth: (measure) => void depths.push(measure),
+    oldestOperation: (measure) => void (oldestOperation = measure),
+    lockWaits: (measure) => void (lockWaits = measure),
     actorMessageDuration: (message_type, seconds) => duration.observe({ ...ACTOR, message_type }, seconds),
     actorMessageDrop: (reason) => drops.inc({ ...ACTOR, reason }),
     actorMailboxFull: () => full.inc(ACTOR),
@@ -340,6 +372,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
         },
       });
     },
+    database: (read) => addDatabaseMetrics(registry, read),
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
     consistency: (measure) => void (consistency = measure),
@@ -351,4 +384,22 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     jobRefused: (reason) => jobsRefused.inc({ reason }),
     jobsWaiting: (measure) => void jobQueues.push(measure),
   };
+}
+
+/** What the memory of the process is compared with. */
+function addMemoryLimits(registry: Registry): void {
+  const registers = [registry];
+  // 0, or more than the machine has: the process is not limited.
+  const limit = process.constrainedMemory();
+  const memory = limit === 0 ? totalmem() : Math.min(limit, totalmem());
+  new Gauge({
+    name: 'parley_memory_limit_bytes',
+    help: 'Memory that the process may use: that of its container, or of the machine',
+    registers,
+  }).set(memory);
+  new Gauge({
+    name: 'parley_heap_limit_bytes',
+    help: 'Memory that JavaScript objects of the process may use',
+    registers,
+  }).set(getHeapStatistics().heap_size_limit);
 }

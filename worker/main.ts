@@ -15,7 +15,9 @@ import { type TemporalServer, temporalServer } from '../process/temporal-server.
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
+import { deciderOf } from '../store/decision/decide.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { makeStatisticsReader } from '../store/statistics/statistics-reader.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -168,6 +170,10 @@ function connectPostgres(metrics: Metrics): pg.Pool {
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
   cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
+  metrics.lockWaits(() => deciderOf(pool).lockWaits);
+  metrics.database(
+    makeStatisticsReader(pool, (error) => log.warn({ err: error }, 'statistics of the database not read')),
+  );
   return pool;
 }
 

@@ -7,14 +7,9 @@ export const MAX_AUDITED_AT_ONCE = 20;
 
 export const StartConsistencyAudit = z
   .strictObject({
-    conversations: z
-      .array(ConversationIdInput)
-      .min(1)
-      .max(MAX_AUDITED_AT_ONCE)
-      .optional()
-      .meta({
-        description: 'These are read at once, and the answer has the findings. Absent = an audit of all begins',
-      }),
+    conversations: z.array(ConversationIdInput).min(1).max(MAX_AUDITED_AT_ONCE).optional().meta({
+      description: 'These are read at once, and the answer has the findings. Absent = an audit of all begins',
+    }),
   })
   .meta({ id: 'StartConsistencyAudit' });
 

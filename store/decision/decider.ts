@@ -54,6 +54,11 @@ export class Decider {
     return this.#shared.expectedWaitMs;
   }
 
+  /** Statements that wait for locks of conversations, and those that wait for their turn to do so. */
+  get lockWaits(): LockWaits['counts'] {
+    return this.#lockWaits.counts;
+  }
+
   /**
    * @throws DatabaseError of `pg`; `isRetryable` of `sqlstate.ts` tells whether the same call may succeed later
    * @throws ConversationLockedError, retryable too

@@ -18,6 +18,11 @@ export class LockWaits {
     this.#most = most;
   }
 
+  /** Statements that wait for a lock, and those that wait for their turn to do so. */
+  get counts(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#running, waiting: this.#waiting.length };
+  }
+
   /**
    * Runs a statement that waits for a lock.
    * @param tries how often it has waited in vain

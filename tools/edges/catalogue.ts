@@ -51,6 +51,15 @@ export const EDGE_TOOLS = [
     },
   },
   {
+    name: 'libfaketime',
+    why: 'that a wrong clock makes its alert fire',
+    source: {
+      kind: 'debian',
+      package: 'libfaketime',
+      path: `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketimeMT.so.1`,
+    },
+  },
+  {
     name: 'helm',
     why: 'that the chart renders',
     source: { kind: 'go', version: 'v3.22.0', package: 'helm.sh/helm/v3/cmd/helm' },

@@ -263,3 +263,16 @@ test('a commit that waited is counted as such, and as decided once', async () =>
   expect(text).toContain('parley_operations_total{kind="commit",outcome="accepted",path="direct"} 1');
   expect(text).not.toContain('outcome="deferred"');
 });
+
+test('the age of the oldest command is of those that still wait for an answer', async () => {
+  const dispatcher = dispatcherWith();
+  expect(dispatcher.oldestMs()).toBe(0);
+  const late = { ...commit('bob'), deadline: Date.now() + HOLD_MS / 2 };
+  const answer = dispatcher.submit(late).catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(HOLD_MS / 4);
+  expect(dispatcher.oldestMs()).toBeCloseTo(HOLD_MS / 4, 0);
+  await vi.advanceTimersByTimeAsync(HOLD_MS / 4 + 10);
+  expect(await answer).toMatchObject({ code: 'deadline' });
+  // It is still in the queue, and nobody waits for it.
+  expect([dispatcher.depth(), dispatcher.oldestMs()]).toEqual([1, 0]);
+});

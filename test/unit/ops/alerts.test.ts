@@ -1,45 +1,110 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { makeMetrics } from '../../../process/metrics.ts';
 import { packageRoot } from '../../../process/package-root.ts';
+import { metricNames } from '../../../tools/observe/metric-names.ts';
+import { allAlerts, alertGroups, recordingGroups, renderGroups } from '../../../tools/observe/rules/render.ts';
+import { makeTimes } from '../../../tools/observe/rules/times.ts';
+import { recordedNames } from '../../../tools/observe/used-metrics.ts';
 
-interface Rule {
-  readonly alert: string;
-  readonly expr: string;
-  readonly for?: string;
-  readonly labels: { readonly severity: string };
-  readonly annotations: { readonly summary: string; readonly description: string };
+interface RuleTest {
+  readonly name: string;
+  readonly promql_expr_test: readonly {
+    readonly expr: string;
+    readonly exp_samples: readonly { readonly labels: string; readonly value: number }[];
+  }[];
 }
 
-const folder = path.join(packageRoot(), 'ops', 'prometheus');
-const read = (file: string): unknown => parse(readFileSync(path.join(folder, file), 'utf8'));
-const { rule_files: files } = read('prometheus.yml') as { rule_files: string[] };
-const rules = files.flatMap((file) =>
-  (read(file) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules),
+const root = packageRoot();
+const folder = path.join(root, 'ops', 'prometheus');
+const read = (...names: string[]): string => readFileSync(path.join(...names), 'utf8');
+const names = allAlerts().map(({ alert }) => alert);
+const tests = readdirSync(path.join(folder, 'tests')).flatMap(
+  (file) => (parse(read(folder, 'tests', file)) as { tests: RuleTest[] }).tests,
 );
-/** Names in expressions that are no metrics. */
-const FUNCTIONS = ['max', 'sum', 'rate', 'abs'];
-/** Metrics of the SDK; the worker serves them on a port of their own. */
-const OF_THE_SDK = 'temporal_';
 
-test('Prometheus loads rule files that exist', () => {
-  expect(files.length).toBeGreaterThan(0);
+test('Prometheus loads the rule files, and they exist', () => {
+  const { rule_files: files } = parse(read(folder, 'prometheus.yml')) as { rule_files: string[] };
+  expect([...files].sort()).toEqual(['alerts.yml', 'rules.yml']);
   for (const file of files) expect(existsSync(path.join(folder, file)), file).toBe(true);
 });
 
-test.each(rules.map((rule) => [rule.alert, rule] as const))(
-  '%s is complete, and has metrics that exist',
-  async (_, rule) => {
-    expect(rule.alert).toMatch(/^Parley[A-Z]\w+$/);
-    expect(rule.labels.severity).toMatch(/^(critical|warning)$/);
-    expect(rule.for ?? '1m').toMatch(/^\d+[smh]$/);
-    for (const text of [rule.annotations.summary, rule.annotations.description]) expect(text).toMatch(/^[A-Z].{10,}/);
-    const words = rule.expr.replaceAll(/\{[^}]*\}|\[[^\]]*\]/g, '').match(/[a-z_]\w*/g) ?? [];
-    const names = words.filter((word) => !FUNCTIONS.includes(word));
-    expect(names.length).toBeGreaterThan(0);
-    const known = (await makeMetrics({ collectDefaults: false }).registry.getMetricsAsJSON()).map(({ name }) => name);
-    for (const name of names.filter((one) => !one.startsWith(OF_THE_SDK))) expect(known).toContain(name);
-  },
-);
+test('every alert has a name of its own', () => {
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test.each(allAlerts().map((alert) => [alert.alert, alert] as const))('%s says what is wrong', (_, alert) => {
+  expect(alert.alert).toMatch(/^Parley[A-Z]\w+$/);
+  expect(metricNames(alert.expr).size).toBeGreaterThan(0);
+  expect(alert.summary).toMatch(/^[A-Z][^{}]{10,}[^.]$/);
+  expect(alert.description).toMatch(/^[A-Z{].{10,}\.$/);
+});
+
+test('alerts and dashboards use only numbers that a rule records', () => {
+  const used = [...alertGroups(), ...recordingGroups()].flatMap(({ rules }) =>
+    rules.flatMap(({ expr }) => [...metricNames(expr)].filter((name) => name.startsWith('parley:'))),
+  );
+  expect(used.filter((name) => !recordedNames().has(name))).toEqual([]);
+});
+
+test.each(names)('%s has a promtool test that makes it fire, and one that keeps it silent', (name) => {
+  const expr = `count(ALERTS{alertname="${name}", alertstate="firing"})`;
+  for (const [verb, samples] of [
+    ['fires', [{ labels: '{}', value: 1 }]],
+    ['stays silent', []],
+  ] as const) {
+    const found = tests.filter((one) => one.name.startsWith(`${name} ${verb}: `));
+    expect(found.length, verb).toBeGreaterThan(0);
+    for (const { promql_expr_test: checks } of found) {
+      expect(checks.map((check) => [check.expr, check.exp_samples])).toEqual([[expr, samples]]);
+    }
+  }
+});
+
+test('promtool tests are about alerts that exist', () => {
+  expect(tests.filter(({ name }) => !names.includes(name.split(' ')[0] ?? ''))).toEqual([]);
+});
+
+const SECTIONS = ['## Meaning', '## Impact', '## Diagnosis', '## Mitigation', '## Escalation'];
+
+test.each(names)('%s has a runbook: meaning, impact, diagnosis with exact commands, mitigation, escalation', (name) => {
+  const page = read(root, 'docs', 'runbooks', `${name}.md`);
+  expect(page.startsWith(`# ${name}\n`)).toBe(true);
+  expect(page.match(/^## .+$/gm)).toEqual(SECTIONS);
+  const diagnosis = page.split('## Diagnosis')[1]?.split('## Mitigation')[0] ?? '';
+  expect(diagnosis).toMatch(/```(?:promql|sh|sql)\n.+/);
+  for (const section of page.split(/^## .+$/m).slice(1)) expect(section.trim().length).toBeGreaterThan(20);
+});
+
+test('every runbook is about an alert, and the list names all of them', () => {
+  const pages = readdirSync(path.join(root, 'docs', 'runbooks')).filter((file) => file !== 'README.md');
+  expect(pages.sort()).toEqual(names.map((name) => `${name}.md`).sort());
+  const list = read(root, 'docs', 'runbooks', 'README.md');
+  expect(allAlerts().filter((one) => !list.includes(`| [${one.alert}](${one.alert}.md)`))).toEqual([]);
+  for (const { alert, severity, summary } of allAlerts()) {
+    const line = list.split('\n').find((one) => one.includes(`(${alert}.md)`)) ?? '';
+    expect(line.split('|').map((cell) => cell.trim())).toEqual(['', `[${alert}](${alert}.md)`, severity, summary, '']);
+  }
+});
+
+test('rules that are scaled have the same alerts with shorter durations, and nothing else differs', () => {
+  type File = { groups: { rules: { alert: string; for?: string; expr: string }[] }[] };
+  const render = (scale: number): File['groups'][0]['rules'] => {
+    const t = makeTimes(scale);
+    return (parse(renderGroups(alertGroups(t), t)) as File).groups.flatMap(({ rules }) => rules);
+  };
+  const [normal, short] = [render(1), render(60)];
+  expect(short.map(({ alert }) => alert)).toEqual(normal.map(({ alert }) => alert));
+  const units = new Map([
+    ['s', 1],
+    ['m', 60],
+    ['h', 3600],
+  ]);
+  const seconds = (text = '0s'): number => Number.parseInt(text) * (units.get(text.slice(-1)) ?? Number.NaN);
+  normal.forEach((rule, i) => {
+    expect(seconds(short[i]?.for), rule.alert).toBe(Math.ceil(seconds(rule.for) / 60));
+  });
+  const withoutTimes = (expr: string): string => expr.replaceAll(/\[\d+\w\]/g, '[]').replaceAll(/ > \d+/g, ' > x');
+  expect(short.map(({ expr }) => withoutTimes(expr))).toEqual(normal.map(({ expr }) => withoutTimes(expr)));
+});

@@ -144,6 +144,8 @@ test('the ports are the same as with `npm start`', () => {
   });
   expect(services.temporal?.ports).toEqual([`127.0.0.1:${ports.temporal}:7233`]);
   expect(services['temporal-ui']?.ports).toEqual([`127.0.0.1:${ports.temporalUi}:8080`]);
+  expect(services.prometheus?.ports).toEqual([`127.0.0.1:${ports.prometheus}:9090`]);
+  expect(services.grafana?.ports).toEqual([`127.0.0.1:${ports.grafana}:3000`]);
 });
 
 test("Parley's own services set only existing variables, and each can be set in .env", () => {

@@ -36,6 +36,7 @@ test('no more than so many wait at a time, and who has waited in vain comes afte
     waits.run(0, LATER, start('new')),
   ]);
   expect(running).toEqual(['a', 'b']);
+  expect(waits.counts).toEqual({ running: 2, waiting: 3 });
   for (const [ended, next] of [
     ['a', ['b', 'new']],
     ['b', ['new', 'once']],
@@ -47,6 +48,7 @@ test('no more than so many wait at a time, and who has waited in vain comes afte
   end('once');
   end('twice');
   expect(await results).toEqual(['a', 'b', 'twice', 'once', 'new']);
+  expect(waits.counts).toEqual({ running: 0, waiting: 0 });
 });
 
 test('a statement that gets no turn in time never starts, and a failed one gives its place back', async () => {

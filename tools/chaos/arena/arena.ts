@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import type pg from 'pg';
 import type { ConversationPath } from '../../../dispatch/executor.ts';
+import { freePort, loopback } from '../../../local/ports.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeTemporalClient } from '../../../process/temporal-client.ts';
 import { makePool } from '../../../store/pool.ts';
@@ -30,6 +31,8 @@ export interface Arena {
   /** The same for Temporal. */
   readonly temporalClient: Client;
   readonly folder: string;
+  /** Where Temporal serves its own metrics, host:port; `undefined` = nobody asked. */
+  readonly temporalMetrics: string | undefined;
   /** Starts what does not run, and resolves when every process says that it is ready. */
   readonly untilReady: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -40,6 +43,8 @@ export interface ArenaOptions {
   /** Whether the data of Postgres lie on a small disk, where the machine allows it. */
   readonly withSmallDisk: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether Temporal and its SDK serve their metrics. @default false */
+  readonly withMetrics?: boolean;
 }
 
 const READY_MS = 120_000;
@@ -52,7 +57,12 @@ export async function startArena(options: ArenaOptions): Promise<Arena> {
     const dataDir = path.join(folder.path, 'postgres', 'data');
     const disk = options.withSmallDisk ? mountSmallDisk(path.dirname(dataDir)) : 'it was not asked for';
     if (typeof disk !== 'string') cleanup.add('disk', disk.unmount);
-    const [postgres, temporal] = await Promise.all([startOwnPostgres(dataDir), startOwnTemporal(folder.path)]);
+    const { withMetrics = false } = options;
+    const metricsPort = withMetrics ? await freePort() : undefined;
+    const [postgres, temporal] = await Promise.all([
+      startOwnPostgres(dataDir),
+      startOwnTemporal(folder.path, metricsPort),
+    ]);
     cleanup.add('Postgres', () => postgres.kill());
     cleanup.add('Temporal', () => temporal.kill());
     const databaseUrl = postgres.urlAt();
@@ -78,6 +88,7 @@ export async function startArena(options: ArenaOptions): Promise<Arena> {
         databaseUrlAt: postgres.urlAt,
         taskQueue,
         env: { NODE_ENV: 'production', LOG_LEVEL: 'warn', CONVERSATION_PATH: options.path, ...options.env },
+        withSdkMetrics: withMetrics,
       });
       cleanup.add(member.name, member.close);
       return member;
@@ -99,6 +110,7 @@ export async function startArena(options: ArenaOptions): Promise<Arena> {
       databaseUrl,
       temporalClient,
       folder: folder.path,
+      temporalMetrics: metricsPort === undefined ? undefined : `${loopback}:${metricsPort}`,
       untilReady: async () => {
         await Promise.all([postgres.start(), temporal.start()]);
         await Promise.all(started.map((member) => member.start()));

@@ -1,4 +1,5 @@
 import { signalProcess } from '../../../local/process-table.ts';
+import { freePort, loopback } from '../../../local/ports.ts';
 import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from '../../harness/processes.ts';
 import { type TcpProxy, startTcpProxy } from '../../harness/tcp-proxy.ts';
 
@@ -20,6 +21,8 @@ export interface Member {
   /** Of an API. */
   readonly clientLink: TcpProxy | undefined;
   readonly process: () => ServiceProcess;
+  /** Where a worker serves the metrics of Temporal's SDK, host:port; `undefined` = nowhere. */
+  readonly sdkMetrics: () => string | undefined;
   readonly kill: () => Promise<void>;
   readonly signal: (signal: 'SIGSTOP' | 'SIGCONT') => void;
   /** Starts it if it does not run. */
@@ -37,6 +40,8 @@ export interface FleetOptions {
   readonly databaseUrlAt: (address: string) => string;
   readonly taskQueue: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Whether a worker serves the metrics of Temporal's SDK. @default false */
+  readonly withSdkMetrics?: boolean;
 }
 
 /** Starts a process behind its proxies. */
@@ -49,12 +54,18 @@ export async function startMember(options: FleetOptions): Promise<Member> {
     temporalAddress: temporalLink.address,
     taskQueue: options.taskQueue,
   };
-  const launch = ({ env: more, root }: Variant = {}): Promise<ServiceProcess> =>
-    (kind === 'api' ? startApi : startWorker)({
+  const hasSdkMetrics = kind === 'worker' && options.withSdkMetrics === true;
+  let sdkMetrics: string | undefined;
+  const launch = async ({ env: more, root }: Variant = {}): Promise<ServiceProcess> => {
+    const port = hasSdkMetrics ? await freePort() : 0;
+    const started = await (kind === 'api' ? startApi : startWorker)({
       ...common,
-      env: { ...env, ...more },
+      env: { ...env, SDK_METRICS_PORT: String(port), ...more },
       ...(root === undefined ? {} : { root }),
     });
+    sdkMetrics = hasSdkMetrics ? `${loopback}:${port}` : undefined;
+    return started;
+  };
   let current = await launch();
   const clientLink = kind === 'api' ? await startTcpProxy(hostOf(current)) : undefined;
   const take = (next: ServiceProcess): void => {
@@ -68,6 +79,7 @@ export async function startMember(options: FleetOptions): Promise<Member> {
     temporalLink,
     clientLink,
     process: () => current,
+    sdkMetrics: () => sdkMetrics,
     kill: () => current.kill9(),
     signal: (signal) => void signalProcess(current.pid, signal),
     start: async () => {

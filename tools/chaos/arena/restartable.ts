@@ -85,8 +85,8 @@ export async function startOwnPostgres(
   };
 }
 
-/** Temporal with a database file. */
-export async function startOwnTemporal(folder: string): Promise<Restartable> {
+/** Temporal with a database file. @param metricsPort of its own metrics; @default a free one */
+export async function startOwnTemporal(folder: string, metricsPort?: number): Promise<Restartable> {
   const binary = await resolveProgram(temporalCli, { say: () => undefined });
   return makeRestartable(
     (port) =>
@@ -94,6 +94,7 @@ export async function startOwnTemporal(folder: string): Promise<Restartable> {
         binary,
         dataDir: path.join(folder, 'temporal'),
         say: () => undefined,
+        ...(metricsPort === undefined ? {} : { metricsPort }),
         ...(port === undefined ? {} : { port }),
       }),
     ({ address }) => address,

@@ -2,7 +2,7 @@ import { otherBuild } from '../../harness/other-build.ts';
 import type { Fault } from '../fault.ts';
 
 /** Its runs and those of this build cannot replay one another's histories. */
-const EXTRA_TIMER = 'setTimeout(() => undefined, 3_600_000);';
+export const EXTRA_TIMER = 'setTimeout(() => undefined, 3_600_000);';
 
 export const twoBuilds: Fault = {
   name: 'two-builds',

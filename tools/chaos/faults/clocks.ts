@@ -2,16 +2,16 @@ import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Fault, pick } from '../fault.ts';
 
-/** Where Debian's package `libfaketime` has it, on the two architectures that we run on; `FAKETIME_LIBRARY` names another file. */
+/** Where Debian's package `libfaketime` has it, on the two architectures that we run on. */
 const LIBRARIES = [
-  process.env.FAKETIME_LIBRARY ?? '',
   '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
   '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1',
 ];
 const JUMPS = ['+3600', '-3600', '+20', '-20'];
 
+/** `FAKETIME_LIBRARY` names another file. */
 function library(): string | undefined {
-  return LIBRARIES.find((file) => file !== '' && existsSync(file));
+  return [process.env.FAKETIME_LIBRARY ?? '', ...LIBRARIES].find((file) => file !== '' && existsSync(file));
 }
 
 export const clockJumps: Fault = {
