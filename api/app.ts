@@ -80,6 +80,9 @@ export interface AppDeps extends HealthDeps {
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
   readonly runs: WorkflowRuns;
+  readonly inspection: AdminDeps['inspection'];
+  readonly running: AdminDeps['running'];
+  readonly own: AdminDeps['own'];
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;

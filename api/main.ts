@@ -33,10 +33,13 @@ import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../dispatch/dispatcher.ts';
 import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
+import { makeRunningWorkflows } from '../dispatch/running-workflows.ts';
 import { makeStager } from '../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
+import { makeWorkflowInspection } from '../dispatch/workflow-inspection.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
+import { makeProcessFacts } from './services/process-facts.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
@@ -186,6 +189,8 @@ async function main(): Promise<void> {
   });
   cleanup.add('notification session', listener.close);
 
+  const autoReport = makeAutoReport(auto);
+  const facts = makeProcessFacts({ dispatcher, streams, pathSwitch, autoReport, clockSkewMs: clock.skewMs });
   let isDraining = false;
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
@@ -199,7 +204,7 @@ async function main(): Promise<void> {
         now: clock.now,
       }),
       submitter: dispatcher,
-      autoReport: makeAutoReport(auto),
+      autoReport,
       streams,
       submitIncrement: makeSubmitIncrement({
         pool: shared,
@@ -211,6 +216,15 @@ async function main(): Promise<void> {
       }),
       pathSwitch,
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
+      inspection: makeWorkflowInspection(client),
+      running: makeRunningWorkflows(client, config.taskQueue),
+      own: {
+        pathOf: pathSwitch.pathOf,
+        loadOf: dispatcher.loadOf,
+        failuresOf: (conversation) => dispatcher.failures.of(conversation),
+        streamsOf: streams.countOf,
+        facts,
+      },
       notifier,
       seen,
       keyPackages: {

@@ -131,7 +131,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'a commit: its computed tree': () =>
     offerTree(pool, conversation, { sha256: Buffer.alloc(32), tree: Buffer.alloc(1) }),
   'read: one conversation, for operators': () => overviewConversation(pool, conversation),
-  'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
+  'read: conversations, for operators': () => overviewConversations(pool, {}, '', 10),
   'read: the audit': () => listAudit(pool, { limit: 10 }),
   'read: the audit of a conversation': () => listAudit(pool, { conversation, limit: 10 }),
   'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),
