@@ -3,7 +3,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { AuditList, AuditQuery } from '../schemas/admin-audit.ts';
 import { cursorAfter } from '../schemas/common.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 /** Who did what. */
 export function adminAuditRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {

@@ -15,7 +15,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { AdminConversation, AdminConversationList, AdminConversationsQuery } from '../schemas/admin-conversations.ts';
 import { ConversationParams, cursorAfter } from '../schemas/common.ts';
-import type { AdminDeps, OwnView } from './admin.ts';
+import type { AdminDeps, OwnView } from './admin-deps.ts';
 
 type Details = z.output<typeof AdminConversation>;
 type Summary = z.output<typeof AdminConversationList>['conversations'][number];

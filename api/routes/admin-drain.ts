@@ -7,7 +7,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { DrainState, DrainStep } from '../schemas/admin-status.ts';
 import { PathSetting } from '../schemas/operations.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 const shared = { tag: 'Operators', access: 'operator', path: '/v1/admin/drain', problems: ['not-allowed'] } as const;
 const COUNT_MS = 1500;

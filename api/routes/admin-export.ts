@@ -16,7 +16,7 @@ import {
 } from '../schemas/admin-conversations.ts';
 import { ConversationParams, cursorAfter } from '../schemas/common.ts';
 import { present } from './admin-conversations.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 const shared = { tag: 'Operators', access: 'operator' } as const;
 const BASE = '/v1/admin/conversations/{id}/exports';

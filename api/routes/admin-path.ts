@@ -4,7 +4,7 @@ import { readDrain, writeDrain } from '../../store/process/drain.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { PathSetting, PathState } from '../schemas/operations.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 const shared = { tag: 'Operators', access: 'operator', path: '/v1/admin/path' } as const;
 

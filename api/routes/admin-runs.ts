@@ -14,7 +14,7 @@ import {
   WorkflowRun,
 } from '../schemas/admin-conversations.ts';
 import { ConversationParams } from '../schemas/common.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 const shared = { tag: 'Operators', access: 'operator' } as const;
 const DEFAULT_REASON = 'by an operator';

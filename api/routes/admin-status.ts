@@ -5,7 +5,7 @@ import { ServiceStatus } from '../schemas/admin-status.ts';
 import { runChecks } from '../services/health-checks.ts';
 import { makeServiceFacts } from '../services/service-status.ts';
 import { findingsOf } from '../services/status-findings.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 import { pathState } from './admin-path.ts';
 
 /** The whole service in one answer. */

@@ -7,7 +7,7 @@ import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { AdminUser, AdminUserConversations, UserParams } from '../schemas/admin-users.ts';
 import { ConversationsPageQuery, cursorAfter } from '../schemas/common.ts';
-import type { AdminDeps } from './admin.ts';
+import type { AdminDeps } from './admin-deps.ts';
 
 const shared = { tag: 'Operators', access: 'operator', method: 'get', problems: ['not-allowed', 'not-found'] } as const;
 

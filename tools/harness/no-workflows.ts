@@ -1,4 +1,4 @@
-import type { AdminDeps } from '../../api/routes/admin.ts';
+import type { AdminDeps } from '../../api/routes/admin-deps.ts';
 
 /** What operators see of workflows and of the process, for an API without workflows and without queues of its own. */
 export const NO_WORKFLOWS: Pick<AdminDeps, 'inspection' | 'running' | 'own'> = {
