@@ -30,6 +30,8 @@ export function makeProgram(version: string, run: CommandHost['run']): Command {
     .description('For operators: what the service does, and what they do with it.')
     .version(version)
     .addHelpText('after', AFTER_HELP)
+    // What comes after a command is that command's: a command and its sub-command may have options of the same name.
+    .enablePositionalOptions()
     .exitOverride();
   const host: CommandHost = { program, run };
   for (const add of [

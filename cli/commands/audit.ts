@@ -29,7 +29,8 @@ export function auditCommand(host: CommandHost): void {
       .option('--cursor <cursor>', 'go on after an earlier list'),
     { watch: true },
   ).action((options: Options) => run(options, (session) => session.look(() => list(session, options))));
-  consistencyCommand({ program: audit, run });
+  // What comes after `consistency` is its own: both have --conversation, --json and --watch.
+  consistencyCommand({ program: audit.enablePositionalOptions(), run });
 }
 
 async function list(session: Session, options: Options): Promise<Look> {

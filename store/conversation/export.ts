@@ -94,8 +94,11 @@ export async function exportMembers(
   }));
 }
 
+/** An export may be read for a day. */
+const EXPORT_MS = 86_400_000;
+
 /**
- * The last entry of an export that this operator began within the last day. `key` is that of its row in the audit, so nothing is
+ * The last entry of an export that this operator began within `EXPORT_MS`. `key` is that of its row in the audit, so nothing is
  * exported without one.
  * @returns `undefined` when there is no such export
  */
@@ -109,8 +112,8 @@ export async function readExport(
     name: 'read-export',
     text: `select (details ->> 'lastSeq')::bigint as "lastSeq" from audit
       where key = $1 and action = 'export' and conversation = $2 and actor = $3
-        and at > clock_timestamp() - interval '1 day' limit 1`,
-    values: [key, conversation, operator],
+        and at > clock_timestamp() - make_interval(secs => $4::float8 / 1000) limit 1`,
+    values: [key, conversation, operator, EXPORT_MS],
   });
   const [row] = rows;
   return row === undefined ? undefined : integer(row, 'lastSeq');

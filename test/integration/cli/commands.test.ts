@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { beforeAll, expect, test } from 'vitest';
@@ -159,8 +159,9 @@ test('an export has everything, as JSON lines, in a file that only its owner rea
   const file = path.join(folder, 'export.jsonl');
   expect((await parley(['export', id, '--out', file])).code).toBe(0);
   expect(readFileSync(file, 'utf8')).toBe(out);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
   expect((await parley(['export', id, '--out', file])).code).toBe(2);
-  expect((await json('audit', '--action', 'export')).entries).toHaveLength(3);
+  expect((await json('audit', '--action', 'export')).entries).toHaveLength(2);
 });
 
 test('a user is shown', async () => {
