@@ -112,6 +112,8 @@ export async function overviewConversations(
   after: string,
   limit: number,
 ): Promise<ConversationPage> {
+  const isFiltered = [state, trouble, minMembers, maxMembers, idleMs].some((one) => one !== undefined);
+  const walk = isFiltered ? PAGE_WALK : limit + 1;
   const source = trouble !== undefined ? 'trouble' : state === 'due' ? 'due' : 'all';
   const { rows } = await pool.query<Row>({
     name: `overview-conversations-${source}`,
@@ -128,7 +130,7 @@ export async function overviewConversations(
       order by f.id`,
     values: [
       after,
-      PAGE_WALK,
+      walk,
       trouble === 'any' ? null : (trouble ?? null),
       state ?? null,
       minMembers ?? null,
@@ -140,7 +142,7 @@ export async function overviewConversations(
   const [first] = rows;
   const found = first === undefined || first.id === null ? [] : rows.map(parseOverview);
   const conversations = found.slice(0, limit);
-  const walkedToItsEnd = first !== undefined && integer(first, 'walkedCount') === PAGE_WALK;
+  const walkedToItsEnd = first !== undefined && integer(first, 'walkedCount') === walk;
   const next = found.length > limit ? conversations.at(-1)?.id : walkedToItsEnd ? text(first, 'walkedLast') : undefined;
   return { conversations, next };
 }

@@ -19,7 +19,7 @@ async function parley(
 ): Promise<{ code: number; out: string; err: string; requests: Request[] }> {
   const requests: Request[] = [];
   vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {
-    requests.push(new Request(input as URL, init));
+    requests.push(new Request(input, init));
     return answer === undefined ? Promise.reject(new TypeError('fetch failed')) : Promise.resolve(answer());
   });
   let out = '';
