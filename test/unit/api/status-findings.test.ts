@@ -15,16 +15,17 @@ const worker: KnownProcess = {
   silentMs: 500,
   state: 'live',
 };
+const wellDatabase: NonNullable<ServiceFacts['database']> = {
+  version: '18.0',
+  connections: 10,
+  maxConnections: 100,
+  waitingForLocks: 0,
+  oldestTransaction: null,
+  overdue: 0,
+};
 const well: ServiceFacts = {
   processes: [worker],
-  database: {
-    version: '18.0',
-    connections: 10,
-    maxConnections: 100,
-    waitingForLocks: 0,
-    oldestTransaction: null,
-    overdue: 0,
-  },
+  database: wellDatabase,
   temporal: { pollers: [{ identity: 'w', silentMs: 1000 }], running: 3, failed: 0 },
   drain: undefined,
   troubles: [],
@@ -52,8 +53,8 @@ const trouble = {
   seen: 1,
   details: {},
 } as const;
-const database = (change: Partial<NonNullable<ServiceFacts['database']>>): Partial<ServiceFacts> => ({
-  database: { ...(well.database as NonNullable<ServiceFacts['database']>), ...change },
+const database = (change: Partial<typeof wellDatabase>): Partial<ServiceFacts> => ({
+  database: { ...wellDatabase, ...change },
 });
 
 test.each<[string, Partial<ServiceFacts>, string[]]>([
