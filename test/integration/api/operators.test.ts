@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { expect, test } from 'vitest';
+import { createSweepActivities } from '../../../activities/sweep.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { useApi } from '../../harness/api/use-api.ts';
 import { reportTroubles } from '../../../store/trouble/troubles.ts';
@@ -230,4 +231,25 @@ test('a drain goes direct, keeps the setting from before, and ends', async () =>
   expect(await path()).toBe(before);
   const trail = await service.ask('GET /v1/admin/audit?limit=2', operator);
   expect(trail.body.entries).toMatchObject([{ action: 'end-drain' }, { action: 'drain' }]);
+});
+
+test('while the workflow path is drained, the sweep wakes nobody', async () => {
+  const due = await createConversation(service, [], { protocol: 'opaque' });
+  await pool().query(`update conversation set due_at = now() - interval '1 minute' where id = $1`, [due]);
+  const woken: string[] = [];
+  const sweep = createSweepActivities({
+    pool: pool(),
+    ages: { stagedMs: 1e9, operationsMs: 1e9, idempotencyMs: 1e9 },
+    onSwept: () => undefined,
+    wake: (conversation) => Promise.resolve(void woken.push(conversation)),
+    onFailure: () => undefined,
+  });
+  await service.ask('POST /v1/admin/drain', { ...operator, body: {} });
+  await sweep.wakeDue({ now: Date.now() });
+  expect(woken).toEqual([]);
+  // A new path ends the drain too.
+  await service.ask('PUT /v1/admin/path', { ...operator, body: { path: 'auto' } });
+  expect((await service.ask('GET /v1/admin/drain', operator)).body).toMatchObject({ drained: false });
+  await sweep.wakeDue({ now: Date.now() });
+  expect(woken).toContain(due);
 });
