@@ -14,6 +14,7 @@ const ROOMS = {
   ops: ['mls', 'store', 'process', 'domain'],
   local: ['ops', 'process'],
   client: [],
+  cli: ['client', 'worker', 'local', 'process', 'domain'],
 };
 const ALL = [...Object.keys(ROOMS), 'tools', 'test'];
 // The same inside the API: routes use services, and services do not know HTTP.
@@ -75,6 +76,25 @@ module.exports = {
       comment: 'tools and tests import client/index.ts or client/testing.ts; only the tests of the library look inside',
       from: { path: '^(tools|test)/', pathNot: '^test/(unit|integration)/client/' },
       to: { path: '^client/', pathNot: '^client/(index|testing)\\.ts$' },
+    },
+    {
+      name: 'cli-by-http',
+      severity: 'error',
+      comment:
+        'an operator talks to the service over HTTP: of the client, the types of the API; of the worker, the replay; of local, where it runs',
+      from: { path: '^cli/' },
+      to: {
+        path: '^(client|worker|local|process)/',
+        pathNot:
+          '^(client/api/openapi|worker/replay|local/(development-token|options|service-url)|process/package-root)\\.ts$',
+      },
+    },
+    {
+      name: 'cli-types-of-the-api',
+      severity: 'error',
+      comment: 'the library has retries of its own, which an operator must not wait for',
+      from: { path: '^cli/' },
+      to: { path: '^client/', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'client-examples-by-the-edge',

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import type pg from 'pg';
 import { countIncrements, listUncounted } from '../store/log/increments.ts';
+import { isDrained } from '../store/process/drain.ts';
 import { listDue } from '../store/retention/retention.ts';
 import { type SweepAges, makeSweep } from '../store/retention/sweep.ts';
 
@@ -27,7 +28,7 @@ export interface SweepActivityDeps {
 }
 
 export interface SweepActivities {
-  /** Wakes conversations whose timer is due, and counts increments that no run counted. @returns conversations woken */
+  /** Wakes conversations whose timer is due (none while the workflow path is drained), and counts increments that no run counted. @returns conversations woken */
   wakeDue: (input: { readonly now: number }) => Promise<number>;
   deleteOrphans: () => Promise<Record<string, number>>;
 }
@@ -54,7 +55,8 @@ export function createSweepActivities(deps: SweepActivityDeps): SweepActivities 
   };
   return {
     wakeDue: async ({ now }) => {
-      const woken = await serve(await listDue(deps.pool, now, WAKE_LIMIT), WAKE_PARALLEL, deps.wake);
+      const due = (await isDrained(deps.pool)) ? [] : await listDue(deps.pool, now, WAKE_LIMIT);
+      const woken = await serve(due, WAKE_PARALLEL, deps.wake);
       const until = performance.now() + COUNT_MS;
       await serve(await listUncounted(deps.pool, FORGOTTEN_MS, COUNT_LIMIT), COUNT_PARALLEL, async (conversation) => {
         if (performance.now() < until) await countIncrements(deps.pool, conversation);

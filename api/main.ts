@@ -38,11 +38,14 @@ import { makeDirectExecutor } from '../dispatch/direct-executor.ts';
 import { makeDispatcher } from '../dispatch/dispatcher.ts';
 import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
+import { makeRunningWorkflows } from '../dispatch/running-workflows.ts';
 import { makeStager } from '../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeRunConsistencyAudit } from '../dispatch/consistency-audits.ts';
+import { makeWorkflowInspection } from '../dispatch/workflow-inspection.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
+import { makeProcessFacts } from './services/process-facts.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
 import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
@@ -199,19 +202,14 @@ async function main(): Promise<void> {
   });
   cleanup.add('notification session', listener.close);
 
+  const autoReport = makeAutoReport(auto);
+  const facts = makeProcessFacts({ dispatcher, streams, pathSwitch, autoReport, clockSkewMs: clock.skewMs });
   let isDraining = false;
   const id = processId('api');
   const fleet = await watchFleet({
     pool,
     self: { id, ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
-    facts: () => ({
-      path: pathSwitch.get(),
-      queueDepth: dispatcher.depth(),
-      activeConversations: dispatcher.active(),
-      openStreams: streams.count(),
-      breakerOpen: auto.breaker.isOpen,
-      leaving: isDraining,
-    }),
+    facts: () => ({ ...facts(), breakerOpen: auto.breaker.isOpen, leaving: isDraining }),
     log,
   });
   cleanup.add('heartbeat', fleet.close);
@@ -249,7 +247,7 @@ async function main(): Promise<void> {
         now: clock.now,
       }),
       submitter: dispatcher,
-      autoReport: makeAutoReport(auto),
+      autoReport,
       streams,
       submitIncrement: makeSubmitIncrement({
         pool: shared,
@@ -262,6 +260,15 @@ async function main(): Promise<void> {
       pathSwitch,
       runConsistencyAudit: makeRunConsistencyAudit(client, config.taskQueue),
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
+      inspection: makeWorkflowInspection(client),
+      running: makeRunningWorkflows(client, config.taskQueue),
+      own: {
+        pathOf: pathSwitch.pathOf,
+        loadOf: dispatcher.loadOf,
+        failuresOf: (conversation) => dispatcher.failures.of(conversation),
+        streamsOf: streams.countOf,
+        facts,
+      },
       notifier,
       seen,
       keyPackages: {

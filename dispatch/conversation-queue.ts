@@ -15,6 +15,16 @@ export interface QueueDeps extends BatchDeps {
   readonly onReservationWait: (path: ExecutionPath) => void;
 }
 
+/** How much a queue has to do, for operators. */
+export interface QueueLoad {
+  /** Commands that wait for their turn. */
+  readonly waiting: number;
+  /** Commands that were handed over and are not decided. */
+  readonly inFlight: number;
+  /** Age of the oldest of both that nobody has answered yet; milliseconds. 0 = there is none. */
+  readonly oldestMs: number;
+}
+
 /** After this time the duration of an update says nothing about the next one. */
 const UPDATE_MS_VALID = 1000;
 
@@ -42,6 +52,8 @@ export class ConversationQueue {
   /** Users with a commit that waits for a reservation. */
   readonly #waitingUsers = new Set<string>();
   #update: UpdateFlight | undefined;
+  /** Handed over, and not decided yet. */
+  readonly #inFlight = new Set<QueuedCommand>();
   /** Users with a command in the direct batch in flight. */
   #direct: ReadonlySet<string> | undefined;
   /** How long the newest update took, and when it ended. */
@@ -60,9 +72,15 @@ export class ConversationQueue {
     return this.#queue.length;
   }
 
-  /** When the oldest command that waits came, by `performance.now()`; infinite = none waits. */
-  get oldest(): number {
-    return this.#queue.reduce((oldest, { since, settled }) => (settled ? oldest : Math.min(oldest, since)), Infinity);
+  /** What waits here, and what is being decided. */
+  get load(): QueueLoad {
+    const open = [...this.#queue, ...this.#inFlight].filter(({ settled }) => !settled);
+    const oldest = open.reduce((least, { since }) => Math.min(least, since), Infinity);
+    return {
+      waiting: this.depth,
+      inFlight: this.#inFlight.size,
+      oldestMs: oldest === Infinity ? 0 : Math.round(performance.now() - oldest),
+    };
   }
 
   /** How many commands of a user wait. */
@@ -147,6 +165,7 @@ export class ConversationQueue {
     this.#direct = new Set(batch.map(({ submission }) => submission.command.actor));
     this.#handedOver(batch, 'direct');
     void this.#runner.directly(batch).then(() => {
+      for (const queued of batch) this.#inFlight.delete(queued);
       this.#direct = undefined;
       this.#pump();
     });
@@ -163,6 +182,7 @@ export class ConversationQueue {
     this.#update = flight;
     this.#handedOver(batch, 'workflow');
     void this.#runner.byWorkflow(flight).then(() => {
+      for (const queued of batch) this.#inFlight.delete(queued);
       const now = auto.now();
       this.#lastUpdate = { ms: now - flight.since, at: now };
       this.#update = undefined;
@@ -173,7 +193,10 @@ export class ConversationQueue {
   #handedOver(batch: readonly QueuedCommand[], path: ExecutionPath): void {
     const [first] = batch;
     if (first !== undefined) this.#order.taken(first.turn);
-    for (const { since } of batch) this.#deps.onTaken(path, (performance.now() - since) / 1000);
+    for (const queued of batch) {
+      this.#inFlight.add(queued);
+      this.#deps.onTaken(path, (performance.now() - queued.since) / 1000);
+    }
   }
 
   /** Takes a batch out of the queue, with what was answered meanwhile, for example by its deadline. */

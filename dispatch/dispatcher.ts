@@ -5,10 +5,11 @@ import { type Outcome, outcomeFor } from '../domain/outcome.ts';
 import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { stageRow } from '../store/staging/stage.ts';
-import { ConversationQueue, type QueueDeps } from './conversation-queue.ts';
+import { ConversationQueue, type QueueDeps, type QueueLoad } from './conversation-queue.ts';
 import { AutoPath } from './auto/auto-path.ts';
 import type { ConversationPath, Executors } from './executor.ts';
 import type { QueuedCommand } from './queued-command.ts';
+import { RecentFailures } from './recent-failures.ts';
 import type { Stager } from './stager.ts';
 import type { Submission, Submitter } from './submission.ts';
 
@@ -35,10 +36,16 @@ const SHARE_OF_USER = 1 / 4;
 export interface Dispatcher extends Submitter {
   /** Commands that wait, in all queues. */
   readonly depth: () => number;
-  /** For how long the oldest command that waits has waited; milliseconds. */
-  readonly oldestMs: () => number;
   /** Conversations with something in flight. */
   readonly active: () => number;
+  /** Of one conversation. `undefined`: nothing waits and nothing is in flight. */
+  readonly loadOf: (conversation: string) => QueueLoad | undefined;
+  /** Age of the oldest command in all queues that nobody has answered yet; milliseconds. */
+  readonly oldestMs: () => number;
+  /** Batches that took the direct path although the workflow is preferred, since the start of the process, by reason. */
+  readonly diversions: () => ReadonlyMap<string, number>;
+  /** Failures of late, by conversation. */
+  readonly failures: Pick<RecentFailures, 'of'>;
   /** All queues look again: Temporal went away or came back. */
   readonly look: () => void;
 }
@@ -47,7 +54,15 @@ export interface Dispatcher extends Submitter {
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
   const { metrics, clock = OWN_CLOCK } = deps;
-  const queueDeps = makeQueueDeps(deps);
+  const diversions = new Map<string, number>();
+  const queueDeps: QueueDeps = {
+    ...makeQueueDeps(deps),
+    onDiversion: (reason) => {
+      diversions.set(reason, (diversions.get(reason) ?? 0) + 1);
+      metrics.diversion(reason);
+    },
+  };
+  const failures = new RecentFailures();
 
   const open = (conversation: string): ConversationQueue => {
     const queue = new ConversationQueue(conversation, queueDeps, () => {
@@ -99,14 +114,15 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
         const code = error instanceof AppError ? error.code : 'internal';
         if (code === 'overloaded') metrics.actorMailboxFull();
         metrics.actorMessageDrop(code);
+        failures.note(submission.conversation, { kind, code, waitedMs: Math.round(performance.now() - startedAt) });
         throw error;
       }
     },
+    loadOf: (conversation) => queues.get(conversation)?.load,
+    oldestMs: () => [...queues.values()].reduce((most, { load }) => Math.max(most, load.oldestMs), 0),
+    diversions: () => diversions,
+    failures,
     depth: () => [...queues.values()].reduce((sum, queue) => sum + queue.depth, 0),
-    oldestMs: () => {
-      const now = performance.now();
-      return [...queues.values()].reduce((longest, { oldest }) => Math.max(longest, now - oldest), 0);
-    },
     active: () => queues.size,
     look: () => {
       for (const queue of [...queues.values()]) queue.look();
@@ -114,14 +130,13 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   };
 }
 
-function makeQueueDeps(deps: DispatcherDeps): QueueDeps {
+function makeQueueDeps(deps: DispatcherDeps): Omit<QueueDeps, 'onDiversion'> {
   const { pathOf, auto = new AutoPath(), executors, stager, metrics, log, isRunning = () => true } = deps;
   return {
     pathOf,
     auto,
     isRunning,
     executors,
-    onDiversion: metrics.diversion,
     stage: ({ conversation, command, deadline }) => {
       const row = stageRow(conversation, command);
       return row === undefined ? undefined : stager.stage(row, deadline);

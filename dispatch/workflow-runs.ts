@@ -19,8 +19,12 @@ export interface WorkflowRuns {
   readonly describe: (conversation: ConversationId, deadline: number) => Promise<WorkflowRun>;
   /** Has the run finish its queue and complete; without a run nothing happens. @throws AppError `unavailable` */
   readonly shutdown: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
+  /** Ends the run at once, whatever it does: the server does this alone. @throws AppError `unavailable` */
+  readonly terminate: (conversation: ConversationId, reason: string, deadline: number) => Promise<void>;
+  /** Has the run look into Postgres, and starts one unless one runs. @throws AppError `unavailable` */
+  readonly wake: (conversation: ConversationId, deadline: number) => Promise<void>;
   /**
-   * The same, then starts the next run. A run that does not end within seconds is terminated: it is wedged, or no worker is
+   * Like `shutdown`, then starts the next run. A run that does not end within seconds is terminated: it is wedged, or no worker is
    * there. @returns how the run ended; `undefined` = none was running
    * @throws AppError `unavailable`, `deadline`
    */
@@ -89,6 +93,12 @@ export function makeWorkflowRuns({ client, workflows, namespace, uiUrl }: Workfl
       within(deadline, async () => {
         await workflows.shutDown(conversation, reason);
       }),
+    terminate: (conversation, reason, deadline) =>
+      within(deadline, async () => {
+        const runId = await workflows.runOf(conversation);
+        if (runId !== undefined) await workflows.terminate(conversation, runId, reason);
+      }),
+    wake: (conversation, deadline) => within(deadline, () => workflows.refresh(conversation)),
     restart: (conversation, reason, deadline) =>
       within(deadline, async () => {
         const runId = await workflows.shutDown(conversation, reason);

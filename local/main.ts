@@ -3,6 +3,7 @@ import path from 'node:path';
 import { packageRoot } from '../process/package-root.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
 import { stackOptions, type StackOptions } from './options.ts';
+import { removeServiceUrl, writeServiceUrl } from './service-url.ts';
 import { superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
 
@@ -46,8 +47,10 @@ async function main(): Promise<number> {
   try {
     const stack = await Promise.race([supervisor.started, asked]);
     if (stack !== undefined) {
+      writeServiceUrl(options.dataDir, `http://${options.host}:${options.ports.api}`);
       say(await summary(options, stack));
       await asked;
+      removeServiceUrl(options.dataDir);
     }
   } catch (error) {
     code = failWith(error);

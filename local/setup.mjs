@@ -1,4 +1,5 @@
-// Prepares a clone: installs the dependencies of the lockfile and, with --build, compiles the code.
+// Prepares a clone: installs the dependencies of the lockfile and, with --build, compiles the code; with --build-once, only if it
+// was never compiled.
 // This file is plain JavaScript without dependencies, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -17,7 +18,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 install();
 linkPostgresLibraries();
-if (process.argv.includes('--build')) run('npm', ['run', '--silent', 'build']);
+// --build-once: for a command that is typed often. After a pull, `npm start` and every other command build anew.
+const isBuilt = existsSync(path.join(root, 'dist', 'cli', 'main.js'));
+if (process.argv.includes('--build') || (process.argv.includes('--build-once') && !isBuilt)) {
+  run('npm', ['run', '--silent', 'build']);
+}
 
 /** Runs `npm ci` if node_modules is missing or comes from another lockfile. */
 function install() {

@@ -11,8 +11,9 @@ const OUR_PREFIXES = [
   'WORKFLOW_',
   'PARLEY_',
 ];
-/** Names that other programs set: the supervisor of the local stack, the demo, and service links of Kubernetes. */
-const FOREIGN = /^PARLEY_(?:SUPERVISED|URL)$|_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:_\d+_(?:TCP|UDP)(?:_|$)|$)/;
+/** Names that other programs set: the supervisor of the local stack, those who use the demo and the operator's program, and service links of Kubernetes. */
+const FOREIGN =
+  /^PARLEY_(?:SUPERVISED|URL|TOKEN|TOKEN_FILE)$|_SERVICE_(?:HOST|PORT)(?:_|$)|_PORT(?:_\d+_(?:TCP|UDP)(?:_|$)|$)/;
 /** Shorter known names are similar to too many correct names of other programs (HOME and HOST). */
 const MIN_LENGTH = 8;
 /** Typing errors: insertions, deletions, replacements, and swaps of two neighbours. */

@@ -27,6 +27,11 @@ export class Feeds {
     this.#feeds.get(conversation)?.wake();
   }
 
+  /** Streams that follow a conversation. */
+  countOf(conversation: string): number {
+    return this.#feeds.get(conversation)?.subscriptions.size ?? 0;
+  }
+
   *subscriptions(): Generator<Subscription, void, void> {
     for (const feed of this.#feeds.values()) yield* feed.subscriptions;
   }

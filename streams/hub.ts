@@ -70,6 +70,8 @@ export interface StreamHub {
   readonly wakeAll: () => void;
   /** Open streams. */
   readonly count: () => number;
+  /** Open streams that follow a conversation. */
+  readonly countOf: (conversation: string) => number;
   /** Ends all streams with `reconnect`, and refuses new ones. */
   readonly close: () => void;
 }
@@ -180,6 +182,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     },
     wakeAll: () => void poll().catch(onError),
     count: () => streams.size,
+    countOf: (conversation) => feeds.countOf(conversation),
     close: () => {
       closed = true;
       clearInterval(pollTimer);

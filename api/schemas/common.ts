@@ -87,12 +87,14 @@ export const EpochInput = z
   });
 export const Seq = z.number().int().min(0).meta({ description: 'Position in the log, from 1' });
 
-const wholeNumber = (min: number, max: number) =>
-  parsed(
+/** A whole number in a query. */
+export function wholeNumber(min: number, max: number): z.ZodType<number, string> {
+  return parsed(
     (text) => (/^\d{1,16}$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined),
     `must be a whole number from ${min} to ${max}`,
     { type: 'integer', minimum: min, maximum: max },
   );
+}
 export const Limit = wholeNumber(1, MAX_PAGE)
   .optional()
   .transform((limit = DEFAULT_PAGE) => limit)

@@ -667,6 +667,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/status": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get the state of the whole service
+         * @description Processes, paths, queues, Temporal, PostgreSQL, conversations in trouble, and what is wrong. It answers within seconds, whatever part is away.
+         */
+        readonly get: operations["getStatus"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/path": {
         readonly parameters: {
             readonly query?: never;
@@ -681,11 +701,36 @@ export interface paths {
         readonly get: operations["getPath"];
         /**
          * Change the execution path
-         * @description The change reaches all replicas within a second, without a restart. Both paths may decide operations of the same conversation at the same time.
+         * @description The change reaches all replicas within a second, without a restart. Both paths may decide operations of the same conversation at the same time. It ends a drain.
          */
         readonly put: operations["setPath"];
         readonly post?: never;
         readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/drain": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Whether the workflow path is drained */
+        readonly get: operations["getDrain"];
+        readonly put?: never;
+        /**
+         * Drain the workflow path: one step
+         * @description The first step moves all conversations to the direct path, and has the sweep wake none. Every step ends some runs. Repeat it until `running` is 0. No request fails meanwhile. Timers stand still until the end of the drain.
+         */
+        readonly post: operations["drain"];
+        /**
+         * Use the workflow path again
+         * @description The path setting from before the drain comes back. Runs start with the next operations.
+         */
+        readonly delete: operations["endDrain"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -700,7 +745,7 @@ export interface paths {
         };
         /**
          * List conversations
-         * @description All conversations by id, or only those in one state.
+         * @description Conversations by id: all, or those that pass all filters. Clients go by `next`.
          */
         readonly get: operations["adminListConversations"];
         readonly put?: never;
@@ -718,11 +763,18 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Get a conversation and its workflow */
+        /**
+         * Get a conversation, its run, and what waits
+         * @description Counts of rows end at 1000. The mailbox and the streams are those of the process that answers. What Temporal or the run would say is absent if they do not answer within a second or two.
+         */
         readonly get: operations["adminGetConversation"];
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /**
+         * Delete a conversation for everybody
+         * @description Like the deletion by an admin of the conversation: its id and its positions are never used again, and its rows are removed soon.
+         */
+        readonly delete: operations["adminDeleteConversation"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -762,6 +814,126 @@ export interface paths {
          * @description Ends the run like `shutdown`, and starts a new run. A run that does not end within 3 seconds is terminated: nothing that was acknowledged is lost.
          */
         readonly post: operations["restartConversation"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/conversations/{id}/history": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Read the history of the newest run
+         * @description Events in the JSON form of Temporal, in pages. A history holds references and small facts, and no content. With it, the code of another release can be tried before it is deployed.
+         */
+        readonly get: operations["getHistory"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/conversations/{id}/exports": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Begin an export of a conversation
+         * @description Writes an entry in the audit trail. For a day the same operator may read the pages of the export.
+         */
+        readonly post: operations["beginExport"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/conversations/{id}/exports/{export}/entries": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Read entries of an export
+         * @description The log with its bytes as they are stored: nobody but the members can read them.
+         */
+        readonly get: operations["exportEntries"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/conversations/{id}/exports/{export}/members": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Read members of an export
+         * @description Members and former members, as they are now.
+         */
+        readonly get: operations["exportMembers"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/users/{user}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Get a user: its devices and key packages
+         * @description 404 for a user who has no device and is or was in no conversation.
+         */
+        readonly get: operations["adminGetUser"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/users/{user}/conversations": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List the conversations of a user
+         * @description With those that it left in the last 30 days, whose role is `removed`.
+         */
+        readonly get: operations["adminListUserConversations"];
+        readonly put?: never;
+        readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -1456,6 +1628,108 @@ export interface components {
                 readonly [key: string]: boolean;
             };
         };
+        readonly ServiceStatus: {
+            /** Format: date-time */
+            readonly at: string;
+            /** @description Of the process that answers */
+            readonly version: string;
+            /** @description Health of the process that answers */
+            readonly checks: {
+                /** @enum {string} */
+                readonly database: "healthy" | "degraded" | "unhealthy";
+                /** @enum {string} */
+                readonly temporal: "healthy" | "degraded" | "unhealthy";
+                /** @enum {string} */
+                readonly memory: "healthy" | "degraded" | "unhealthy";
+                /** @enum {string} */
+                readonly actors: "healthy" | "degraded" | "unhealthy";
+            };
+            /** @description What is wrong, the worst first; empty = nothing that the service can see */
+            readonly findings: readonly {
+                readonly code: string;
+                /** @enum {string} */
+                readonly severity: "problem" | "note";
+                readonly text: string;
+                /** @description What to look at, or to do, next */
+                readonly hint?: string;
+            }[];
+            readonly processes: readonly {
+                readonly id: string;
+                /** @enum {string} */
+                readonly kind: "api" | "worker" | "supervisor";
+                readonly version: string;
+                readonly build: string;
+                readonly taskQueue: string;
+                /** Format: date-time */
+                readonly startedAt: string;
+                /** @description Milliseconds since its last sign of life */
+                readonly silentMs: number;
+                /** @enum {string} */
+                readonly state: "live" | "silent" | "gone";
+                readonly facts: {
+                    readonly [key: string]: unknown;
+                };
+            }[];
+            readonly path: components["schemas"]["PathState"];
+            readonly drain?: components["schemas"]["DrainState"];
+            /** @description Sums over all API processes that live; diversions since their start */
+            readonly queue: {
+                /** @description Operations that wait */
+                readonly depth: number;
+                /** @description Milliseconds */
+                readonly oldestWaitMs: number;
+                readonly activeConversations: number;
+                readonly openStreams: number;
+                /** @description Batches on the direct path although the workflow is preferred, by reason */
+                readonly diversions: {
+                    readonly [key: string]: number;
+                };
+            };
+            /** @description Absent while Temporal does not answer */
+            readonly temporal?: {
+                readonly pollers: readonly {
+                    readonly identity: string;
+                    /** @description Milliseconds */
+                    readonly silentMs: number;
+                }[];
+                /** @description Runs of conversations */
+                readonly running: number;
+                /** @description Runs that failed within the last hour */
+                readonly failed: number;
+            };
+            /** @description Absent while PostgreSQL does not answer */
+            readonly database?: {
+                readonly version: string;
+                readonly connections: number;
+                readonly maxConnections: number;
+                /** @description Sessions that wait for a lock */
+                readonly waitingForLocks: number;
+                readonly oldestTransaction?: {
+                    /** @description Milliseconds */
+                    readonly ms: number;
+                    readonly pid: number;
+                    readonly application: string;
+                    readonly state: string;
+                };
+                /** @description Conversations whose timer is late by 5 minutes; counted up to 1000 */
+                readonly overdue: number;
+            };
+            /** @description Signs of trouble within the last 10 minutes, those seen last first */
+            readonly troubles: {
+                /** @description There are more than these */
+                readonly more: boolean;
+                readonly newest: readonly {
+                    readonly conversation: string;
+                    /** @enum {string} */
+                    readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
+                    /** Format: date-time */
+                    readonly firstAt: string;
+                    /** Format: date-time */
+                    readonly lastAt: string;
+                    readonly seen: number;
+                }[];
+            };
+        };
         readonly PathState: {
             /**
              * @description Execution path of operations
@@ -1495,6 +1769,18 @@ export interface components {
                 readonly locked: boolean;
             }[];
         };
+        readonly DrainState: {
+            /** @description Whether the workflow path is out of use */
+            readonly drained: boolean;
+            /** Format: date-time */
+            readonly since?: string;
+            /** @description User id of the operator */
+            readonly by?: string;
+            /** @description Runs of conversations, as the list of Temporal shows them. Absent while Temporal does not answer */
+            readonly running?: number;
+            /** @description Runs that this request asked to end */
+            readonly ended?: number;
+        };
         readonly PathSetting: {
             /**
              * @description Execution path of operations
@@ -1506,6 +1792,18 @@ export interface components {
              * @default 100
              */
             readonly rollout?: number;
+        };
+        readonly DrainStep: {
+            /**
+             * @description End runs at once, also those that do not answer. Nothing that was acknowledged is lost
+             * @default false
+             */
+            readonly terminate?: boolean;
+            /**
+             * @description Runs of this step
+             * @default 200
+             */
+            readonly limit?: number;
         };
         readonly AdminConversationList: {
             readonly conversations: readonly {
@@ -1529,8 +1827,15 @@ export interface components {
                 readonly dueAt?: string;
                 /** Format: date-time */
                 readonly createdAt: string;
+                /**
+                 * Format: date-time
+                 * @description Time of its newest entry
+                 */
+                readonly lastAt: string;
+                /** @description Signs of trouble within the last 10 minutes */
+                readonly troubles: readonly ("task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked")[];
             }[];
-            /** @description Value of `cursor` for the next page. Absent on the last page */
+            /** @description Value of `cursor` for the next page. Absent on the last page. A page may be empty and have one: it looks at 2000 conversations at most */
             readonly next?: string;
         };
         readonly AdminConversation: {
@@ -1554,7 +1859,105 @@ export interface components {
             readonly dueAt?: string;
             /** Format: date-time */
             readonly createdAt: string;
+            /**
+             * Format: date-time
+             * @description Time of its newest entry
+             */
+            readonly lastAt: string;
+            /** @description Signs of trouble within the last 10 minutes */
+            readonly troubles: readonly ("task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked")[];
+            /** @description Counted up to 1000, like all counts of rows here */
+            readonly admins: number;
+            /** @description Operations whose bytes wait for a decision */
+            readonly staged: number;
+            /** @description Milliseconds */
+            readonly oldestStagedMs?: number;
+            /** @description Increments that were answered and are not counted yet */
+            readonly increments: number;
+            /** @description Sessions of the database that hold the row of the conversation or wait for it */
+            readonly locks: readonly {
+                readonly pid: number;
+                readonly application?: string;
+                readonly role?: string;
+                /** @description Of its session: active, idle in transaction and so on */
+                readonly state?: string;
+                /** @description Milliseconds */
+                readonly transactionMs?: number;
+                /** @description True: it holds the row. False: it waits */
+                readonly holds: boolean;
+            }[];
             readonly workflow: components["schemas"]["WorkflowRun"];
+            /** @description Absent: there is none, or Temporal does not answer */
+            readonly run?: {
+                readonly runId: string;
+                /** @description As Temporal names it: RUNNING, COMPLETED, FAILED and so on */
+                readonly status: string;
+                /** Format: date-time */
+                readonly startedAt: string;
+                /** @description Events */
+                readonly historyLength: number;
+                readonly historyBytes?: number;
+                /** @description The workflow task that is tried now. Above 1: its tries failed or timed out. Absent = none waits */
+                readonly taskAttempt?: number;
+                /** @description The newest failure in the last 20 events */
+                readonly lastFailure?: {
+                    /** Format: date-time */
+                    readonly at: string;
+                    readonly event: string;
+                    readonly message: string;
+                };
+                /** @description What the run says of itself. Absent: no worker answered within a second */
+                readonly state?: {
+                    /** @enum {string} */
+                    readonly health: "healthy" | "degraded";
+                    /** @description Operations that wait in the workflow */
+                    readonly mailbox: number;
+                    readonly increments: number;
+                    readonly decided: number;
+                    readonly closing: boolean;
+                    /** @description MLS epoch */
+                    readonly epoch?: number;
+                    /** @description Position in the log, from 1 */
+                    readonly lastSeq?: number;
+                    /**
+                     * Format: date-time
+                     * @description When epoch and lastSeq were true
+                     */
+                    readonly asOf?: string;
+                };
+            };
+            /** @description What the process that answers knows; the others know their own part */
+            readonly process: {
+                /** @enum {string} */
+                readonly path: "workflow" | "direct" | "auto";
+                /** @description Operations that wait in its queue */
+                readonly mailbox: number;
+                readonly inFlight: number;
+                /** @description Age of the oldest operation that waits or is in flight */
+                readonly oldestMs: number;
+                /** @description Open streams that follow the conversation */
+                readonly streams: number;
+                readonly failures: readonly {
+                    /** Format: date-time */
+                    readonly at: string;
+                    readonly kind: string;
+                    readonly code: string;
+                    /** @description Milliseconds */
+                    readonly waitedMs: number;
+                }[];
+            };
+            readonly signs: readonly {
+                /** @enum {string} */
+                readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
+                /** Format: date-time */
+                readonly firstAt: string;
+                /** Format: date-time */
+                readonly lastAt: string;
+                readonly seen: number;
+                readonly details: {
+                    readonly [key: string]: unknown;
+                };
+            }[];
         };
         readonly WorkflowRun: {
             readonly id: string;
@@ -1569,6 +1972,135 @@ export interface components {
         readonly OperatorReason: {
             /** @description Shown in the run and in the audit trail */
             readonly reason?: string;
+        };
+        readonly HistoryPage: {
+            readonly runId: string;
+            /** @description Events in the JSON form of Temporal */
+            readonly events: readonly {
+                readonly [key: string]: unknown;
+            }[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+        };
+        readonly ExportBegun: {
+            /** @description Number of the export: that of its entry in the audit trail */
+            readonly export: number;
+            readonly conversation: {
+                readonly id: string;
+                /** @enum {string} */
+                readonly protocol: "mls" | "opaque";
+                /** @description MLS epoch */
+                readonly epoch: number;
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                readonly memberCount: number;
+                /** @description Retention deleted the entries before this one */
+                readonly oldestSeq: number;
+                /** @enum {string} */
+                readonly state: "active" | "reset-open" | "superseded" | "deleted";
+                readonly successor?: string;
+                /**
+                 * Format: date-time
+                 * @description Time of its next timer
+                 */
+                readonly dueAt?: string;
+                /** Format: date-time */
+                readonly createdAt: string;
+                /**
+                 * Format: date-time
+                 * @description Time of its newest entry
+                 */
+                readonly lastAt: string;
+                /** @description Signs of trouble within the last 10 minutes */
+                readonly troubles: readonly ("task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked")[];
+            };
+            /** @description The last entry of the export */
+            readonly lastSeq: number;
+        };
+        readonly ExportEntries: {
+            readonly entries: readonly {
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /** @enum {string} */
+                readonly kind: "application" | "commit" | "proposal";
+                readonly id: string;
+                /** @description MLS epoch */
+                readonly epoch: number;
+                readonly sender?: string;
+                /** @description sha256 over the decoded bytes, as lower-case hex */
+                readonly sha256: string;
+                /** @description Absent: retention took the bytes */
+                readonly ciphertext?: string;
+                /** Format: date-time */
+                readonly at: string;
+            }[];
+            /** @description Value of `after` for the next page. Absent on the last page */
+            readonly next?: number;
+        };
+        readonly ExportMembers: {
+            readonly members: readonly {
+                readonly user: string;
+                /** @enum {string} */
+                readonly role: "admin" | "member";
+                /** @description Position in the log, from 1 */
+                readonly joinedSeq: number;
+                /** @description MLS epoch */
+                readonly joinedEpoch: number;
+                /** @description Last entry that a former member may read */
+                readonly leftSeq?: number;
+                readonly periods: readonly {
+                    /** @description Position in the log, from 1 */
+                    readonly from: number;
+                    /** @description Position in the log, from 1 */
+                    readonly to?: number;
+                }[];
+            }[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+        };
+        readonly AdminUser: {
+            readonly user: string;
+            /**
+             * @description Who may invite it
+             * @enum {string}
+             */
+            readonly consent: "anyone" | "contacts" | "nobody";
+            readonly devices: readonly {
+                readonly device: string;
+                /** Format: date-time */
+                readonly createdAt: string;
+                /**
+                 * Format: date-time
+                 * @description Time of its last request, exact to one hour
+                 */
+                readonly seenAt: string;
+                /** @description Key packages in store, without the last resort */
+                readonly available: number;
+                readonly lastResort: boolean;
+            }[];
+            /** @description Welcomes that wait for its devices; counted up to 1000 */
+            readonly welcomes: number;
+            /** @description Its data is being erased */
+            readonly erasing: boolean;
+        };
+        readonly AdminUserConversations: {
+            readonly conversations: readonly {
+                readonly id: string;
+                /** @enum {string} */
+                readonly protocol: "mls" | "opaque";
+                /** @enum {string} */
+                readonly role: "admin" | "member" | "removed";
+                /** @description MLS epoch */
+                readonly epoch: number;
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                readonly memberCount: number;
+                readonly unread: number;
+                /** Format: date-time */
+                readonly createdAt: string;
+            }[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
         };
         /** @description Newest first */
         readonly AuditList: {
@@ -6171,6 +6703,81 @@ export interface operations {
             };
         };
     };
+    readonly getStatus: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The state */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ServiceStatus"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly getPath: {
         readonly parameters: {
             readonly query?: never;
@@ -6352,11 +6959,285 @@ export interface operations {
             };
         };
     };
+    readonly getDrain: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The state */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DrainState"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly drain: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DrainStep"];
+            };
+        };
+        readonly responses: {
+            /** @description The state after the step */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DrainState"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly endDrain: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The state */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DrainState"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly adminListConversations: {
         readonly parameters: {
             readonly query?: {
                 /** @description `due` = the time of its timer has passed */
                 readonly state?: "active" | "reset-open" | "superseded" | "deleted" | "due";
+                /** @description In trouble within the last 10 minutes: with this sign, or with any */
+                readonly trouble?: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked" | "any";
+                readonly minMembers?: number;
+                readonly maxMembers?: number;
+                /** @description No entry for this time */
+                readonly idleSeconds?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
@@ -6464,6 +7345,102 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["AdminConversation"];
                 };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly adminDeleteConversation: {
+        readonly parameters: {
+            readonly query?: {
+                readonly reason?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Deleted */
+            readonly 204: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description `malformed`: The request is not well formed */
             readonly 400: {
@@ -6754,6 +7731,635 @@ export interface operations {
             };
             /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
             readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly getHistory: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `runId` of the first page */
+                readonly run?: string;
+                /** @description `next` of the previous page. It needs `run` */
+                readonly cursor?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Events */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["HistoryPage"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly beginExport: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OperatorReason"];
+            };
+        };
+        readonly responses: {
+            /** @description The export has begun */
+            readonly 201: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportBegun"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly exportEntries: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Entries after this `seq` */
+                readonly after?: number;
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                readonly export: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Entries, in order of seq */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportEntries"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly exportMembers: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next` of the previous page */
+                readonly cursor?: string;
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                readonly export: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Members, by user id */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportMembers"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly adminGetUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The user */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AdminUser"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly adminListUserConversations: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next` of the previous page */
+                readonly cursor?: string;
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Conversations, the oldest first */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AdminUserConversations"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Row, integer, object, orNull, text, time } from '../row.ts';
+import { type Row, integer, object, onlyRow, orNull, text, time } from '../row.ts';
 
 /** An action that operators can look up later. */
 export interface AuditEntry {
@@ -22,13 +22,14 @@ export interface StoredAuditEntry {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** Stores an action of an operator. Reports and resets are stored by the deciding transaction. */
-export async function writeAudit(pool: pg.Pool, { conversation, actor, action, details }: AuditEntry): Promise<void> {
-  await pool.query({
+/** Stores an action of an operator. Reports and resets are stored by the deciding transaction. @returns the key of its row */
+export async function writeAudit(pool: pg.Pool, { conversation, actor, action, details }: AuditEntry): Promise<number> {
+  const { rows } = await pool.query<Row>({
     name: 'write-audit',
-    text: 'insert into audit (conversation, actor, action, details) values ($1, $2, $3, $4)',
+    text: 'insert into audit (conversation, actor, action, details) values ($1, $2, $3, $4) returning key',
     values: [conversation ?? null, actor, action, JSON.stringify(details)],
   });
+  return integer(onlyRow(rows, 'write-audit'), 'key');
 }
 
 /**

@@ -23,6 +23,7 @@ import { packageRoot } from '../../process/package-root.ts';
 import type { Answer } from './answer.ts';
 import { type Ask, requestOf } from './ask.ts';
 import { NO_RATE_LIMITS } from './limits-off.ts';
+import { NO_WORKFLOWS } from './no-workflows.ts';
 import { AUDIENCE, SECRET, rememberTokens } from './tokens.ts';
 
 /** An API in this process: the real app over a real database. */
@@ -89,8 +90,11 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
       shutdown: () => Promise.resolve(),
       restart: () => Promise.resolve(undefined),
+      terminate: () => Promise.resolve(),
+      wake: () => Promise.resolve(),
     },
     runConsistencyAudit: () => Promise.resolve(),
+    ...NO_WORKFLOWS,
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
     requestDeadlineMs: 10_000,

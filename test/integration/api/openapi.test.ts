@@ -52,6 +52,17 @@ test('the document lists exactly the routes that clients use', () => {
   const found = operations.map(({ template, method }) => `${method.toUpperCase()} ${template}`).sort();
   expect(found).toEqual(
     [
+      'DELETE /v1/admin/conversations/{id}',
+      'DELETE /v1/admin/drain',
+      'GET /v1/admin/conversations/{id}/exports/{export}/entries',
+      'GET /v1/admin/conversations/{id}/exports/{export}/members',
+      'GET /v1/admin/conversations/{id}/history',
+      'GET /v1/admin/drain',
+      'GET /v1/admin/status',
+      'GET /v1/admin/users/{user}',
+      'GET /v1/admin/users/{user}/conversations',
+      'POST /v1/admin/conversations/{id}/exports',
+      'POST /v1/admin/drain',
       'GET /v1/consent',
       'PUT /v1/consent',
       'GET /v1/consent/requests',

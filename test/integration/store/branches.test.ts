@@ -12,6 +12,7 @@ import { storeIncrement } from '../../../store/log/increments.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
 import { eraseUser } from '../../../store/device/account.ts';
+import { deleteByOperator } from '../../../store/conversation/operator-delete.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
 import { offerTree } from '../../../store/group-info/group-info.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
@@ -405,6 +406,8 @@ async function retention(): Promise<void> {
   await retain(pool, abandoned, Date.now() + 100 * DAY_MS, 5);
   const plain = await startConversation(pool, {});
   await retain(pool, plain, Date.now(), 5);
+  await deleteByOperator(pool, plain, 'operator', {});
+  await deleteByOperator(pool, plain, 'operator', {});
 }
 
 async function sweeps(): Promise<void> {

@@ -28,7 +28,12 @@ import {
 import { listMembers } from '../../../store/membership/members.ts';
 import { readStanding } from '../../../store/membership/standing.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
+import { exportEntries, exportMembers, readExport } from '../../../store/conversation/export.ts';
+import { listRowLocks } from '../../../store/conversation/row-locks.ts';
+import { readWaiting } from '../../../store/conversation/waiting.ts';
+import { overviewUser } from '../../../store/device/user-overview.ts';
 import { makePool } from '../../../store/pool.ts';
+import { readDatabaseState } from '../../../store/process/database-state.ts';
 import { acknowledge, listFollowedConversations, readFollowedConversation } from '../../../store/device/positions.ts';
 import {
   answerConsentRequest,
@@ -135,7 +140,16 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'a commit: its computed tree': () =>
     offerTree(pool, conversation, { sha256: Buffer.alloc(32), tree: Buffer.alloc(1) }),
   'read: one conversation, for operators': () => overviewConversation(pool, conversation),
-  'read: conversations, for operators': () => overviewConversations(pool, undefined, '', 10),
+  'read: conversations, for operators': () => overviewConversations(pool, {}, '', 10),
+  'read: conversations in trouble': () => overviewConversations(pool, { trouble: 'any' }, '', 10),
+  'read: conversations that are due': () => overviewConversations(pool, { state: 'due' }, '', 10),
+  'read: who holds a conversation': () => listRowLocks(pool, conversation),
+  'read: what waits in a conversation': () => readWaiting(pool, conversation),
+  'read: the state of the database': () => readDatabaseState(pool),
+  'read: a user, for operators': () => overviewUser(pool, 'alice'),
+  'export: entries': () => exportEntries(pool, conversation, { after: ENTRIES / 2, until: ENTRIES, limit: 10 }),
+  'export: members': () => exportMembers(pool, conversation, 'user-5', 10),
+  'export: is it one': () => readExport(pool, 1, conversation, 'operator'),
   'read: the audit': () => listAudit(pool, { limit: 10 }),
   'read: the audit of a conversation': () => listAudit(pool, { conversation, limit: 10 }),
   'read: my Welcomes': () => listWelcomes(pool, { user: 'alice', device: 'phone' }),

@@ -22,7 +22,7 @@ import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } fro
 import { useService } from '../../harness/service.ts';
 import { makeGate } from '../../../tools/harness/trouble.ts';
 import type { StagedCommand } from '../../../domain/staged-command.ts';
-import { replayOptions } from '../../../tools/harness/replay.ts';
+import { replayOptions } from '../../../worker/replay.ts';
 import { resetRun } from '../../../tools/harness/reset-run.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 

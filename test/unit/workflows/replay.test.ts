@@ -8,7 +8,7 @@ import { type History, historyFromText } from '../../../tools/histories/format.t
 import { PLANTED } from '../../../tools/histories/planted.ts';
 import { quietRuntime } from '../../../tools/harness/conversations.ts';
 import { PATCH } from '../../../workflows/patches.ts';
-import { replayOptions } from '../../../tools/harness/replay.ts';
+import { replayOptions } from '../../../worker/replay.ts';
 import { messageNames } from '../../../tools/harness/message-names.ts';
 
 const folder = path.join(packageRoot(), 'test', 'histories');

@@ -10,6 +10,7 @@ import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
 import { makePathSwitch } from '../../../dispatch/path-switch.ts';
 import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
+import { NO_WORKFLOWS } from '../../harness/no-workflows.ts';
 import { makeTransfers } from '../../../api/http/transfers.ts';
 import { startServer } from '../../../api/http/server.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
@@ -83,6 +84,7 @@ const server = await startServer({
       namespace: config.temporalNamespace,
       uiUrl: undefined,
     }),
+    ...NO_WORKFLOWS,
     notifier,
     seen: makeSeenDevices({ pool, log }),
     keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },

@@ -54,7 +54,7 @@ export async function measureRows(world: World): Promise<Curve> {
         x,
         pids: postgres,
         line: "operator's list, 50",
-        run: () => overviewConversations(pool, undefined, pick().id, PAGE),
+        run: () => overviewConversations(pool, {}, pick().id, PAGE),
       },
       { x, pids: postgres, line: 'one sweep', run: () => sweep() },
       {

@@ -1,20 +1,18 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { EXTRA_TIMER } from '../../chaos/faults/builds.ts';
 import { otherBuild } from '../../harness/other-build.ts';
 import { conversationWorkflowId, refresh } from '../../../workflows/conversation/messages.ts';
 import type { Drill } from './drill.ts';
 
-const PLACE = 'setTimeout(() => undefined, 3_600_000);';
-
 // Updates in flight would keep runs from failing: the server refuses the end of a run together with the answer of an update that the
 // replay did not see. So nothing goes to the workflows but the signal of the sweep.
-const otherBuild: Drill = {
+const unreplayable: Drill = {
   name: 'other-build',
   does: 'both workers are replaced by a build whose workflow has an extra timer: it cannot replay the histories of the other',
   alerts: ['ParleyWorkflowRunsFailed'],
   inject: async ({ arena, conversations, people }) => {
-    const root = otherBuild(mkdtempSync(path.join(arena.folder, 'build-', { workflow: EXTRA_TIMER })));
+    const root = otherBuild(mkdtempSync(path.join(arena.folder, 'build-')), { workflow: EXTRA_TIMER });
     const { admin } = people.patiently('operator');
     await admin.setPath({ path: 'direct', rollout: 100 });
     for (const worker of arena.workers) await worker.deploy({ root });
@@ -32,11 +30,8 @@ const brokenBuild: Drill = {
   does: 'one of two workers gets a build whose workflow throws an error that fails its task, and not its run',
   alerts: ['ParleyWorkflowTasksFail', 'ParleyConversationsWedged'],
   inject: async ({ arena }) => {
-    const root = otherBuild(mkdtempSync(path.join(arena.folder, 'build-', { workflow: EXTRA_TIMER })));
-    const bundle = path.join(root, 'dist', 'bundle', 'conversation.js');
-    const code = readFileSync(bundle, 'utf8');
-    if (!code.includes(PLACE)) throw new Error(`The bundle has no line ${PLACE} to break`);
-    writeFileSync(bundle, code.replace(PLACE, `throw new TypeError('planted');`));
+    const throws = { workflow: "throw new TypeError('planted');" };
+    const root = otherBuild(mkdtempSync(path.join(arena.folder, 'build-')), throws);
     await arena.workers[0]?.deploy({ root });
     return async () => {
       await arena.workers[0]?.deploy();
@@ -44,4 +39,4 @@ const brokenBuild: Drill = {
   },
 };
 
-export const BUILD_DRILLS: readonly Drill[] = [otherBuild, brokenBuild];
+export const BUILD_DRILLS: readonly Drill[] = [unreplayable, brokenBuild];

@@ -1,0 +1,164 @@
+import type { AutoReport } from '../../dispatch/auto/auto-report.ts';
+import type { PathSetting } from '../../dispatch/path-switch.ts';
+import type { HealthReport } from './health-checks.ts';
+import type { ServiceFacts } from './service-status.ts';
+
+/** Something that an operator should know. */
+export interface Finding {
+  readonly code: string;
+  /** `problem`: somebody has to do something. `note`: it may be meant so. */
+  readonly severity: 'problem' | 'note';
+  readonly text: string;
+  readonly hint?: string;
+}
+
+export interface FindingInput {
+  readonly facts: ServiceFacts;
+  readonly health: HealthReport;
+  readonly path: PathSetting;
+  readonly controller: AutoReport;
+}
+
+/** The server keeps pollers for five minutes; a worker polls again at least every minute. */
+const POLLED_WITHIN_MS = 75_000;
+/** Longer than any operation waits while all is well. */
+const LONG_WAIT_MS = 3000;
+/** No transaction of the service takes as long. */
+const LONG_TRANSACTION_MS = 10_000;
+const CONNECTIONS_SHARE = 0.8;
+const CLOCK_SKEW_MS = 5000;
+/** Conversations that one text names. */
+const NAMED = 3;
+
+/** What is wrong with the service, the worst first. Every text says what was seen, and the hint what to do next. */
+export function findingsOf(input: FindingInput): Finding[] {
+  const all = [
+    ...partFindings(input),
+    ...processFindings(input),
+    ...conversationFindings(input),
+    ...databaseFindings(input),
+    ...settingFindings(input),
+  ];
+  return [
+    ...all.filter(({ severity }) => severity === 'problem'),
+    ...all.filter(({ severity }) => severity === 'note'),
+  ];
+}
+
+const problem = (code: string, text: string, hint?: string): Finding => make('problem', code, text, hint);
+const note = (code: string, text: string, hint?: string): Finding => make('note', code, text, hint);
+function make(severity: Finding['severity'], code: string, text: string, hint?: string): Finding {
+  return { code, severity, text, ...(hint === undefined ? {} : { hint }) };
+}
+
+function partFindings({ facts, health }: FindingInput): Finding[] {
+  const found: Finding[] = [];
+  if (facts.database === undefined || health.database.status === 'unhealthy') {
+    found.push(problem('database-away', 'PostgreSQL does not answer', 'look at its log and its disk'));
+  }
+  if (facts.temporal === undefined) {
+    found.push(problem('temporal-away', 'Temporal does not answer', 'start it; parley path auto serves without it'));
+  } else if (!facts.temporal.pollers.some(({ silentMs }) => silentMs < POLLED_WITHIN_MS)) {
+    found.push(
+      problem('no-worker', 'No worker polls the task queue', 'start a worker; look at the log of those that ran'),
+    );
+  }
+  for (const [name, { status }] of [['memory', health.memory] as const, ['queues', health.actors] as const]) {
+    if (status !== 'healthy') found.push(problem(`${name}-${status}`, `The check of ${name} says ${status}`));
+  }
+  return found;
+}
+
+function processFindings({ facts }: FindingInput): Finding[] {
+  const found: Finding[] = [];
+  const live = facts.processes.filter(({ state }) => state === 'live');
+  for (const { id, state, silentMs } of facts.processes) {
+    if (state !== 'silent') continue;
+    const text = `${id} says nothing for ${Math.round(silentMs / 1000)} s`;
+    found.push(problem('process-silent', text, 'it was killed, stands still, or cannot reach PostgreSQL'));
+  }
+  if (facts.processes.some(({ kind }) => kind === 'worker') && !live.some(({ kind }) => kind === 'worker')) {
+    found.push(
+      problem('no-live-worker', 'No worker says that it works', 'start one: timers and the workflow path stand still'),
+    );
+  }
+  for (const { id, facts: own } of live) {
+    const skew = typeof own.clockSkewMs === 'number' ? own.clockSkewMs : 0;
+    if (Math.abs(skew) < CLOCK_SKEW_MS) continue;
+    found.push(
+      problem('clock-skew', `The clock of ${id} differs by ${Math.round(skew / 1000)} s`, 'check the NTP of its host'),
+    );
+  }
+  const versions = new Set(live.map(({ version, build }) => `${version} ${build}`.trim()));
+  if (versions.size > 1) {
+    found.push(
+      note('versions-differ', `Processes of ${versions.size} versions run: ${[...versions].sort().join(', ')}`),
+    );
+  }
+  return found;
+}
+
+function conversationFindings({ facts, controller }: FindingInput): Finding[] {
+  const found: Finding[] = [];
+  const troubled = [...new Set(facts.troubles.map(({ conversation }) => conversation))];
+  if (troubled.length > 0) {
+    const signs = [...new Set(facts.troubles.map(({ sign }) => sign))].sort().join(', ');
+    const many = `${troubled.length}${facts.moreTroubles ? ' or more' : ''}`;
+    const text = `${many} conversations in trouble (${signs}): ${some(troubled)}`;
+    found.push(problem('conversations-in-trouble', text, `parley conversation -- ${String(troubled[0])}`));
+  }
+  const wedged = controller.wedged.map(({ conversation }) => conversation);
+  if (wedged.length > 0) {
+    const text = `${wedged.length} workflows do not answer: ${some(wedged)}`;
+    found.push(problem('wedged', text, `parley conversation -- ${String(wedged[0])}`));
+  }
+  if (facts.queue.oldestWaitMs > LONG_WAIT_MS) {
+    const text = `The oldest operation waits for ${Math.round(facts.queue.oldestWaitMs / 1000)} s; ${facts.queue.depth} wait`;
+    found.push(problem('long-wait', text, 'parley conversations --trouble any'));
+  }
+  if ((facts.temporal?.failed ?? 0) > 0) {
+    const text = `${String(facts.temporal?.failed)} runs failed within the last hour`;
+    found.push(
+      problem('runs-failed', text, 'a bad deploy of workers: parley replay -- ID, against the bundle of that release'),
+    );
+  }
+  if ((facts.database?.overdue ?? 0) > 0 && facts.drain === undefined) {
+    const text = `${String(facts.database?.overdue)} conversations have a timer that is late by 5 minutes`;
+    found.push(problem('overdue', text, 'parley conversations --state due; does the sweep run?'));
+  }
+  return found;
+}
+
+function databaseFindings({ facts: { database } }: FindingInput): Finding[] {
+  if (database === undefined) return [];
+  const found: Finding[] = [];
+  const { oldestTransaction: oldest, connections, maxConnections, waitingForLocks } = database;
+  if (oldest !== null && oldest.ms > LONG_TRANSACTION_MS) {
+    const text = `A transaction of "${oldest.application}" (pid ${oldest.pid}, ${oldest.state}) is open for ${Math.round(oldest.ms / 1000)} s`;
+    found.push(problem('long-transaction', text, `select pg_terminate_backend(${oldest.pid})`));
+  }
+  if (connections > maxConnections * CONNECTIONS_SHARE) {
+    found.push(problem('connections', `${connections} of ${maxConnections} connections of PostgreSQL are in use`));
+  }
+  if (waitingForLocks > 0) found.push(note('lock-waits', `${waitingForLocks} sessions of PostgreSQL wait for a lock`));
+  return found;
+}
+
+function settingFindings({ facts, path, controller }: FindingInput): Finding[] {
+  const found: Finding[] = [];
+  if (facts.drain !== undefined) {
+    const text = `The workflow path is drained since ${facts.drain.since} by ${facts.drain.by}`;
+    found.push(note('drained', text, 'parley drain --undo'));
+  } else if (path.path !== 'auto' || path.rollout !== 100) {
+    found.push(note('path', `The path is ${path.path} for ${path.rollout} % of the conversations`, 'parley path auto'));
+  }
+  if (path.path === 'auto' && controller.state !== 'normal') {
+    const text = `The path auto is ${controller.state} since ${controller.since}: a part of the batches goes direct`;
+    found.push(problem(`auto-${controller.state}`, text));
+  }
+  return found;
+}
+
+function some(names: readonly string[]): string {
+  return `${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? ', ..' : ''}`;
+}
