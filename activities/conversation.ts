@@ -31,9 +31,9 @@ const FAILING = 10_000;
 
 /**
  * Failures that end the retries: `defect` = every retry would fail again; `away` = Postgres was unreachable for too
- * long.
+ * long; `locked` = somebody else has the conversation locked.
  */
-export type FinalFailure = 'defect' | 'away';
+export type FinalFailure = 'defect' | 'away' | 'locked';
 
 /** Dependencies of the conversation activities. */
 export interface ConversationActivityDeps {
@@ -132,7 +132,7 @@ function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Pro
       const isInTime = !isLocked && performance.now() - firstTry < RETRY_BUDGET_MS;
       if (isAway && isInTime) throw error;
       firstTries.delete(key);
-      const type: FinalFailure = isAway ? 'away' : 'defect';
+      const type: FinalFailure = isLocked ? 'locked' : isAway ? 'away' : 'defect';
       onFailure(error);
       // A database message may contain stored values, and failures are stored in the history (invariant 10).
       throw ApplicationFailure.create({

@@ -10,7 +10,9 @@ import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
+import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
+import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
@@ -112,7 +114,16 @@ async function main(): Promise<void> {
     continueAfter: config.continueAsNewAfter,
     logLevel: config.logLevel,
   });
-  const workflows = makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings });
+  const attributes = await watchSearchAttributes(client, log);
+  cleanup.add('search attributes', attributes.close);
+  const workflows = makeConversationWorkflows({
+    client,
+    taskQueue: config.taskQueue,
+    settings,
+    attributes,
+    factsOf: (conversation) => factsForLists(pool, conversation),
+    modeOf: pathSwitch.pathOf,
+  });
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
   const auto = new AutoPath();

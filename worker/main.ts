@@ -9,10 +9,12 @@ import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
+import { type SearchAttributes, watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -54,12 +56,14 @@ async function main(): Promise<void> {
   const client = connectClient();
   const running: { worker?: Worker } = {};
   await serveHealthAndMetrics({ isPolling: () => running.worker?.getState() === 'RUNNING', pool, client, metrics });
-  const create = (connection: NativeConnection): Promise<ConversationWorker> =>
+  const create = (connection: NativeConnection, attributes: SearchAttributes): Promise<ConversationWorker> =>
     createWorker({
       connection,
       workflows: makeConversationWorkflows({
         client,
         taskQueue: config.taskQueue,
+        attributes,
+        factsOf: (conversation) => factsForLists(pool, conversation),
         settings: conversationSettings({
           idleMs: config.idleMs,
           continueAfter: config.continueAsNewAfter,
@@ -170,13 +174,15 @@ function connectClient(): Client {
  */
 async function connectWorker(
   client: Client,
-  create: (connection: NativeConnection) => Promise<ConversationWorker>,
+  create: (connection: NativeConnection, attributes: SearchAttributes) => Promise<ConversationWorker>,
 ): Promise<ConversationWorker> {
   // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
   await askTemporal(client, CHECK_MS);
   const connection = await NativeConnection.connect({ address: config.temporalAddress });
   try {
-    const created = await create(connection);
+    const attributes = await watchSearchAttributes(client, log);
+    const created = await create(connection, attributes);
+    cleanup.add('search attributes', attributes.close);
     cleanup.add('connection', () => connection.close());
     return created;
   } catch (error) {
