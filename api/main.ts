@@ -9,7 +9,9 @@ import { makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
+import { ProgressOfRequests } from '../process/progress.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
+import { startTracing } from '../process/start-tracing.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { factsForLists } from '../store/conversation/facts-for-lists.ts';
@@ -67,6 +69,9 @@ try {
 
 async function main(): Promise<void> {
   const metrics = makeMetrics();
+  const tracing = await startTracing(config, 'api');
+  if (tracing !== undefined) cleanup.add('tracing', tracing.close);
+  const progress = new ProgressOfRequests();
   const root = packageRoot();
   const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-api' });
   const staging = makePool({
@@ -125,7 +130,7 @@ async function main(): Promise<void> {
     modeOf: pathSwitch.pathOf,
   });
   const onRetry = metrics.batchRetry;
-  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
+  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry, tracing });
   const auto = new AutoPath();
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
@@ -138,6 +143,8 @@ async function main(): Promise<void> {
     stager: makeStager(staging),
     metrics,
     log,
+    progress,
+    tracing,
     clock,
     mailboxLimit: config.mailboxLimit,
   });
@@ -231,6 +238,9 @@ async function main(): Promise<void> {
       },
       jobs,
       observe: metrics.httpRequest,
+      progress,
+      modeOf: pathSwitch.pathOf,
+      tracing,
       rateLimits: config.rateLimits,
       transfers,
       loadShedding: { shedder, onShed: metrics.requestShed },

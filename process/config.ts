@@ -77,6 +77,8 @@ export interface Config {
   readonly keyPackageMaxLifetimeMs: number | undefined;
   readonly trustProxy: number;
   readonly shutdownGraceMs: number;
+  /** Absent = tracing is off. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string; readonly ratio: number } | undefined;
   readonly logLevel: string;
   readonly logSalt: string | undefined;
 }
@@ -185,6 +187,14 @@ function arrange(values: Values): Config {
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? undefined
+        : {
+            endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
+            serviceName: values.OTEL_SERVICE_NAME,
+            ratio: values.OTEL_TRACES_SAMPLER_ARG,
+          },
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,
   };

@@ -11,6 +11,7 @@ import { createCleanup } from '../process/cleanup.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type SearchAttributes, watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
+import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { makePool, measurePool } from '../store/pool.ts';
@@ -53,6 +54,8 @@ async function main(): Promise<void> {
   const metrics = makeMetrics();
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
+  const tracing = await startTracing(config, 'worker');
+  if (tracing !== undefined) cleanup.add('tracing', tracing.close);
   const client = connectClient();
   const running: { worker?: Worker } = {};
   await serveHealthAndMetrics({ isPolling: () => running.worker?.getState() === 'RUNNING', pool, client, metrics });
@@ -75,6 +78,7 @@ async function main(): Promise<void> {
       pool,
       notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
       metrics,
+      tracing,
       log,
       maxCachedWorkflows: config.workerCacheSize,
       taskSlots: config.workerTaskSlots,

@@ -184,7 +184,7 @@ test('every saved query of the docs lists what it is for, and nothing else that 
     policy: makePolicy({ externalJoin: 'nobody' }, { epochWindow: 2 }),
     fingerprint: randomBytes(32),
   });
-  await conversations.wake(large);
+  await conversations.increment({ conversation: large, user: 'member-0', by: 1 });
   const terminated = await someConversation();
   await workflowOf(terminated).terminate();
   const empty = await createInStore(pool, ['alice']);
