@@ -67,14 +67,14 @@ export function makeTracing(options: {
       name,
       {
         kind: more.kind,
-        startTime: span.from,
+        startTime: exactTime(span.from),
         attributes: span.attributes,
         links: [...(more.links ?? [])],
       },
       more.parent ?? ROOT_CONTEXT,
     );
     if (span.error !== undefined) made.setStatus({ code: SpanStatusCode.ERROR, message: span.error });
-    made.end(span.until);
+    made.end(exactTime(span.until));
   };
 
   return {
@@ -105,6 +105,12 @@ export function makeTracing(options: {
     },
     close: () => provider.shutdown(),
   };
+}
+
+/** Seconds and nanoseconds. The SDK would take a small number as a time since the start of the process. */
+function exactTime(ms: number): [number, number] {
+  const seconds = Math.trunc(ms / 1000);
+  return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
 }
 
 function requestOf(correlationId: string): { readonly traceId: string; readonly spanId: string } {

@@ -45,6 +45,8 @@ export interface RequestContext {
   readonly deadline: number;
   /** Path template of the route. Absent until a route matched. */
   route?: string;
+  /** Conversation in the path, as the client sent it. Express forgets it before an error is rendered. */
+  pathId?: string;
   caller?: Caller;
   /** Operation id in the body. Absent until the body was read. */
   operation?: string;

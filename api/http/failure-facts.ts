@@ -11,10 +11,9 @@ export type ModeOf = (conversation: string) => string;
  * waited for. No user: with the id of an operation that would say who sent a message.
  */
 export function failureFacts(res: Response, modeOf: ModeOf): Record<string, string> {
-  const { correlationId, problem, operation, waitsFor, progress } = contextOf(res);
+  const { correlationId, problem, pathId, operation, waitsFor, progress } = contextOf(res);
   const command = progress();
-  const { id } = res.req.params;
-  const conversation = command?.conversation ?? (typeof id === 'string' ? parseConversationId(id) : undefined);
+  const conversation = command?.conversation ?? (pathId === undefined ? undefined : parseConversationId(pathId));
   const mode = command?.mode ?? (conversation === undefined ? undefined : modeOf(conversation));
   return {
     correlationId,

@@ -7,6 +7,7 @@ import { CONFIG_NAMES } from '../../../process/config.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { stackOptions } from '../../../local/options.ts';
 import { dynamicConfig } from '../../../ops/temporal/dynamic-config.ts';
+import { registerCommand } from '../../../ops/temporal/search-attributes.ts';
 
 type Service = {
   image?: string;
@@ -54,6 +55,10 @@ test.each(entries)(
 test('API and worker start without Temporal', () => {
   for (const name of ['api', 'worker'])
     expect(Object.keys(services[name]?.depends_on ?? {}), name).toEqual(['migrate']);
+});
+
+test('the namespace gets the search attributes', () => {
+  expect(services['temporal-namespace']?.command?.join('\n')).toContain(registerCommand('default'));
 });
 
 test('every volume is declared or is a file of this repository', () => {
