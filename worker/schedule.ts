@@ -10,7 +10,7 @@ import { SWEEP_WORKFLOW } from '../workflows/names.ts';
 import type { SweepInput } from '../workflows/sweep.ts';
 
 /** One run sweeps each minute for an hour: 24 runs a day in the list of workflows. */
-const EVERY_HOUR: SweepInput = { everyMs: 60_000, forMs: 3_600_000 };
+export const EVERY_HOUR: SweepInput = { everyMs: 60_000, forMs: 3_600_000 };
 
 /**
  * Id of the sweep's schedule. There is one schedule per task queue, because several installations may share a

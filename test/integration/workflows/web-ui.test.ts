@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
 import { own } from '../../../domain/own.ts';
 import { makePolicy } from '../../../domain/policy.ts';
+import { CONVERSATION_STATES, MEMBER_BUCKETS, RUN_TROUBLES } from '../../../domain/search-attributes.ts';
 import { freePort } from '../../../local/ports.ts';
 import { resolveProgram } from '../../../local/temporal-binary.ts';
 import { temporalCli } from '../../../local/temporal-programs.ts';
@@ -353,8 +354,10 @@ test('in a namespace without the search attributes the service says so and goes 
   there.close();
 });
 
-test('the docs have the command that registers the search attributes', () => {
+test('the docs have the command that registers the search attributes, and all their values', () => {
   expect(page).toContain(`\n${registerCommand('default')}\n`);
+  for (const value of [...CONVERSATION_STATES, ...MEMBER_BUCKETS, ...RUN_TROUBLES])
+    expect(page).toContain(`\`${value}\``);
 });
 
 /** An answer of the Web UI's own server, as text. */
