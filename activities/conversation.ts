@@ -31,9 +31,9 @@ const FAILING = 10_000;
 
 /**
  * Failures that end the retries: `defect` = every retry would fail again; `away` = Postgres was unreachable for too
- * long.
+ * long; `locked` = somebody else has the conversation locked.
  */
-export type FinalFailure = 'defect' | 'away';
+export type FinalFailure = 'defect' | 'away' | 'locked';
 
 /** Dependencies of the conversation activities. */
 export interface ConversationActivityDeps {
@@ -45,9 +45,19 @@ export interface ConversationActivityDeps {
     readonly correlationIds: readonly string[];
     readonly operations: number;
     readonly seconds: number;
+    /** Of them, the deciding call with its waits: it comes last. */
+    readonly decidingSeconds: number;
   }) => void;
   /** Called with the complete error that ends an activity, for the log. */
-  readonly onFailure: (error: unknown) => void;
+  readonly onFailure: (error: unknown, activity: ActivityFacts) => void;
+}
+
+/** For whom an activity ran. */
+export interface ActivityFacts {
+  readonly conversation: string;
+  /** Operations of the batch; none = the activity loads facts, or does what is due. */
+  readonly commands: readonly { readonly id: string }[];
+  readonly correlationIds: readonly string[];
 }
 
 export interface ConversationActivities {
@@ -77,29 +87,32 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
 
   return {
     apply: ({ conversation, operations, requests, isFirst = false }) =>
-      classified(async () => {
+      classified({ conversation, commands: operations, correlationIds: requests }, async () => {
         const startedAt = performance.now();
         if (isFirst) await countIncrements(pool, conversation);
+        const decidingAt = performance.now();
         const { facts, outcomes } = await decide(pool, conversation, operations, [], { patienceMs: LOCK_TRY_MS });
+        const decidedAt = performance.now();
         if (facts.found) notifier.entry(conversation, facts.lastSeq, facts.changed);
         deps.onBatch({
           conversation,
           correlationIds: requests,
           operations: operations.length,
-          seconds: (performance.now() - startedAt) / 1000,
+          seconds: (decidedAt - startedAt) / 1000,
+          decidingSeconds: (decidedAt - decidingAt) / 1000,
         });
         return { facts, outcomes: packOutcomes(outcomes) };
       }),
 
     load: ({ conversation }) =>
-      classified(async () => {
+      classified(withoutCommands(conversation), async () => {
         // Those of a run that was terminated, reset or failed before it counted them.
         await countIncrements(pool, conversation);
         return load(conversation);
       }),
 
     retain: ({ conversation, now }) =>
-      classified(async () => {
+      classified(withoutCommands(conversation), async () => {
         const { waitForLock } = deciderOf(pool);
         const step = await waitForLock(LOCK_TRY_MS, () => retain(pool, conversation, now, RETENTION_STEP));
         if (step === undefined) await waitForLock(LOCK_TRY_MS, () => purgeDeleted(pool, conversation, RETENTION_STEP));
@@ -115,10 +128,12 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
  * activity. The retry time is measured from the first try in this process: the times that Temporal gives are by the clock
  * of another host.
  */
-function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Promise<T>) => Promise<T> {
+function makeClassified(
+  onFailure: ConversationActivityDeps['onFailure'],
+): <T>(facts: ActivityFacts, run: () => Promise<T>) => Promise<T> {
   /** When the first try began, by `performance.now()`. */
   const firstTries = new LRUCache<string, number>({ max: FAILING });
-  return async (run) => {
+  return async (facts, run) => {
     const startedAt = performance.now();
     try {
       return await run();
@@ -132,8 +147,8 @@ function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Pro
       const isInTime = !isLocked && performance.now() - firstTry < RETRY_BUDGET_MS;
       if (isAway && isInTime) throw error;
       firstTries.delete(key);
-      const type: FinalFailure = isAway ? 'away' : 'defect';
-      onFailure(error);
+      const type: FinalFailure = isLocked ? 'locked' : isAway ? 'away' : 'defect';
+      onFailure(error, facts);
       // A database message may contain stored values, and failures are stored in the history (invariant 10).
       throw ApplicationFailure.create({
         type,
@@ -142,6 +157,10 @@ function makeClassified(onFailure: (error: unknown) => void): <T>(run: () => Pro
       });
     }
   };
+}
+
+function withoutCommands(conversation: string): ActivityFacts {
+  return { conversation, commands: [], correlationIds: [] };
 }
 
 function sqlState(error: unknown): string {

@@ -12,6 +12,8 @@ import {
   WAITING_REQUESTS_PER_USER,
 } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
+import { ProgressOfRequests } from '../process/progress.ts';
+import type { Tracing } from '../process/tracing.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import { type ReadPage, makeReadPage } from '../store/replica/replica-pages.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
@@ -94,6 +96,12 @@ export interface AppDeps extends HealthDeps {
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
   readonly observe: ObserveRequest;
+  /** Where the commands of requests are. @default one that no dispatcher fills */
+  readonly progress?: ProgressOfRequests;
+  /** What an operator has chosen for a conversation. @default the setting, for all of them */
+  readonly modeOf?: (conversation: string) => string;
+  /** @default off */
+  readonly tracing?: Tracing | undefined;
   readonly rateLimits: RateLimits;
   /** @default as in `domain/limits.ts` */
   readonly turns?: TurnsOptions;
@@ -179,7 +187,8 @@ export function createApp(deps: AppDeps): App {
 
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
-  app.use(makeRequestContext({ ...deps, kept, deadlineMs: deps.requestDeadlineMs }));
+  const { progress = new ProgressOfRequests(), modeOf = (): string => deps.pathSwitch.get().path, tracing } = deps;
+  app.use(makeRequestContext({ ...deps, kept, progress, modeOf, tracing, deadlineMs: deps.requestDeadlineMs }));
   app.use(makeCommonHeaders(deps.isDraining));
   mountRoutes(app, makeRoutes(deps, conversations), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
@@ -193,7 +202,7 @@ export function createApp(deps: AppDeps): App {
   });
   app.use(ASSETS_PATH, referenceAssets());
   app.use(noSuchRoute);
-  app.use(makeProblemRenderer(deps));
+  app.use(makeProblemRenderer({ log: deps.log, modeOf }));
   const classes = makeMessageClasses(app);
   return { handler: kept.before(app, deps.isDraining), classes };
 }

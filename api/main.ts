@@ -9,9 +9,13 @@ import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { processId } from '../process/process-id.ts';
+import { ProgressOfRequests } from '../process/progress.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
+import { startTracing } from '../process/start-tracing.ts';
+import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalServer } from '../process/temporal-server.ts';
+import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
@@ -74,6 +78,9 @@ try {
 
 async function main(): Promise<void> {
   const metrics = makeMetrics();
+  const tracing = await startTracing(config, 'api');
+  if (tracing !== undefined) cleanup.add('tracing', tracing.close);
+  const progress = new ProgressOfRequests();
   const root = packageRoot();
   const built = await readBuildInfo(config.build);
   metrics.buildInfo(built);
@@ -123,9 +130,18 @@ async function main(): Promise<void> {
     continueAfter: config.continueAsNewAfter,
     logLevel: config.logLevel,
   });
-  const workflows = makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings });
+  const attributes = await watchSearchAttributes(client, log);
+  cleanup.add('search attributes', attributes.close);
+  const workflows = makeConversationWorkflows({
+    client,
+    taskQueue: config.taskQueue,
+    settings,
+    attributes,
+    factsOf: (conversation) => factsForLists(pool, conversation),
+    modeOf: pathSwitch.pathOf,
+  });
   const onRetry = metrics.batchRetry;
-  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
+  const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry, tracing });
   const auto = new AutoPath();
   const dispatcher = makeDispatcher({
     pathOf: pathSwitch.pathOf,
@@ -138,6 +154,8 @@ async function main(): Promise<void> {
     stager: makeStager(staging),
     metrics,
     log,
+    progress,
+    tracing,
     clock,
     mailboxLimit: config.mailboxLimit,
   });
@@ -278,6 +296,9 @@ async function main(): Promise<void> {
       },
       jobs,
       observe: metrics.httpRequest,
+      progress,
+      modeOf: pathSwitch.pathOf,
+      tracing,
       rateLimits: config.rateLimits,
       transfers,
       loadShedding: { shedder, onShed: metrics.requestShed },

@@ -6,6 +6,7 @@ import { type StagedCommand, toStagedCommand } from '../domain/staged-command.ts
 import type { StagedKey } from '../store/staging/stage.ts';
 import type { AutoPath } from './auto/auto-path.ts';
 import type { Applied, Batch, ConversationPath, DiversionReason, ExecutionPath, Executors } from './executor.ts';
+import type { WaitedFor } from '../process/progress.ts';
 import { outageError } from './outage.ts';
 import type { QueuedCommand } from './queued-command.ts';
 import type { Submission } from './submission.ts';
@@ -21,12 +22,19 @@ export interface BatchDeps {
   /** Stages a command; `undefined` = it travels whole. */
   readonly stage: (submission: Submission) => Promise<StagedKey> | undefined;
   /** The commands of these staged rows will never be decided. */
-  readonly discard: (keys: readonly number[]) => void;
+  readonly discard: (conversation: string, keys: readonly number[]) => void;
   readonly onBatch: (
     batch: Batch<Command | StagedCommand>,
     path: ExecutionPath,
     applied: Applied,
     seconds: number,
+  ) => void;
+  /** A batch came back, however it did. @param error absent = it was decided */
+  readonly onHandedOver: (
+    batch: Batch<Command | StagedCommand>,
+    path: ExecutionPath,
+    seconds: number,
+    error?: unknown,
   ) => void;
   readonly onDiversion: (reason: DiversionReason) => void;
 }
@@ -82,7 +90,7 @@ export class BatchRunner {
   async discard(commands: readonly QueuedCommand[]): Promise<void> {
     const staged = await Promise.all(commands.map(async (queued) => queued.staged?.catch(() => undefined)));
     const keys = staged.filter((key) => typeof key === 'number');
-    if (keys.length > 0) this.#deps.discard(keys);
+    if (keys.length > 0) this.#deps.discard(this.#conversation, keys);
   }
 
   async #stageAndSubmit(flight: UpdateFlight, places: { held: boolean }): Promise<void> {
@@ -170,18 +178,30 @@ export class BatchRunner {
     execute: (batch: Batch<C>) => Promise<Applied>,
     signal?: AbortSignal,
   ): Promise<Applied> {
+    const show = (waitsFor: WaitedFor): void => {
+      for (const { progress } of queued) Object.assign(progress, { path, waitsFor });
+    };
+    show(path === 'workflow' ? 'temporal' : 'postgres');
     const batch: Batch<C> = {
       id: randomUUID(),
       conversation: this.#conversation,
       commands,
       correlationIds: [...new Set(queued.map(({ submission }) => submission.correlationId))],
       deadline: deadlineOf(queued),
+      onWait: show,
       ...(signal === undefined ? {} : { signal }),
     };
     const startedAt = performance.now();
-    const applied = await execute(batch);
-    if (signal?.aborted !== true) this.#deps.onBatch(batch, path, applied, (performance.now() - startedAt) / 1000);
-    return applied;
+    const seconds = (): number => (performance.now() - startedAt) / 1000;
+    try {
+      const applied = await execute(batch);
+      this.#deps.onHandedOver(batch, path, seconds());
+      if (signal?.aborted !== true) this.#deps.onBatch(batch, path, applied, seconds());
+      return applied;
+    } catch (error) {
+      this.#deps.onHandedOver(batch, path, seconds(), error);
+      throw error;
+    }
   }
 
   async #settle(path: ExecutionPath, batch: readonly QueuedCommand[], { outcomes, retries }: Applied): Promise<void> {

@@ -6,11 +6,12 @@ import type { ExecutionPath } from './executor.ts';
 import { FairOrder } from './fair-order.ts';
 import { outageError } from './outage.ts';
 import { type QueuedCommand, sharesBatch } from './queued-command.ts';
+import type { Submission } from './submission.ts';
 import { UpdateFlight } from './update-flight.ts';
 
 /** What the queues of a process share. */
 export interface QueueDeps extends BatchDeps {
-  readonly onTaken: (path: ExecutionPath, waitedSeconds: number) => void;
+  readonly onTaken: (path: ExecutionPath, waitedSeconds: number, submission: Submission) => void;
   /** A commit waits for a reservation. */
   readonly onReservationWait: (path: ExecutionPath) => void;
 }
@@ -91,6 +92,7 @@ export class ConversationQueue {
   /** Queues a command. It is handed over at once if nothing is in flight. */
   push(queued: QueuedCommand): void {
     if (this.#isOutage()) {
+      queued.progress.waitsFor = 'temporal';
       queued.settle(outageError());
       return;
     }
@@ -106,7 +108,10 @@ export class ConversationQueue {
   /** Looks again: Temporal went away or came back, or time has passed. */
   look(): void {
     if (this.#isOutage()) {
-      for (const queued of this.#queue) queued.settle(outageError());
+      for (const queued of this.#queue) {
+        queued.progress.waitsFor = 'temporal';
+        queued.settle(outageError());
+      }
       this.#update?.giveUp('outage');
     }
     const away = this.#deps.auto.whyAway(this.#conversation);
@@ -194,8 +199,11 @@ export class ConversationQueue {
     const [first] = batch;
     if (first !== undefined) this.#order.taken(first.turn);
     for (const queued of batch) {
+      const { since, submission, progress } = queued;
       this.#inFlight.add(queued);
-      this.#deps.onTaken(path, (performance.now() - queued.since) / 1000);
+      progress.path = path;
+      progress.waitsFor = path === 'workflow' ? 'staging' : 'postgres';
+      this.#deps.onTaken(path, (performance.now() - since) / 1000, submission);
     }
   }
 
@@ -251,6 +259,7 @@ export class ConversationQueue {
     const { submission } = queued;
     const { command } = submission;
     this.#deps.onReservationWait(path);
+    queued.progress.waitsFor = 'queue';
     if (command.kind === 'commit') {
       queued.submission = { ...submission, command: { ...command, waitedForReservation: true } };
     }

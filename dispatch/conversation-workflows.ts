@@ -7,7 +7,9 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { LRUCache } from 'lru-cache';
+import type { AttributedFacts } from '../domain/search-attributes.ts';
 import type { StoredIncrement } from '../domain/staged-command.ts';
+import { type SearchAttributes, isUnknownName } from '../process/search-attributes.ts';
 import {
   type ConversationSettings,
   type ConversationUpdate,
@@ -20,14 +22,26 @@ import {
 } from '../workflows/conversation/messages.ts';
 import { type ConversationStart, conversationStart } from '../workflows/conversation/start.ts';
 import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
+import type { ConversationPath } from './executor.ts';
+import { pause } from './pause.ts';
 
 /** Conversations whose workflow is believed to run; their updates go without a start. Some 200 bytes each. */
 const KNOWN_RUNNING = 50_000;
+/** What starts know of a conversation may be this old: its run looks for itself. */
+const KNOWN_FACTS = { max: 10_000, ttl: 60_000 };
+/** Nobody waits longer for facts that only people read. */
+const FACTS_MS = 200;
 
 export interface ConversationWorkflowsDeps {
   readonly client: Client;
   readonly taskQueue: string;
   readonly settings: ConversationSettings;
+  /** Whether the namespace has the search attributes. @default it has not */
+  readonly attributes?: Pick<SearchAttributes, 'registered' | 'refused'>;
+  /** What a start shows of a conversation; `undefined` = there is no such conversation. @default nothing is known */
+  readonly factsOf?: (conversation: string) => Promise<AttributedFacts | undefined>;
+  /** What an operator has chosen for a conversation. @default not told */
+  readonly modeOf?: (conversation: string) => ConversationPath;
 }
 
 /**
@@ -68,9 +82,9 @@ export interface ConversationWorkflows {
 }
 
 export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): ConversationWorkflows {
-  const { client, taskQueue, settings } = deps;
+  const { client } = deps;
   const running = new LRUCache<string, true>({ max: KNOWN_RUNNING });
-  const startOf = (conversation: string): ConversationStart => conversationStart(conversation, settings, taskQueue);
+  const withStart = makeStarter(deps);
   const handleOf = (conversation: string, runId?: string): WorkflowHandle =>
     client.workflow.getHandle(conversationWorkflowId(conversation), runId, { followRuns: false });
 
@@ -90,22 +104,22 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
     updateId: string,
     input: UpdateInput,
   ): Promise<UpdateResult> => {
-    const startWorkflowOperation = new WithStartWorkflowOperation(CONVERSATION_WORKFLOW, {
-      ...startOf(conversation),
-      workflowIdConflictPolicy: 'USE_EXISTING',
+    const result = await withStart(conversation, (start) => {
+      const startWorkflowOperation = new WithStartWorkflowOperation(CONVERSATION_WORKFLOW, {
+        ...start,
+        workflowIdConflictPolicy: 'USE_EXISTING',
+      });
+      return client.workflow.executeUpdateWithStart(update, { args: [input], updateId, startWorkflowOperation });
     });
-    const options = { args: [input] as [UpdateInput], updateId, startWorkflowOperation };
-    const result = await client.workflow.executeUpdateWithStart(update, options);
     running.set(conversation, true);
     return result;
   };
 
   return {
     start: async (conversation) => {
-      await client.workflow.start(CONVERSATION_WORKFLOW, {
-        ...startOf(conversation),
-        workflowIdConflictPolicy: 'USE_EXISTING',
-      });
+      await withStart(conversation, (start) =>
+        client.workflow.start(CONVERSATION_WORKFLOW, { ...start, workflowIdConflictPolicy: 'USE_EXISTING' }),
+      );
     },
     update: (conversation, update, updateId, input, deadline, signal) => {
       const send = (): Promise<UpdateResult> =>
@@ -120,15 +134,19 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
     forget: (conversation) => void running.delete(conversation),
     increment: async (conversation, increment, deadline) => {
       await client.withDeadline(deadline, () =>
-        client.workflow.signalWithStart(CONVERSATION_WORKFLOW, {
-          ...startOf(conversation),
-          signal: incrementUnread,
-          signalArgs: [increment],
-        }),
+        withStart(conversation, (start) =>
+          client.workflow.signalWithStart(CONVERSATION_WORKFLOW, {
+            ...start,
+            signal: incrementUnread,
+            signalArgs: [increment],
+          }),
+        ),
       );
     },
     refresh: async (conversation) => {
-      await client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...startOf(conversation), signal: refresh });
+      await withStart(conversation, (start) =>
+        client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...start, signal: refresh }),
+      );
     },
     runOf,
     shutDown: async (conversation, reason) => {
@@ -144,6 +162,50 @@ export function makeConversationWorkflows(deps: ConversationWorkflowsDeps): Conv
       await handleOf(conversation, runId).terminate(reason).catch(ignoreEnd);
     },
   };
+}
+
+/** Makes calls that may start a run, with what its list entry shows. */
+function makeStarter(
+  deps: ConversationWorkflowsDeps,
+): <T>(conversation: string, call: (start: ConversationStart) => Promise<T>) => Promise<T> {
+  const {
+    settings,
+    taskQueue,
+    attributes,
+    factsOf = (): Promise<undefined> => Promise.resolve(undefined),
+    modeOf,
+  } = deps;
+  const known = new LRUCache<string, AttributedFacts>(KNOWN_FACTS);
+  const look = async (conversation: string): Promise<AttributedFacts | undefined> => {
+    const facts = await factsOf(conversation).catch(() => undefined);
+    if (facts !== undefined) known.set(conversation, facts);
+    return facts;
+  };
+  return async (conversation, call) => {
+    const facts = known.get(conversation) ?? (await Promise.race([look(conversation), nothingAfter(FACTS_MS)]));
+    const startWith = (searchAttributes: boolean): ConversationStart => {
+      const mode = modeOf?.(conversation);
+      const chosen = {
+        ...settings,
+        ...(searchAttributes ? { searchAttributes } : {}),
+        ...(mode === undefined ? {} : { mode }),
+      };
+      return conversationStart(conversation, chosen, taskQueue, { facts });
+    };
+    if (attributes?.registered() !== true) return call(startWith(false));
+    try {
+      return await call(startWith(true));
+    } catch (error) {
+      // They were removed, or another Temporal server does not know them yet.
+      if (!isUnknownName(error)) throw error;
+      attributes.refused();
+      return call(startWith(false));
+    }
+  };
+}
+
+async function nothingAfter(ms: number): Promise<undefined> {
+  await pause(ms);
 }
 
 /** However a run ended, it has ended. */

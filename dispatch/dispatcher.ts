@@ -4,6 +4,8 @@ import { AppError } from '../domain/errors.ts';
 import { type Outcome, outcomeFor } from '../domain/outcome.ts';
 import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
+import { type CommandProgress, ProgressOfRequests } from '../process/progress.ts';
+import { type Tracing, traceNow } from '../process/tracing.ts';
 import { stageRow } from '../store/staging/stage.ts';
 import { ConversationQueue, type QueueDeps, type QueueLoad } from './conversation-queue.ts';
 import { AutoPath } from './auto/auto-path.ts';
@@ -23,6 +25,10 @@ export interface DispatcherDeps {
   readonly stager: Stager;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Where the commands of requests are. @default nobody looks */
+  readonly progress?: ProgressOfRequests;
+  /** @default off */
+  readonly tracing?: Tracing | undefined;
   /** Judges `notAfter`. @default the clock of the process */
   readonly clock?: Pick<DatabaseClock, 'at'>;
   /** Commands that may wait in one queue. */
@@ -53,7 +59,7 @@ export interface Dispatcher extends Submitter {
 /** Builds the one way in: it queues each command by conversation, and answers with the outcome before the deadline. */
 export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   const queues = new Map<string, ConversationQueue>();
-  const { metrics, clock = OWN_CLOCK } = deps;
+  const { metrics, clock = OWN_CLOCK, progress: requests = new ProgressOfRequests() } = deps;
   const diversions = new Map<string, number>();
   const queueDeps: QueueDeps = {
     ...makeQueueDeps(deps),
@@ -70,7 +76,7 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
     });
     return queue;
   };
-  const enter = (submission: Submission): Promise<Outcome> =>
+  const enter = (submission: Submission, progress: CommandProgress): Promise<Outcome> =>
     new Promise((resolve, reject) => {
       const { conversation, command, deadline } = submission;
       let queue = queues.get(conversation);
@@ -83,6 +89,7 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
       }
       const queued: QueuedCommand = {
         submission,
+        progress,
         since: performance.now(),
         turn: 0,
         staged: undefined,
@@ -102,12 +109,17 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
   return {
     submit: async <C extends Command>(submission: Submission<C>): Promise<Outcome<C['kind']>> => {
       const startedAt = performance.now();
-      const { kind } = submission.command;
+      const { conversation, correlationId } = submission;
+      const { kind, id: operation } = submission.command;
+      const mode = deps.pathOf(conversation);
+      const progress: CommandProgress = { conversation, operation, mode, waitsFor: 'queue' };
+      requests.add(correlationId, progress);
       try {
         // As much of the database's time as is left of ours: the two clocks may differ.
         const command = { ...submission.command, notAfter: clock.at(submission.deadline) };
         // Also checks what came through Temporal, perhaps from a worker of another version.
-        const outcome = outcomeFor(submission.command, await enter({ ...submission, command }));
+        const outcome = outcomeFor(submission.command, await enter({ ...submission, command }, progress));
+        requests.succeeded(correlationId, progress);
         observe(metrics, kind, outcome, (performance.now() - startedAt) / 1000);
         return outcome;
       } catch (error) {
@@ -131,7 +143,7 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
 }
 
 function makeQueueDeps(deps: DispatcherDeps): Omit<QueueDeps, 'onDiversion'> {
-  const { pathOf, auto = new AutoPath(), executors, stager, metrics, log, isRunning = () => true } = deps;
+  const { pathOf, auto = new AutoPath(), executors, stager, metrics, log, isRunning = () => true, tracing } = deps;
   return {
     pathOf,
     auto,
@@ -141,11 +153,37 @@ function makeQueueDeps(deps: DispatcherDeps): Omit<QueueDeps, 'onDiversion'> {
       const row = stageRow(conversation, command);
       return row === undefined ? undefined : stager.stage(row, deadline);
     },
-    discard: (keys) => {
+    discard: (conversation, keys) => {
       // The sweep deletes what stays.
-      stager.discard(keys).catch((error: unknown) => log.warn({ err: error }, 'staged rows were not discarded'));
+      stager
+        .discard(keys)
+        .catch((error: unknown) => log.warn({ err: error, conversation }, 'staged rows were not discarded'));
     },
-    onTaken: metrics.queueWait,
+    onTaken: (path, waitedSeconds, { conversation, correlationId }) => {
+      metrics.queueWait(path, waitedSeconds);
+      if (tracing === undefined) return;
+      const until = traceNow();
+      const attributes = { conversation, path };
+      tracing.step({
+        step: 'queue',
+        correlationIds: [correlationId],
+        from: until - waitedSeconds * 1000,
+        until,
+        attributes,
+      });
+    },
+    onHandedOver: ({ id: batch, conversation, commands, correlationIds }, path, seconds, error) => {
+      if (tracing === undefined) return;
+      const until = traceNow();
+      tracing.step({
+        step: path === 'direct' ? 'direct' : 'update',
+        correlationIds,
+        from: until - seconds * 1000,
+        until,
+        attributes: { conversation, batch, path, operations: commands.length },
+        error: error instanceof AppError ? error.code : error === undefined ? undefined : 'internal',
+      });
+    },
     onReservationWait: metrics.commitWaitedForReservation,
     onBatch: ({ id, conversation, commands, correlationIds }, path, { outcomes, retries }, seconds) => {
       metrics.batch(path, commands.length, seconds);

@@ -1,6 +1,7 @@
 import type { Command } from '../domain/command.ts';
 import type { CONVERSATION_PATHS } from '../process/config.ts';
 import type { Outcome } from '../domain/outcome.ts';
+import type { WaitedFor } from '../process/progress.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 
 /** Who applies a batch: the conversation's workflow, or the API process itself. */
@@ -30,6 +31,8 @@ export interface Batch<C extends Command | StagedCommand> {
   readonly correlationIds: readonly string[];
   /** Milliseconds since 1970. No request of the batch waits longer. */
   readonly deadline: number;
+  /** What the batch waits for now, for the lines about its requests. */
+  readonly onWait?: (waitsFor: WaitedFor) => void;
   /** Aborted when nobody waits for this executor any more. */
   readonly signal?: AbortSignal;
 }

@@ -6,11 +6,13 @@ import type { Outcome } from '../domain/outcome.ts';
 import type { StagedCommand, StoredIncrement } from '../domain/staged-command.ts';
 import { type IncrementReceipt, storeIncrement } from '../store/log/increments.ts';
 import { isRetryable } from '../store/sqlstate.ts';
+import { batchFacts } from './batch-facts.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 import type { ExecutionPath, Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
 import type { Submission } from './submission.ts';
 import { classifyUpdateError } from './temporal-errors.ts';
+import { waitedFor } from './waited-for.ts';
 
 /** A signal that takes longer than this is given up: the increment is counted directly. */
 const SIGNAL_MS = 1000;
@@ -68,7 +70,10 @@ export function makeSubmitIncrement({
       return true;
     } catch (error) {
       onRetry(classifyUpdateError(error));
-      log.debug({ err: error, conversation }, 'the increment could not be signalled');
+      log.debug(
+        { err: error, conversation, operations: [stored.id], waitedFor: 'temporal' },
+        'the increment could not be signalled',
+      );
       return false;
     }
   };
@@ -81,7 +86,9 @@ export function makeSubmitIncrement({
     const until = Math.min(deadline, Date.now() + COUNT_MS);
     const batch = { id: stored.id, conversation, commands: [stored], correlationIds: [correlationId], deadline: until };
     // It is stored, whatever happens now.
-    await direct(batch).catch((error: unknown) => log.warn({ err: error, conversation }, 'the increment waits'));
+    await direct(batch).catch((error: unknown) =>
+      log.warn({ err: error, ...batchFacts(batch, 'direct', waitedFor(error) ?? 'postgres') }, 'the increment waits'),
+    );
     return outcome;
   };
 }

@@ -1,4 +1,5 @@
 import type { Outcome } from '../domain/outcome.ts';
+import type { CommandProgress } from '../process/progress.ts';
 import type { StagedKey } from '../store/staging/stage.ts';
 import type { Submission } from './submission.ts';
 
@@ -6,6 +7,8 @@ import type { Submission } from './submission.ts';
 export interface QueuedCommand {
   /** Replaced when the command has to wait for a reservation. */
   submission: Submission;
+  /** For the lines about its request, if that fails. */
+  readonly progress: CommandProgress;
   /** By `performance.now()`. */
   readonly since: number;
   /** Its place among all that wait (`FairOrder`). */

@@ -16,6 +16,8 @@ import { lockedProblem } from './conversation-lock.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
+import { batchFacts } from './batch-facts.ts';
+import { waitedFor } from './waited-for.ts';
 import { classifyUpdateError, isUnavailable } from './temporal-errors.ts';
 
 /** One call waits at most this long: a connection that died silently must not use up the whole deadline. */
@@ -34,7 +36,7 @@ export interface WorkflowExecutorDeps {
 /** Hands a batch to the conversation's workflow as one update, and tries again until its deadline, or until it is aborted. */
 export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<StagedCommand> {
   const { workflows, log, onRetry, onUnavailable = () => undefined } = deps;
-  return async ({ id, conversation, commands, correlationIds, deadline, signal }) => {
+  return async ({ id, conversation, commands, correlationIds, deadline, signal, onWait = () => undefined }) => {
     const input = { operations: commands, requests: correlationIds };
     const update = updateFor(commands[0]);
     let attempt = 0;
@@ -48,7 +50,14 @@ export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<Stage
         if (signal?.aborted === true) throw new AppError('unavailable', undefined, {}, { cause: error });
         const failure = classifyUpdateError(error);
         if (isUnavailable(error)) onUnavailable();
-        const facts = { conversation, batch: id, attempt, failure, correlationIds };
+        const waitsFor = waitedFor(error) ?? (failure === 'infra' ? 'postgres' : 'temporal');
+        onWait(waitsFor);
+        const facts = {
+          ...batchFacts({ conversation, commands, correlationIds }, 'workflow', waitsFor),
+          batch: id,
+          attempt,
+          failure,
+        };
         onRetry(failure);
         const locked = lockedProblem(error);
         if (locked !== undefined) {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { dynamicConfigFlags } from '../ops/temporal/dynamic-config.ts';
+import { searchAttributeFlags } from '../ops/temporal/search-attributes.ts';
 import { describeExit, startChild, type Child, type Exit } from './child.ts';
 import { assertPortFree, freePort, loopback, portAnswers } from './ports.ts';
 
@@ -67,7 +68,7 @@ export async function startTemporal(options: TemporalOptions): Promise<Temporal>
       ...['--log-level', 'warn', '--log-format', 'json'],
       ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort)]),
       ...(metricsPort === undefined ? [] : ['--metrics-port', String(metricsPort)]),
-      ...[...storage, ...dynamicConfigFlags(), ...flags],
+      ...[...storage, ...dynamicConfigFlags(), ...searchAttributeFlags(), ...flags],
     ],
     env: serverEnvironment(process.env),
     logFile: options.logFile ?? path.join(dataDir, 'temporal.log'),

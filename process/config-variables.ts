@@ -229,6 +229,19 @@ export const VARIABLES = {
     z.string(),
     'Commit or image that the process was built from, for health and metrics. If unset, the commit that `npm run build` found.',
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(
+    ['https:', 'http:'],
+    'URL of an OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318. If unset, tracing is off. OpenTelemetry also reads its variable OTEL_EXPORTER_OTLP_HEADERS.',
+  ),
+  OTEL_SERVICE_NAME: text('parley', 'Name of the service in traces.'),
+  OTEL_TRACES_SAMPLER_ARG: variable(
+    z
+      .string()
+      .regex(/^(?:0|1|0?\.\d{1,6}|1\.0)$/, 'must be a number from 0 to 1')
+      .transform(Number),
+    '1',
+    'Part of the requests that is traced, from 0 to 1. All processes need the same value.',
+  ),
   LOG_LEVEL: choice(LOG_LEVELS, 'info', `One of ${LOG_LEVELS.join(', ')}.`),
   LOG_SALT: secret(
     z.string().min(16, 'must have at least 16 characters'),

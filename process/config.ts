@@ -92,6 +92,8 @@ export interface Config {
   readonly shutdownGraceMs: number;
   /** Absent = what the build wrote. */
   readonly build: string | undefined;
+  /** Absent = tracing is off. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string; readonly ratio: number } | undefined;
   readonly logLevel: string;
   readonly logSalt: string | undefined;
 }
@@ -213,6 +215,14 @@ function arrange(values: Values, database: string): Config {
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     build: values.PARLEY_BUILD,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? undefined
+        : {
+            endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
+            serviceName: values.OTEL_SERVICE_NAME,
+            ratio: values.OTEL_TRACES_SAMPLER_ARG,
+          },
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,
   };

@@ -1,6 +1,9 @@
 import { DefaultLogger, type Logger as TemporalLogger } from '@temporalio/worker';
 import type { Logger } from 'pino';
 
+/** What the SDK says of each failed try of an activity. */
+const ACTIVITY_FAILED = 'Activity failed';
+
 /** Writes Temporal's logs (core, SDK and workflow code) to our own log. */
 export function temporalLogger(log: Logger): TemporalLogger {
   // At this level the SDK does not create lines that our log would drop.
@@ -15,7 +18,8 @@ export function temporalLogger(log: Logger): TemporalLogger {
       case 'INFO':
         return log.info(line, message);
       case 'WARN':
-        return log.warn(line, message);
+        // Our own line about a failed activity says for whom it ran and what it waited for.
+        return message === ACTIVITY_FAILED ? log.debug(line, message) : log.warn(line, message);
       default:
         return log.error(line, message);
     }

@@ -6,13 +6,18 @@ import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createConsistencyActivities } from '../activities/consistency.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
+import { batchFacts } from '../dispatch/batch-facts.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
+import { waitedFor } from '../dispatch/waited-for.ts';
 import type { Metrics } from '../process/metrics.ts';
+import { type Tracing, traceNow } from '../process/tracing.ts';
 import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
 import { type WithThreads, withOurThreads } from './promise-hook.ts';
+
+const SQL = { 'db.system.name': 'postgresql', 'db.operation.name': 'decide' };
 
 const DAY_MS = 24 * 3600_000;
 /**
@@ -38,6 +43,8 @@ export interface WorkerDeps {
   readonly pool: pg.Pool;
   readonly notifier: Notifier;
   readonly metrics: Metrics;
+  /** @default off */
+  readonly tracing?: Tracing | undefined;
   readonly log: Logger;
   /** Maximum number of conversations in memory. Each needs at most 0.5 MB. */
   readonly maxCachedWorkflows: number;
@@ -69,7 +76,7 @@ export interface ConversationWorker {
 
 /** Creates a worker that runs conversations. @throws Error if Temporal does not answer */
 export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker> {
-  const { pool, notifier, metrics, log } = deps;
+  const { pool, notifier, metrics, log, tracing } = deps;
   const { sinks, residents } = makeConversationSinks(metrics, deps.maxCachedWorkflows);
   const options: WorkerOptions = {
     connection: deps.connection,
@@ -80,11 +87,21 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
       ...createConversationActivities({
         pool,
         notifier,
-        onBatch: ({ conversation, correlationIds, operations, seconds }) => {
+        onBatch: ({ conversation, correlationIds, operations, seconds, decidingSeconds }) => {
           metrics.batch('activity', operations, seconds);
           log.info({ conversation, operations, ms: Math.round(seconds * 1000), correlationIds }, 'batch applied');
+          if (tracing === undefined) return;
+          const until = traceNow();
+          const attributes = { conversation, operations };
+          const from = until - seconds * 1000;
+          tracing.step({ step: 'activity', correlationIds, from, until, attributes });
+          const decidingFrom = until - decidingSeconds * 1000;
+          tracing.step({ step: 'sql of activity', correlationIds, from: decidingFrom, until, attributes: SQL });
         },
-        onFailure: (error) => log.error({ err: error }, 'activity failed'),
+        onFailure: (error, activity) => {
+          const facts = batchFacts(activity, 'workflow', waitedFor(error) ?? 'nothing');
+          log.error({ err: error, ...facts }, 'activity failed');
+        },
       }),
       ...createSweepActivities({
         pool,

@@ -12,12 +12,15 @@ import { createCleanup } from '../process/cleanup.ts';
 import { processId } from '../process/process-id.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
+import { type SearchAttributes, watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
+import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { makeStatisticsReader } from '../store/statistics/statistics-reader.ts';
+import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -60,6 +63,8 @@ async function main(): Promise<void> {
   metrics.buildInfo(built);
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
+  const tracing = await startTracing(config, 'worker');
+  if (tracing !== undefined) cleanup.add('tracing', tracing.close);
   const server = await temporalServer(config);
   const client = connectClient(server);
   const running: { now?: RunningWorker } = {};
@@ -74,12 +79,14 @@ async function main(): Promise<void> {
   cleanup.add('heartbeat', heartbeat.stop);
   // From now on it takes no new work: others should know at once.
   stopping.addEventListener('abort', () => void heartbeat.stop());
-  const create = (connection: NativeConnection): Promise<ConversationWorker> =>
+  const create = (connection: NativeConnection, attributes: SearchAttributes): Promise<ConversationWorker> =>
     createWorker({
       connection,
       workflows: makeConversationWorkflows({
         client,
         taskQueue: config.taskQueue,
+        attributes,
+        factsOf: (conversation) => factsForLists(pool, conversation),
         settings: conversationSettings({
           idleMs: config.idleMs,
           continueAfter: config.continueAsNewAfter,
@@ -93,6 +100,7 @@ async function main(): Promise<void> {
       pool,
       notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
       metrics,
+      tracing,
       log,
       maxCachedWorkflows: config.workerCacheSize,
       taskSlots: config.workerTaskSlots,
@@ -209,13 +217,15 @@ function connectClient(server: TemporalServer): Client {
 async function connectWorker(
   client: Client,
   server: TemporalServer,
-  create: (connection: NativeConnection) => Promise<ConversationWorker>,
+  create: (connection: NativeConnection, attributes: SearchAttributes) => Promise<ConversationWorker>,
 ): Promise<RunningWorker> {
   // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
   await askTemporal(client, CHECK_MS);
   const connection = await NativeConnection.connect(server);
   try {
-    const created = await create(connection);
+    const attributes = await watchSearchAttributes(client, log);
+    const created = await create(connection, attributes);
+    cleanup.add('search attributes', attributes.close);
     cleanup.add('connection', () => connection.close());
     return { ...created, connection };
   } catch (error) {

@@ -4,6 +4,7 @@ import { ipKeyGenerator } from 'express-rate-limit';
 import { AppError } from '../../domain/errors.ts';
 import type { Caller } from './caller.ts';
 import type { KeptAnswers } from './kept-answers.ts';
+import type { CommandProgress, WaitedFor } from '../../process/progress.ts';
 import type { Transfer, Transfers } from './transfers.ts';
 
 /** Counts what one request costs against the limits of its caller. */
@@ -36,11 +37,23 @@ export interface RequestContext {
    * choose text for these places.
    */
   readonly correlationId: string;
+  /** As the client sent it. */
+  readonly traceparent?: string | undefined;
+  /** Where its command is that has not succeeded. */
+  readonly progress: () => CommandProgress | undefined;
   /** Milliseconds since 1970. The request must be answered before this time. */
   readonly deadline: number;
   /** Path template of the route. Absent until a route matched. */
   route?: string;
+  /** Conversation in the path, as the client sent it. Express forgets it before an error is rendered. */
+  pathId?: string;
   caller?: Caller;
+  /** Operation id in the body. Absent until the body was read. */
+  operation?: string;
+  /** What the request waits for outside of queues. @default an answer of Postgres */
+  waitsFor?: WaitedFor;
+  /** The problem that it was answered with. */
+  problem?: AppError;
   /** Absent where the limit is off. */
   meter?: Meter;
   /** The bytes of the body in memory. */

@@ -33,6 +33,8 @@ export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
       request: req,
       response: res,
     };
+    const operation = operationIn(call.body) ?? scope?.operationId;
+    if (operation !== undefined) context.operation = operation;
     const reply = await inTime(
       scope === undefined ? route.handle(call) : runOnce(scope, context.deadline, () => replyOf(route, call)),
       context.deadline,
@@ -58,6 +60,14 @@ function parseParams({ params }: Route, given: unknown): unknown {
 
 function bodySchema({ choose }: Route, schema: z.ZodType, body: unknown): z.ZodType {
   return choose !== undefined && isJsonObject(body) ? choose(body) : schema;
+}
+
+/** The operation id in a valid body; of several the first. */
+function operationIn(body: unknown): string | undefined {
+  if (!isJsonObject(body)) return undefined;
+  const { id, messages } = body;
+  if (typeof id === 'string') return id;
+  return Array.isArray(messages) ? operationIn(messages[0]) : undefined;
 }
 
 /**

@@ -72,8 +72,11 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
 
 /** Notes the path template of the route. Logs and metrics contain the template instead of the path. */
 function makeMatched(path: string): RequestHandler {
-  return function matched(_req, res, next) {
-    contextOf(res).route = path;
+  const namesConversation = path.includes('/conversations/{id}');
+  return function matched(req, res, next) {
+    const context = contextOf(res);
+    context.route = path;
+    if (namesConversation && typeof req.params.id === 'string') context.pathId = req.params.id;
     next();
   };
 }

@@ -4,6 +4,7 @@ import { AppError, PROBLEMS, type ProblemCode, ensureError } from '../../domain/
 import { MAX_MEMBERS_LIMIT } from '../../domain/limits.ts';
 import { isRetryable } from '../../store/sqlstate.ts';
 import { contextOf } from './context.ts';
+import { type ModeOf, failureFacts } from './failure-facts.ts';
 import { write } from './reply.ts';
 import { shorten } from './shorten.ts';
 
@@ -59,13 +60,24 @@ export function toAppError(thrown: unknown): AppError {
 }
 
 /** Makes the error handler of the app. No other place renders errors. */
-export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorRequestHandler {
+export function makeProblemRenderer({
+  log,
+  modeOf,
+}: {
+  readonly log: Logger;
+  readonly modeOf: ModeOf;
+}): ErrorRequestHandler {
   // Express recognizes an error handler by its four parameters.
   return function renderProblem(thrown, _req, res, _next) {
     const error = toAppError(thrown);
-    const { requestId, route } = contextOf(res);
-    if (error.code === 'internal') log.error({ err: error, requestId, route }, 'request failed');
-    else if (error.status >= 500) log.warn({ err: error, requestId, route }, 'request not served');
+    const context = contextOf(res);
+    context.problem = error;
+    if (error.status >= 500) {
+      const { requestId, route } = context;
+      const facts = { err: error, requestId, route, ...failureFacts(res, modeOf) };
+      if (error.code === 'internal') log.error(facts, 'request failed');
+      else log.warn(facts, 'request not served');
+    }
     if (res.headersSent) {
       // A part of the answer was sent already. Only a broken connection tells the client that the rest is missing.
       res.destroy();
@@ -77,7 +89,9 @@ export function makeProblemRenderer({ log }: { readonly log: Logger }): ErrorReq
 
 /** Writes an error as the answer, without a log line. */
 export function writeProblem(res: Response, error: AppError): void {
-  const { requestId } = contextOf(res);
+  const context = contextOf(res);
+  const { requestId } = context;
+  context.problem ??= error;
   res.statusCode = error.status;
   setProblemHeaders(res, error);
   write(res, 'application/problem+json; charset=utf-8', JSON.stringify({ ...problemDocument(error), requestId }));

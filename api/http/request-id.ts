@@ -1,12 +1,16 @@
 import type { IncomingMessage } from 'node:http';
 
-/** W3C Trace Context: version, trace id, parent id, flags. */
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const REQUEST_ID = /^[\w.:/+=-]{1,128}$/;
+/** As long as one of W3C Trace Context is in its first version, with some room for later ones. */
+const TRACEPARENT = /^[0-9a-f-]{55,128}$/;
 
-/** The id that the client chose for its request: the trace id of `traceparent`, else `X-Request-Id`. */
-export function requestIdOf(request: IncomingMessage): string | undefined {
-  const { traceparent, 'x-request-id': given } = request.headers;
-  const trace = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
-  return trace ?? (typeof given === 'string' && REQUEST_ID.test(given) ? given : undefined);
+/** The id that the client chose for its request: `X-Request-Id`. */
+export function requestIdOf({ headers }: IncomingMessage): string | undefined {
+  const { 'x-request-id': given } = headers;
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : undefined;
+}
+
+/** The place of the request in a trace of the client, as it sent it. */
+export function traceparentOf({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? traceparent : undefined;
 }

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
-import { callerOf } from './context.ts';
+import { callerOf, contextOf } from './context.ts';
 import type { LoadShedder, Shedding } from './load-shedder.ts';
 import { writeProblem } from './problems.ts';
 import { type RateClass, type Route, rateClassOf } from './route.ts';
@@ -32,6 +32,7 @@ export function makeShedLoad(route: Route, { shedder, onShed }: LoadShedding): R
       return;
     }
     onShed(rateClass);
+    contextOf(res).waitsFor = 'queue';
     // Node drops the rest of a small body by itself, and the connection stays open.
     if (bytes > MOST_DROPPED_BYTES || req.headers['transfer-encoding'] !== undefined) {
       res.setHeader('Connection', 'close');

@@ -56,15 +56,19 @@ export function makeTurns({ perUser, waitingPerUser, longestMs }: TurnsOptions):
       return;
     }
     if (user.waiting.size >= waitingPerUser) {
+      contextOf(res).waitsFor = 'turn';
       throw new AppError('overloaded', `At most ${perUser + waitingPerUser} of your requests are served at a time`);
     }
     const stopWaiting = (): void => {
       clearTimeout(timer);
       user.waiting.delete(start);
     };
+    const context = contextOf(res);
+    context.waitsFor = 'turn';
     // The turn comes from another request. This one goes on with its own deadline for statements.
     const start = AsyncResource.bind((): void => {
       stopWaiting();
+      delete context.waitsFor;
       enter(name, user, res, next);
     });
     const timer = setTimeout(
@@ -74,7 +78,7 @@ export function makeTurns({ perUser, waitingPerUser, longestMs }: TurnsOptions):
         if (hasBody(req)) res.setHeader('Connection', 'close');
         next(new AppError('deadline', 'Too many of your requests are being served'));
       },
-      Math.max(0, contextOf(res).deadline - Date.now()),
+      Math.max(0, context.deadline - Date.now()),
     );
     user.waiting.add(start);
     whenOver(res, stopWaiting);

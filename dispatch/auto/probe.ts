@@ -22,7 +22,7 @@ export function makeProbe(deps: {
   let conversation = RESERVED + randomUUID();
   return async () => {
     const startWorkflowOperation = new WithStartWorkflowOperation(CONVERSATION_WORKFLOW, {
-      ...conversationStart(conversation, settings, taskQueue),
+      ...conversationStart(conversation, settings, taskQueue, { summary: 'a process asks whether Temporal answers' }),
       workflowIdConflictPolicy: 'USE_EXISTING',
     });
     try {

@@ -85,7 +85,8 @@ test('a request is followed from the id that came back to the client through its
   const trace = randomBytes(16).toString('hex');
   const traceparent = `00-${trace}-${randomBytes(8).toString('hex')}-01`;
   const given = `ticket-${randomUUID()}`;
-  expect(await send(conversation, { traceparent, 'x-request-id': given })).toBe(trace);
+  const both = `both-${randomUUID()}`;
+  expect(await send(conversation, { traceparent, 'x-request-id': both })).toBe(both);
   expect(await send(conversation, { 'x-request-id': given })).toBe(given);
   const fresh = await send(conversation, {});
   expect(fresh).not.toBe('');
@@ -93,7 +94,8 @@ test('a request is followed from the id that came back to the client through its
     'not',
   );
 
-  for (const id of [trace, given, fresh]) {
+  expect(linesOf(api).find(({ requestId }) => requestId === both)?.traceparent).toBe(traceparent);
+  for (const id of [both, given, fresh]) {
     const ownIds = (): (string | undefined)[] =>
       linesOf(api)
         .filter(({ requestId }) => requestId === id)
@@ -119,7 +121,7 @@ test('no history contains the request id that a client chose (invariant 10)', as
   const given = `session-${randomUUID()}`;
   expect(await send(conversation, { 'x-request-id': given })).toBe(given);
   const trace = randomBytes(16).toString('hex');
-  expect(await send(conversation, { traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01` })).toBe(trace);
+  expect(await send(conversation, { traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01` })).not.toBe(trace);
   expectNone('history', await historyOf(conversation), [given, trace]);
 });
 

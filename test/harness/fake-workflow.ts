@@ -1,3 +1,4 @@
+import { type SearchAttributePair, TypedSearchAttributes } from '@temporalio/common';
 import { vi } from 'vitest';
 import type { ConversationActivities } from '../../activities/conversation.ts';
 
@@ -15,10 +16,12 @@ export interface Registered {
 
 /** What the run sees of its surroundings, and what it told them. */
 export const surroundings = {
-  info: { historyLength: 0, historySize: 0, continueAsNewSuggested: false },
+  info: newInfo(),
   isPatched: true,
   handlersFinished: true,
   details: [] as string[],
+  /** Changes of search attributes, one for each event. */
+  upserts: [] as Record<string, unknown>[],
   depths: [] as number[],
   logged: [] as { level: string; message: string; fields: unknown }[],
   handlers: new Map<string, Registered>(),
@@ -33,12 +36,27 @@ export const surroundings = {
 /** Sets everything back. Call it before each test. */
 export function resetSurroundings(): void {
   vi.useFakeTimers({ now: 1_000_000 });
-  surroundings.info = { historyLength: 0, historySize: 0, continueAsNewSuggested: false };
+  surroundings.info = newInfo();
   surroundings.isPatched = true;
   surroundings.handlersFinished = true;
-  for (const list of [surroundings.details, surroundings.depths, surroundings.logged]) list.length = 0;
+  for (const list of [surroundings.details, surroundings.depths, surroundings.logged, surroundings.upserts])
+    list.length = 0;
   surroundings.handlers.clear();
   for (const activity of Object.values(surroundings.activities)) activity.mockReset();
+}
+
+function newInfo(attributes: SearchAttributePair[] = []): {
+  historyLength: number;
+  historySize: number;
+  continueAsNewSuggested: boolean;
+  typedSearchAttributes: TypedSearchAttributes;
+} {
+  return {
+    historyLength: 0,
+    historySize: 0,
+    continueAsNewSuggested: false,
+    typedSearchAttributes: new TypedSearchAttributes(attributes),
+  };
 }
 
 /** Takes fake time only. */
@@ -71,5 +89,7 @@ export const workflowModule: Readonly<Record<string, unknown>> = {
   setHandler: (definition: { name: string }, handler: Registered['handler'], options: Registered['options']) =>
     void surroundings.handlers.set(definition.name, { handler, options }),
   sleep,
+  upsertSearchAttributes: (pairs: readonly SearchAttributePair[]) =>
+    void surroundings.upserts.push(Object.fromEntries(pairs.map(({ key, value }) => [key.name, value]))),
   workflowInfo: () => surroundings.info,
 };

@@ -14,7 +14,7 @@ import { pino } from 'pino';
 import { createConversationActivities } from '../../activities/conversation.ts';
 import { createConsistencyActivities } from '../../activities/consistency.ts';
 import { createSweepActivities } from '../../activities/sweep.ts';
-import { makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
+import { type ConversationWorkflowsDeps, makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
 import { type Dispatcher, makeDispatcher } from '../../dispatch/dispatcher.ts';
 import { makeSubmitIncrement } from '../../dispatch/increments.ts';
@@ -101,6 +101,8 @@ export async function startConversations(deps: {
   readonly bundle?: string;
   /** @default one of its own */
   readonly taskQueue?: string;
+  /** What starts show. @default nothing */
+  readonly shows?: Pick<ConversationWorkflowsDeps, 'attributes' | 'factsOf' | 'modeOf'>;
 }): Promise<Conversations> {
   const { client } = deps;
   const settings = { ...DEFAULT_SETTINGS, ...deps.settings };
@@ -144,7 +146,7 @@ export async function startConversations(deps: {
   });
   const ended = worker.run();
 
-  const workflows = makeConversationWorkflows({ client, taskQueue, settings });
+  const workflows = makeConversationWorkflows({ client, taskQueue, settings, ...deps.shows });
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: deps.pool, notifier, log, onRetry });
   const pathOf = (): 'workflow' => 'workflow';

@@ -6,10 +6,10 @@ import { type Child, describeExit, startChild } from '../../local/child.ts';
 import { type Postgres, startPostgres } from '../../local/postgres.ts';
 import { signalProcess } from '../../local/process-table.ts';
 import { runCommand } from '../../local/run-command.ts';
-import { resolveProgram } from '../../local/temporal-binary.ts';
-import { temporalCli } from '../../local/temporal-programs.ts';
+import { ensureNamespace } from '../../ops/temporal/namespace.ts';
 import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
+import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { atExit } from './at-exit.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { waitUntil } from './wait-until.ts';
@@ -73,7 +73,7 @@ export async function startTemporalCluster(options: ClusterOptions): Promise<Tem
     }
     // One after the other: the first writes facts about the cluster, and one that writes them at the same time ends itself.
     for (const node of nodes) await node.start();
-    await registerNamespace(nodes[0]?.address ?? '', say);
+    await registerNamespace(nodes[0]?.address ?? '');
     return { nodes, postgres, stop: () => cleanup.run() };
   } catch (error) {
     await cleanup.run().catch(() => undefined);
@@ -169,20 +169,13 @@ async function answers(address: string): Promise<boolean> {
   }
 }
 
-async function registerNamespace(address: string, say: (line: string) => void): Promise<void> {
-  const cli = await resolveProgram(temporalCli, { say });
-  const args = [
-    'operator',
-    'namespace',
-    'create',
-    '--address',
-    address,
-    '--retention',
-    '72h',
-    '--namespace',
-    'default',
-  ];
-  await runCommand(cli, args, { env: { PATH: process.env.PATH } });
+async function registerNamespace(address: string): Promise<void> {
+  const { client, connection } = makeTemporalClient({ address, namespace: 'default', identity: 'cluster' });
+  try {
+    await ensureNamespace(client);
+  } finally {
+    await connection.close();
+  }
   await waitUntil(
     // Each node reads the list of namespaces anew only every few seconds.
     () =>

@@ -10,6 +10,7 @@ import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import type { SweepInput } from '../../workflows/sweep.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
 import {
   commitSubmission,
@@ -53,6 +54,7 @@ type Scenario = (recording: Recording) => Promise<string[]>;
 const SETTINGS: Readonly<Record<string, Partial<messages.ConversationSettings>>> = {
   'idle-completion': { idleMs: 1500 },
   'continue-as-new': { continueAfter: 3, minimumRunMs: 0 },
+  'search-attributes': { searchAttributes: true },
 };
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
@@ -213,6 +215,21 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const workflowId = 'recorded-consistency';
     const { taskQueue } = conversations;
     await conversations.client.workflow.execute(CONSISTENCY_WORKFLOW, { workflowId, taskQueue, args: [false] });
+    return [workflowId];
+  },
+
+  // Without attributes at its start the run sets them, and changes one when the group grows.
+  'search-attributes': async ({ conversations, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender));
+    await conversations.dispatcher.submit(membershipSubmission(id, 'creator', { adds: ['dave', 'erin'] }));
+    return [workflowOf(id)];
+  },
+
+  'sweep-rounds': async ({ conversations: { client, taskQueue } }) => {
+    const workflowId = 'recorded-sweep-rounds';
+    const args = [{ everyMs: 300, forMs: 1000 } satisfies SweepInput];
+    await client.workflow.execute(SWEEP_WORKFLOW, { workflowId, taskQueue, args });
     return [workflowId];
   },
 };

@@ -7,12 +7,17 @@ import { CancellationScope, sleep } from '@temporalio/workflow';
 export class Alarm {
   /** True from the due time on, until it is set or cleared. */
   due = false;
+  readonly #summary: string;
   readonly #onDue: () => void;
   #target: number | undefined;
   #armed = Infinity;
 
-  /** @param onDue called when a timer makes it due */
-  constructor(onDue: () => void = () => undefined) {
+  /**
+   * @param summary what the timer is for; people see it in the history
+   * @param onDue called when a timer makes it due
+   */
+  constructor(summary: string, onDue: () => void = () => undefined) {
+    this.#summary = summary;
     this.#onDue = onDue;
   }
 
@@ -36,7 +41,7 @@ export class Alarm {
   async #arm(at: number): Promise<void> {
     this.#armed = at;
     // Handlers set alarms too. A cancelled run finishes its queued work first, and a cancellable timer would throw.
-    await CancellationScope.nonCancellable(() => sleep(Math.max(at - Date.now(), 1)));
+    await CancellationScope.nonCancellable(() => sleep(Math.max(at - Date.now(), 1), { summary: this.#summary }));
     // An earlier timer was started meanwhile and replaces this one.
     if (this.#armed !== at) return;
     this.#armed = Infinity;

@@ -5,6 +5,7 @@ import { describe, isDefect, undecided } from './failures.ts';
 import type { PendingUpdate } from './mailbox.ts';
 import type { WaitingIncrement } from './messages.ts';
 import type { ConversationRun } from './run.ts';
+import { showRun } from './window.ts';
 
 /** Group commit: everything that waits, up to limits, is one call of the deciding transaction. */
 export async function applyBatch(run: ConversationRun): Promise<void> {
@@ -17,13 +18,13 @@ export async function applyBatch(run: ConversationRun): Promise<void> {
     await apply(run, updates, increments);
   } catch (error) {
     if (!(error instanceof TemporalFailure)) throw error;
-    run.healthy = false;
+    run.failed(error);
     // A defect of one update or increment must not fail the others of its batch.
     if (isDefect(error)) await applyOneByOne(run, updates, increments);
     else postpone(run, updates, increments, error);
   }
   run.idle.set(Date.now() + run.settings.idleMs);
-  run.showDetails();
+  showRun(run);
 }
 
 async function applyOneByOne(
@@ -41,6 +42,7 @@ async function applyOneByOne(
     } catch (error) {
       if (!(error instanceof TemporalFailure)) throw error;
       // An increment that can never be applied is dropped: kept, it would fail every batch and every end of a run.
+      run.failed(error);
       if (isDefect(error)) log.error('defect', { error: describe(error), increments: part.increments.length });
       postpone(run, part.updates, isDefect(error) ? [] : part.increments, error);
     }

@@ -1,8 +1,10 @@
 import { ApplicationFailure, type TemporalFailure } from '@temporalio/workflow';
 import type { FinalFailure } from '../../activities/conversation.ts';
+import type { RunTrouble } from '../../domain/search-attributes.ts';
 import { FAILURE } from './messages.ts';
 
 const DEFECT: FinalFailure = 'defect';
+const LOCKED: FinalFailure = 'locked';
 
 /** The failure of an update that could not be decided. */
 export function undecided(type: keyof typeof FAILURE, message: string, details: unknown[] = []): ApplicationFailure {
@@ -11,7 +13,17 @@ export function undecided(type: keyof typeof FAILURE, message: string, details: 
 
 /** A new try would only repeat this error. */
 export function isDefect(error: TemporalFailure): boolean {
-  return causes(error).some((cause) => cause instanceof ApplicationFailure && cause.type === DEFECT);
+  return hasType(error, DEFECT);
+}
+
+/** The failure in the words of the search attribute. */
+export function kindOf(error: TemporalFailure): RunTrouble {
+  if (isDefect(error)) return 'defect';
+  return hasType(error, LOCKED) ? 'blocked' : 'infrastructure';
+}
+
+function hasType(error: TemporalFailure, type: FinalFailure): boolean {
+  return causes(error).some((cause) => cause instanceof ApplicationFailure && cause.type === type);
 }
 
 /** The messages of an error and its causes. */

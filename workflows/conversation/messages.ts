@@ -90,6 +90,10 @@ export interface ConversationSettings {
   readonly flushMs: number;
   /** One debug line for each batch, with its correlation ids; costs a message to the worker's main thread. */
   readonly logBatches: boolean;
+  /** The namespace has the search attributes (`domain/search-attributes.ts`): the run keeps them up to date. */
+  readonly searchAttributes?: boolean;
+  /** What an operator had chosen for the conversation when the run began; for people. */
+  readonly mode?: 'auto' | 'workflow' | 'direct';
   /** Continue as new after this many commands, for tests. */
   readonly continueAfter?: number;
 }

@@ -1,10 +1,17 @@
-import { condition, patched, setCurrentDetails } from '@temporalio/workflow';
+import { type TemporalFailure, condition, patched } from '@temporalio/workflow';
 import type { ConversationFacts } from '../../domain/decision.ts';
+import type { RunTrouble } from '../../domain/search-attributes.ts';
 import { PATCH } from '../patches.ts';
 import { Alarm } from './alarm.ts';
+import { describe, kindOf } from './failures.ts';
 import { Mailbox } from './mailbox.ts';
 import type { ConversationInput, ConversationSettings, ConversationState, WaitingIncrement } from './messages.ts';
 import { sinks } from './sinks.ts';
+import { ShownAttributes } from './shown-attributes.ts';
+import { time } from './time.ts';
+
+/** So many failures in a row are a trouble. A single one is over with the next success, and is worth no event. */
+const TROUBLE_FAILURES = 2;
 
 /** What one run of a conversation holds in memory. Nothing here decides: the facts are a cache of the last decision. */
 export class ConversationRun {
@@ -14,16 +21,18 @@ export class ConversationRun {
   /** Explicit unread increments that are not applied yet. */
   increments: WaitingIncrement[];
   /** The three alarms: complete when idle, apply waiting increments, do work that is due by time. */
-  readonly idle = new Alarm(() => this.wake());
-  readonly flush = new Alarm(() => this.wake());
-  readonly retention = new Alarm(() => this.wake());
+  readonly idle = new Alarm('idle: the run completes', () => this.wake());
+  readonly flush = new Alarm('increments are counted', () => this.wake());
+  readonly retention = new Alarm('retention and other work that is due', () => this.wake());
   facts: ConversationFacts | undefined;
   /** When the facts were true; milliseconds since 1970, in workflow time. */
   asOf = 0;
   /** Facts and due times may have changed beside this run: it loads them. */
   stale = false;
-  /** False after a failure, until the next success. */
-  healthy = true;
+  /** Search attributes as Temporal has them. */
+  readonly attributes = new ShownAttributes();
+  /** The newest failure of this run. */
+  lastError: { readonly kind: RunTrouble; readonly message: string; readonly at: number } | undefined;
   /** Commands decided by this run. */
   decided = 0;
   /** The run is ending: updates are refused, and the next run takes them. */
@@ -42,6 +51,8 @@ export class ConversationRun {
   readonly #plainPromises = patched(PATCH.plainPromises);
   #wake: () => void = () => undefined;
   #shownDepth = 0;
+  /** Failures since the last success. */
+  #failures = 0;
 
   constructor({ conversation, settings, increments = [] }: ConversationInput) {
     this.conversation = conversation;
@@ -98,7 +109,7 @@ export class ConversationRun {
   learn(facts: ConversationFacts): void {
     this.facts = facts;
     this.asOf = Date.now();
-    this.healthy = true;
+    this.#failures = 0;
     if (facts.dueAt === undefined) this.retention.clear();
     else this.retention.set(facts.dueAt);
   }
@@ -110,14 +121,19 @@ export class ConversationRun {
     sinks.conversation.mailbox(this.#shownDepth);
   }
 
-  /** Shows people in the Web UI how the conversation stands. */
-  showDetails(): void {
-    if (this.facts === undefined) return;
-    const { protocol, epoch, lastSeq, memberCount } = this.facts;
-    const health = this.healthy ? 'healthy' : 'degraded';
-    setCurrentDetails(
-      `**${health}** · ${protocol} · ${memberCount} members · epoch ${epoch} · last seq ${lastSeq} · as of ${time(this.asOf)}`,
-    );
+  /** A decision or a timer failed. */
+  failed(error: TemporalFailure): void {
+    this.#failures++;
+    this.lastError = { kind: kindOf(error), message: describe(error), at: Date.now() };
+  }
+
+  /** False after a failure, until the next success. */
+  get healthy(): boolean {
+    return this.#failures === 0;
+  }
+
+  get trouble(): RunTrouble | undefined {
+    return this.#failures < TROUBLE_FAILURES ? undefined : this.lastError?.kind;
   }
 
   state(): ConversationState {
@@ -131,8 +147,4 @@ export class ConversationRun {
       closing: this.closing,
     };
   }
-}
-
-function time(at: number): string {
-  return new Date(at).toISOString();
 }

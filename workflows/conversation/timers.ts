@@ -1,6 +1,7 @@
 import { TemporalFailure } from '@temporalio/workflow';
 import { RETRY_MS, activities } from './activities.ts';
 import type { ConversationRun } from './run.ts';
+import { showRun } from './window.ts';
 
 /** Loads the facts, and with them the due times, from Postgres. Increments that nobody counted are counted. */
 export async function loadDueTimes(run: ConversationRun): Promise<void> {
@@ -10,7 +11,7 @@ export async function loadDueTimes(run: ConversationRun): Promise<void> {
   } catch (error) {
     lookAgainLater(run, error);
   }
-  run.showDetails();
+  showRun(run);
 }
 
 /** Does what is due by time: retention, expired Welcomes, and the remains of a deleted conversation. */
@@ -23,11 +24,12 @@ export async function doDueWork(run: ConversationRun): Promise<void> {
   } catch (error) {
     lookAgainLater(run, error);
   }
+  showRun(run);
 }
 
 /** Postgres is away: the conversation takes commands meanwhile. @throws errors that are no failures of an activity */
 function lookAgainLater(run: ConversationRun, error: unknown): void {
   if (!(error instanceof TemporalFailure)) throw error;
-  run.healthy = false;
+  run.failed(error);
   run.retention.set(Date.now() + RETRY_MS);
 }

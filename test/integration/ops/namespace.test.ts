@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { expect, inject, test } from 'vitest';
+import { SEARCH_ATTRIBUTES } from '../../../domain/search-attributes.ts';
 import { ensureNamespace } from '../../../ops/temporal/namespace.ts';
+import { ensureSearchAttributes } from '../../../ops/temporal/search-attributes.ts';
 import { makeTemporalClient } from '../../../process/temporal-client.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 
 const later = useCleanup();
@@ -19,6 +22,25 @@ test('the namespace is created once, with three days of retention, by whoever co
   expect(await ensureNamespace(client)).toBe(false);
   const { config } = await client.workflowService.describeNamespace({ namespace });
   expect(Number(config?.workflowExecutionRetentionTtl?.seconds)).toBe(72 * 3600);
+
+  const names = Object.values(SEARCH_ATTRIBUTES);
+  // A new namespace takes a moment until it can have attributes.
+  await waitUntil(
+    () =>
+      ensureSearchAttributes(client).then(
+        () => true,
+        () => false,
+      ),
+    { what: 'the search attributes are registered' },
+  );
+  await waitUntil(
+    async () => {
+      const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace });
+      return names.every((name) => name in customAttributes);
+    },
+    { what: 'the search attributes are listed' },
+  );
+  expect(await ensureSearchAttributes(client)).toEqual([]);
 });
 
 test('a server that is away is an error', async () => {

@@ -14,6 +14,7 @@ import {
   sendMessages,
   shutdown,
 } from '../../../workflows/conversation/messages.ts';
+import { EVERY_HOUR } from '../../../worker/schedule.ts';
 import { SWEEP_WORKFLOW } from '../../../workflows/names.ts';
 import {
   type ConversationHandle,
@@ -468,4 +469,17 @@ describe('retention', () => {
     await waitUntil(async () => (await oldest(id)) === 2, { what: 'the entry is gone' });
     expect(await handle.result()).toEqual({ reason: 'idle' });
   });
+});
+
+test('one run of the sweep repeats it sixty times, and ends after an hour', async () => {
+  const { client, taskQueue } = conversations;
+  const handle = await client.workflow.start(SWEEP_WORKFLOW, {
+    workflowId: `sweep-${randomUUID()}`,
+    taskQueue,
+    args: [EVERY_HOUR],
+  });
+  await handle.result();
+  const { events } = await handle.fetchHistory();
+  const timers = events?.filter(({ timerFiredEventAttributes }) => timerFiredEventAttributes) ?? [];
+  expect(timers).toHaveLength(59);
 });

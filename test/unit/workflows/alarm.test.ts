@@ -10,7 +10,7 @@ vi.mock('@temporalio/workflow', async (original) => ({
 beforeEach(resetSurroundings);
 
 test('an alarm is due from its time on, not before, until it is cleared', async () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   expect(alarm).toMatchObject({ isSet: false, due: false });
   alarm.set(Date.now() + 100);
   await vi.advanceTimersByTimeAsync(99);
@@ -22,14 +22,14 @@ test('an alarm is due from its time on, not before, until it is cleared', async 
 });
 
 test('an alarm for a time that has come is due at once and starts no timer', () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   alarm.set(Date.now());
   expect(alarm.due).toBe(true);
   expect(vi.getTimerCount()).toBe(0);
 });
 
 test('setting a due alarm to a later time makes it not due', async () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   alarm.set(Date.now());
   alarm.set(Date.now() + 10);
   expect(alarm.due).toBe(false);
@@ -38,7 +38,7 @@ test('setting a due alarm to a later time makes it not due', async () => {
 });
 
 test('moving an alarm to a later time again and again costs one timer, and it is due at the last of these times', async () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   for (let ms = 100; ms <= 200; ms++) alarm.set(Date.now() + ms);
   alarm.set(Date.now() + 100);
   alarm.set(Date.now() + 200);
@@ -52,7 +52,7 @@ test('moving an alarm to a later time again and again costs one timer, and it is
 });
 
 test('moving an alarm to an earlier time makes it due then, and the old timer changes nothing', async () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   alarm.set(Date.now() + 100);
   alarm.set(Date.now() + 10);
   await vi.advanceTimersByTimeAsync(10);
@@ -69,7 +69,7 @@ test('moving an alarm to an earlier time makes it due then, and the old timer ch
 });
 
 test('an alarm that was cleared rings no more, and can be set again', async () => {
-  const alarm = new Alarm();
+  const alarm = new Alarm('test');
   alarm.set(Date.now() + 50);
   alarm.clear();
   await vi.advanceTimersByTimeAsync(50);

@@ -62,7 +62,12 @@ test.each<[string, Given, EndReason | undefined]>([
   const { events = 0, bytes = 0, suggested = false, queued = false, age = 60_000, decided = 0, found, dueAt } = given;
   const { run } = someRun({ continueAfter: 7, minimumRunMs: 5000 });
   vi.setSystemTime(Date.now() + age);
-  surroundings.info = { historyLength: events, historySize: bytes, continueAsNewSuggested: suggested };
+  surroundings.info = {
+    ...surroundings.info,
+    historyLength: events,
+    historySize: bytes,
+    continueAsNewSuggested: suggested,
+  };
   if (queued) queue(run);
   run.decided = decided;
   if (found !== undefined) run.learn(someFacts({ found, ...(dueAt === undefined ? {} : { dueAt }) }));

@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { beforeEach, expect, test, vi } from 'vitest';
 import { ConversationRun } from '../../../workflows/conversation/run.ts';
 import { someFacts, someRun } from '../../harness/conversation-run.ts';
@@ -9,6 +10,9 @@ vi.mock('@temporalio/workflow', async (original) => ({
 }));
 
 beforeEach(resetSurroundings);
+
+const away = (): ApplicationFailure =>
+  ApplicationFailure.create({ type: 'away', message: 'The database answered 57P01' });
 
 const increment = (id: string): { kind: 'increment'; id: string; actor: string; by: number } => ({
   kind: 'increment',
@@ -108,7 +112,7 @@ test('an update in the mailbox is a batch, and due retention is work without a b
 
 test('facts replace the old ones, heal the run, and set or clear the timer for due work', async () => {
   const { run } = someRun();
-  run.healthy = false;
+  run.failed(away());
   run.learn(someFacts({ dueAt: Date.now() + 100 }));
   expect(run.state()).toMatchObject({ health: 'healthy', facts: { epoch: 3 } });
   await vi.advanceTimersByTimeAsync(100);
@@ -144,19 +148,4 @@ test('the worker is told the depth of the mailbox only when it has changed', () 
   run.mailbox.take();
   run.showDepth();
   expect(surroundings.depths).toEqual([2, 0]);
-});
-
-test('people see health, protocol, members, epoch and last seq, as soon as there are facts', () => {
-  const { run } = someRun();
-  run.showDetails();
-  expect(surroundings.details).toEqual([]);
-  run.learn(someFacts());
-  run.showDetails();
-  run.healthy = false;
-  run.showDetails();
-  expect(surroundings.details).toEqual([
-    '**healthy** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
-    '**degraded** · mls · 5 members · epoch 3 · last seq 17 · as of 1970-01-01T00:16:40.000Z',
-  ]);
-  expect(run.state().health).toBe('degraded');
 });
