@@ -42,6 +42,7 @@ import type { Transfers } from './http/transfers.ts';
 import { type TurnsOptions, makeTurns } from './http/turns.ts';
 import type { SeenDevices } from './services/seen-devices.ts';
 import { type AdminDeps, adminRoutes } from './routes/admin.ts';
+import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { conversationRoutes } from './routes/conversations.ts';
@@ -79,6 +80,7 @@ export interface AppDeps extends HealthDeps {
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
+  readonly supervisor: SupervisorRouteDeps['supervisor'];
   readonly runs: WorkflowRuns;
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
   readonly seen: SeenDevices;
@@ -144,6 +146,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...consentRoutes(all),
     ...healthRoutes(all),
     ...adminRoutes(all),
+    ...supervisorRoutes(all),
   ];
   return [...routes, ...docsRoutes(routes, deps)];
 }

@@ -17,10 +17,12 @@ import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
+import { reportTroubles } from '../store/trouble/troubles.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
+import { watchSupervisor } from './services/supervisor-watch.ts';
 import { temporalCheck } from './services/temporal-check.ts';
 import { AutoPath } from '../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../dispatch/auto/auto-report.ts';
@@ -34,6 +36,7 @@ import { makeDispatcher } from '../dispatch/dispatcher.ts';
 import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeStager } from '../dispatch/stager.ts';
+import { makeTroubleReports } from '../dispatch/trouble-reports.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
@@ -113,6 +116,9 @@ async function main(): Promise<void> {
     logLevel: config.logLevel,
   });
   const workflows = makeConversationWorkflows({ client, taskQueue: config.taskQueue, settings });
+  const troubles = makeTroubleReports({ store: (reports) => reportTroubles(pool, reports), log });
+  cleanup.add('reports of trouble', troubles.close);
+  const onTrouble = troubles.report;
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry });
   const auto = new AutoPath();
@@ -122,13 +128,14 @@ async function main(): Promise<void> {
     isRunning: workflows.isRunning,
     executors: {
       direct,
-      workflow: makeWorkflowExecutor({ workflows, log, onRetry, onUnavailable: () => watch.unavailable() }),
+      workflow: makeWorkflowExecutor({ workflows, log, onRetry, onTrouble, onUnavailable: () => watch.unavailable() }),
     },
     stager: makeStager(staging),
     metrics,
     log,
     clock,
     mailboxLimit: config.mailboxLimit,
+    onTrouble,
   });
   ({ look } = dispatcher);
   metrics.actorMailboxDepth(dispatcher.depth);
@@ -148,6 +155,7 @@ async function main(): Promise<void> {
     locked: (conversations) => lockedAmong(pool, conversations),
     loopDelayMs: loopDelay.ms,
     look: dispatcher.look,
+    onTrouble,
     log,
   });
   cleanup.add('watch over Temporal', watch.close);
@@ -158,6 +166,9 @@ async function main(): Promise<void> {
     parley_breaker_open: auto.breaker.isOpen ? 1 : 0,
     parley_wedged_conversations: auto.wedged.list().length,
   }));
+  const supervision = watchSupervisor({ pool, taskQueue: config.taskQueue, log });
+  cleanup.add('watch over the supervisor', supervision.close);
+  metrics.supervision(supervision.measure);
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -200,6 +211,7 @@ async function main(): Promise<void> {
       }),
       submitter: dispatcher,
       autoReport: makeAutoReport(auto),
+      supervisor: supervision.look,
       streams,
       submitIncrement: makeSubmitIncrement({
         pool: shared,

@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
 import type { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, type Worker, makeTelemetryFilterString } from '@temporalio/worker';
+import { Mutex } from 'async-mutex';
 import type pg from 'pg';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
@@ -8,6 +11,7 @@ import { makeDatabaseClock } from '../process/database-clock.ts';
 import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
+import { packageRoot } from '../process/package-root.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
@@ -16,9 +20,11 @@ import { makePool, measurePool } from '../store/pool.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
+import { makeSupervisedRuns } from '../dispatch/supervised-runs.ts';
 import { startAdminServer } from './admin-server.ts';
 import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
+import { hostSupervisor } from './host-supervisor.ts';
 import { ensureSweepSchedule } from './schedule.ts';
 
 /** Time for Temporal to answer. */
@@ -54,20 +60,35 @@ async function main(): Promise<void> {
   const client = connectClient();
   const running: { worker?: Worker } = {};
   await serveHealthAndMetrics({ isPolling: () => running.worker?.getState() === 'RUNNING', pool, client, metrics });
+  const taskQueue = config.taskQueue;
+  const settings = conversationSettings({
+    idleMs: config.idleMs,
+    continueAfter: config.continueAsNewAfter,
+    logLevel: config.logLevel,
+  });
+  const workflows = makeConversationWorkflows({ client, taskQueue, settings });
+  const turns = new Mutex();
+  const inTurn = <T>(step: () => Promise<T>): Promise<T> => turns.runExclusive(step);
+  const supervision = hostSupervisor({
+    client,
+    connect: () => connectTemporal(client),
+    inTurn,
+    stopping,
+    namespace: config.temporalNamespace,
+    taskQueue,
+    pool,
+    runs: makeSupervisedRuns({ client, taskQueue, settings, workflows }),
+    version: await packageVersion(),
+    build: 'unknown',
+    metrics,
+    log,
+  });
   const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
-      workflows: makeConversationWorkflows({
-        client,
-        taskQueue: config.taskQueue,
-        settings: conversationSettings({
-          idleMs: config.idleMs,
-          continueAfter: config.continueAsNewAfter,
-          logLevel: config.logLevel,
-        }),
-      }),
+      workflows,
       namespace: config.temporalNamespace,
-      taskQueue: config.taskQueue,
+      taskQueue,
       pool,
       notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
       metrics,
@@ -80,11 +101,14 @@ async function main(): Promise<void> {
   // Temporal may come later than this process. Until then its health says so.
   const created = await tryUntilDone({
     what: 'connection to Temporal',
-    step: () => connectWorker(client, create),
+    step: () => inTurn(() => connectWorker(client, create)),
     log,
     signal: stopping,
   });
-  if (created === undefined) return;
+  if (created === undefined) {
+    await supervision;
+    return;
+  }
   metrics.actorMailboxDepth(created.residents.queued);
   const failedRuns = watchFailedRuns(client, config.taskQueue, log);
   metrics.failedRuns(failedRuns.count);
@@ -99,7 +123,7 @@ async function main(): Promise<void> {
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
   await created.worker.run();
-  await schedule;
+  await Promise.all([schedule, supervision]);
   log.info('worker stopped');
 }
 
@@ -172,9 +196,7 @@ async function connectWorker(
   client: Client,
   create: (connection: NativeConnection) => Promise<ConversationWorker>,
 ): Promise<ConversationWorker> {
-  // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
-  await askTemporal(client, CHECK_MS);
-  const connection = await NativeConnection.connect({ address: config.temporalAddress });
+  const connection = await connectTemporal(client);
   try {
     const created = await create(connection);
     cleanup.add('connection', () => connection.close());
@@ -183,6 +205,18 @@ async function connectWorker(
     await connection.close();
     throw error;
   }
+}
+
+/** Opens a connection on which a worker polls. @throws Error if Temporal does not answer */
+async function connectTemporal(client: Client): Promise<NativeConnection> {
+  // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
+  await askTemporal(client, CHECK_MS);
+  return NativeConnection.connect({ address: config.temporalAddress });
+}
+
+async function packageVersion(): Promise<string> {
+  const manifest = JSON.parse(await readFile(path.join(packageRoot(), 'package.json'), 'utf8')) as { version: string };
+  return manifest.version;
 }
 
 async function serveHealthAndMetrics(parts: {

@@ -1,3 +1,5 @@
 /** Workflow types. The Temporal server and its Web UI show these names. */
 export const CONVERSATION_WORKFLOW = 'conversation';
 export const SWEEP_WORKFLOW = 'sweep';
+/** Has a bundle and a task queue of its own, so that a bad release of conversations does not take it along. */
+export const SUPERVISOR_WORKFLOW = 'supervisor';

@@ -32,7 +32,8 @@ export async function signProcess(pool: pg.Pool, sign: ProcessSign): Promise<voi
   await pool.query({
     name: 'sign-process',
     text: `insert into process (id, kind, version, build, task_queue, facts) values ($1, $2, $3, $4, $5, $6)
-      on conflict (id) do update set seen_at = clock_timestamp(), facts = excluded.facts`,
+      on conflict (id) do update set seen_at = clock_timestamp(), version = excluded.version, build = excluded.build,
+        facts = excluded.facts`,
     values: [sign.id, sign.kind, sign.version, sign.build, sign.taskQueue, JSON.stringify(sign.facts)],
   });
 }
