@@ -3,7 +3,7 @@ import { type Look, type Suspect, canBeMended, strongest } from '../../domain/su
 import { signProcess } from '../../store/process/processes.ts';
 import { listDue } from '../../store/retention/retention.ts';
 import { readPolicy } from '../../store/supervision/policy.ts';
-import { forgetTroubles, listTroubles, reportTroubles } from '../../store/trouble/troubles.ts';
+import { type Trouble, forgetTroubles, listTroubles, reportTroubles } from '../../store/trouble/troubles.ts';
 import type { LookInput, SupervisorActivityDeps } from './contract.ts';
 import { blocked } from './blocked.ts';
 import { disagreeing } from './disagreement.ts';
@@ -15,6 +15,7 @@ const OVERDUE = 50;
 const FAILED = 100;
 /** Runs that are compared with Postgres in each round. */
 const SAMPLE = 3;
+const DISAGREED = 20;
 /** Signs that others see. The supervisor sees the rest itself, as it is now. */
 const REPORTED: readonly TroubleSign[] = ['task-failures', 'timeouts', 'infrastructure', 'mailbox-full'];
 /** A report counts for so long, and for three rounds at least. */
@@ -50,10 +51,12 @@ export function makeLook(deps: SupervisorActivityDeps): (input: LookInput) => Pr
       orElse('sample of runs', runs.sample(sampleFrom, SAMPLE), { conversations: [], next: '' }),
       forgetTroubles(pool, FORGOTTEN_MS),
     ]);
+    // Those that disagreed are compared again in each round.
+    const compared = [...sample.conversations, ...namesOf(troubles, 'disagrees').slice(0, DISAGREED)];
     const own: Suspect[] = [
       ...failing.map((conversation): Suspect => ({ conversation, sign: 'task-failures', details: {} })),
       ...overdue.map((conversation): Suspect => ({ conversation, sign: 'overdue', details: {} })),
-      ...(await orElse('comparison with Postgres', disagreeing(pool, runs, sample.conversations), [])),
+      ...(await orElse('comparison with Postgres', disagreeing(pool, runs, compared), [])),
     ];
     const reported = troubles
       .filter(({ sign }) => REPORTED.includes(sign))
@@ -84,4 +87,8 @@ export function makeLook(deps: SupervisorActivityDeps): (input: LookInput) => Pr
       return { policyMark: '', suspects: [], failedRuns: [], away: 'postgres', sampleFrom };
     }
   };
+}
+
+function namesOf(troubles: readonly Trouble[], wanted: TroubleSign): string[] {
+  return troubles.filter(({ sign }) => sign === wanted).map(({ conversation }) => conversation);
 }

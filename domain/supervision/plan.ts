@@ -33,7 +33,7 @@ export function plan(before: SupervisorState, look: Look, now: number): Plan {
   const returned = whoIsBack(before, look, now);
   const state = expire(withAway(adopt(before, look.policyMark), look, now), policy, now);
   const isAway = look.away !== undefined;
-  const others: Order[] = [...returned, ...newlyAway(before, look), ...countFailures(state, look.failedRuns)];
+  const others: Order[] = [...returned, ...newlyAway(state, policy), ...countFailures(state, look.failedRuns)];
   const restarts: Order[] = [];
   let brakes: Brakes = state;
   const seen = new Map(look.suspects.map((suspect) => [suspect.conversation, suspect]));
@@ -165,12 +165,13 @@ function countFailures(state: SupervisorState, found: readonly FailedRun[]): Ord
 function withAway({ away, ...state }: SupervisorState, look: Look, now: number): SupervisorState {
   const { sampleFrom } = look;
   if (look.away === undefined) return { ...state, sampleFrom };
-  return { ...state, sampleFrom, away: away?.who === look.away ? away : { who: look.away, since: now } };
+  const known = away?.who === look.away ? away : { who: look.away, since: now, looks: 0 };
+  return { ...state, sampleFrom, away: { ...known, looks: known.looks + 1 } };
 }
 
-function newlyAway({ away }: SupervisorState, look: Look): Order[] {
-  if (look.away === undefined || look.away === away?.who) return [];
-  return [{ action: 'report', reason: look.away, details: {} }];
+/** Somebody who does not answer is reported as late as a conversation: a busy machine is slow for a moment. */
+function newlyAway({ away }: SupervisorState, policy: SupervisionPolicy): Order[] {
+  return away?.looks === policy.looks ? [{ action: 'report', reason: away.who, details: {} }] : [];
 }
 
 /** While Postgres is away nothing can be written down. So it is reported when it is back. */

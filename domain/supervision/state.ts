@@ -74,7 +74,8 @@ export interface SupervisorState {
   readonly escalations: readonly number[];
   /** Nothing is restarted before; 0 = not degraded. */
   readonly degradedUntil: number;
-  readonly away?: { readonly who: Away; readonly since: number };
+  /** Who did not answer in this number of rounds in a row. */
+  readonly away?: { readonly who: Away; readonly since: number; readonly looks: number };
   readonly failedRuns: readonly string[];
   readonly sampleFrom: string;
   readonly actions: readonly DoneAction[];

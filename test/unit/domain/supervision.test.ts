@@ -94,8 +94,10 @@ test('one bucket that is stopped leaves the others alone', () => {
 });
 
 test('while workers or Postgres are away nothing is restarted, and that is reported once', () => {
-  const away = lookAt(['a'], { looks: 1 }, { away: 'workers' });
-  const first = plan(NOTHING_SEEN, away, 1);
+  const away = lookAt(['a'], { looks: 2 }, { away: 'workers' });
+  const moment = plan(NOTHING_SEEN, away, 0);
+  expect([moment.restarts, moment.others]).toEqual([[], []]);
+  const first = plan(moment.state, away, 1);
   expect([first.restarts, first.others]).toEqual([[], [{ action: 'report', reason: 'workers', details: {} }]]);
   const second = plan(first.state, away, 2);
   expect([second.restarts, second.others]).toEqual([[], []]);
