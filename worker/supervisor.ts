@@ -1,10 +1,10 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { type NativeConnection, Worker } from '@temporalio/worker';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { createSupervisorActivities } from '../activities/supervisor/activities.ts';
 import type { SupervisedRuns } from '../activities/supervisor/runs.ts';
 import type { Metrics } from '../process/metrics.ts';
-import type pg from 'pg';
 import { type SupervisorInput, supervisorTaskQueue, supervisorWorkflowId } from '../workflows/supervisor/messages.ts';
 import { SUPERVISOR_WORKFLOW } from '../workflows/names.ts';
 import { FAILING_ERRORS, readBundle } from './create-worker.ts';
@@ -23,6 +23,8 @@ export interface SupervisorWorkerDeps {
   readonly build: string;
   readonly metrics: Pick<Metrics, 'actorRestarts' | 'supervisorAction'>;
   readonly log: Logger;
+  /** @default pid and host */
+  readonly identity?: string;
 }
 
 /**
@@ -34,6 +36,7 @@ export async function createSupervisorWorker(deps: SupervisorWorkerDeps): Promis
   const { pool, runs, taskQueue, version, build, metrics, log } = deps;
   return Worker.create({
     connection: deps.connection,
+    ...(deps.identity === undefined ? {} : { identity: deps.identity }),
     namespace: deps.namespace,
     taskQueue: supervisorTaskQueue(taskQueue),
     workflowBundle: { code: await readBundle('supervisor') },

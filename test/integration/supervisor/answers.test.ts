@@ -4,11 +4,12 @@ import { listTroubles, reportTroubles } from '../../../store/trouble/troubles.ts
 import { type Conversations, startConversations } from '../../../tools/harness/conversations.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { createInStore, messageSubmission } from '../../../tools/harness/submissions.ts';
+import { type RunningSupervisor, startSupervisor, strand, wedge } from '../../../tools/harness/supervisor.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { supervisorState, supervisorWorkflowId } from '../../../workflows/supervisor/messages.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { holdRows } from '../../harness/row-locks.ts';
-import { type RunningSupervisor, startSupervisor, strand, useTemporal, wedge } from '../../harness/supervisor.ts';
+import { useTemporal } from '../../harness/temporal.ts';
 
 /** The three answers of the supervisor, to conversations that are really in trouble. Those that are well are never touched. */
 const database = useDatabase();

@@ -6,6 +6,7 @@ import { listProcesses } from '../../../store/process/processes.ts';
 import { reportTroubles } from '../../../store/trouble/troubles.ts';
 import { startConversations } from '../../../tools/harness/conversations.ts';
 import { createInStore, messageSubmission } from '../../../tools/harness/submissions.ts';
+import { startSupervisor, wedge } from '../../../tools/harness/supervisor.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { workflowBundle } from '../../../worker/create-worker.ts';
 import { ensureSupervisor } from '../../../worker/supervisor.ts';
@@ -13,7 +14,7 @@ import { supervisorState, supervisorWorkflowId } from '../../../workflows/superv
 import type { SupervisorState } from '../../../domain/supervision/state.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 import { useDatabase } from '../../harness/database.ts';
-import { startSupervisor, useTemporal, wedge } from '../../harness/supervisor.ts';
+import { useTemporal } from '../../harness/temporal.ts';
 
 /** The supervisor survives everything else, and its own end. */
 const database = useDatabase();

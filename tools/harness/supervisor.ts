@@ -1,37 +1,15 @@
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { pino } from 'pino';
-import { afterAll, beforeAll, inject } from 'vitest';
+import type { Client } from '@temporalio/client';
+import type { NativeConnection } from '@temporalio/worker';
 import type pg from 'pg';
+import { pino } from 'pino';
 import { makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
 import { makeSupervisedRuns } from '../../dispatch/supervised-runs.ts';
 import { DEFAULT_POLICY, type SupervisionPolicy } from '../../domain/supervision/policy.ts';
 import { type Metrics, makeMetrics } from '../../process/metrics.ts';
 import { writePolicy } from '../../store/supervision/policy.ts';
-import { quietRuntime } from '../../tools/harness/conversations.ts';
 import { createSupervisorWorker, ensureSupervisor } from '../../worker/supervisor.ts';
 import { DEFAULT_SETTINGS, conversationWorkflowId } from '../../workflows/conversation/messages.ts';
 import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
-
-/** Connections to Temporal for a test file. */
-export function useTemporal(): () => { readonly client: Client; readonly native: NativeConnection } {
-  let connections: { connection: Connection; client: Client; native: NativeConnection } | undefined;
-  beforeAll(async () => {
-    quietRuntime();
-    const address = inject('temporalAddress');
-    const connection = await Connection.connect({ address });
-    const native = await NativeConnection.connect({ address });
-    connections = { connection, client: new Client({ connection }), native };
-  });
-  afterAll(async () => {
-    await connections?.native.close();
-    await connections?.connection.close();
-  });
-  return () => {
-    if (connections === undefined) throw new Error('Temporal is connected only while tests run');
-    return connections;
-  };
-}
 
 /** Quick rounds, short patience: these tests wait for the supervisor. */
 export const QUICK: SupervisionPolicy = {
@@ -79,6 +57,7 @@ export async function startSupervisor(deps: {
       build: 'test',
       metrics,
       log,
+      identity: 'supervisor-worker',
     });
     const running = worker.run();
     stopWorker = async () => {
