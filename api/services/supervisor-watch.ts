@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import { TROUBLE_SIGNS, type TroubleSign } from '../../domain/trouble.ts';
 import { type SeenProcess, listProcesses } from '../../store/process/processes.ts';
 import { countTroubles } from '../../store/trouble/troubles.ts';
-import type { CheckResult } from './health-checks.ts';
 
 const LOOK_EVERY_MS = 5000;
 /** Signs of trouble that are older are past. */
@@ -50,8 +49,6 @@ export interface SupervisorWatch {
     readonly isDegraded: boolean;
     readonly troubles: Readonly<Record<TroubleSign, number>>;
   };
-  /** For the health of this process. Never unhealthy: conversations are served without a supervisor. */
-  readonly check: () => Promise<CheckResult>;
   readonly close: () => void;
 }
 
@@ -88,7 +85,6 @@ export function watchSupervisor(deps: {
   return {
     look,
     measure: () => ({ silentSeconds: silentMs() / 1000, isDegraded, troubles: bySign(counts) }),
-    check: () => Promise.resolve({ status: isAbsent || isDegraded ? 'degraded' : 'healthy' }),
     close: () => clearInterval(timer),
   };
 }
