@@ -30,12 +30,18 @@ const actions = async (id?: string): Promise<string[]> =>
 const saysDegraded = async (queue: string): Promise<boolean> =>
   (await listProcesses(database().pool)).some(({ taskQueue, facts }) => taskQueue === queue && facts.degraded === true);
 
-/** Workflow code of conversations that fails in each task. */
-async function brokenBundle(): Promise<string> {
+/** Workflow code of conversations that throws when a run starts: an `Error` fails each of its tasks, a failure the run. */
+async function brokenBundle(how: 'each task' | 'the run'): Promise<string> {
   const code = await workflowBundle(false);
   const call = 'announceStart();';
   expect(code).toContain(call);
-  return code.replace(call, `throw new Error('broken');`);
+  // As the bundler calls the SDK in this module.
+  const [, sdk = ''] = /(\w+)\.CancellationScope\.nonCancellable\(\(\) => live/.exec(code) ?? [];
+  expect(sdk).not.toBe('');
+  return code.replace(
+    call,
+    how === 'each task' ? `throw new Error('broken');` : `throw ${sdk}.ApplicationFailure.nonRetryable('broken');`,
+  );
 }
 
 test('a release that wedges every conversation is reported, not restarted again and again; a good one heals all', async () => {
@@ -47,7 +53,7 @@ test('a release that wedges every conversation is reported, not restarted again 
     connection: native,
     pool,
     taskQueue,
-    bundle: await brokenBundle(),
+    bundle: await brokenBundle('each task'),
   });
   const supervisor = await startSupervisor({ client, native, pool, taskQueue, policy: { looks: 1 } });
   later('supervisor', supervisor.stop);
@@ -79,6 +85,26 @@ test('a release that wedges every conversation is reported, not restarted again 
       expect(await good.dispatcher.submit(messageSubmission(id, 'alice'))).toMatchObject({ seq: 1 });
     }),
   );
+});
+
+test('a run that fails has healed itself: it is counted once, and nothing is done', async () => {
+  const { client, native } = temporal();
+  const { pool } = database();
+  const taskQueue = `failing-${randomUUID()}`;
+  const bundle = await brokenBundle('the run');
+  const failing = await startConversations({ client, connection: native, pool, taskQueue, bundle });
+  const supervisor = await startSupervisor({ client, native, pool, taskQueue });
+  later('supervisor', supervisor.stop);
+  const id = await createInStore(pool, ['alice']);
+  await failing.wake(id);
+  const counted = async (): Promise<boolean> => (await actions(id)).includes('count run-failed');
+  await waitUntil(counted, { what: 'it is counted' }).finally(failing.stop);
+  const handle = client.workflow.getHandle(supervisorWorkflowId(taskQueue));
+  const events = async (): Promise<number> => (await handle.describe()).historyLength;
+  const before = await events();
+  await waitUntil(async () => (await events()) > before + 20, { what: 'some rounds are over' });
+  expect((await actions(id)).filter((action) => action === 'count run-failed')).toHaveLength(1);
+  expect((await actions(id)).filter((action) => action.startsWith('restart'))).toEqual([]);
 });
 
 test('it continues as new with its memory, and comes back after its worker and its workflow were killed', async () => {
