@@ -48,6 +48,7 @@ import type { SeenDevices } from './services/seen-devices.ts';
 import type { AdminDeps } from './routes/admin-deps.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
+import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { conversationRoutes } from './routes/conversations.ts';
@@ -87,6 +88,7 @@ export interface AppDeps extends HealthDeps {
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
+  readonly supervisor: SupervisorRouteDeps['supervisor'];
   readonly runs: WorkflowRuns;
   readonly runConsistencyAudit: RunConsistencyAudit;
   readonly inspection: AdminDeps['inspection'];
@@ -164,6 +166,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...healthRoutes(all),
     ...adminRoutes(all),
     ...adminConsistencyRoutes(all),
+    ...supervisorRoutes(all),
   ];
   return [...routes, ...docsRoutes(routes, deps)];
 }

@@ -25,11 +25,13 @@ import { makePool, measurePool } from '../store/pool.ts';
 import { makeReadPage } from '../store/replica/replica-pages.ts';
 import { openReplica } from '../store/replica/replica.ts';
 import { makeStatisticsReader } from '../store/statistics/statistics-reader.ts';
+import { reportTroubles } from '../store/trouble/troubles.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
 import { watchFleet } from './services/fleet.ts';
 import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
+import { watchSupervisor } from './services/supervisor-watch.ts';
 import { temporalCheck } from './services/temporal-check.ts';
 import { AutoPath } from '../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../dispatch/auto/auto-report.ts';
@@ -44,6 +46,7 @@ import { makeSubmitIncrement } from '../dispatch/increments.ts';
 import { makePathSwitch } from '../dispatch/path-switch.ts';
 import { makeRunningWorkflows } from '../dispatch/running-workflows.ts';
 import { makeStager } from '../dispatch/stager.ts';
+import { makeTroubleReports } from '../dispatch/trouble-reports.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeRunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import { makeWorkflowInspection } from '../dispatch/workflow-inspection.ts';
@@ -140,6 +143,9 @@ async function main(): Promise<void> {
     factsOf: (conversation) => factsForLists(pool, conversation),
     modeOf: pathSwitch.pathOf,
   });
+  const troubles = makeTroubleReports({ store: (reports) => reportTroubles(pool, reports), log });
+  cleanup.add('reports of trouble', troubles.close);
+  const onTrouble = troubles.report;
   const onRetry = metrics.batchRetry;
   const direct = makeDirectExecutor({ pool: shared, notifier, log, onRetry, tracing });
   const auto = new AutoPath();
@@ -149,7 +155,7 @@ async function main(): Promise<void> {
     isRunning: workflows.isRunning,
     executors: {
       direct,
-      workflow: makeWorkflowExecutor({ workflows, log, onRetry, onUnavailable: () => watch.unavailable() }),
+      workflow: makeWorkflowExecutor({ workflows, log, onRetry, onTrouble, onUnavailable: () => watch.unavailable() }),
     },
     stager: makeStager(staging),
     metrics,
@@ -158,6 +164,7 @@ async function main(): Promise<void> {
     tracing,
     clock,
     mailboxLimit: config.mailboxLimit,
+    onTrouble,
   });
   ({ look } = dispatcher);
   metrics.actorMailboxDepth(dispatcher.depth);
@@ -182,6 +189,7 @@ async function main(): Promise<void> {
     locked: (conversations) => lockedAmong(pool, conversations),
     loopDelayMs: loopDelay.ms,
     look: dispatcher.look,
+    onTrouble,
     log,
   });
   cleanup.add('watch over Temporal', watch.close);
@@ -192,6 +200,9 @@ async function main(): Promise<void> {
     parley_breaker_open: auto.breaker.isOpen ? 1 : 0,
     parley_wedged_conversations: auto.wedged.list().length,
   }));
+  const supervision = watchSupervisor({ pool, taskQueue: config.taskQueue, log });
+  cleanup.add('watch over the supervisor', supervision.close);
+  metrics.supervision(supervision.measure);
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -266,6 +277,7 @@ async function main(): Promise<void> {
       }),
       submitter: dispatcher,
       autoReport,
+      supervisor: supervision.look,
       streams,
       submitIncrement: makeSubmitIncrement({
         pool: shared,

@@ -14,6 +14,7 @@ import type { QueuedCommand } from './queued-command.ts';
 import { RecentFailures } from './recent-failures.ts';
 import type { Stager } from './stager.ts';
 import type { Submission, Submitter } from './submission.ts';
+import type { ReportTrouble } from './trouble-reports.ts';
 
 export interface DispatcherDeps {
   readonly pathOf: (conversation: string) => ConversationPath;
@@ -33,6 +34,8 @@ export interface DispatcherDeps {
   readonly clock?: Pick<DatabaseClock, 'at'>;
   /** Commands that may wait in one queue. */
   readonly mailboxLimit: number;
+  /** Something is wrong with a conversation. */
+  readonly onTrouble?: ReportTrouble;
 }
 
 /** Part of a queue that one user can fill, so that others always find room. */
@@ -84,6 +87,7 @@ export function makeDispatcher(deps: DispatcherDeps): Dispatcher {
       const isFull =
         queue.depth >= deps.mailboxLimit || queue.depthOf(command.actor) >= deps.mailboxLimit * SHARE_OF_USER;
       if (isFull) {
+        if (queue.depth >= deps.mailboxLimit) deps.onTrouble?.(conversation, 'mailbox-full', { depth: queue.depth });
         reject(new AppError('overloaded'));
         return;
       }

@@ -57,6 +57,11 @@ export function classifyUpdateError(error: unknown): UpdateFailure {
   return (code === undefined ? undefined : FAILURES[code]) ?? 'defect';
 }
 
+/** The server refuses the update because the workflow tasks of its run fail again and again. */
+export function isTaskFailing(error: unknown): boolean {
+  return grpcCode(error instanceof ServiceError ? error.cause : error) === status.FAILED_PRECONDITION;
+}
+
 /** The server could not be reached at all. The client has tried some times by then (`process/temporal-client.ts`). */
 export function isUnavailable(error: unknown): boolean {
   return grpcCode(error instanceof ServiceError ? error.cause : error) === status.UNAVAILABLE;

@@ -18,7 +18,8 @@ import type { Executor } from './executor.ts';
 import { jitter, pause } from './pause.ts';
 import { batchFacts } from './batch-facts.ts';
 import { waitedFor } from './waited-for.ts';
-import { classifyUpdateError, isUnavailable } from './temporal-errors.ts';
+import { classifyUpdateError, isTaskFailing, isUnavailable } from './temporal-errors.ts';
+import type { ReportTrouble } from './trouble-reports.ts';
 
 /** One call waits at most this long: a connection that died silently must not use up the whole deadline. */
 const CALL_MS = 4000;
@@ -31,16 +32,22 @@ export interface WorkflowExecutorDeps {
   readonly onRetry: (reason: string) => void;
   /** Temporal refused the connection, some quick tries long. */
   readonly onUnavailable?: () => void;
+  /** Something is wrong with this conversation. */
+  readonly onTrouble?: ReportTrouble;
 }
+
+/** Decisions of one batch that Postgres must fail before that is a sign of trouble. */
+const MANY_INFRA = 2;
 
 /** Hands a batch to the conversation's workflow as one update, and tries again until its deadline, or until it is aborted. */
 export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<StagedCommand> {
-  const { workflows, log, onRetry, onUnavailable = () => undefined } = deps;
+  const { workflows, log, onRetry, onUnavailable = () => undefined, onTrouble = () => undefined } = deps;
   return async ({ id, conversation, commands, correlationIds, deadline, signal, onWait = () => undefined }) => {
     const input = { operations: commands, requests: correlationIds };
     const update = updateFor(commands[0]);
     let attempt = 0;
     let lockedUntil: number | undefined;
+    let infra = 0;
     for (let retries = 0; ; retries++) {
       try {
         const until = Math.min(Date.now() + CALL_MS, deadline);
@@ -59,14 +66,20 @@ export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<Stage
           failure,
         };
         onRetry(failure);
+        if (isTaskFailing(error)) onTrouble(conversation, 'task-failures');
+        if (failure === 'overloaded') onTrouble(conversation, 'mailbox-full');
         const locked = lockedProblem(error);
         if (locked !== undefined) {
           lockedUntil ??= Date.now() + Math.min(LOCK_PATIENCE_MS, (deadline - Date.now()) / 2);
-          if (Date.now() >= lockedUntil) throw locked;
+          if (Date.now() >= lockedUntil) {
+            onTrouble(conversation, 'blocked');
+            throw locked;
+          }
           attempt++;
           await pause(jitter(...LOCKED_PAUSE_MS), deadline);
           continue;
         }
+        if (failure === 'infra' && ++infra === MANY_INFRA) onTrouble(conversation, 'infrastructure');
         if (failure === 'overloaded') throw new AppError('overloaded', undefined, {}, { cause: error });
         if (failure === 'defect') {
           log.error({ ...facts, err: error }, 'the update failed');

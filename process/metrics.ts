@@ -20,6 +20,15 @@ const AUTO_GAUGES = {
 } as const;
 export type AutoGauge = keyof typeof AUTO_GAUGES;
 
+/** What an API process knows of the supervisor. */
+export interface Supervision {
+  /** Since its last sign. */
+  readonly silentSeconds: number;
+  /** Restarts are stopped for the whole service, or nobody is there to take them. */
+  readonly isDegraded: boolean;
+  readonly troubles: Readonly<Record<string, number>>;
+}
+
 /**
  * All metrics of Parley. The API and the worker each serve the metrics of their own process. The first nine metrics
  * have the names of the system that Parley replaces. Labels never contain ids.
@@ -69,6 +78,10 @@ export interface Metrics {
   readonly failedRuns: (measure: () => number) => void;
   /** @param measure what the last finished consistency audit says; absent = none has finished yet */
   readonly consistency: (measure: () => { readonly findings: number; readonly checked: number } | undefined) => void;
+  /** The supervisor did something. */
+  readonly supervisorAction: (action: string, reason: string) => void;
+  /** @param measure what this process knows of the supervisor, and of conversations in trouble by sign */
+  readonly supervision: (measure: () => Supervision) => void;
   /** @param measure seconds by which the clock of this process is ahead of the database's */
   readonly clockSkew: (measure: () => number) => void;
   /** @param measure workers that work, as they signed in Postgres; undefined = not known */
@@ -96,7 +109,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   const stops = counter('actor_stops_total', 'Conversation workflows completed', ['actor_type', 'reason']);
   const restarts = counter(
     'actor_restarts_total',
-    'Conversation workflows restarted: continued as new, or rebuilt from history',
+    'Conversation workflows restarted: continued as new, rebuilt from history, or replaced by the supervisor',
     ['actor_type', 'reason'],
   );
   new Gauge({
@@ -301,6 +314,38 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       this.set(consistency()?.checked ?? 0);
     },
   });
+  const supervisorActions = counter(
+    'parley_supervisor_actions_total',
+    'What the supervisor did: count (healed itself), restart, report (cannot be mended), give-up, stop-bucket, degrade',
+    ['action', 'reason'],
+  );
+  const supervise = (measure: () => Supervision): void => {
+    new Gauge({
+      name: 'parley_supervisor_silent_seconds',
+      help: 'Time since the supervisor signed that it lives',
+      registers,
+      collect() {
+        this.set(measure().silentSeconds);
+      },
+    });
+    new Gauge({
+      name: 'parley_supervisor_degraded',
+      help: '1 while the supervisor restarts nothing: restarts did not help, or Postgres or all workers are away',
+      registers,
+      collect() {
+        this.set(measure().isDegraded ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: 'parley_conversations_in_trouble',
+      help: 'Conversations with a sign of trouble within the last minute, over all processes',
+      labelNames: ['sign'],
+      registers,
+      collect() {
+        for (const [sign, count] of Object.entries(measure().troubles)) this.set({ sign }, count);
+      },
+    });
+  };
   const jobSeconds = histogram('parley_job_duration_seconds', 'Duration of jobs: checks that need much CPU time', [
     'job',
     'where',
@@ -376,6 +421,8 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
     consistency: (measure) => void (consistency = measure),
+    supervisorAction: (action, reason) => supervisorActions.inc({ action, reason }),
+    supervision: supervise,
     clockSkew: (measure) => void (skew = measure),
     workersAlive: (measure) => void (workersAlive = measure),
     buildInfo: ({ version, build }) => buildInfo.set({ version, build, node: process.version }, 1),

@@ -6,9 +6,9 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 import { packageRoot } from '../process/package-root.ts';
 
 /**
- * Builds the two workflow bundles for `npm run build`. The default bundle has no stack traces of workflow code: it
- * needs a quarter to a half of the CPU time. The other bundle has them, for debugging. The build is skipped if its
- * input is unchanged.
+ * Builds the workflow bundles for `npm run build`: two of conversations, and that of the supervisor, which must not suffer
+ * from a bad release of conversations. The default bundle has no stack traces of workflow code: it needs a quarter to a half of the
+ * CPU time. The traced one has them, for debugging. The build is skipped if its input is unchanged.
  */
 const root = packageRoot();
 const out = path.join(root, 'dist', 'bundle');
@@ -25,12 +25,14 @@ const stampFile = path.join(out, 'stamp');
 if (!existsSync(stampFile) || (await readFile(stampFile, 'utf8')) !== stamp) {
   await mkdir(out, { recursive: true });
   const workflows = path.join(root, 'dist', 'workflows');
-  for (const [name, preloadModules] of [
-    ['conversation', [path.join(workflows, 'stack-traces-off.js'), '@temporalio/workflow']],
-    ['conversation-traced', ['@temporalio/workflow']],
+  const fast = [path.join(workflows, 'stack-traces-off.js'), '@temporalio/workflow'];
+  for (const [name, entry, preloadModules] of [
+    ['conversation', 'index.js', fast],
+    ['conversation-traced', 'index.js', ['@temporalio/workflow']],
+    ['supervisor', 'supervisor/index.js', fast],
   ] as const) {
     const { code } = await bundleWorkflowCode({
-      workflowsPath: path.join(workflows, 'index.js'),
+      workflowsPath: path.join(workflows, entry),
       preloadModules: [...preloadModules],
       logger: { trace: noop, debug: noop, info: noop, log: noop, warn: report, error: report },
     });

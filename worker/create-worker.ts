@@ -156,10 +156,14 @@ function versioning({
  * @param stackTraces the code with stack traces, for debugging. They need much CPU time
  * @throws Error if it was not built
  */
-export async function workflowBundle(stackTraces: boolean): Promise<string> {
-  const file = path.join(packageRoot(), 'dist', 'bundle', stackTraces ? 'conversation-traced.js' : 'conversation.js');
+export function workflowBundle(stackTraces: boolean): Promise<string> {
+  return readBundle(stackTraces ? 'conversation-traced' : 'conversation');
+}
+
+/** A bundle by its name, see `build-bundle.ts`. @throws Error if it was not built */
+export async function readBundle(name: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFile(path.join(packageRoot(), 'dist', 'bundle', `${name}.js`), 'utf8');
   } catch (error) {
     throw new Error('The workflow bundle is missing: run `npm run build` first.', { cause: error });
   }

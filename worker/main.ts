@@ -1,5 +1,6 @@
 import type { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporalio/worker';
+import { Mutex } from 'async-mutex';
 import type pg from 'pg';
 import { loadConfigOrExit } from '../process/config.ts';
 import { logUncaughtErrors } from '../process/uncaught-errors.ts';
@@ -12,7 +13,7 @@ import { createCleanup } from '../process/cleanup.ts';
 import { processId } from '../process/process-id.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
-import { type SearchAttributes, watchSearchAttributes } from '../process/search-attributes.ts';
+import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
@@ -24,12 +25,14 @@ import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
+import { makeSupervisedRuns } from '../dispatch/supervised-runs.ts';
 import { startAdminServer } from './admin-server.ts';
 import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
 import { ensureConsistencySchedule, ensureSweepSchedule } from './schedule.ts';
+import { hostSupervisor } from './host-supervisor.ts';
 
 /** Time for Temporal to answer. */
 const CHECK_MS = 1000;
@@ -79,22 +82,37 @@ async function main(): Promise<void> {
   cleanup.add('heartbeat', heartbeat.stop);
   // From now on it takes no new work: others should know at once.
   stopping.addEventListener('abort', () => void heartbeat.stop());
-  const create = (connection: NativeConnection, attributes: SearchAttributes): Promise<ConversationWorker> =>
+  const { taskQueue } = config;
+  const settings = conversationSettings({
+    idleMs: config.idleMs,
+    continueAfter: config.continueAsNewAfter,
+    logLevel: config.logLevel,
+  });
+  const turns = new Mutex();
+  const inTurn = <T>(step: () => Promise<T>): Promise<T> => turns.runExclusive(step);
+  const attributes = await watchSearchAttributes(client, log);
+  cleanup.add('search attributes', attributes.close);
+  const factsOf = (conversation: string): ReturnType<typeof factsForLists> => factsForLists(pool, conversation);
+  const workflows = makeConversationWorkflows({ client, taskQueue, attributes, factsOf, settings });
+  const supervision = hostSupervisor({
+    client,
+    connect: () => connectTemporal(client, server),
+    inTurn,
+    stopping,
+    namespace: config.temporalNamespace,
+    taskQueue,
+    pool,
+    runs: makeSupervisedRuns({ client, taskQueue, settings, workflows }),
+    ...built,
+    metrics,
+    log,
+  });
+  const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
-      workflows: makeConversationWorkflows({
-        client,
-        taskQueue: config.taskQueue,
-        attributes,
-        factsOf: (conversation) => factsForLists(pool, conversation),
-        settings: conversationSettings({
-          idleMs: config.idleMs,
-          continueAfter: config.continueAsNewAfter,
-          logLevel: config.logLevel,
-        }),
-      }),
+      workflows,
       namespace: config.temporalNamespace,
-      taskQueue: config.taskQueue,
+      taskQueue,
       deployment:
         config.workerDeployment === undefined ? undefined : { name: config.workerDeployment, build: built.build },
       pool,
@@ -111,11 +129,14 @@ async function main(): Promise<void> {
   // Temporal may come later than this process. Until then its health says so.
   const created = await tryUntilDone({
     what: 'connection to Temporal',
-    step: () => connectWorker(client, server, create),
+    step: () => inTurn(() => connectWorker(client, server, create)),
     log,
     signal: stopping,
   });
-  if (created === undefined) return;
+  if (created === undefined) {
+    await supervision;
+    return;
+  }
   metrics.actorMailboxDepth(created.residents.queued);
   const failedRuns = watchFailedRuns(client, config.taskQueue, log);
   metrics.failedRuns(failedRuns.count);
@@ -141,7 +162,7 @@ async function main(): Promise<void> {
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
   await created.worker.run();
-  await Promise.all(schedules);
+  await Promise.all([...schedules, supervision]);
   log.info('worker stopped');
 }
 
@@ -217,15 +238,11 @@ function connectClient(server: TemporalServer): Client {
 async function connectWorker(
   client: Client,
   server: TemporalServer,
-  create: (connection: NativeConnection, attributes: SearchAttributes) => Promise<ConversationWorker>,
+  create: (connection: NativeConnection) => Promise<ConversationWorker>,
 ): Promise<RunningWorker> {
-  // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
-  await askTemporal(client, CHECK_MS);
-  const connection = await NativeConnection.connect(server);
+  const connection = await connectTemporal(client, server);
   try {
-    const attributes = await watchSearchAttributes(client, log);
-    const created = await create(connection, attributes);
-    cleanup.add('search attributes', attributes.close);
+    const created = await create(connection);
     cleanup.add('connection', () => connection.close());
     return { ...created, connection };
   } catch (error) {
@@ -236,6 +253,13 @@ async function connectWorker(
 
 /** A worker, and the connection on which it polls. */
 type RunningWorker = ConversationWorker & { readonly connection: NativeConnection };
+
+/** Opens a connection on which a worker polls. @throws Error if Temporal does not answer */
+async function connectTemporal(client: Client, server: TemporalServer): Promise<NativeConnection> {
+  // This call has a time limit. The native connection would wait for a server that accepts it and says nothing.
+  await askTemporal(client, CHECK_MS);
+  return NativeConnection.connect(server);
+}
 
 async function serveHealthAndMetrics(parts: {
   readonly isPolling: () => boolean;

@@ -988,6 +988,30 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/supervisor": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * See the supervisor, and conversations in trouble
+         * @description Whether it works, its policy, the signs of trouble of the last minute, and its last actions.
+         */
+        readonly get: operations["getSupervisor"];
+        /**
+         * Change the policy of the supervisor
+         * @description In force with its next round. What is left out has its default. Each change is a clean sheet: conversations that were given up, and buckets that were stopped, have another chance, and a degraded service is resumed.
+         */
+        readonly put: operations["setSupervisorPolicy"];
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/openapi.json": {
         readonly parameters: {
             readonly query?: never;
@@ -2174,6 +2198,124 @@ export interface components {
         readonly StartConsistencyAudit: {
             /** @description These are read at once, and the answer has the findings. Absent = an audit of all begins */
             readonly conversations?: readonly string[];
+        };
+        readonly SupervisorReport: {
+            /** @description It signed a short while ago: within three of its rounds and 30 seconds */
+            readonly running: boolean;
+            /** @description Since its last sign; absent = it never signed */
+            readonly silentMs?: number;
+            /** @description It restarts nothing: restarts did not help, or Postgres or all workers are away */
+            readonly degraded: boolean;
+            readonly policy: components["schemas"]["SupervisorPolicy"];
+            /** @description Signs of the last minute, the newest first; at most 500 */
+            readonly troubles: readonly {
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly sign: "task-failures" | "timeouts" | "infrastructure" | "mailbox-full" | "disagrees" | "overdue" | "blocked";
+                /** Format: date-time */
+                readonly firstAt: string;
+                /** Format: date-time */
+                readonly lastAt: string;
+                /** @description How often it was seen since `firstAt` */
+                readonly seen: number;
+                readonly details: {
+                    readonly [key: string]: unknown;
+                };
+            }[];
+            /** @description What it did last, the newest first; at most 50. The audit trail has all */
+            readonly actions: readonly {
+                /** Format: date-time */
+                readonly at: string;
+                readonly conversation?: string;
+                readonly action: string;
+                readonly reason: string;
+                readonly details: {
+                    readonly [key: string]: unknown;
+                };
+            }[];
+        };
+        readonly SupervisorPolicy: {
+            /**
+             * @description `one-for-one`: a conversation in trouble is restarted alone. `report-only`: none is
+             * @default one-for-one
+             * @enum {string}
+             */
+            readonly strategy?: "one-for-one" | "report-only";
+            /**
+             * @description Pause between two rounds.
+             * @default 5000
+             */
+            readonly intervalMs?: number;
+            /**
+             * @description Rounds in a row that must see a sign before anything is done about it.
+             * @default 2
+             */
+            readonly looks?: number;
+            /**
+             * @description Attempts of a workflow task after which it counts as failing for ever.
+             * @default 3
+             */
+            readonly taskAttempts?: number;
+            /**
+             * @description Time for a run to answer before it is taken for wedged.
+             * @default 6000
+             */
+            readonly patienceMs?: number;
+            /**
+             * @description Age of a due time that counts as long past.
+             * @default 600000
+             */
+            readonly overdueMs?: number;
+            /**
+             * @description Restarts in one round.
+             * @default 50
+             */
+            readonly maxPerRound?: number;
+            /**
+             * @description Pause before the second restart of a conversation.
+             * @default 1000
+             */
+            readonly backoffInitialMs?: number;
+            /**
+             * @description Longest pause between two restarts of a conversation.
+             * @default 60000
+             */
+            readonly backoffMaxMs?: number;
+            /**
+             * @description The next pause is longer by this factor.
+             * @default 2
+             */
+            readonly backoffFactor?: number;
+            /**
+             * @description Share of a pause that is left to chance, so that not all come back at once.
+             * @default 0.5
+             */
+            readonly backoffJitter?: number;
+            /**
+             * @description Restarts of one conversation within the window. Then it is given up.
+             * @default 3
+             */
+            readonly maxRestarts?: number;
+            /**
+             * @description The window in which restarts and escalations count.
+             * @default 600000
+             */
+            readonly windowMs?: number;
+            /**
+             * @description Buckets over which conversations are spread by a hash of their id.
+             * @default 16
+             */
+            readonly buckets?: number;
+            /**
+             * @description Conversations given up in one bucket within the window. Then the bucket is stopped.
+             * @default 3
+             */
+            readonly bucketEscalations?: number;
+            /**
+             * @description Buckets stopped within the window. Then nothing is restarted any more.
+             * @default 3
+             */
+            readonly serviceEscalations?: number;
         };
     };
     responses: never;
@@ -8740,6 +8882,187 @@ export interface operations {
             };
             /** @description `not-allowed`: The policy of the conversation does not allow this */
             readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly getSupervisor: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The state */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SupervisorReport"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly setSupervisorPolicy: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["SupervisorPolicy"];
+            };
+        };
+        readonly responses: {
+            /** @description The new policy */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SupervisorPolicy"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
                 headers: {
                     readonly [name: string]: unknown;
                 };

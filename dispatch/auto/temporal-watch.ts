@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { jitter } from '../pause.ts';
+import type { ReportTrouble } from '../trouble-reports.ts';
 import type { AutoPath } from './auto-path.ts';
 import { type OpenReason, type PendingUpdate, SILENT_CONVERSATIONS } from './breaker.ts';
 
@@ -25,6 +26,8 @@ export interface TemporalWatchDeps {
   readonly loopDelayMs: () => number;
   /** All queues look again. */
   readonly look: () => void;
+  /** A conversation does not answer while others do, or its row is locked. */
+  readonly onTrouble?: ReportTrouble;
   readonly log: Logger;
 }
 
@@ -39,7 +42,7 @@ export interface TemporalWatch {
  * who is to blame: Temporal, a single workflow, or a locked row. All timers and calls of the path `auto` are here.
  */
 export function watchTemporal(deps: TemporalWatchDeps): TemporalWatch {
-  const { auto, log, look } = deps;
+  const { auto, log, look, onTrouble = () => undefined } = deps;
   const { breaker, budget, wedged } = auto;
   /** Updates whose silence is looked into, or was: not before this time again. */
   const nextLook = new WeakMap<PendingUpdate, number>();
@@ -111,6 +114,7 @@ export function watchTemporal(deps: TemporalWatchDeps): TemporalWatch {
 
   const mark = (conversation: string, isLocked: boolean): void => {
     const isNew = wedged.mark(conversation, { isLocked });
+    onTrouble(conversation, isLocked ? 'blocked' : 'timeouts');
     if (!isLocked) look();
     if (!isNew) return;
     log.warn(

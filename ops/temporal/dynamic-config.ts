@@ -23,6 +23,9 @@ export const dynamicConfig: Readonly<Record<string, number | boolean | string>> 
   'frontend.persistenceMaxQPS': 20_000,
   'history.persistenceMaxQPS': 90_000,
   'matching.persistenceMaxQPS': 30_000,
+  // Failures of a workflow task in a row until visibility says so, which is where the supervisor looks. The default of 5 takes half a
+  // minute.
+  'system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute': 3,
   // With one server process, more partitions would only forward tasks to the same process.
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,

@@ -32,7 +32,7 @@ export const SILENT_MS = 2500;
 const FORGOTTEN_MS = 10 * 60_000;
 
 const SIGN = `insert into process (id, kind, version, build, task_queue, facts) values ($1, $2, $3, $4, $5, $6)
-  on conflict (id) do update set seen_at = clock_timestamp(), facts = excluded.facts`;
+  on conflict (id) do update set seen_at = clock_timestamp(), version = excluded.version, build = excluded.build, facts = excluded.facts`;
 
 function valuesOf(sign: ProcessSign): unknown[] {
   return [sign.id, sign.kind, sign.version, sign.build, sign.taskQueue, JSON.stringify(sign.facts)];

@@ -39,6 +39,26 @@ export async function reportTroubles(pool: pg.Pool, reports: readonly TroubleRep
   });
 }
 
+/** Deletes signs that were seen last longer ago than this. */
+export async function forgetTroubles(pool: pg.Pool, olderThanMs: number): Promise<void> {
+  await pool.query({
+    name: 'forget-troubles',
+    text: 'delete from trouble where last_at < clock_timestamp() - make_interval(secs => $1::float8 / 1000)',
+    values: [olderThanMs],
+  });
+}
+
+/** How many conversations have each sign, of those that were seen within this time. */
+export async function countTroubles(pool: pg.Pool, withinMs: number): Promise<Map<TroubleSign, number>> {
+  const { rows } = await pool.query<Row>({
+    name: 'count-troubles',
+    text: `select sign, count(*) as count from trouble
+      where last_at > clock_timestamp() - make_interval(secs => $1::float8 / 1000) group by sign`,
+    values: [withinMs],
+  });
+  return new Map(rows.map((row) => [oneOf(row, 'sign', TROUBLE_SIGNS), integer(row, 'count')]));
+}
+
 /**
  * Stored signs of trouble, those seen last first.
  * @param conversation absent = of all

@@ -8,6 +8,7 @@ import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import { makeSupervisorLook } from '../../api/services/supervisor-watch.ts';
 import { AutoPath } from '../../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../../dispatch/auto/auto-report.ts';
 import type { PathSetting } from '../../dispatch/path-switch.ts';
@@ -83,6 +84,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       },
     },
     autoReport: makeAutoReport(new AutoPath()),
+    supervisor: makeSupervisorLook(pool, 'in-process'),
     notifier: { device: () => undefined, entry: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
     keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },

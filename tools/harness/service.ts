@@ -6,6 +6,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { makePool } from '../../store/pool.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
+import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
 import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from './processes.ts';
 import { rememberTokens } from './tokens.ts';
 import { waitUntil } from './wait-until.ts';
@@ -110,6 +111,11 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
     // Postgres may be killed under it: then queries fail, and this process must not end.
     pool.on('error', () => undefined);
     cleanup.add('pool', () => pool.end());
+    cleanup.add('supervisor', async () => {
+      const supervisor = temporal.workflow.getHandle(supervisorWorkflowId(taskQueue));
+      // There is none when no worker was ready for long enough.
+      if (hadWorker) await supervisor.terminate().catch(() => undefined);
+    });
     // Otherwise Temporal starts sweeps for ever, which no worker takes.
     cleanup.add('schedule', async () => {
       if (!hadWorker) return;

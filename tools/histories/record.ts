@@ -11,6 +11,7 @@ import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
 import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import type { SweepInput } from '../../workflows/sweep.ts';
+import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
 import {
   commitSubmission,
@@ -22,6 +23,7 @@ import {
   submission,
 } from '../harness/submissions.ts';
 import { startServers } from '../harness/servers.ts';
+import { startSupervisor, wedge } from '../harness/supervisor.ts';
 import { makeGate, postgresAway } from '../harness/trouble.ts';
 import { waitUntil } from '../harness/wait-until.ts';
 import { seedMany } from '../load/seed-many.ts';
@@ -34,7 +36,7 @@ import { own } from '../../domain/own.ts';
  * `npm run histories` records a history of each kind from a real server, as `<version>-<kind>.json`. Histories of a
  * released version are never recorded again: new code must always be able to replay them. Use `-- --replace` only
  * before a release. Between releases `-- --next` records `next-<kind>.json`, in place of those that are there; the next
- * recording of a version removes them.
+ * recording of a version removes them; `-- --next --only <kind>` leaves those of other kinds alone.
  */
 // Stored histories must not depend on the machine: no paths in stack traces, no host name in identities.
 Error.stackTraceLimit = 0;
@@ -45,6 +47,7 @@ const NEXT = 'next';
 
 interface Recording {
   readonly conversations: Conversations;
+  readonly native: NativeConnection;
   readonly pool: pg.Pool;
 }
 
@@ -203,6 +206,23 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     return [workflowOf(id)];
   },
 
+  // Two runs: one in which it restarts a conversation, and the next one.
+  supervisor: async ({ conversations, pool, native }) => {
+    const { client, taskQueue } = conversations;
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await conversations.dispatcher.submit(messageSubmission(id, PLANTED.sender, PLANTED.ciphertext));
+    await wedge(client, taskQueue, [id]);
+    const wedged = (await conversations.handle(id).describe()).runId;
+    const policy = { intervalMs: 1000 };
+    const supervisor = await startSupervisor({ client, native, pool, taskQueue, policy, rounds: 12 });
+    const handle = client.workflow.getHandle(supervisorWorkflowId(taskQueue));
+    const first = (await handle.describe()).runId;
+    await waitUntil(async () => (await conversations.handle(id).describe()).runId !== wedged, { what: 'it restarts' });
+    await waitUntil(async () => (await handle.describe()).runId !== first, { what: 'it continues as new' });
+    await supervisor.stop();
+    return [supervisorWorkflowId(taskQueue)];
+  },
+
   sweep: async ({ conversations }) => {
     const workflowId = 'recorded-sweep';
     await conversations.client.workflow.execute(SWEEP_WORKFLOW, { workflowId, taskQueue: conversations.taskQueue });
@@ -240,11 +260,13 @@ function workflowOf(conversation: string): string {
 
 async function main(): Promise<void> {
   const option = { type: 'boolean', default: false } as const;
-  const { replace, next } = optionsOrExit(
-    (args) => parseArgs({ args: [...args], options: { replace: option, next: option } }).values,
-    'npm run histories [-- --replace | --next]',
+  const { replace, next, only } = optionsOrExit(
+    (args) =>
+      parseArgs({ args: [...args], options: { replace: option, next: option, only: { type: 'string' } } }).values,
+    'npm run histories [-- --replace | --next [--only <kind>]]',
   );
-  const names = Object.keys(SCENARIOS);
+  if (only !== undefined && !next) throw new Error('A release has histories of all kinds: --only goes with --next.');
+  const names = Object.keys(SCENARIOS).filter((name) => only === undefined || name === only);
   const label = next ? NEXT : version;
   const stored = readdirSync(folder);
   const kept = stored.filter((name) => name.startsWith(`${label}-`));
@@ -252,7 +274,7 @@ async function main(): Promise<void> {
     throw new Error(`Histories of ${version} exist. Raise the version, or give --replace if it was never released.`);
   }
   for (const name of stored.filter((one) => kept.includes(one) || one.startsWith(`${NEXT}-`))) {
-    rmSync(path.join(folder, name));
+    if (only === undefined || isOfKind(name, only)) rmSync(path.join(folder, name));
   }
 
   const cleanup = createCleanup();
@@ -291,7 +313,7 @@ async function record(
     settings: own(SETTINGS, name) ?? {},
   });
   try {
-    for (const workflowId of await scenario({ conversations, pool })) {
+    for (const workflowId of await scenario({ conversations, pool, native })) {
       let run = 0;
       const { runId } = await client.workflow.getHandle(workflowId).describe();
       for (let next: string | undefined = await firstRun(client, workflowId, runId); next !== undefined; run++) {
@@ -318,6 +340,11 @@ async function record(
 async function firstRun(client: Client, workflowId: string, runId: string): Promise<string> {
   const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
   return events?.[0]?.workflowExecutionStartedEventAttributes?.firstExecutionRunId ?? runId;
+}
+
+/** Whether a file is one of the runs of a scenario. */
+function isOfKind(file: string, scenario: string): boolean {
+  return file.replace(/(?:-\d+)?\.json$/, '') === `${NEXT}-${scenario}`;
 }
 
 /** Adds the files of this label. Lines of released versions stay: they show when such a file was edited. */

@@ -108,6 +108,8 @@ test('the document lists exactly the routes that clients use', () => {
       'POST /v1/admin/conversations/{id}/shutdown',
       'POST /v1/admin/conversations/{id}/restart',
       'GET /v1/admin/audit',
+      'GET /v1/admin/supervisor',
+      'PUT /v1/admin/supervisor',
       'GET /health',
       'GET /health/live',
       'GET /health/ready',

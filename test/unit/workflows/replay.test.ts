@@ -7,7 +7,9 @@ import { packageRoot } from '../../../process/package-root.ts';
 import { type History, historyFromText } from '../../../tools/histories/format.ts';
 import { PLANTED } from '../../../tools/histories/planted.ts';
 import { quietRuntime } from '../../../tools/harness/conversations.ts';
+import { SUPERVISOR_WORKFLOW } from '../../../workflows/names.ts';
 import { PATCH } from '../../../workflows/patches.ts';
+import { readBundle } from '../../../worker/create-worker.ts';
 import { replayOptions } from '../../../worker/replay.ts';
 import { messageNames } from '../../../tools/harness/message-names.ts';
 
@@ -61,20 +63,31 @@ test.each(Object.values(PATCH))('there are stored histories with the change `%s`
   expect(new Set([...histories.values()].map(has)), ADVICE).toEqual(new Set([true, false]));
 });
 
-test('the workflow code replays every stored history', async () => {
-  quietRuntime();
-  // One call for all: a worker of its own for each would be slow, and errors of the handles would be reported otherwise.
-  const results = Worker.runReplayHistories(
-    await replayOptions(),
-    [...histories].map(([workflowId, history]) => ({ workflowId, history })),
-  );
-  const replayed: string[] = [];
-  for await (const { workflowId, error } of results) {
-    expect(error, `${workflowId} does not replay: the change needs a patch`).toBeUndefined();
-    replayed.push(workflowId);
-  }
-  expect(replayed.sort()).toEqual([...histories.keys()].sort());
-});
+/** The supervisor has a bundle of its own. */
+const bundleOf = ({ events }: History): 'conversation' | 'supervisor' => {
+  const type = events?.[0]?.workflowExecutionStartedEventAttributes?.workflowType?.name;
+  return type === SUPERVISOR_WORKFLOW ? 'supervisor' : 'conversation';
+};
+
+test.each(['conversation', 'supervisor'] as const)(
+  'the workflow code replays every stored history that is of the bundle %s',
+  async (bundle) => {
+    quietRuntime();
+    const wanted = [...histories].filter(([, history]) => bundleOf(history) === bundle);
+    expect(wanted.length, ADVICE).toBeGreaterThan(0);
+    // One call for all: a worker of its own for each would be slow, and errors of the handles would be reported otherwise.
+    const results = Worker.runReplayHistories(
+      await replayOptions(await readBundle(bundle)),
+      wanted.map(([workflowId, history]) => ({ workflowId, history })),
+    );
+    const replayed: string[] = [];
+    for await (const { workflowId, error } of results) {
+      expect(error, `${workflowId} does not replay: the change needs a patch`).toBeUndefined();
+      replayed.push(workflowId);
+    }
+    expect(replayed.sort()).toEqual(wanted.map(([name]) => name).sort());
+  },
+);
 
 describe('a stored history holds no secret (invariant 10)', () => {
   let opened: [string, string][];

@@ -76,6 +76,7 @@ const server = await startServer({
     jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     autoReport: makeAutoReport(new AutoPath()),
+    supervisor: () => Promise.resolve({ running: false, silentMs: undefined, degraded: false }),
     pathSwitch: await makePathSwitch({ pool, notifier, initial: config.path, log }),
     runConsistencyAudit: () => Promise.reject(new AppError('unavailable')),
     runs: makeWorkflowRuns({
