@@ -8,6 +8,8 @@ export const OF_NPM_START: readonly string[] = [
   'POSTGRES_PORT',
   'TEMPORAL_PORT',
   'TEMPORAL_UI_PORT',
+  'PROMETHEUS_PORT',
+  'GRAFANA_PORT',
 ];
 /** Variables that can be set in containers. */
 const SETTINGS = Object.entries(VARIABLES).filter(([name]) => !OF_NPM_START.includes(name));
