@@ -1,5 +1,6 @@
 import type { TroubleSign } from '../../domain/trouble.ts';
-import { type Look, type Suspect, canBeMended, strongest } from '../../domain/supervision/look.ts';
+import { type Away, type Look, type Suspect, canBeMended, strongest } from '../../domain/supervision/look.ts';
+import { isDrained } from '../../store/process/drain.ts';
 import { signProcess } from '../../store/process/processes.ts';
 import { listDue } from '../../store/retention/retention.ts';
 import { readPolicy } from '../../store/supervision/policy.ts';
@@ -38,6 +39,12 @@ export function makeLook(deps: SupervisorActivityDeps): (input: LookInput) => Pr
     }
   };
 
+  /** Why no new run may be started, or would be as silent as the old one. */
+  const whoIsAway = async (): Promise<Away | undefined> => {
+    if (await isDrained(pool)) return 'drain';
+    return (await runs.workersAnswer()) ? undefined : 'workers';
+  };
+
   const lookAround = async ({ facts, sampleFrom }: LookInput): Promise<Look> => {
     const { policy, mark, databaseMs } = await readPolicy(pool);
     const { intervalMs } = policy;
@@ -65,16 +72,14 @@ export function makeLook(deps: SupervisorActivityDeps): (input: LookInput) => Pr
     const locks = await blocked(pool, all, troubles);
     const suspects = [...all.filter(({ conversation }) => !locks.held.has(conversation)), ...locks.suspects];
     await reportTroubles(pool, [...own, ...locks.suspects]);
-    // A new run would be as silent as the old one.
-    const needsWorkers = suspects.some(({ sign }) => canBeMended(sign));
-    const areAway = needsWorkers && !(await runs.workersAnswer());
+    const away = suspects.some(({ sign }) => canBeMended(sign)) ? await whoIsAway() : undefined;
     return {
       policy,
       policyMark: mark,
       suspects,
       failedRuns,
       sampleFrom: sample.next,
-      ...(areAway ? { away: 'workers' } : {}),
+      ...(away === undefined ? {} : { away }),
     };
   };
 

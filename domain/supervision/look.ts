@@ -17,8 +17,8 @@ export interface FailedRun {
   readonly runId: string;
 }
 
-/** Who does not answer, so that no restart would help. */
-export type Away = 'postgres' | 'workers';
+/** Who does not answer, so that no restart would help. `drain`: operators have taken the workflow path out of use. */
+export type Away = 'postgres' | 'workers' | 'drain';
 
 /** What the supervisor sees in one round. */
 export interface Look {

@@ -12,9 +12,9 @@ export function factsOf(state: SupervisorState, now: number): Details {
   };
 }
 
-/** Whether restarts are stopped for the whole service, or nobody is there to take them. */
+/** Whether restarts are stopped for the whole service, or nobody is there to take them. A drain is the operator's wish. */
 export function isDegraded({ degradedUntil, away }: SupervisorState, now: number): boolean {
-  return degradedUntil > now || away !== undefined;
+  return degradedUntil > now || (away !== undefined && away.who !== 'drain');
 }
 
 /** The details of the supervisor's page in the Web UI (Markdown). */
@@ -26,7 +26,7 @@ export function describeState(state: SupervisorState, now: number): string {
     `${String(inTrouble)} in trouble`,
     `${String(restarts)} restarts within the window`,
     ...(stoppedBuckets === 0 ? [] : [`${String(stoppedBuckets)} buckets stopped`]),
-    ...(away === undefined ? [] : [`${String(away)} away`]),
+    ...(away === undefined ? [] : [away === 'drain' ? 'drained' : `${String(away)} away`]),
   ];
   return [facts.join(' · '), ...[...state.actions].reverse().map(describeAction)].join('\n\n');
 }

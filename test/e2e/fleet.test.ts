@@ -92,7 +92,8 @@ test('no worker works: each way of it is seen, with its reason, and the API stay
   expect(await worker.stop()).toBe(0);
   await untilReasons(api, /no worker works on the task queue \S+: 1 on another task queue/);
   expect(await api.stop()).toBe(0);
-  expect(await listProcesses(database().pool)).toMatchObject([{ kind: 'worker', taskQueue: elsewhere }]);
+  const others = (await listProcesses(database().pool)).filter(({ kind }) => kind === 'worker');
+  expect(others).toMatchObject([{ taskQueue: elsewhere }]);
 });
 
 test('a process says what it was built from', async () => {

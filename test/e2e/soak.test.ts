@@ -69,5 +69,5 @@ test('the recount finds a message that the log has lost', async () => {
   );
   const problems = (await recount(service(), [first.conversation], rows)).join('\n');
   expect(problems).toContain(`lost: ${first.id}`);
-  expect(problems).toContain('invariant 1');
+  expect(problems).toContain('seq-dense');
 });

@@ -56,6 +56,8 @@ export interface ServiceOptions {
 }
 
 const START_TIMEOUT_MS = 60_000;
+/** Tries to find a port that is still free when the process listens. */
+const PORT_TRIES = 3;
 /** Longer than an API or a worker may take to finish what is in flight. */
 const STOP_GRACE_MS = 60_000;
 
@@ -83,6 +85,17 @@ export function startWorker(options: ServiceOptions, ready = true): Promise<Serv
  * that a load generator does not have. It ends when this process ends, however that happens.
  */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<ServiceProcess> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnFreePort(options);
+    } catch (error) {
+      // Between the choice of a free port and its use another process may take it.
+      if (attempt === PORT_TRIES || !String(error).includes('EADDRINUSE')) throw error;
+    }
+  }
+}
+
+async function startOnFreePort(options: NodeProcessOptions): Promise<ServiceProcess> {
   const {
     name,
     script,

@@ -8,7 +8,12 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 test.each([
-  ['the trace id', { traceparent: `00-${trace}-00f067aa0ba902b7-01`, 'x-request-id': 'mine' }, trace],
+  [
+    'the id of the client, also beside a trace',
+    { traceparent: `00-${trace}-00f067aa0ba902b7-01`, 'x-request-id': 'mine' },
+    'mine',
+  ],
+  ['a new id beside a trace', { traceparent: `00-${trace}-00f067aa0ba902b7-01` }, UUID],
   ['the id of the client', { 'x-request-id': 'mine-1' }, 'mine-1'],
   ['a new id for an empty trace', { traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` }, UUID],
   ['a new id instead of one that could forge a log line', { 'x-request-id': 'a b{"x":1}' }, UUID],

@@ -194,7 +194,9 @@ test('names of signals, updates and queries stand in one file', () => {
     ]),
   );
   // Nobody defines or sends a message by a name of its own.
-  const elsewhere = Object.keys(sources).filter((other) => other !== file);
+  // The supervisor is a workflow of its own, with a file of its own.
+  const files = [file, 'workflows/supervisor/messages.ts'];
+  const elsewhere = Object.keys(sources).filter((other) => !files.includes(other));
   const byName =
     /define(?:Update|Signal|Query)\b|\.(?:signal|executeUpdate|executeUpdateWithStart)\(\s*['"`]|\bsignal: ['"`]/;
   expect(elsewhere.filter((other) => byName.test(codeOf(other)))).toEqual([]);
