@@ -75,7 +75,15 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     "docs/how-to/maintain.md: temporal workflow terminate --query \"WorkflowType = 'conversation' and ExecutionStatus = 'Running'\" --reason restored --yes",
     { way: 'stack' },
   ],
+  [
+    "docs/runbooks/ParleyEpochConflictDetected.md: create unique index concurrently entry_commit_epoch on parley.entry (conversation, epoch) where kind = 'commit';",
+    { way: 'never', reason: 'a service that works has this index' },
+  ],
   ['docs/how-to/cli.md: docker compose exec api node dist/cli/main.js status', NEEDS_DOCKER],
+  [
+    'docs/how-to/cli.md: export PARLEY_URL=https://parley.example PARLEY_TOKEN="$(cat ~/operator-token)"',
+    { way: 'never', reason: 'names a service that does not exist' },
+  ],
   ['docs/how-to/cli.md: npm link', { way: 'never', reason: 'writes into the folders of npm and of the shell' }],
   [
     'docs/how-to/cli.md: parley drain          # asks, then moves all conversations to the direct path and ends their runs in steps',
