@@ -41,8 +41,8 @@ export interface ServiceFacts {
 
 /** Each part has this time to answer: a status is wanted most when one of them does not. */
 const PART_MS = 1500;
-/** A process writes every second or two. */
-const SILENT_MS = 10_000;
+/** A process writes every second; a busy one a little later. */
+const SILENT_MS = 5000;
 /** A silent process that does not come back was replaced: nobody needs to look at it any more. */
 const GONE_MS = 5 * 60_000;
 /** Signs of trouble in one status. */

@@ -159,9 +159,12 @@ function settingFindings({ facts, path, controller }: FindingInput): Finding[] {
   } else if (path.path !== 'auto' || path.rollout !== 100) {
     found.push(note('path', `The path is ${path.path} for ${path.rollout} % of the conversations`, 'parley path auto'));
   }
-  if (path.path === 'auto' && controller.state !== 'normal') {
-    const text = `The path auto is ${controller.state} since ${controller.since}: a part of the batches goes direct`;
-    found.push(problem(`auto-${controller.state}`, text));
+  if (path.path === 'auto' && controller.state === 'away') {
+    found.push(problem('auto-away', `Temporal does not answer since ${controller.since}: batches go direct`));
+  }
+  // It does so whenever a workflow would be slower.
+  if (path.path === 'auto' && controller.state === 'limited') {
+    found.push(note('auto-limited', `Since ${controller.since} the path auto decides a part of the batches directly`));
   }
   return found;
 }

@@ -47,7 +47,11 @@ beforeAll(async () => {
   later('temporal', temporal.stop);
   const service = await startService(
     { databaseUrl: database().url, temporalAddress: temporal.address, name: 'metrics' },
-    { apis: 1, workers: 1, env: { CONVERSATION_PATH: 'workflow', SDK_METRICS_PORT: String(sdkPort) } },
+    {
+      apis: 1,
+      workers: 1,
+      env: { CONVERSATION_PATH: 'workflow', SDK_METRICS_PORT: String(sdkPort), DATABASE_REPLICA_URL: database().url },
+    },
   );
   later('service', service.stop);
   const alice = service.clientOf('alice');

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import pg from 'pg';
 import { afterEach, beforeAll, expect, inject, test, vi } from 'vitest';
 import { packageRoot } from '../../process/package-root.ts';
 import { newConversationId, newMessage } from '../../tools/harness/opaque.ts';
@@ -21,10 +20,22 @@ import { useService } from '../harness/service.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 
 const { first, rows } = readRunbook();
+const conversations: string[] = [];
+// After the faults were taken away: signs of trouble are shown for ten minutes, and what was wedged is tried again when it has work.
+afterEach(() =>
+  waitUntil(
+    async () => {
+      await service().pool.query('delete from parley.trouble');
+      await Promise.allSettled(conversations.map((id) => alice().send(id, newMessage())));
+      return rowFor(await type(first, '')) === undefined;
+    },
+    { what: 'all is well again', everyMs: 500, timeoutMs: 40_000 },
+  ),
+);
 const later = useCleanup();
 const database = useDatabase();
 let network: TcpProxy;
-const env = { LANE_MAILBOX_LIMIT: '40', REQUEST_DEADLINE_MS: '4000' };
+const env = { LANE_MAILBOX_LIMIT: '8', REQUEST_DEADLINE_MS: '4000' };
 beforeAll(async () => {
   network = await startTcpProxy(inject('temporalAddress'));
 });
@@ -46,19 +57,17 @@ async function type(command: string, group: string): Promise<string> {
   return printed;
 }
 
-/** What the status says is wrong, by words. */
-function saysOf(status: string): string[] {
-  const section = /What to look at\n([^]*?)\n\n/.exec(status)?.[1] ?? '';
-  return section.split(/[^\w-]+/);
+/** The codes of what the status says, and for conversations in trouble their signs, in its order. */
+function codesIn(status: string): string[] {
+  const lines = status.split('\n').map((line) => /^ *(?:!!|note) +(\S+)(?:.* in trouble \(([^)]*)\))?/.exec(line));
+  return lines.flatMap((line) => (line === null ? [] : [line[1] ?? '', ...(line[2]?.split(', ') ?? [])]));
 }
 
 /** The row of the page for the first thing that the status says. */
 function rowFor(status: string): FaultRow | undefined {
-  for (const word of saysOf(status)) {
-    const row = rows.find(({ code }) => code === word);
-    if (row !== undefined) return row;
-  }
-  return undefined;
+  return codesIn(status)
+    .map((code) => rows.find(({ codes }) => codes.includes(code)))
+    .find((row) => row !== undefined);
 }
 
 /** The first conversation that a text names. */
@@ -66,8 +75,6 @@ function groupIn(text: string, known: readonly string[]): string | undefined {
   const places = known.map((id) => [text.indexOf(id), id] as const).filter(([at]) => at >= 0);
   return places.sort(([a], [b]) => a - b)[0]?.[1];
 }
-
-const conversations: string[] = [];
 
 /** Finds what is wrong by the page. @returns the row that it came to, and all that was printed */
 async function find(): Promise<{ readonly row: FaultRow; readonly printed: string }> {
@@ -99,9 +106,9 @@ const found = new Set<string>();
 const operator = () => service().clientOf('operator').admin;
 const alice = () => service().clientOf('alice', { attempts: 1 });
 
-async function conversation(): Promise<string> {
+async function conversation(members: readonly string[] = []): Promise<string> {
   const id = `A${newConversationId().slice(1)}`;
-  await alice().createConversation({ id, protocol: 'opaque', members: [], policy: { externalJoin: 'nobody' } });
+  await alice().createConversation({ id, protocol: 'opaque', members, policy: { externalJoin: 'nobody' } });
   await alice().send(id, newMessage());
   conversations.push(id);
   return id;
@@ -116,11 +123,6 @@ beforeAll(async () => {
     body: JSON.stringify({ strategy: 'report-only' }),
   });
   expect(response.status).toBe(200);
-});
-
-// Signs of trouble are shown for ten minutes.
-afterEach(async () => {
-  await service().pool.query('delete from parley.trouble');
 });
 
 test('the path was left changed', async () => {
@@ -138,24 +140,36 @@ test('a drain was left on', async () => {
 test('a session holds a conversation', async () => {
   const id = await conversation();
   later('lock', await holdRows(database().url, [id]));
-  const sent = alice().send(id, newMessage()).catch(() => undefined);
+  const sent = alice()
+    .send(id, newMessage())
+    .catch(() => undefined);
   later('request', async () => void (await sent));
   await expectFound('a session holds a conversation', id);
 });
 
 test('a mailbox is full', async () => {
-  const id = await conversation();
-  later('lock', await holdRows(database().url, [id]));
-  const sent = Promise.allSettled(Array.from({ length: 80 }, () => alice().send(id, newMessage())));
-  later('requests', async () => void (await sent));
+  const people = Array.from({ length: 8 }, (_, i) => `loop-${i}`);
+  const id = await conversation(people);
+  const over = new AbortController();
+  const loops = people.map(async (user) => {
+    const client = service().clientOf(user, { attempts: 1 });
+    while (!over.signal.aborted)
+      await Promise.allSettled(Array.from({ length: 5 }, () => client.send(id, newMessage())));
+  });
+  later('loops', async () => {
+    over.abort();
+    await Promise.all(loops);
+  });
   await expectFound('a mailbox is full', id);
 });
 
 test('a run cannot go on', async () => {
   const id = await conversation();
   await wedge(service().temporal, service().taskQueue, [id]);
-  later('run', async () => void (await type('npm run parley -- restart $GROUP', id)));
-  const sent = alice().send(id, newMessage()).catch(() => undefined);
+  later('run', async () => void (await type('npm run parley -- restart -- $GROUP', id)));
+  const sent = alice()
+    .send(id, newMessage())
+    .catch(() => undefined);
   later('request', async () => void (await sent));
   await expectFound('a run cannot go on', id);
 });
@@ -192,20 +206,11 @@ test('a clock is wrong', async () => {
   await expectFound('a clock is wrong', `${wrong.pid}`, '60 s');
 });
 
-test('a transaction was left open', async () => {
-  const client = new pg.Client({ connectionString: database().url, application_name: 'an-analyst' });
-  await client.connect();
-  later('session', () => client.end());
-  await client.query('begin; select 1');
-  await expectFound('a transaction was left open', 'an-analyst', 'idle in transaction');
-});
-
 test('Temporal does not answer', async () => {
   network.blackHole();
   later('network', async () => {
     await network.heal();
     network.cut();
-    await waitUntil(async () => !(await type(first, '')).includes('-away'), { what: 'it answers again', everyMs: 500 });
   });
   await expectFound('Temporal does not answer');
 });
@@ -220,6 +225,11 @@ test('no worker works', async () => {
 test('a process is gone', async () => {
   const other = await service().addApi();
   await other.kill9();
+  // Its row is shown for five minutes.
+  later(
+    'row',
+    async () => void (await service().pool.query("delete from parley.process where seen_at < now() - interval '3 s'")),
+  );
   await expectFound('a process is gone', `${other.pid}`);
 });
 

@@ -6,8 +6,8 @@ const HEAD = ['`status` says', 'fault', 'second', 'third', 'you see', 'do'];
 
 /** A row of the table of the runbook. */
 export interface FaultRow {
-  /** A code or a sign in the answer of the first command. */
-  readonly code: string;
+  /** Codes and signs in the answer of the first command. */
+  readonly codes: readonly string[];
   readonly fault: string;
   /** After the first; at most two. */
   readonly commands: readonly string[];
@@ -25,13 +25,18 @@ export interface Runbook {
 export function readRunbook(): Runbook {
   const section = read(PAGE).split(SECTION)[1]?.split('\n## ')[0] ?? '';
   const [, first] = /^1\. `([^`]+)`/m.exec(section) ?? [];
-  const lines = section.split('\n').map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim()));
+  const lines = section.split('\n').map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
   const head = lines.findIndex((cells) => cells.join('|') === HEAD.join('|'));
   if (first === undefined || head < 0) throw new Error(`${PAGE} has no first command, or no table of faults`);
   const rows: FaultRow[] = [];
   for (const [says = '', fault = '', second = '', third = '', see = ''] of lines.slice(head + 2)) {
     if (says === '') break;
-    rows.push({ code: codes(says).join(), fault, commands: [...codes(second), ...codes(third)], see: codes(see) });
+    rows.push({ codes: codes(says), fault, commands: [...codes(second), ...codes(third)], see: codes(see) });
   }
   return { first, rows };
 }
