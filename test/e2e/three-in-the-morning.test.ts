@@ -22,16 +22,20 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
 const { first, rows } = readRunbook();
 const conversations: string[] = [];
 // After the faults were taken away: signs of trouble are shown for ten minutes, and what was wedged is tried again when it has work.
-afterEach(() =>
-  waitUntil(
+afterEach(async () => {
+  let looks = 1;
+  await waitUntil(
     async () => {
-      await service().pool.query('delete from parley.trouble');
+      const { rowCount } = await service().pool.query('delete from parley.trouble');
       await Promise.allSettled(conversations.map((id) => alice().send(id, newMessage())));
-      return rowFor(await type(first, '')) === undefined;
+      const isWell = rowFor(await type(first, '')) === undefined;
+      // Another report may be on its way.
+      looks = rowCount !== 0 || !isWell ? 2 : looks - 1;
+      return looks === 0;
     },
-    { what: 'all is well again', everyMs: 500, timeoutMs: 40_000 },
-  ),
-);
+    { what: 'all is well again', everyMs: 600, timeoutMs: 40_000 },
+  );
+});
 const later = useCleanup();
 const database = useDatabase();
 let network: TcpProxy;
@@ -76,8 +80,8 @@ function groupIn(text: string, known: readonly string[]): string | undefined {
   return places.sort(([a], [b]) => a - b)[0]?.[1];
 }
 
-/** Finds what is wrong by the page. @returns the row that it came to, and all that was printed */
-async function find(): Promise<{ readonly row: FaultRow; readonly printed: string }> {
+/** Finds what is wrong by the page. @returns all that was printed */
+async function find(): Promise<string> {
   let status = '';
   // Whoever is called comes later than the fault.
   await waitUntil(async () => rowFor((status = await type(first, ''))) !== undefined, {
@@ -92,14 +96,16 @@ async function find(): Promise<{ readonly row: FaultRow; readonly printed: strin
     printed += `\n$ ${command}\n${await type(command, groupIn(printed, conversations) ?? '')}`;
   }
   expect(1 + row.commands.length).toBeLessThanOrEqual(3);
-  return { row, printed };
+  return printed;
 }
 
+/** Somebody who reads what the commands print knows the fault, and where it is. */
 async function expectFound(fault: string, ...things: readonly string[]): Promise<void> {
   found.add(fault);
-  const { row, printed } = await find();
-  expect(row.fault, printed).toBe(fault);
-  for (const text of [...row.see, ...things]) expect(printed).toContain(text);
+  const printed = await find();
+  const see = rows.find((row) => row.fault === fault)?.see ?? [];
+  expect(see.length, fault).toBeGreaterThan(0);
+  for (const text of [...see, ...things]) expect(printed).toContain(text);
 }
 
 const found = new Set<string>();
@@ -127,13 +133,17 @@ beforeAll(async () => {
 
 test('the path was left changed', async () => {
   await operator().setPath({ path: 'direct', rollout: 100 });
-  later('path', async () => void (await operator().setPath({ path: 'auto', rollout: 100 })));
+  later('path', async () => {
+    await operator().setPath({ path: 'auto', rollout: 100 });
+  });
   await expectFound('the path was left changed', 'direct', 'operator');
 });
 
 test('a drain was left on', async () => {
   await type('npm run parley -- drain --yes', '');
-  later('drain', async () => void (await type('npm run parley -- drain --undo', '')));
+  later('drain', async () => {
+    await type('npm run parley -- drain --undo', '');
+  });
   await expectFound('a drain was left on', 'by operator');
 });
 
@@ -143,7 +153,9 @@ test('a session holds a conversation', async () => {
   const sent = alice()
     .send(id, newMessage())
     .catch(() => undefined);
-  later('request', async () => void (await sent));
+  later('request', async () => {
+    await sent;
+  });
   await expectFound('a session holds a conversation', id);
 });
 
@@ -166,11 +178,15 @@ test('a mailbox is full', async () => {
 test('a run cannot go on', async () => {
   const id = await conversation();
   await wedge(service().temporal, service().taskQueue, [id]);
-  later('run', async () => void (await type('npm run parley -- restart -- $GROUP', id)));
+  later('run', async () => {
+    await type('npm run parley -- restart -- $GROUP', id);
+  });
   const sent = alice()
     .send(id, newMessage())
     .catch(() => undefined);
-  later('request', async () => void (await sent));
+  later('request', async () => {
+    await sent;
+  });
   await expectFound('a run cannot go on', id);
 });
 
@@ -180,7 +196,9 @@ test('timers are late', async () => {
   await schedule.pause();
   later('schedule', () => schedule.unpause());
   await service().pool.query(`update parley.conversation set due_at = now() - interval '1 hour' where id = $1`, [id]);
-  later('timer', async () => void (await service().pool.query('update parley.conversation set due_at = null')));
+  later('timer', async () => {
+    await service().pool.query('update parley.conversation set due_at = null');
+  });
   await expectFound('timers are late', id);
 });
 
@@ -202,7 +220,9 @@ test('a clock is wrong', async () => {
       static now() { return real() + 60000; }
     };`;
   const wrong = await service().addApi({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` });
-  later('process', async () => void (await wrong.stop()));
+  later('process', async () => {
+    await wrong.stop();
+  });
   await expectFound('a clock is wrong', `${wrong.pid}`, '60 s');
 });
 
@@ -218,7 +238,9 @@ test('Temporal does not answer', async () => {
 test('no worker works', async () => {
   const pid = service().workers[0]?.pid ?? 0;
   process.kill(pid, 'SIGSTOP');
-  later('worker', () => void process.kill(pid, 'SIGCONT'));
+  later('worker', () => {
+    process.kill(pid, 'SIGCONT');
+  });
   await expectFound('no worker works', service().taskQueue, 'silent');
 });
 
@@ -226,10 +248,9 @@ test('a process is gone', async () => {
   const other = await service().addApi();
   await other.kill9();
   // Its row is shown for five minutes.
-  later(
-    'row',
-    async () => void (await service().pool.query("delete from parley.process where seen_at < now() - interval '3 s'")),
-  );
+  later('row', async () => {
+    await service().pool.query("delete from parley.process where seen_at < now() - interval '3 s'");
+  });
   await expectFound('a process is gone', `${other.pid}`);
 });
 

@@ -100,9 +100,12 @@ test.each(onStack.filter(({ language }) => language === 'sh'))(
 
 const inBlocks = new Set(onStack.map(({ text }) => text));
 
-test.each(commandsInText('parley').filter((command) => !inBlocks.has(command)))('the command in the text of pages runs: %s', async (command) => {
-  expect(await run(command)).toMatchObject({ code: 0 });
-});
+test.each(commandsInText('parley').filter((command) => !inBlocks.has(command)))(
+  'the command in the text of pages runs: %s',
+  async (command) => {
+    expect(await run(command)).toMatchObject({ code: 0 });
+  },
+);
 
 test.each(onStack.filter(({ language }) => language === 'sql'))('the SQL runs: $page, line $line', async ({ text }) => {
   const client = new pg.Client({ connectionString: documented.databaseUrl() });
