@@ -4,8 +4,10 @@ import { TROUBLE_WITHIN_MS } from '../../store/conversation/overview.ts';
 import { type DatabaseState, readDatabaseState } from '../../store/process/database-state.ts';
 import { type Drain, readDrain } from '../../store/process/drain.ts';
 import { type SeenProcess, listProcesses } from '../../store/process/processes.ts';
+import { latestRun } from '../../store/consistency/runs.ts';
 import { type Trouble, listTroubles } from '../../store/trouble/troubles.ts';
 import type { ProcessFacts } from './process-facts.ts';
+import { absentAfterMs } from './supervisor-watch.ts';
 
 /** A process with a judgement of its silence. */
 export interface KnownProcess extends SeenProcess {
@@ -26,6 +28,8 @@ export interface ServiceFacts {
   readonly drain: Drain | undefined;
   readonly troubles: readonly Trouble[];
   readonly moreTroubles: boolean;
+  /** Findings of the last consistency audit that ended; absent = there was none. */
+  readonly inconsistencies?: number | undefined;
   readonly queue: {
     readonly depth: number;
     readonly oldestWaitMs: number;
@@ -37,8 +41,8 @@ export interface ServiceFacts {
 
 /** Each part has this time to answer: a status is wanted most when one of them does not. */
 const PART_MS = 1500;
-/** A process writes every second or two. */
-const SILENT_MS = 10_000;
+/** A process writes every second; a busy one a little later. */
+const SILENT_MS = 5000;
 /** A silent process that does not come back was replaced: nobody needs to look at it any more. */
 const GONE_MS = 5 * 60_000;
 /** Signs of trouble in one status. */
@@ -53,15 +57,16 @@ export function makeServiceFacts(deps: {
   const { pool, running, ownFacts } = deps;
   return async () => {
     const deadline = Date.now() + PART_MS;
-    const [processes = [], database, drain, troubles = [], pollers, counts] = await Promise.all([
+    const [processes = [], database, drain, troubles = [], audited, pollers, counts] = await Promise.all([
       within(listProcesses(pool)),
       within(readDatabaseState(pool)),
       within(readDrain(pool)),
       within(listTroubles(pool, { withinMs: TROUBLE_WITHIN_MS, limit: TROUBLES + 1 })),
+      within(latestRun(pool, 'finished')),
       within(running.pollers(deadline)),
       within(running.count(deadline)),
     ]);
-    const known = processes.map((process) => ({ ...process, state: stateOf(process.silentMs) }));
+    const known = processes.map((process) => ({ ...process, state: stateOf(process) }));
     return {
       processes: known,
       database,
@@ -69,13 +74,14 @@ export function makeServiceFacts(deps: {
       temporal: pollers === undefined || counts === undefined ? undefined : { pollers, ...counts },
       troubles: troubles.slice(0, TROUBLES),
       moreTroubles: troubles.length > TROUBLES,
+      inconsistencies: audited?.found,
       queue: sum(known, ownFacts()),
     };
   };
 }
 
-function stateOf(silentMs: number): KnownProcess['state'] {
-  if (silentMs < SILENT_MS) return 'live';
+function stateOf({ kind, silentMs, facts }: SeenProcess): KnownProcess['state'] {
+  if (silentMs < (kind === 'supervisor' ? absentAfterMs(facts.intervalMs) : SILENT_MS)) return 'live';
   return silentMs < GONE_MS ? 'silent' : 'gone';
 }
 

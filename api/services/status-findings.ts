@@ -58,10 +58,9 @@ function partFindings({ facts, health }: FindingInput): Finding[] {
   }
   if (facts.temporal === undefined) {
     found.push(problem('temporal-away', 'Temporal does not answer', 'start it; parley path auto serves without it'));
-  } else if (!facts.temporal.pollers.some(({ silentMs }) => silentMs < POLLED_WITHIN_MS)) {
-    found.push(
-      problem('no-worker', 'No worker polls the task queue', 'start a worker; look at the log of those that ran'),
-    );
+  } else if (health.temporal.status !== 'healthy' || !polled(facts.temporal.pollers)) {
+    const text = health.temporal.reason ?? 'no worker polls the task queue';
+    found.push(problem('no-worker', sentence(text), 'start a worker; look at the log of those that ran'));
   }
   for (const [name, { status }] of [['memory', health.memory] as const, ['queues', health.actors] as const]) {
     if (status !== 'healthy') found.push(problem(`${name}-${status}`, `The check of ${name} says ${status}`));
@@ -69,18 +68,22 @@ function partFindings({ facts, health }: FindingInput): Finding[] {
   return found;
 }
 
+/** The server keeps a poller that was killed for minutes, so its health comes first: that goes by the signs of workers. */
+function polled(pollers: readonly { readonly silentMs: number }[]): boolean {
+  return pollers.some(({ silentMs }) => silentMs < POLLED_WITHIN_MS);
+}
+
 function processFindings({ facts }: FindingInput): Finding[] {
   const found: Finding[] = [];
   const live = facts.processes.filter(({ state }) => state === 'live');
-  for (const { id, state, silentMs } of facts.processes) {
+  for (const { id, kind, state, silentMs } of facts.processes) {
     if (state !== 'silent') continue;
     const text = `${id} says nothing for ${Math.round(silentMs / 1000)} s`;
-    found.push(problem('process-silent', text, 'it was killed, stands still, or cannot reach PostgreSQL'));
+    if (kind === 'supervisor') found.push(problem('supervisor-silent', text, 'parley supervisor'));
+    else found.push(problem('process-silent', text, 'it was killed, stands still, or cannot reach PostgreSQL'));
   }
-  if (facts.processes.some(({ kind }) => kind === 'worker') && !live.some(({ kind }) => kind === 'worker')) {
-    found.push(
-      problem('no-live-worker', 'No worker says that it works', 'start one: timers and the workflow path stand still'),
-    );
+  if (live.some(({ kind, facts: own }) => kind === 'supervisor' && own.degraded === true)) {
+    found.push(problem('supervisor-degraded', 'The supervisor restarts nothing any more', 'parley supervisor'));
   }
   for (const { id, facts: own } of live) {
     const skew = typeof own.clockSkewMs === 'number' ? own.clockSkewMs : 0;
@@ -126,6 +129,10 @@ function conversationFindings({ facts, controller }: FindingInput): Finding[] {
     const text = `${String(facts.database?.overdue)} conversations have a timer that is late by 5 minutes`;
     found.push(problem('overdue', text, 'parley conversations --state due; does the sweep run?'));
   }
+  if ((facts.inconsistencies ?? 0) > 0) {
+    const text = `The last consistency audit found ${String(facts.inconsistencies)} rows that contradict others`;
+    found.push(problem('inconsistent', text, 'parley audit consistency'));
+  }
   return found;
 }
 
@@ -152,11 +159,18 @@ function settingFindings({ facts, path, controller }: FindingInput): Finding[] {
   } else if (path.path !== 'auto' || path.rollout !== 100) {
     found.push(note('path', `The path is ${path.path} for ${path.rollout} % of the conversations`, 'parley path auto'));
   }
-  if (path.path === 'auto' && controller.state !== 'normal') {
-    const text = `The path auto is ${controller.state} since ${controller.since}: a part of the batches goes direct`;
-    found.push(problem(`auto-${controller.state}`, text));
+  if (path.path === 'auto' && controller.state === 'away') {
+    found.push(problem('auto-away', `Temporal does not answer since ${controller.since}: batches go direct`));
+  }
+  // It does so whenever a workflow would be slower.
+  if (path.path === 'auto' && controller.state === 'limited') {
+    found.push(note('auto-limited', `Since ${controller.since} the path auto decides a part of the batches directly`));
   }
   return found;
+}
+
+function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 }
 
 function some(names: readonly string[]): string {

@@ -11,7 +11,7 @@ export const TROUBLE_WITHIN_MS = 60_000;
 const LONG_ROUND_MS = 30_000;
 
 /** A supervisor that is silent for longer is absent. It says itself how far its rounds are apart. */
-function absentAfterMs(intervalMs: unknown): number {
+export function absentAfterMs(intervalMs: unknown): number {
   return LONG_ROUND_MS + 3 * (typeof intervalMs === 'number' ? intervalMs : 5000);
 }
 

@@ -30,7 +30,7 @@ export function consistencyCommand({ program, run }: CommandHost): void {
       .option('--wait', 'wait for its end, and say how far it is')
       .option(
         '--conversation <id>',
-        'with --start: only this conversation; may be repeated',
+        'with --start: read only this conversation, at once; may be repeated',
         (id: string, before: readonly string[] | undefined) => [...(before ?? []), conversationId(id)],
       ),
     { watch: true },
@@ -39,10 +39,13 @@ export function consistencyCommand({ program, run }: CommandHost): void {
       if (options.conversation !== undefined && options.start !== true) {
         throw new CommandError(EXIT.usage, '--conversation needs --start');
       }
-      if (options.start === true) {
-        const body = options.conversation === undefined ? {} : { conversations: options.conversation };
-        await ask(session, 'POST', body);
+      if (options.conversation !== undefined) {
+        // They are read at once: the answer has the findings.
+        const { conversation: conversations } = options;
+        await session.look(async () => lookAt(await ask(session, 'POST', { conversations })));
+        return;
       }
+      if (options.start === true) await ask(session, 'POST', {});
       if (options.wait === true) await waitForEnd(session);
       await session.look(async () => lookAt(await ask(session, 'GET')));
     }),

@@ -36,6 +36,11 @@ export function commandBlocks(): CommandBlock[] {
   return commandPages().flatMap((page) => blocksIn(page, read(page)));
 }
 
+/** Blocks that say the same, once: under the name of the first. */
+export function distinct(blocks: readonly CommandBlock[]): CommandBlock[] {
+  return [...new Map([...blocks].reverse().map((block) => [block.text, block])).values()].reverse();
+}
+
 /** The blocks of one page. @param markdown its text */
 export function blocksIn(page: string, markdown: string): CommandBlock[] {
   const lines = markdown.split('\n');
@@ -69,10 +74,10 @@ export function commandsOf(text: string): string[] {
     .filter((line) => line !== '');
 }
 
-/** Commands in the text of pages, such as those of tables: each `npm run <name> -- …` once. */
+/** Commands in the text of pages, such as those of tables: each `npm run <name> -- …` once, but those with a `<placeholder>`. */
 export function commandsInText(script: string): string[] {
   const commands = commandPages().flatMap((page) =>
-    [...read(page).matchAll(/`(npm run ([\w:-]+) -- [^`\n]+)`/g)].flatMap(([, command = '', name]) =>
+    [...read(page).matchAll(/`(npm run ([\w:-]+) -- [^`<\n]+)`/g)].flatMap(([, command = '', name]) =>
       name === script ? [command] : [],
     ),
   );

@@ -23,10 +23,12 @@ export interface DocumentedService {
 const NPM = `#!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
-const args = process.argv.slice(2).filter((arg) => arg !== 'run' && arg !== '--silent' && arg !== '--');
+const all = process.argv.slice(2).filter((arg) => arg !== 'run' && arg !== '--silent');
+// The first -- is npm's, a second one the program's.
+const args = all.filter((arg, i) => i !== all.indexOf('--'));
 if (args[0] === 'build') process.exit(0);
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8'));
-const command = scripts[args[0]]?.replace('node local/setup.mjs --build &&', '').replace('exec', '').trim();
+const command = scripts[args[0]]?.replace(/node local\\/setup\\.mjs \\S+ &&/, '').replace('exec', '').trim();
 if (!command?.startsWith('node ')) throw new Error('no such script: ' + args[0]);
 const [, ...rest] = command.split(' ');
 const child = spawn(process.execPath, [...rest, ...args.slice(1)], { stdio: 'inherit' });

@@ -16,6 +16,9 @@ export type Way =
   | { readonly way: 'never'; readonly reason: string };
 
 const CHECK: Way = { way: 'check' };
+// What compose and chart say is checked without them: test/unit/ops, test/edges/compose.test.ts and test/edges/helm.test.ts.
+const NEEDS_DOCKER: Way = { way: 'never', reason: 'needs Docker' };
+const NEEDS_CLUSTER: Way = { way: 'never', reason: 'needs a Kubernetes cluster' };
 const STEPS = 'docs/tutorial/first-encrypted-group.md';
 
 /** Blocks that need to be told apart by hand, by their name. */
@@ -36,7 +39,6 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --parallel 4',
     { way: 'test', file: 'test/integration/import/import.test.ts' },
   ],
-  ["docs/how-to/debug.md: node --input-type=module -e '", { way: 'stack' }],
   [
     'docs/how-to/debug.md: export DATABASE_URL="postgres://parley:$(cat .parley/postgres/parley-password)@127.0.0.1:5433/parley"',
     { way: 'server', port: 'ADMIN_PORT' },
@@ -73,6 +75,40 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     "docs/how-to/maintain.md: temporal workflow terminate --query \"WorkflowType = 'conversation' and ExecutionStatus = 'Running'\" --reason restored --yes",
     { way: 'stack' },
   ],
+  [
+    "docs/runbooks/ParleyEpochConflictDetected.md: create unique index concurrently entry_commit_epoch on parley.entry (conversation, epoch) where kind = 'commit';",
+    { way: 'never', reason: 'a service that works has this index' },
+  ],
+  ['docs/how-to/cli.md: docker compose exec api node dist/cli/main.js status', NEEDS_DOCKER],
+  [
+    'docs/how-to/cli.md: export PARLEY_URL=https://parley.example PARLEY_TOKEN="$(cat ~/operator-token)"',
+    { way: 'never', reason: 'names a service that does not exist' },
+  ],
+  ['docs/how-to/cli.md: npm link', { way: 'never', reason: 'writes into the folders of npm and of the shell' }],
+  [
+    'docs/how-to/cli.md: parley drain          # asks, then moves all conversations to the direct path and ends their runs in steps',
+    { way: 'test', file: 'test/integration/cli/commands.test.ts' },
+  ],
+  [
+    'docs/how-to/cli.md: npm run build                                       # the code to be deployed',
+    { way: 'stack' },
+  ],
+  [
+    'docs/how-to/deploy.md: docker compose -f docker-compose.yml -f docker-compose.development.yml up --build --detach --wait',
+    NEEDS_DOCKER,
+  ],
+  ['docs/how-to/deploy.md: docker compose up --build --detach --wait', NEEDS_DOCKER],
+  ['docs/how-to/deploy.md: git checkout v0.3.0', NEEDS_DOCKER],
+  ['docs/how-to/deploy.md: kubectl create namespace parley', NEEDS_CLUSTER],
+  [
+    'docs/how-to/deploy.md: helm install parley ops/helm/parley --namespace parley --values my-values.yaml --wait',
+    NEEDS_CLUSTER,
+  ],
+  [
+    'docs/how-to/deploy.md: helm upgrade parley ops/helm/parley --namespace parley --values my-values.yaml --wait',
+    NEEDS_CLUSTER,
+  ],
+  ['docs/how-to/deploy.md: helm uninstall parley --namespace parley', NEEDS_CLUSTER],
 ]);
 
 /** Commands that only look, or that can be undone, on a service of one's own. */

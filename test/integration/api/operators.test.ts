@@ -211,7 +211,7 @@ test('the status names processes, and those that fell silent', async () => {
     ['worker-gone', 'gone'],
   ]);
   const codes = (body.findings as { code: string }[]).map(({ code }) => code);
-  expect(codes).toEqual(expect.arrayContaining(['process-silent', 'no-live-worker', 'no-worker', 'long-wait']));
+  expect(codes).toEqual(expect.arrayContaining(['process-silent', 'no-worker', 'long-wait']));
 });
 
 test('a drain goes direct, keeps the setting from before, and ends', async () => {

@@ -171,9 +171,21 @@ test('a user is shown', async () => {
   expect((await parley(['user', 'nobody-at-all'])).code).toBe(1);
 });
 
-test('what this release does not have is said', async () => {
-  expect((await parley(['audit', 'consistency'])).code).toBe(1);
-  expect((await parley(['supervisor'])).code).toBe(1);
+test('the consistency audit reads all conversations, or one at once, and says what contradicts', async () => {
+  const all = await parley(['audit', 'consistency', '--start', '--wait']);
+  expect([all.code, all.out]).toEqual([0, expect.stringMatching(/state +finished/) as string]);
+  const row = (change: string): Promise<unknown> =>
+    service().pool.query(`update parley.conversation set ${change} where id = $1`, [id]);
+  await row('epoch = epoch + 1');
+  const one = await parley(['audit', 'consistency', '--start', '--conversation', id]);
+  expect([one.code, one.out]).toEqual([1, expect.stringMatching(`${id} +epoch-counts-commits`) as string]);
+  await row('epoch = epoch - 1');
+  expect((await parley(['audit', 'consistency', '--start', '--conversation', id])).code).toBe(0);
+});
+
+test('the supervisor is shown', async () => {
+  await waitUntil(async () => (await parley(['supervisor'])).code === 0, { what: 'it runs' });
+  expect((await parley(['supervisor'])).out).toMatch(/strategy +one-for-one/);
 });
 
 test('a drain ends all runs, requests go on, and its end brings the path back', async () => {

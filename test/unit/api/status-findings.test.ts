@@ -67,11 +67,19 @@ test.each<[string, Partial<ServiceFacts>, string[]]>([
     { temporal: { pollers: [{ identity: 'w', silentMs: 80_000 }], running: 0, failed: 0 } },
     ['problem no-worker'],
   ],
+  ['the worker fell silent', { processes: [{ ...worker, state: 'silent' }] }, ['problem process-silent']],
   [
-    'the worker fell silent',
-    { processes: [{ ...worker, state: 'silent' }] },
-    ['problem process-silent', 'problem no-live-worker'],
+    'the supervisor fell silent',
+    { processes: [worker, { ...worker, id: 'supervisor/q', kind: 'supervisor', state: 'silent' }] },
+    ['problem supervisor-silent'],
   ],
+  [
+    'the supervisor gave up',
+    { processes: [worker, { ...worker, id: 'supervisor/q', kind: 'supervisor', facts: { degraded: true } }] },
+    ['problem supervisor-degraded'],
+  ],
+  ['the audit found something', { inconsistencies: 2 }, ['problem inconsistent']],
+  ['the audit found nothing', { inconsistencies: 0 }, []],
   ['a worker was replaced', { processes: [{ ...worker, state: 'gone' }, worker] }, []],
   ['a clock is wrong', { processes: [{ ...worker, facts: { clockSkewMs: -9000 } }] }, ['problem clock-skew']],
   ['two versions run', { processes: [worker, { ...worker, version: '2.0.0' }] }, ['note versions-differ']],
@@ -110,4 +118,16 @@ test('health, settings and the controller are told too, problems first', () => {
   ]);
   const controller = { ...makeAutoReport(new AutoPath())(), state: 'away' } as const;
   expect(found({}, { controller })).toEqual(['problem auto-away']);
+  expect(found({}, { controller: { ...controller, state: 'limited' } })).toEqual(['note auto-limited']);
+});
+
+test('that no worker works is known by their signs, before the server forgets their polls', () => {
+  const reason = 'no worker works on the task queue q: 1 silent';
+  const health = {
+    database: healthy,
+    temporal: { status: 'degraded', reason },
+    memory: healthy,
+    actors: healthy,
+  } as const;
+  expect(found({}, { health })).toEqual(['problem no-worker']);
 });

@@ -120,6 +120,14 @@ export function conversationAlerts(t: Times): readonly Alert[] {
       description: 'The oldest due time is {{ $value | humanizeDuration }} past: retention and expiry stand still.',
     },
     {
+      alert: 'ParleyInconsistent',
+      expr: 'max(parley_consistency_findings) > 0',
+      for: '0s',
+      severity: 'critical',
+      summary: 'Stored rows of conversations contradict others',
+      description: 'The last consistency audit found {{ $value }} rows that break a rule.',
+    },
+    {
       alert: 'ParleyIncrementsNotCounted',
       expr: `max(parley_pending_increments_oldest_seconds) > ${t.seconds('5m')}`,
       for: '5m',
