@@ -29,7 +29,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
   ],
   [
     'docs/how-to/migrate.md: npm run rehearse -- --phase 30 --rate 100 --conversations 300',
-    { way: 'test', file: 'test/e2e/rehearsal.test.ts' },
+    { way: 'test', file: 'test/long/rehearsal.test.ts' },
   ],
   [
     'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --dry-run',
@@ -61,7 +61,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
   ],
   [
     'docs/how-to/upgrade.md: temporal worker deployment set-current-version --deployment-name parley --build-id "$BUILD" --yes',
-    { way: 'test', file: 'test/e2e/worker-versioning.test.ts' },
+    { way: 'test', file: 'test/long/worker-versioning.test.ts' },
   ],
   [
     'docs/how-to/maintain.md: pg_dump --format=custom --file="parley-$(date +%F).dump" "$DATABASE_URL"',

@@ -3,7 +3,7 @@ import { TROUBLE_SIGNS } from '../../../domain/trouble.ts';
 import { readRunbook } from '../../harness/docs/three-in-the-morning.ts';
 import { read } from '../../harness/markdown.ts';
 
-// The table of the runbook; test/e2e/three-in-the-morning.test.ts goes by it.
+// The table of the runbook; test/long/three-in-the-morning.test.ts goes by it.
 
 const { first, rows } = readRunbook();
 const codes = rows.flatMap((row) => row.codes);

@@ -30,7 +30,10 @@ export const RULE_TESTS_ONLY: ReadonlyMap<string, string> = new Map([
   ['ParleyPostgresDeadRows', 'it needs a hundred thousand dead rows that vacuum cannot remove'],
   ['ParleyPostgresTransactionIds', 'it needs a billion transactions'],
   ['ParleyPostgresReplicationLag', 'the stack of the drills has no replica'],
-  ['ParleyInconsistent', 'the audit runs once a day; test/e2e/three-in-the-morning.test.ts breaks a row, and finds it'],
+  [
+    'ParleyInconsistent',
+    'the audit runs once a day; test/long/three-in-the-morning.test.ts breaks a row, and finds it',
+  ],
   ['ParleySupervisorAbsent', 'a silent supervisor shows after minutes that no scale shortens'],
   ['ParleySupervisorDegraded', 'tests of the supervisor make it give up'],
 ]);
