@@ -71,6 +71,17 @@ async function caughtUp(): Promise<void> {
   );
 }
 
+/** The standby is paused before it is known to be behind. */
+async function whilePaused(during: () => Promise<void>): Promise<void> {
+  await onStandby('select pg_wal_replay_pause()');
+  try {
+    await follows();
+    await during();
+  } finally {
+    await onStandby('select pg_wal_replay_resume()');
+  }
+}
+
 /** The source of a page that is the same as that of the primary. */
 async function sourceOf(...page: Parameters<typeof read>): Promise<PageSource | undefined> {
   sources.length = 0;
@@ -79,13 +90,13 @@ async function sourceOf(...page: Parameters<typeof read>): Promise<PageSource | 
   return sources[0];
 }
 
-const messages = (from: number, count: number, actor = 'alice'): Request[] =>
+const messages = (from: number, count: number, actor = 'alice', epoch = 0): Request[] =>
   Array.from({ length: count }, (_, i) => ({
     kind: 'message',
     id: `m${from + i}`,
     actor,
     body: `body ${from + i}`,
-    epoch: 0,
+    epoch,
   }));
 
 test('a page comes from the replica, and is the one that the primary would give', async () => {
@@ -104,25 +115,19 @@ test('while replay is paused, it serves what it holds, and the primary serves th
   const conversation = await startConversation(primary, { members: ['bob'] });
   await send(primary, conversation, messages(1, 4));
   await caughtUp();
-  await onStandby('select pg_wal_replay_pause()');
-  try {
-    await follows();
+  await whilePaused(async () => {
     await send(primary, conversation, messages(5, 4));
     expect(await sourceOf(conversation, 'bob', 0, 4)).toBe('replica');
     expect(await sourceOf(conversation, 'bob', 0, 5)).toBe('behind');
     expect(await sourceOf(conversation, 'bob', 4, 4)).toBe('behind');
-  } finally {
-    await onStandby('select pg_wal_replay_resume()');
-  }
+  });
 });
 
 test('invariant 8: who was removed gets nothing newer, although the replica still takes the user for a member', async () => {
   const conversation = await startConversation(primary, { members: ['bob'] });
   await send(primary, conversation, messages(1, 3));
   await caughtUp();
-  await onStandby('select pg_wal_replay_pause()');
-  try {
-    await follows();
+  await whilePaused(async () => {
     await sendOne(primary, conversation, {
       kind: 'commit',
       id: 'out',
@@ -135,18 +140,31 @@ test('invariant 8: who was removed gets nothing newer, although the replica stil
     expect(page?.leftSeq).toBe(4);
     expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('replica');
     expect(await sourceOf(conversation, 'bob', 4, 3)).toBeUndefined();
-  } finally {
-    await onStandby('select pg_wal_replay_resume()');
+  });
+});
+
+test('pages over several stays of a user are those of the primary, wherever they begin and end', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  let epoch = 0;
+  const commit = (id: string, change: object): Promise<unknown> =>
+    sendOne(primary, conversation, { kind: 'commit', id, actor: 'alice', body: id, epoch: epoch++, ...change });
+  await send(primary, conversation, messages(1, 2));
+  await commit('out', { removes: ['bob'] });
+  await send(primary, conversation, messages(10, 3, 'alice', epoch));
+  await commit('in', { adds: ['bob'] });
+  await send(primary, conversation, messages(20, 2, 'alice', epoch));
+  await caughtUp();
+  for (let after = 0; after <= 10; after++) {
+    for (const limit of [1, 2, 3, 4, 100]) await sourceOf(conversation, 'bob', after, limit);
   }
+  expect(await sourceOf(conversation, 'bob', 0, 4)).toBe('replica');
 });
 
 test('a body that retention took is not served from the copy that still has it', async () => {
   const conversation = await startConversation(primary, { members: ['bob'] });
   await send(primary, conversation, messages(1, 3));
   await caughtUp();
-  await onStandby('select pg_wal_replay_pause()');
-  try {
-    await follows();
+  await whilePaused(async () => {
     await primary.query(
       "update entry set ciphertext = null where seq <= 2 and kind = 'application' and conversation = (select key from conversation where id = $1)",
       [conversation],
@@ -158,9 +176,7 @@ test('a body that retention took is not served from the copy that still has it',
       true,
       false,
     ]);
-  } finally {
-    await onStandby('select pg_wal_replay_resume()');
-  }
+  });
 });
 
 test('a replica that has not replayed for seconds, or that is gone, is not asked; it is asked again when it is back', async () => {
