@@ -19,12 +19,12 @@ export function renderReport(report: ChaosReport): string {
 
 /** What was counted again, in a sentence. */
 export function renderVerdict({ seconds, impacts, verdict, skipped, reconnects }: ChaosReport): string {
-  const { acknowledged, increments, claims, streamed, orphans } = verdict;
+  const { acknowledged, increments, claims, streamed, orphans, supervised } = verdict;
   return (
     `${impacts.length} faults in ${(seconds / 60).toFixed(1)} minutes; ` +
     `${acknowledged} acknowledged entries, ${increments} in increments, ${claims} key packages and ` +
     `${streamed} streamed entries were counted again. ` +
     `Streams connected ${reconnects} times again, clients skipped ${skipped} operations, ` +
-    `and ${orphans} staged rows were left to the sweep.`
+    `${orphans} staged rows were left to the sweep, and the supervisor replaced ${supervised} runs.`
   );
 }

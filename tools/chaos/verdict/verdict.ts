@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import type pg from 'pg';
+import { listRestarts } from '../../../store/supervision/actions.ts';
 import { findInconsistencies } from '../../harness/invariants.ts';
 import { LURKER, type Load } from '../load/load.ts';
 import type { Audience } from '../streams/audience.ts';
@@ -18,10 +19,13 @@ export interface Verdict {
   readonly streamed: number;
   /** Staged rows that only the sweep takes. */
   readonly orphans: number;
+  /** Runs that the supervisor replaced. */
+  readonly supervised: number;
   /** Empty = nothing was lost, doubled, reordered or miscounted. */
   readonly problems: readonly string[];
 }
 
+const A_DAY_MS = 86_400_000;
 const AT_ONCE = 4;
 /** Of one kind; the others are counted. */
 const SHOWN = 5;
@@ -57,6 +61,7 @@ export async function judge(load: Load, pool: pg.Pool, audience?: Audience): Pro
     claims: ledger.claimed.size,
     streamed: sum(sequences.map(({ entries }) => entries.size)),
     orphans: leftovers.orphans,
+    supervised: (await listRestarts(pool, { withinMs: A_DAY_MS, limit: 10_000 })).length,
     problems: [...problems, ...leftovers.problems],
   };
 }
