@@ -6,6 +6,15 @@ import type { EdgeTool } from './catalogue.ts';
 /** Building a large program from source takes minutes on two cores. */
 const TIME_LIMIT_MS = 20 * 60_000;
 
+/**
+ * Downloads the package $1 and unpacks it here. The lists of the system may be missing or old: then it uses lists of its own, which
+ * need no right on the system.
+ */
+const UNPACK = `set -e
+own="-o Dir::State::Lists=$PWD/lists -o Dir::Cache=$PWD/cache"
+apt-get download "$1" || { mkdir -p lists/partial && apt-get $own update && apt-get $own download "$1"; }
+dpkg-deb -x "$1"_*.deb .`;
+
 type Source<K> = Extract<EdgeTool['source'], { kind: K }>;
 
 /**
@@ -34,8 +43,7 @@ async function fromDebian(source: Source<'debian'>, folder: string): Promise<str
   const started = libraries.length === 0 ? program : path.join(root, 'start');
   if (existsSync(started)) return started;
   mkdirSync(root, { recursive: true });
-  for (const name of [source.package, ...libraries])
-    await runCommand('sh', ['-c', 'apt-get download "$1" && dpkg-deb -x "$1"_*.deb .', 'sh', name], { cwd: root });
+  for (const name of [source.package, ...libraries]) await runCommand('sh', ['-c', UNPACK, 'sh', name], { cwd: root });
   if (started !== program) {
     const libraryPath = `$(echo "${root}"/usr/lib/*-linux-gnu)`;
     writeFileSync(started, `#!/bin/sh\nLD_LIBRARY_PATH="${libraryPath}" exec "${program}" "$@"\n`, { mode: 0o755 });
