@@ -108,6 +108,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     'docs/how-to/deploy.md: helm upgrade parley ops/helm/parley --namespace parley --values my-values.yaml --wait',
     NEEDS_CLUSTER,
   ],
+  ['docs/how-to/deploy.md: kubectl -n parley rollout pause deployment/parley-api', NEEDS_CLUSTER],
   ['docs/how-to/deploy.md: helm uninstall parley --namespace parley', NEEDS_CLUSTER],
 ]);
 
