@@ -7,7 +7,7 @@ import { listTroubles } from '../../store/trouble/troubles.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { SupervisorPolicy, SupervisorReport } from '../schemas/supervisor.ts';
-import { type SupervisorSeen, TROUBLE_WITHIN_MS } from '../services/supervisor-watch.ts';
+import { type SupervisorSeen, TROUBLE_NOW_MS } from '../services/supervisor-watch.ts';
 
 export interface SupervisorRouteDeps {
   readonly pool: pg.Pool;
@@ -33,7 +33,7 @@ export function supervisorRoutes({ pool, supervisor }: SupervisorRouteDeps): Rou
       const [{ silentMs, ...seen }, { policy }, troubles, actions] = await Promise.all([
         supervisor(),
         readPolicy(pool),
-        listTroubles(pool, { withinMs: TROUBLE_WITHIN_MS, limit: TROUBLES }),
+        listTroubles(pool, { withinMs: TROUBLE_NOW_MS, limit: TROUBLES }),
         listActions(pool, ACTIONS),
       ]);
       return reply(200, {

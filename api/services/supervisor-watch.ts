@@ -5,8 +5,8 @@ import { type SeenProcess, listProcesses } from '../../store/process/processes.t
 import { countTroubles } from '../../store/trouble/troubles.ts';
 
 const LOOK_EVERY_MS = 5000;
-/** Signs of trouble that are older are past. */
-export const TROUBLE_WITHIN_MS = 60_000;
+/** Signs of trouble that are this young count as now; `status` also names those of the last minutes. */
+export const TROUBLE_NOW_MS = 60_000;
 /** A round in which many wedged conversations are verified takes so long. */
 const LONG_ROUND_MS = 30_000;
 
@@ -78,7 +78,7 @@ export function watchSupervisor(deps: {
     return seen;
   };
   const timer = setInterval(() => {
-    Promise.all([look(), countTroubles(pool, TROUBLE_WITHIN_MS).then((found) => (counts = found))]).catch(
+    Promise.all([look(), countTroubles(pool, TROUBLE_NOW_MS).then((found) => (counts = found))]).catch(
       (error: unknown) => log.debug({ err: error }, 'the supervisor was not looked for'),
     );
   }, LOOK_EVERY_MS);

@@ -9,8 +9,8 @@ export interface Objective {
   readonly alert: string;
   /** Share of good events over 30 days. */
   readonly target: number;
-  /** What is promised, in a few words. */
-  readonly promise: string;
+  /** What the bad events are: "too many ..". */
+  readonly complaint: string;
   /** Events per second; `[w]` stands for the window. */
   readonly bad: string;
   readonly all: string;
@@ -23,7 +23,7 @@ export const OBJECTIVES: readonly Objective[] = [
     slo: 'writes',
     alert: 'ParleyWriteErrorBudget',
     target: 0.999,
-    promise: 'writes are answered without a server error',
+    complaint: 'writes end with a server error',
     bad: `sum(rate(parley_http_request_duration_seconds_count{${WRITES}, status=~"5.."}[w])) or vector(0)`,
     all: `sum(rate(parley_http_request_duration_seconds_count{${WRITES}}[w]))`,
   },
@@ -31,7 +31,7 @@ export const OBJECTIVES: readonly Objective[] = [
     slo: 'decisions',
     alert: 'ParleyDecisionLatencyBudget',
     target: 0.99,
-    promise: 'operations are decided within 250 ms',
+    complaint: 'operations take longer than 250 ms',
     bad: [
       'sum(rate(actor_message_duration_seconds_count[w]))',
       '- sum(rate(actor_message_duration_seconds_bucket{le="0.25"}[w]))',
@@ -42,7 +42,7 @@ export const OBJECTIVES: readonly Objective[] = [
     slo: 'delivery',
     alert: 'ParleyDeliveryLagBudget',
     target: 0.99,
-    promise: 'entries are in open streams within a second',
+    complaint: 'entries reach open streams later than a second',
     bad: [
       'sum(rate(parley_delivery_lag_seconds_count[w]))',
       '- sum(rate(parley_delivery_lag_seconds_bucket{le="1"}[w]))',
@@ -83,7 +83,7 @@ export function objectiveRecordings(t: Times): readonly Recording[] {
 }
 
 export function objectiveAlerts(): readonly Alert[] {
-  return OBJECTIVES.flatMap(({ slo, alert, target, promise }) =>
+  return OBJECTIVES.flatMap(({ slo, alert, target, complaint }) =>
     (['Fast', 'Slow'] as const).map((speed): Alert => ({
       alert: `${alert}${speed}`,
       expr: BURNS[speed]
@@ -95,7 +95,7 @@ export function objectiveAlerts(): readonly Alert[] {
         .join(' or '),
       for: speed === 'Fast' ? '2m' : '15m',
       severity: speed === 'Fast' ? 'critical' : 'warning',
-      summary: `Too often it is not so that ${promise}`,
+      summary: `Too many ${complaint}`,
       description: `{{ $value | humanizePercentage }} of the events are bad; ${percent(1 - target)} is what 30 days allow.`,
     })),
   );
