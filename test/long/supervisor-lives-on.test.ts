@@ -1,21 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { readPolicy, writePolicy } from '../../../store/supervision/policy.ts';
-import { listActions } from '../../../store/supervision/actions.ts';
-import { writeDrain } from '../../../store/process/drain.ts';
-import { listProcesses } from '../../../store/process/processes.ts';
-import { reportTroubles } from '../../../store/trouble/troubles.ts';
-import { startConversations } from '../../../tools/harness/conversations.ts';
-import { createInStore, messageSubmission } from '../../../tools/harness/submissions.ts';
-import { startSupervisor, wedge } from '../../../tools/harness/supervisor.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { workflowBundle } from '../../../worker/create-worker.ts';
-import { ensureSupervisor } from '../../../worker/supervisor.ts';
-import { supervisorState, supervisorWorkflowId } from '../../../workflows/supervisor/messages.ts';
-import type { SupervisorState } from '../../../domain/supervision/state.ts';
-import { useCleanup } from '../../harness/cleanup.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { useTemporal } from '../../harness/temporal.ts';
+import { readPolicy, writePolicy } from '../../store/supervision/policy.ts';
+import { listActions } from '../../store/supervision/actions.ts';
+import { writeDrain } from '../../store/process/drain.ts';
+import { listProcesses } from '../../store/process/processes.ts';
+import { reportTroubles } from '../../store/trouble/troubles.ts';
+import { startConversations } from '../../tools/harness/conversations.ts';
+import { createInStore, messageSubmission } from '../../tools/harness/submissions.ts';
+import { startSupervisor, wedge } from '../../tools/harness/supervisor.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { workflowBundle } from '../../worker/create-worker.ts';
+import { ensureSupervisor } from '../../worker/supervisor.ts';
+import { supervisorState, supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
+import type { SupervisorState } from '../../domain/supervision/state.ts';
+import { useCleanup } from '../harness/cleanup.ts';
+import { useDatabase } from '../harness/database.ts';
+import { useTemporal } from '../harness/temporal.ts';
 
 /** The supervisor survives everything else, and its own end. */
 const database = useDatabase();
@@ -177,7 +177,7 @@ test('it continues as new with its memory, and comes back after its worker and i
   await waitUntil(async () => (await handle.describe()).runId !== first, { what: 'it has continued as new' });
   const remembers = async (): Promise<boolean> =>
     ((await state())?.watched ?? []).some(({ conversation, restarts }) => conversation === id && restarts.length === 1);
-  expect(await remembers()).toBe(true);
+  await waitUntil(remembers, { what: 'the next run remembers the restart' });
 
   // Killed, both of them. A worker that lives has it start again.
   await handle.terminate();
