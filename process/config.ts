@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
-import { databaseUrl } from './database-url.ts';
+import { databaseUrl, replicaUrl } from './database-url.ts';
 import { readSecretFiles, SECRET_FILE_NAMES } from './secret-files.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
@@ -45,6 +45,7 @@ export interface Config {
   /** With the password of `DATABASE_PASSWORD`. */
   readonly databaseUrl: string;
   readonly databasePoolSize: number;
+  /** The same. */
   readonly databaseReplicaUrl: string | undefined;
   /** Name of the worker deployment; undefined = no Worker Versioning. */
   readonly workerDeployment: string | undefined;
@@ -173,7 +174,10 @@ function arrange(values: Values, database: string): Config {
     adminPort: values.ADMIN_PORT,
     databaseUrl: database,
     databasePoolSize: values.DATABASE_POOL_SIZE,
-    databaseReplicaUrl: values.DATABASE_REPLICA_URL,
+    databaseReplicaUrl:
+      values.DATABASE_REPLICA_URL === undefined
+        ? undefined
+        : replicaUrl(values.DATABASE_REPLICA_URL, values.DATABASE_PASSWORD),
     workerDeployment: values.WORKER_DEPLOYMENT,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,

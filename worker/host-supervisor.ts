@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { tryUntilDone } from '../process/try-until-done.ts';
+import { runWorker } from './run-worker.ts';
 import { type SupervisorWorkerDeps, createSupervisorWorker, keepSupervisor } from './supervisor.ts';
 
 export interface SupervisorHost extends Omit<SupervisorWorkerDeps, 'connection'> {
@@ -24,7 +25,7 @@ export async function hostSupervisor(host: SupervisorHost): Promise<void> {
     const connection = await host.connect();
     try {
       const worker = await host.inTurn(() => createSupervisorWorker({ ...host, connection }));
-      const running = worker.run();
+      const running = runWorker(worker, stopping);
       const forget = keepSupervisor(client, taskQueue, { log });
       await running.finally(forget);
     } finally {

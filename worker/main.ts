@@ -31,6 +31,7 @@ import { type ConversationWorker, createWorker, workflowBundle } from './create-
 import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
+import { runWorker } from './run-worker.ts';
 import { ensureConsistencySchedule, ensureSweepSchedule } from './schedule.ts';
 import { hostSupervisor } from './host-supervisor.ts';
 
@@ -161,7 +162,7 @@ async function main(): Promise<void> {
   running.now = created;
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');
-  await created.worker.run();
+  await runWorker(created.worker, stopping);
   await Promise.all([...schedules, supervision]);
   log.info('worker stopped');
 }

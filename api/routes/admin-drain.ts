@@ -13,6 +13,7 @@ const shared = { tag: 'Operators', access: 'operator', path: '/v1/admin/drain', 
 const COUNT_MS = 1500;
 /** Runs that are asked to end at a time: each is two calls of Temporal. */
 const PARALLEL = 20;
+const DIRECT = { path: 'direct', rollout: 100 } as const;
 const REASON = 'the workflow path is drained';
 
 /**
@@ -34,8 +35,13 @@ export function adminDrainRoutes({ pool, pathSwitch, runs, running }: AdminDeps)
     const drain = { since: new Date().toISOString(), by, before };
     await writeAudit(pool, { actor: by, action: 'drain', details: { before } });
     await writeDrain(pool, drain);
-    await pathSwitch.set({ path: 'direct', rollout: 100 });
+    await pathSwitch.set(DIRECT);
     return drain;
+  };
+  /** Again in every step: the process that began the drain may have died before it changed the path. */
+  const goDirect = async (): Promise<void> => {
+    const { path, rollout } = pathSwitch.get();
+    if (path !== DIRECT.path || rollout !== DIRECT.rollout) await pathSwitch.set(DIRECT);
   };
   const endSome = async (limit: number, terminate: boolean, deadline: number): Promise<number> => {
     const ids = await running.list(limit, deadline).catch((error: unknown) => {
@@ -72,6 +78,7 @@ export function adminDrainRoutes({ pool, pathSwitch, runs, running }: AdminDeps)
     replies: { 200: { description: 'The state after the step', schema: DrainState } },
     handle: async ({ body: { limit, terminate }, caller, deadline }) => {
       const drain = (await readDrain(pool)) ?? (await begin(caller.user));
+      await goDirect();
       return reply(200, await stateOf(drain, { ended: await endSome(limit, terminate, deadline - COUNT_MS) }));
     },
   });
@@ -87,8 +94,9 @@ export function adminDrainRoutes({ pool, pathSwitch, runs, running }: AdminDeps)
       if (drain !== undefined) {
         const before = PathSetting.safeParse(drain.before);
         await writeAudit(pool, { actor: caller.user, action: 'end-drain', details: { before: drain.before } });
-        await writeDrain(pool, undefined);
+        // The drain has the setting from before. So it goes last: a call that was interrupted is made again.
         await pathSwitch.set(before.success ? before.data : { path: 'auto', rollout: 100 });
+        await writeDrain(pool, undefined);
       }
       return reply(200, await stateOf(undefined));
     },

@@ -27,6 +27,8 @@ const LONG_WAIT_MS = 3000;
 const LONG_TRANSACTION_MS = 10_000;
 const CONNECTIONS_SHARE = 0.8;
 const CLOCK_SKEW_MS = 5000;
+/** A worker that runs for so long has started the supervisor, if Temporal answers. */
+const STARTED_MS = 5 * 60_000;
 /** Conversations that one text names. */
 const NAMED = 3;
 
@@ -82,6 +84,10 @@ function processFindings({ facts }: FindingInput): Finding[] {
     if (kind === 'supervisor') found.push(problem('supervisor-silent', text, 'parley supervisor'));
     else found.push(problem('process-silent', text, 'it was killed, stands still, or cannot reach PostgreSQL'));
   }
+  if (lacksSupervisor(facts.processes)) {
+    const text = 'There is no supervisor: nobody finds or restarts conversations in trouble';
+    found.push(problem('supervisor-silent', text, 'parley supervisor'));
+  }
   if (live.some(({ kind, facts: own }) => kind === 'supervisor' && own.degraded === true)) {
     found.push(problem('supervisor-degraded', 'The supervisor restarts nothing any more', 'parley supervisor'));
   }
@@ -99,6 +105,18 @@ function processFindings({ facts }: FindingInput): Finding[] {
     );
   }
   return found;
+}
+
+/**
+ * Others are replaced by processes with new names, so one that is gone is no news. The supervisor comes back under its own name, or
+ * nobody does its work.
+ */
+function lacksSupervisor(processes: ServiceFacts['processes']): boolean {
+  if (processes.some(({ kind, state }) => kind === 'supervisor' && state !== 'gone')) return false;
+  return processes.some(
+    ({ kind, state, startedAt }) =>
+      kind !== 'supervisor' && state === 'live' && Date.now() - startedAt.getTime() > STARTED_MS,
+  );
 }
 
 function conversationFindings({ facts, controller }: FindingInput): Finding[] {

@@ -38,7 +38,7 @@ export function plan(before: SupervisorState, look: Look, now: number): Plan {
   let brakes: Brakes = state;
   const seen = new Map(look.suspects.map((suspect) => [suspect.conversation, suspect]));
 
-  const watched = watch(state.watched, seen).map((one): Watched => {
+  const watched = watch(state.watched, seen, now).map((one): Watched => {
     if (one.looks < policy.looks || now < one.nextAt) return one;
     if (policy.strategy === 'report-only' || !canBeMended(one.sign)) return report(one, others, policy, now);
     // Nobody would take the new run, or the brakes are on: it stays as it is.
@@ -124,8 +124,8 @@ function expire(state: SupervisorState, policy: SupervisionPolicy, now: number):
   return { ...state, ...released(state, policy, now), watched };
 }
 
-/** The conversations to think about: those that are seen now, and those whose restarts still count. */
-function watch(known: readonly Watched[], seen: ReadonlyMap<string, Suspect>): Watched[] {
+/** The conversations to think about: those that are seen now, those whose restarts still count, and those that were reported lately. */
+function watch(known: readonly Watched[], seen: ReadonlyMap<string, Suspect>, now: number): Watched[] {
   const kept = known.flatMap((one): Watched[] => {
     const suspect = seen.get(one.conversation);
     if (suspect !== undefined) return [{ ...one, ...suspect, looks: one.looks + 1 }];
@@ -136,7 +136,12 @@ function watch(known: readonly Watched[], seen: ReadonlyMap<string, Suspect>): W
     .filter(({ conversation }) => !names.has(conversation))
     .map((suspect): Watched => ({ ...suspect, looks: 1, restarts: [], nextAt: 0, quietUntil: 0 }));
   // No memory is given up for a new one: a conversation whose restarts were forgotten could be restarted too often.
-  return [...kept, ...added.slice(0, Math.max(0, MOST_WATCHED - kept.length))];
+  const thought = [...kept, ...added.slice(0, Math.max(0, MOST_WATCHED - kept.length))];
+  // A sign that comes and goes must not write a line each time. These give way to all others.
+  const quiet = known
+    .filter(({ conversation, quietUntil }) => now < quietUntil && !names.has(conversation))
+    .map((one): Watched => ({ ...one, looks: 0 }));
+  return [...thought, ...quiet.slice(0, Math.max(0, MOST_WATCHED - thought.length))];
 }
 
 function report(one: Watched, others: Order[], policy: SupervisionPolicy, now: number): Watched {

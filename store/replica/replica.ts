@@ -46,6 +46,8 @@ export function openReplica(deps: ReplicaDeps): Replica {
   /** Signs that the primary had, with the time of the look: the oldest first. */
   let signs: { readonly signedAt: number; readonly lookedAt: number }[] = [];
   let state = false;
+  /** Start of the last look that found the proof. A look that hangs, because the primary does, must not keep an old one alive. */
+  let provenAt = -Infinity;
   let isLooking = false;
   const become = (follows: boolean, why?: unknown): void => {
     if (follows === state) return;
@@ -59,7 +61,9 @@ export function openReplica(deps: ReplicaDeps): Replica {
     if (signedAt !== undefined) signs.push({ signedAt, lookedAt: now });
     const copied = await readSign(pool, processId);
     const [oldest] = signs;
-    become(oldest !== undefined && copied !== undefined && copied >= oldest.signedAt, new Error('It is behind'));
+    const follows = oldest !== undefined && copied !== undefined && copied >= oldest.signedAt;
+    if (follows) provenAt = now;
+    become(follows, new Error('It is behind'));
   };
   const timer = setInterval(() => {
     // A look that hangs must not be joined by more and more others.
@@ -71,7 +75,7 @@ export function openReplica(deps: ReplicaDeps): Replica {
   }, everyMs);
   return {
     pool,
-    follows: () => state,
+    follows: () => state && performance.now() - provenAt < proofMs,
     failed: (error) => become(false, error),
     close: async () => {
       clearInterval(timer);

@@ -103,7 +103,9 @@ describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
   });
 
   test('metrics are not for clients', async () => {
-    expect(await statusOf(`${url}/metrics`)).toBe(404);
+    for (const place of ['/metrics', '/metrics/', '/metrics//']) {
+      expect(await statusOf(`${url}${place}`), place).toBe(404);
+    }
     expect(await statusOf(`${own}/alive`)).toBe(200);
   });
 

@@ -11,10 +11,12 @@ const worker: KnownProcess = {
   build: 'a',
   taskQueue: 'q',
   facts: {},
-  startedAt: new Date(0),
+  startedAt: new Date(),
   silentMs: 500,
   state: 'live',
 };
+/** It runs for longer than the supervisor needs to come. */
+const old: KnownProcess = { ...worker, startedAt: new Date(0) };
 const wellDatabase: NonNullable<ServiceFacts['database']> = {
   version: '18.0',
   connections: 10,
@@ -73,6 +75,13 @@ test.each<[string, Partial<ServiceFacts>, string[]]>([
     { processes: [worker, { ...worker, id: 'supervisor/q', kind: 'supervisor', state: 'silent' }] },
     ['problem supervisor-silent'],
   ],
+  [
+    'the supervisor is gone for minutes',
+    { processes: [old, { ...worker, id: 'supervisor/q', kind: 'supervisor', state: 'gone' }] },
+    ['problem supervisor-silent'],
+  ],
+  ['the row of the supervisor was deleted', { processes: [old] }, ['problem supervisor-silent']],
+  ['the supervisor works', { processes: [old, { ...worker, id: 'supervisor/q', kind: 'supervisor' }] }, []],
   [
     'the supervisor gave up',
     { processes: [worker, { ...worker, id: 'supervisor/q', kind: 'supervisor', facts: { degraded: true } }] },

@@ -67,6 +67,35 @@ test('what a restart cannot mend is reported once within the window, and never r
   expect(orders).toEqual([{ action: 'report', conversation: 'a', reason: 'blocked', details: { pid: 7 } }]);
 });
 
+test('a sign that comes and goes is reported once within the window', () => {
+  const suspect = { conversation: 'a', sign: 'blocked', details: {} } as const;
+  let state = NOTHING_SEEN;
+  const reports: number[] = [];
+  for (let i = 1; i <= 240; i++) {
+    const isSeen = i % 4 < 2;
+    const planned = plan(state, lookAt([], {}, { suspects: isSeen ? [suspect] : [] }), i * 5000);
+    ({ state } = planned);
+    if (planned.others.length > 0) reports.push(i);
+    expect(factsOf(state, i * 5000)).toMatchObject({ inTrouble: isSeen ? 1 : 0 });
+  }
+  // 20 minutes: two windows.
+  expect(reports).toHaveLength(2);
+});
+
+test('conversations that are quiet give way to those in trouble', () => {
+  const blocked = (prefix: string): string[] => Array.from({ length: MOST_WATCHED }, (_, i) => `${prefix}${i}`);
+  const look = (conversations: readonly string[]): ReturnType<typeof lookAt> =>
+    lookAt(
+      [],
+      { looks: 1 },
+      { suspects: conversations.map((one) => ({ conversation: one, sign: 'blocked', details: {} })) },
+    );
+  const first = plan(NOTHING_SEEN, look(blocked('a')), 1);
+  const second = plan(first.state, look(blocked('b')), 2);
+  expect(second.others).toHaveLength(MOST_WATCHED);
+  expect(second.state.watched).toHaveLength(MOST_WATCHED);
+});
+
 test('a conversation that had its restarts is given up; buckets and then the service are stopped', () => {
   const policy = { maxRestarts: 2, buckets: 1, bucketEscalations: 2, serviceEscalations: 1, looks: 1 };
   const { state, restarts, others } = rounds(['a', 'b', 'c'], policy, 100, 5000);

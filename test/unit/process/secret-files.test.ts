@@ -55,6 +55,17 @@ test.each(['p@ss:w/rd?#', '100%', '%41', 'ä ö', '"\'\\{}'])(
   },
 );
 
+test('a replica has the password of the primary, unless its URL has one', () => {
+  const of = (url: string): string | undefined =>
+    loadConfig({ ...SERVERS, DATABASE_PASSWORD: 'p@ss', DATABASE_REPLICA_URL: url }).databaseReplicaUrl;
+  expect(new pg.Client({ connectionString: of('postgres://reader@replica/parley') })).toMatchObject({
+    user: 'reader',
+    password: 'p@ss',
+    host: 'replica',
+  });
+  expect(of('postgres://reader:own@replica/parley')).toBe('postgres://reader:own@replica/parley');
+});
+
 test('problems name the variable, and never show a value', () => {
   const secret = 'never-shown';
   const missing = path.join(folder, 'nowhere');
