@@ -26,8 +26,8 @@ export const VARIABLES = {
   ),
   DATABASE_PASSWORD: secret(z.string(), 'Password for `DATABASE_URL`, if the URL has none. Any characters.'),
   DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
-  DATABASE_REPLICA_URL: url(
-    ['postgres:', 'postgresql:'],
+  DATABASE_REPLICA_URL: secret(
+    urlSchema(['postgres:', 'postgresql:']),
     'URL of a read replica of the database. It serves pages of the log. If unset, the primary does.',
   ),
   TEMPORAL_ADDRESS: optional(
