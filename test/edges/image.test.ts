@@ -41,7 +41,13 @@ describe('the image', () => {
       ['LICENSE', 'dist', 'docs', 'node_modules', 'package.json', 'sbom.cdx.json', 'store'].sort(),
     );
     const rooms = await readdir(path.join(image.folder, 'dist'));
-    for (const room of ['test', 'tools', 'client', 'local']) expect(rooms).not.toContain(room);
+    for (const room of ['test', 'tools']) expect(rooms).not.toContain(room);
+    const others = await Promise.all(
+      ['client', 'local'].map((room) => readdir(path.join(image.folder, 'dist', room), { recursive: true })),
+    );
+    const scripts = others.flat().filter((file) => file.endsWith('.js'));
+    // What `cli/` takes from these rooms.
+    expect(scripts.sort()).toEqual(['api/openapi.js', 'development-token.js', 'options.js', 'service-url.js']);
     const files = await readdir(image.folder, { recursive: true });
     expect(files.filter((file) => !file.startsWith('node_modules') && /(?<!\.d)\.ts$/.test(file))).toEqual([]);
     const names = (await installedPackages(path.join(image.folder, 'node_modules'))).map(({ name }) => name);
