@@ -13,7 +13,7 @@ function codeFolders(): string[] {
   const ignored = new Set(
     read('.gitignore')
       .split('\n')
-      .map((line) => line.replace(/\/$/, '')),
+      .map((line) => line.replace(/^\/|\/$/g, '')),
   );
   return readdirSync(root, { withFileTypes: true })
     .filter((file) => file.isDirectory() && !file.name.startsWith('.') && !ignored.has(file.name))
