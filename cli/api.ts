@@ -39,8 +39,6 @@ export interface Api {
   readonly POST: Send<'post'>;
   readonly PUT: Send<'put'>;
   readonly DELETE: Send<'delete'>;
-  /** For routes that a service of this release need not have. */
-  readonly untyped: (method: 'GET' | 'POST', path: string, body?: object) => Promise<Answer<unknown>>;
 }
 
 /** Above the deadline of the service itself. */
@@ -86,7 +84,6 @@ export function makeApi({ url, token }: Connection): Api {
     POST: by('post'),
     PUT: by('put'),
     DELETE: by('delete'),
-    untyped: (method, path, body) => send(method, path, { body }),
   };
 }
 
@@ -103,19 +100,6 @@ export async function call<T>(answer: Promise<Answer<T>>): Promise<T> {
   const found = await reach(answer);
   if (!found.ok) throw refusal(found);
   return found.body as T;
-}
-
-/** A request to a route that a service of this release need not have. @returns `undefined`: it has none */
-export async function callUntyped(
-  api: Api,
-  method: 'GET' | 'POST',
-  path: string,
-  body?: object,
-): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const found = await reach(api.untyped(method, path, body));
-  if (found.status === 404) return undefined;
-  if (!found.ok) throw refusal(found);
-  return (found.body ?? {}) as Readonly<Record<string, unknown>>;
 }
 
 async function reach<T>(answer: Promise<Answer<T>>): Promise<Answer<T>> {

@@ -32,7 +32,7 @@ import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
 import { runWorker } from './run-worker.ts';
-import { ensureConsistencySchedule, ensureSweepSchedule } from './schedule.ts';
+import { consistencySchedule, ensureSchedule, sweepSchedule } from './schedule.ts';
 import { hostSupervisor } from './host-supervisor.ts';
 
 /** Time for Temporal to answer. */
@@ -145,20 +145,14 @@ async function main(): Promise<void> {
   const consistency = watchConsistency(pool, log);
   metrics.consistency(consistency.last);
   cleanup.add('consistency', consistency.close);
-  const schedules = [
+  const schedules = [sweepSchedule(config.taskQueue), consistencySchedule(config.taskQueue)].map((schedule) =>
     tryUntilDone({
-      what: 'schedule of the sweep',
-      step: () => ensureSweepSchedule(client, config.taskQueue),
+      what: `schedule ${schedule.scheduleId}`,
+      step: () => ensureSchedule(client, schedule),
       log,
       signal: stopping,
     }),
-    tryUntilDone({
-      what: 'schedule of the consistency audit',
-      step: () => ensureConsistencySchedule(client, config.taskQueue),
-      log,
-      signal: stopping,
-    }),
-  ];
+  );
   running.now = created;
   const promiseHook = created.hasPromiseHook ? 'on' : 'off';
   log.info({ taskQueue: config.taskQueue, adminPort: config.adminPort, promiseHook }, 'worker started');

@@ -10,6 +10,8 @@ import { consistencyScheduleId } from '../dispatch/consistency-audits.ts';
 import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../workflows/names.ts';
 import type { SweepInput } from '../workflows/sweep.ts';
 
+type WorkflowSchedule = ScheduleOptions<ScheduleOptionsStartWorkflowAction<Workflow>>;
+
 /** One run sweeps each minute for an hour: 24 runs a day in the list of workflows. */
 export const EVERY_HOUR: SweepInput = { everyMs: 60_000, forMs: 3_600_000 };
 
@@ -22,45 +24,10 @@ export function sweepScheduleId(taskQueue: string): string {
 }
 
 /**
- * Creates the schedule of the sweep, or brings one of an earlier release up to date. Several workers may call this at once.
- * The schedule fires each minute and skips while a run is alive. So a run that failed or was terminated has a successor within a
- * minute, and not at the next hour.
+ * The schedule of the sweep. It fires each minute and skips while a run is alive. So a run that failed or was terminated has a
+ * successor within a minute, and not at the next hour.
  */
-export async function ensureSweepSchedule(client: Client, taskQueue: string): Promise<void> {
-  const wanted = scheduleOf(taskQueue);
-  try {
-    await client.schedule.create(wanted);
-  } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-    await bringUpToDate(client, wanted);
-  }
-}
-
-/**
- * Creates the schedule that runs the consistency audit each day, if it does not exist. One audit at a time. A time that passed while
- * Temporal was away is made up for.
- */
-export async function ensureConsistencySchedule(client: Client, taskQueue: string): Promise<void> {
-  try {
-    await client.schedule.create({
-      scheduleId: consistencyScheduleId(taskQueue),
-      spec: { intervals: [{ every: '1 day', offset: '3 hours' }] },
-      policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 day' },
-      action: {
-        type: 'startWorkflow',
-        workflowType: CONSISTENCY_WORKFLOW,
-        workflowId: `consistency/${taskQueue}`,
-        taskQueue,
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
-  }
-}
-
-type SweepSchedule = ScheduleOptions<ScheduleOptionsStartWorkflowAction<Workflow>>;
-
-function scheduleOf(taskQueue: string): SweepSchedule {
+export function sweepSchedule(taskQueue: string): WorkflowSchedule {
   return {
     scheduleId: sweepScheduleId(taskQueue),
     spec: { intervals: [{ every: '1 minute' }] },
@@ -78,10 +45,36 @@ function scheduleOf(taskQueue: string): SweepSchedule {
   };
 }
 
+/** The schedule of the consistency audit: each day, one at a time. A time that passed while Temporal was away is made up for. */
+export function consistencySchedule(taskQueue: string): WorkflowSchedule {
+  return {
+    scheduleId: consistencyScheduleId(taskQueue),
+    spec: { intervals: [{ every: '1 day', offset: '3 hours' }] },
+    policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1 day' },
+    action: {
+      type: 'startWorkflow',
+      workflowType: CONSISTENCY_WORKFLOW,
+      workflowId: `consistency/${taskQueue}`,
+      taskQueue,
+      args: [],
+    },
+  };
+}
+
+/** Creates a schedule, or brings one of an earlier release up to date. Several workers may call this at once. */
+export async function ensureSchedule(client: Client, wanted: WorkflowSchedule): Promise<void> {
+  try {
+    await client.schedule.create(wanted);
+  } catch (error) {
+    if (!(error instanceof ScheduleAlreadyRunning)) throw error;
+    await bringUpToDate(client, wanted);
+  }
+}
+
 /** Changes the action only: an operator may have paused the schedule, or given it another interval. */
-async function bringUpToDate(client: Client, { scheduleId, action }: SweepSchedule): Promise<void> {
+async function bringUpToDate(client: Client, { scheduleId, action }: WorkflowSchedule): Promise<void> {
   const handle = client.schedule.getHandle(scheduleId);
   const { action: found } = await handle.describe();
-  if (JSON.stringify(found.args) === JSON.stringify(action.args)) return;
+  if (JSON.stringify(found.args ?? []) === JSON.stringify(action.args)) return;
   await handle.update((previous) => ({ ...previous, action }));
 }

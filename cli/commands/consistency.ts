@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { callUntyped } from '../api.ts';
+import { type Schemas, call } from '../api.ts';
 import { type CommandHost, conversationId, withCommon } from '../command.ts';
 import { CommandError, EXIT } from '../exit-codes.ts';
-import { own } from '../../domain/own.ts';
 import { pairs, section, sections, table } from '../output/table.ts';
 import type { CommonOptions, Look, Session } from '../session.ts';
 
@@ -11,8 +10,6 @@ interface Options extends CommonOptions {
   readonly wait?: boolean;
   readonly conversation?: readonly string[];
 }
-
-type Answer = Readonly<Record<string, unknown>>;
 
 const PATH = '/v1/admin/audit/consistency';
 const PAUSE_MS = 1000;
@@ -42,46 +39,44 @@ export function consistencyCommand({ program, run }: CommandHost): void {
       if (options.conversation !== undefined) {
         // They are read at once: the answer has the findings.
         const { conversation: conversations } = options;
-        await session.look(async () => lookAt(await ask(session, 'POST', { conversations })));
+        await session.look(async () => lookAt(await start(session, { conversations: [...conversations] })));
         return;
       }
-      if (options.start === true) await ask(session, 'POST', {});
+      if (options.start === true) await start(session, {});
       if (options.wait === true) await waitForEnd(session);
-      await session.look(async () => lookAt(await ask(session, 'GET')));
+      await session.look(async () => lookAt(await read(session)));
     }),
   );
 }
 
-async function ask(session: Session, method: 'GET' | 'POST', body?: object): Promise<Answer> {
-  const answer = await callUntyped(session.api, method, PATH, body);
-  if (answer === undefined) throw new CommandError(EXIT.problem, 'This service has no consistency audit');
-  return answer;
+function start(
+  { api }: Session,
+  body: Schemas['StartConsistencyAudit'],
+): Promise<Schemas['ConsistencyFindings'] | Schemas['ConsistencyRun']> {
+  return call(api.POST(PATH, { body }));
+}
+
+function read({ api }: Session): Promise<Schemas['ConsistencyRun']> {
+  return call(api.GET(PATH));
 }
 
 async function waitForEnd(session: Session): Promise<void> {
   const progress = session.progress();
   for (;;) {
-    const answer = await ask(session, 'GET');
-    if (own(answer, 'state') !== 'running' || session.signal.aborted) break;
-    progress.say(`${String(own(answer, 'checked'))} of ${String(own(answer, 'total'))} conversations checked`);
+    const { state, checked, total } = await read(session);
+    if (state !== 'running' || session.signal.aborted) break;
+    progress.say(`${checked} of ${total} conversations checked`);
     await sleep(PAUSE_MS, undefined, { signal: session.signal }).catch(() => undefined);
   }
   progress.done();
 }
 
-function lookAt(answer: Answer): Look {
+function lookAt(answer: Schemas['ConsistencyFindings'] | Schemas['ConsistencyRun']): Look {
   const { findings, ...facts } = answer;
-  const found = Array.isArray(findings) ? (findings as readonly Answer[]) : [];
-  const rows = found.map(({ conversation, rule, details }) => [
-    String(conversation),
-    String(rule),
-    details === undefined ? undefined : JSON.stringify(details),
-  ]);
+  const rows = findings.map(({ conversation, rule, details }) => [conversation, rule, JSON.stringify(details)]);
   const text = sections(
-    pairs(
-      Object.entries(facts).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
-    ),
+    pairs(Object.entries(facts)),
     section('Findings', rows.length === 0 ? 'none' : table(['conversation', 'rule', 'details'], rows)),
   );
-  return { value: answer, text, isProblem: found.length > 0 };
+  return { value: answer, text, isProblem: findings.length > 0 };
 }

@@ -22,7 +22,7 @@ import { watchSearchAttributes } from '../../../process/search-attributes.ts';
 import { createConversation } from '../../../store/conversation/conversations.ts';
 import { factsForLists } from '../../../store/conversation/facts-for-lists.ts';
 import { ConversationLockedError } from '../../../store/decision/conversation-locked.ts';
-import { ensureSweepSchedule, sweepScheduleId } from '../../../worker/schedule.ts';
+import { ensureSchedule, sweepSchedule, sweepScheduleId } from '../../../worker/schedule.ts';
 import * as messages from '../../../workflows/conversation/messages.ts';
 import { CONVERSATION_WORKFLOW, SWEEP_WORKFLOW } from '../../../workflows/names.ts';
 import type { SweepInput } from '../../../workflows/sweep.ts';
@@ -305,7 +305,7 @@ test('a schedule of an earlier release becomes one run an hour, and keeps what a
     },
   });
   await handle.pause('by an operator');
-  for (let workers = 0; workers < 2; workers++) await ensureSweepSchedule(client, taskQueue);
+  for (let workers = 0; workers < 2; workers++) await ensureSchedule(client, sweepSchedule(taskQueue));
   const { action, policies, spec, state } = await handle.describe();
   expect(action).toMatchObject({
     args: [{ everyMs: 60_000, forMs: 3_600_000 }],
