@@ -11,6 +11,8 @@ import { packageRoot } from '../../process/package-root.ts';
 import { edgeTool } from '../../tools/edges/found-tools.ts';
 import { entriesOf, openEventStream } from '../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
+import { useDatabase } from '../harness/database.ts';
 import { useFolder } from '../harness/folder.ts';
 import { type NameServer, startNameServer } from '../harness/image/name-server.ts';
 import { useService } from '../harness/service.ts';
@@ -21,8 +23,18 @@ const ADDRESSES = ['127.0.0.2', '127.0.0.3'] as const;
 
 describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
   const folder = useFolder();
-  const service = useService({ apis: 2, workers: 1, env: { TRUST_PROXY: '1' } });
+  const database = useDatabase();
   const cleanup = createCleanup();
+  let postgres: TcpProxy | undefined;
+  let reached = { url: '' };
+  beforeAll(async () => {
+    const address = new URL(database().url);
+    postgres = await startTcpProxy(`${address.hostname}:${address.port}`);
+    cleanup.add('line to Postgres', postgres.close);
+    address.host = postgres.address;
+    reached = { url: address.href };
+  });
+  const service = useService({ apis: 2, workers: 1, env: { TRUST_PROXY: '1' } }, () => reached);
   let url = '';
   let own = '';
   let names: NameServer | undefined;
@@ -69,11 +81,12 @@ describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
   const say = (id: string): Promise<unknown> =>
     as('alice').send(id, { id: randomUUID(), ciphertext: toBase64(Buffer.from('hello')) });
   const metrics = async (): Promise<string> => (await fetch(`${own}/metrics`)).text();
-  /** How many processes are up for the proxy. */
-  const up = async (): Promise<number> => {
-    const text = await metrics();
-    return text.split('\n').filter((line) => /^haproxy_server_status\{.*state="UP"\} 1$/.test(line)).length;
+  /** How many processes are up for a backend of the proxy. */
+  const upIn = async (backend: string): Promise<number> => {
+    const lines = (await metrics()).split('\n').filter((line) => line.includes(`proxy="${backend}"`));
+    return lines.filter((line) => /^haproxy_server_status\{.*state="UP"\} 1$/.test(line)).length;
   };
+  const up = (): Promise<number> => upIn('api');
 
   test('events of a stream come while it is open', async () => {
     const id = await create();
@@ -107,6 +120,20 @@ describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
       expect(await statusOf(`${url}${place}`), place).toBe(404);
     }
     expect(await statusOf(`${own}/alive`)).toBe(200);
+  });
+
+  test('while PostgreSQL is away, clients hear it from an API process and not from the proxy', async () => {
+    const id = await create();
+    await postgres?.refuse();
+    await waitUntil(async () => (await upIn('api')) === 0, { what: 'no process is ready' });
+    const answer = await fetch(`${url}/v1/conversations/${id}/log?after=0`, {
+      headers: { authorization: `Bearer ${await service().token('alice')}` },
+    });
+    expect(answer.status).toBe(503);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    await postgres?.heal();
+    await waitUntil(async () => (await upIn('api')) === 2, { what: 'both are ready again' });
+    await say(id);
   });
 
   test('a process that died costs the client library no request', async () => {
