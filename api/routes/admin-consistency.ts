@@ -42,8 +42,8 @@ export function adminConsistencyRoutes({ pool, runConsistencyAudit }: AdminConsi
     problems: ['not-allowed'],
     handle: async ({ body: { conversations }, caller, deadline }) => {
       if (conversations !== undefined) {
-        const statementMs = Math.max(1, deadline - Date.now() - ANSWER_MS);
-        const { checked, found, findings } = await auditConversations(pool, conversations, { statementMs });
+        const totalMs = deadline - Date.now() - ANSWER_MS;
+        const { checked, found, findings } = await auditConversations(pool, conversations, { totalMs });
         return reply(200, { checked, found, findings: findings.map(present) });
       }
       await writeAudit(pool, { actor: caller.user, action: 'consistency-audit', details: {} });

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { AppError } from '../../domain/errors.ts';
 import { type Row, bytes, integer, object, orNull, text } from '../row.ts';
 import type { Pass } from './rule.ts';
 import { findBroken } from './rule.ts';
@@ -43,6 +44,8 @@ export interface SliceLimits {
   readonly rows?: number;
   /** Time limit of one statement; milliseconds. @default 30,000 */
   readonly statementMs?: number;
+  /** Time limit of all statements together; milliseconds. Absent = each has its own only. */
+  readonly totalMs?: number;
 }
 
 const LIMITS = { conversations: 200, rows: 20_000, statementMs: 30_000 } as const;
@@ -53,6 +56,7 @@ const CANCELLED = '57014';
 /**
  * Reads conversations in one snapshot. No row is locked, and what is decided meanwhile makes no finding.
  * @param ids those that do not exist are left out
+ * @throws AppError `deadline` when `totalMs` are over before the last statement
  */
 export function auditConversations(
   pool: pg.Pool,
@@ -168,20 +172,25 @@ function names(rows: readonly Row[]): Map<number, string> {
 /** Everything that `act` asks is of one moment. */
 async function inSnapshot<T>(
   pool: pg.Pool,
-  { statementMs }: { readonly statementMs: number },
+  { statementMs, totalMs }: { readonly statementMs: number; readonly totalMs?: number },
   act: (ask: Ask) => Promise<T>,
 ): Promise<T> {
   const client = await pool.connect();
   // The pool's own limits are for decisions. The client waits a little longer than the server, so that the server's answer comes.
+  const until = totalMs === undefined ? undefined : performance.now() + totalMs;
   const ask: Ask = async (statement, values = []) => {
+    if (until !== undefined) {
+      const leftMs = until - performance.now();
+      if (leftMs <= 0) throw new AppError('deadline');
+      await limitStatements(client, Math.min(statementMs, leftMs));
+    }
     const query = { text: statement, values: [...values], query_timeout: statementMs + 1000 };
     return (await client.query<Row>(query)).rows;
   };
   let failure: unknown;
   try {
-    await client.query(
-      `begin isolation level repeatable read read only; set local statement_timeout = ${Math.ceil(statementMs)}`,
-    );
+    await client.query('begin isolation level repeatable read read only');
+    await limitStatements(client, statementMs);
     return await act(ask);
   } catch (error) {
     failure = error;
@@ -192,4 +201,9 @@ async function inSnapshot<T>(
       () => client.release(failure instanceof Error ? failure : true),
     );
   }
+}
+
+/** For the statements of the transaction from now on. */
+async function limitStatements(client: pg.PoolClient, ms: number): Promise<void> {
+  await client.query(`set local statement_timeout = ${Math.ceil(ms)}`);
 }

@@ -220,3 +220,10 @@ test('every rule is broken by a test', () => {
   expect(RULES.map(({ name }) => name).filter((name) => !broken.has(name))).toEqual(['key-package-used-once']);
   expect(new Set(RULES.map(({ name }) => name)).size).toBe(RULES.length);
 });
+
+test('an audit of named conversations ends at the deadline of its request, however many statements are left', async () => {
+  const { pool } = database();
+  const id = await startConversation(pool, { protocol: 'opaque' });
+  await expect(auditConversations(pool, [id], { totalMs: 0 })).rejects.toMatchObject({ code: 'deadline' });
+  expect((await auditConversations(pool, [id], { totalMs: 10_000 })).checked).toBe(1);
+});
