@@ -37,11 +37,17 @@ const KEPT_RUNS = 100;
 const COLUMNS = `id, state, started_by as "startedBy", started_at as "startedAt", seen_at as "seenAt",
   finished_at as "finishedAt", subject, position, last_key as "lastKey", checked, total, found, stored`;
 
+/** Above it, the number of conversations is the estimate of the planner: counting millions would take minutes. */
+const MAX_COUNTED = 100_000;
+const COUNT = `(select case when n <= ${MAX_COUNTED} then n
+  else greatest(n, (select reltuples::bigint from pg_class where oid = 'conversation'::regclass)) end
+  from (select count(*) as n from (select from conversation limit ${MAX_COUNTED} + 1) some) counted)`;
+
 /** Begins a run unless one is running. @param startedBy user id of an operator; '' = the schedule */
 export async function beginRun(pool: pg.Pool, startedBy: string): Promise<Run> {
   await pool.query(
     `insert into consistency_run (started_by, last_key, total)
-     select $1, coalesce(max(key), 0), count(*) from conversation
+     select $1, coalesce(max(key), 0), ${COUNT} from conversation
      where not exists (select from consistency_run where state = 'running')
      having not exists (select from consistency_run where state = 'running')
      on conflict do nothing`,
