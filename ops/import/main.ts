@@ -25,7 +25,7 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   let options: ImportArguments | undefined;
   try {
-    options = importOptions(process.argv.slice(2), process.env.DATABASE_URL);
+    options = importOptions(process.argv.slice(2), process.env);
   } catch (error) {
     say(`${ensureError(error).message}\n\n${USAGE}`);
     return 2;

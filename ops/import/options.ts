@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import type { ImportOptions } from './run.ts';
 
-export const USAGE = `npm run import -- --from URL [--to URL] [--dry-run] [--parallel N] [--retention-days N] [--json]
+export const USAGE = `npm run import -- [--from URL] [--to URL] [--dry-run] [--parallel N] [--retention-days N] [--json]
 
-  --from URL            database of the original system; it is only read
+  --from URL            database of the original system, which is only read; default: ORIGINAL_DATABASE_URL
   --to URL              database of Parley, migrated; default: DATABASE_URL
+                        The arguments of a process are shown to all users of the machine: leave passwords in the variables.
   --dry-run             write nothing, and report what an import would find
   --parallel N          conversations at the same time; default: 4
   --retention-days N    policy of the imported conversations; default: messages are kept for ever
@@ -23,11 +24,14 @@ const MOST_PARALLEL = 32;
 const MOST_DAYS = 3650;
 
 /**
- * @param databaseUrl DATABASE_URL
+ * @param env DATABASE_URL and ORIGINAL_DATABASE_URL, for what the arguments do not say
  * @returns undefined when help was asked for
  * @throws Error that names the argument that is wrong
  */
-export function importOptions(args: readonly string[], databaseUrl: string | undefined): ImportArguments | undefined {
+export function importOptions(
+  args: readonly string[],
+  env: Readonly<Partial<Record<string, string>>>,
+): ImportArguments | undefined {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -41,11 +45,12 @@ export function importOptions(args: readonly string[], databaseUrl: string | und
     },
   });
   if (values.help) return undefined;
-  const to = values.to ?? databaseUrl;
-  if (values.from === undefined) throw new Error('--from is missing.');
-  if (to === undefined || to === '') throw new Error('--to is missing, and DATABASE_URL is not set.');
+  const { ORIGINAL_DATABASE_URL: original = '', DATABASE_URL: ours = '' } = env;
+  const { from = original, to = ours } = values;
+  if (from === '') throw new Error('--from is missing, and ORIGINAL_DATABASE_URL is not set.');
+  if (to === '') throw new Error('--to is missing, and DATABASE_URL is not set.');
   return {
-    from: values.from,
+    from,
     to,
     dryRun: values['dry-run'],
     json: values.json,

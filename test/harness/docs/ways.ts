@@ -32,11 +32,11 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'test', file: 'test/long/rehearsal.test.ts' },
   ],
   [
-    'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --dry-run',
+    'docs/how-to/migrate.md: npm run import -- --dry-run',
     { way: 'test', file: 'test/integration/import/import.test.ts' },
   ],
   [
-    'docs/how-to/migrate.md: npm run import -- --from "$ORIGINAL_URL" --to "$DATABASE_URL" --parallel 4',
+    'docs/how-to/migrate.md: npm run import -- --parallel 4',
     { way: 'test', file: 'test/integration/import/import.test.ts' },
   ],
   [

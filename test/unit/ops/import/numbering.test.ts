@@ -56,12 +56,21 @@ test("a message keeps the client's id, or the id of its row", () => {
 });
 
 test('arguments of the import', () => {
-  expect(importOptions(['--from', 'a'], 'b')).toMatchObject({ from: 'a', to: 'b', dryRun: false, parallel: 4 });
-  expect(importOptions(['--from', 'a', '--to', 'c', '--dry-run', '--parallel', '8'], 'b')).toMatchObject({
+  expect(importOptions(['--from', 'a'], { DATABASE_URL: 'b' })).toMatchObject({
+    from: 'a',
+    to: 'b',
+    dryRun: false,
+    parallel: 4,
+  });
+  expect(
+    importOptions(['--from', 'a', '--to', 'c', '--dry-run', '--parallel', '8'], { DATABASE_URL: 'b' }),
+  ).toMatchObject({
     to: 'c',
     parallel: 8,
   });
-  expect(() => importOptions(['--from', 'a'], undefined)).toThrow('--to is missing');
-  expect(() => importOptions(['--from', 'a', '--parallel', '0'], 'b')).toThrow('--parallel must be');
-  expect(() => importOptions(['--from', 'a', '--retention-days', 'x'], 'b')).toThrow('--retention-days must be');
+  expect(importOptions([], { ORIGINAL_DATABASE_URL: 'a', DATABASE_URL: 'b' })).toMatchObject({ from: 'a', to: 'b' });
+  expect(() => importOptions([], { DATABASE_URL: 'b' })).toThrow('--from is missing');
+  expect(() => importOptions(['--from', 'a'], {})).toThrow('--to is missing');
+  expect(() => importOptions(['--from', 'a', '--parallel', '0'], {})).toThrow('--parallel must be');
+  expect(() => importOptions(['--from', 'a', '--retention-days', 'x'], {})).toThrow('--retention-days must be');
 });
