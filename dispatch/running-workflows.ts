@@ -14,8 +14,13 @@ export interface RunningWorkflows {
 const FAILED_WITHIN_MS = 3600_000;
 const PREFIX = 'conversation/';
 
+/** Query of Temporal's list: all runs of conversations of this service. @see https://docs.temporal.io/list-filter */
+export function conversationRuns(taskQueue: string): string {
+  return `WorkflowType = '${CONVERSATION_WORKFLOW}' and TaskQueue = '${taskQueue.replaceAll("'", "''")}'`;
+}
+
 export function makeRunningWorkflows(client: Client, taskQueue: string): RunningWorkflows {
-  const ofService = `WorkflowType = '${CONVERSATION_WORKFLOW}' and TaskQueue = '${taskQueue.replaceAll("'", "''")}'`;
+  const ofService = conversationRuns(taskQueue);
   const running = `${ofService} and ExecutionStatus = 'Running'`;
   return {
     count: (deadline) =>

@@ -7,6 +7,7 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
   isGrpcServiceError,
 } from '@temporalio/client';
+import { conversationRuns } from './running-workflows.ts';
 import type { FailedRun } from '../domain/supervision/look.ts';
 import {
   type ConversationSettings,
@@ -14,7 +15,6 @@ import {
   sendMessages,
   state,
 } from '../workflows/conversation/messages.ts';
-import { CONVERSATION_WORKFLOW } from '../workflows/names.ts';
 import { makeProbe } from './auto/probe.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 
@@ -52,7 +52,7 @@ export interface SupervisedRunsDeps {
 export function makeSupervisedRuns(deps: SupervisedRunsDeps): SupervisedRuns {
   const { client, taskQueue, workflows } = deps;
   const { namespace } = client.options;
-  const ours = `WorkflowType = '${CONVERSATION_WORKFLOW}' and TaskQueue = '${taskQueue}'`;
+  const ours = conversationRuns(taskQueue);
   const within = <T>(ms: number, call: () => Promise<T>): Promise<T> => client.withDeadline(Date.now() + ms, call);
   const list = async (
     query: string,
