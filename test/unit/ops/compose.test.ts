@@ -14,7 +14,7 @@ import { dynamicConfig } from '../../../ops/temporal/dynamic-config.ts';
 
 type Service = {
   image?: string;
-  build?: string;
+  build?: { context: string; args: Record<string, string> };
   command?: string[];
   environment?: Record<string, string>;
   healthcheck?: object;
