@@ -26,20 +26,37 @@ function lookAt(report: Schemas['SupervisorReport']): Look {
       ['degraded', degraded ? 'yes' : 'no'],
     ]),
     section('Policy', pairs(Object.entries(policy))),
-    section('Troubles', list(troubles, ['conversation', 'sign', 'firstAt', 'lastAt', 'seen', 'details'])),
-    section('Last actions', list(actions, ['at', 'conversation', 'action', 'reason', 'details'])),
+    section(
+      'Troubles',
+      list(
+        ['conversation', 'sign', 'firstAt', 'lastAt', 'seen', 'details'],
+        troubles.map(({ conversation, sign, firstAt, lastAt, seen, details }) => [
+          conversation,
+          sign,
+          firstAt,
+          lastAt,
+          seen,
+          JSON.stringify(details),
+        ]),
+      ),
+    ),
+    section(
+      'Last actions',
+      list(
+        ['at', 'conversation', 'action', 'reason', 'details'],
+        actions.map(({ at, conversation, action, reason, details }) => [
+          at,
+          conversation,
+          action,
+          reason,
+          JSON.stringify(details),
+        ]),
+      ),
+    ),
   );
   return { value: report, text, isProblem: !running || degraded };
 }
 
-function list<T extends object>(rows: readonly T[], names: readonly (keyof T & string)[]): string {
-  if (rows.length === 0) return 'none';
-  return table(
-    names,
-    rows.map((row) => names.map((name) => plain(row[name]))),
-  );
-}
-
-function plain(value: unknown): Cell {
-  return typeof value === 'object' || value === undefined ? JSON.stringify(value) : String(value);
+function list(names: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  return rows.length === 0 ? 'none' : table(names, rows);
 }
