@@ -32,6 +32,12 @@ const { database, service } = useApi(() => {
   return { checks: now, isDraining: () => isDraining };
 });
 
+/** Each path keeps its own answer, until about a second after the checks: the two do not change in the same moment. */
+const readinessIs = (status: number): Promise<void> =>
+  waitUntil(async () => (await service.ask('GET /health/ready')).status === status, {
+    what: `the readiness is ${status}`,
+  });
+
 test('the health document reports every part', async () => {
   const answer = await service.ask('GET /health');
   expect([answer.status, answer.body]).toEqual([
@@ -75,6 +81,7 @@ test('a degraded process is ready, and an unhealthy one is not', async () => {
     unhealthy.body.reasons,
     (unhealthy.body.checks as Record<string, unknown>).database,
   ]).toEqual([503, 'unhealthy', ['database: it does not answer'], 'unhealthy']);
+  await readinessIs(503);
   const ready = await service.ask('GET /health/ready');
   expect([ready.status, ready.body]).toEqual([
     503,
@@ -92,6 +99,7 @@ test('a process without Temporal is ready, also when conversations need it: read
     what: 'Temporal is unhealthy',
   });
   expect((await service.ask('GET /health')).status).toBe(503);
+  await readinessIs(200);
   const ready = await service.ask('GET /health/ready');
   expect([ready.status, ready.body.ready, (ready.body.checks as Record<string, unknown>).temporal]).toEqual([
     200,
