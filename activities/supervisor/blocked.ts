@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import type { Suspect } from '../../domain/supervision/look.ts';
 import { lockedAmong } from '../../store/decision/locked.ts';
-import { type Blocker, blockersOf } from '../../store/supervision/blockers.ts';
+import type { RowLock } from '../../store/conversation/row-locks.ts';
+import { blockersOf } from '../../store/supervision/blockers.ts';
 import type { Trouble } from '../../store/trouble/troubles.ts';
 
 /** Rows that one look asks about, one after another. The others are left alone until the next look. */
@@ -30,15 +31,15 @@ export async function blocked(
   return { held, suspects: found };
 }
 
-function longest(blockers: readonly Blocker[]): Blocker | undefined {
+function longest(blockers: readonly RowLock[]): RowLock | undefined {
   const long = blockers.filter(({ transactionMs }) => transactionMs === null || transactionMs >= LONG_MS);
   return long.sort((a, b) => (b.transactionMs ?? 0) - (a.transactionMs ?? 0))[0];
 }
 
-function factsOf({ pid, application, state, transactionMs }: Blocker): Suspect['details'] {
+function factsOf({ pid, application, state, transactionMs }: RowLock): Suspect['details'] {
   return {
     pid,
-    application,
+    ...(application === null ? {} : { application }),
     ...(state === null ? {} : { state }),
     ...(transactionMs === null ? {} : { transactionSeconds: Math.round(transactionMs / 1000) }),
   };

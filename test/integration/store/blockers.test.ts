@@ -1,0 +1,40 @@
+import type pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { blockersOf } from '../../../store/supervision/blockers.ts';
+import { useDatabase } from '../../harness/database.ts';
+import { startConversation } from '../../harness/requests.ts';
+
+const database = useDatabase();
+
+/** A session that holds the row. @returns its process id in the database */
+async function hold(conversation: string, lock: 'for update' | 'for share'): Promise<number> {
+  const client: pg.PoolClient = await database().pool.connect();
+  onTestFinished(async () => {
+    await client.query('rollback');
+    client.release();
+  });
+  await client.query('begin');
+  await client.query(`select from conversation where id = $1 ${lock}`, [conversation]);
+  return (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid ?? 0;
+}
+
+const blockers = async (conversation: string): Promise<number[]> =>
+  (await blockersOf(database().pool, conversation)).map(({ pid }) => pid);
+
+test('a row that nobody holds has no blocker', async () => {
+  expect(await blockers(await startConversation(database().pool, { protocol: 'opaque' }))).toEqual([]);
+});
+
+test('the session that holds a row is found', async () => {
+  const id = await startConversation(database().pool, { protocol: 'opaque' });
+  const holder = await hold(id, 'for update');
+  expect(await blockers(id)).toEqual([holder]);
+});
+
+test('of several sessions that share a row one is found, though the row names none of them', async () => {
+  const id = await startConversation(database().pool, { protocol: 'opaque' });
+  const holders = [await hold(id, 'for share'), await hold(id, 'for share')];
+  const found = await blockers(id);
+  expect(found.length).toBeGreaterThan(0);
+  expect(holders).toEqual(expect.arrayContaining(found));
+});
