@@ -41,7 +41,7 @@ const COLUMNS = `id, state, started_by as "startedBy", started_at as "startedAt"
 const MAX_COUNTED = 100_000;
 const COUNT = `(select case when n <= ${MAX_COUNTED} then n
   else greatest(n, (select reltuples::bigint from pg_class where oid = 'conversation'::regclass)) end
-  from (select count(*) as n from (select from conversation limit ${MAX_COUNTED} + 1) some) counted)`;
+  from (select count(*) as n from (select from conversation limit ${MAX_COUNTED} + 1) c) counted)`;
 
 /** Begins a run unless one is running. @param startedBy user id of an operator; '' = the schedule */
 export async function beginRun(pool: pg.Pool, startedBy: string): Promise<Run> {

@@ -71,6 +71,8 @@ test('arguments of the import', () => {
   expect(importOptions([], { ORIGINAL_DATABASE_URL: 'a', DATABASE_URL: 'b' })).toMatchObject({ from: 'a', to: 'b' });
   expect(() => importOptions([], { DATABASE_URL: 'b' })).toThrow('--from is missing');
   expect(() => importOptions(['--from', 'a'], {})).toThrow('--to is missing');
-  expect(() => importOptions(['--from', 'a', '--parallel', '0'], {})).toThrow('--parallel must be');
-  expect(() => importOptions(['--from', 'a', '--retention-days', 'x'], {})).toThrow('--retention-days must be');
+  expect(() => importOptions(['--from', 'a', '--parallel', '0'], { DATABASE_URL: 'b' })).toThrow('--parallel must be');
+  expect(() => importOptions(['--from', 'a', '--retention-days', 'x'], { DATABASE_URL: 'b' })).toThrow(
+    '--retention-days must be',
+  );
 });
