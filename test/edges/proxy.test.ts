@@ -126,7 +126,7 @@ describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
     const id = await create();
     await postgres?.refuse();
     await waitUntil(async () => (await upIn('api')) === 0, { what: 'no process is ready' });
-    const answer = await fetch(`${url}/v1/conversations/${id}/log?after=0`, {
+    const answer = await fetch(`${url}/v1/conversations/${id}/messages?after=0`, {
       headers: { authorization: `Bearer ${await service().token('alice')}` },
     });
     expect(answer.status).toBe(503);
