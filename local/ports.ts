@@ -1,11 +1,27 @@
+import { randomInt } from 'node:crypto';
 import { createServer, connect } from 'node:net';
 import type { StackOptions } from './options.ts';
 
 /** All servers of the local stack listen on this address. */
 export const loopback = '127.0.0.1';
 
-/** Finds a port that is free at this moment. */
-export function freePort(): Promise<number> {
+/**
+ * Ports below those that systems give to outgoing connections and to servers that ask for any port (Linux: from 32768 on, others: from
+ * 49152). Each process has a block of its own, so that two that start servers at the same time do not find the same port.
+ */
+const FIRST_PORT = 10_000;
+const BLOCK = 100;
+const BLOCKS = 220;
+let next = randomInt(BLOCK);
+
+/** Finds a port that is free at this moment. A second call finds another one, also before the first is used. */
+export async function freePort(): Promise<number> {
+  const block = FIRST_PORT + (process.pid % BLOCKS) * BLOCK;
+  for (let tries = 0; tries < BLOCK; tries++) {
+    const port = block + next;
+    next = (next + 1) % BLOCK;
+    if ((await portProblem(port)) === undefined) return port;
+  }
   return listenOnce(0, loopback);
 }
 
