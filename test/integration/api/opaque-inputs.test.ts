@@ -184,6 +184,8 @@ test('a name in a path that nothing can have is not found, and never 5xx', async
   );
   await fc.assert(
     fc.asyncProperty(path, oddText, async (make, name) => {
+      // A URL without these segments is what the client sends: another path.
+      fc.pre(name !== '.' && name !== '..');
       const what = make(encode(name));
       const body = what.startsWith('PUT') ? { body: { role: 'member' } } : what.startsWith('POST') ? { body: {} } : {};
       expectClientError(await one.service.ask(what, { user: what.includes('admin') ? 'operator' : 'alice', ...body }));
