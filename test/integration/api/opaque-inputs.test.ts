@@ -184,7 +184,7 @@ test('a name in a path that nothing can have is not found, and never 5xx', async
   );
   await fc.assert(
     fc.asyncProperty(path, oddText, async (make, name) => {
-      // A URL without these segments is what the client sends: another path.
+      // Clients take these segments out of a URL: then it has another path.
       fc.pre(name !== '.' && name !== '..');
       const what = make(encode(name));
       const body = what.startsWith('PUT') ? { body: { role: 'member' } } : what.startsWith('POST') ? { body: {} } : {};
