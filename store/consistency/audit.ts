@@ -182,15 +182,14 @@ async function inSnapshot<T>(
     if (until !== undefined) {
       const leftMs = until - performance.now();
       if (leftMs <= 0) throw new AppError('deadline');
-      await limitStatements(client, Math.min(statementMs, leftMs));
+      await client.query(limited(Math.min(statementMs, leftMs)));
     }
     const query = { text: statement, values: [...values], query_timeout: statementMs + 1000 };
     return (await client.query<Row>(query)).rows;
   };
   let failure: unknown;
   try {
-    await client.query('begin isolation level repeatable read read only');
-    await limitStatements(client, statementMs);
+    await client.query(`begin isolation level repeatable read read only; ${limited(statementMs)}`);
     return await act(ask);
   } catch (error) {
     failure = error;
@@ -203,7 +202,7 @@ async function inSnapshot<T>(
   }
 }
 
-/** For the statements of the transaction from now on. */
-async function limitStatements(client: pg.PoolClient, ms: number): Promise<void> {
-  await client.query(`set local statement_timeout = ${Math.ceil(ms)}`);
+/** Limits the statements of the transaction from now on. */
+function limited(ms: number): string {
+  return `set local statement_timeout = ${Math.ceil(ms)}`;
 }
