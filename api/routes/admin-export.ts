@@ -18,7 +18,8 @@ import { ConversationParams, cursorAfter } from '../schemas/common.ts';
 import { present } from './admin-conversations.ts';
 import type { AdminDeps } from './admin-deps.ts';
 
-const shared = { tag: 'Operators', access: 'operator' } as const;
+const shared = { tag: 'Operators', access: 'operator', problems: ['not-allowed', 'not-found'] } as const;
+const page = { ...shared, method: 'get', params: ExportParams } as const;
 const BASE = '/v1/admin/conversations/{id}/exports';
 
 /**
@@ -36,7 +37,6 @@ export function adminExportRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {
     params: ConversationParams,
     body: OperatorReason,
     replies: { 201: { description: 'The export has begun', schema: ExportBegun } },
-    problems: ['not-allowed', 'not-found'],
     handle: async ({ params: { id }, body: { reason }, caller }) => {
       const found = await overviewConversation(pool, id);
       if (found === undefined) throw new AppError('not-found');
@@ -47,17 +47,14 @@ export function adminExportRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {
     },
   });
   const entries = defineRoute({
-    ...shared,
-    method: 'get',
+    ...page,
     path: `${BASE}/{export}/entries`,
     name: 'exportEntries',
     summary: 'Read entries of an export',
     description: 'The log with its bytes as they are stored: nobody but the members can read them.',
     hasLargeAnswer: true,
-    params: ExportParams,
     query: ExportEntriesQuery,
     replies: { 200: { description: 'Entries, in order of seq', schema: ExportEntries } },
-    problems: ['not-allowed', 'not-found'],
     handle: async ({ params, query: { after = 0, limit }, caller }) => {
       const until = await lastSeqOf(pool, params, caller.user);
       const rows = await exportEntries(pool, params.id, { after, until, limit });
@@ -74,16 +71,13 @@ export function adminExportRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {
     },
   });
   const members = defineRoute({
-    ...shared,
-    method: 'get',
+    ...page,
     path: `${BASE}/{export}/members`,
     name: 'exportMembers',
     summary: 'Read members of an export',
     description: 'Members and former members, as they are now.',
-    params: ExportParams,
     query: ExportMembersQuery,
     replies: { 200: { description: 'Members, by user id', schema: ExportMembers } },
-    problems: ['not-allowed', 'not-found'],
     handle: async ({ params, query: { cursor = '', limit }, caller }) => {
       await lastSeqOf(pool, params, caller.user);
       const rows = await exportMembers(pool, params.id, cursor, limit + 1);

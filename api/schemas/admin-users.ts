@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CONSENT_MODES } from '../../domain/consent.ts';
 import { Epoch, Next, Seq, Time, UserIdInput } from './common.ts';
+import { Device } from './devices.ts';
 
 export const UserParams = z.object({ user: UserIdInput });
 
@@ -8,15 +9,7 @@ export const AdminUser = z
   .object({
     user: z.string(),
     consent: z.enum(CONSENT_MODES).meta({ description: 'Who may invite it' }),
-    devices: z.array(
-      z.object({
-        device: z.string(),
-        createdAt: Time,
-        seenAt: Time.meta({ description: 'Time of its last request, exact to one hour' }),
-        available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
-        lastResort: z.boolean(),
-      }),
-    ),
+    devices: z.array(Device),
     welcomes: z.number().int().min(0).meta({ description: 'Welcomes that wait for its devices; counted up to 1000' }),
     erasing: z.boolean().meta({ description: 'Its data is being erased' }),
   })

@@ -1,17 +1,19 @@
 import { z } from 'zod';
 import { DeviceIdInput, Time } from './common.ts';
 
+/** A device, as its user and operators see it. */
+export const Device = z.object({
+  device: z.string(),
+  createdAt: Time,
+  seenAt: Time.meta({ description: 'Time of its last request, exact to one hour' }),
+  available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
+  lastResort: z.boolean(),
+});
+
 export const DeviceList = z
   .object({
     devices: z.array(
-      z.object({
-        device: z.string(),
-        createdAt: Time,
-        seenAt: Time.meta({ description: 'Time of its last request, exact to one hour' }),
-        available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
-        lastResort: z.boolean(),
-        current: z.boolean().meta({ description: 'Whether this is the calling device' }),
-      }),
+      Device.extend({ current: z.boolean().meta({ description: 'Whether this is the calling device' }) }),
     ),
   })
   .meta({ id: 'DeviceList' });
