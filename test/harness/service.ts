@@ -1,3 +1,5 @@
+import { conversationRuns } from '../../dispatch/running-workflows.ts';
+import { historyToPlain } from '../../dispatch/history-json.ts';
 import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
 import { type Service, type ServiceSetup, startService } from '../../tools/harness/service.ts';
 import type { ServiceProcess } from '../../tools/harness/processes.ts';
@@ -16,7 +18,7 @@ export function startTestService(databaseUrl: string, setup: TestServiceSetup = 
 
 /**
  * The service of a test file (or of a group of tests), started before its first test and stopped after its last. When a test
- * fails, the last lines of all processes are printed.
+ * fails, the last lines of all processes are printed, and the history of a run whose workflow tasks fail.
  */
 export function useService(
   setup: TestServiceSetup | (() => TestServiceSetup) = {},
@@ -27,7 +29,11 @@ export function useService(
     service = await startTestService(database().url, typeof setup === 'function' ? setup() : setup);
   });
   beforeEach(({ onTestFailed }) => {
-    onTestFailed(() => printTails([...(service?.apis ?? []), ...(service?.workers ?? [])]));
+    onTestFailed(async () => {
+      if (service === undefined) return;
+      printTails([...service.apis, ...service.workers]);
+      await printFailingRun(service).catch(() => undefined);
+    });
   });
   afterAll(() => service?.stop());
   return () => {
@@ -53,4 +59,21 @@ function printTails(processes: readonly ServiceProcess[]): void {
   for (const { name, tail, isRunning, pid } of processes) {
     if (isRunning()) process.stderr.write(`--- last lines of ${name} (process ${pid})\n${tail()}\n`);
   }
+}
+
+const ASK_MS = 5000;
+
+/** A history that cannot be replayed is gone when the tests end, and nobody can make it again at will. */
+function printFailingRun({ temporal, taskQueue }: Service): Promise<void> {
+  return temporal.withDeadline(Date.now() + ASK_MS, async () => {
+    const query = `${conversationRuns(taskQueue)} and ExecutionStatus = 'Running'`;
+    for await (const { workflowId, runId } of temporal.workflow.list({ query })) {
+      const handle = temporal.workflow.getHandle(workflowId, runId);
+      const { raw } = await handle.describe();
+      if ((raw.pendingWorkflowTask?.attempt ?? 0) < 2) continue;
+      const history = JSON.stringify(historyToPlain(await handle.fetchHistory()));
+      process.stderr.write(`--- history of ${workflowId}, whose tasks fail\n${history}\n`);
+      return;
+    }
+  });
 }
