@@ -7,21 +7,17 @@ import {
   WorkflowUpdateRPCTimeoutOrCancelledError,
   isGrpcServiceError,
 } from '@temporalio/client';
+import { askState } from './run-state.ts';
 import { conversationRuns } from './running-workflows.ts';
 import type { FailedRun } from '../domain/supervision/look.ts';
-import {
-  type ConversationSettings,
-  conversationWorkflowId,
-  sendMessages,
-  state,
-} from '../workflows/conversation/messages.ts';
+import { type ConversationSettings, conversationWorkflowId, sendMessages } from '../workflows/conversation/messages.ts';
 import { makeProbe } from './auto/probe.ts';
 import type { ConversationWorkflows } from './conversation-workflows.ts';
 
 /** Time for the server alone to answer. */
 const CALL_MS = 3000;
-/** Time for a run to answer a query. One that does not is no sign by itself. */
-const QUERY_MS = 1000;
+/** Time for a run to say its state. One that does not is no sign by itself. */
+const STATE_MS = 1000;
 /** Problems of workflow tasks that the server reports in visibility, from release 1.30 on. */
 const PROBLEMS = `TemporalReportedProblems in ('category=WorkflowTaskFailed', 'category=WorkflowTaskTimedOut')`;
 const PREFIX = conversationWorkflowId('');
@@ -94,8 +90,7 @@ export function makeSupervisedRuns(deps: SupervisedRunsDeps): SupervisedRuns {
     },
     belief: async (conversation) => {
       try {
-        const handle = client.workflow.getHandle(conversationWorkflowId(conversation));
-        const { facts } = await within(QUERY_MS, () => handle.query(state));
+        const facts = (await within(STATE_MS, () => askState(client, conversation)))?.facts;
         return facts?.found === true ? { epoch: facts.epoch, lastSeq: facts.lastSeq } : undefined;
       } catch {
         return undefined;

@@ -1,9 +1,10 @@
 import { type Client, type WorkflowHandle, WorkflowNotFoundError } from '@temporalio/client';
 import type { ConversationId } from '../domain/ids.ts';
 import { own } from '../domain/own.ts';
-import { type ConversationState, conversationWorkflowId, state } from '../workflows/conversation/messages.ts';
+import { type ConversationState, conversationWorkflowId } from '../workflows/conversation/messages.ts';
 
 import { type PlainHistory, historyToPlain } from './history-json.ts';
+import { askState } from './run-state.ts';
 
 /** The newest run of a conversation, as Temporal knows it. */
 export interface RunFacts {
@@ -34,8 +35,8 @@ export interface HistoryPage {
 export interface WorkflowInspection {
   /** @returns `undefined` when there never was a run, or the server has forgotten it */
   readonly run: (conversation: ConversationId, deadline: number) => Promise<RunFacts | undefined>;
-  /** What the run itself says. It takes a worker that answers. */
-  readonly state: (conversation: ConversationId, deadline: number) => Promise<ConversationState>;
+  /** What the run itself says. It takes a worker that answers. `undefined`: one of an earlier release does not say it. */
+  readonly state: (conversation: ConversationId, deadline: number) => Promise<ConversationState | undefined>;
   /** @param page run id and `next` of the page before; absent = the start of the newest run. `undefined`: there is no run */
   readonly history: (
     conversation: ConversationId,
@@ -97,7 +98,7 @@ export function makeWorkflowInspection(client: Client): WorkflowInspection {
           throw error;
         }
       }),
-    state: (conversation, deadline) => client.withDeadline(deadline, () => handleOf(conversation).query(state)),
+    state: (conversation, deadline) => client.withDeadline(deadline, () => askState(client, conversation)),
     history: (conversation, page, deadline) =>
       client.withDeadline(deadline, async () => {
         const runId = page?.runId ?? (await runIdOf(handleOf(conversation)));

@@ -131,6 +131,7 @@ async function stateOf(
 ): Promise<NonNullable<Details['run']>['state']> {
   try {
     const state = await inspection.state(id, Math.min(deadline, Date.now() + STATE_MS));
+    if (state === undefined) return undefined;
     const { health, queued, pendingIncrements, decided, closing, facts, asOf } = state;
     return {
       health,

@@ -46,7 +46,8 @@ function validate(run: ConversationRun, input: messages.UpdateInput): void {
   // Operators can send updates by hand, so the shape is checked at run time.
   const operations = (input as Partial<messages.UpdateInput> | undefined)?.operations;
   if (!Array.isArray(operations) || operations.length === 0 || operations.length > MAX_BATCH_OPERATIONS) {
-    throw undecided('malformed', `An update carries 1 to ${MAX_BATCH_OPERATIONS} operations`);
+    // The details answer those who only want to know the state (`dispatch/run-state.ts`). A refusal leaves no event.
+    throw undecided('malformed', `An update carries 1 to ${MAX_BATCH_OPERATIONS} operations`, [run.state()]);
   }
   if (!operations.every(isCommand)) throw undecided('malformed', 'An operation has a kind and an id');
   if (run.closing || run.shutdownReason !== undefined) throw undecided('closing', 'The run is ending');

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { conversationWorkflowId } from '../../../workflows/conversation/messages.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { ascending, atOnce, createOpaque, newMessage, readLog, upTo, users } from '../../../tools/harness/opaque.ts';
+import { askState } from '../../../dispatch/run-state.ts';
 import { useService } from '../../harness/service.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 
@@ -52,6 +53,28 @@ describe(`a conversation that continues as new every ${EVERY} operations`, () =>
     const unread = async (): Promise<number> => (await service().clientOf('reader').conversation(id)).unread;
     await waitUntil(async () => (await unread()) >= expected, { what: 'all increments are applied' });
     expect(await unread()).toBe(expected);
+    await checkInvariants(service().pool, id);
+  });
+
+  test('goes on while it is asked for its state all the time', async () => {
+    const id = await createOpaque(service().clientOf('creator'), users(SENDERS));
+    const now = { isOver: false, said: 0 };
+    const asking = (async () => {
+      while (!now.isOver) {
+        // Between two runs there is nobody to ask.
+        const state = await askState(service().temporal, id).catch(() => undefined);
+        if (state?.conversation === id) now.said++;
+      }
+    })();
+    await atOnce(SENDERS, async (i) => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const client = service().clientOf(`user-${i}`, { api: (i + round) % 2, attempts: 1 });
+        await client.send(id, newMessage());
+        await client.incrementUnread(id, 2);
+      }
+    }).finally(() => (now.isOver = true));
+    await asking;
+    expect(now.said).toBeGreaterThan(0);
     await checkInvariants(service().pool, id);
   });
 
