@@ -7,7 +7,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { startServers } from '../harness/servers.ts';
 import { startService } from '../harness/service.ts';
-import { makeSend } from './recorder.ts';
+import { makeSend, untilHealthy } from './recorder.ts';
 import { runScenario } from './scenario.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -20,6 +20,7 @@ try {
   const service = await startService({ databaseUrl, temporalAddress, name: 'examples' }, { apis: 1, workers: 1 });
   cleanup.add('service', service.stop);
   const [url = ''] = service.urls();
+  await untilHealthy(url);
   const routes = makeRoutes({ docsFolder: '', version: '' } as AppDeps);
   const run = await runScenario(makeSend(routes, { url, token: service.token }));
   const file = path.join(packageRoot(), 'docs', EXAMPLES_FILE);

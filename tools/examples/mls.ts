@@ -1,5 +1,11 @@
 import type { CiphersuiteImpl, ClientState, Proposal } from 'ts-mls';
-import { createApplicationMessage, createCommit, createGroup, defaultCapabilities, generateKeyPackageWithKey } from 'ts-mls';
+import {
+  createApplicationMessage,
+  createCommit,
+  createGroup,
+  defaultCapabilities,
+  generateKeyPackageWithKey,
+} from 'ts-mls';
 import { toBase64 } from '../../client/index.ts';
 import { type DeviceIdentity, encodeMessage, groupInfoOf, loadSuite } from '../../client/testing.ts';
 
@@ -15,6 +21,8 @@ export interface ExampleDevice {
   readonly begin: (id: string) => Promise<string>;
   /** Adds the owner of a key package. */
   readonly add: (added: ExampleKeyPackage) => Promise<{ commit: string; welcome: string; groupInfo: string }>;
+  /** A commit of the current epoch that the group never follows. */
+  readonly update: () => Promise<{ commit: string; groupInfo: string }>;
   readonly message: (text: string) => Promise<string>;
 }
 
@@ -56,6 +64,10 @@ export async function exampleDevice(user: string): Promise<ExampleDevice> {
         welcome: encodeMessage({ wireformat: 'mls_welcome', welcome }),
         groupInfo: await groupInfoOf(newState, suite),
       };
+    },
+    update: async () => {
+      const { commit, newState } = await createCommit({ state: state(), cipherSuite: suite });
+      return { commit: encodeMessage(commit), groupInfo: await groupInfoOf(newState, suite) };
     },
     message: async (text) => {
       const made = await createApplicationMessage(state(), new TextEncoder().encode(text), suite);

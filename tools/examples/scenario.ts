@@ -6,12 +6,15 @@ import type { ExampleRequest, Send } from './recorder.ts';
 type Answer = Readonly<Record<string, unknown>>;
 type More = Omit<ExampleRequest, 'operation' | 'as'>;
 
-/**
- * Calls an operation as a user, and remembers request and answer.
- * @param refused status of the expected refusal; absent: a success is expected
- * @throws Error at any other answer
- */
-type Call = (operation: string, as: string | undefined, more?: More, refused?: number) => Promise<Answer>;
+interface Expected {
+  /** Status of a refusal. @default a success */
+  readonly refused?: number;
+  /** Number of events of a stream. @default 1 */
+  readonly events?: number;
+}
+
+/** Calls an operation as a user, and remembers request and answer. @throws Error at another answer than expected */
+type Call = (operation: string, as: string | undefined, more?: More, expected?: Expected) => Promise<Answer>;
 
 /**
  * Alice and bob chat in an MLS group; then come members, roles, consent, repair, devices, and what operators do. Each operation
@@ -19,11 +22,12 @@ type Call = (operation: string, as: string | undefined, more?: More, refused?: n
  */
 export async function runScenario(send: Send): Promise<Example[]> {
   const run: Example[] = [];
-  const call: Call = async (operation, as, more = {}, refused) => {
+  const call: Call = async (operation, as, more = {}, { refused, events } = {}) => {
     const request = { operation, ...(as === undefined ? {} : { as }), ...more };
-    const { status, answer } = await send(request);
-    if (refused === undefined ? status >= 300 : status !== refused) throw new Error(`${operation}: ${status} ${JSON.stringify(answer)}`);
-    run.push({ ...request, status, ...(answer === undefined || isLong(operation) ? {} : { answer }) });
+    const { status, answer } = await send(request, events);
+    if (refused === undefined ? status >= 300 : status !== refused)
+      throw new Error(`${operation}: ${status} ${JSON.stringify(answer)}`);
+    run.push({ ...request, status, ...(isShort(answer) ? { answer } : {}) });
     return typeof answer === 'object' ? (answer as Answer) : {};
   };
   await observe(call);
@@ -36,10 +40,12 @@ export async function runScenario(send: Send): Promise<Example[]> {
   return run;
 }
 
-/** The document itself is no example. */
-const isLong = (operation: string): boolean => operation === 'openapi';
+/** Longest answer that an example shows, characters of JSON. */
+const LONGEST_ANSWER = 8000;
+const isShort = (answer: unknown): boolean => answer !== undefined && JSON.stringify(answer).length <= LONGEST_ANSWER;
 
-const newId = (): string => randomBytes(16).toString('base64url');
+/** Begins with a letter: a leading `-` looks like an option on a command line. */
+const newId = (): string => Buffer.concat([Buffer.of(0), randomBytes(15)]).toString('base64url');
 
 async function observe(call: Call): Promise<void> {
   for (const operation of ['health', 'live', 'ready', 'metrics', 'openapi', 'docs']) await call(operation, undefined);
@@ -55,16 +61,22 @@ async function chat(call: Call): Promise<string> {
 
   const id = newId();
   const params = { id };
-  await call('createConversation', 'alice', { body: { id, groupInfo: await alice.begin(id) } });
+  const creation = { body: { id, groupInfo: await alice.begin(id) } };
+  await call('createConversation', 'alice', creation);
+  await call('createConversation', 'alice', creation);
   await call('claimKeyPackages', 'alice', { params: { user: 'bob' }, body: { conversation: id } });
+  const late = await alice.update();
   const { commit, welcome, groupInfo } = await alice.add(forBob);
   await call('commit', 'alice', { params, body: { commit, adds: ['bob'], welcome, groupInfo } });
+  await call('commit', 'alice', { params, body: late }, { refused: 409 });
 
+  await call('streamAccountEvents', 'bob', {}, { events: 2 });
   const { welcomes } = await call('listWelcomes', 'bob');
   const [first] = welcomes as { id: string }[];
   if (first === undefined) throw new Error('bob has no Welcome');
   await call('acknowledgeWelcome', 'bob', { params: { id: first.id }, body: {} });
   await call('sendMessages', 'alice', { params, body: { id: 'hello-1', ciphertext: await alice.message('hello') } });
+  await call('streamEvents', 'bob', { params, query: { after: '1' } });
   await call('readEntries', 'bob', { params, query: { after: '1' } });
   await call('markRead', 'bob', { params, body: { seq: 2 } });
   await call('incrementUnread', 'alice', { params, body: { by: 1, id: 'increment-1' } });
@@ -98,7 +110,7 @@ async function consent(call: Call): Promise<void> {
   await call('setConsent', 'carol', { body: { mode: 'contacts' } });
   await call('getConsent', 'carol');
   // Refused, and so a request.
-  await call('claimKeyPackages', 'alice', { params: { user: 'carol' }, body: {} }, 403);
+  await call('claimKeyPackages', 'alice', { params: { user: 'carol' }, body: {} }, { refused: 403 });
   await call('listConsentRequests', 'carol');
   await call('answerConsentRequest', 'carol', { params: { user: 'alice' }, body: { accept: true } });
 }
@@ -135,7 +147,9 @@ async function operate(call: Call, id: string): Promise<void> {
 async function repair(call: Call, id: string): Promise<void> {
   const report = { seq: 2, epoch: 1, reason: 'cannot decrypt' };
   await call('reportEntry', 'bob', { params: { id }, body: report });
-  await call('resetConversation', 'alice', { params: { id }, body: { successor: newId() } });
+  const reset = { params: { id }, body: { successor: newId() } };
+  await call('resetConversation', 'alice', reset);
+  await call('resetConversation', 'alice', reset);
   await call('adminDeleteConversation', 'operator', { params: { id } });
 }
 
