@@ -7,25 +7,25 @@ import type { Stack } from './stack.ts';
 export async function summary(options: StackOptions, { secret, uiUrl, temporalAddress }: Stack): Promise<string> {
   const { host, ports, dataDir, hasOwnDataDir, jwt } = options;
   const api = `http://${host}:${ports.api}`;
+  // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
+  const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
+  const token = secret === undefined ? undefined : await signToken({ secret, audience: jwt.audience, user: 'alice' });
   const lines = [
     '',
     'Parley is ready.',
     '',
     `  API               ${api}/v1`,
-    `  Documentation     ${api}/docs`,
+    `  Documentation     ${api}/docs${token === undefined ? '' : `#token=${token}`}`,
     `  Temporal Web UI   ${uiUrl ?? `see the Temporal server at ${temporalAddress}`}`,
     `  Metrics           ${api}/metrics (API), http://${host}:${ports.admin}/metrics (worker)`,
     `  Logs              ${dataDir}/logs`,
     '',
   ];
-  if (secret === undefined) {
+  if (token === undefined) {
     lines.push(
       'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
   } else {
-    // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
-    const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
-    const token = await signToken({ secret, audience: jwt.audience, user: 'alice' });
     lines.push(
       `This token is for the user alice and is valid for 24 hours. For another user: ${tokenCommand}`,
       '',

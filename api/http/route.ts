@@ -50,6 +50,8 @@ export interface DocumentedReply {
   readonly schema?: z.ZodType;
   /** @default application/json if there is a schema */
   readonly mediaType?: string;
+  /** For an answer that no recorded run has, because something must be broken for it. */
+  readonly example?: unknown;
 }
 
 /** One route: its input, its answers, and who may call it. The OpenAPI document and the server use the same routes. */

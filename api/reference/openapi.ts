@@ -4,8 +4,11 @@ import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
 import { problemType } from '../http/problems.ts';
 import type { Route } from '../http/route.ts';
 import { Problem } from '../schemas/problem.ts';
+import type { Example } from './examples.ts';
+import { OperationExamples } from './openapi-examples.ts';
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
+type PathItem = NonNullable<OpenApiDocument['paths']>[string];
 
 const BEARER = 'bearer';
 const IDEMPOTENCY_KEY = z
@@ -34,6 +37,21 @@ const HEADERS = {
   'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } },
 } as const;
 const RATE_HEADERS = ['RateLimit', 'RateLimit-Policy'] as const;
+/** Groups of operations, in the order in which a reader needs them. */
+const TAGS = [
+  { name: 'Conversations', description: 'Begin here: create a conversation, list your own' },
+  { name: 'Key packages', description: 'What others need to add your device to a group' },
+  { name: 'Commits', description: 'Changes of the group: each accepted commit begins a new epoch' },
+  { name: 'Welcomes', description: 'How a device joins a group that it was added to' },
+  { name: 'Messages', description: 'Send, read, and follow the log' },
+  { name: 'Unread', description: 'Read positions and unread counts' },
+  { name: 'Members', description: 'Who is in a conversation, and who may do what' },
+  { name: 'Consent', description: 'Who may invite you' },
+  { name: 'Devices', description: 'Your devices, and your account' },
+  { name: 'Repair', description: 'For a group that is stuck' },
+  { name: 'Operators', description: 'Health and metrics; with the scope `operator` also `/v1/admin`' },
+  { name: 'Documentation', description: 'This document and its pages' },
+];
 const PROBLEM_HEADERS: Readonly<Record<number, readonly (keyof typeof HEADERS)[]>> = {
   429: [...RATE_HEADERS, 'Retry-After'],
   503: ['Retry-After'],
@@ -42,12 +60,18 @@ const PROBLEM_HEADERS: Readonly<Record<number, readonly (keyof typeof HEADERS)[]
 /** Markdown. */
 const DESCRIPTION = `Delivery service for end-to-end encrypted group chat (MLS, RFC 9420). Bytes are standard base64, times RFC 3339. Errors are problem documents (RFC 9457) with a stable \`code\`; what you may not see is \`not-found\`.
 
+The examples are one run of alice, bob and others on an empty service, recorded and tested. In your service the ids that it makes itself are others.
+
 Each problem has a page: ${Object.keys(PROBLEMS)
   .map((code) => `[${code}](${problemType(code as ProblemCode)})`)
   .join(', ')}.`;
 
-/** The OpenAPI 3.1 document of these routes, from the schemas that validate their requests. */
-export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+/**
+ * The OpenAPI 3.1 document of these routes, from the schemas that validate their requests.
+ * @param run a recorded run, from which the examples come
+ */
+export function openApiDocument(routes: readonly Route[], version: string, run: readonly Example[]): OpenApiDocument {
+  const examples = new OperationExamples(run);
   const registry = new OpenAPIRegistry();
   for (const [name, header] of Object.entries(HEADERS)) registry.registerComponent('headers', name, header);
   registry.registerComponent('securitySchemes', BEARER, {
@@ -57,8 +81,8 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
     description:
       'The claim `sub` is the user, and `device` is the device. The claim `scope` of operators contains `operator`.',
   });
-  for (const route of routes) registry.registerPath(pathOf(route));
-  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  for (const route of routes) registry.registerPath(pathOf(route, examples));
+  const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
       title: 'Parley',
@@ -67,10 +91,23 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
+    tags: TAGS,
   });
+  for (const path of Object.values(document.paths ?? {})) giveParametersExamples(path, examples);
+  return document;
 }
 
-function pathOf(route: Route): RouteConfig {
+/** One schema serves many operations, so the examples of their parameters differ from one to the next. */
+function giveParametersExamples(path: PathItem, examples: OperationExamples): void {
+  for (const operation of [path.get, path.post, path.put, path.patch, path.delete]) {
+    for (const parameter of operation?.parameters ?? []) {
+      if (!('in' in parameter)) continue;
+      Object.assign(parameter, examples.ofParameter(operation?.operationId ?? '', parameter));
+    }
+  }
+}
+
+function pathOf(route: Route, examples: OperationExamples): RouteConfig {
   const { method, path, name, tag, summary, description, access = 'user', params, query, body } = route;
   return {
     method,
@@ -86,9 +123,14 @@ function pathOf(route: Route): RouteConfig {
       ...(method === 'post' ? { headers: [IDEMPOTENCY_KEY] } : {}),
       ...(body === undefined
         ? {}
-        : { body: { required: isNeeded(body), content: { 'application/json': { schema: body } } } }),
+        : {
+            body: {
+              required: isNeeded(body),
+              content: { 'application/json': { schema: body, ...examples.ofBody(name) } },
+            },
+          }),
     },
-    responses: { ...repliesOf(route), ...problemsOf(route) },
+    responses: { ...repliesOf(route, examples), ...problemsOf(route, examples) },
   };
 }
 
@@ -97,13 +139,21 @@ function isNeeded(body: z.ZodType): boolean {
   return !body.safeParse({}).success;
 }
 
-function repliesOf({ replies, access }: Route): RouteConfig['responses'] {
-  const entries = Object.entries(replies).map(([status, { description, schema, mediaType = 'application/json' }]) => {
-    const hasContent = schema !== undefined || mediaType !== 'application/json';
-    const content = { [mediaType]: { schema: schema ?? z.string() } };
-    const headers = access === 'public' ? {} : { headers: headersOf(RATE_HEADERS) };
-    return [status, { description, ...headers, ...(hasContent ? { content } : {}) }] as const;
-  });
+function repliesOf({ name, replies, access }: Route, examples: OperationExamples): RouteConfig['responses'] {
+  const entries = Object.entries(replies).map(
+    ([status, { description, schema, mediaType = 'application/json', example }]) => {
+      const hasContent = schema !== undefined || mediaType !== 'application/json';
+      const content = {
+        [mediaType]: {
+          schema: schema ?? z.string(),
+          ...(example === undefined ? {} : { example }),
+          ...examples.ofAnswer(name, status),
+        },
+      };
+      const headers = access === 'public' ? {} : { headers: headersOf(RATE_HEADERS) };
+      return [status, { description, ...headers, ...(hasContent ? { content } : {}) }] as const;
+    },
+  );
   return Object.fromEntries(entries);
 }
 
@@ -112,7 +162,7 @@ function headersOf(names: readonly (keyof typeof HEADERS)[]): Record<string, { $
 }
 
 /** Problems by status; those that any such route can have are added here. */
-function problemsOf(route: Route): RouteConfig['responses'] {
+function problemsOf(route: Route, examples: OperationExamples): RouteConfig['responses'] {
   const responses: RouteConfig['responses'] = {};
   for (const code of problemCodes(route)) {
     const { status, title } = PROBLEMS[code];
@@ -123,10 +173,22 @@ function problemsOf(route: Route): RouteConfig['responses'] {
     responses[status] = {
       description,
       ...(headers === undefined ? {} : { headers: headersOf(headers) }),
-      content: { 'application/problem+json': { schema: Problem } },
+      content: {
+        'application/problem+json': {
+          schema: Problem,
+          example: exampleProblem(code),
+          ...examples.ofAnswer(route.name, String(status)),
+        },
+      },
     };
   }
   return responses;
+}
+
+/** A problem with what all problems have. */
+function exampleProblem(code: ProblemCode): object {
+  const { status, title } = PROBLEMS[code];
+  return { type: problemType(code), title, status, code, requestId: '8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39' };
 }
 
 /** Every code that a route answers with, by status. */

@@ -39,6 +39,22 @@ const CONFIGURATION = {
   metaData: { title: 'Parley API' },
 };
 
+/**
+ * Takes a token from the fragment of the address, `/docs#token=<token>`, and fills it into the page. Browsers never send a
+ * fragment to a server. It is removed from the address, so that neither the history nor a copied address has it.
+ */
+export const START_SCRIPT = `(() => {
+  const token = /^#token=([\\w.-]+)$/.exec(location.hash);
+  if (token === null) return;
+  history.replaceState(null, '', location.pathname);
+  const { dataset } = document.getElementById('api-reference');
+  const configuration = JSON.parse(dataset.configuration);
+  configuration.authentication.securitySchemes = { bearer: { token: token[1] } };
+  dataset.configuration = JSON.stringify(configuration);
+})();
+`;
+const START_PATH = '/start.js';
+
 /** The API reference for people: Scalar shows the OpenAPI document with a search, curl examples and forms to try requests. */
 export const REFERENCE_PAGE = `<!doctype html>
 <html lang="en">
@@ -51,6 +67,7 @@ export const REFERENCE_PAGE = `<!doctype html>
   <body>
     <noscript>This page needs JavaScript. The same content without it: <a href="/openapi.json">/openapi.json</a></noscript>
     <script id="api-reference" data-url="/openapi.json" data-configuration='${JSON.stringify(CONFIGURATION)}'></script>
+    <script src="${ASSETS_PATH}${START_PATH}"></script>
     <script src="${ASSETS_PATH}/standalone.js"></script>
   </body>
 </html>
@@ -65,6 +82,10 @@ export function referenceAssets(): RequestHandler {
   });
   return function asset(req, res, next) {
     contextOf(res).route = ASSETS_PATH;
-    serve(req, res, next);
+    if (req.path === START_PATH && (req.method === 'GET' || req.method === 'HEAD')) {
+      res.type('text/javascript').send(START_SCRIPT);
+    } else {
+      serve(req, res, next);
+    }
   };
 }

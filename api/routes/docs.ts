@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { AppError, PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
+import { readExamples } from '../reference/examples.ts';
 import { openApiDocument } from '../reference/openapi.ts';
 import { problemPage } from '../reference/problem-page.ts';
 import { REFERENCE_PAGE, REFERENCE_POLICY } from '../reference/reference-page.ts';
@@ -14,7 +15,7 @@ const ProblemParams = z.object({ code: z.enum(Object.keys(PROBLEMS) as [ProblemC
 
 export interface DocsDeps {
   readonly version: string;
-  /** With `reference/problems/<code>.md`. */
+  /** With `reference/problems/<code>.md` and the recorded examples. */
   readonly docsFolder: string;
 }
 
@@ -22,7 +23,8 @@ export interface DocsDeps {
 export function docsRoutes(others: readonly Route[], { version, docsFolder }: DocsDeps): Route[] {
   let json: string | undefined;
   // Made once, at the first request: most processes never get such a request.
-  const documentJson = (): string => (json ??= JSON.stringify(openApiDocument([...others, ...routes], version)));
+  const documentJson = (): string =>
+    (json ??= JSON.stringify(openApiDocument([...others, ...routes], version, readExamples(docsFolder))));
 
   const openapi = defineRoute({
     ...shared,

@@ -4,6 +4,7 @@ import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
 import { contextOf } from '../http/context.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams, SeqQuery } from '../schemas/common.ts';
+import { AccountStreamEvent, ConversationStreamEvent } from '../schemas/events.ts';
 import { EventsQuery } from '../schemas/messages.ts';
 
 /** Opens event streams. */
@@ -39,7 +40,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     params: ConversationParams,
     query: EventsQuery,
     isStream: true,
-    replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
+    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: ConversationStreamEvent } },
     problems: ['not-found', 'rate-limited'],
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
@@ -63,7 +64,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
       ENDS,
     ].join('\n\n'),
     isStream: true,
-    replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
+    replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: AccountStreamEvent } },
     problems: ['rate-limited'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;

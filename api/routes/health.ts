@@ -16,6 +16,24 @@ export interface HealthDeps {
 const shared = { method: 'get', tag: 'Operators', access: 'public', isFree: true, problems: [] } as const;
 /** As long as the process answers, the answer is the same. */
 const LIVE_MS = 1000;
+/** While Postgres is away. */
+const UNHEALTHY = {
+  status: 'unhealthy',
+  timestamp: '2026-01-31T12:00:00.000Z',
+  version: '1.0.0',
+  build: '3f2a9c41d7e8',
+  reasons: ['database: no answer within 2 s'],
+  checks: {
+    database: 'unhealthy',
+    temporal: 'healthy',
+    memory: 'healthy',
+    actors: { active_actors: 12, status: 'healthy', healthy: true },
+  },
+};
+const NOT_READY = {
+  ready: false,
+  checks: { database: false, temporal: true, memory: true, actors: true, serving: true },
+};
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 
 /** Health and metrics, for machines. */
@@ -28,7 +46,7 @@ export function healthRoutes({ checks, version, build, isDraining, metrics }: He
     summary: 'Health of the service',
     replies: {
       200: { description: 'healthy or degraded', schema: Health },
-      503: { description: 'unhealthy', schema: Health },
+      503: { description: 'unhealthy', schema: Health, example: UNHEALTHY },
     },
     handle: async () => {
       const found = await report.read();
@@ -71,7 +89,7 @@ export function healthRoutes({ checks, version, build, isDraining, metrics }: He
     summary: 'Check that the process is ready for requests. Temporal does not count',
     replies: {
       200: { description: 'Ready', schema: Readiness },
-      503: { description: 'Not ready', schema: Readiness },
+      503: { description: 'Not ready', schema: Readiness, example: NOT_READY },
     },
     handle: async () => {
       const found = await report.read();

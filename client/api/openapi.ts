@@ -1237,6 +1237,415 @@ export interface components {
             /** @example AAEAAg== */
             readonly groupInfo: string;
         };
+        /** @description The only event with an id */
+        readonly ConversationEntryEvent: {
+            /** @enum {string} */
+            readonly event: "entry";
+            /** @description The seq of the entry */
+            readonly id: string;
+            /**
+             * @example {
+             *       "seq": 7,
+             *       "kind": "application",
+             *       "id": "hello-1",
+             *       "epoch": 3,
+             *       "ciphertext": "AAEAAg==",
+             *       "at": "2026-01-31T12:00:00.000Z"
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /** @enum {string} */
+                readonly kind: "application" | "commit" | "proposal";
+                readonly id?: string;
+                /** @description MLS epoch */
+                readonly epoch: number;
+                readonly ciphertext?: string;
+                /** @description Absent for application messages of `mls` conversations */
+                readonly sender?: string;
+                /** Format: date-time */
+                readonly at?: string;
+                /**
+                 * @description Retention deleted the ciphertext
+                 * @enum {boolean}
+                 */
+                readonly expired?: true;
+            };
+        };
+        /** @description Ends the stream. You are no longer a member */
+        readonly ConversationRemovedEvent: {
+            /** @enum {string} */
+            readonly event: "removed";
+            /**
+             * @description `seq` is the last entry that you may read. Absent: the conversation was deleted
+             * @example {
+             *       "seq": 12
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly seq?: number;
+            };
+        };
+        /** @description Ends the stream. Another conversation replaced this one */
+        readonly ConversationResetEvent: {
+            /** @enum {string} */
+            readonly event: "reset";
+            /**
+             * @example {
+             *       "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description The conversation that replaced this one
+                 * @example Zm9sbG93LXVwLWdyb3VwMQ
+                 */
+                readonly successor: string;
+            };
+        };
+        /** @description Ends the stream. Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit, and continue after `oldestSeq` - 1 */
+        readonly ConversationHistoryTruncatedEvent: {
+            /** @enum {string} */
+            readonly event: "history-truncated";
+            /**
+             * @example {
+             *       "oldestSeq": 5
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
+        /** @description Ends the stream. Your client read nothing for some seconds: reconnect after `after` */
+        readonly ConversationSlowConsumerEvent: {
+            /** @enum {string} */
+            readonly event: "slow-consumer";
+            /**
+             * @example {
+             *       "after": 7
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly after: number;
+            };
+        };
+        /** @description Ends the stream. The token expires, or the server stops: reconnect */
+        readonly ReconnectEvent: {
+            /** @enum {string} */
+            readonly event: "reconnect";
+            /** @example {} */
+            readonly data: Record<string, never>;
+        };
+        /** @description In order of seq in each conversation. Entries that were not acknowledged come again on the next stream */
+        readonly EntryEvent: {
+            /** @enum {string} */
+            readonly event: "entry";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "entry": {
+             *         "seq": 7,
+             *         "kind": "application",
+             *         "id": "hello-1",
+             *         "epoch": 3,
+             *         "ciphertext": "AAEAAg==",
+             *         "at": "2026-01-31T12:00:00.000Z"
+             *       }
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                readonly entry: components["schemas"]["Entry"];
+            };
+        };
+        /** @description A user was added or removed, or got another role */
+        readonly MemberEvent: {
+            /** @enum {string} */
+            readonly event: "member";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 4,
+             *       "user": "bob",
+             *       "change": "added"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description The entry that it comes after */
+                readonly seq: number;
+                readonly user: string;
+                /** @enum {string} */
+                readonly change: "added" | "removed" | "role";
+                /**
+                 * @description With `role` only
+                 * @enum {string}
+                 */
+                readonly role?: "admin" | "member";
+            };
+        };
+        /** @description A change of more than 10 users, in place of an event for each */
+        readonly MembersEvent: {
+            /** @enum {string} */
+            readonly event: "members";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 4,
+             *       "change": "added",
+             *       "count": 500,
+             *       "url": "/v1/conversations/q83vEjRWeJASNFZ4kBI0Vg/members"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /** @enum {string} */
+                readonly change: "added" | "removed";
+                readonly count: number;
+                /** @description Path of the list of members */
+                readonly url: string;
+            };
+        };
+        /** @description Before all other events of its commit, and again on every stream until it is acknowledged */
+        readonly WelcomeEvent: {
+            /** @enum {string} */
+            readonly event: "welcome";
+            /**
+             * @example {
+             *       "id": "0197f0a8-4a7c-7d3e-9d52-0c1f4b6a7e10",
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "welcome": "AAEAAw==",
+             *       "seq": 4,
+             *       "epoch": 2
+             *     }
+             */
+            readonly data: {
+                readonly id: string;
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                readonly welcome: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /** @description MLS epoch */
+                readonly epoch: number;
+            };
+        };
+        /** @description A conversation is new, or changed */
+        readonly ConversationEvent: {
+            /** @enum {string} */
+            readonly event: "conversation";
+            /**
+             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "change": "new",
+             *       "seq": 4,
+             *       "protocol": "mls"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "new";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                /** @enum {string} */
+                readonly protocol: "mls" | "opaque";
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "policy";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly policy: components["schemas"]["Policy"];
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "deleted";
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "reset-open";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "welcome-expired";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly user: string;
+                readonly device: string;
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "welcome-expired";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly count: number;
+            };
+        };
+        /** @description Rules of a conversation; maxMembers is 1000 by default */
+        readonly Policy: {
+            /** @enum {string} */
+            readonly whoMayAdd: "admin" | "member" | "nobody";
+            /** @enum {string} */
+            readonly whoMayRemove: "admin" | "member" | "nobody";
+            /** @enum {string} */
+            readonly whoMayPropose: "admin" | "member" | "nobody";
+            /** @enum {string} */
+            readonly externalJoin: "nobody" | "member" | "anyone";
+            /** @enum {string} */
+            readonly groupInfo: "required" | "optional";
+            readonly maxMembers: number;
+            readonly epochWindow: number;
+            /**
+             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
+             * @enum {string}
+             */
+            readonly lastAdmin?: "hand-over" | "refuse";
+            readonly retentionDays?: number;
+            readonly commitRetentionDays?: number;
+            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
+            readonly voteAfterHours?: number;
+            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
+            readonly abandonedDays?: number;
+        };
+        /** @description Another conversation replaced this one */
+        readonly ResetEvent: {
+            /** @enum {string} */
+            readonly event: "reset";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "successor": "Zm9sbG93LXVwLWdyb3VwMQ"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /**
+                 * @description The conversation that replaced this one
+                 * @example Zm9sbG93LXVwLWdyb3VwMQ
+                 */
+                readonly successor: string;
+            };
+        };
+        /** @description You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others */
+        readonly RemovedEvent: {
+            /** @enum {string} */
+            readonly event: "removed";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 12
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+            };
+        };
+        /** @description Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit */
+        readonly HistoryTruncatedEvent: {
+            /** @enum {string} */
+            readonly event: "history-truncated";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "oldestSeq": 5
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
+        /** @description Upload key packages */
+        readonly LowStockEvent: {
+            /** @enum {string} */
+            readonly event: "low-stock";
+            /**
+             * @example {
+             *       "available": 3
+             *     }
+             */
+            readonly data: {
+                readonly available: number;
+            };
+        };
+        /** @description Ends the stream. The device has a newer stream, or was deleted: do not reconnect automatically */
+        readonly ReplacedEvent: {
+            /** @enum {string} */
+            readonly event: "replaced";
+            /** @example {} */
+            readonly data: Record<string, never>;
+        };
+        /** @description Ends the stream. Your client read nothing for some seconds: reconnect */
+        readonly SlowConsumerEvent: {
+            /** @enum {string} */
+            readonly event: "slow-consumer";
+            /** @example {} */
+            readonly data: Record<string, never>;
+        };
         readonly Positions: {
             /**
              * @description Seq by conversation id
@@ -1432,32 +1841,6 @@ export interface components {
             }[];
             /** @description The conversation that replaced this one after a reset */
             readonly successor?: string;
-        };
-        /** @description Rules of a conversation; maxMembers is 1000 by default */
-        readonly Policy: {
-            /** @enum {string} */
-            readonly whoMayAdd: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly whoMayRemove: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly whoMayPropose: "admin" | "member" | "nobody";
-            /** @enum {string} */
-            readonly externalJoin: "nobody" | "member" | "anyone";
-            /** @enum {string} */
-            readonly groupInfo: "required" | "optional";
-            readonly maxMembers: number;
-            readonly epochWindow: number;
-            /**
-             * @description What happens when the last admin leaves. `hand-over`: the member who joined first becomes admin. `refuse`: the last admin may not leave
-             * @enum {string}
-             */
-            readonly lastAdmin?: "hand-over" | "refuse";
-            readonly retentionDays?: number;
-            readonly commitRetentionDays?: number;
-            /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
-            readonly voteAfterHours?: number;
-            /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
-            readonly abandonedDays?: number;
         };
         readonly ConversationChanged: {
             readonly policy: components["schemas"]["Policy"];
@@ -2342,14 +2725,20 @@ export interface operations {
     readonly readEntries: {
         readonly parameters: {
             readonly query?: {
-                /** @description Entries after this seq */
+                /**
+                 * @description Entries after this seq
+                 * @example 1
+                 */
                 readonly after?: number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -2364,6 +2753,21 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "seq": 2,
+                     *           "kind": "application",
+                     *           "id": "hello-1",
+                     *           "epoch": 1,
+                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==",
+                     *           "at": "2026-11-28T22:58:26.237Z"
+                     *         }
+                     *       ],
+                     *       "lastSeq": 2
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Entries"];
                 };
             };
@@ -2373,6 +2777,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2382,6 +2795,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2391,6 +2813,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2400,6 +2831,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2409,6 +2849,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/history-truncated",
+                     *       "title": "This part of the log was deleted",
+                     *       "status": 410,
+                     *       "code": "history-truncated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2421,6 +2870,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2430,6 +2888,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2444,6 +2911,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2457,7 +2933,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -2476,6 +2955,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "id": "hello-1",
+                     *           "seq": 2,
+                     *           "epoch": 1,
+                     *           "status": "accepted"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["SendResults"];
                 };
             };
@@ -2485,6 +2976,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2494,6 +2994,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2507,6 +3016,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2516,6 +3034,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2529,6 +3056,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/proposal-stale",
+                     *       "title": "The proposal belongs to an epoch that has ended",
+                     *       "status": 409,
+                     *       "code": "proposal-stale",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2538,6 +3074,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2547,6 +3092,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2556,6 +3110,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2570,6 +3133,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2582,6 +3154,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2591,6 +3172,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2605,6 +3195,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2618,7 +3217,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -2637,6 +3239,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "unread": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Unread"];
                 };
             };
@@ -2646,6 +3253,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2655,6 +3271,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2664,6 +3289,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2673,6 +3307,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2682,6 +3325,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2691,6 +3343,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2700,6 +3361,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2712,6 +3382,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2721,6 +3400,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2735,6 +3423,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2748,7 +3445,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -2767,6 +3467,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "increment-1"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Incremented"];
                 };
             };
@@ -2776,6 +3481,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2785,6 +3499,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2797,6 +3520,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2806,6 +3538,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2815,6 +3556,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2824,6 +3574,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2833,6 +3592,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2845,6 +3613,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2857,6 +3634,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2866,6 +3652,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2880,6 +3675,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2893,7 +3697,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -2912,6 +3719,14 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seq": 1,
+                     *       "epoch": 1,
+                     *       "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
+                     *       "at": "2026-11-28T22:58:26.015Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
                 };
             };
@@ -2921,6 +3736,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2930,6 +3754,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2944,6 +3777,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2956,6 +3798,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/group-info-missing",
+                     *       "title": "There is no GroupInfo for the current epoch",
+                     *       "status": 404,
+                     *       "code": "group-info-missing",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2969,6 +3820,22 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/epoch-conflict",
+                     *       "title": "Another commit ended this epoch first",
+                     *       "status": 409,
+                     *       "code": "epoch-conflict",
+                     *       "after": 0,
+                     *       "winner": {
+                     *         "seq": 1,
+                     *         "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0"
+                     *       },
+                     *       "currentEpoch": 1,
+                     *       "submittedEpoch": 0,
+                     *       "requestId": "73c83407-03a1-481f-bc54-8af8113f47d0"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2978,6 +3845,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2987,6 +3863,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -2996,6 +3881,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3014,6 +3908,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3026,6 +3929,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3035,6 +3947,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3049,6 +3970,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3059,7 +3989,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3074,6 +4007,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "epoch": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["CurrentEpoch"];
                 };
             };
@@ -3092,6 +4030,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3101,6 +4048,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3110,6 +4066,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3119,6 +4084,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3131,6 +4105,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3140,6 +4123,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3154,6 +4146,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3164,7 +4165,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3179,6 +4183,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "groupInfo": "AAEABAABAAEQAPBY/M0ba+s2VsGpuwP7QQAAAAAAAAABILkS9KIBF8m0ihYby+rF3OvFdV45cXcY6cwWqgG99d7uIKkhJvEd5JYKEBsmnNrLpSCIQF8KDHjd/YBYurT/BemPAEHtAAQhIJfii6y96bECZ09o3DDsMnNlI3IY44JuyGeCR2x9xKUiAAJBxUHDAQEg8A1oOJyhqotugIKW3FhbDRYBiotsejESzmHCoWQ9snAgU5CXCdbU6HYCIqU4nosCmrKUZgDxYUOKJjXzgdnPKNkAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWHp6ClpaamqamtraAAoCSkoKAAEAAgoKSkpaWgEAAAAAawtAcQAAAADJB2uRAEBAvBuwhdGfTK/G4lYsZNwAtjV+1lxBI+teGduKeZv+ccZh+S5wyxkzB5Yo3/+dQXEf+IapbPvj1OFOw478CTqkCwABASANmAC5vH6oXUIKFUiKqLXm1U3E4UfJnWQYnmi5r8D1LyBOEXzq947i7iyh3dyeGN96NGTV6mWr/lZDMN3Nv8WWdgABA2JvYgIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWDo6Brq66uoACgZ6eoqK6uoEAAEAAgEAAAAAawtAcQAAAADJB2uRAEBAg0TcauufRVmkA8nSuQBsKkSH714slU7lZWUIwRSZWbv3OsW9grd6RNN5KiDrFB9YdB5ViWfYdPyxET+Ve3RvCyAa5c6kyM1cElln3NgnJJl45vwfNs/6N365TNnktrL4nwAAAABAQIZUNranTJcI3HPkiPU/JP+SJoGNF6ZJd0LmuqpnfVsN3fdh4pLidwar9QQLbMB5PEKztW4zS4R2MTEAfBrkiAM=",
+                     *       "epoch": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["GroupInfo"];
                 };
             };
@@ -3188,6 +4198,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3197,6 +4216,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3206,6 +4234,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3218,6 +4255,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/group-info-missing",
+                     *       "title": "There is no GroupInfo for the current epoch",
+                     *       "status": 404,
+                     *       "code": "group-info-missing",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3230,6 +4276,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3239,6 +4294,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3253,6 +4317,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3263,7 +4336,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3282,6 +4358,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "epoch": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["CurrentEpoch"];
                 };
             };
@@ -3291,6 +4372,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3300,6 +4390,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3313,6 +4412,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3322,6 +4430,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3335,6 +4452,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/epoch-ahead",
+                     *       "title": "The epoch is ahead of the conversation",
+                     *       "status": 409,
+                     *       "code": "epoch-ahead",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3344,6 +4470,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3353,6 +4488,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3362,6 +4506,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3376,6 +4529,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/membership-mismatch",
+                     *       "title": "The membership change does not match the MLS group",
+                     *       "status": 422,
+                     *       "code": "membership-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3388,6 +4550,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3397,6 +4568,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3411,6 +4591,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3419,12 +4608,18 @@ export interface operations {
     readonly streamEvents: {
         readonly parameters: {
             readonly query?: {
-                /** @description A seq, or `latest` for new entries only */
+                /**
+                 * @description A seq, or `latest` for new entries only
+                 * @example 1
+                 */
                 readonly after?: string;
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3439,7 +4634,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "text/event-stream": string;
+                    /**
+                     * @example event: entry
+                     *     id: 2
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==","at":"2026-11-28T22:58:26.237Z"}
+                     */
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -3448,6 +4648,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3457,6 +4666,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3466,6 +4684,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3478,6 +4705,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3487,6 +4723,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3500,6 +4745,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/deadline",
+                     *       "title": "There was no decision before the deadline of the request",
+                     *       "status": 503,
+                     *       "code": "deadline",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3522,7 +4776,14 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "text/event-stream": string;
+                    /**
+                     * @example event: welcome
+                     *     data: {"id":"01a22461-9a6b-76fc-aa0b-efb553a17daf","conversation":"APBY_M0ba-s2VsGpuwP7QQ","welcome":"AAEAAwABQHYgAITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlMgjINwjYtz5gzTbho8kmZJYVkXBIyoSzX88DjyCIqVAWYzLzwcwy6dUgW9im2XQ9zP8MNTzUL6zDLJWKLOWHXjm6kAx45sQxzPZsCq96dzdZkjmZW1QqK3e1JvJwfN4rb1CNBMc39zCwUOjTZrebGM+1Ll4u/ASZDTgMFzBqjKhClMsK5jg9V3wZVnBAg7lFLan6Pn6niTJUIQ/Vz8lfYKdu5xICTAEhvEWhTtAbbdIp3PUpHasLG9ajekAG3G03hGbErD0l5Daj/ktUO+iNHwQMW0EnT6wRxNlOjs0PmqmHNyLHsiss0dA0DhiQSQrh+9zi+NEXt7ebEQRtql0v3Zg8rfnk/hXYoooFNCv3AzXbMXe4ur7SpzpryLWwxpx2OG4QJ4QKCTbhvvgZgGWRJc2HwbwJxjRY+ysdowz6+2alUI8dUcgT1oHSIQYYNglrogNnrB86RY2yq4ae/mwu/fL4037yI24xJBgQGZ2gkkwxMVKBwgy++NBG4BxGGRiL3OlBMUnt9BQQiK1ebVG0az8LIpJ4nhZOeV2weubXYVR31FHmoZzJzalxrO6sF3o+67KS2hu6l7G1vra8/gycnpcj12msPydrZGcJzZOsbXvXSVgzyWjMmtEnGjj76mZyPdONUb5TomBF8CMQz+HDlQy7+40zRGCnK63ejkZr+z6IrSqYPnlQOAtKCPOGsTPz+YdDhYGkZp3oT5sQXKxckwd8enxE5bFIvdrovBRBL1nE8xEv3IhD5gGA50c9dzY1gqFHMaod0+ocHcat+fd2qEQ5rOHYsC94iGytJ3ewaL8LvpMO0dLGVGP93F+oNmBCbkHAlZo2Vxpc2O0pNjg3NO1SKrgI1D9Dq0/7m6a55f0YSgioDrtKiiWLk9JmiWhV/5Zry1qzvQJ7OHCY6HIfj9a7Jp21QSAGrSKMvEosyE+XU7Wf+YF4T6fhHIK3+uwHDuPUa0H5yiEmMOY5TqqS4YkLIpJnxnOQKO6NwyORK+75CVNMq+TXxr0Q==","seq":1,"epoch":1}
+                     *
+                     *     event: low-stock
+                     *     data: {"available":0}
+                     */
+                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `unauthenticated`: A valid bearer token is required */
@@ -3531,6 +4792,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3543,6 +4813,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3552,6 +4831,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3565,6 +4853,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/deadline",
+                     *       "title": "There was no decision before the deadline of the request",
+                     *       "status": 503,
+                     *       "code": "deadline",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3594,6 +4891,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "positions": {
+                     *         "APBY_M0ba-s2VsGpuwP7QQ": 2
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Positions"];
                 };
             };
@@ -3603,6 +4907,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3612,6 +4925,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3621,6 +4943,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3630,6 +4961,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3642,6 +4982,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3654,6 +5003,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3663,6 +5021,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3677,6 +5044,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3691,7 +5067,10 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3706,6 +5085,25 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "members": [
+                     *         {
+                     *           "user": "alice",
+                     *           "role": "admin",
+                     *           "joinedSeq": 0,
+                     *           "joinedEpoch": 0
+                     *         },
+                     *         {
+                     *           "user": "bob",
+                     *           "role": "member",
+                     *           "joinedSeq": 1,
+                     *           "joinedEpoch": 1
+                     *         }
+                     *       ],
+                     *       "leaving": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["MemberList"];
                 };
             };
@@ -3715,6 +5113,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3724,6 +5131,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3733,6 +5149,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3742,6 +5167,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3754,6 +5188,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3763,6 +5206,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3777,6 +5229,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3790,7 +5251,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3809,6 +5273,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seq": 2,
+                     *       "epoch": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["MembersChanged"];
                 };
             };
@@ -3818,6 +5288,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3827,6 +5306,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3841,6 +5329,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3853,6 +5350,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/group-info-missing",
+                     *       "title": "There is no GroupInfo for the current epoch",
+                     *       "status": 404,
+                     *       "code": "group-info-missing",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3866,6 +5372,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/key-package-stale",
+                     *       "title": "A key package expired or was replaced",
+                     *       "status": 409,
+                     *       "code": "key-package-stale",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3875,6 +5390,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3884,6 +5408,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3893,6 +5426,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3912,6 +5454,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3924,6 +5475,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3933,6 +5493,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3947,6 +5516,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3960,9 +5538,15 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example dave
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -3977,6 +5561,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "dave",
+                     *       "barred": true
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["BarChanged"];
                 };
             };
@@ -3986,6 +5576,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -3995,6 +5594,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4007,6 +5615,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4016,6 +5633,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4025,6 +5651,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4034,6 +5669,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4046,6 +5690,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4055,6 +5708,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4069,6 +5731,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4079,9 +5750,15 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example dave
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -4096,6 +5773,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "dave",
+                     *       "barred": false
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["BarChanged"];
                 };
             };
@@ -4105,6 +5788,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4114,6 +5806,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4126,6 +5827,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4135,6 +5845,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4144,6 +5863,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4156,6 +5884,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4165,6 +5902,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4179,6 +5925,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4189,9 +5944,15 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example carol
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -4210,6 +5971,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seq": 3,
+                     *       "epoch": 2
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["MembersChanged"];
                 };
             };
@@ -4219,6 +5986,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4228,6 +6004,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4242,6 +6027,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4254,6 +6048,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/group-info-missing",
+                     *       "title": "There is no GroupInfo for the current epoch",
+                     *       "status": 404,
+                     *       "code": "group-info-missing",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4268,6 +6071,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/proposal-stale",
+                     *       "title": "The proposal belongs to an epoch that has ended",
+                     *       "status": 409,
+                     *       "code": "proposal-stale",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4277,6 +6089,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4286,6 +6107,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4295,6 +6125,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4313,6 +6152,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/commit-required",
+                     *       "title": "In an MLS conversation this needs a commit",
+                     *       "status": 422,
+                     *       "code": "commit-required",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4325,6 +6173,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4334,6 +6191,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4348,6 +6214,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4361,9 +6236,15 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example dave
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -4382,6 +6263,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seq": 3,
+                     *       "epoch": 2
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["MembersChanged"];
                 };
             };
@@ -4391,6 +6278,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4400,6 +6296,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4414,6 +6319,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4426,6 +6340,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/group-info-missing",
+                     *       "title": "There is no GroupInfo for the current epoch",
+                     *       "status": 404,
+                     *       "code": "group-info-missing",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4440,6 +6363,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/proposal-stale",
+                     *       "title": "The proposal belongs to an epoch that has ended",
+                     *       "status": 409,
+                     *       "code": "proposal-stale",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4449,6 +6381,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4458,6 +6399,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4467,6 +6417,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4486,6 +6445,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4498,6 +6466,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4507,6 +6484,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4521,6 +6507,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4531,9 +6526,15 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example bob
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -4552,6 +6553,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "bob",
+                     *       "role": "admin"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Role"];
                 };
             };
@@ -4561,6 +6568,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4570,6 +6586,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4582,6 +6607,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4591,6 +6625,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4600,6 +6643,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4609,6 +6661,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4618,6 +6679,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4630,6 +6700,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4639,6 +6718,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4653,6 +6741,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4679,6 +6776,22 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "protocol": "mls",
+                     *           "epoch": 1,
+                     *           "lastSeq": 2,
+                     *           "memberCount": 2,
+                     *           "role": "member",
+                     *           "unread": 1,
+                     *           "createdAt": "2026-11-28T22:58:25.591Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConversationList"];
                 };
             };
@@ -4688,6 +6801,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4697,6 +6819,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4709,6 +6840,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4718,6 +6858,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4732,6 +6881,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4761,6 +6919,16 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "protocol": "mls",
+                     *       "epoch": 0,
+                     *       "lastSeq": 0,
+                     *       "memberCount": 1,
+                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Conversation"];
                 };
             };
@@ -4772,6 +6940,16 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "protocol": "mls",
+                     *       "epoch": 0,
+                     *       "lastSeq": 0,
+                     *       "memberCount": 1,
+                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Conversation"];
                 };
             };
@@ -4781,6 +6959,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4790,6 +6977,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4802,6 +6998,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/consent-required",
+                     *       "title": "The user has not consented to your invitations",
+                     *       "status": 403,
+                     *       "code": "consent-required",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4811,6 +7016,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/conversation-exists",
+                     *       "title": "A conversation with this id already exists",
+                     *       "status": 409,
+                     *       "code": "conversation-exists",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4820,6 +7034,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4829,6 +7052,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4845,6 +7077,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4857,6 +7098,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4866,6 +7116,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4880,6 +7139,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4890,7 +7158,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -4905,6 +7176,33 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "protocol": "mls",
+                     *       "epoch": 1,
+                     *       "lastSeq": 2,
+                     *       "memberCount": 2,
+                     *       "role": "member",
+                     *       "unread": 1,
+                     *       "policy": {
+                     *         "groupInfo": "required",
+                     *         "lastAdmin": "hand-over",
+                     *         "whoMayAdd": "member",
+                     *         "maxMembers": 1000,
+                     *         "epochWindow": 2,
+                     *         "externalJoin": "member",
+                     *         "whoMayRemove": "member",
+                     *         "whoMayPropose": "member"
+                     *       },
+                     *       "periods": [
+                     *         {
+                     *           "from": 1
+                     *         }
+                     *       ],
+                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
                 };
             };
@@ -4914,6 +7212,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4923,6 +7230,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4932,6 +7248,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4944,6 +7269,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4953,6 +7287,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4967,6 +7310,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -4977,7 +7329,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -4999,6 +7354,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5008,6 +7372,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5020,6 +7393,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5029,6 +7411,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5041,6 +7432,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5050,6 +7450,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5064,6 +7473,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5074,7 +7492,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -5093,6 +7514,21 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "policy": {
+                     *         "groupInfo": "required",
+                     *         "lastAdmin": "hand-over",
+                     *         "whoMayAdd": "member",
+                     *         "maxMembers": 1000,
+                     *         "epochWindow": 2,
+                     *         "externalJoin": "member",
+                     *         "whoMayRemove": "member",
+                     *         "retentionDays": 30,
+                     *         "whoMayPropose": "member"
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConversationChanged"];
                 };
             };
@@ -5102,6 +7538,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5111,6 +7556,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5123,6 +7577,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5132,6 +7595,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5141,6 +7613,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5150,6 +7631,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5159,6 +7649,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5171,6 +7670,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5180,6 +7688,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5194,6 +7711,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5207,7 +7733,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -5226,6 +7755,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "reports": 1,
+                     *       "needed": 2,
+                     *       "open": false
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ReportTaken"];
                 };
             };
@@ -5235,6 +7771,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5244,6 +7789,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5253,6 +7807,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5262,6 +7825,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5271,6 +7843,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5280,6 +7861,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5289,6 +7879,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5301,6 +7900,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5313,6 +7921,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5322,6 +7939,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5336,6 +7962,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5349,7 +7984,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -5368,6 +8006,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "successor": "AGiV6fIb1A4dR7FhfE6oxg"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ResetDone"];
                 };
             };
@@ -5379,6 +8022,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "successor": "AGiV6fIb1A4dR7FhfE6oxg"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ResetDone"];
                 };
             };
@@ -5388,6 +8036,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5397,6 +8054,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5409,6 +8075,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
+                     *       "status": 403,
+                     *       "code": "removed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5418,6 +8093,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5427,6 +8111,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/conversation-exists",
+                     *       "title": "A conversation with this id already exists",
+                     *       "status": 409,
+                     *       "code": "conversation-exists",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5436,6 +8129,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5445,6 +8147,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5454,6 +8165,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5466,6 +8186,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5478,6 +8207,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5487,6 +8225,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5501,6 +8248,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5523,6 +8279,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "available": 1,
+                     *       "lastResort": true,
+                     *       "lowStock": true
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["KeyPackageStock"];
                 };
             };
@@ -5532,6 +8295,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5544,6 +8316,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5553,6 +8334,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5567,6 +8357,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5593,6 +8392,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "stored": 1,
+                     *       "duplicates": 0,
+                     *       "available": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["KeyPackagesStored"];
                 };
             };
@@ -5602,6 +8408,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5611,6 +8426,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5620,6 +8444,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5629,6 +8462,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5638,6 +8480,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5650,6 +8501,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5659,6 +8519,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5673,6 +8542,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5702,6 +8580,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "stored": 2,
+                     *       "duplicates": 0,
+                     *       "available": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["KeyPackagesStored"];
                 };
             };
@@ -5711,6 +8596,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5720,6 +8614,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5729,6 +8632,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5738,6 +8650,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5747,6 +8668,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5756,6 +8686,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5768,6 +8707,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5777,6 +8725,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5791,6 +8748,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5804,7 +8770,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example bob
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -5823,6 +8792,19 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "keyPackages": [
+                     *         {
+                     *           "device": "default",
+                     *           "keyPackage": "AAEABQABAAEgysgCD8OCzfnqufAfUUSD+KGA0TCr4mwQa7HNSWuQ/RMgDZgAubx+qF1CChVIiqi15tVNxOFHyZ1kGJ5oua/A9S8gThF86veO4u4sod3cnhjfejRk1eplq/5WQzDdzb/FlnYAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFg6Oga6uurqAAoGenqKiurqBAABAAIBAAAAAGsLQHEAAAAAyQdrkQBAQINE3Grrn0VZpAPJ0rkAbCpEh+9eLJVO5WVlCMEUmVm79zrFvYK3ekTTeSog6xQfWHQeVYln2HT8sRE/lXt0bwsAQED04CaeiJx2QRi9u+RU8LZ0nWDXxm6Ip83BZZNObt96aETYNiK7OEmDnh42SQjIBGFGBDpC794JEYIwzsqOhN4N",
+                     *           "ref": "AITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlM=",
+                     *           "lastResort": false
+                     *         }
+                     *       ],
+                     *       "exhausted": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["KeyPackagesClaimed"];
                 };
             };
@@ -5832,6 +8814,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5841,6 +8832,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5850,6 +8850,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/consent-required",
+                     *       "title": "The user has not consented to your invitations",
+                     *       "status": 403,
+                     *       "code": "consent-required",
+                     *       "requestId": "c9d9b739-cc93-4df1-b153-820256be8b35"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5859,6 +8868,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5868,6 +8886,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5877,6 +8904,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5886,6 +8922,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5898,6 +8943,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5907,6 +8961,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5921,6 +8984,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5943,6 +9015,28 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "devices": [
+                     *         {
+                     *           "device": "default",
+                     *           "createdAt": "2026-11-28T22:58:25.581Z",
+                     *           "seenAt": "2026-11-28T22:58:25.581Z",
+                     *           "available": 0,
+                     *           "lastResort": false,
+                     *           "current": false
+                     *         },
+                     *         {
+                     *           "device": "old-phone",
+                     *           "createdAt": "2026-11-28T22:58:27.721Z",
+                     *           "seenAt": "2026-11-28T22:58:27.721Z",
+                     *           "available": 0,
+                     *           "lastResort": false,
+                     *           "current": true
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DeviceList"];
                 };
             };
@@ -5952,6 +9046,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5964,6 +9067,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5973,6 +9085,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5987,6 +9108,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -5997,7 +9127,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description Device id, the claim `device` of its tokens */
+                /**
+                 * @description Device id, the claim `device` of its tokens
+                 * @example old-phone
+                 */
                 readonly device: string;
             };
             readonly cookie?: never;
@@ -6019,6 +9152,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6028,6 +9170,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6037,6 +9188,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6049,6 +9209,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6058,6 +9227,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6072,6 +9250,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6101,6 +9288,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6113,6 +9309,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6122,6 +9327,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6136,6 +9350,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6162,6 +9385,19 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "welcomes": [
+                     *         {
+                     *           "id": "01a22461-9a6b-76fc-aa0b-efb553a17daf",
+                     *           "conversation": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "welcome": "AAEAAwABQHYgAITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlMgjINwjYtz5gzTbho8kmZJYVkXBIyoSzX88DjyCIqVAWYzLzwcwy6dUgW9im2XQ9zP8MNTzUL6zDLJWKLOWHXjm6kAx45sQxzPZsCq96dzdZkjmZW1QqK3e1JvJwfN4rb1CNBMc39zCwUOjTZrebGM+1Ll4u/ASZDTgMFzBqjKhClMsK5jg9V3wZVnBAg7lFLan6Pn6niTJUIQ/Vz8lfYKdu5xICTAEhvEWhTtAbbdIp3PUpHasLG9ajekAG3G03hGbErD0l5Daj/ktUO+iNHwQMW0EnT6wRxNlOjs0PmqmHNyLHsiss0dA0DhiQSQrh+9zi+NEXt7ebEQRtql0v3Zg8rfnk/hXYoooFNCv3AzXbMXe4ur7SpzpryLWwxpx2OG4QJ4QKCTbhvvgZgGWRJc2HwbwJxjRY+ysdowz6+2alUI8dUcgT1oHSIQYYNglrogNnrB86RY2yq4ae/mwu/fL4037yI24xJBgQGZ2gkkwxMVKBwgy++NBG4BxGGRiL3OlBMUnt9BQQiK1ebVG0az8LIpJ4nhZOeV2weubXYVR31FHmoZzJzalxrO6sF3o+67KS2hu6l7G1vra8/gycnpcj12msPydrZGcJzZOsbXvXSVgzyWjMmtEnGjj76mZyPdONUb5TomBF8CMQz+HDlQy7+40zRGCnK63ejkZr+z6IrSqYPnlQOAtKCPOGsTPz+YdDhYGkZp3oT5sQXKxckwd8enxE5bFIvdrovBRBL1nE8xEv3IhD5gGA50c9dzY1gqFHMaod0+ocHcat+fd2qEQ5rOHYsC94iGytJ3ewaL8LvpMO0dLGVGP93F+oNmBCbkHAlZo2Vxpc2O0pNjg3NO1SKrgI1D9Dq0/7m6a55f0YSgioDrtKiiWLk9JmiWhV/5Zry1qzvQJ7OHCY6HIfj9a7Jp21QSAGrSKMvEosyE+XU7Wf+YF4T6fhHIK3+uwHDuPUa0H5yiEmMOY5TqqS4YkLIpJnxnOQKO6NwyORK+75CVNMq+TXxr0Q==",
+                     *           "seq": 1,
+                     *           "epoch": 1
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["WelcomeList"];
                 };
             };
@@ -6171,6 +9407,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6180,6 +9425,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6192,6 +9446,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6201,6 +9464,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6215,6 +9487,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6228,6 +9509,7 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
+                /** @example 01a22461-9a6b-76fc-aa0b-efb553a17daf */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -6253,6 +9535,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6262,6 +9553,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6271,6 +9571,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6280,6 +9589,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6289,6 +9607,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6298,6 +9625,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6310,6 +9646,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6319,6 +9664,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6333,6 +9687,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6355,6 +9718,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mode": "contacts"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Consent"];
                 };
             };
@@ -6364,6 +9732,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6376,6 +9753,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6385,6 +9771,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6399,6 +9794,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6425,6 +9829,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "mode": "contacts"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Consent"];
                 };
             };
@@ -6434,6 +9843,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6443,6 +9861,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6452,6 +9879,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6461,6 +9897,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6473,6 +9918,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6482,6 +9936,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6496,6 +9959,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6522,6 +9994,16 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "requests": [
+                     *         {
+                     *           "user": "alice",
+                     *           "at": "2026-11-28T22:58:26.873Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConsentRequestList"];
                 };
             };
@@ -6531,6 +10013,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6540,6 +10031,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6552,6 +10052,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6561,6 +10070,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6575,6 +10093,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6588,7 +10115,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example alice
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -6614,6 +10144,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6623,6 +10162,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6632,6 +10180,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6641,6 +10198,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6650,6 +10216,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6659,6 +10234,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6671,6 +10255,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6680,6 +10273,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6694,6 +10296,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6714,6 +10325,25 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "healthy",
+                     *       "timestamp": "2026-11-28T22:58:25.110Z",
+                     *       "version": "0.2.0",
+                     *       "build": "e29dd8a1ae7e",
+                     *       "reasons": [],
+                     *       "checks": {
+                     *         "database": "healthy",
+                     *         "temporal": "healthy",
+                     *         "memory": "healthy",
+                     *         "actors": {
+                     *           "active_actors": 0,
+                     *           "status": "healthy",
+                     *           "healthy": true
+                     *         }
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Health"];
                 };
             };
@@ -6723,6 +10353,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6732,6 +10371,27 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "unhealthy",
+                     *       "timestamp": "2026-01-31T12:00:00.000Z",
+                     *       "version": "1.0.0",
+                     *       "build": "3f2a9c41d7e8",
+                     *       "reasons": [
+                     *         "database: no answer within 2 s"
+                     *       ],
+                     *       "checks": {
+                     *         "database": "unhealthy",
+                     *         "temporal": "healthy",
+                     *         "memory": "healthy",
+                     *         "actors": {
+                     *           "active_actors": 12,
+                     *           "status": "healthy",
+                     *           "healthy": true
+                     *         }
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Health"];
                 };
             };
@@ -6752,6 +10412,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /** @example OK */
                     readonly "text/plain": string;
                 };
             };
@@ -6761,6 +10422,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6781,6 +10451,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ready": true,
+                     *       "checks": {
+                     *         "database": true,
+                     *         "temporal": true,
+                     *         "memory": true,
+                     *         "actors": true,
+                     *         "serving": true
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Readiness"];
                 };
             };
@@ -6790,6 +10472,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6799,6 +10490,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ready": false,
+                     *       "checks": {
+                     *         "database": false,
+                     *         "temporal": true,
+                     *         "memory": true,
+                     *         "actors": true,
+                     *         "serving": true
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Readiness"];
                 };
             };
@@ -6831,6 +10534,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6840,6 +10552,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6862,6 +10583,124 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "at": "2026-11-28T22:58:26.930Z",
+                     *       "version": "0.2.0",
+                     *       "checks": {
+                     *         "database": "healthy",
+                     *         "temporal": "healthy",
+                     *         "memory": "healthy",
+                     *         "actors": "healthy"
+                     *       },
+                     *       "findings": [],
+                     *       "processes": [
+                     *         {
+                     *           "id": "api/vm/3955/mx10haxv",
+                     *           "kind": "api",
+                     *           "version": "0.2.0",
+                     *           "build": "e29dd8a1ae7e",
+                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "facts": {
+                     *             "path": {
+                     *               "path": "auto",
+                     *               "state": "normal",
+                     *               "rollout": 100
+                     *             },
+                     *             "leaving": false,
+                     *             "namespace": "default",
+                     *             "diversions": {},
+                     *             "queueDepth": 0,
+                     *             "breakerOpen": false,
+                     *             "clockSkewMs": -1,
+                     *             "openStreams": 0,
+                     *             "oldestWaitMs": 24,
+                     *             "activeConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-28T22:58:22.830Z",
+                     *           "silentMs": 62
+                     *         },
+                     *         {
+                     *           "id": "worker/vm/3956/mx10hay2",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "e29dd8a1ae7e",
+                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-28T22:58:22.878Z",
+                     *           "silentMs": 526
+                     *         },
+                     *         {
+                     *           "id": "supervisor/examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "kind": "supervisor",
+                     *           "version": "0.2.0",
+                     *           "build": "e29dd8a1ae7e",
+                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "facts": {
+                     *             "degraded": false,
+                     *             "restarts": 0,
+                     *             "inTrouble": 0,
+                     *             "intervalMs": 5000,
+                     *             "stoppedBuckets": 0
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-28T22:58:24.129Z",
+                     *           "silentMs": 2757
+                     *         }
+                     *       ],
+                     *       "path": {
+                     *         "path": "auto",
+                     *         "rollout": 100,
+                     *         "controller": {
+                     *           "state": "normal",
+                     *           "since": "2026-11-28T22:58:22.810Z",
+                     *           "limit": 8,
+                     *           "inFlight": 0,
+                     *           "baselineMs": 24,
+                     *           "updatesPerSecond": 1.4,
+                     *           "share": 1,
+                     *           "breaker": "closed",
+                     *           "wedged": []
+                     *         }
+                     *       },
+                     *       "queue": {
+                     *         "depth": 0,
+                     *         "oldestWaitMs": 24,
+                     *         "activeConversations": 1,
+                     *         "openStreams": 0,
+                     *         "diversions": {}
+                     *       },
+                     *       "temporal": {
+                     *         "pollers": [
+                     *           {
+                     *             "identity": "3956@vm",
+                     *             "silentMs": 922
+                     *           }
+                     *         ],
+                     *         "running": 2,
+                     *         "failed": 0
+                     *       },
+                     *       "database": {
+                     *         "version": "18.4",
+                     *         "connections": 12,
+                     *         "maxConnections": 200,
+                     *         "waitingForLocks": 0,
+                     *         "overdue": 0
+                     *       },
+                     *       "troubles": {
+                     *         "more": false,
+                     *         "newest": []
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ServiceStatus"];
                 };
             };
@@ -6871,6 +10710,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6880,6 +10728,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6892,6 +10749,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6901,6 +10767,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6915,6 +10790,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6937,6 +10821,23 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "auto",
+                     *       "rollout": 100,
+                     *       "controller": {
+                     *         "state": "normal",
+                     *         "since": "2026-11-28T22:58:22.810Z",
+                     *         "limit": 8,
+                     *         "inFlight": 0,
+                     *         "baselineMs": 24,
+                     *         "updatesPerSecond": 1.4,
+                     *         "share": 1,
+                     *         "breaker": "closed",
+                     *         "wedged": []
+                     *       }
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["PathState"];
                 };
             };
@@ -6946,6 +10847,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6955,6 +10865,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6967,6 +10886,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6976,6 +10904,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -6990,6 +10927,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7016,6 +10962,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "path": "auto",
+                     *       "rollout": 100
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["PathSetting"];
                 };
             };
@@ -7025,6 +10977,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7034,6 +10995,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7043,6 +11013,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7052,6 +11031,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7061,6 +11049,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7073,6 +11070,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7082,6 +11088,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7096,6 +11111,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7118,6 +11142,14 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "drained": true,
+                     *       "since": "2026-11-28T22:58:27.490Z",
+                     *       "by": "operator",
+                     *       "running": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
@@ -7127,6 +11159,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7136,6 +11177,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7148,6 +11198,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7157,6 +11216,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7171,6 +11239,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7200,6 +11277,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "drained": true,
+                     *       "since": "2026-11-28T22:58:27.490Z",
+                     *       "by": "operator",
+                     *       "running": 1,
+                     *       "ended": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
@@ -7209,6 +11295,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7218,6 +11313,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7227,6 +11331,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7236,6 +11349,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7245,6 +11367,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7254,6 +11385,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7266,6 +11406,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7275,6 +11424,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7289,6 +11447,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7311,6 +11478,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "drained": false,
+                     *       "running": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
@@ -7320,6 +11493,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7329,6 +11511,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7341,6 +11532,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7350,6 +11550,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7364,6 +11573,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7382,6 +11600,7 @@ export interface operations {
                 readonly idleSeconds?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @example 10 */
                 readonly limit?: number;
             };
             readonly header?: never;
@@ -7398,6 +11617,38 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "AGVXBz2OTVIiLkfvWXr46Q",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-28T22:58:26.813Z",
+                     *           "createdAt": "2026-11-28T22:58:26.498Z",
+                     *           "lastAt": "2026-11-28T22:58:26.692Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "protocol": "mls",
+                     *           "epoch": 1,
+                     *           "lastSeq": 2,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "active",
+                     *           "dueAt": "2026-11-28T22:58:26.461Z",
+                     *           "createdAt": "2026-11-28T22:58:25.591Z",
+                     *           "lastAt": "2026-11-28T22:58:26.237Z",
+                     *           "troubles": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AdminConversationList"];
                 };
             };
@@ -7407,6 +11658,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7416,6 +11676,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7425,6 +11694,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7437,6 +11715,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7446,6 +11733,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7460,6 +11756,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7470,7 +11775,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7485,6 +11793,55 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "protocol": "mls",
+                     *       "epoch": 1,
+                     *       "lastSeq": 2,
+                     *       "memberCount": 2,
+                     *       "oldestSeq": 1,
+                     *       "state": "active",
+                     *       "dueAt": "2026-11-28T22:58:26.461Z",
+                     *       "createdAt": "2026-11-28T22:58:25.591Z",
+                     *       "lastAt": "2026-11-28T22:58:26.237Z",
+                     *       "troubles": [],
+                     *       "staged": 0,
+                     *       "increments": 0,
+                     *       "admins": 1,
+                     *       "locks": [],
+                     *       "workflow": {
+                     *         "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
+                     *         "running": true
+                     *       },
+                     *       "run": {
+                     *         "runId": "01a22461-9991-7930-b720-33cd89908176",
+                     *         "status": "RUNNING",
+                     *         "historyLength": 47,
+                     *         "historyBytes": 12582,
+                     *         "startedAt": "2026-11-28T22:58:25.809Z",
+                     *         "state": {
+                     *           "health": "healthy",
+                     *           "mailbox": 0,
+                     *           "increments": 0,
+                     *           "decided": 7,
+                     *           "closing": false,
+                     *           "epoch": 1,
+                     *           "lastSeq": 2,
+                     *           "asOf": "2026-11-28T22:58:26.458Z"
+                     *         }
+                     *       },
+                     *       "process": {
+                     *         "path": "auto",
+                     *         "mailbox": 0,
+                     *         "inFlight": 0,
+                     *         "oldestMs": 0,
+                     *         "streams": 0,
+                     *         "failures": []
+                     *       },
+                     *       "signs": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AdminConversation"];
                 };
             };
@@ -7494,6 +11851,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7503,6 +11869,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7512,6 +11887,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7521,6 +11905,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7533,6 +11926,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7542,6 +11944,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7556,6 +11967,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7568,7 +11988,10 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7590,6 +12013,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7599,6 +12031,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7608,6 +12049,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7617,6 +12067,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7629,6 +12088,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7638,6 +12106,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7652,6 +12129,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7665,7 +12151,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7684,6 +12173,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "running": false
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["WorkflowRun"];
                 };
             };
@@ -7693,6 +12188,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7702,6 +12206,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7711,6 +12224,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7720,6 +12242,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7729,6 +12260,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7738,6 +12278,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7747,6 +12296,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7759,6 +12317,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7768,6 +12335,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7782,6 +12358,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7795,7 +12380,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7814,6 +12402,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "running": true
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["WorkflowRun"];
                 };
             };
@@ -7823,6 +12417,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7832,6 +12435,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7841,6 +12453,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7850,6 +12471,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7859,6 +12489,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7868,6 +12507,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7877,6 +12525,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7889,6 +12546,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7898,6 +12564,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7912,6 +12587,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7927,7 +12611,10 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7951,6 +12638,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7960,6 +12656,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7969,6 +12674,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7978,6 +12692,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7990,6 +12713,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -7999,6 +12731,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8013,6 +12754,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8026,7 +12776,10 @@ export interface operations {
                 readonly "Idempotency-Key"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -8045,6 +12798,25 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "export": 6,
+                     *       "conversation": {
+                     *         "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *         "protocol": "mls",
+                     *         "epoch": 1,
+                     *         "lastSeq": 2,
+                     *         "memberCount": 2,
+                     *         "oldestSeq": 1,
+                     *         "state": "active",
+                     *         "dueAt": "2026-12-28T22:58:26.015Z",
+                     *         "createdAt": "2026-11-28T22:58:25.591Z",
+                     *         "lastAt": "2026-11-28T22:58:26.237Z",
+                     *         "troubles": []
+                     *       },
+                     *       "lastSeq": 2
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ExportBegun"];
                 };
             };
@@ -8054,6 +12826,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8063,6 +12844,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8072,6 +12862,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8081,6 +12880,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8090,6 +12898,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8099,6 +12916,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8108,6 +12934,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8120,6 +12955,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8129,6 +12973,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8143,6 +12996,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8157,8 +13019,12 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
+                /** @example 6 */
                 readonly export: number;
             };
             readonly cookie?: never;
@@ -8173,6 +13039,31 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "seq": 1,
+                     *           "kind": "commit",
+                     *           "id": "commit-0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
+                     *           "epoch": 0,
+                     *           "sender": "alice",
+                     *           "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
+                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAADABx+TbkXhpahJqL7JGqD7HoSu2tQUgha2QlqIf9tQbzjclBqJGOTU8kezayu2rz3XkX4axRT1uCftcy0+kqogUdQdyELLVc+AwMYTIZ8GRzLSYvtoWALpbEzHy5GZdkvJmk50ZH7ZcQq8bSy2gfQmBFapEewE2WkSkWAB2Oj3LN0bfOWUCgM1+aV7eppzdwV6equa6W13BsgaLQaPVTmCI8mMUc8iMdw3f4GITAKujf6NAOhwf9LPYusXuYIuC7cZ90HqODtyUYmtZTi+H1FhT2c5KJktsILppPacBJ+t19Rfodc3lReGxo2eT3wzcahV+JRTEXDj5ZIQTXnShmbYm0ncFzfZHy41h73W0E2ERNQoXhqTsNfHnUDvEozo6bvL51nMeVNtWhNNg9K0behZP+07q42Yiz4OtmRCCu2HoL/XrJXZHNf4cGl0xDw+UP67vJzWHiled3zufehFdZmqHa4CGh3/DJmmGhtkcpN2Nbl7DVVIOgXhv7hFmtqiJwXQS8TjA+4sXM4RyG4l2vo4wrExv6msaAOVf7AvrArCm4p8bVqovyoDCBoZWPT3FOsWsNvBY1i+N0jYufxeBFG0J3ZvJw6OUcakjxcHynNLs7jIiuLcyVn7XkzF1s=",
+                     *           "at": "2026-11-28T22:58:26.015Z"
+                     *         },
+                     *         {
+                     *           "seq": 2,
+                     *           "kind": "application",
+                     *           "id": "hello-1",
+                     *           "epoch": 1,
+                     *           "sha256": "126f3a829796f8ae69a99ac0840da765905391543ede5ce4b8f25c89599cd2e4",
+                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==",
+                     *           "at": "2026-11-28T22:58:26.237Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ExportEntries"];
                 };
             };
@@ -8182,6 +13073,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8191,6 +13091,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8200,6 +13109,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8209,6 +13127,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8221,6 +13148,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8230,6 +13166,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8244,6 +13189,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8258,8 +13212,12 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 */
                 readonly id: string;
+                /** @example 6 */
                 readonly export: number;
             };
             readonly cookie?: never;
@@ -8274,6 +13232,34 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "members": [
+                     *         {
+                     *           "user": "alice",
+                     *           "role": "admin",
+                     *           "joinedSeq": 0,
+                     *           "joinedEpoch": 0,
+                     *           "periods": [
+                     *             {
+                     *               "from": 1
+                     *             }
+                     *           ]
+                     *         },
+                     *         {
+                     *           "user": "bob",
+                     *           "role": "member",
+                     *           "joinedSeq": 1,
+                     *           "joinedEpoch": 1,
+                     *           "periods": [
+                     *             {
+                     *               "from": 1
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ExportMembers"];
                 };
             };
@@ -8283,6 +13269,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8292,6 +13287,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8301,6 +13305,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8310,6 +13323,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8322,6 +13344,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8331,6 +13362,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8345,6 +13385,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8355,7 +13404,10 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example bob
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -8370,6 +13422,23 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "bob",
+                     *       "consent": "anyone",
+                     *       "welcomes": 0,
+                     *       "erasing": false,
+                     *       "devices": [
+                     *         {
+                     *           "device": "default",
+                     *           "available": 1,
+                     *           "lastResort": false,
+                     *           "createdAt": "2026-11-28T22:58:25.521Z",
+                     *           "seenAt": "2026-11-28T22:58:26.492Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AdminUser"];
                 };
             };
@@ -8379,6 +13448,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8388,6 +13466,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8397,6 +13484,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8406,6 +13502,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8418,6 +13523,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8427,6 +13541,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8441,6 +13564,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8455,7 +13587,10 @@ export interface operations {
             };
             readonly header?: never;
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example bob
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -8470,6 +13605,22 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "protocol": "mls",
+                     *           "epoch": 1,
+                     *           "lastSeq": 2,
+                     *           "memberCount": 2,
+                     *           "role": "member",
+                     *           "unread": 1,
+                     *           "createdAt": "2026-11-28T22:58:25.591Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AdminUserConversations"];
                 };
             };
@@ -8479,6 +13630,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8488,6 +13648,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8497,6 +13666,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8506,6 +13684,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8518,6 +13705,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8527,6 +13723,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8541,6 +13746,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8553,6 +13767,7 @@ export interface operations {
                 readonly conversation?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
+                /** @example 3 */
                 readonly limit?: number;
             };
             readonly header?: never;
@@ -8569,6 +13784,81 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "entries": [
+                     *         {
+                     *           "id": 11,
+                     *           "at": "2026-11-28T22:58:27.553Z",
+                     *           "actor": "operator",
+                     *           "action": "end-drain",
+                     *           "details": {
+                     *             "before": {
+                     *               "path": "auto",
+                     *               "rollout": 100
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "id": 10,
+                     *           "at": "2026-11-28T22:58:27.490Z",
+                     *           "actor": "operator",
+                     *           "action": "drain",
+                     *           "details": {
+                     *             "before": {
+                     *               "path": "auto",
+                     *               "rollout": 100
+                     *             }
+                     *           }
+                     *         },
+                     *         {
+                     *           "id": 9,
+                     *           "at": "2026-11-28T22:58:27.486Z",
+                     *           "actor": "operator",
+                     *           "action": "supervisor-policy",
+                     *           "details": {
+                     *             "to": {
+                     *               "looks": 2,
+                     *               "buckets": 16,
+                     *               "strategy": "one-for-one",
+                     *               "windowMs": 600000,
+                     *               "overdueMs": 600000,
+                     *               "intervalMs": 5000,
+                     *               "patienceMs": 6000,
+                     *               "maxPerRound": 50,
+                     *               "maxRestarts": 3,
+                     *               "backoffMaxMs": 60000,
+                     *               "taskAttempts": 3,
+                     *               "backoffFactor": 2,
+                     *               "backoffJitter": 0.5,
+                     *               "backoffInitialMs": 1000,
+                     *               "bucketEscalations": 3,
+                     *               "serviceEscalations": 3
+                     *             },
+                     *             "from": {
+                     *               "looks": 2,
+                     *               "buckets": 16,
+                     *               "strategy": "one-for-one",
+                     *               "windowMs": 600000,
+                     *               "overdueMs": 600000,
+                     *               "intervalMs": 5000,
+                     *               "patienceMs": 6000,
+                     *               "maxPerRound": 50,
+                     *               "maxRestarts": 3,
+                     *               "backoffMaxMs": 60000,
+                     *               "taskAttempts": 3,
+                     *               "backoffFactor": 2,
+                     *               "backoffJitter": 0.5,
+                     *               "backoffInitialMs": 1000,
+                     *               "bucketEscalations": 3,
+                     *               "serviceEscalations": 3
+                     *             }
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": "OQ"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AuditList"];
                 };
             };
@@ -8578,6 +13868,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8587,6 +13886,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8596,6 +13904,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8608,6 +13925,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8617,6 +13943,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8631,6 +13966,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8657,6 +14001,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "state": "running",
+                     *       "startedAt": "2026-11-28T22:58:27.427Z",
+                     *       "startedBy": "operator",
+                     *       "seenAt": "2026-11-28T22:58:27.427Z",
+                     *       "checked": 0,
+                     *       "total": 2,
+                     *       "found": 0,
+                     *       "findings": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConsistencyRun"];
                 };
             };
@@ -8666,6 +14022,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8675,6 +14040,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8684,6 +14058,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8696,6 +14079,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8705,6 +14097,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8719,6 +14120,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8748,6 +14158,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "checked": 1,
+                     *       "found": 0,
+                     *       "findings": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConsistencyFindings"];
                 };
             };
@@ -8759,6 +14176,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "state": "running",
+                     *       "startedAt": "2026-11-28T22:58:27.427Z",
+                     *       "startedBy": "operator",
+                     *       "seenAt": "2026-11-28T22:58:27.427Z",
+                     *       "checked": 0,
+                     *       "total": 2,
+                     *       "found": 0,
+                     *       "findings": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ConsistencyRun"];
                 };
             };
@@ -8768,6 +14197,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8777,6 +14215,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8786,6 +14233,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8795,6 +14251,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8804,6 +14269,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8813,6 +14287,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8825,6 +14308,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8834,6 +14326,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8848,6 +14349,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8877,6 +14387,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8886,6 +14405,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8898,6 +14426,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8907,6 +14444,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8921,6 +14467,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8943,6 +14498,33 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "running": true,
+                     *       "degraded": false,
+                     *       "silentMs": 3349,
+                     *       "policy": {
+                     *         "strategy": "one-for-one",
+                     *         "intervalMs": 5000,
+                     *         "looks": 2,
+                     *         "taskAttempts": 3,
+                     *         "patienceMs": 6000,
+                     *         "overdueMs": 600000,
+                     *         "maxPerRound": 50,
+                     *         "backoffInitialMs": 1000,
+                     *         "backoffMaxMs": 60000,
+                     *         "backoffFactor": 2,
+                     *         "backoffJitter": 0.5,
+                     *         "maxRestarts": 3,
+                     *         "windowMs": 600000,
+                     *         "buckets": 16,
+                     *         "bucketEscalations": 3,
+                     *         "serviceEscalations": 3
+                     *       },
+                     *       "troubles": [],
+                     *       "actions": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["SupervisorReport"];
                 };
             };
@@ -8952,6 +14534,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8961,6 +14552,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8973,6 +14573,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8982,6 +14591,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -8996,6 +14614,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9022,6 +14649,26 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "strategy": "one-for-one",
+                     *       "intervalMs": 5000,
+                     *       "looks": 2,
+                     *       "taskAttempts": 3,
+                     *       "patienceMs": 6000,
+                     *       "overdueMs": 600000,
+                     *       "maxPerRound": 50,
+                     *       "backoffInitialMs": 1000,
+                     *       "backoffMaxMs": 60000,
+                     *       "backoffFactor": 2,
+                     *       "backoffJitter": 0.5,
+                     *       "maxRestarts": 3,
+                     *       "windowMs": 600000,
+                     *       "buckets": 16,
+                     *       "bucketEscalations": 3,
+                     *       "serviceEscalations": 3
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["SupervisorPolicy"];
                 };
             };
@@ -9031,6 +14678,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9040,6 +14696,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9049,6 +14714,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-allowed",
+                     *       "title": "The policy of the conversation does not allow this",
+                     *       "status": 403,
+                     *       "code": "not-allowed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9058,6 +14732,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9067,6 +14750,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9079,6 +14771,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9088,6 +14789,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9102,6 +14812,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9136,6 +14855,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9145,6 +14873,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9177,6 +14914,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9186,6 +14932,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9196,6 +14951,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
+                /** @example epoch-conflict */
                 readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
@@ -9217,6 +14973,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9226,6 +14991,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9238,6 +15012,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
@@ -9247,6 +15030,15 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };

@@ -1,6 +1,7 @@
 import { type IncomingMessage, get } from 'node:http';
 import { type EventSourceMessage, createParser } from 'eventsource-parser';
 import type { Entry } from '../../client/index.ts';
+import { checkEvent } from './event-contract.ts';
 
 /** One connection to an event stream, with everything that came over it. It never reconnects. */
 export interface EventStream {
@@ -40,7 +41,12 @@ function openStream(target: URL, token: string, more: Readonly<Record<string, st
     let comments = 0;
     let text = '';
     let endedAt: number | undefined;
-    const parser = createParser({ onEvent: (event) => events.push(event), onComment: () => comments++ });
+    const kind = target.pathname === '/v1/events' ? 'account' : 'conversation';
+    const onEvent = (event: EventSourceMessage): void => {
+      checkEvent(kind, event);
+      events.push(event);
+    };
+    const parser = createParser({ onEvent, onComment: () => comments++ });
     const request = get(target, { headers, agent: false }, (response) => {
       const isStream = response.headers['content-type']?.startsWith('text/event-stream') === true;
       response.setEncoding('utf8');

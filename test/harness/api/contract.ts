@@ -48,6 +48,8 @@ function checkReply(route: Route, { status, headers, body, text }: Answer): void
   const documented = route.replies[status];
   expect(documented, `${route.name} answers ${status}`).toBeDefined();
   const { schema, mediaType } = documented ?? {};
+  // The events of a stream are checked where they are read (test/harness/streams).
+  if (mediaType === 'text/event-stream') return;
   if (schema !== undefined) expect(schema.parse(body)).toEqual(body);
   else if (mediaType === undefined) expect(text).toBe('');
   if (mediaType !== undefined) expect(headers.get('content-type')).toContain(mediaType);

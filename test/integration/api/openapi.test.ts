@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { documentText } from '../../../api/document-text.ts';
 import { packageRoot } from '../../../process/package-root.ts';
@@ -9,11 +10,13 @@ const { service } = useApi();
 
 interface Operation {
   readonly operationId: string;
+  readonly tags: readonly string[];
   readonly parameters?: readonly { readonly name: string; readonly in: string }[];
   readonly responses: Readonly<Record<string, unknown>>;
 }
 interface Document {
   readonly openapi: string;
+  readonly tags: readonly { readonly name: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
@@ -46,6 +49,12 @@ test('operations have unique ids, declared path parameters, and documented answe
     expect([template, declared.sort()]).toEqual([template, inPath.sort()]);
     expect(Object.keys(operation.responses).some((status) => status.startsWith('2'))).toBe(true);
   }
+});
+
+test('each operation is in a group that is explained', () => {
+  const groups = document.tags.map(({ name }) => name);
+  const used = operations.flatMap(({ operation }) => operation.tags);
+  expect([...new Set(used)].sort()).toEqual([...groups].sort());
 });
 
 test('the document lists exactly the routes that clients use', () => {
@@ -153,6 +162,32 @@ describe('the reference page', () => {
       hideClientButton: true,
       persistAuth: false,
     });
+  });
+
+  test('takes a token from the fragment of its address, and removes it from there', async () => {
+    const { text } = await service.ask('GET /docs/assets/start.js');
+    const open = (hash: string): { configuration: Record<string, unknown>; shown: string } => {
+      const dataset = { configuration: JSON.stringify({ authentication: { preferredSecurityScheme: 'bearer' } }) };
+      let shown = `/docs${hash}`;
+      runInNewContext(text, {
+        location: { hash, pathname: '/docs' },
+        history: { replaceState: (_state: unknown, _title: string, url: string) => (shown = url) },
+        document: { getElementById: () => ({ dataset }) },
+      });
+      return { configuration: JSON.parse(dataset.configuration) as Record<string, unknown>, shown };
+    };
+    expect(open('#token=aa.bb-b.c_c')).toEqual({
+      configuration: {
+        authentication: { preferredSecurityScheme: 'bearer', securitySchemes: { bearer: { token: 'aa.bb-b.c_c' } } },
+      },
+      shown: '/docs',
+    });
+    for (const hash of ['', '#tag/messages', '#token=', '#token=<script>']) {
+      expect(open(hash)).toEqual({
+        configuration: { authentication: { preferredSecurityScheme: 'bearer' } },
+        shown: `/docs${hash}`,
+      });
+    }
   });
 
   test('lets a browser contact no other server', async () => {

@@ -161,7 +161,10 @@ test('the summary contains a token and commands to copy', async () => {
   const text = await summary(options, { ...servers, secret: 'a secret of the developer' });
   expect(text.match(/^curl .*http:\/\/127\.0\.0\.1:1234\/v1\/conversations/gm)).toHaveLength(3);
   expect(text).toMatch(/^export TOKEN=[\w-]+\.[\w-]+\.[\w-]+$/m);
-  expect(await summary(options, { ...servers, secret: undefined })).not.toContain('curl');
+  expect(text).toMatch(/^ {2}Documentation +http:\/\/127\.0\.0\.1:1234\/docs#token=[\w-]+\.[\w-]+\.[\w-]+$/m);
+  const withIssuer = await summary(options, { ...servers, secret: undefined });
+  expect(withIssuer).not.toContain('curl');
+  expect(withIssuer).toMatch(/^ {2}Documentation +http:\/\/127\.0\.0\.1:1234\/docs$/m);
 });
 
 test('the summary names the data folder where a token of another terminal needs it', async () => {

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { ACCOUNT_EVENTS, CONVERSATION_EVENTS } from '../../../api/schemas/events.ts';
+import { checkEvent } from '../../../tools/harness/event-contract.ts';
+
+interface Described {
+  readonly shape: { readonly data: { readonly meta: () => { readonly example?: unknown } | undefined } };
+}
+
+test.each([
+  ['conversation', CONVERSATION_EVENTS],
+  ['account', ACCOUNT_EVENTS],
+] as const)('each event of the %s stream has an example of its form', (stream, events) => {
+  for (const [event, schema] of Object.entries(events)) {
+    const example = (schema as Described).shape.data.meta()?.example;
+    expect(example, event).toBeDefined();
+    const id = stream === 'conversation' && event === 'entry' ? '7' : undefined;
+    checkEvent(stream, { event, id, data: JSON.stringify(example) });
+  }
+});
+
+test('an event with a field that is not documented is noticed', () => {
+  const data = JSON.stringify({ available: 3, more: 1 });
+  expect(() => checkEvent('account', { event: 'low-stock', id: undefined, data })).toThrow('Not as documented');
+  expect(() => checkEvent('conversation', { event: 'low-stock', id: undefined, data: '{}' })).toThrow(
+    'Not as documented',
+  );
+});

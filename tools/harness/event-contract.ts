@@ -1,0 +1,23 @@
+import type { EventSourceMessage } from 'eventsource-parser';
+import { AccountStreamEvent, ConversationStreamEvent } from '../../api/schemas/events.ts';
+
+/**
+ * Holds an event that a stream sent against the OpenAPI document.
+ * @throws Error if it has another form than documented; also at a field that the document does not have
+ */
+export function checkEvent(stream: 'conversation' | 'account', { event, id, data }: EventSourceMessage): void {
+  const schema = stream === 'conversation' ? ConversationStreamEvent : AccountStreamEvent;
+  const sent = { event, ...(id === undefined ? {} : { id }), data: JSON.parse(data) as unknown };
+  const known = schema.safeParse(sent);
+  // Schemas of answers drop unknown fields. The service and its schemas have their fields in different orders.
+  if (known.success && canonical(known.data) === canonical(sent)) return;
+  throw new Error(`Not as documented: ${JSON.stringify(sent)}${known.success ? '' : `: ${known.error.message}`}`);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
