@@ -86,7 +86,7 @@ module.exports = {
       to: {
         path: '^(client|worker|local|process)/',
         pathNot:
-          '^(client/api/openapi|worker/replay|local/(development-token|options|service-url)|process/package-root)\\.ts$',
+          '^(client/api/openapi|worker/replay|local/(development-token|options|service-url)|process/(env-file|package-root))\\.ts$',
       },
     },
     {

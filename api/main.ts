@@ -11,6 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import { processId } from '../process/process-id.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
+import { startProblem } from '../process/start-problem.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
@@ -74,7 +75,8 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  log.fatal({ err: error }, 'API failed to start');
+  const problem = startProblem(error, config, { variable: 'PORT', value: config.port });
+  log.fatal(problem === undefined ? { err: error } : { problem }, 'API failed to start');
   await cleanup.run().catch(() => undefined);
   process.exit(1);
 }

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { developmentSecret, signToken } from '../local/development-token.ts';
 import { stackOptions } from '../local/options.ts';
-import { readServiceUrl } from '../local/service-url.ts';
+import { findService } from '../local/service-url.ts';
+import { readEnvironment } from '../process/env-file.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 /** Where the service is, and how this program shows who it is. */
@@ -23,11 +24,10 @@ const LOCAL_OPERATOR = 'operator';
  * machine. A token is signed here only for a service on this machine, with the secret that lies beside it.
  * @throws CommandError
  */
-export function findConnection(env: NodeJS.ProcessEnv, root: string): Connection {
-  const options = attempt(() => stackOptions(env, root));
-  const url = parseUrl(
-    given(env.PARLEY_URL) ?? readServiceUrl(options.dataDir) ?? `http://${options.host}:${options.ports.api}`,
-  );
+export function findConnection(process: NodeJS.ProcessEnv, root: string): Connection {
+  const { env, ...file } = readEnvironment(process, root);
+  const options = attempt(() => stackOptions(env, root, [], file));
+  const url = parseUrl(findService(env, options).url);
   const token = given(env.PARLEY_TOKEN) ?? fromFile(given(env.PARLEY_TOKEN_FILE));
   if (token !== undefined) return { url: url.origin, token: () => Promise.resolve(token) };
   if (!isLocal(url.hostname)) {

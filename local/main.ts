@@ -1,10 +1,12 @@
 // `npm start`: starts PostgreSQL and Temporal, migrates the database, starts worker and API, and runs until Ctrl-C.
 import path from 'node:path';
 import { packageRoot } from '../process/package-root.ts';
+import { readEnvironment } from '../process/env-file.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
-import { stackOptions, type StackOptions } from './options.ts';
-import { removeServiceUrl, writeServiceUrl } from './service-url.ts';
-import { superviseStack } from './stack.ts';
+import { configurationProblems } from './configuration.ts';
+import { readStackOptions } from './options.ts';
+import { removeRunningStack, writeRunningStack } from './service-url.ts';
+import { runningStack, superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
 
 /**
@@ -22,12 +24,8 @@ process.exit(await main());
 
 async function main(): Promise<number> {
   const root = packageRoot();
-  let options: StackOptions;
-  try {
-    options = stackOptions(process.env, root, process.argv.slice(2));
-  } catch (error) {
-    return failWith(error);
-  }
+  const { env, ...file } = readEnvironment(process.env, root);
+  const options = readStackOptions(env, root, process.argv.slice(2), file);
   const compiled = path.join(root, 'dist');
   const supervisor = superviseStack({
     options,
@@ -36,8 +34,9 @@ async function main(): Promise<number> {
       worker: path.join(compiled, 'worker', 'main.js'),
       api: path.join(compiled, 'api', 'main.js'),
     },
-    env: readSecretFiles(process.env).env,
+    env: readSecretFiles(env).env,
     say,
+    findProblems: () => configurationProblems(env, options, file),
   });
   const asked = stopRequests(() => {
     supervisor.kill();
@@ -47,10 +46,10 @@ async function main(): Promise<number> {
   try {
     const stack = await Promise.race([supervisor.started, asked]);
     if (stack !== undefined) {
-      writeServiceUrl(options.dataDir, `http://${options.host}:${options.ports.api}`);
-      say(await summary(options, stack));
+      writeRunningStack(options.dataDir, runningStack(stack));
+      say(await summary(stack));
       await asked;
-      removeServiceUrl(options.dataDir);
+      removeRunningStack(options.dataDir);
     }
   } catch (error) {
     code = failWith(error);

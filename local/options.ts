@@ -1,5 +1,7 @@
 import path from 'node:path';
 import { VARIABLES } from '../process/config-variables.ts';
+import { ConfigurationError, type Places } from '../process/configuration-error.ts';
+import type { FileFindings } from '../process/config.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
 
 /** Settings of `npm start`. */
@@ -8,6 +10,8 @@ export type StackOptions = {
   /** `PARLEY_DATA_DIR` is set: other programs find the folder only with the same setting. */
   hasOwnDataDir: boolean;
   ports: StackPorts;
+  /** Ports that stay as they are. The others move to free ones where theirs are in use. */
+  fixedPorts: ReadonlySet<keyof StackPorts>;
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
@@ -21,9 +25,13 @@ export type StackOptions = {
   temporalAddress: string | undefined;
   /** `external` = another issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`). */
   jwt: { secret: string | undefined; audience: string; external: boolean };
+  /** What is wrong with these settings. */
+  problems: readonly string[];
+  /** Where variables are set, if not in the environment. */
+  places: Places;
 };
 
-type StackPorts = {
+export type StackPorts = {
   api: number;
   admin: number;
   /** 0 = off. */
@@ -39,41 +47,79 @@ const OBSERVE = '--observe';
 const USAGE = `npm start -- [--observe]
   --observe  runs Prometheus and Grafana beside the stack, where their programs are there`;
 
+type Port = { variable: string; standard: number; user: string; least?: number };
+
+/** Each port of the stack: its variable, its default and who uses it. */
+export const PORTS: Readonly<Record<keyof StackPorts, Port>> = {
+  api: { variable: 'PORT', standard: 8080, user: 'the API' },
+  temporalUi: { variable: 'TEMPORAL_UI_PORT', standard: 8233, user: 'the Temporal Web UI' },
+  admin: { variable: 'ADMIN_PORT', standard: 9090, user: "the worker's health and metrics" },
+  sdkMetrics: { variable: 'SDK_METRICS_PORT', standard: 9464, user: "the worker's Temporal metrics", least: 0 },
+  postgres: { variable: 'POSTGRES_PORT', standard: 5433, user: 'PostgreSQL' },
+  temporal: { variable: 'TEMPORAL_PORT', standard: 7233, user: 'Temporal' },
+  prometheus: { variable: 'PROMETHEUS_PORT', standard: 9091, user: 'Prometheus' },
+  grafana: { variable: 'GRAFANA_PORT', standard: 3000, user: 'Grafana' },
+};
+const PORT_NAMES = Object.keys(PORTS) as readonly (keyof StackPorts)[];
+/** People type these two, and bookmark them: if they moved, the other stack on their port would be taken for this one. */
+const NEVER_MOVE: readonly (keyof StackPorts)[] = ['api', 'temporalUi'];
+const NO_FILE: FileFindings = { problems: [], places: {} };
+
 /**
  * Reads the settings of the local stack.
  * @param args of the command line
- * @throws Error that lists all problems at once
+ * @param file what was found in a file that a part of `given` comes from
+ * @throws ConfigurationError that lists all problems at once
  */
-export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: readonly string[] = []): StackOptions {
-  const { env, problems } = readSecretFiles(given);
-  problems.push(...args.filter((arg) => arg !== OBSERVE).map((arg) => `${arg} is no option.\n${USAGE}`));
+export function stackOptions(
+  given: NodeJS.ProcessEnv,
+  root: string,
+  args: readonly string[] = [],
+  file: FileFindings = NO_FILE,
+): StackOptions {
+  const options = readStackOptions(given, root, args, file);
+  if (options.problems.length > 0) throw new ConfigurationError(options.problems, options.places);
+  return options;
+}
+
+/** The same for a start that adds what else is wrong: the problems are in the answer. */
+export function readStackOptions(
+  given: NodeJS.ProcessEnv,
+  root: string,
+  args: readonly string[] = [],
+  file: FileFindings = NO_FILE,
+): StackOptions {
+  const { env, problems: unreadable } = readSecretFiles(given);
+  const problems = [
+    ...args.filter((arg) => arg !== OBSERVE).map((arg) => `${arg} is no option.\n${USAGE}`),
+    ...file.problems,
+    ...unreadable,
+  ];
   const value = (name: string): string | undefined => {
     const text = env[name]?.trim();
     return text === '' ? undefined : text;
   };
-  const port = (name: string, otherwise: number, least = 1): number => {
-    const number = Number(value(name) ?? otherwise);
-    if (!Number.isInteger(number) || number < least || number > 65_535)
-      problems.push(`${name} must be a port from ${least} to 65535`);
-    return number;
+  const port = (name: keyof StackPorts): number => {
+    const { variable, standard, least = 1 } = PORTS[name];
+    const text = value(variable);
+    if (text === undefined) return standard;
+    const number = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+    if (number >= least && number <= 65_535) return number;
+    problems.push(`${variable} must be a port from ${least} to 65535, but is ${text}`);
+    return standard;
   };
-  const options: StackOptions = {
+  const chosenPath = VARIABLES.CONVERSATION_PATH.safeParse(value('CONVERSATION_PATH'));
+  const options: Omit<StackOptions, 'problems'> = {
     dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
     hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined,
-    ports: {
-      api: port('PORT', 8080),
-      admin: port('ADMIN_PORT', 9090),
-      sdkMetrics: port('SDK_METRICS_PORT', 9464, 0),
-      postgres: port('POSTGRES_PORT', 5433),
-      temporal: port('TEMPORAL_PORT', 7233),
-      temporalUi: port('TEMPORAL_UI_PORT', 8233),
-      prometheus: port('PROMETHEUS_PORT', 9091),
-      grafana: port('GRAFANA_PORT', 3000),
-    },
+    ports: Object.fromEntries(PORT_NAMES.map((name) => [name, port(name)])) as StackPorts,
+    fixedPorts: new Set(
+      PORT_NAMES.filter((name) => NEVER_MOVE.includes(name) || value(PORTS[name].variable) !== undefined),
+    ),
     host: reachable(value('HOST') ?? '0.0.0.0'),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
     observe: args.includes(OBSERVE),
-    servesWithoutTemporal: VARIABLES.CONVERSATION_PATH.parse(value('CONVERSATION_PATH')) !== 'workflow',
+    servesWithoutTemporal: chosenPath.data !== 'workflow',
     databaseUrl: value('DATABASE_URL'),
     temporalAddress: value('TEMPORAL_ADDRESS'),
     jwt: {
@@ -81,9 +127,9 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: reado
       audience: value('JWT_AUDIENCE') ?? 'parley',
       external: value('JWT_JWKS_URL') !== undefined || value('JWT_PUBLIC_KEY_FILE') !== undefined,
     },
+    places: file.places,
   };
-  if (problems.length > 0) throw new Error(problems.join('\n'));
-  return options;
+  return { ...options, problems };
 }
 
 function reachable(host: string): string {

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer, connect } from 'node:net';
-import type { StackOptions } from './options.ts';
+import { PORTS, type StackOptions, type StackPorts } from './options.ts';
 
 /** All servers of the local stack listen on this address. */
 export const loopback = '127.0.0.1';
@@ -25,35 +25,73 @@ export async function freePort(): Promise<number> {
   return listenOnce(0, loopback);
 }
 
+/** Ports of a stack that are free now. */
+export type SettledPorts = {
+  ports: StackPorts;
+  /** One line for the user about each port that has moved. */
+  moved: readonly string[];
+  problems: readonly string[];
+};
+
+/** How far a port moves from its default at most. */
+const REACH = 200;
+
 /**
- * Checks all ports of the stack before anything starts.
- * @throws Error that lists all busy ports
+ * Looks at all ports of the stack before anything starts. A port that nobody has chosen moves to the next free one where its default
+ * is in use; for the others there is a problem that names the variable.
  */
-export async function assertStackPortsFree({
-  ports,
-  databaseUrl,
-  temporalAddress,
-  observe,
-}: StackOptions): Promise<void> {
-  const wanted: [port: number, what: string, variable: string][] = [
-    [ports.api, 'the API', 'PORT'],
-    [ports.admin, "the worker's health and metrics", 'ADMIN_PORT'],
+export async function settlePorts(options: StackOptions): Promise<SettledPorts> {
+  const ports = { ...options.ports };
+  const names = usedPorts(options);
+  const takenBy = new Map<number, keyof StackPorts>();
+  const moved: string[] = [];
+  const problems: string[] = [];
+  const nextFree = async (name: keyof StackPorts, from: number): Promise<number | undefined> => {
+    const reserved = names
+      .filter((other) => other !== name && options.fixedPorts.has(other))
+      .map((other) => ports[other]);
+    for (let port = from; port < Math.min(from + REACH, 65_536); port++) {
+      if (!takenBy.has(port) && !reserved.includes(port) && (await portProblem(port)) === undefined) return port;
+    }
+    return undefined;
+  };
+  // Those that stay come first: the others make room for them.
+  for (const name of [...names].sort((a, b) => Number(options.fixedPorts.has(b)) - Number(options.fixedPorts.has(a)))) {
+    const { variable, user } = PORTS[name];
+    const port = ports[name];
+    const other = takenBy.get(port);
+    const problem = await portProblem(port);
+    if (other === undefined && problem === undefined) {
+      takenBy.set(port, name);
+      continue;
+    }
+    const free = await nextFree(name, port + 1);
+    if (options.fixedPorts.has(name) || free === undefined) {
+      const why = other === undefined ? problem : `is that of ${PORTS[other].variable} too`;
+      const example = free === undefined ? '' : `, for example ${free}`;
+      problems.push(`${variable}: port ${port}, needed for ${user}, ${why}. Set ${variable} to another port${example}`);
+      takenBy.set(port, name);
+    } else {
+      moved.push(
+        `Port ${port} ${other === undefined ? problem : `is that of ${PORTS[other].user}`}: ${user} gets ${free}`,
+      );
+      ports[name] = free;
+      takenBy.set(free, name);
+    }
+  }
+  return { ports, moved, problems };
+}
+
+/** The ports on which something of this stack will listen. */
+function usedPorts({ ports, databaseUrl, temporalAddress, observe }: StackOptions): (keyof StackPorts)[] {
+  return [
+    'api',
+    ...(temporalAddress === undefined ? (['temporalUi', 'temporal'] as const) : []),
+    'admin',
+    ...(ports.sdkMetrics === 0 ? [] : (['sdkMetrics'] as const)),
+    ...(databaseUrl === undefined ? (['postgres'] as const) : []),
+    ...(observe ? (['prometheus', 'grafana'] as const) : []),
   ];
-  if (ports.sdkMetrics !== 0) wanted.push([ports.sdkMetrics, "the worker's Temporal metrics", 'SDK_METRICS_PORT']);
-  if (databaseUrl === undefined) wanted.push([ports.postgres, 'PostgreSQL', 'POSTGRES_PORT']);
-  if (temporalAddress === undefined) {
-    wanted.push([ports.temporal, 'Temporal', 'TEMPORAL_PORT']);
-    wanted.push([ports.temporalUi, 'the Temporal Web UI', 'TEMPORAL_UI_PORT']);
-  }
-  if (observe) {
-    wanted.push([ports.prometheus, 'Prometheus', 'PROMETHEUS_PORT']);
-    wanted.push([ports.grafana, 'Grafana', 'GRAFANA_PORT']);
-  }
-  const results = await Promise.allSettled(wanted.map((entry) => assertPortFree(...entry)));
-  const problems = results.flatMap((result) =>
-    result.status === 'rejected' ? [(result.reason as Error).message] : [],
-  );
-  if (problems.length > 0) throw new Error(problems.join('\n'));
 }
 
 /**

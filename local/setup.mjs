@@ -1,11 +1,11 @@
-// Prepares a clone: installs the dependencies of the lockfile and, with --build, compiles the code; with --build-once, only if it
-// was never compiled.
+// Prepares a clone: installs the dependencies of the lockfile and, with --build, compiles the code if it has changed.
 // This file is plain JavaScript without dependencies, because it runs before anything is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isBuilt, prepareBuild, readSources, writeStamp } from './build-stamp.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [major, minor] = process.versions.node.split('.').map(Number);
@@ -17,11 +17,14 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 install();
-linkPostgresLibraries();
-// --build-once: for a command that is typed often. After a pull, `npm start` and every other command build anew.
-const isBuilt = existsSync(path.join(root, 'dist', 'cli', 'main.js'));
-if (process.argv.includes('--build') || (process.argv.includes('--build-once') && !isBuilt)) {
+if (process.argv.includes('--build')) build();
+
+function build() {
+  const sources = readSources(root);
+  if (isBuilt(root, sources)) return;
+  prepareBuild(root, sources);
   run('npm', ['run', '--silent', 'build']);
+  writeStamp(root, sources);
 }
 
 /** Runs `npm ci` if node_modules is missing or comes from another lockfile. */
@@ -33,6 +36,7 @@ function install() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   console.log('Installing dependencies (npm ci). This takes a minute or two.');
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev']);
+  linkPostgresLibraries();
   mkdirSync(path.dirname(stamp), { recursive: true });
   writeFileSync(stamp, lock);
 }

@@ -1,11 +1,13 @@
 import { createCleanup } from '../process/cleanup.ts';
+import { ConfigurationError } from '../process/configuration-error.ts';
 import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
 import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
 import { startObservers } from './observers.ts';
 import type { StackOptions } from './options.ts';
-import { assertStackPortsFree } from './ports.ts';
+import type { RunningStack } from './service-url.ts';
+import { settlePorts } from './ports.ts';
 
 /** Paths of Parley's compiled programs. */
 type StackScripts = { migrate: string; worker: string; api: string };
@@ -17,10 +19,14 @@ export type StackInput = {
   env: NodeJS.ProcessEnv;
   /** Prints one line for the user. */
   say: (line: string) => void;
+  /** Looks for what else is wrong with the configuration, before anything starts. @returns one sentence each */
+  findProblems?: () => Promise<readonly string[]>;
 };
 
 /** Facts about a running stack. */
 export type Stack = {
+  /** With the ports on which it listens. */
+  options: StackOptions;
   databaseUrl: string;
   temporalAddress: string;
   uiUrl: string | undefined;
@@ -39,11 +45,18 @@ export type Supervisor = {
   kill: () => void;
 };
 
+/** What other programs on this machine need to know of a stack that is ready. */
+export function runningStack({ options, databaseUrl }: Stack): RunningStack {
+  const { host, ports, databaseUrl: external } = options;
+  const url = `http://${host}:${ports.api}`;
+  return { pid: process.pid, url, ...(external === undefined ? { databaseUrl } : {}) };
+}
+
 /** Starts Parley and the servers that it needs on this machine, and starts each again if it ends. */
-export function superviseStack({ options, scripts, env, say }: StackInput): Supervisor {
+export function superviseStack(input: StackInput): Supervisor {
   const cleanup = createCleanup();
   const abort = new AbortController();
-  const started = start({ options, scripts, env, say, cleanup, signal: abort.signal });
+  const started = start({ ...input, cleanup, signal: abort.signal });
   // The caller awaits `started`. After a stop during the start nobody awaits it, so its rejection must count as
   // handled.
   started.catch(() => undefined);
@@ -54,7 +67,7 @@ export function superviseStack({ options, scripts, env, say }: StackInput): Supe
       await Promise.allSettled([started]);
       await cleanup.run();
     },
-    kill: () => killAllParts(options),
+    kill: () => killAllParts(input.options),
   };
 }
 
@@ -63,15 +76,29 @@ async function start(context: PartContext): Promise<Stack> {
   await migrate(children);
   await startWorker(children);
   await startApi(children);
-  if (context.options.observe) await startObservers(context, stack.temporalMetricsPort);
+  if (stack.options.observe) await startObservers({ ...context, options: stack.options }, stack.temporalMetricsPort);
   return stack;
 }
 
-/** Starts PostgreSQL and Temporal. `children` is the context in which Parley's own processes are started on them. */
-export async function startServers(context: PartContext): Promise<{ stack: Stack; children: PartContext }> {
-  const { options, signal, env } = context;
-  await lockDataFolder(context);
-  await assertStackPortsFree(options);
+/**
+ * Starts PostgreSQL and Temporal. `children` is the context in which Parley's own processes are started on them.
+ * @throws ConfigurationError with everything that is wrong, before anything has started
+ */
+export async function startServers(
+  given: PartContext & Pick<StackInput, 'findProblems'>,
+): Promise<{ stack: Stack; children: PartContext }> {
+  // First: what an earlier stack left running holds its ports.
+  await lockDataFolder(given);
+  const { findProblems, ...rest } = given;
+  const [settled, found] = await Promise.all([settlePorts(given.options), findProblems?.() ?? []]);
+  const { problems: read, places } = given.options;
+  const problems = [...new Set([...read, ...settled.problems, ...found])];
+  if (problems.length > 0) throw new ConfigurationError(problems, places);
+  for (const line of settled.moved) given.say(line);
+  const options = { ...given.options, ports: settled.ports };
+  const context = { ...rest, options };
+  const { signal, env } = context;
+  signal.throwIfAborted();
   const secret = developmentSecret(options);
   const databaseUrl = options.databaseUrl ?? (await startDatabase(context));
   signal.throwIfAborted();
@@ -94,6 +121,8 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
         : {}),
       ...(temporal.uiUrl === undefined ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
       PARLEY_DATA_DIR: options.dataDir,
+      // What the file `.env` says is here already.
+      PARLEY_SUPERVISED: '1',
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),
@@ -103,5 +132,5 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
     },
   };
   const { address: temporalAddress, uiUrl, metricsPort: temporalMetricsPort } = temporal;
-  return { stack: { databaseUrl, temporalAddress, uiUrl, temporalMetricsPort, secret }, children };
+  return { stack: { options, databaseUrl, temporalAddress, uiUrl, temporalMetricsPort, secret }, children };
 }

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { signToken } from './development-token.ts';
-import type { StackOptions } from './options.ts';
 import type { Stack } from './stack.ts';
 
 /** Text for the terminal when all parts are ready: addresses, a token, and three commands to copy. */
-export async function summary(options: StackOptions, { secret, uiUrl, temporalAddress }: Stack): Promise<string> {
-  const { host, ports, dataDir, hasOwnDataDir, jwt } = options;
+export async function summary({ options, secret, uiUrl, temporalAddress }: Stack): Promise<string> {
+  const { host, ports, dataDir, hasOwnDataDir, jwt, databaseUrl } = options;
   const api = `http://${host}:${ports.api}`;
   // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
   const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
@@ -18,7 +17,8 @@ export async function summary(options: StackOptions, { secret, uiUrl, temporalAd
     `  Documentation     ${api}/docs${token === undefined ? '' : `#token=${token}`}`,
     `  Temporal Web UI   ${uiUrl ?? `see the Temporal server at ${temporalAddress}`}`,
     `  Metrics           ${api}/metrics (API), http://${host}:${ports.admin}/metrics (worker)`,
-    `  Logs              ${dataDir}/logs`,
+    `  PostgreSQL        ${databaseUrl === undefined ? `127.0.0.1:${ports.postgres}, npm run psql` : 'as DATABASE_URL says'}`,
+    `  Data and logs     ${dataDir}, ${dataDir}/logs`,
     '',
   ];
   if (token === undefined) {

@@ -1,5 +1,6 @@
 // `npm run --silent token -- bob [--device phone] [--operator]` prints a development token for the local stack.
 import { parseArgs } from 'node:util';
+import { readEnvironment } from '../process/env-file.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { developmentSecret, signToken } from './development-token.ts';
 import { stackOptions } from './options.ts';
@@ -20,7 +21,9 @@ async function main(): Promise<string> {
   if (user === undefined || rest.length > 0) {
     throw new Error('Usage: npm run --silent token -- <user> [--device <device>] [--operator]');
   }
-  const options = stackOptions(process.env, packageRoot());
+  const root = packageRoot();
+  const { env, ...file } = readEnvironment(process.env, root);
+  const options = stackOptions(env, root, [], file);
   const secret = developmentSecret(options);
   if (secret === undefined) {
     throw new Error(

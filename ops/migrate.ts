@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { ensureError } from '../domain/errors.ts';
 import { migrate, readSchema } from '../store/migrate.ts';
 import { makePool } from '../store/pool.ts';
 import { missingLogSettings } from './postgres/log-settings.ts';
 import { loadConfigOrExit } from '../process/config.ts';
+import { reasonOf } from '../process/database-problem.ts';
 import { packageRoot } from '../process/package-root.ts';
 
 /**
@@ -26,13 +26,8 @@ try {
     );
   }
 } catch (error) {
-  process.stderr.write(`Cannot migrate the database: ${reasonOf(ensureError(error))}\n`);
+  process.stderr.write(`Cannot migrate the database: ${reasonOf(error, url)}\n`);
   process.exitCode = 1;
 } finally {
   await pool.end();
-}
-
-/** Message of an error. A refused connection to several addresses has no message, only a code. */
-function reasonOf(error: Error): string {
-  return error.message === '' && 'code' in error ? String(error.code) : error.message;
 }

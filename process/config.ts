@@ -3,7 +3,11 @@ import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variabl
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
 import { databaseUrl, replicaUrl } from './database-url.ts';
-import { readSecretFiles, SECRET_FILE_NAMES } from './secret-files.ts';
+import { ConfigurationError } from './configuration-error.ts';
+import { type Environment, readEnvironment } from './env-file.ts';
+import { keyFileProblems } from './key-files.ts';
+import { readSecretFiles } from './secret-files.ts';
+import { ensureError } from '../domain/errors.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
 
@@ -113,16 +117,20 @@ const NEEDS: Readonly<Record<Part, readonly string[]>> = {
   migrate: ['DATABASE_URL'],
   namespace: ['TEMPORAL_ADDRESS'],
 };
+/** What `readEnvironment` found in the file `.env`. */
+export type FileFindings = Omit<Environment, 'env'>;
+const NO_FILE: FileFindings = { problems: [], places: {} };
 const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 
 /**
  * Reads the configuration from the environment. An empty variable counts as unset.
  * @param part the kind of process; it decides which variables are required
- * @throws Error that lists all problems at once
+ * @param file what was found in a file that a part of `env` comes from
+ * @throws ConfigurationError with all problems at once
  */
-export function loadConfig(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
-export function loadConfig(env: NodeJS.ProcessEnv, part?: Part): Config;
-export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Config {
+export function loadConfig(env: NodeJS.ProcessEnv, part: 'api', file?: FileFindings): ApiConfig;
+export function loadConfig(env: NodeJS.ProcessEnv, part?: Part, file?: FileFindings): Config;
+export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker', file: FileFindings = NO_FILE): Config {
   const secrets = readSecretFiles(env);
   const given = Object.fromEntries(
     Object.entries(secrets.env)
@@ -130,9 +138,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
       .filter(([, value]) => value !== undefined && value !== ''),
   );
   const problems = [
+    ...file.problems,
     ...secrets.problems,
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
-    ...findUnknownVariables(Object.keys(given), [...CONFIG_NAMES, ...SECRET_FILE_NAMES]),
+    ...findUnknownVariables(env, file.places),
     ...tlsProblems(given),
   ];
   const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
@@ -145,22 +154,26 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
   const database = databaseUrl(parsed.data?.DATABASE_URL ?? '', parsed.data?.DATABASE_PASSWORD);
   if ('problem' in database) problems.push(database.problem);
   if (!parsed.success || 'problem' in database || problems.length > 0) {
-    const list = problems.map((problem) => `  - ${problem}`).join('\n');
-    throw new Error(
-      `The configuration has problems:\n${list}\nFix these environment variables. docs/reference/configuration.md describes them.`,
-    );
+    throw new ConfigurationError(problems, file.places);
   }
   return freeze(arrange(parsed.data, database.url));
 }
 
-/** Like {@link loadConfig}, for the start of a process: prints the problems without a stack and exits with code 1. */
-export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
-export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config;
-export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
+/**
+ * Reads the configuration of a process from the environment and `.env`, at its start. Prints the problems without a stack, and
+ * ends the process with code 1.
+ */
+export function loadConfigOrExit(given: NodeJS.ProcessEnv, part: 'api'): ApiConfig;
+export function loadConfigOrExit(given: NodeJS.ProcessEnv, part: Part): Config;
+export function loadConfigOrExit(given: NodeJS.ProcessEnv, part: Part): Config {
   try {
-    return loadConfig(env, part);
+    const { env, ...file } = readEnvironment(given);
+    const config = loadConfig(env, part, file);
+    const problems = keyFileProblems(config);
+    if (problems.length > 0) throw new ConfigurationError(problems, file.places);
+    return config;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${ensureError(error).message}\n`);
     process.exit(1);
   }
 }

@@ -15,6 +15,7 @@ import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/tempor
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
+import { startProblem } from '../process/start-problem.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
@@ -50,7 +51,8 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  log.fatal({ err: error }, 'worker failed');
+  const problem = startProblem(error, config, { variable: 'ADMIN_PORT', value: config.adminPort });
+  log.fatal(problem === undefined ? { err: error } : { problem }, 'worker failed');
   process.exitCode = 1;
 } finally {
   await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));

@@ -5,7 +5,12 @@ import { createHttp, MlsDevice, ParleyClient } from '../index.ts';
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-process.stdout.write(`${await main(variable('URL', 'http://localhost:8080'))}\n`);
+try {
+  process.stdout.write(`${await main(variable('PARLEY_URL', 'http://localhost:8080'))}\n`);
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
 
 async function main(url: string): Promise<string> {
   // Each device makes its own keys and uploads key packages. With these, others can add it while it is offline.

@@ -2,6 +2,9 @@ import path from 'node:path';
 import { ensureError } from '../../domain/errors.ts';
 import { isMigrated, readSchema } from '../../store/migrate.ts';
 import { makePool } from '../../store/pool.ts';
+import { reasonOf } from '../../process/database-problem.ts';
+import { readEnvironment } from '../../process/env-file.ts';
+import { readSecretFiles } from '../../process/secret-files.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { describeReport, isComplete } from './describe.ts';
 import { type ImportArguments, USAGE, importOptions } from './options.ts';
@@ -25,7 +28,11 @@ process.exitCode = await main();
 async function main(): Promise<number> {
   let options: ImportArguments | undefined;
   try {
-    options = importOptions(process.argv.slice(2), process.env);
+    const { env, problems } = readEnvironment(process.env);
+    if (problems.length > 0) throw new Error(problems.join('\n'));
+    const secrets = readSecretFiles(env);
+    if (secrets.problems.length > 0) throw new Error(secrets.problems.join('\n'));
+    options = importOptions(process.argv.slice(2), secrets.env);
   } catch (error) {
     say(`${ensureError(error).message}\n\n${USAGE}`);
     return 2;
@@ -37,7 +44,7 @@ async function main(): Promise<number> {
   try {
     return await run(options);
   } catch (error) {
-    say(`Cannot import: ${reasonOf(ensureError(error))}`);
+    say(`Cannot import: ${reasonOf(error, options.to, '--to or DATABASE_URL')}`);
     return 1;
   }
 }
@@ -54,7 +61,9 @@ async function run({ from, to, json, ...options }: ImportArguments): Promise<num
     if (!(await isMigrated(pool, await readSchema(path.join(packageRoot(), 'store'))))) {
       throw new Error('the database of Parley is not migrated. Run `npm run migrate` with its DATABASE_URL first.');
     }
-    const original = await openOriginal(from, options.parallel + 1);
+    const original = await openOriginal(from, options.parallel + 1).catch((error: unknown) => {
+      throw new Error(reasonOf(error, from, '--from or ORIGINAL_DATABASE_URL'), { cause: error });
+    });
     try {
       const report = await runImport({ original, pool, options, say, signal: stop.signal });
       process.stdout.write(`${json ? JSON.stringify(report, null, 2) : describeReport(report)}\n`);
@@ -65,9 +74,4 @@ async function run({ from, to, json, ...options }: ImportArguments): Promise<num
   } finally {
     await pool.end();
   }
-}
-
-/** Message of an error. A refused connection to several addresses has no message, only a code. */
-function reasonOf(error: Error): string {
-  return error.message === '' && 'code' in error ? String(error.code) : error.message;
 }

@@ -1,4 +1,5 @@
 import { makeTemporalClient } from '../../process/temporal-client.ts';
+import { temporalProblem } from '../../process/temporal-problem.ts';
 import { temporalServer } from '../../process/temporal-server.ts';
 import { loadConfigOrExit } from '../../process/config.ts';
 import { ensureError } from '../../domain/errors.ts';
@@ -11,8 +12,9 @@ import { ensureSearchAttributes, registerCommand } from './search-attributes.ts'
  */
 const config = loadConfigOrExit(process.env, 'namespace');
 const { temporalNamespace: namespace } = config;
+const server = await temporalServer(config);
 const { client, connection } = makeTemporalClient({
-  ...(await temporalServer(config)),
+  ...server,
   namespace,
   identity: 'prepare-temporal',
 });
@@ -21,7 +23,7 @@ try {
   process.stdout.write(`The namespace ${namespace} ${isNew ? 'was created' : 'is there already'}.\n`);
   await register();
 } catch (error) {
-  process.stderr.write(`Cannot prepare Temporal at ${config.temporalAddress}: ${ensureError(error).message}\n`);
+  process.stderr.write(`Cannot prepare Temporal. ${temporalProblem(error, server, namespace)}\n`);
   process.exitCode = 1;
 } finally {
   await connection.close();

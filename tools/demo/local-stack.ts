@@ -9,6 +9,7 @@ export interface LocalStackInput {
   readonly root: string;
   readonly env: NodeJS.ProcessEnv;
   readonly say: (line: string) => void;
+  readonly findProblems?: () => Promise<readonly string[]>;
 }
 
 /** Does a service answer at `url`? */
@@ -21,13 +22,23 @@ export async function isAlive(url: string): Promise<boolean> {
   }
 }
 
+/** Does the service at `url` take tokens that are signed here? */
+export async function takesToken(url: string, token: string): Promise<boolean> {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(new URL('/v1/conversations?limit=1', url), {
+    headers,
+    signal: AbortSignal.timeout(5_000),
+  });
+  return response.status !== 401;
+}
+
 /** Starts the same processes as `npm start`, from the compiled files. */
-export function startLocalStack({ options, root, env, say }: LocalStackInput): Supervisor {
+export function startLocalStack({ root, ...input }: LocalStackInput): Supervisor {
   const compiled = path.join(root, 'dist');
   const scripts = {
     migrate: path.join(compiled, 'ops', 'migrate.js'),
     worker: path.join(compiled, 'worker', 'main.js'),
     api: path.join(compiled, 'api', 'main.js'),
   };
-  return superviseStack({ options, scripts, env, say });
+  return superviseStack({ ...input, scripts });
 }

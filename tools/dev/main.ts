@@ -1,12 +1,16 @@
 // `npm run dev`: PostgreSQL and Temporal as with `npm start`, and API and worker that start again whenever the sources change.
 import path from 'node:path';
+import { configurationProblems } from '../../local/configuration.ts';
 import { killAllParts } from '../../local/data-lock.ts';
-import { stackOptions } from '../../local/options.ts';
+import { readStackOptions } from '../../local/options.ts';
 import { type PartContext, migrate, startApi, startWorker } from '../../local/parts.ts';
 import { runCommand } from '../../local/run-command.ts';
-import { startServers } from '../../local/stack.ts';
+import { removeRunningStack, writeRunningStack } from '../../local/service-url.ts';
+import { runningStack, startServers } from '../../local/stack.ts';
 import { summary } from '../../local/summary.ts';
 import { createCleanup } from '../../process/cleanup.ts';
+import { readEnvironment } from '../../process/env-file.ts';
+import { readSecretFiles } from '../../process/secret-files.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makeRestarts } from './restarts.ts';
 import { watchSources } from './watch.ts';
@@ -15,7 +19,8 @@ import { watchSources } from './watch.ts';
 const SAME_PRESS_MS = 1000;
 
 const root = packageRoot();
-const options = stackOptions(process.env, root);
+const { env, ...file } = readEnvironment(process.env, root);
+const options = readStackOptions(env, root, process.argv.slice(2), file);
 const compiled = path.join(root, 'dist');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const abort = new AbortController();
@@ -74,7 +79,8 @@ async function main(): Promise<void> {
       worker: script('worker', 'main.js'),
       api: script('api', 'main.js'),
     },
-    env: process.env,
+    env: readSecretFiles(env).env,
+    findProblems: () => configurationProblems(env, options, file),
     say,
     cleanup: servers,
     signal: abort.signal,
@@ -94,7 +100,9 @@ async function main(): Promise<void> {
   });
   await startPrograms(children);
   const watching = watchSources({ root, say, onChange: restarts.request, onEnd: fail });
-  say(await summary(options, stack));
+  writeRunningStack(options.dataDir, runningStack(stack));
+  servers.add('note of the stack', () => removeRunningStack(options.dataDir));
+  say(await summary(stack));
   say('Watching the sources: API and worker start again when they change.');
   await ended;
   watching.stop();

@@ -5,7 +5,7 @@ import { createHttp, ParleyClient } from '../../../client/index.ts';
 import { stackOptions, type StackOptions } from '../../../local/options.ts';
 import { partFiles, partNames, type PartName } from '../../../local/parts.ts';
 import { livePid } from '../../../local/pid-file.ts';
-import { assertStackPortsFree, freePort } from '../../../local/ports.ts';
+import { freePort, settlePorts } from '../../../local/ports.ts';
 import { commandLine, processIdentity, signalProcess } from '../../../local/process-table.ts';
 import { type Supervisor, superviseStack } from '../../../local/stack.ts';
 import { makeTemporalClient } from '../../../process/temporal-client.ts';
@@ -130,6 +130,6 @@ test('a stop during a restart leaves no process and no port', async () => {
   await supervisor.stop();
   expect(pids.filter((pid) => processIdentity(pid) !== undefined).map(commandLine)).toEqual([]);
   expect(partNames.flatMap((part) => livePid(partFiles(options, part).pidFile) ?? [])).toEqual([]);
-  await assertStackPortsFree(options);
+  expect((await settlePorts(options)).problems).toEqual([]);
   expect(readFileSync(partFiles(options, 'api').logFile, 'utf8')).not.toContain('failed to start');
 }, 120_000);

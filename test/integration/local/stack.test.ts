@@ -141,8 +141,11 @@ test('all busy ports are listed before anything starts', async () => {
   second.listen(Number(env.ADMIN_PORT));
   await Promise.all([once(first, 'listening'), once(second, 'listening')]);
   await expect(supervise().started).rejects.toThrow(
-    `Port ${env.PORT}, needed for the API, is already in use. Set PORT to another port.\n` +
-      `Port ${env.ADMIN_PORT}, needed for the worker's health and metrics, is already in use. Set ADMIN_PORT to another port.`,
+    new RegExp(
+      `^The configuration has problems:\n` +
+        `  - PORT: port ${env.PORT}, needed for the API, is already in use. Set PORT to another port, for example \\d+\n` +
+        `  - ADMIN_PORT: port ${env.ADMIN_PORT}, needed for the worker's health and metrics, is already in use. Set ADMIN_PORT to another port, for example \\d+\n`,
+    ),
   );
   first.close();
   second.close();
@@ -151,18 +154,18 @@ test('all busy ports are listed before anything starts', async () => {
 
 test('wrong settings are reported all at once', () => {
   expect(() => stackOptions({ PORT: 'http', ADMIN_PORT: '70000' }, '/')).toThrow(
-    'PORT must be a port from 1 to 65535\nADMIN_PORT must be a port from 1 to 65535',
+    /^The configuration has problems:\n {2}- PORT must be a port from 1 to 65535, but is http\n {2}- ADMIN_PORT must be a port from 1 to 65535, but is 70000\n/,
   );
 });
 
 test('the summary contains a token and commands to copy', async () => {
   const options = stackOptions({ PORT: '1234' }, '/');
-  const servers = { databaseUrl: '', temporalAddress: 'here:7233', uiUrl: undefined };
-  const text = await summary(options, { ...servers, secret: 'a secret of the developer' });
+  const servers = { options, databaseUrl: '', temporalAddress: 'here:7233', uiUrl: undefined };
+  const text = await summary({ ...servers, secret: 'a secret of the developer' });
   expect(text.match(/^curl .*http:\/\/127\.0\.0\.1:1234\/v1\/conversations/gm)).toHaveLength(3);
   expect(text).toMatch(/^export TOKEN=[\w-]+\.[\w-]+\.[\w-]+$/m);
   expect(text).toMatch(/^ {2}Documentation +http:\/\/127\.0\.0\.1:1234\/docs#token=[\w-]+\.[\w-]+\.[\w-]+$/m);
-  const withIssuer = await summary(options, { ...servers, secret: undefined });
+  const withIssuer = await summary({ ...servers, secret: undefined });
   expect(withIssuer).not.toContain('curl');
   expect(withIssuer).toMatch(/^ {2}Documentation +http:\/\/127\.0\.0\.1:1234\/docs$/m);
 });
@@ -174,9 +177,9 @@ test('the summary names the data folder where a token of another terminal needs 
     uiUrl: undefined,
     secret: 'a secret of the developer',
   };
-  const text = await summary(stackOptions({ PARLEY_DATA_DIR: 'elsewhere' }, '/'), servers);
+  const text = await summary({ ...servers, options: stackOptions({ PARLEY_DATA_DIR: 'elsewhere' }, '/') });
   expect(text).toContain(": PARLEY_DATA_DIR='/elsewhere' npm run --silent token -- bob\n");
-  expect(await summary(stackOptions({}, '/'), servers)).toContain(': npm run --silent token -- bob\n');
+  expect(await summary({ ...servers, options: stackOptions({}, '/') })).toContain(': npm run --silent token -- bob\n');
 });
 
 test('a supervised process ends when its supervisor has ended', async () => {

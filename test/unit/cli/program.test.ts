@@ -8,7 +8,7 @@ import { packageRoot } from '../../../process/package-root.ts';
 import { cliReference } from '../../../tools/cli-reference/text.ts';
 import { testFolder } from '../../harness/folder.ts';
 import { developmentSecret } from '../../../local/development-token.ts';
-import { writeServiceUrl } from '../../../local/service-url.ts';
+import { writeRunningStack } from '../../../local/service-url.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -119,7 +119,7 @@ test('where npm start ran, neither an address nor a token is needed; elsewhere a
   expect(await parley(['status'], { env: local, root })).toMatchObject({ code: 2 });
   const dataDir = path.join(root, '.parley');
   developmentSecret({ dataDir, jwt: { secret: undefined, audience: 'parley', external: false } });
-  writeServiceUrl(dataDir, 'http://127.0.0.1:8099');
+  writeRunningStack(dataDir, { pid: process.pid, url: 'http://127.0.0.1:8099' });
   const { requests } = await parley(['path'], { env: local, root });
   expect(requests[0]?.url).toBe('http://127.0.0.1:8099/v1/admin/path');
   const [, claims = ''] = (requests[0]?.headers.get('authorization') ?? '').split('.');
