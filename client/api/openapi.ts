@@ -1093,7 +1093,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1638,6 +1638,11 @@ export interface components {
                 readonly temporal: "healthy" | "degraded" | "unhealthy";
                 /** @enum {string} */
                 readonly memory: "healthy" | "degraded" | "unhealthy";
+                /**
+                 * @description Keys that verify tokens
+                 * @enum {string}
+                 */
+                readonly tokens: "healthy" | "degraded" | "unhealthy";
                 readonly actors: {
                     readonly active_actors: number;
                     /** @enum {string} */
@@ -2385,7 +2390,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2658,7 +2666,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2791,6 +2802,7 @@ export interface operations {
             /**
              * @description `removed`: You were removed from this conversation
              *     `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -3104,7 +3116,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3200,7 +3215,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3460,6 +3478,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -3525,8 +3552,26 @@ export interface operations {
                     readonly "text/event-stream": string;
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -3608,6 +3653,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -3727,7 +3781,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4001,6 +4058,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -4120,6 +4178,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -4576,6 +4635,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -4693,6 +4753,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -4926,6 +4995,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -5014,6 +5092,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -5117,6 +5196,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -5247,7 +5327,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5403,6 +5486,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -5526,8 +5610,26 @@ export interface operations {
                     readonly "application/json": components["schemas"]["KeyPackageStock"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -5844,7 +5946,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `consent-required`: The user has not consented to your invitations */
+            /**
+             * @description `consent-required`: The user has not consented to your invitations
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5946,8 +6051,26 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DeviceList"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6031,6 +6154,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -6095,8 +6227,26 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6183,6 +6333,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6258,6 +6417,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6358,8 +6526,26 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Consent"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6439,6 +6625,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6543,6 +6738,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6619,6 +6823,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6865,6 +7078,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["ServiceStatus"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -6874,7 +7096,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6940,6 +7165,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["PathState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -6949,7 +7183,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7037,7 +7274,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7121,6 +7361,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -7130,7 +7379,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7221,7 +7473,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7314,6 +7569,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -7323,7 +7587,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7419,7 +7686,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7506,7 +7776,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7602,7 +7875,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7705,7 +7981,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7835,7 +8114,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7963,7 +8245,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8066,7 +8351,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8194,7 +8482,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8295,7 +8586,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8391,7 +8685,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8491,7 +8788,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8590,7 +8890,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8678,7 +8981,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8780,7 +9086,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8871,6 +9180,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -8880,7 +9198,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8946,6 +9267,15 @@ export interface operations {
                     readonly "application/json": components["schemas"]["SupervisorReport"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -8955,7 +9285,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9043,7 +9376,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9196,7 +9532,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

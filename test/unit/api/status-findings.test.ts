@@ -120,7 +120,13 @@ test.each<[string, Partial<ServiceFacts>, string[]]>([
 });
 
 test('health, settings and the controller are told too, problems first', () => {
-  const health = { database: healthy, temporal: healthy, memory: { status: 'degraded' }, tokens: healthy, actors: healthy } as const;
+  const health = {
+    database: healthy,
+    temporal: healthy,
+    memory: { status: 'degraded' },
+    tokens: healthy,
+    actors: healthy,
+  } as const;
   expect(found({}, { health, path: { path: 'direct', rollout: 100 } })).toEqual([
     'problem memory-degraded',
     'note path',
