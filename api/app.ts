@@ -32,7 +32,7 @@ import type { RunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
 import type { Submitter } from '../dispatch/submission.ts';
-import { makeAuthenticated } from './http/authenticated.ts';
+import { makeAdmitDevice, makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
 import { type MessageClasses, makeMessageClasses } from './http/message-classes.ts';
 import { makeCommonHeaders } from './http/common-headers.ts';
@@ -195,6 +195,7 @@ export function createApp(deps: AppDeps): App {
   app.use(makeCommonHeaders(deps.isDraining));
   mountRoutes(app, makeRoutes(deps, conversations), {
     authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
+    admitDevice: makeAdmitDevice(deps.seen.admit),
     takeTurn: makeTurns(deps.turns ?? TURNS),
     takeHeavyTurn: makeTurns(deps.heavyTurns ?? HEAVY_TURNS),
     conversations,

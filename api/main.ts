@@ -30,8 +30,10 @@ import { reportTroubles } from '../store/trouble/troubles.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
+import { OtherIssuerError } from './http/fetch-keys.ts';
+import { makeTokenVerifier } from './http/token-verifier.ts';
 import { watchFleet } from './services/fleet.ts';
-import { actorsCheck, databaseCheck, memoryCheck } from './services/health-checks.ts';
+import { actorsCheck, databaseCheck, memoryCheck, tokensCheck } from './services/health-checks.ts';
 import { watchSupervisor } from './services/supervisor-watch.ts';
 import { temporalCheck } from './services/temporal-check.ts';
 import { AutoPath } from '../dispatch/auto/auto-path.ts';
@@ -75,7 +77,10 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  const problem = startProblem(error, config, { variable: 'PORT', value: config.port });
+  const problem =
+    error instanceof OtherIssuerError
+      ? error.message
+      : startProblem(error, config, { variable: 'PORT', value: config.port });
   log.fatal(problem === undefined ? { err: error } : { problem }, 'API failed to start');
   await cleanup.run().catch(() => undefined);
   process.exit(1);
@@ -265,15 +270,19 @@ async function main(): Promise<void> {
     metrics.pool('replica', measurePool(replica.pool));
   }
 
+  const verifier = await makeTokenVerifier({ source: config.jwt, log, onFetch: metrics.tokenKeyFetch });
+  cleanup.add('keys of tokens', verifier.close);
+  if (verifier.keyState !== undefined) metrics.tokenKeys(verifier.keyState);
+
   const schema = await readSchema(path.join(root, 'store'));
   const server = await startServer({
     ...createApp({
       pool: shared,
       readPage: makeReadPage(shared, replica, metrics.replicaPage),
       log,
-      authenticate: await makeAuthenticate({
-        source: config.jwt,
-        audience: config.jwtAudience,
+      authenticate: makeAuthenticate({
+        verifier,
+        rules: config.tokenRules,
         hashUser: makeUserHash(config.logSalt),
         now: clock.now,
       }),
@@ -332,6 +341,7 @@ async function main(): Promise<void> {
           log,
         }),
         memory: memoryCheck(),
+        tokens: tokensCheck(verifier.keyState),
         actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
       ...built,
@@ -340,6 +350,7 @@ async function main(): Promise<void> {
     }),
     host: config.host,
     port: config.port,
+    maxHeaderBytes: config.maxHeaderBytes,
     graceMs: config.shutdownGraceMs,
     log,
     onDraining: () => (isDraining = true),

@@ -39,6 +39,7 @@ export const PROBLEMS = {
   'too-many-members': { status: 422, title: 'The conversation would have too many members', retryable: false },
   'position-ahead': { status: 422, title: 'The position is ahead of the conversation', retryable: false },
   'rate-limited': { status: 429, title: 'Too many requests', retryable: true },
+  'headers-too-large': { status: 431, title: 'The headers of the request are too large', retryable: false },
   internal: { status: 500, title: 'An unexpected error occurred', retryable: true },
   overloaded: { status: 503, title: 'Too much work waits already', retryable: true },
   unavailable: { status: 503, title: 'A part of the service is not available', retryable: true },

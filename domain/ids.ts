@@ -17,8 +17,10 @@ export type OperationId = Brand<string, 'OperationId'>;
 
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
-// No control, format-control, surrogate or unassigned code points, and no line or paragraph separators.
-const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]+$/u;
+// No control, format-control, surrogate or unassigned code points, and no line or paragraph separators. Two format controls
+// are letters of words: U+200C (ZWNJ) is part of Persian spelling, and U+200D (ZWJ) joins emoji and letters of Indic scripts.
+const PRINTABLE = /^(?:[^\p{C}\p{Zl}\p{Zp}]|[\u200c\u200d])+$/u;
+const ONLY_JOINERS = /^[\u200c\u200d]+$/;
 
 /** Parses a conversation id. @returns undefined if it is not the canonical base64url of 1 to 64 bytes */
 export function parseConversationId(text: string): ConversationId | undefined {
@@ -31,15 +33,22 @@ export function parseConversationId(text: string): ConversationId | undefined {
   return text as ConversationId;
 }
 
-/** Parses a user id: 1 to 255 printable characters. `.` and `..` are not allowed, because URLs cannot contain them. */
+/**
+ * Parses a user id: 1 to 255 printable characters. `.` and `..` are not allowed, because URLs cannot contain them. Ids are
+ * compared byte by byte, as given: nothing is normalised or folded (docs/explanation/user-ids.md).
+ */
 export function parseUserId(text: string): UserId | undefined {
-  if (text === '.' || text === '..' || text.length > MAX_USER_ID_CHARACTERS || !PRINTABLE.test(text)) return undefined;
+  if (text === '.' || text === '..' || text.length > MAX_USER_ID_CHARACTERS || !isPrintable(text)) return undefined;
   return text as UserId;
 }
 
-/** Parses a device id (JWT claim `device`): 1 to 255 printable characters. */
+/** Parses a device id (a claim, or the header `Parley-Device`): 1 to 255 printable characters. */
 export function parseDeviceId(text: string): DeviceId | undefined {
-  return text.length <= MAX_DEVICE_ID_CHARACTERS && PRINTABLE.test(text) ? (text as DeviceId) : undefined;
+  return text.length <= MAX_DEVICE_ID_CHARACTERS && isPrintable(text) ? (text as DeviceId) : undefined;
+}
+
+function isPrintable(text: string): boolean {
+  return PRINTABLE.test(text) && !ONLY_JOINERS.test(text);
 }
 
 /** Parses a message or operation id. */

@@ -137,6 +137,8 @@ export const MAX_HELD_KEY_PACKAGES = 20;
  * The same limit including used packages, so that adding and removing a device again and again does not empty its pool.
  */
 export const MAX_CLAIMED_KEY_PACKAGES = 40;
+/** Devices of a user that its clients name themselves. Everybody who claims key packages of the user pays for each. */
+export const MAX_DEVICES_PER_USER = 100;
 /** Devices in one claim. */
 export const MAX_DEVICES_PER_CLAIM = 100;
 /** The clock of a device may be ahead of ours by this much. */

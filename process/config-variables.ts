@@ -8,8 +8,19 @@ type Variable<T> = z.ZodType<T, string | undefined>;
 
 /** Execution paths: how a batch of operations is applied. Other code derives its types and checks from this list. */
 export const CONVERSATION_PATHS = ['workflow', 'direct', 'auto'] as const;
-/** Algorithms of tokens from an external issuer, which Parley verifies with a public key. */
-export const PUBLIC_KEY_ALGORITHMS = ['ES256', 'EdDSA'] as const;
+/** Algorithms of tokens from an external issuer, which Parley verifies with a public key. None of them takes a secret. */
+export const PUBLIC_KEY_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 /** Upper limit of all durations. Temporal timers accept it. */
@@ -66,16 +77,50 @@ export const VARIABLES = {
   GRAFANA_PORT: text('3000', 'Port of Grafana, which `npm start -- --observe` runs.'),
   JWT_SECRET: secret(
     z.string().min(32, 'must have at least 32 characters'),
-    'Secret of HS256 tokens, for development. The API needs exactly one of `JWT_SECRET`, `JWT_JWKS_URL` and `JWT_PUBLIC_KEY_FILE`.',
+    'Secret of HS256 tokens, for development. The API needs exactly one of `JWT_SECRET`, `JWT_JWKS_URL` and `JWT_PUBLIC_KEY_FILE`, or `JWT_ISSUER` alone.',
   ),
-  JWT_JWKS_URL: url(['https:', 'http:'], 'URL of the JWKS (RFC 7517) with the public keys of ES256 or EdDSA tokens.'),
+  JWT_ISSUER: optional(
+    z.string(),
+    'Required value of the `iss` claim, letter by letter. Alone it is the URL of an OpenID Connect provider, whose discovery document says where its keys are.',
+  ),
+  JWT_JWKS_URL: url(
+    ['https:', 'http:'],
+    'URL of the JWKS (RFC 7517) with the public keys of the tokens, if they are not found by `JWT_ISSUER`.',
+  ),
   JWT_PUBLIC_KEY_FILE: optional(z.string(), 'PEM file (SPKI) with the public key of the tokens.'),
   JWT_PUBLIC_KEY_ALG: choice(
     PUBLIC_KEY_ALGORITHMS,
     'ES256',
-    'Algorithm of the tokens for `JWT_PUBLIC_KEY_FILE`: ES256 or EdDSA.',
+    `Algorithm of the tokens for \`JWT_PUBLIC_KEY_FILE\`, one of ${PUBLIC_KEY_ALGORITHMS.join(', ')}.`,
   ),
-  JWT_AUDIENCE: text('parley', 'Required value of the `aud` claim in every token.'),
+  JWT_ALGORITHMS: list(
+    choiceSchema(PUBLIC_KEY_ALGORITHMS),
+    PUBLIC_KEY_ALGORITHMS.join(','),
+    'Algorithms that tokens may have whose keys come from a JWKS, separated by commas.',
+  ),
+  JWT_AUDIENCE: list(z.string(), 'parley', 'Audiences, separated by commas. Every token must be for one of them.'),
+  JWT_AUDIENCE_CLAIM: text('aud', 'Claim that holds the audience, for example `client_id`.'),
+  JWT_REQUIRED_CLAIMS: optional(
+    listSchema(requiredClaim()),
+    'Claims that every token must have, separated by commas: `name`, or `name=value`, for example `token_use=access`.',
+  ),
+  JWT_USER_CLAIM: text('sub', 'Claim that is the user id.'),
+  JWT_DEVICE_CLAIM: text(
+    'device',
+    'Claim that is the device id. Without it the header `Parley-Device` names the device.',
+  ),
+  JWT_OPERATOR_CLAIMS: list(
+    z.string(),
+    'scope',
+    'Claims that make an operator, separated by commas, for example `scope,permissions,realm_access.roles`.',
+  ),
+  JWT_OPERATOR_VALUE: text('operator', 'What one of `JWT_OPERATOR_CLAIMS` of an operator contains.'),
+  JWT_CLOCK_TOLERANCE: duration(
+    '5s',
+    0,
+    'The clock of the issuer may differ by this time: a token counts so much earlier than `nbf` and `iat`, and so much longer than `exp`.',
+    5 * UNITS.m,
+  ),
   CONVERSATION_PATH: choice(
     CONVERSATION_PATHS,
     'auto',
@@ -201,6 +246,12 @@ export const VARIABLES = {
     60_000,
     'Maximum lifetime of a key package; `off` = no maximum. Recommended: 90d.',
   ),
+  MAX_HEADER_BYTES: integer(
+    32_768,
+    8192,
+    1_048_576,
+    'Bytes of all headers of a request together, which tokens may need. More are answered with 431.',
+  ),
   TRUST_PROXY: integer(
     0,
     0,
@@ -262,6 +313,36 @@ function secret<T>(schema: z.ZodType<T, string>, description: string): Variable<
   return schema.optional().meta({ description, isSecret: true });
 }
 
+/** Values separated by commas, with any space around them. */
+function list<T>(schema: z.ZodType<T, string>, standard: string, description: string): Variable<readonly T[]> {
+  return variable(listSchema(schema), standard, description);
+}
+
+function listSchema<T>(schema: z.ZodType<T, string>): z.ZodType<readonly T[], string> {
+  return z.string().transform((text, context): readonly T[] => {
+    const values: T[] = [];
+    for (const part of text.split(',')) {
+      const parsed = schema.safeParse(part.trim());
+      const problem = part.trim() === '' ? 'has an empty part' : parsed.error?.issues[0]?.message;
+      if (problem !== undefined) context.addIssue(problem);
+      if (problem !== undefined || !parsed.success) return z.NEVER;
+      values.push(parsed.data);
+    }
+    return values;
+  });
+}
+
+/** `name` or `name=value`. */
+function requiredClaim(): z.ZodType<{ readonly claim: string; readonly value: string | undefined }, string> {
+  return z
+    .string()
+    .regex(/^[^=]/, 'must be names, or name=value, separated by commas')
+    .transform((part) => {
+      const at = part.indexOf('=');
+      return at === -1 ? { claim: part, value: undefined } : { claim: part.slice(0, at), value: part.slice(at + 1) };
+    });
+}
+
 function text(standard: string, description: string): Variable<string> {
   return variable(z.string(), standard, description);
 }
@@ -277,14 +358,17 @@ function integer(standard: number, min: number, max: number, description: string
 }
 
 function choice<const T extends string>(values: readonly T[], standard: T, description: string): Variable<T> {
+  return variable(choiceSchema(values), standard, description);
+}
+
+function choiceSchema<const T extends string>(values: readonly T[]): z.ZodType<T, string> {
   const message = `must be ${values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`}`;
-  const schema = z.string().transform((given, context): T => {
+  return z.string().transform((given, context): T => {
     const value = values.find((one) => one === given);
     if (value !== undefined) return value;
     context.addIssue(message);
     return z.NEVER;
   });
-  return variable(schema, standard, description);
 }
 
 function url(protocols: readonly string[], description: string): Variable<string | undefined> {
@@ -297,13 +381,20 @@ function urlSchema(protocols: readonly string[]): z.ZodType<string, string> {
 }
 
 /** Parses a duration to milliseconds. A variable with the default `off` also accepts `off`, which becomes undefined. */
-function duration(standard: string, minMs: number, description: string): Variable<number | undefined> {
+function duration(
+  standard: string,
+  minMs: number,
+  description: string,
+  maxMs: number = MAX_DURATION_MS,
+): Variable<number | undefined> {
   const schema = z.string().transform((value, context) => {
     if (value === 'off' && standard === 'off') return undefined;
     const [, number, unit] = /^(\d{1,9})(ms|[smhd])$/.exec(value) ?? [];
     const ms = Number(number) * UNITS[(unit ?? 'ms') as keyof typeof UNITS];
-    if (ms >= minMs && ms <= MAX_DURATION_MS) return ms;
-    context.addIssue(`must be a duration such as 30s, 10m or 1h, from ${minMs / 1000}s to 365d`);
+    if (ms >= minMs && ms <= maxMs) return ms;
+    context.addIssue(
+      `must be a duration such as 30s, 10m or 1h, from ${minMs / 1000}s to ${maxMs === MAX_DURATION_MS ? '365d' : `${maxMs / 1000}s`}`,
+    );
     return z.NEVER;
   });
   return variable(schema, standard, description);

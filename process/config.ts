@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
+import type { CONVERSATION_PATHS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
 import { databaseUrl, replicaUrl } from './database-url.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { type Environment, readEnvironment } from './env-file.ts';
 import { keyFileProblems } from './key-files.ts';
-import { readSecretFiles } from './secret-files.ts';
 import { ensureError } from '../domain/errors.ts';
+import { readSecretFiles } from './secret-files.ts';
+import { type JwtSource, type TokenRules, jwtSource, tokenProblems, tokenRules } from './token-config.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
 
@@ -15,12 +16,6 @@ export { CONVERSATION_PATHS } from './config-variables.ts';
 
 /** Names of all variables. */
 export const CONFIG_NAMES = Object.keys(VARIABLES) as readonly (keyof typeof VARIABLES)[];
-
-/** Source of the key that verifies tokens. The API has exactly one source. */
-export type JwtSource =
-  | { readonly kind: 'secret'; readonly secret: string }
-  | { readonly kind: 'jwks'; readonly url: string }
-  | { readonly kind: 'key-file'; readonly file: string; readonly algorithm: (typeof PUBLIC_KEY_ALGORITHMS)[number] };
 
 /**
  * Requests per device and minute, counted in each process; 0 = no limit. All devices of a user together may send twice
@@ -64,7 +59,7 @@ export interface Config {
   readonly taskQueue: string;
   readonly sdkMetricsPort: number;
   readonly jwt: JwtSource | undefined;
-  readonly jwtAudience: string;
+  readonly tokenRules: TokenRules;
   readonly path: { readonly path: (typeof CONVERSATION_PATHS)[number]; readonly rollout: number };
   readonly requestDeadlineMs: number;
   readonly idleMs: number;
@@ -91,6 +86,8 @@ export interface Config {
   readonly streamsPerUser: number;
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
+  /** Of all headers of a request. */
+  readonly maxHeaderBytes: number;
   readonly trustProxy: number;
   /** Between the end of the readiness and the drain. */
   readonly shutdownDelayMs: number;
@@ -120,7 +117,6 @@ const NEEDS: Readonly<Record<Part, readonly string[]>> = {
 /** What `readEnvironment` found in the file `.env`. */
 export type FileFindings = Omit<Environment, 'env'>;
 const NO_FILE: FileFindings = { problems: [], places: {} };
-const JWT_SOURCES = ['JWT_SECRET', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 
 /**
  * Reads the configuration from the environment. An empty variable counts as unset.
@@ -143,12 +139,8 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker', file: 
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(env, file.places),
     ...tlsProblems(given),
+    ...tokenProblems(given, part === 'api'),
   ];
-  const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
-  if (part === 'api' && sources.length !== 1) {
-    const found = sources.length === 0 ? 'none is set' : `${sources.join(' and ')} are set`;
-    problems.push(`exactly one of ${JWT_SOURCES.join(', ')} must be set: ${found}`);
-  }
   const parsed = z.object(VARIABLES).safeParse(given);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
   const database = databaseUrl(parsed.data?.DATABASE_URL ?? '', parsed.data?.DATABASE_PASSWORD);
@@ -200,7 +192,7 @@ function arrange(values: Values, database: string): Config {
     taskQueue: values.TASK_QUEUE,
     sdkMetricsPort: values.SDK_METRICS_PORT,
     jwt: jwtSource(values),
-    jwtAudience: values.JWT_AUDIENCE,
+    tokenRules: tokenRules(values),
     path: { path: values.CONVERSATION_PATH, rollout: values.CONVERSATION_ROLLOUT },
     requestDeadlineMs: values.REQUEST_DEADLINE_MS,
     idleMs: values.IDLE_TIMEOUT ?? 0,
@@ -228,6 +220,7 @@ function arrange(values: Values, database: string): Config {
     streamSlowMs: values.STREAM_SLOW_MS,
     streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
+    maxHeaderBytes: values.MAX_HEADER_BYTES,
     trustProxy: values.TRUST_PROXY,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     build: values.PARLEY_BUILD,
@@ -243,13 +236,6 @@ function arrange(values: Values, database: string): Config {
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,
   };
-}
-
-function jwtSource(values: Values): JwtSource | undefined {
-  if (values.JWT_SECRET !== undefined) return { kind: 'secret', secret: values.JWT_SECRET };
-  if (values.JWT_JWKS_URL !== undefined) return { kind: 'jwks', url: values.JWT_JWKS_URL };
-  if (values.JWT_PUBLIC_KEY_FILE === undefined) return undefined;
-  return { kind: 'key-file', file: values.JWT_PUBLIC_KEY_FILE, algorithm: values.JWT_PUBLIC_KEY_ALG };
 }
 
 function freeze<T extends object>(value: T): T {

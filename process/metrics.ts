@@ -29,6 +29,13 @@ export interface Supervision {
   readonly troubles: Readonly<Record<string, number>>;
 }
 
+/** What an API process knows of the keys that verify tokens. */
+export interface TokenKeys {
+  readonly known: number;
+  /** Since they were fetched; undefined = never. */
+  readonly ageSeconds: number | undefined;
+}
+
 /**
  * All metrics of Parley. The API and the worker each serve the metrics of their own process. The first nine metrics
  * have the names of the system that Parley replaces. Labels never contain ids.
@@ -62,6 +69,9 @@ export interface Metrics {
   /** @param measure seconds that work which comes now would wait before it begins */
   readonly expectedWait: (measure: () => number) => void;
   readonly requestShed: (rateClass: string) => void;
+  /** @param measure the keys of the identity provider */
+  readonly tokenKeys: (measure: () => TokenKeys) => void;
+  readonly tokenKeyFetch: (outcome: 'fetched' | 'failed') => void;
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
   readonly deliveryLag: (seconds: number) => void;
@@ -208,6 +218,26 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
   });
   const shed = counter('parley_requests_shed_total', 'Requests refused because the expected wait was too long', [
     'class',
+  ]);
+  let tokenKeys = (): TokenKeys => ({ known: 1, ageSeconds: 0 });
+  new Gauge({
+    name: 'parley_token_keys',
+    help: 'Keys that this process knows to verify tokens',
+    registers,
+    collect() {
+      this.set(tokenKeys().known);
+    },
+  });
+  new Gauge({
+    name: 'parley_token_keys_age_seconds',
+    help: 'Time since the keys were fetched from the identity provider, or since the start if they never were',
+    registers,
+    collect() {
+      this.set(tokenKeys().ageSeconds ?? process.uptime());
+    },
+  });
+  const keyFetches = counter('parley_token_key_fetches_total', 'Fetches of the keys of the identity provider', [
+    'outcome',
   ]);
   new Gauge({
     name: 'parley_open_streams',
@@ -400,6 +430,8 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     httpRequest: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),
     expectedWait: (measure) => void (expectedWait = measure),
     requestShed: (rateClass) => shed.inc({ class: rateClass }),
+    tokenKeys: (measure) => void (tokenKeys = measure),
+    tokenKeyFetch: (outcome) => keyFetches.inc({ outcome }),
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),
     deliveryLag: (seconds) => lag.observe(seconds),

@@ -1,26 +1,32 @@
 import type { RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
+import { MAX_DEVICES_PER_USER } from '../../domain/limits.ts';
 import { forUser } from '../../store/pool-share.ts';
 import { type Authenticate, ExpiredTokenError } from './bearer-tokens.ts';
 import type { Caller } from './caller.ts';
 import { callerOf, contextOf } from './context.ts';
+import { inTime } from './in-time.ts';
+import { DEVICE_HEADER, nameDevice } from './named-device.ts';
+
+const HEADER = DEVICE_HEADER.toLowerCase() as Lowercase<typeof DEVICE_HEADER>;
 
 /**
- * Refuses requests without a valid token.
- * @param onCaller is called with every caller, and must return at once
+ * Refuses requests without a valid token. This is the only place that makes a caller from a token.
+ * @param note records the device of a caller in the background; one that its client chose is admitted later (`admitDevice`)
  * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
   authenticate: Authenticate,
-  onCaller: (caller: Caller) => void,
+  note: (caller: Caller) => void,
   onRefused: RequestHandler | undefined,
 ): RequestHandler {
   return async function authenticated(req, res, next) {
-    let caller;
+    const { deadline } = contextOf(res);
+    let token;
     try {
       // A cached token gives its caller at once, without a turn of the event loop.
       const result = authenticate(req.headers.authorization);
-      caller = result instanceof Promise ? await result : result;
+      token = result instanceof Promise ? await inTime(result, deadline) : result;
     } catch (error) {
       // Whoever shares the address with somebody who forges tokens must still learn that its own has expired.
       const isForged =
@@ -29,10 +35,36 @@ export function makeAuthenticated(
       await onRefused(req, res, (refused?: unknown) => next(refused ?? error));
       return;
     }
-    contextOf(res).caller = caller;
-    onCaller(caller);
+    const { user, isOperator, expiresAt, pseudonym } = token;
+    // `headers` has the values of several such headers in one text.
+    const named = req.headers[HEADER] === undefined ? undefined : req.headersDistinct[HEADER];
+    const { device, isChosen } = nameDevice(token.device, named);
+    const caller = { user, device, isOperator, expiresAt, pseudonym };
+    const context = contextOf(res);
+    context.caller = caller;
+    if (isChosen) context.hasChosenDevice = true;
+    else note(caller);
     // From here on, statements count for the user.
-    forUser({ user: caller.user, deadline: contextOf(res).deadline }, next);
+    forUser({ user, deadline }, next);
+  };
+}
+
+/**
+ * Admits a device that no issuer vouches for, after the limits of its user: whoever makes up devices must not fill a table.
+ * @param admit returns false if the user has too many devices
+ */
+export function makeAdmitDevice(admit: (caller: Caller) => boolean | Promise<boolean>): RequestHandler {
+  return async function admitDevice(_req, res, next) {
+    const { hasChosenDevice = false, deadline } = contextOf(res);
+    if (hasChosenDevice) {
+      const result = admit(callerOf(res));
+      const isAdmitted = result instanceof Promise ? await inTime(result, deadline) : result;
+      if (!isAdmitted) {
+        const detail = `A user has at most ${MAX_DEVICES_PER_USER} devices: delete those that are gone`;
+        throw new AppError('rate-limited', detail, {}, { retryAfterMs: null });
+      }
+    }
+    next();
   };
 }
 

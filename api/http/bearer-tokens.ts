@@ -1,20 +1,25 @@
-import { readFile } from 'node:fs/promises';
-import { type JWTPayload, type JWTVerifyOptions, createRemoteJWKSet, errors, importSPKI, jwtVerify } from 'jose';
+import { type JWTVerifyOptions, type JWTVerifyResult, errors } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../../domain/errors.ts';
-import { parseDeviceId, parseUserId } from '../../domain/ids.ts';
-import { PUBLIC_KEY_ALGORITHMS } from '../../process/config-variables.ts';
-import type { JwtSource } from '../../process/config.ts';
-import type { Caller } from './caller.ts';
+import type { TokenRules } from '../../process/token-config.ts';
+import type { TokenVerifier } from './token-verifier.ts';
+import { type TokenFacts, readClaims } from './claims.ts';
 
-/** Verified tokens in the cache. Each needs about 1 KB. */
+/** Verified tokens in the cache, and their characters: tokens with many claims must not fill the memory. */
 const CACHED_TOKENS = 20_000;
-const DEFAULT_DEVICE = 'default';
-const OPERATOR_SCOPE = 'operator';
+const CACHED_CHARACTERS = 32 * 1024 * 1024;
 const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
+/** Types of access tokens (RFC 9068, and before it). Others are signed for another purpose: a logout, an event, a proof. */
+const ACCESS_TOKEN = /^(?:application\/)?(?:at\+)?jwt$/i;
+
+/** What a token says, and who sent it, as logs show it. */
+export interface TokenCaller extends TokenFacts {
+  /** Replaces the user id in logs. */
+  readonly pseudonym: string;
+}
 
 /** @throws AppError `unauthenticated`, or `unavailable` while the keys cannot be fetched */
-export type Authenticate = (authorization: string | undefined) => Caller | Promise<Caller>;
+export type Authenticate = (authorization: string | undefined) => TokenCaller | Promise<TokenCaller>;
 
 /** The token is genuine, but its time is over. Its user did nothing wrong, so no limit counts it. */
 export class ExpiredTokenError extends AppError {
@@ -23,14 +28,12 @@ export class ExpiredTokenError extends AppError {
   }
 }
 
-type Verify = (token: string, options: JWTVerifyOptions) => Promise<{ payload: JWTPayload }>;
-
 export interface AuthDeps {
-  readonly source: JwtSource;
-  readonly audience: string;
+  readonly verifier: TokenVerifier;
+  readonly rules: TokenRules;
   readonly hashUser: (user: string) => string;
   /**
-   * Milliseconds since 1970; judges `exp` and `nbf`. All replicas use the clock of the database, so that they agree.
+   * Milliseconds since 1970; judges `exp`, `nbf` and `iat`. All replicas use the clock of the database, so that they agree.
    * @default the clock of the process
    */
   readonly now?: () => number;
@@ -40,21 +43,36 @@ export interface AuthDeps {
  * Verifies bearer tokens. Verified tokens are cached until they expire, because checking a signature costs more than the
  * rest of a request. The source of the keys determines the algorithms, and the token never does.
  */
-export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
-  const { verify, algorithms } = await verifier(deps.source);
-  const { now = Date.now } = deps;
-  const options: JWTVerifyOptions = { audience: deps.audience, algorithms, requiredClaims: ['sub', 'exp'] };
-  const verified = new LRUCache<string, Caller>({ max: CACHED_TOKENS });
-  const expired = new LRUCache<string, true>({ max: CACHED_TOKENS });
+export function makeAuthenticate({ verifier, rules, hashUser, now = Date.now }: AuthDeps): Authenticate {
+  const options: JWTVerifyOptions = {
+    algorithms: [...verifier.algorithms],
+    requiredClaims: ['exp'],
+    clockTolerance: rules.clockToleranceMs / 1000,
+    ...(rules.issuer === undefined ? {} : { issuer: rules.issuer }),
+  };
+  const verified = tokenCache<TokenCaller>();
+  const expired = tokenCache<true>();
+  // What a key has signed that the issuer took back is not genuine any more.
+  let generation = 0;
+  verifier.onKeyGone(() => {
+    generation++;
+    verified.clear();
+    expired.clear();
+  });
 
-  const check = async (token: string): Promise<Caller> => {
-    const { payload } = await verify(token, { ...options, currentDate: new Date(now()) }).catch((error: unknown) => {
-      const refusal = refuse(error);
-      if (refusal instanceof ExpiredTokenError) expired.set(token, true);
-      throw refusal;
-    });
-    const caller = callerOf(payload, deps.hashUser);
-    verified.set(token, caller);
+  const check = async (token: string): Promise<TokenCaller> => {
+    const begun = generation;
+    const result = await verifier
+      .verify(token, { ...options, currentDate: new Date(now()) })
+      .catch((error: unknown) => {
+        const refusal = refuse(error);
+        if (refusal instanceof ExpiredTokenError && begun === generation) expired.set(token, true);
+        throw refusal;
+      });
+    checkType(result);
+    const facts = readClaims(result.payload, rules, now());
+    const caller = { ...facts, pseudonym: hashUser(facts.user) };
+    if (begun === generation) verified.set(token, caller);
     return caller;
   };
   return function authenticate(authorization) {
@@ -70,61 +88,28 @@ export async function makeAuthenticate(deps: AuthDeps): Promise<Authenticate> {
   };
 }
 
-async function verifier(source: JwtSource): Promise<{ verify: Verify; algorithms: string[] }> {
-  switch (source.kind) {
-    case 'secret': {
-      const key = new TextEncoder().encode(source.secret);
-      return { verify: (token, options) => jwtVerify(token, key, options), algorithms: ['HS256'] };
-    }
-    case 'jwks': {
-      const keys = createRemoteJWKSet(new URL(source.url), { timeoutDuration: 3000 });
-      return { verify: (token, options) => jwtVerify(token, keys, options), algorithms: [...PUBLIC_KEY_ALGORITHMS] };
-    }
-    case 'key-file': {
-      const key = await readKey(source.file, source.algorithm);
-      return { verify: (token, options) => jwtVerify(token, key, options), algorithms: [source.algorithm] };
-    }
-  }
+function tokenCache<T extends object | true>(): LRUCache<string, T> {
+  return new LRUCache({
+    max: CACHED_TOKENS,
+    maxSize: CACHED_CHARACTERS,
+    sizeCalculation: (_, token) => token.length,
+  });
 }
 
-async function readKey(file: string, algorithm: string): ReturnType<typeof importSPKI> {
-  try {
-    return await importSPKI(await readFile(file, 'utf8'), algorithm);
-  } catch (error) {
-    throw new Error(`JWT_PUBLIC_KEY_FILE is not a public key for ${algorithm} in PEM (SPKI) form`, { cause: error });
+function checkType({ protectedHeader: { typ } }: JWTVerifyResult): void {
+  if (typ !== undefined && !ACCESS_TOKEN.test(typ)) {
+    throw new AppError('unauthenticated', 'The token is not an access token');
   }
-}
-
-function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
-  const { sub, exp, device = DEFAULT_DEVICE, scope = '' } = payload;
-  const user = typeof sub === 'string' ? parseUserId(sub) : undefined;
-  if (user === undefined) throw new AppError('unauthenticated', 'The claim sub is not a user id');
-  const deviceId = typeof device === 'string' ? parseDeviceId(device) : undefined;
-  if (deviceId === undefined) throw new AppError('unauthenticated', 'The claim device is not a device id');
-  return {
-    user,
-    device: deviceId,
-    isOperator: typeof scope === 'string' && scope.split(' ').includes(OPERATOR_SCOPE),
-    expiresAt: (exp ?? 0) * 1000,
-    pseudonym: hashUser(user),
-  };
 }
 
 /** The problem for a token that was not accepted. It gives a reason only if that helps an honest client, and no attacker. */
 function refuse(error: unknown): AppError {
+  if (error instanceof AppError) return error;
   // The signature was checked before the time.
   if (error instanceof errors.JWTExpired) return new ExpiredTokenError({ cause: error });
   if (error instanceof errors.JWTClaimValidationFailed) {
     return new AppError('unauthenticated', `The claim ${error.claim} is missing or not accepted`);
   }
-  const isOfToken =
-    error instanceof errors.JOSEAlgNotAllowed ||
-    error instanceof errors.JWSInvalid ||
-    error instanceof errors.JWSSignatureVerificationFailed ||
-    error instanceof errors.JWTInvalid ||
-    error instanceof errors.JWKSNoMatchingKey ||
-    error instanceof errors.JWKSMultipleMatchingKeys ||
-    error instanceof errors.JOSENotSupported;
-  if (isOfToken) return new AppError('unauthenticated', 'The token is not valid', {}, { cause: error });
-  return new AppError('unavailable', 'The keys that verify tokens cannot be fetched', {}, { cause: error });
+  // Not only errors of the library: a key of the provider may be too short for WebCrypto.
+  return new AppError('unauthenticated', 'The token is not valid', {}, { cause: error });
 }

@@ -1,11 +1,11 @@
 import type { DeviceId, UserId } from '../../domain/ids.ts';
 
-/** The sender of a request, from its bearer token. */
+/** The sender of a request, from its bearer token and the header that names its device. */
 export interface Caller {
   readonly user: UserId;
   readonly device: DeviceId;
   readonly isOperator: boolean;
-  /** Milliseconds since 1970: the token's `exp`. */
+  /** Milliseconds since 1970: the token's `exp`, with the tolerance for clocks. */
   readonly expiresAt: number;
   /** Replaces the user id in logs. */
   readonly pseudonym: string;

@@ -48,6 +48,8 @@ export interface RequestContext {
   /** Conversation in the path, as the client sent it. Express forgets it before an error is rendered. */
   pathId?: string;
   caller?: Caller;
+  /** The client named its device, and no issuer vouches for it. */
+  hasChosenDevice?: boolean;
   /** Operation id in the body. Absent until the body was read. */
   operation?: string;
   /** What the request waits for outside of queues. @default an answer of Postgres */

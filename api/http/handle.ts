@@ -6,6 +6,7 @@ import { callerOf, contextOf } from './context.ts';
 import { type Reply, send } from './reply.ts';
 import type { Call, Route } from './route.ts';
 import { isJsonObject, validate } from './validate.ts';
+import { inTime } from './in-time.ts';
 import { type RunOnce, idempotencyScope } from './idempotency.ts';
 
 /**
@@ -68,15 +69,4 @@ function operationIn(body: unknown): string | undefined {
   const { id, messages } = body;
   if (typeof id === 'string') return id;
   return Array.isArray(messages) ? operationIn(messages[0]) : undefined;
-}
-
-/**
- * Waits for the work until the deadline. The work continues after it and may still be decided, so the client sends the
- * request again with the same id.
- */
-function inTime<T>(work: Promise<T>, deadline: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new AppError('deadline')), Math.max(0, deadline - Date.now()));
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -15,6 +15,7 @@ import { onlyLargeBodies } from './turns.ts';
 
 export interface MountDeps {
   readonly authenticated: RequestHandler;
+  readonly admitDevice: RequestHandler;
   /** Lets only some requests of one user be served at a time. */
   readonly takeTurn: RequestHandler;
   /** The same for heavy requests, of which fewer are served at a time. */
@@ -45,7 +46,8 @@ export function mountRoutes(app: Express, routes: readonly Route[], deps: MountD
  * a stranger costs no more than a look-up, and each of its look-ups was counted.
  */
 function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
-  const { authenticated, takeTurn, takeHeavyTurn, conversations, limits, runOnce, jobs, loadShedding } = deps;
+  const { authenticated, admitDevice, takeTurn, takeHeavyTurn, conversations, limits, runOnce, jobs, loadShedding } =
+    deps;
   const { access = 'user', bodyLimit = BODY_LIMIT_DEFAULT } = route;
   const admission = admissionOf(route);
   const heavyTurn = (): RequestHandler | undefined => {
@@ -59,6 +61,7 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
     access === 'operator' ? operatorsOnly : undefined,
     loadShedding === undefined ? undefined : makeShedLoad(route, loadShedding),
     limits.of(route),
+    access === 'public' ? undefined : admitDevice,
     // A stream has a limit of its own: it would hold its turn for hours.
     access === 'public' || route.isStream === true ? undefined : takeTurn,
     admission === undefined ? undefined : makeConversationGuard(admission, conversations),

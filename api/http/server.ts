@@ -1,7 +1,8 @@
-import { type RequestListener, type Server, createServer } from 'node:http';
+import { type RequestListener, type Server, createServer, maxHeaderSize } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { answerBadHeads } from './bad-heads.ts';
 import type { MessageClasses } from './message-classes.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface ServerOptions {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
+  /** Bytes of all headers of a request. @default Node's own, 16 KB */
+  readonly maxHeaderBytes?: number;
   /** Milliseconds that running requests have to finish after the start of the shutdown. */
   readonly graceMs: number;
   readonly log: Logger;
@@ -47,9 +50,15 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headers = { withinMs: HEADERS_MS, checkMs: CHECK_MS } } = options;
   const server = createServer(
-    { ...options.classes, connectionsCheckingInterval: headers.checkMs, noDelay: true },
+    {
+      ...options.classes,
+      connectionsCheckingInterval: headers.checkMs,
+      noDelay: true,
+      ...(options.maxHeaderBytes === undefined ? {} : { maxHeaderSize: options.maxHeaderBytes }),
+    },
     options.handler,
   );
+  answerBadHeads(server, options.maxHeaderBytes ?? maxHeaderSize);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;

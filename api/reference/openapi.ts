@@ -204,6 +204,8 @@ export function problemCodes({
 }: Route): ProblemCode[] {
   const codes = new Set<ProblemCode>(['internal', ...problems]);
   if (access !== 'public') codes.add('unauthenticated').add('unavailable').add('deadline');
+  // A device header that names no device, or another one than the token.
+  if (access !== 'public') codes.add('malformed').add('identity-mismatch');
   if (access !== 'public' || isFree !== true) codes.add('rate-limited');
   if (body !== undefined || query !== undefined) codes.add('malformed');
   // A path that is not percent-encoded UTF-8 is malformed; one that names nothing is not found.

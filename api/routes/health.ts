@@ -51,7 +51,7 @@ export function healthRoutes({ checks, version, build, isDraining, metrics }: He
     handle: async () => {
       const found = await report.read();
       const status = overall(found);
-      const { database, temporal, memory, actors } = found;
+      const { database, temporal, memory, tokens, actors } = found;
       const body = {
         status,
         timestamp: new Date().toISOString(),
@@ -62,6 +62,7 @@ export function healthRoutes({ checks, version, build, isDraining, metrics }: He
           database: database.status,
           temporal: temporal.status,
           memory: memory.status,
+          tokens: tokens.status,
           actors: {
             active_actors: actors.facts?.active_actors ?? 0,
             status: actors.status,

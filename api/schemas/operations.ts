@@ -17,6 +17,7 @@ export const Health = z
       database: CheckStatus,
       temporal: CheckStatus,
       memory: CheckStatus,
+      tokens: CheckStatus.meta({ description: 'Keys that verify tokens' }),
       actors: z.object({ active_actors: z.number().int(), status: CheckStatus, healthy: z.boolean() }),
     }),
   })

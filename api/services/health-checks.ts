@@ -19,6 +19,8 @@ export interface HealthChecks {
   /** Of Temporal and the workers. It says nothing about the readiness (`isReady`). */
   readonly temporal: Check;
   readonly memory: Check;
+  /** Of the keys that verify tokens. */
+  readonly tokens: Check;
   /** Its result has the fact `active_actors`. */
   readonly actors: Check;
 }
@@ -33,13 +35,14 @@ const HEAP_UNHEALTHY = 0.97;
 
 /** Runs all checks at once, each within its time limit. */
 export async function runChecks(checks: HealthChecks, timeLimitMs = TIME_LIMIT_MS): Promise<HealthReport> {
-  const [database, temporal, memory, actors] = await Promise.all([
+  const [database, temporal, memory, tokens, actors] = await Promise.all([
     limited(checks.database, timeLimitMs),
     limited(checks.temporal, timeLimitMs),
     limited(checks.memory, timeLimitMs),
+    limited(checks.tokens, timeLimitMs),
     limited(checks.actors, timeLimitMs),
   ]);
-  return { database, temporal, memory, actors };
+  return { database, temporal, memory, tokens, actors };
 }
 
 /** Time for which a report is given again. A load balancer asks less often. */
@@ -88,8 +91,8 @@ export function reasonsOf(report: HealthReport): string[] {
  * Whether the process can serve. Temporal does not count: without it reads and streams work, under `auto` everything does, and the other
  * processes see the same (docs/adr/0032-orchestrators.md).
  */
-export function isReady({ database, memory, actors }: HealthReport): boolean {
-  return [database, memory, actors].every(({ status }) => status !== 'unhealthy');
+export function isReady({ database, memory, tokens, actors }: HealthReport): boolean {
+  return [database, memory, tokens, actors].every(({ status }) => status !== 'unhealthy');
 }
 
 async function limited(check: Check, timeLimitMs: number): Promise<CheckResult> {
@@ -132,6 +135,26 @@ export function memoryCheck(measure: typeof getHeapStatistics = getHeapStatistic
     const status = share >= HEAP_UNHEALTHY ? 'unhealthy' : share >= HEAP_DEGRADED ? 'degraded' : 'healthy';
     if (status === 'healthy') return Promise.resolve({ status });
     return Promise.resolve({ status, reason: `${Math.floor(share * 100)} % of the heap is in use` });
+  };
+}
+
+/**
+ * Degraded while the identity provider is away: tokens with known keys go on counting. Unhealthy before its keys were fetched for
+ * the first time: no token can be verified, and another process that has the keys should get the requests.
+ * @param state absent = no key has to be fetched
+ */
+export function tokensCheck(state: (() => { readonly known: number; readonly isAway: boolean }) | undefined): Check {
+  return () => {
+    const { known, isAway } = state?.() ?? { known: 1, isAway: false };
+    if (!isAway) return Promise.resolve({ status: 'healthy' });
+    return Promise.resolve(
+      known === 0
+        ? { status: 'unhealthy', reason: 'the keys of the identity provider cannot be fetched: no token is accepted' }
+        : {
+            status: 'degraded',
+            reason: 'the keys of the identity provider cannot be fetched: known ones go on counting',
+          },
+    );
   };
 }
 

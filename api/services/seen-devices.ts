@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type pg from 'pg';
-import { touchDevices } from '../../store/device/devices.ts';
+import { MAX_DEVICES_PER_USER } from '../../domain/limits.ts';
+import { admitDevice, touchDevices } from '../../store/device/devices.ts';
 import type { DeviceName } from '../../store/key-package/key-packages.ts';
 
 /** Recorded devices in the cache. Each needs about 200 bytes. */
@@ -15,6 +16,11 @@ const MAX_TOUCHED = 1000;
 export interface SeenDevices {
   /** Records a device, in the background and at most once an hour. */
   readonly note: (device: DeviceName) => void;
+  /**
+   * Records a device that its client named, at most once an hour.
+   * @returns false if the user has `MAX_DEVICES_PER_USER` others
+   */
+  readonly admit: (device: DeviceName) => boolean | Promise<boolean>;
   /** Removes a device from the cache, so that its next request records it again. */
   readonly forget: (device: DeviceName) => void;
   /** Waits until all devices that were noted before are in the database, or their statement has failed. */
@@ -53,6 +59,14 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
       recorded.set(key, true);
       waiting.set(key, { user, device });
       running ??= flush();
+    },
+    admit: (device) => {
+      const key = keyOf(device);
+      if (recorded.get(key) === true) return true;
+      return admitDevice(pool, device, MAX_DEVICES_PER_USER).then((isAdmitted) => {
+        if (isAdmitted) recorded.set(key, true);
+        return isAdmitted;
+      });
     },
     forget: (device) => void recorded.delete(keyOf(device)),
     settled: async () => {

@@ -64,7 +64,11 @@ function partFindings({ facts, health }: FindingInput): Finding[] {
     const text = health.temporal.reason ?? 'no worker polls the task queue';
     found.push(problem('no-worker', sentence(text), 'start a worker; look at the log of those that ran'));
   }
-  for (const [name, { status }] of [['memory', health.memory] as const, ['queues', health.actors] as const]) {
+  for (const [name, { status }] of [
+    ['memory', health.memory],
+    ['tokens', health.tokens],
+    ['queues', health.actors],
+  ] as const) {
     if (status !== 'healthy') found.push(problem(`${name}-${status}`, `The check of ${name} says ${status}`));
   }
   return found;

@@ -1093,7 +1093,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -2021,6 +2021,11 @@ export interface components {
                 readonly temporal: "healthy" | "degraded" | "unhealthy";
                 /** @enum {string} */
                 readonly memory: "healthy" | "degraded" | "unhealthy";
+                /**
+                 * @description Keys that verify tokens
+                 * @enum {string}
+                 */
+                readonly tokens: "healthy" | "degraded" | "unhealthy";
                 readonly actors: {
                     readonly active_actors: number;
                     /** @enum {string} */
@@ -2807,7 +2812,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -2815,10 +2823,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3283,7 +3291,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -3291,10 +3302,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3514,6 +3525,7 @@ export interface operations {
             /**
              * @description `removed`: You were removed from this conversation
              *     `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -3522,10 +3534,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4060,7 +4072,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4068,10 +4083,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4228,7 +4243,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4236,10 +4254,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4678,6 +4696,24 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -4786,6 +4822,24 @@ export interface operations {
                     readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -4798,6 +4852,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4931,6 +5003,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5143,7 +5233,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5151,10 +5244,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5609,6 +5702,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -5617,10 +5711,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5821,6 +5915,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -5829,10 +5924,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -6601,6 +6696,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -6609,10 +6705,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -6825,6 +6921,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -7242,6 +7356,24 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -7387,6 +7519,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -7395,10 +7528,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -7571,6 +7704,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -7579,10 +7713,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -7801,7 +7935,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `removed`: You were removed from this conversation */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7809,10 +7946,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -8069,6 +8206,7 @@ export interface operations {
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
              *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
                 headers: {
@@ -8077,10 +8215,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/removed",
-                     *       "title": "You were removed from this conversation",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "removed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -8289,6 +8427,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["KeyPackageStock"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -8301,6 +8457,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -8844,7 +9018,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `consent-required`: The user has not consented to your invitations */
+            /**
+             * @description `consent-required`: The user has not consented to your invitations
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9040,6 +9217,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DeviceList"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -9052,6 +9247,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9182,6 +9395,24 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -9282,6 +9513,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -9294,6 +9543,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9437,6 +9704,24 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -9559,6 +9844,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9726,6 +10029,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["Consent"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -9738,6 +10059,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9867,6 +10206,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -10043,6 +10400,24 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -10168,6 +10543,24 @@ export interface operations {
                      *       "title": "A valid bearer token is required",
                      *       "status": 401,
                      *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -10704,6 +11097,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["ServiceStatus"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -10722,7 +11133,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10730,10 +11144,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -10841,6 +11255,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["PathState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -10859,7 +11291,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10867,10 +11302,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11007,7 +11442,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11015,10 +11453,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11153,6 +11591,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -11171,7 +11627,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11179,10 +11638,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11325,7 +11784,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11333,10 +11795,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11487,6 +11949,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DrainState"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -11505,7 +11985,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11513,10 +11996,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11688,7 +12171,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11696,10 +12182,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -11881,7 +12367,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11889,10 +12378,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -12043,7 +12532,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12051,10 +12543,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -12218,7 +12710,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12226,10 +12721,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -12447,7 +12942,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12455,10 +12953,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -12668,7 +13166,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12676,10 +13177,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -12856,7 +13357,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -12864,10 +13368,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -13103,7 +13607,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13111,10 +13618,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -13299,7 +13806,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13307,10 +13817,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -13478,7 +13988,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13486,10 +13999,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -13660,7 +14173,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13668,10 +14184,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -13898,7 +14414,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -13906,10 +14425,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14052,7 +14571,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -14060,10 +14582,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14227,7 +14749,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -14235,10 +14760,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14381,6 +14906,24 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -14399,7 +14942,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -14407,10 +14953,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14528,6 +15074,24 @@ export interface operations {
                     readonly "application/json": components["schemas"]["SupervisorReport"];
                 };
             };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
                 headers: {
@@ -14546,7 +15110,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -14554,10 +15121,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14708,7 +15275,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -14716,10 +15286,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/not-allowed",
-                     *       "title": "The policy of the conversation does not allow this",
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
-                     *       "code": "not-allowed",
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14952,7 +15522,7 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 /** @example epoch-conflict */
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

@@ -24,6 +24,25 @@ export async function touchDevices(pool: pg.Pool, devices: readonly DeviceName[]
   });
 }
 
+/**
+ * Records that a device was seen now, which its client named itself.
+ * @param most other devices that the user may have; requests at the same moment may exceed it by their number
+ * @returns false if the user has as many, and the device is none of them
+ */
+export async function admitDevice(pool: pg.Pool, { user, device }: DeviceName, most: number): Promise<boolean> {
+  const { rows } = await pool.query<Row>({
+    name: 'admit-device',
+    text: `insert into device (user_id, device_id)
+      select $1, $2
+      where exists (select from device where user_id = $1 and device_id = $2)
+        or (select count(*) from (select from device where user_id = $1 limit $3) d) < $3
+      on conflict (user_id, device_id) do update set seen_at = clock_timestamp()
+      returning true as admitted`,
+    values: [user, device, most],
+  });
+  return rows.length > 0;
+}
+
 /** Devices of a user, by id. */
 export async function listDevices(pool: pg.Pool, user: string): Promise<Device[]> {
   const { rows } = await pool.query<Row>({

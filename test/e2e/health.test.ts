@@ -116,6 +116,7 @@ test('a healthy API reports its version, the time and the results of its checks'
       database: 'healthy',
       temporal: 'healthy',
       memory: 'healthy',
+      tokens: 'healthy',
       actors: { active_actors: 0, status: 'healthy', healthy: true },
     },
   });

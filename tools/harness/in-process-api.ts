@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { type AppDeps, createApp, makeRoutes } from '../../api/app.ts';
 import { jobsInThisThread } from '../../compute/jobs.ts';
 import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
+import { makeTokenVerifier } from '../../api/http/token-verifier.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
 import { makeSupervisorLook } from '../../api/services/supervisor-watch.ts';
@@ -25,7 +26,7 @@ import type { Answer } from './answer.ts';
 import { type Ask, requestOf } from './ask.ts';
 import { NO_RATE_LIMITS } from './limits-off.ts';
 import { NO_WORKFLOWS } from './no-workflows.ts';
-import { AUDIENCE, SECRET, rememberTokens } from './tokens.ts';
+import { SECRET, TOKEN_RULES, rememberTokens } from './tokens.ts';
 
 /** An API in this process: the real app over a real database. */
 export interface InProcessApi {
@@ -67,9 +68,9 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
   return {
     pool,
     log: pino({ level: 'silent' }),
-    authenticate: await makeAuthenticate({
-      source: { kind: 'secret', secret: SECRET },
-      audience: AUDIENCE,
+    authenticate: makeAuthenticate({
+      verifier: await makeTokenVerifier({ source: { kind: 'secret', secret: SECRET }, log: pino({ level: 'silent' }) }),
+      rules: TOKEN_RULES,
       hashUser: (user) => `u:${user}`,
     }),
     submitter: directSubmitter(pool),
@@ -106,7 +107,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     trustProxy: 0,
     docsFolder: path.join(packageRoot(), 'docs'),
     transfers: makeTransfers({ budget: 256 * 1024 * 1024 }),
-    checks: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
+    checks: { database: healthy, temporal: healthy, memory: healthy, tokens: healthy, actors: healthy },
     version: '0.0.0-test',
     build: 'test',
     isDraining: () => false,

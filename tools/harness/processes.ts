@@ -177,6 +177,8 @@ export function environmentOf({
     TEMPORAL_ADDRESS: temporalAddress,
     TASK_QUEUE: taskQueue,
     JWT_SECRET: SECRET,
+    // Tests wait for tokens to expire.
+    JWT_CLOCK_TOLERANCE: '0s',
     LOG_LEVEL: 'info',
     // No balancer has to notice that a process leaves.
     SHUTDOWN_DELAY_MS: '0',

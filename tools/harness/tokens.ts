@@ -1,8 +1,22 @@
 import { signToken } from '../../local/development-token.ts';
+import type { TokenRules } from '../../process/token-config.ts';
 
 /** The secret of every service that the harness starts; its tokens are made here. */
 export const SECRET = 'harness-secret-harness-secret-harness-secret-01';
 export const AUDIENCE = 'parley';
+
+/** As configured by default, but without tolerance: tests see at once that a token expires. */
+export const TOKEN_RULES: TokenRules = {
+  issuer: undefined,
+  audiences: [AUDIENCE],
+  audienceClaim: 'aud',
+  required: [],
+  userClaim: 'sub',
+  deviceClaim: 'device',
+  operatorClaims: ['scope'],
+  operatorValue: 'operator',
+  clockToleranceMs: 0,
+};
 
 export interface TokenClaims {
   /** @default none */

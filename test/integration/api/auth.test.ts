@@ -3,13 +3,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { type Authenticate, makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
-import type { Caller } from '../../../api/http/caller.ts';
+import { pino } from 'pino';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type Authenticate, type TokenCaller, makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
+import { makeTokenVerifier } from '../../../api/http/token-verifier.ts';
 import { AppError } from '../../../domain/errors.ts';
 import { testFolder } from '../../harness/folder.ts';
 import { useApi } from '../../harness/api/use-api.ts';
-import { AUDIENCE, SECRET, tokenOf } from '../../../tools/harness/tokens.ts';
+import type { JwtSource, TokenRules } from '../../../process/token-config.ts';
+import { AUDIENCE, SECRET, TOKEN_RULES, tokenOf } from '../../../tools/harness/tokens.ts';
 
 type Key = Parameters<SignJWT['sign']>[0];
 const secret = new TextEncoder().encode(SECRET);
@@ -24,8 +26,14 @@ function sign(claims: Claims, key: Key = secret, alg = 'HS256', kid?: string): P
 }
 const good = (): Claims => ({ sub: 'alice', aud: AUDIENCE, exp: nowS() + 60 });
 
+async function authenticateBy(source: JwtSource, rules: Partial<TokenRules> = {}): Promise<Authenticate> {
+  const verifier = await makeTokenVerifier({ source, log: pino({ level: 'silent' }) });
+  onTestFinished(verifier.close);
+  return makeAuthenticate({ verifier, rules: { ...TOKEN_RULES, ...rules }, hashUser });
+}
+
 /** The caller, or the detail of the refusal. */
-async function outcome(authenticate: Authenticate, header: string | undefined): Promise<Caller | string> {
+async function outcome(authenticate: Authenticate, header: string | undefined): Promise<TokenCaller | string> {
   try {
     return await authenticate(header);
   } catch (error) {
@@ -36,16 +44,16 @@ async function outcome(authenticate: Authenticate, header: string | undefined): 
 
 describe('HS256 with a secret', () => {
   let authenticate: Authenticate;
-  beforeAll(async () => {
-    authenticate = await makeAuthenticate({ source: { kind: 'secret', secret: SECRET }, audience: AUDIENCE, hashUser });
+  beforeEach(async () => {
+    authenticate = await authenticateBy({ kind: 'secret', secret: SECRET });
   });
-  const check = async (token: string): Promise<Caller | string> => outcome(authenticate, `Bearer ${token}`);
+  const check = async (token: string): Promise<TokenCaller | string> => outcome(authenticate, `Bearer ${token}`);
 
   test('a token with only sub, aud and exp is accepted', async () => {
     const claims = good();
     expect(await check(await sign(claims))).toEqual({
       user: 'alice',
-      device: 'default',
+      device: undefined,
       isOperator: false,
       expiresAt: (claims.exp as number) * 1000,
       pseudonym: 'hash of alice',
@@ -101,8 +109,8 @@ test.each(['ES256', 'EdDSA'] as const)('a key file verifies %s and nothing else'
   const pem = await exportSPKI(publicKey);
   writeFileSync(file, pem);
   const source = { kind: 'key-file', file, algorithm } as const;
-  const authenticate = await makeAuthenticate({ source, audience: AUDIENCE, hashUser });
-  const check = async (token: string): Promise<Caller | string> => outcome(authenticate, `Bearer ${token}`);
+  const authenticate = await authenticateBy(source);
+  const check = async (token: string): Promise<TokenCaller | string> => outcome(authenticate, `Bearer ${token}`);
   expect(await check(await sign(good(), privateKey, algorithm))).toMatchObject({ user: 'alice' });
   // Known attack: use the public key as the secret of an HMAC.
   expect(await check(await sign(good(), new TextEncoder().encode(pem)))).toMatch(/^unauthenticated/);
@@ -114,7 +122,7 @@ test('a key file that is none stops the start', async () => {
   const file = path.join(testFolder(), 'key.pem');
   writeFileSync(file, 'no key');
   const source = { kind: 'key-file', file, algorithm: 'ES256' } as const;
-  await expect(makeAuthenticate({ source, audience: AUDIENCE, hashUser })).rejects.toThrow(/JWT_PUBLIC_KEY_FILE/);
+  await expect(authenticateBy(source)).rejects.toThrow(/JWT_PUBLIC_KEY_FILE/);
 });
 
 test('a JWKS verifies tokens by key id, and no token counts as invalid while the JWKS is unreachable', async () => {
@@ -128,16 +136,16 @@ test('a JWKS verifies tokens by key id, and no token counts as invalid while the
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/jwks.json`;
-  const source = { kind: 'jwks', url } as const;
-  const authenticate = await makeAuthenticate({ source, audience: AUDIENCE, hashUser });
-  const check = async (token: string): Promise<Caller | string> => outcome(authenticate, `Bearer ${token}`);
+  const source = { kind: 'jwks', url, algorithms: ['ES256', 'EdDSA'] } as const;
+  const authenticate = await authenticateBy(source);
+  const check = async (token: string): Promise<TokenCaller | string> => outcome(authenticate, `Bearer ${token}`);
   expect(await check(await sign(good(), keys[0].privateKey, 'ES256', 'k0'))).toMatchObject({ user: 'alice' });
   expect(await check(await sign(good(), keys[1].privateKey, 'EdDSA', 'k1'))).toMatchObject({ user: 'alice' });
   expect(await check(await sign(good(), keys[0].privateKey, 'ES256', 'k9'))).toMatch(/^unauthenticated/);
   expect(await check(await sign(good(), secret, 'HS256', 'k0'))).toMatch(/^unauthenticated/);
   await new Promise((resolve) => server.close(resolve));
 
-  const away = await makeAuthenticate({ source, audience: AUDIENCE, hashUser });
+  const away = await authenticateBy(source);
   const token = await sign(good(), keys[0].privateKey, 'ES256', 'k0');
   expect(await outcome(away, `Bearer ${token}`)).toMatch(/^unavailable/);
 });

@@ -7,6 +7,7 @@ import {
   makeHealthReport,
   memoryCheck,
   runChecks,
+  tokensCheck,
 } from '../../../api/services/health-checks.ts';
 import { makePool } from '../../../store/pool.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -19,6 +20,7 @@ const allWell = (): HealthChecks => ({
   database: databaseCheck(database().pool, () => Promise.resolve(true)),
   temporal: () => Promise.resolve(healthy),
   memory: memoryCheck(),
+  tokens: tokensCheck(undefined),
   actors: actorsCheck({ active: () => 7, waiting: () => 0, limit: 10 }),
 });
 const { database, service } = useApi(() => {
@@ -27,6 +29,7 @@ const { database, service } = useApi(() => {
     database: () => checks.database(),
     temporal: () => checks.temporal(),
     memory: () => checks.memory(),
+    tokens: () => checks.tokens(),
     actors: () => checks.actors(),
   };
   return { checks: now, isDraining: () => isDraining };
@@ -52,6 +55,7 @@ test('the health document reports every part', async () => {
         database: 'healthy',
         temporal: 'healthy',
         memory: 'healthy',
+        tokens: 'healthy',
         actors: { active_actors: 7, status: 'healthy', healthy: true },
       },
     },
@@ -85,7 +89,10 @@ test('a degraded process is ready, and an unhealthy one is not', async () => {
   const ready = await service.ask('GET /health/ready');
   expect([ready.status, ready.body]).toEqual([
     503,
-    { ready: false, checks: { database: false, temporal: true, memory: true, actors: true, serving: true } },
+    {
+      ready: false,
+      checks: { database: false, temporal: true, memory: true, tokens: true, actors: true, serving: true },
+    },
   ]);
   expect((await service.ask('GET /health/live')).status).toBe(200);
   checks = allWell();
@@ -116,14 +123,14 @@ test('the checks run once for all who ask within a second, also while they run',
     runs++;
     return Promise.resolve(healthy);
   };
-  const report = makeHealthReport({ database: run, temporal: run, memory: run, actors: run }, () => now);
+  const report = makeHealthReport({ database: run, temporal: run, memory: run, tokens: run, actors: run }, () => now);
   await Promise.all([report.read(), report.read(), report.read()]);
   now = 999;
   await report.read();
-  expect(runs).toBe(4);
+  expect(runs).toBe(5);
   now = 1000;
   expect((await report.read()).database).toEqual(healthy);
-  expect(runs).toBe(8);
+  expect(runs).toBe(10);
 });
 
 test('a process that is stopping is not ready and closes its connections', async () => {
@@ -143,16 +150,16 @@ test('checks run at once, and one that hangs is cut off', async () => {
     started++;
     return new Promise(() => undefined);
   };
-  const running = runChecks({ database: hangs, temporal: hangs, memory: hangs, actors: hangs }, 100);
+  const running = runChecks({ database: hangs, temporal: hangs, memory: hangs, tokens: hangs, actors: hangs }, 100);
   void running.then(() => (ended = true));
-  expect(started).toBe(4);
+  expect(started).toBe(5);
   await vi.advanceTimersByTimeAsync(99);
   expect(ended).toBe(false);
   // One time limit for all of them.
   await vi.advanceTimersByTimeAsync(1);
   expect(ended).toBe(true);
   expect(Object.values(await running)).toEqual(
-    Array.from({ length: 4 }, () => ({ status: 'unhealthy', reason: 'no result within 0.1 s' })),
+    Array.from({ length: 5 }, () => ({ status: 'unhealthy', reason: 'no result within 0.1 s' })),
   );
 });
 

@@ -40,7 +40,7 @@ const healthy = { status: 'healthy' } as const;
 function found(facts: Partial<ServiceFacts>, more: Partial<FindingInput> = {}): string[] {
   return findingsOf({
     facts: { ...well, ...facts },
-    health: { database: healthy, temporal: healthy, memory: healthy, actors: healthy },
+    health: { database: healthy, temporal: healthy, memory: healthy, tokens: healthy, actors: healthy },
     path: { path: 'auto', rollout: 100 },
     controller: makeAutoReport(new AutoPath())(),
     ...more,
@@ -120,7 +120,13 @@ test.each<[string, Partial<ServiceFacts>, string[]]>([
 });
 
 test('health, settings and the controller are told too, problems first', () => {
-  const health = { database: healthy, temporal: healthy, memory: { status: 'degraded' }, actors: healthy } as const;
+  const health = {
+    database: healthy,
+    temporal: healthy,
+    memory: { status: 'degraded' },
+    tokens: healthy,
+    actors: healthy,
+  } as const;
   expect(found({}, { health, path: { path: 'direct', rollout: 100 } })).toEqual([
     'problem memory-degraded',
     'note path',
@@ -136,6 +142,7 @@ test('that no worker works is known by their signs, before the server forgets th
     database: healthy,
     temporal: { status: 'degraded', reason },
     memory: healthy,
+    tokens: healthy,
     actors: healthy,
   } as const;
   expect(found({}, { health })).toEqual(['problem no-worker']);

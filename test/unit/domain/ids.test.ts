@@ -53,6 +53,10 @@ test.each([
   'a b',
   'constructor',
   '__proto__',
+  // Persian needs the non-joiner, and families and Indic scripts the joiner.
+  'می\u200cخواهم',
+  '👩\u200d👩\u200d👧',
+  'क्\u200dष',
   'x'.repeat(255),
 ])('the user id %s is accepted as it is, and so is the device id', (text) => {
   expect(parseUserId(text)).toBe(text);
@@ -67,6 +71,11 @@ test.each([
   ['a line separator', 'a\u2028b'],
   ['a paragraph separator', 'a\u2029b'],
   ['a mark that turns the direction of writing', 'a\u202eb'],
+  ['an isolate that turns the direction of writing', 'a\u2066b'],
+  ['a soft hyphen', 'a\u00adb'],
+  ['a zero-width space', 'a\u200bb'],
+  ['a byte order mark', '\ufeffalice'],
+  ['nothing but joiners', '\u200d\u200c'],
   ['half of a surrogate pair', 'a\ud83e'],
   ['256 characters', 'x'.repeat(256)],
 ])('%s in a user id or a device id is refused', (_, text) => {

@@ -4,7 +4,8 @@ import { createApp } from '../../../api/app.ts';
 import { AutoPath } from '../../../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../../../dispatch/auto/auto-report.ts';
 import { makeAuthenticate } from '../../../api/http/bearer-tokens.ts';
-import { actorsCheck, databaseCheck, memoryCheck } from '../../../api/services/health-checks.ts';
+import { makeTokenVerifier } from '../../../api/http/token-verifier.ts';
+import { actorsCheck, databaseCheck, memoryCheck, tokensCheck } from '../../../api/services/health-checks.ts';
 import { makeConversationWorkflows } from '../../../dispatch/conversation-workflows.ts';
 import { makeWorkflowRuns } from '../../../dispatch/workflow-runs.ts';
 import type { Submitter } from '../../../dispatch/submission.ts';
@@ -66,9 +67,9 @@ const server = await startServer({
   ...createApp({
     pool,
     log,
-    authenticate: await makeAuthenticate({
-      source: config.jwt,
-      audience: config.jwtAudience,
+    authenticate: makeAuthenticate({
+      verifier: await makeTokenVerifier({ source: config.jwt, log }),
+      rules: config.tokenRules,
       hashUser: makeUserHash(config.logSalt),
     }),
     submitter: await submitterFor(process.argv.slice(2)),
@@ -102,6 +103,7 @@ const server = await startServer({
       database: databaseCheck(pool, () => Promise.resolve(true)),
       temporal: async () => ({ status: (await isTemporalUp(client, CHECK_MS)) ? 'healthy' : 'unhealthy' }),
       memory: memoryCheck(),
+      tokens: tokensCheck(undefined),
       actors: actorsCheck({ active: () => 0, waiting: () => 0, limit: config.mailboxLimit }),
     },
     version: '0.0.0',
