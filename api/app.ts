@@ -36,6 +36,7 @@ import { makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
 import { type MessageClasses, makeMessageClasses } from './http/message-classes.ts';
 import { makeCommonHeaders } from './http/common-headers.ts';
+import { makeCrossOrigin } from './http/cross-origin.ts';
 import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
@@ -117,6 +118,8 @@ export interface AppDeps extends HealthDeps {
   readonly voteAfterHours: number;
   readonly treeCheckMaxBytes: number;
   readonly trustProxy: number;
+  /** Origins whose pages may use the API. @default none */
+  readonly corsOrigins?: readonly string[];
   /** The folder `docs` of the package. */
   readonly docsFolder: string;
 }
@@ -207,7 +210,8 @@ export function createApp(deps: AppDeps): App {
   app.use(noSuchRoute);
   app.use(makeProblemRenderer({ log: deps.log, modeOf }));
   const classes = makeMessageClasses(app);
-  return { handler: kept.before(app, deps.isDraining), classes };
+  const crossOrigin = makeCrossOrigin(deps.corsOrigins ?? [], deps.isDraining);
+  return { handler: crossOrigin(kept.before(app, deps.isDraining)), classes };
 }
 
 function noSuchRoute(): never {

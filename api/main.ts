@@ -319,6 +319,7 @@ async function main(): Promise<void> {
       voteAfterHours: config.voteAfterHours,
       treeCheckMaxBytes: config.treeCheckMaxBytes,
       trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
       docsFolder: path.join(root, 'docs'),
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),

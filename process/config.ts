@@ -88,6 +88,8 @@ export interface Config {
   /** Absent = any lifetime. */
   readonly keyPackageMaxLifetimeMs: number | undefined;
   readonly trustProxy: number;
+  /** Origins whose pages may use the API. */
+  readonly corsOrigins: readonly string[];
   /** Between the end of the readiness and the drain. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -216,6 +218,7 @@ function arrange(values: Values, database: string): Config {
     streamsPerUser: values.STREAMS_PER_USER,
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     trustProxy: values.TRUST_PROXY,
+    corsOrigins: values.CORS_ORIGINS ?? [],
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     build: values.PARLEY_BUILD,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,
