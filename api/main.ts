@@ -264,6 +264,7 @@ async function main(): Promise<void> {
   }
 
   const schema = await readSchema(path.join(root, 'store'));
+  const hashUser = makeUserHash(config.logSalt);
   const server = await startServer({
     ...createApp({
       pool: shared,
@@ -272,9 +273,10 @@ async function main(): Promise<void> {
       authenticate: await makeAuthenticate({
         source: config.jwt,
         audience: config.jwtAudience,
-        hashUser: makeUserHash(config.logSalt),
+        hashUser,
         now: clock.now,
       }),
+      hashUser,
       submitter: dispatcher,
       autoReport,
       supervisor: supervision.look,

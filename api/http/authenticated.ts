@@ -1,9 +1,30 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
 import { forUser } from '../../store/pool-share.ts';
 import { type Authenticate, ExpiredTokenError } from './bearer-tokens.ts';
 import type { Caller } from './caller.ts';
 import { callerOf, contextOf } from './context.ts';
+
+/** Says who sent a request. @throws AppError `unauthenticated`, `unavailable`, `overloaded` */
+export type IdentifyCaller = (request: Request) => Caller | Promise<Caller>;
+
+/** By the header Authorization. */
+export function byToken(authenticate: Authenticate): IdentifyCaller {
+  return ({ headers }) => authenticate(headers.authorization);
+}
+
+/** By the ticket in the query, if there is no header Authorization. Only for streams: nothing else looks at tickets. */
+export function byTicket(
+  open: (ticket: string, conversation: string | undefined) => Promise<Caller>,
+  otherwise: IdentifyCaller,
+): IdentifyCaller {
+  return (request) => {
+    const { ticket } = request.query;
+    if (typeof ticket !== 'string' || request.headers.authorization !== undefined) return otherwise(request);
+    const { id } = request.params;
+    return open(ticket, typeof id === 'string' ? id : undefined);
+  };
+}
 
 /**
  * Refuses requests without a valid token.
@@ -11,7 +32,7 @@ import { callerOf, contextOf } from './context.ts';
  * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
-  authenticate: Authenticate,
+  identify: IdentifyCaller,
   onCaller: (caller: Caller) => void,
   onRefused: RequestHandler | undefined,
 ): RequestHandler {
@@ -19,7 +40,7 @@ export function makeAuthenticated(
     let caller;
     try {
       // A cached token gives its caller at once, without a turn of the event loop.
-      const result = authenticate(req.headers.authorization);
+      const result = identify(req);
       caller = result instanceof Promise ? await result : result;
     } catch (error) {
       // Whoever shares the address with somebody who forges tokens must still learn that its own has expired.

@@ -62,6 +62,7 @@ listen(config.databaseUrl, {
   onConnect: streams.wakeAll,
   onError: (error) => log.warn({ err: error }, 'notification session failed'),
 });
+const hashUser = makeUserHash(config.logSalt);
 const server = await startServer({
   ...createApp({
     pool,
@@ -69,8 +70,9 @@ const server = await startServer({
     authenticate: await makeAuthenticate({
       source: config.jwt,
       audience: config.jwtAudience,
-      hashUser: makeUserHash(config.logSalt),
+      hashUser,
     }),
+    hashUser,
     submitter: await submitterFor(process.argv.slice(2)),
     streams,
     jobs: jobsInThisThread,
