@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import express from 'express';
+import express, { type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
@@ -28,14 +28,16 @@ import { makeSendMessages } from './services/send-messages.ts';
 import { makeOperations } from './services/operations.ts';
 import { makeCheckProposer } from './services/proposer.ts';
 import { makeRepair } from './services/repair.ts';
+import { type StreamTickets, makeStreamTickets } from './services/stream-tickets.ts';
 import type { RunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
 import type { Submitter } from '../dispatch/submission.ts';
-import { makeAdmitDevice, makeAuthenticated } from './http/authenticated.ts';
+import { type IdentifyCaller, byTicket, byToken, makeAdmitDevice, makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
 import { type MessageClasses, makeMessageClasses } from './http/message-classes.ts';
 import { makeCommonHeaders } from './http/common-headers.ts';
+import { makeCrossOrigin } from './http/cross-origin.ts';
 import { makeRunOnce } from './http/idempotency.ts';
 import { makeProblemRenderer } from './http/problems.ts';
 import { makeRateLimits } from './http/rate-limits.ts';
@@ -63,6 +65,7 @@ import { messageRoutes } from './routes/messages.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
+import { streamTicketRoutes } from './routes/stream-tickets.ts';
 import { unreadRoutes } from './routes/unread.ts';
 import { welcomeRoutes } from './routes/welcomes.ts';
 import { mountRoutes } from './http/mount.ts';
@@ -82,6 +85,8 @@ export interface AppDeps extends HealthDeps {
   readonly readPage?: ReadPage;
   readonly log: Logger;
   readonly authenticate: Authenticate;
+  /** Replaces user ids in logs. */
+  readonly hashUser: (user: string) => string;
   readonly submitter: Submitter;
   readonly jobs: Jobs;
   readonly streams: Streams;
@@ -117,12 +122,18 @@ export interface AppDeps extends HealthDeps {
   readonly voteAfterHours: number;
   readonly treeCheckMaxBytes: number;
   readonly trustProxy: number;
+  /** Origins whose pages may use the API. @default none */
+  readonly corsOrigins?: readonly string[];
   /** The folder `docs` of the package. */
   readonly docsFolder: string;
 }
 
 /** All routes. The busiest routes come first, because the router tries them in this order. */
-export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(deps.pool)): Route[] {
+export function makeRoutes(
+  deps: AppDeps,
+  conversations = makeConversationCache(deps.pool),
+  streamTickets: StreamTickets = makeStreamTickets(deps),
+): Route[] {
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
   const groupStates = makeGroupStates(deps);
@@ -139,6 +150,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...deps,
     readPage: deps.readPage ?? makeReadPage(pool, undefined),
     conversations,
+    streamTickets,
     operations,
     applyCommit,
     sendMessages,
@@ -154,6 +166,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...commitRoutes(all),
     ...epochRoutes(all),
     ...eventRoutes(all),
+    ...streamTicketRoutes(all),
     ...positionRoutes(all),
     ...memberRoutes(all),
     ...roleRoutes(all),
@@ -193,8 +206,13 @@ export function createApp(deps: AppDeps): App {
   const { progress = new ProgressOfRequests(), modeOf = (): string => deps.pathSwitch.get().path, tracing } = deps;
   app.use(makeRequestContext({ ...deps, kept, progress, modeOf, tracing, deadlineMs: deps.requestDeadlineMs }));
   app.use(makeCommonHeaders(deps.isDraining));
-  mountRoutes(app, makeRoutes(deps, conversations), {
-    authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
+  const streamTickets = makeStreamTickets(deps);
+  const identify = byToken(deps.authenticate);
+  const authenticatedBy = (one: IdentifyCaller): RequestHandler =>
+    makeAuthenticated(one, deps.seen.note, limits.unauthenticated);
+  mountRoutes(app, makeRoutes(deps, conversations, streamTickets), {
+    authenticated: authenticatedBy(identify),
+    streamAuthenticated: authenticatedBy(byTicket(streamTickets.open, identify)),
     admitDevice: makeAdmitDevice(deps.seen.admit),
     takeTurn: makeTurns(deps.turns ?? TURNS),
     takeHeavyTurn: makeTurns(deps.heavyTurns ?? HEAVY_TURNS),
@@ -208,7 +226,8 @@ export function createApp(deps: AppDeps): App {
   app.use(noSuchRoute);
   app.use(makeProblemRenderer({ log: deps.log, modeOf }));
   const classes = makeMessageClasses(app);
-  return { handler: kept.before(app, deps.isDraining), classes };
+  const crossOrigin = makeCrossOrigin(deps.corsOrigins ?? [], deps.isDraining);
+  return { handler: crossOrigin(kept.before(app, deps.isDraining)), classes };
 }
 
 function noSuchRoute(): never {

@@ -275,6 +275,7 @@ async function main(): Promise<void> {
   if (verifier.keyState !== undefined) metrics.tokenKeys(verifier.keyState);
 
   const schema = await readSchema(path.join(root, 'store'));
+  const hashUser = makeUserHash(config.logSalt);
   const server = await startServer({
     ...createApp({
       pool: shared,
@@ -283,9 +284,10 @@ async function main(): Promise<void> {
       authenticate: makeAuthenticate({
         verifier,
         rules: config.tokenRules,
-        hashUser: makeUserHash(config.logSalt),
+        hashUser,
         now: clock.now,
       }),
+      hashUser,
       submitter: dispatcher,
       autoReport,
       supervisor: supervision.look,
@@ -330,6 +332,7 @@ async function main(): Promise<void> {
       voteAfterHours: config.voteAfterHours,
       treeCheckMaxBytes: config.treeCheckMaxBytes,
       trustProxy: config.trustProxy,
+      corsOrigins: config.corsOrigins,
       docsFolder: path.join(root, 'docs'),
       checks: {
         database: databaseCheck(pool, () => isMigrated(pool, schema)),

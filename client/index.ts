@@ -65,6 +65,7 @@ export type {
   Role,
   SendOutcome,
   SendResult,
+  StreamTicket,
   WelcomePage,
 } from './api/types.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';

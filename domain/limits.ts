@@ -102,6 +102,11 @@ export const STAGED_BYTES_PER_USER = 64 * 1024 * 1024;
 /** Explicit increments of one user that are stored and not counted yet, over all conversations. Above this the answer is 429. */
 export const PENDING_INCREMENTS_PER_USER = 1000;
 
+/** A stream ticket must be used for the first time within this time. */
+export const STREAM_TICKET_MS = 30_000;
+/** Stream tickets of one user. Of more, those go that were made or used longest ago. */
+export const STREAM_TICKETS_PER_USER = 200;
+
 /**
  * Leaf signatures that one job verifies: 0.03 to 0.5 s of CPU time, by the cipher suite. The rest of a tree goes to further
  * jobs, between which other users have their turns.

@@ -258,6 +258,10 @@ export const VARIABLES = {
     10,
     'Number of proxies in front of the API. Parley trusts the X-Forwarded-For entries of this many proxies.',
   ),
+  CORS_ORIGINS: optional(
+    originsSchema(),
+    'Origins whose web pages may use the API, separated by commas, for example `https://app.example.com`. If unset, none.',
+  ),
   CONTINUE_AS_NEW_AFTER: integer(
     0,
     0,
@@ -378,6 +382,33 @@ function url(protocols: readonly string[], description: string): Variable<string
 function urlSchema(protocols: readonly string[]): z.ZodType<string, string> {
   const isUrl = (value: string): boolean => URL.canParse(value) && protocols.includes(new URL(value).protocol);
   return z.string().refine(isUrl, `must be a URL that starts with ${protocols.join(' or ')}//`);
+}
+
+/** Parses a list of origins. Each must stand as browsers send it, because it is compared as it stands. */
+function originsSchema(): z.ZodType<readonly string[], string> {
+  return z.string().transform((given, context): readonly string[] => {
+    const origins = given.split(',').map((origin) => origin.trim());
+    for (const origin of origins) {
+      const problem = originProblem(origin);
+      if (problem !== undefined) context.addIssue(problem);
+    }
+    return [...new Set(origins)];
+  });
+}
+
+/** What is wrong with an origin (RFC 6454 §6.2); `undefined` = nothing. */
+function originProblem(origin: string): string | undefined {
+  if (origin.includes('*')) return 'must name each origin: * is not allowed';
+  if (origin === 'null')
+    return 'must not contain null: any page can have that origin, for example in a sandboxed frame';
+  const shown = origin.length > 100 ? `${origin.slice(0, 99)}…` : origin;
+  const url = URL.canParse(origin) ? new URL(origin) : undefined;
+  // Apps in a web view have schemes of their own, whose origins `URL` does not know: capacitor://localhost.
+  const own = url?.origin === 'null' && url.host !== '' ? `${url.protocol}//${url.host}` : url?.origin;
+  if (own === undefined || own === 'null') {
+    return `must contain only origins such as https://app.example.com: "${shown}" is none`;
+  }
+  return own === origin ? undefined : `must contain origins as browsers send them: ${own} and not "${shown}"`;
 }
 
 /** Parses a duration to milliseconds. A variable with the default `off` also accepts `off`, which becomes undefined. */

@@ -89,6 +89,8 @@ export interface Config {
   /** Of all headers of a request. */
   readonly maxHeaderBytes: number;
   readonly trustProxy: number;
+  /** Origins whose pages may use the API. */
+  readonly corsOrigins: readonly string[];
   /** Between the end of the readiness and the drain. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
@@ -222,6 +224,7 @@ function arrange(values: Values, database: string): Config {
     keyPackageMaxLifetimeMs: values.KEY_PACKAGE_MAX_LIFETIME,
     maxHeaderBytes: values.MAX_HEADER_BYTES,
     trustProxy: values.TRUST_PROXY,
+    corsOrigins: values.CORS_ORIGINS ?? [],
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     build: values.PARLEY_BUILD,
     shutdownGraceMs: values.SHUTDOWN_GRACE_MS,

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { TicketUse } from '../store/device/stream-tickets.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import type { LogEvent } from './log-event.ts';
@@ -10,6 +11,8 @@ export interface StreamTarget {
   readonly user: string;
   /** Milliseconds since 1970: the token's `exp`. */
   readonly expiresAt: number;
+  /** It was opened with this ticket. */
+  readonly ticket?: TicketUse;
 }
 
 /** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
@@ -18,6 +21,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   readonly user: string;
   readonly device = undefined;
   readonly endsWithMembership = true;
+  readonly ticket: TicketUse | undefined;
   readonly connection: Connection;
   readonly backlog: Backlog;
   readonly #host: StreamHost;
@@ -29,6 +33,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: number) {
     this.conversation = target.conversation;
     this.user = target.user;
+    this.ticket = target.ticket;
     this.seq = after;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);

@@ -30,6 +30,7 @@ import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
+import { TicketStreams } from './ticket-streams.ts';
 
 /** The poll alone must end the stream of a removed member within 2 s, when notifications are lost (invariant 8). */
 const POLL_MS = 1000;
@@ -84,6 +85,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
   const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
+  const ticketStreams = new TicketStreams(pool);
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
     feeds,
@@ -92,6 +94,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       streams.delete(stream);
       quota.release(stream.user);
       if (stream instanceof AccountStream) accountStreams.delete(stream);
+      if (stream instanceof ConversationStream) ticketStreams.delete(stream);
       deps.metrics.streamClosed(reason);
     },
     checkMembership: (user, conversation) => void accountStreams.checkMembership(user, conversation).catch(onError),
@@ -104,7 +107,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     if (streams.size === 0 || isPolling) return;
     isPolling = true;
     try {
-      await Promise.all([missedWakeups.checkAll(), accountStreams.poll()]);
+      await Promise.all([missedWakeups.checkAll(), accountStreams.poll(), ticketStreams.poll()]);
     } finally {
       isPolling = false;
     }
@@ -138,15 +141,18 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       const prepared = await prepare();
       refuseWhenClosed();
       if (isAnswered(response)) return;
-      streams.add(begin(prepared));
+      const stream = begin(prepared);
       isOpen = true;
+      // One that a newer stream replaces may have ended already.
+      if (!stream.connection.isClosed) streams.add(stream);
     } finally {
       if (!isOpen) quota.release(user);
     }
   };
   return {
-    open: (response, target, after) =>
-      openWithinQuota(
+    open: (response, target, after) => {
+      if (target.ticket !== undefined) ticketStreams.endOlder(target.ticket);
+      return openWithinQuota(
         response,
         target.user,
         async () => {
@@ -155,8 +161,13 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
           if (page === undefined) throw new AppError('not-found');
           return after === 'latest' ? page.lastSeq : after;
         },
-        (startAfter) => new ConversationStream(host, response, target, startAfter),
-      ),
+        (startAfter) => {
+          const stream = new ConversationStream(host, response, target, startAfter);
+          ticketStreams.add(stream);
+          return stream;
+        },
+      );
+    },
     openAccount: (response, target) => {
       const id = randomUUID();
       return openWithinQuota(

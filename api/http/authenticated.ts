@@ -1,8 +1,8 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { AppError } from '../../domain/errors.ts';
 import { MAX_DEVICES_PER_USER } from '../../domain/limits.ts';
 import { forUser } from '../../store/pool-share.ts';
-import { type Authenticate, ExpiredTokenError } from './bearer-tokens.ts';
+import { type Authenticate, ExpiredTokenError, type TokenCaller } from './bearer-tokens.ts';
 import type { Caller } from './caller.ts';
 import { callerOf, contextOf } from './context.ts';
 import { inTime } from './in-time.ts';
@@ -10,13 +10,37 @@ import { DEVICE_HEADER, nameDevice } from './named-device.ts';
 
 const HEADER = DEVICE_HEADER.toLowerCase() as Lowercase<typeof DEVICE_HEADER>;
 
+/** What a token or a ticket says of the sender. */
+type Identified = TokenCaller & Pick<Caller, 'ticket'>;
+
+/** Says who sent a request. @throws AppError `unauthenticated`, `unavailable`, `overloaded` */
+export type IdentifyCaller = (request: Request) => Identified | Promise<Identified>;
+
+/** By the header Authorization. */
+export function byToken(authenticate: Authenticate): IdentifyCaller {
+  return ({ headers }) => authenticate(headers.authorization);
+}
+
+/** By the ticket in the query, if there is no header Authorization. Only for streams: nothing else looks at tickets. */
+export function byTicket(
+  open: (ticket: string, conversation: string | undefined) => Promise<Identified>,
+  otherwise: IdentifyCaller,
+): IdentifyCaller {
+  return (request) => {
+    const { ticket } = request.query;
+    if (typeof ticket !== 'string' || request.headers.authorization !== undefined) return otherwise(request);
+    const { id } = request.params;
+    return open(ticket, typeof id === 'string' ? id : undefined);
+  };
+}
+
 /**
- * Refuses requests without a valid token. This is the only place that makes a caller from a token.
+ * Refuses requests without a valid token or ticket. This is the only place that makes a caller from a token or a ticket.
  * @param note records the device of a caller in the background; one that its client chose is admitted later (`admitDevice`)
  * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
-  authenticate: Authenticate,
+  identify: IdentifyCaller,
   note: (caller: Caller) => void,
   onRefused: RequestHandler | undefined,
 ): RequestHandler {
@@ -25,7 +49,7 @@ export function makeAuthenticated(
     let token;
     try {
       // A cached token gives its caller at once, without a turn of the event loop.
-      const result = authenticate(req.headers.authorization);
+      const result = identify(req);
       token = result instanceof Promise ? await inTime(result, deadline) : result;
     } catch (error) {
       // Whoever shares the address with somebody who forges tokens must still learn that its own has expired.
@@ -35,17 +59,17 @@ export function makeAuthenticated(
       await onRefused(req, res, (refused?: unknown) => next(refused ?? error));
       return;
     }
-    const { user, isOperator, expiresAt, pseudonym } = token;
+    const { device: claimed, ...rest } = token;
     // `headers` has the values of several such headers in one text.
     const named = req.headers[HEADER] === undefined ? undefined : req.headersDistinct[HEADER];
-    const { device, isChosen } = nameDevice(token.device, named);
-    const caller = { user, device, isOperator, expiresAt, pseudonym };
+    const { device, isChosen } = nameDevice(claimed, named);
+    const caller = { ...rest, device };
     const context = contextOf(res);
     context.caller = caller;
     if (isChosen) context.hasChosenDevice = true;
     else note(caller);
     // From here on, statements count for the user.
-    forUser({ user, deadline }, next);
+    forUser({ user: caller.user, deadline }, next);
   };
 }
 

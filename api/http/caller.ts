@@ -1,4 +1,5 @@
 import type { DeviceId, UserId } from '../../domain/ids.ts';
+import type { TicketUse } from '../../store/device/stream-tickets.ts';
 
 /** The sender of a request, from its bearer token and the header that names its device. */
 export interface Caller {
@@ -9,4 +10,6 @@ export interface Caller {
   readonly expiresAt: number;
   /** Replaces the user id in logs. */
   readonly pseudonym: string;
+  /** The request came with this ticket, and without a token. */
+  readonly ticket?: TicketUse;
 }

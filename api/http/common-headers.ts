@@ -36,6 +36,8 @@ export function securityHeaders(): Header[] {
       directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
     },
     crossOriginOpenerPolicy: false,
+    // `cross-origin.ts` sets it: it depends on the origin of the request.
+    crossOriginResourcePolicy: false,
     originAgentCluster: false,
     xDnsPrefetchControl: false,
     xDownloadOptions: false,

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders, RequestListener, ServerResponse } from 'node:http';
+import { HEADERS_OF_ORIGIN } from './cross-origin.ts';
 import { requestIdOf } from './request-id.ts';
 
 /** Answers kept at a time. Only the service chooses their paths. */
 const MOST = 16;
+/** Headers that each answer has of its own. */
+const OF_ONE_REQUEST: ReadonlySet<string> = new Set(['x-request-id', ...HEADERS_OF_ORIGIN]);
 
 interface Kept {
   readonly status: number;
@@ -35,8 +38,9 @@ export function makeKeptAnswers(now: () => number = () => performance.now()): Ke
     keep: (request, response, content, forMs) => {
       const path = pathOf(request);
       if (answers.size >= MOST && !answers.has(path)) return;
-      // The id is of one request only.
-      const { 'x-request-id': _, ...headers } = response.getHeaders();
+      const headers = Object.fromEntries(
+        Object.entries(response.getHeaders()).filter(([name]) => !OF_ONE_REQUEST.has(name)),
+      );
       answers.set(path, { status: response.statusCode, headers, content, until: now() + forMs });
     },
     before: (app, isDraining) => (request, response) => {

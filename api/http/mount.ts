@@ -16,6 +16,8 @@ import { onlyLargeBodies } from './turns.ts';
 export interface MountDeps {
   readonly authenticated: RequestHandler;
   readonly admitDevice: RequestHandler;
+  /** The same for streams, which may also be opened with a ticket. */
+  readonly streamAuthenticated: RequestHandler;
   /** Lets only some requests of one user be served at a time. */
   readonly takeTurn: RequestHandler;
   /** The same for heavy requests, of which fewer are served at a time. */
@@ -57,7 +59,7 @@ function mount(mounted: IRoute, route: Route, deps: MountDeps): void {
   };
   const chain: (RequestHandler | undefined)[] = [
     makeMatched(route.path),
-    access === 'public' ? undefined : authenticated,
+    access === 'public' ? undefined : route.isStream === true ? deps.streamAuthenticated : authenticated,
     access === 'operator' ? operatorsOnly : undefined,
     loadShedding === undefined ? undefined : makeShedLoad(route, loadShedding),
     limits.of(route),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
 import { Base64, Bytes, Epoch, EpochInput, Limit, OperationIdInput, Seq, SeqQuery, Time } from './common.ts';
 import { Problem } from './problem.ts';
+import { Ticket } from './stream-tickets.ts';
 
 export const Message = z
   .strictObject({ id: OperationIdInput, ciphertext: Bytes, epoch: EpochInput.optional() })
@@ -70,4 +71,5 @@ export const EventsQuery = z.strictObject({
     .union([z.literal('latest'), SeqQuery])
     .optional()
     .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for new entries only' }),
+  ticket: Ticket,
 });

@@ -39,6 +39,7 @@ import type {
   ReportTaken,
   SendOutcome,
   SendResult,
+  StreamTicket,
   WelcomePage,
 } from './types.ts';
 
@@ -142,6 +143,14 @@ export class ParleyClient {
   /** The live log of one conversation. */
   follow(id: string, options: FollowOptions = {}): AsyncGenerator<StreamEvent, void, void> {
     return follow(this.http, id, options);
+  }
+
+  /**
+   * A ticket for `EventSource`, which cannot send a token. The streams of this library need none.
+   * @param path of the stream: `/v1/events`, or `/v1/conversations/{id}/events`
+   */
+  streamTicket(path: string): Promise<StreamTicket> {
+    return this.http.json('POST', '/v1/stream-tickets', { body: { path } }) as Promise<StreamTicket>;
   }
 
   /** Events of all conversations of this device, after the entries that it acknowledged. */

@@ -34,6 +34,9 @@ export type LogPage = Answer<'readEntries'>;
 export type Entry = LogPage['entries'][number];
 export type EntryKind = Entry['kind'];
 
+/** Opens a stream in a browser's EventSource, as `?ticket=`. */
+export type StreamTicket = Answer<'makeStreamTicket'>;
+
 export type NewConversation = Body<'createConversation'>;
 export type Conversation = Answer<'createConversation'>;
 export type ConversationPage = Answer<'listConversations'>;

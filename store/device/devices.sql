@@ -10,6 +10,7 @@ begin
   if not found then return false; end if;
   perform replace_key_packages(p_user, p_device, '{}');
   delete from device_position where user_id = p_user and device_id = p_device;
+  delete from stream_ticket where user_id = p_user and device_id = p_device;
   with gone as (
     delete from welcome where user_id = p_user and device_id = p_device returning conversation, seq
   ) select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
@@ -44,6 +45,7 @@ begin
   delete from claim where (operation, ref) in (
     select operation, ref from claim where user_id = p_user for update skip locked);
   delete from device_position where user_id = p_user and device_id = any (v_devices);
+  delete from stream_ticket where user_id = p_user;
   with gone as (delete from welcome where user_id = p_user returning conversation, seq)
     select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
   perform drop_welcome_bodies(v_conversations, v_seqs);

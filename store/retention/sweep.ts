@@ -77,6 +77,12 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
          and at <= coalesce((select at from invitation where at < ${OLD} order by at offset $2 - 1 limit 1), 'infinity')`,
       INVITATION_PERIOD_MS,
     ),
+    streamTickets: await deleteOld(
+      pool,
+      `stream_ticket where hash = any (array(
+         select hash from stream_ticket where expires_at < ${OLD} order by expires_at limit $2 for update skip locked))`,
+      0,
+    ),
     erasures: await sweepErasures(pool),
     evictedWelcomes: await wakeEvictedWelcomes(pool),
   });

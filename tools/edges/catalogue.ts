@@ -11,6 +11,8 @@ export interface EdgeTool {
         readonly path: string;
         /** Packages with shared libraries that the system may lack. */
         readonly libraries?: readonly string[];
+        /** Also whatever else it depends on that the system lacks: for a program with dozens of libraries. */
+        readonly withDependencies?: true;
       }
     | { readonly kind: 'go'; readonly version: string; readonly package: string }
     | { readonly kind: 'pip'; readonly requirement: string };
@@ -39,6 +41,17 @@ export const EDGE_TOOLS = [
       package: 'haproxy',
       path: 'usr/sbin/haproxy',
       libraries: ['liblua5.3-0', 'libopentracing-c-wrapper0', 'libopentracing1'],
+    },
+  },
+  {
+    name: 'chromium',
+    why: 'pages of another origin: streams with EventSource, and the client library as it is packed',
+    source: {
+      kind: 'debian',
+      package: 'chromium-headless-shell',
+      path: 'usr/lib/chromium/chromium-headless-shell',
+      libraries: ['chromium-common'],
+      withDependencies: true,
     },
   },
   {

@@ -15,6 +15,14 @@ own="-o Dir::State::Lists=$PWD/lists -o Dir::Cache=$PWD/cache"
 apt-get download "$1" || { mkdir -p lists/partial && apt-get $own update && apt-get $own download "$1"; }
 dpkg-deb -x "$1"_*.deb .`;
 
+/** Does the same with what the package $1 depends on and the system lacks. Nothing is installed, so it needs no lock of the system. */
+const UNPACK_MISSING = `set -e
+own="-o Dir::Cache=$PWD/missing -o Debug::NoLocking=1 -y --no-install-recommends --download-only"
+mkdir -p missing/archives/partial
+apt-get $own install "$1" || apt-get $own -o Dir::State::Lists=$PWD/lists install "$1"
+for package in missing/archives/*.deb; do [ ! -e "$package" ] || dpkg-deb -x "$package" .; done
+rm -r missing`;
+
 type Source<K> = Extract<EdgeTool['source'], { kind: K }>;
 
 /**
@@ -44,6 +52,9 @@ async function fromDebian(source: Source<'debian'>, folder: string): Promise<str
   if (existsSync(started)) return started;
   mkdirSync(root, { recursive: true });
   for (const name of [source.package, ...libraries]) await runCommand('sh', ['-c', UNPACK, 'sh', name], { cwd: root });
+  if (source.withDependencies === true) {
+    await runCommand('sh', ['-c', UNPACK_MISSING, 'sh', source.package], { cwd: root, timeoutMs: TIME_LIMIT_MS });
+  }
   if (started !== program) {
     const libraryPath = `$(echo "${root}"/usr/lib/*-linux-gnu)`;
     writeFileSync(started, `#!/bin/sh\nLD_LIBRARY_PATH="${libraryPath}" exec "${program}" "$@"\n`, { mode: 0o755 });

@@ -34,8 +34,19 @@ export function openAccountStream(url: string, token: string): Promise<EventStre
   return openStream(new URL('/v1/events', url), token, {});
 }
 
+/** Opens a stream with a ticket, as EventSource does. @param path with or without a query */
+export function openWithTicket(url: string, path: string, ticket: string, lastEventId?: number): Promise<EventStream> {
+  const target = new URL(path, url);
+  target.searchParams.set('ticket', ticket);
+  return openTarget(target, lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) });
+}
+
 function openStream(target: URL, token: string, more: Readonly<Record<string, string>>): Promise<EventStream> {
-  const headers = { authorization: `Bearer ${token}`, accept: 'text/event-stream', ...more };
+  return openTarget(target, { authorization: `Bearer ${token}`, ...more });
+}
+
+function openTarget(target: URL, more: Readonly<Record<string, string>>): Promise<EventStream> {
+  const headers = { accept: 'text/event-stream', ...more };
   return new Promise((resolve, reject) => {
     const events: EventSourceMessage[] = [];
     let comments = 0;

@@ -73,6 +73,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       rules: TOKEN_RULES,
       hashUser: (user) => `u:${user}`,
     }),
+    hashUser: (user) => `u:${user}`,
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
     streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },

@@ -122,7 +122,26 @@ describe.each([
     await alice.ask('POST', `/v1/${planted.payload}?token=${planted.key}`, {});
     await alice.ask('GET', `/v1/conversations/${planted.payload}?cursor=${planted.key}`);
     await alice.ask('GET', '/v1/conversations', undefined, { authorization: `Bearer ${planted.key}` });
+    await useTickets(alice, `${at}/events`);
     await alice.ask('POST', `${at}/read`, { seq: planted.payload }, { 'idempotency-key': `"${planted.key}` });
+  }
+
+  /** Opens streams with a ticket, also ones that it is not for. */
+  async function useTickets(alice: Person, stream: string): Promise<void> {
+    const { ticket } = await alice.api.streamTicket(stream);
+    tokens.push(secretText('ticket', ticket));
+    const url = running().apis[0]?.url ?? '';
+    for (const [target, status] of [
+      [`${stream}?ticket=${ticket}`, 200],
+      [`${stream}?ticket=${ticket}&after=${planted.payload}`, 400],
+      [`/v1/events?ticket=${ticket}`, 401],
+      [`/v1/devices?ticket=${ticket}`, 401],
+      [`/nowhere/${ticket}?ticket=${ticket}`, 404],
+    ] as const) {
+      const answer = await fetch(`${url}${target}`);
+      expect(answer.status).toBe(status);
+      await answer.body?.cancel();
+    }
   }
 
   async function actInMls(alice: Person, bob: Person): Promise<void> {

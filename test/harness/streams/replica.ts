@@ -7,7 +7,12 @@ import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
-import { type EventStream, openAccountStream, openEventStream } from '../../../tools/harness/event-stream.ts';
+import {
+  type EventStream,
+  openAccountStream,
+  openEventStream,
+  openWithTicket,
+} from '../../../tools/harness/event-stream.ts';
 import { seqOf } from '../outcomes.ts';
 import { type InProcessApi, directSubmitter } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
@@ -26,6 +31,8 @@ export interface Replica {
     user: string,
     from?: { after?: number | 'latest' },
   ) => Promise<EventStream>;
+  /** Opens a stream with a ticket, as a page does. @param path of the stream */
+  readonly followWith: (ticket: string, path: string, lastEventId?: number) => Promise<EventStream>;
   /** Like the shutdown of the process. */
   readonly closeStreams: () => void;
   readonly closedStreams: (reason: string) => Promise<number>;
@@ -84,6 +91,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, { device }))),
     followOne: async (conversation, user, from = {}) =>
       keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
+    followWith: async (ticket, path, lastEventId) => keep(await openWithTicket(service.url, path, ticket, lastEventId)),
     closeStreams: hub.close,
     closedStreams: async (reason) => {
       const text = await metrics.registry.metrics();

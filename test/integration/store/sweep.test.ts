@@ -21,6 +21,7 @@ const NOTHING = {
   welcomeBodies: 0,
   consentRequests: 0,
   invitations: 0,
+  streamTickets: 0,
   erasures: 0,
   evictedWelcomes: 0,
 };
@@ -39,6 +40,17 @@ test('the sweep forgets old answers and keys, and leaves young ones', async () =
   );
   expect(await makeSweep(pool, AGES)()).toEqual({ ...NOTHING, operations: 1, idempotency: 1 });
   expect((await pool.query(`select from operation where id = 'young'`)).rowCount).toBe(1);
+});
+
+test('tickets go when they are good for nothing any more', async () => {
+  const { pool } = database();
+  await pool.query(
+    `insert into stream_ticket (hash, user_id, device_id, conversation, token_expires_at, expires_at) values
+     ('\\x01', 'alice', 'phone', '', now() + interval '1 hour', now() - interval '1 second'),
+     ('\\x02', 'alice', 'phone', '', now() + interval '1 hour', now() + interval '29 seconds')`,
+  );
+  expect(await makeSweep(pool, AGES)()).toEqual({ ...NOTHING, streamTickets: 1 });
+  expect((await pool.query(`select encode(hash, 'hex') as hash from stream_ticket`)).rows).toEqual([{ hash: '02' }]);
 });
 
 test('lost races go after a day and the audit after 400, the younger ones stay', async () => {

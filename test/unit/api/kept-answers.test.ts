@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
+import { makeCrossOrigin } from '../../../api/http/cross-origin.ts';
 import { makeKeptAnswers } from '../../../api/http/kept-answers.ts';
 
 interface Started {
@@ -17,17 +18,20 @@ async function start(): Promise<Started> {
   let isDraining = false;
   const asked: string[] = [];
   const kept = makeKeptAnswers(() => now);
-  const listener = kept.before(
-    (request, response) => {
-      asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
-      response.statusCode = 503;
-      response.setHeader('X-Request-Id', 'first');
-      response.setHeader('Content-Type', 'text/plain');
-      response.setHeader('Content-Length', 4);
-      response.end('down');
-      if (request.url?.startsWith('/kept') === true) kept.keep(request, response, 'down', 1000);
-    },
-    () => isDraining,
+  const crossOrigin = makeCrossOrigin(['https://one.example', 'https://two.example'], () => isDraining);
+  const listener = crossOrigin(
+    kept.before(
+      (request, response) => {
+        asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+        response.statusCode = 503;
+        response.setHeader('X-Request-Id', 'first');
+        response.setHeader('Content-Type', 'text/plain');
+        response.setHeader('Content-Length', 4);
+        response.end('down');
+        if (request.url?.startsWith('/kept') === true) kept.keep(request, response, 'down', 1000);
+      },
+      () => isDraining,
+    ),
   );
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -58,6 +62,17 @@ test('an answer is given again for its time, whatever the query, with an id of i
   wait(1000);
   await fetch(`${url}/kept`);
   expect(asked).toEqual(['GET /kept', 'GET /kept']);
+});
+
+test('each page gets the permission of its own origin with an answer that is given again', async () => {
+  const { url, asked } = await start();
+  for (const origin of ['https://one.example', 'https://two.example', 'https://three.example']) {
+    const { headers } = await fetch(`${url}/kept`, { headers: { origin } });
+    const isAllowed = origin !== 'https://three.example';
+    expect(headers.get('access-control-allow-origin')).toBe(isAllowed ? origin : null);
+    expect(headers.get('cross-origin-resource-policy')).toBe(isAllowed ? 'cross-origin' : 'same-origin');
+  }
+  expect(asked).toEqual(['GET /kept']);
 });
 
 test('other methods, other paths and a process that shuts down get no kept answer', async () => {

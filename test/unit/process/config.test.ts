@@ -72,6 +72,34 @@ test('every problem is listed at once', () => {
   ]);
 });
 
+test('origins are taken as browsers send them, and anything else is told with its mend', () => {
+  const originsOf = (given?: string): readonly string[] =>
+    loadConfig({ ...USABLE, ...(given === undefined ? {} : { CORS_ORIGINS: given }) }, 'api').corsOrigins;
+  expect(originsOf()).toEqual([]);
+  expect(originsOf('https://app.example.com, http://localhost:5173,capacitor://localhost')).toEqual([
+    'https://app.example.com',
+    'http://localhost:5173',
+    'capacitor://localhost',
+  ]);
+  const given = [
+    ...['*', 'https://*.example.com', 'null', 'app.example.com', 'https://app.example.com/', 'HTTPS://App.example.com'],
+    ...['https://app.example.com:443', 'https://me@app.example.com', 'https://bücher.example', 'file:///x', ''],
+  ];
+  expect(problemsOf({ ...USABLE, CORS_ORIGINS: given.join(',') })).toEqual([
+    'CORS_ORIGINS must name each origin: * is not allowed',
+    'CORS_ORIGINS must name each origin: * is not allowed',
+    'CORS_ORIGINS must not contain null: any page can have that origin, for example in a sandboxed frame',
+    'CORS_ORIGINS must contain only origins such as https://app.example.com: "app.example.com" is none',
+    'CORS_ORIGINS must contain origins as browsers send them: https://app.example.com and not "https://app.example.com/"',
+    'CORS_ORIGINS must contain origins as browsers send them: https://app.example.com and not "HTTPS://App.example.com"',
+    'CORS_ORIGINS must contain origins as browsers send them: https://app.example.com and not "https://app.example.com:443"',
+    'CORS_ORIGINS must contain origins as browsers send them: https://app.example.com and not "https://me@app.example.com"',
+    'CORS_ORIGINS must contain origins as browsers send them: https://xn--bcher-kva.example and not "https://bücher.example"',
+    'CORS_ORIGINS must contain only origins such as https://app.example.com: "file:///x" is none',
+    'CORS_ORIGINS must contain only origins such as https://app.example.com: "" is none',
+  ]);
+});
+
 test('problems never show the value of a secret', () => {
   try {
     loadConfig({ ...USABLE, JWT_SECRET: 'hunter2', LOG_SALT: 'pepper' }, 'api');

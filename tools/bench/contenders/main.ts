@@ -63,6 +63,7 @@ listen(config.databaseUrl, {
   onConnect: streams.wakeAll,
   onError: (error) => log.warn({ err: error }, 'notification session failed'),
 });
+const hashUser = makeUserHash(config.logSalt);
 const server = await startServer({
   ...createApp({
     pool,
@@ -70,8 +71,9 @@ const server = await startServer({
     authenticate: makeAuthenticate({
       verifier: await makeTokenVerifier({ source: config.jwt, log }),
       rules: config.tokenRules,
-      hashUser: makeUserHash(config.logSalt),
+      hashUser,
     }),
+    hashUser,
     submitter: await submitterFor(process.argv.slice(2)),
     streams,
     jobs: jobsInThisThread,
