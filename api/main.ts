@@ -11,6 +11,7 @@ import { packageRoot } from '../process/package-root.ts';
 import { processId } from '../process/process-id.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
+import { StartError } from '../process/start-error.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
@@ -74,7 +75,8 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  log.fatal({ err: error }, 'API failed to start');
+  if (error instanceof StartError) log.fatal(error.message);
+  else log.fatal({ err: error }, 'API failed to start');
   await cleanup.run().catch(() => undefined);
   process.exit(1);
 }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { VARIABLES } from '../process/config-variables.ts';
+import { LOOPBACK, reachableAddress } from '../process/listen.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
 
 /** Settings of `npm start`. */
@@ -8,6 +9,8 @@ export type StackOptions = {
   /** `PARLEY_DATA_DIR` is set: other programs find the folder only with the same setting. */
   hasOwnDataDir: boolean;
   ports: StackPorts;
+  /** Where the API and the worker listen: only on this machine, unless `HOST` says otherwise. */
+  listenHost: string;
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
@@ -57,6 +60,7 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: reado
       problems.push(`${name} must be a port from ${least} to 65535`);
     return number;
   };
+  const listenHost = value('HOST') ?? LOOPBACK;
   const options: StackOptions = {
     dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
     hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined,
@@ -70,7 +74,8 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: reado
       prometheus: port('PROMETHEUS_PORT', 9091),
       grafana: port('GRAFANA_PORT', 3000),
     },
-    host: reachable(value('HOST') ?? '0.0.0.0'),
+    listenHost,
+    host: reachable(listenHost),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
     observe: args.includes(OBSERVE),
     servesWithoutTemporal: VARIABLES.CONVERSATION_PATH.parse(value('CONVERSATION_PATH')) !== 'workflow',
@@ -87,6 +92,6 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: reado
 }
 
 function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
+  const address = reachableAddress(host);
+  return address.includes(':') ? `[${address}]` : address;
 }

@@ -94,6 +94,7 @@ export async function startServers(context: PartContext): Promise<{ stack: Stack
         : {}),
       ...(temporal.uiUrl === undefined ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
       PARLEY_DATA_DIR: options.dataDir,
+      HOST: options.listenHost,
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),

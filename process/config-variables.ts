@@ -18,7 +18,10 @@ const MAX_DURATION_MS = 365 * UNITS.d;
 /** Every environment variable that Parley reads, by name. `npm start` sets some of them itself. */
 export const VARIABLES = {
   PORT: integer(8080, 0, 65_535, 'Port of the API.'),
-  HOST: text('0.0.0.0', 'Listen address of the API, and of the port for health and metrics of the worker.'),
+  HOST: text(
+    '::',
+    'Listen address of the API, and of the ports for health and metrics of the worker. `::` = all addresses, IPv6 and IPv4. `npm start` sets 127.0.0.1.',
+  ),
   ADMIN_PORT: integer(9090, 0, 65_535, 'Port of the worker for health checks and metrics.'),
   DATABASE_URL: secret(
     urlSchema(['postgres:', 'postgresql:']),

@@ -10,7 +10,9 @@ import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { type BuildInfo, readBuildInfo } from '../process/build-info.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
+import { hostAndPort, listenAddress } from '../process/listen.ts';
 import { processId } from '../process/process-id.ts';
+import { StartError } from '../process/start-error.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
@@ -50,7 +52,8 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  log.fatal({ err: error }, 'worker failed');
+  if (error instanceof StartError) log.fatal(error.message);
+  else log.fatal({ err: error }, 'worker failed');
   process.exitCode = 1;
 } finally {
   await cleanup.run().catch((error: unknown) => log.error({ err: error }, 'shutdown failed'));
@@ -59,7 +62,7 @@ try {
 process.exit();
 
 async function main(): Promise<void> {
-  installRuntime();
+  await installRuntime();
   const stopping = stopSignal();
   const bundle = await workflowBundle(config.workflowStackTraces);
   const metrics = makeMetrics();
@@ -177,9 +180,10 @@ function stopSignal(): AbortSignal {
 }
 
 /** Sets up the SDK's native core: its log goes to our log, and its metrics get their own port. */
-function installRuntime(): void {
+async function installRuntime(): Promise<void> {
   const { sdkMetricsPort, host } = config;
-  const prometheus = { bindAddress: `${host}:${sdkMetricsPort}`, useSecondsForDurations: true };
+  const bindAddress = hostAndPort(await listenAddress(host), sdkMetricsPort);
+  const prometheus = { bindAddress, useSecondsForDurations: true };
   Runtime.install({
     logger: temporalLogger(log),
     telemetryOptions: {
