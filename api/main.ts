@@ -11,11 +11,12 @@ import { packageRoot } from '../process/package-root.ts';
 import { processId } from '../process/process-id.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import { shutDownOnSignals } from '../process/shutdown.ts';
-import { StartError } from '../process/start-error.ts';
+import { StartError } from '../domain/start-error.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalServer } from '../process/temporal-server.ts';
+import { watchConnections } from '../store/connection-watch.ts';
 import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
@@ -89,9 +90,16 @@ async function main(): Promise<void> {
   const root = packageRoot();
   const built = await readBuildInfo(config.build);
   metrics.buildInfo(built);
-  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-api' });
+  const connections = await watchConnections(config.database, {
+    onChange: (problem) => {
+      if (problem === undefined) log.info('the connections to the database can be used again');
+      else log.error(problem.message);
+    },
+  });
+  cleanup.add('watch over connections', connections.close);
+  const pool = makePool({ ...config.database.main, max: config.databasePoolSize, name: 'parley-api' });
   const staging = makePool({
-    url: config.databaseUrl,
+    ...config.database.main,
     max: STAGING_CONNECTIONS,
     name: 'parley-staging',
     synchronousCommit: false,
@@ -219,7 +227,7 @@ async function main(): Promise<void> {
   await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
-  const listener = listen(config.databaseUrl, {
+  const listener = listen(config.database.direct, {
     onEntry: streams.wake,
     onDevice: (device, stream) => {
       // The device itself changed. If it was forgotten, its next request must record it again.
@@ -247,11 +255,11 @@ async function main(): Promise<void> {
   metrics.workersAlive(() => fleet.workers()?.working);
 
   const replica =
-    config.databaseReplicaUrl === undefined
+    config.database.replica === undefined
       ? undefined
       : openReplica({
           primary: pool,
-          url: config.databaseReplicaUrl,
+          server: config.database.replica,
           max: config.databasePoolSize,
           processId: id,
           onChange: (follows, why) => {
@@ -323,7 +331,7 @@ async function main(): Promise<void> {
       trustProxy: config.trustProxy,
       docsFolder: path.join(root, 'docs'),
       checks: {
-        database: databaseCheck(pool, () => isMigrated(pool, schema)),
+        database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),
         temporal: temporalCheck({
           client,
           taskQueue: config.taskQueue,

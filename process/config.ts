@@ -2,7 +2,9 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
-import { databaseUrl, replicaUrl } from './database-url.ts';
+import { databaseTlsProblems } from './database-tls.ts';
+import { databaseUrl, otherUrl } from './database-url.ts';
+import { type ServerAddress, serverAddress } from './database-ways.ts';
 import { readSecretFiles, SECRET_FILE_NAMES } from './secret-files.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
@@ -44,6 +46,12 @@ export interface Config {
   readonly adminPort: number;
   /** With the password of `DATABASE_PASSWORD`. */
   readonly databaseUrl: string;
+  /** The servers as `store/` connects to them. `direct` is the same object as `main` unless it has a URL of its own. */
+  readonly database: {
+    readonly main: ServerAddress;
+    readonly direct: ServerAddress;
+    readonly replica: ServerAddress | undefined;
+  };
   readonly databasePoolSize: number;
   /** The same. */
   readonly databaseReplicaUrl: string | undefined;
@@ -134,6 +142,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(Object.keys(given), [...CONFIG_NAMES, ...SECRET_FILE_NAMES]),
     ...tlsProblems(given),
+    ...databaseTlsProblems(given),
   ];
   const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
   if (part === 'api' && sources.length !== 1) {
@@ -150,7 +159,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
       `The configuration has problems:\n${list}\nFix these environment variables. docs/reference/configuration.md describes them.`,
     );
   }
-  return freeze(arrange(parsed.data, database.url));
+  return freeze(arrange(parsed.data, database.url, env));
 }
 
 /** Like {@link loadConfig}, for the start of a process: prints the problems without a stack and exits with code 1. */
@@ -167,17 +176,19 @@ export function loadConfigOrExit(env: NodeJS.ProcessEnv, part: Part): Config {
 
 type Values = z.output<z.ZodObject<typeof VARIABLES>>;
 
-function arrange(values: Values, database: string): Config {
+function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Config {
+  const replica =
+    values.DATABASE_REPLICA_URL === undefined
+      ? undefined
+      : otherUrl(values.DATABASE_REPLICA_URL, values.DATABASE_PASSWORD);
   return {
     host: values.HOST,
     port: values.PORT,
     adminPort: values.ADMIN_PORT,
     databaseUrl: database,
     databasePoolSize: values.DATABASE_POOL_SIZE,
-    databaseReplicaUrl:
-      values.DATABASE_REPLICA_URL === undefined
-        ? undefined
-        : replicaUrl(values.DATABASE_REPLICA_URL, values.DATABASE_PASSWORD),
+    database: servers(values, { main: database, replica }, env),
+    databaseReplicaUrl: replica,
     workerDeployment: values.WORKER_DEPLOYMENT,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
@@ -229,6 +240,23 @@ function arrange(values: Values, database: string): Config {
           },
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,
+  };
+}
+
+function servers(
+  values: Values,
+  urls: { readonly main: string; readonly replica: string | undefined },
+  env: NodeJS.ProcessEnv,
+): Config['database'] {
+  const main = serverAddress(env, { variable: 'DATABASE_URL', url: urls.main });
+  const of = (variable: string, url: string | undefined): ServerAddress | undefined =>
+    url === undefined ? undefined : serverAddress(env, { variable, url });
+  const { DATABASE_DIRECT_URL: direct, DATABASE_PASSWORD: password } = values;
+  const directUrl = direct === undefined ? undefined : otherUrl(direct, password);
+  return {
+    main,
+    direct: of('DATABASE_DIRECT_URL', directUrl) ?? main,
+    replica: of('DATABASE_REPLICA_URL', urls.replica),
   };
 }
 

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { type Server, createServer } from 'node:net';
-import { StartError } from './start-error.ts';
+import { StartError } from '../domain/start-error.ts';
 
 /** All IPv6 and IPv4 addresses of the machine. */
 const ALL = '::';

@@ -12,13 +12,14 @@ import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { hostAndPort, listenAddress } from '../process/listen.ts';
 import { processId } from '../process/process-id.ts';
-import { StartError } from '../process/start-error.ts';
+import { StartError } from '../domain/start-error.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { temporalLogger } from '../process/temporal-logger.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
+import { type ConnectionWatch, watchConnections } from '../store/connection-watch.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { makePool, measurePool } from '../store/pool.ts';
@@ -68,6 +69,13 @@ async function main(): Promise<void> {
   const metrics = makeMetrics();
   const built = await readBuildInfo(config.build);
   metrics.buildInfo(built);
+  const connections = await watchConnections(config.database, {
+    onChange: (problem) => {
+      if (problem === undefined) log.info('the connections to the database can be used again');
+      else log.error(problem.message);
+    },
+  });
+  cleanup.add('watch over connections', connections.close);
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
   const tracing = await startTracing(config, 'worker');
@@ -76,7 +84,15 @@ async function main(): Promise<void> {
   const client = connectClient(server);
   const running: { now?: RunningWorker } = {};
   const isPolling = (): boolean => running.now?.worker.getState() === 'RUNNING';
-  await serveHealthAndMetrics({ isPolling, isLeaving: () => stopping.aborted, built, pool, client, metrics });
+  await serveHealthAndMetrics({
+    isPolling,
+    isLeaving: () => stopping.aborted,
+    built,
+    pool,
+    connections,
+    client,
+    metrics,
+  });
   const heartbeat = startWorkerHeartbeat({
     pool,
     self: { id: processId('worker'), ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
@@ -194,7 +210,7 @@ async function installRuntime(): Promise<void> {
 }
 
 function connectPostgres(metrics: Metrics): pg.Pool {
-  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
+  const pool = makePool({ ...config.database.main, max: config.databasePoolSize, name: 'parley-worker' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
   cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
@@ -265,10 +281,11 @@ async function serveHealthAndMetrics(parts: {
   readonly isLeaving: () => boolean;
   readonly built: BuildInfo;
   readonly pool: pg.Pool;
+  readonly connections: ConnectionWatch;
   readonly client: Client;
   readonly metrics: Metrics;
 }): Promise<void> {
-  const { isPolling, isLeaving, built, pool, client, metrics } = parts;
+  const { isPolling, isLeaving, built, pool, connections, client, metrics } = parts;
   const admin = await startAdminServer({
     host: config.host,
     port: config.adminPort,
@@ -276,7 +293,7 @@ async function serveHealthAndMetrics(parts: {
     ready: async () => ({
       polling: isPolling() && !isLeaving(),
       database: await pool.query('select 1').then(
-        () => true,
+        () => connections.problem() === undefined,
         () => false,
       ),
       temporal: await isTemporalUp(client, CHECK_MS),

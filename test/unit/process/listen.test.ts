@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startServer } from '../../../api/http/server.ts';
 import { hostAndPort, listenAddress, listenOn, type Open, reachableAddress } from '../../../process/listen.ts';
-import { StartError } from '../../../process/start-error.ts';
+import { StartError } from '../../../domain/start-error.ts';
 import { startAdminServer } from '../../../worker/admin-server.ts';
 
 /** Some machines have IPv4 only. */
