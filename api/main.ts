@@ -16,6 +16,7 @@ import { startTracing } from '../process/start-tracing.ts';
 import { watchSearchAttributes } from '../process/search-attributes.ts';
 import { makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalServer } from '../process/temporal-server.ts';
+import { watchConnections } from '../store/connection-watch.ts';
 import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
@@ -30,7 +31,6 @@ import { reportTroubles } from '../store/trouble/troubles.ts';
 import { makeJobPool } from '../compute/pool.ts';
 import { createApp } from './app.ts';
 import { makeAuthenticate } from './http/bearer-tokens.ts';
-import { OtherIssuerError } from './http/fetch-keys.ts';
 import { makeTokenVerifier } from './http/token-verifier.ts';
 import { watchFleet } from './services/fleet.ts';
 import { actorsCheck, databaseCheck, memoryCheck, tokensCheck } from './services/health-checks.ts';
@@ -77,10 +77,7 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  const problem =
-    error instanceof OtherIssuerError
-      ? error.message
-      : startProblem(error, config, { variable: 'PORT', value: config.port });
+  const problem = startProblem(error, config);
   log.fatal(problem === undefined ? { err: error } : { problem }, 'API failed to start');
   await cleanup.run().catch(() => undefined);
   process.exit(1);
@@ -94,9 +91,16 @@ async function main(): Promise<void> {
   const root = packageRoot();
   const built = await readBuildInfo(config.build);
   metrics.buildInfo(built);
-  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-api' });
+  const connections = await watchConnections(config.database, {
+    onChange: (problem) => {
+      if (problem === undefined) log.info('the connections to the database can be used again');
+      else log.error(problem.message);
+    },
+  });
+  cleanup.add('watch over connections', connections.close);
+  const pool = makePool({ ...config.database.main, max: config.databasePoolSize, name: 'parley-api' });
   const staging = makePool({
-    url: config.databaseUrl,
+    ...config.database.main,
     max: STAGING_CONNECTIONS,
     name: 'parley-staging',
     synchronousCommit: false,
@@ -224,7 +228,7 @@ async function main(): Promise<void> {
   await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
-  const listener = listen(config.databaseUrl, {
+  const listener = listen(config.database.direct, {
     onEntry: streams.wake,
     onDevice: (device, stream) => {
       // The device itself changed. If it was forgotten, its next request must record it again.
@@ -252,11 +256,11 @@ async function main(): Promise<void> {
   metrics.workersAlive(() => fleet.workers()?.working);
 
   const replica =
-    config.databaseReplicaUrl === undefined
+    config.database.replica === undefined
       ? undefined
       : openReplica({
           primary: pool,
-          url: config.databaseReplicaUrl,
+          server: config.database.replica,
           max: config.databasePoolSize,
           processId: id,
           onChange: (follows, why) => {
@@ -335,7 +339,7 @@ async function main(): Promise<void> {
       corsOrigins: config.corsOrigins,
       docsFolder: path.join(root, 'docs'),
       checks: {
-        database: databaseCheck(pool, () => isMigrated(pool, schema)),
+        database: databaseCheck(pool, () => isMigrated(pool, schema), connections.problem),
         temporal: temporalCheck({
           client,
           taskQueue: config.taskQueue,

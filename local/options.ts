@@ -2,6 +2,7 @@ import path from 'node:path';
 import { VARIABLES } from '../process/config-variables.ts';
 import { ConfigurationError, type Places } from '../process/configuration-error.ts';
 import type { FileFindings } from '../process/config.ts';
+import { LOOPBACK, reachableAddress } from '../process/listen.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
 
 /** Settings of `npm start`. */
@@ -12,6 +13,8 @@ export type StackOptions = {
   ports: StackPorts;
   /** Ports that stay as they are. The others move to free ones where theirs are in use. */
   fixedPorts: ReadonlySet<keyof StackPorts>;
+  /** Where the API and the worker listen: only on this machine, unless `HOST` says otherwise. */
+  listenHost: string;
   /** Host part of URLs to the API and the worker on this machine. */
   host: string;
   namespace: string;
@@ -108,6 +111,7 @@ export function readStackOptions(
     problems.push(`${variable} must be a port from ${least} to 65535, but is ${text}`);
     return standard;
   };
+  const listenHost = value('HOST') ?? LOOPBACK;
   const chosenPath = VARIABLES.CONVERSATION_PATH.safeParse(value('CONVERSATION_PATH'));
   const options: Omit<StackOptions, 'problems'> = {
     dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
@@ -116,7 +120,8 @@ export function readStackOptions(
     fixedPorts: new Set(
       PORT_NAMES.filter((name) => NEVER_MOVE.includes(name) || value(PORTS[name].variable) !== undefined),
     ),
-    host: reachable(value('HOST') ?? '0.0.0.0'),
+    listenHost,
+    host: reachable(listenHost),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',
     observe: args.includes(OBSERVE),
     servesWithoutTemporal: chosenPath.data !== 'workflow',
@@ -133,6 +138,6 @@ export function readStackOptions(
 }
 
 function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
+  const address = reachableAddress(host);
+  return address.includes(':') ? `[${address}]` : address;
 }

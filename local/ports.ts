@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { createServer, connect } from 'node:net';
+import { LOOPBACK } from '../process/listen.ts';
 import { PORTS, type StackOptions, type StackPorts } from './options.ts';
 
 /** All servers of the local stack listen on this address. */
-export const loopback = '127.0.0.1';
+export const loopback = LOOPBACK;
 
 /**
  * Ports below those that systems give to outgoing connections and to servers that ask for any port (Linux: from 32768 on, others: from

@@ -123,6 +123,7 @@ export async function startServers(
       PARLEY_DATA_DIR: options.dataDir,
       // What the file `.env` says is here already.
       PARLEY_SUPERVISED: '1',
+      HOST: options.listenHost,
       PORT: String(options.ports.api),
       ADMIN_PORT: String(options.ports.admin),
       SDK_METRICS_PORT: String(options.ports.sdkMetrics),

@@ -29,13 +29,24 @@ const MAX_DURATION_MS = 365 * UNITS.d;
 /** Every environment variable that Parley reads, by name. `npm start` sets some of them itself. */
 export const VARIABLES = {
   PORT: integer(8080, 0, 65_535, 'Port of the API.'),
-  HOST: text('0.0.0.0', 'Listen address of the API, and of the port for health and metrics of the worker.'),
+  HOST: text(
+    '::',
+    'Listen address of the API, and of the ports for health and metrics of the worker. `::` = all addresses, IPv6 and IPv4. `npm start` sets 127.0.0.1.',
+  ),
   ADMIN_PORT: integer(9090, 0, 65_535, 'Port of the worker for health checks and metrics.'),
   DATABASE_URL: secret(
     urlSchema(['postgres:', 'postgresql:']),
     'URL of a PostgreSQL server, version 18 or newer. If unset, `npm start` runs its own server.',
   ),
   DATABASE_PASSWORD: secret(z.string(), 'Password for `DATABASE_URL`, if the URL has none. Any characters.'),
+  DATABASE_DIRECT_URL: secret(
+    urlSchema(['postgres:', 'postgresql:']),
+    'URL of the same database past a pooler, for what needs a session: notifications (one connection in each process) and migrations. Needed if `DATABASE_URL` leads to a pooler in transaction mode. If unset, `DATABASE_URL`.',
+  ),
+  DATABASE_TLS_CA_FILE: optional(
+    z.string(),
+    'PEM file with the CA certificates that the server of PostgreSQL is checked with. Set = TLS, with a check of the certificate and of its name (`sslmode=verify-full`).',
+  ),
   DATABASE_POOL_SIZE: integer(20, 1, 500, 'Maximum number of PostgreSQL connections in the pool of each process.'),
   DATABASE_REPLICA_URL: secret(
     urlSchema(['postgres:', 'postgresql:']),

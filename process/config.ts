@@ -2,7 +2,9 @@ import { z } from 'zod';
 import type { CONVERSATION_PATHS } from './config-variables.ts';
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
-import { databaseUrl, replicaUrl } from './database-url.ts';
+import { databaseTlsProblems } from './database-tls.ts';
+import { databaseUrl, otherUrl } from './database-url.ts';
+import { type ServerAddress, serverAddress } from './database-ways.ts';
 import { ConfigurationError } from './configuration-error.ts';
 import { type Environment, readEnvironment } from './env-file.ts';
 import { keyFileProblems } from './key-files.ts';
@@ -43,6 +45,12 @@ export interface Config {
   readonly adminPort: number;
   /** With the password of `DATABASE_PASSWORD`. */
   readonly databaseUrl: string;
+  /** The servers as `store/` connects to them. `direct` is the same object as `main` unless it has a URL of its own. */
+  readonly database: {
+    readonly main: ServerAddress;
+    readonly direct: ServerAddress;
+    readonly replica: ServerAddress | undefined;
+  };
   readonly databasePoolSize: number;
   /** The same. */
   readonly databaseReplicaUrl: string | undefined;
@@ -142,6 +150,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker', file: 
     ...findUnknownVariables(env, file.places),
     ...tlsProblems(given),
     ...tokenProblems(given, part === 'api'),
+    ...databaseTlsProblems(given),
   ];
   const parsed = z.object(VARIABLES).safeParse(given);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
@@ -150,7 +159,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker', file: 
   if (!parsed.success || 'problem' in database || problems.length > 0) {
     throw new ConfigurationError(problems, file.places);
   }
-  return freeze(arrange(parsed.data, database.url));
+  return freeze(arrange(parsed.data, database.url, env));
 }
 
 /**
@@ -174,17 +183,19 @@ export function loadConfigOrExit(given: NodeJS.ProcessEnv, part: Part): Config {
 
 type Values = z.output<z.ZodObject<typeof VARIABLES>>;
 
-function arrange(values: Values, database: string): Config {
+function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Config {
+  const replica =
+    values.DATABASE_REPLICA_URL === undefined
+      ? undefined
+      : otherUrl(values.DATABASE_REPLICA_URL, values.DATABASE_PASSWORD);
   return {
     host: values.HOST,
     port: values.PORT,
     adminPort: values.ADMIN_PORT,
     databaseUrl: database,
     databasePoolSize: values.DATABASE_POOL_SIZE,
-    databaseReplicaUrl:
-      values.DATABASE_REPLICA_URL === undefined
-        ? undefined
-        : replicaUrl(values.DATABASE_REPLICA_URL, values.DATABASE_PASSWORD),
+    database: servers(values, { main: database, replica }, env),
+    databaseReplicaUrl: replica,
     workerDeployment: values.WORKER_DEPLOYMENT,
     temporalAddress: values.TEMPORAL_ADDRESS ?? '',
     temporalNamespace: values.TEMPORAL_NAMESPACE,
@@ -238,6 +249,23 @@ function arrange(values: Values, database: string): Config {
           },
     logLevel: values.LOG_LEVEL,
     logSalt: values.LOG_SALT,
+  };
+}
+
+function servers(
+  values: Values,
+  urls: { readonly main: string; readonly replica: string | undefined },
+  env: NodeJS.ProcessEnv,
+): Config['database'] {
+  const main = serverAddress(env, { variable: 'DATABASE_URL', url: urls.main });
+  const of = (variable: string, url: string | undefined): ServerAddress | undefined =>
+    url === undefined ? undefined : serverAddress(env, { variable, url });
+  const { DATABASE_DIRECT_URL: direct, DATABASE_PASSWORD: password } = values;
+  const directUrl = direct === undefined ? undefined : otherUrl(direct, password);
+  return {
+    main,
+    direct: of('DATABASE_DIRECT_URL', directUrl) ?? main,
+    replica: of('DATABASE_REPLICA_URL', urls.replica),
   };
 }
 

@@ -15,10 +15,10 @@ export function databaseUrl(url: string, password: string | undefined): { url: s
 }
 
 /**
- * Puts `DATABASE_PASSWORD` into the URL of a replica that has a user and no password. A replica is a copy of the server, so its roles
- * have the same passwords: nobody has to write one where it is not hidden.
+ * Puts `DATABASE_PASSWORD` into the URL of a replica, or of another way to the server, that has a user and no password. Its roles have
+ * the same passwords: nobody has to write one where it is not hidden.
  */
-export function replicaUrl(url: string, password: string | undefined): string {
+export function otherUrl(url: string, password: string | undefined): string {
   const parsed = new URL(url);
   if (password === undefined || parsed.password !== '' || parsed.hostname === '' || parsed.username === '') return url;
   parsed.password = encodeURIComponent(password);

@@ -4,6 +4,8 @@
  */
 const RETRYABLE: readonly { readonly code: string; readonly meaning: string }[] = [
   { code: '08', meaning: 'connection exceptions' },
+  { code: '26000', meaning: 'a pooler lost the prepared statement: it changed its mode, or its session' },
+  { code: '42P05', meaning: 'the same: another connection prepared it' },
   { code: '40', meaning: 'transaction rollback: serialization failure, deadlock' },
   { code: '53', meaning: 'insufficient resources: too many connections, disk full, out of memory' },
   { code: '55P03', meaning: 'lock not available within lock_timeout' },
@@ -32,7 +34,7 @@ export function isRetryable(error: unknown): boolean {
 }
 
 /** Classes that say something of the connection or of the whole server. */
-const OF_SERVER = ['08', '25', '53', '57P', '58'];
+const OF_SERVER = ['08', '25', '26000', '42P05', '53', '57P', '58'];
 
 /** True: the server answers, and refused this statement with all that it did. Other statements may be taken. */
 export function isOfStatement(error: unknown): boolean {

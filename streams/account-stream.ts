@@ -43,7 +43,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     this.device = target.device;
     this.name = name;
     this.backlog = new Backlog(host.backlog);
-    this.connection = new Connection(response, target.expiresAt, this);
+    this.connection = new Connection(response, target.expiresAt, host.retryMs, this);
   }
 
   /** Delivers what exists already: first the Welcomes, because the entries after them may need them. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { HEARTBEAT, type StreamEvent, event } from './event.ts';
+import { HEARTBEAT, type StreamEvent, event, retry } from './event.ts';
 
 /** Time for the last event to reach a slow reader. Then its connection is closed. */
 const CLOSE_GRACE_MS = 2000;
@@ -26,6 +26,7 @@ export class Connection {
   readonly #response: ServerResponse;
   readonly #owner: ConnectionOwner;
   readonly #expiresAt: number;
+  readonly #retryMs: () => number;
   /** When the next heartbeat is due; by `performance.now()`. */
   #heartbeatAt: number;
   /** When its reader last took any of the waiting bytes, by `performance.now()`. 0 = nothing waits. */
@@ -34,11 +35,16 @@ export class Connection {
   #waitingBytes = 0;
   isClosed = false;
 
-  /** Writes the head. @param expiresAt milliseconds since 1970: the token's `exp` */
-  constructor(response: ServerResponse, expiresAt: number, owner: ConnectionOwner) {
+  /**
+   * Writes the head and the first bytes.
+   * @param expiresAt milliseconds since 1970: the token's `exp`
+   * @param retryMs how long this reader should wait before it comes back; each time another value
+   */
+  constructor(response: ServerResponse, expiresAt: number, retryMs: () => number, owner: ConnectionOwner) {
     this.#response = response;
     this.#owner = owner;
     this.#expiresAt = expiresAt;
+    this.#retryMs = retryMs;
     // Random: streams that opened at the same time do not all get their heartbeat at the same time.
     this.#heartbeatAt = performance.now() + HEARTBEAT_MS * (0.5 + Math.random() / 2);
     response.on('close', () => this.#close('client'));
@@ -48,11 +54,12 @@ export class Connection {
     });
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-store',
-      // Tells proxies not to buffer: they would hold entries back.
+      // `no-transform` tells proxies not to compress, and the other header not to buffer: both would hold entries back.
+      'cache-control': 'no-store, no-transform',
       'x-accel-buffering': 'no',
     });
-    response.write('retry: 1000\n\n');
+    // At once: some proxies and browsers hand out the head only with the first byte of the body.
+    response.write(`${retry(retryMs())}\n`);
   }
 
   /** The reader has not yet taken what was written. Nothing more should be written until it has. */
@@ -122,7 +129,8 @@ export class Connection {
   #end(name: StreamEvent, data: Readonly<Record<string, unknown>>, graceMs: number): void {
     if (this.isClosed) return;
     this.#close(name);
-    this.#response.end(event(name, data));
+    const hint = name === 'reconnect' ? retry(this.#retryMs()) : '';
+    this.#response.end(`${hint}${event(name, data)}`);
     // In case the reader does not take even this.
     setTimeout(() => this.#response.destroy(), graceMs).unref();
   }

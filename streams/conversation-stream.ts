@@ -37,7 +37,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.seq = after;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);
-    this.connection = new Connection(response, target.expiresAt, this);
+    this.connection = new Connection(response, target.expiresAt, host.retryMs, this);
     host.feeds.add(this);
     this.fallBehind();
   }

@@ -21,3 +21,8 @@ export function event(name: StreamEvent, data: Readonly<Record<string, unknown>>
 
 /** A comment, which readers ignore. */
 export const HEARTBEAT = ': \n\n';
+
+/** A line of an event, or between two: readers wait for this time before they connect again, in milliseconds. */
+export function retry(ms: number): string {
+  return `retry: ${Math.round(ms)}\n`;
+}

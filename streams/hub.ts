@@ -28,6 +28,7 @@ import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
+import { retryHint } from './retry-hint.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
 import { TicketStreams } from './ticket-streams.ts';
@@ -81,6 +82,8 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const { pool, clock = OWN_CLOCK } = deps;
   const streams = new Set<OpenStream>();
   let closed = false;
+  /** Set while all streams end: then their number falls, but as many as there were come back. */
+  let streamsAtClose: number | undefined;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
   const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
@@ -90,6 +93,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const host: StreamHost = {
     feeds,
     backlog: { pool, limitReads: pLimit(CATCH_UP_READS), checkSoon: missedWakeups.checkSoon, onError },
+    retryMs: () => retryHint(streamsAtClose ?? streams.size),
     onClosed: (stream, reason) => {
       streams.delete(stream);
       quota.release(stream.user);
@@ -196,6 +200,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     countOf: (conversation) => feeds.countOf(conversation),
     close: () => {
       closed = true;
+      streamsAtClose = streams.size;
       clearInterval(pollTimer);
       clearInterval(checkTimer);
       for (const stream of streams) stream.connection.end('reconnect');

@@ -16,6 +16,8 @@ export interface OpenStream {
 export interface StreamHost {
   readonly feeds: Feeds;
   readonly backlog: BacklogDeps;
+  /** How long a reader should wait before it comes back, in milliseconds. Each time another value. */
+  readonly retryMs: () => number;
   readonly onClosed: (stream: OpenStream, reason: string) => void;
   /** Checks whether the user is a member of the conversation (again); if so, its account streams follow it. */
   readonly checkMembership: (user: string, conversation: string) => void;

@@ -1,7 +1,9 @@
 import { type Server, createServer } from 'node:http';
 import type { BuildInfo } from '../process/build-info.ts';
+import { listenAddress, listenOn } from '../process/listen.ts';
 
 export interface AdminServerDeps {
+  /** An IP address or a name; `::` = all addresses. */
   readonly host: string;
   readonly port: number;
   /** What runs. @default nothing is said of it */
@@ -11,8 +13,8 @@ export interface AdminServerDeps {
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
 }
 
-/** Starts the HTTP server for health checks and metrics of a worker process. */
-export function startAdminServer(deps: AdminServerDeps): Promise<Server> {
+/** Starts the HTTP server for health checks and metrics of a worker process. @throws StartError if it cannot listen */
+export async function startAdminServer(deps: AdminServerDeps): Promise<Server> {
   const server = createServer((request, response) => {
     const answer = (status: number, contentType: string, text: string): void => {
       response.writeHead(status, { 'content-type': contentType }).end(text);
@@ -33,8 +35,6 @@ export function startAdminServer(deps: AdminServerDeps): Promise<Server> {
     };
     handle().catch((error: unknown) => answer(500, 'text/plain', String(error)));
   });
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(deps.port, deps.host, () => resolve(server));
-  });
+  await listenOn(server, { address: await listenAddress(deps.host), port: deps.port, variable: 'ADMIN_PORT' });
+  return server;
 }

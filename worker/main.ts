@@ -10,6 +10,7 @@ import { type Metrics, makeMetrics } from '../process/metrics.ts';
 import { type BuildInfo, readBuildInfo } from '../process/build-info.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
+import { hostAndPort, listenAddress } from '../process/listen.ts';
 import { processId } from '../process/process-id.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
@@ -18,6 +19,7 @@ import { temporalLogger } from '../process/temporal-logger.ts';
 import { startProblem } from '../process/start-problem.ts';
 import { startTracing } from '../process/start-tracing.ts';
 import { tryUntilDone } from '../process/try-until-done.ts';
+import { type ConnectionWatch, watchConnections } from '../store/connection-watch.ts';
 import { makeNotifier } from '../store/log/notifications.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { makePool, measurePool } from '../store/pool.ts';
@@ -51,7 +53,7 @@ const cleanup = createCleanup();
 try {
   await main();
 } catch (error) {
-  const problem = startProblem(error, config, { variable: 'ADMIN_PORT', value: config.adminPort });
+  const problem = startProblem(error, config);
   log.fatal(problem === undefined ? { err: error } : { problem }, 'worker failed');
   process.exitCode = 1;
 } finally {
@@ -61,12 +63,19 @@ try {
 process.exit();
 
 async function main(): Promise<void> {
-  installRuntime();
+  await installRuntime();
   const stopping = stopSignal();
   const bundle = await workflowBundle(config.workflowStackTraces);
   const metrics = makeMetrics();
   const built = await readBuildInfo(config.build);
   metrics.buildInfo(built);
+  const connections = await watchConnections(config.database, {
+    onChange: (problem) => {
+      if (problem === undefined) log.info('the connections to the database can be used again');
+      else log.error(problem.message);
+    },
+  });
+  cleanup.add('watch over connections', connections.close);
   const pool = connectPostgres(metrics);
   watchClock(pool, metrics);
   const tracing = await startTracing(config, 'worker');
@@ -75,7 +84,15 @@ async function main(): Promise<void> {
   const client = connectClient(server);
   const running: { now?: RunningWorker } = {};
   const isPolling = (): boolean => running.now?.worker.getState() === 'RUNNING';
-  await serveHealthAndMetrics({ isPolling, isLeaving: () => stopping.aborted, built, pool, client, metrics });
+  await serveHealthAndMetrics({
+    isPolling,
+    isLeaving: () => stopping.aborted,
+    built,
+    pool,
+    connections,
+    client,
+    metrics,
+  });
   const heartbeat = startWorkerHeartbeat({
     pool,
     self: { id: processId('worker'), ...built, taskQueue: config.taskQueue, namespace: config.temporalNamespace },
@@ -179,9 +196,10 @@ function stopSignal(): AbortSignal {
 }
 
 /** Sets up the SDK's native core: its log goes to our log, and its metrics get their own port. */
-function installRuntime(): void {
+async function installRuntime(): Promise<void> {
   const { sdkMetricsPort, host } = config;
-  const prometheus = { bindAddress: `${host}:${sdkMetricsPort}`, useSecondsForDurations: true };
+  const bindAddress = hostAndPort(await listenAddress(host), sdkMetricsPort);
+  const prometheus = { bindAddress, useSecondsForDurations: true };
   Runtime.install({
     logger: temporalLogger(log),
     telemetryOptions: {
@@ -192,7 +210,7 @@ function installRuntime(): void {
 }
 
 function connectPostgres(metrics: Metrics): pg.Pool {
-  const pool = makePool({ url: config.databaseUrl, max: config.databasePoolSize, name: 'parley-worker' });
+  const pool = makePool({ ...config.database.main, max: config.databasePoolSize, name: 'parley-worker' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
   cleanup.add('pool', () => pool.end());
   metrics.pool('worker', measurePool(pool));
@@ -263,10 +281,11 @@ async function serveHealthAndMetrics(parts: {
   readonly isLeaving: () => boolean;
   readonly built: BuildInfo;
   readonly pool: pg.Pool;
+  readonly connections: ConnectionWatch;
   readonly client: Client;
   readonly metrics: Metrics;
 }): Promise<void> {
-  const { isPolling, isLeaving, built, pool, client, metrics } = parts;
+  const { isPolling, isLeaving, built, pool, connections, client, metrics } = parts;
   const admin = await startAdminServer({
     host: config.host,
     port: config.adminPort,
@@ -274,7 +293,7 @@ async function serveHealthAndMetrics(parts: {
     ready: async () => ({
       polling: isPolling() && !isLeaving(),
       database: await pool.query('select 1').then(
-        () => true,
+        () => connections.problem() === undefined,
         () => false,
       ),
       temporal: await isTemporalUp(client, CHECK_MS),

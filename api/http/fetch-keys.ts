@@ -1,4 +1,5 @@
 import type { JSONWebKeySet } from 'jose';
+import { StartError } from '../../domain/start-error.ts';
 
 /** Fetches the public keys of an identity provider. @throws Error in words for operators */
 export type FetchKeys = (signal: AbortSignal) => Promise<JSONWebKeySet>;
@@ -8,7 +9,7 @@ const MAX_BYTES = 1024 * 1024;
 const DISCOVERY_PATH = '/.well-known/openid-configuration';
 
 /** The provider answers, and is another one than was configured. Waiting does not mend it. */
-export class OtherIssuerError extends Error {
+export class OtherIssuerError extends StartError {
   override readonly name = 'OtherIssuerError';
 }
 

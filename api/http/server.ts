@@ -1,7 +1,7 @@
 import { type RequestListener, type Server, createServer, maxHeaderSize } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { hostAndPort, listenAddress, listenOn, reachableAddress } from '../../process/listen.ts';
 import { answerBadHeads } from './bad-heads.ts';
 import type { MessageClasses } from './message-classes.ts';
 
@@ -23,6 +23,7 @@ export interface ServerOptions {
   readonly handler: RequestListener;
   /** @default Node's own */
   readonly classes?: MessageClasses;
+  /** An IP address or a name; `::` = all addresses. */
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -46,7 +47,7 @@ export interface RunningServer {
   readonly shutdown: () => Promise<boolean>;
 }
 
-/** Starts the HTTP server. */
+/** Starts the HTTP server. @throws StartError if it cannot listen */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { headers = { withinMs: HEADERS_MS, checkMs: CHECK_MS } } = options;
   const server = createServer(
@@ -62,18 +63,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port, options.host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  const { port } = server.address() as AddressInfo;
-  const host = options.host === '0.0.0.0' || options.host === '::' ? '127.0.0.1' : options.host;
+  const address = await listenAddress(options.host);
+  const port = await listenOn(server, { address, port: options.port, variable: 'PORT' });
   let ending: Promise<boolean> | undefined;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `http://${hostAndPort(reachableAddress(address), port)}`,
     port,
     shutdown: () => (ending ??= drain(server, options)),
   };

@@ -1,5 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import type pg from 'pg';
+import { PoolerError } from '../../store/pooler-error.ts';
 
 export type CheckStatus = 'healthy' | 'degraded' | 'unhealthy';
 
@@ -112,15 +113,27 @@ async function limited(check: Check, timeLimitMs: number): Promise<CheckResult> 
 }
 
 /**
- * Healthy while the database answers and has all tables.
+ * Healthy while the database answers, has all tables, and its connections can be used.
  * @param isComplete whether the database has all tables
+ * @param problem why the connections cannot be used
  */
-export function databaseCheck(pool: pg.Pool, isComplete: () => Promise<boolean>): Check {
+export function databaseCheck(
+  pool: pg.Pool,
+  isComplete: () => Promise<boolean>,
+  problem: () => string | undefined = () => undefined,
+): Check {
   let complete = false;
   return async () => {
-    // Tables are not dropped. So this is checked each time only until they are all there.
-    if (!complete) complete = await isComplete();
-    else await pool.query('select 1');
+    const known = problem();
+    if (known !== undefined) return { status: 'unhealthy', reason: known };
+    try {
+      // Tables are not dropped. So this is checked each time only until they are all there.
+      if (!complete) complete = await isComplete();
+      else await pool.query('select 1');
+    } catch (error) {
+      if (error instanceof PoolerError) return { status: 'unhealthy', reason: error.reason };
+      throw error;
+    }
     return complete
       ? { status: 'healthy' }
       : { status: 'unhealthy', reason: 'migrations are missing: run `npm run migrate`' };

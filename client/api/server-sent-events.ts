@@ -2,6 +2,7 @@ import type { EventSourceMessage } from 'eventsource-parser';
 import { createParser } from 'eventsource-parser';
 import type { Http, RequestOptions } from './http.ts';
 import { pause } from './http.ts';
+import { sleep } from '../platform/sleep.ts';
 import { ProblemError } from './problem.ts';
 
 export interface LiveOptions {
@@ -13,6 +14,8 @@ export interface LiveOptions {
 }
 
 const IDLE_TIMEOUT_MS = 60_000;
+/** Whatever a server asks for, a stream is not away for longer. */
+const MAX_RETRY_MS = 60_000;
 /** The service asks the client to connect again; the stream itself is in order. */
 const ASKS_TO_RECONNECT: readonly (string | undefined)[] = ['reconnect', 'slow-consumer'];
 
@@ -28,11 +31,23 @@ export async function* liveEvents(
   { signal, idleTimeoutMs = IDLE_TIMEOUT_MS, onReconnect }: LiveOptions,
 ): AsyncGenerator<EventSourceMessage, void, void> {
   const isAborted = (): boolean => signal?.aborted === true;
-  for (let failures = 0; !isAborted();) {
+  /** What the service asked for in its last `retry:` line: it spreads its readers, so that not all come back at once. */
+  let retryMs: number | undefined;
+  let failures = 0;
+  const onRetry = (ms: number): void => {
+    retryMs = Math.min(ms, MAX_RETRY_MS);
+    failures = 0;
+  };
+  while (!isAborted()) {
     let reason = 'the connection ended';
     let failure: unknown;
     try {
-      for await (const message of readEvents(http, path, { query: query() ?? {}, signal }, idleTimeoutMs)) {
+      for await (const message of readEvents(
+        http,
+        path,
+        { query: query() ?? {}, signal },
+        { idleTimeoutMs, onRetry },
+      )) {
         failures = 0;
         if (ASKS_TO_RECONNECT.includes(message.event)) {
           reason = message.event ?? reason;
@@ -48,7 +63,9 @@ export async function* liveEvents(
     if (isAborted()) return;
     onReconnect?.(reason);
     failures++;
-    await pause(failures, failure, signal).catch(() => undefined);
+    // A stream that was open waits as the service asked. A connection that fails again and again waits longer and longer.
+    const wait = failures === 1 && retryMs !== undefined ? sleep(retryMs, signal) : pause(failures, failure, signal);
+    await wait.catch(() => undefined);
   }
 }
 
@@ -62,7 +79,7 @@ async function* readEvents(
   http: Http,
   path: string,
   { query, signal }: RequestOptions,
-  idleTimeoutMs: number,
+  { idleTimeoutMs, onRetry }: { readonly idleTimeoutMs: number; readonly onRetry: (ms: number) => void },
 ): AsyncGenerator<EventSourceMessage, void, void> {
   const connection = new AbortController();
   const startIdleTimer = (): ReturnType<typeof setTimeout> =>
@@ -70,7 +87,7 @@ async function* readEvents(
   let idleTimer = startIdleTimer();
   const signals = signal === undefined ? connection.signal : AbortSignal.any([connection.signal, signal]);
   const events: EventSourceMessage[] = [];
-  const parser = createParser({ onEvent: (event) => events.push(event) });
+  const parser = createParser({ onEvent: (event) => events.push(event), onRetry });
   const decoder = new TextDecoder();
   try {
     const headers = { accept: 'text/event-stream' };

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { DeviceName } from '../key-package/key-packages.ts';
 import { integer, text } from '../row.ts';
+import { type DatabaseServer, connectionOf } from '../server.ts';
 
 /** Channel of conversations. Payload: `<conversation id> <last seq>`, and then ` c` if more than entries changed. */
 export const ENTRIES_CHANNEL = 'parley_entries';
@@ -119,9 +120,10 @@ export interface Listener {
 /**
  * Opens a session that listens until it is closed, and reconnects by itself. It does not work through a pooler in
  * transaction mode: LISTEN belongs to a session.
+ * @param server where a connection is a session (`DATABASE_DIRECT_URL`)
  */
 export function listen(
-  url: string,
+  server: DatabaseServer,
   handlers: {
     readonly onEntry: (conversation: string, lastSeq: number, changed: boolean) => void;
     /** @param stream set when the device opened an account stream */
@@ -166,10 +168,8 @@ export function listen(
   };
   const connect = async (): Promise<void> => {
     const session = new pg.Client({
-      connectionString: url,
+      ...connectionOf(server),
       application_name: 'parley-listen',
-      keepAlive: true,
-      connectionTimeoutMillis: 3000,
       query_timeout: ANSWER_MS,
     });
     client = session;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { makePool } from '../pool.ts';
+import type { DatabaseServer } from '../server.ts';
 import { type Row, orNull, time } from '../row.ts';
 
 /** A copy of the database that follows the primary. It serves reads of old entries, and decides nothing. */
@@ -14,7 +15,7 @@ export interface Replica {
 
 export interface ReplicaDeps {
   readonly primary: pg.Pool;
-  readonly url: string;
+  readonly server: DatabaseServer;
   /** Connections. */
   readonly max: number;
   /** Id of this process in the table `process`, whose row it signs again all the time. */
@@ -40,8 +41,8 @@ const PROOF_MS = 5000;
  * the primary.
  */
 export function openReplica(deps: ReplicaDeps): Replica {
-  const { primary, url, max, processId, onChange, everyMs = 1000, proofMs = PROOF_MS } = deps;
-  const pool = makePool({ url, max, name: 'parley-replica', statementTimeoutMs: READ_MS });
+  const { primary, server, max, processId, onChange, everyMs = 1000, proofMs = PROOF_MS } = deps;
+  const pool = makePool({ ...server, max, name: 'parley-replica', statementTimeoutMs: READ_MS });
   pool.on('error', () => undefined);
   /** Signs that the primary had, with the time of the look: the oldest first. */
   let signs: { readonly signedAt: number; readonly lookedAt: number }[] = [];

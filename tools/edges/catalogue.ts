@@ -13,6 +13,8 @@ export interface EdgeTool {
         readonly libraries?: readonly string[];
         /** Also whatever else it depends on that the system lacks: for a program with dozens of libraries. */
         readonly withDependencies?: true;
+        /** Another release of Debian, whose packages then bring all of their libraries and the loader too. @default that of the system */
+        readonly release?: string;
       }
     | { readonly kind: 'go'; readonly version: string; readonly package: string }
     | { readonly kind: 'pip'; readonly requirement: string };
@@ -52,6 +54,44 @@ export const EDGE_TOOLS = [
       path: 'usr/lib/chromium/chromium-headless-shell',
       libraries: ['chromium-common'],
       withDependencies: true,
+    },
+  },
+  {
+    name: 'nginx',
+    why: 'streams, commands and HTTP/2 behind nginx',
+    source: { kind: 'debian', package: 'nginx', path: 'usr/sbin/nginx', libraries: ['libpcre2-8-0'] },
+  },
+  {
+    name: 'pgbouncer-1.18',
+    why: 'a pooler that keeps no prepared statements',
+    source: {
+      kind: 'debian',
+      package: 'pgbouncer',
+      path: 'usr/sbin/pgbouncer',
+      libraries: ['libc-ares2', 'libevent-2.1-7'],
+    },
+  },
+  {
+    name: 'pgbouncer-1.24',
+    why: 'a pooler in transaction mode that keeps prepared statements',
+    source: {
+      kind: 'debian',
+      package: 'pgbouncer',
+      path: 'usr/sbin/pgbouncer',
+      release: 'trixie',
+      libraries: [
+        'libc6',
+        'libcares2',
+        'libevent-2.1-7t64',
+        'libpam0g',
+        'libaudit1',
+        'libcap-ng0',
+        'libssl3t64',
+        'libsystemd0',
+        'libcap2',
+        'libzstd1',
+        'zlib1g',
+      ],
     },
   },
   {

@@ -7,12 +7,26 @@ import type { EdgeTool } from './catalogue.ts';
 const TIME_LIMIT_MS = 20 * 60_000;
 
 /**
- * Downloads the package $1 and unpacks it here. The lists of the system may be missing or old: then it uses lists of its own, which
- * need no right on the system.
+ * Downloads the package $1 of the release $2 (empty = that of the system) and unpacks it here. The lists of the system may be missing or
+ * old, and have no other release: then it uses lists of its own, which need no right on the system. Another release is where that of
+ * the system is.
  */
 const UNPACK = `set -e
 own="-o Dir::State::Lists=$PWD/lists -o Dir::Cache=$PWD/cache"
-apt-get download "$1" || { mkdir -p lists/partial && apt-get $own update && apt-get $own download "$1"; }
+if [ -n "$2" ]; then
+  mkdir -p sources
+  system=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
+    [ ! -f "$file" ] || sed "s/$system/$2/g" "$file" > "sources/$(basename "$file")"
+  done
+  [ ! -f sources/sources.list ] || mv sources/sources.list sources/debian.list
+  own="$own -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$PWD/sources"
+fi
+[ -z "$2" ] && apt-get download "$1" || {
+  mkdir -p lists/partial
+  [ -f lists/done ] || { apt-get $own update && touch lists/done; }
+  apt-get $own download "$1"
+}
 dpkg-deb -x "$1"_*.deb .`;
 
 /** Does the same with what the package $1 depends on and the system lacks. Nothing is installed, so it needs no lock of the system. */
@@ -44,22 +58,30 @@ export async function installTool({ name, source }: EdgeTool, folder: string): P
 
 /** Unpacks packages and does not install them, so this needs no right on the system. */
 async function fromDebian(source: Source<'debian'>, folder: string): Promise<string> {
-  const root = path.join(folder, `debian-${source.package}`);
+  const { libraries = [], release = '' } = source;
+  const root = path.join(folder, `debian-${release === '' ? '' : `${release}-`}${source.package}`);
   const program = path.join(root, source.path);
-  const libraries = source.libraries ?? [];
   // A program that needs libraries is started by a script that shows where they are.
   const started = libraries.length === 0 ? program : path.join(root, 'start');
   if (existsSync(started)) return started;
   mkdirSync(root, { recursive: true });
-  for (const name of [source.package, ...libraries]) await runCommand('sh', ['-c', UNPACK, 'sh', name], { cwd: root });
+  for (const name of [source.package, ...libraries]) {
+    await runCommand('sh', ['-c', UNPACK, 'sh', name, release], { cwd: root });
+  }
   if (source.withDependencies === true) {
     await runCommand('sh', ['-c', UNPACK_MISSING, 'sh', source.package], { cwd: root, timeoutMs: TIME_LIMIT_MS });
   }
-  if (started !== program) {
-    const libraryPath = `$(echo "${root}"/usr/lib/*-linux-gnu)`;
-    writeFileSync(started, `#!/bin/sh\nLD_LIBRARY_PATH="${libraryPath}" exec "${program}" "$@"\n`, { mode: 0o755 });
-  }
+  if (started !== program) writeFileSync(started, startScript(root, program, release !== ''), { mode: 0o755 });
   return started;
+}
+
+/** @param isForeign the program is of another release: its C library only works with the loader of that release */
+function startScript(root: string, program: string, isForeign: boolean): string {
+  const libraryPath = `libraries=$(echo "${root}"/usr/lib/*-linux-gnu)`;
+  const start = isForeign
+    ? `exec "$libraries"/ld-linux-*.so.* --library-path "$libraries" "${program}" "$@"`
+    : `LD_LIBRARY_PATH="$libraries" exec "${program}" "$@"`;
+  return `#!/bin/sh\n${libraryPath}\n${start}\n`;
 }
 
 /** Builds in a module of its own: `go install` refuses modules that replace dependencies. */

@@ -90,7 +90,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Ser
       return await startOnFreePort(options);
     } catch (error) {
       // Between the choice of a free port and its use another process may take it.
-      if (attempt === PORT_TRIES || !String(error).includes('EADDRINUSE')) throw error;
+      if (attempt === PORT_TRIES || !String(error).includes('is already in use')) throw error;
     }
   }
 }

@@ -62,7 +62,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     return Promise.resolve();
   });
   if (!deaf) {
-    const listener = listen(database.url, {
+    const listener = listen({ url: database.url }, {
       onEntry: hub.wake,
       onDevice: (device, stream) => {
         if (stream === undefined) seen.forget(device);

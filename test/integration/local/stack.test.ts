@@ -19,7 +19,7 @@ import { appendFileSync } from 'node:fs';
 const name = process.argv[1].includes('worker') ? 'worker' : 'api';
 const server = createServer((request, response) => {
   if (request.url === '/die') { console.error(name, 'has had enough'); process.exit(3); }
-  response.end();
+  response.end(process.env.HOST);
 });
 server.listen(name === 'worker' ? process.env.ADMIN_PORT : process.env.PORT, '127.0.0.1');
 process.on('SIGTERM', () => { appendFileSync(process.env.EVENTS, name + ' stopped\\n'); process.exit(0); });
@@ -85,6 +85,22 @@ test('the stack migrates, starts, and stops in reverse order', async () => {
   expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
 });
 
+test('the API and the worker listen on the loopback address, unless HOST says otherwise', async () => {
+  for (const [HOST, listens] of [
+    ['', '127.0.0.1'],
+    ['0.0.0.0', '0.0.0.0'],
+  ]) {
+    const { supervise, env } = await bench();
+    env.HOST = HOST;
+    const supervisor = supervise();
+    await supervisor.started;
+    for (const port of [env.PORT, env.ADMIN_PORT]) {
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe(listens);
+    }
+    await supervisor.stop();
+  }
+});
+
 test('a second start on the same folder is refused, and the first stack keeps running', async () => {
   const { supervise, dataDir, env } = await bench();
   await supervise().started;
@@ -125,7 +141,7 @@ test('a worker that ends while starting ends the start with its last lines', asy
 
 test('a stop in the middle of a start leaves nothing running', async () => {
   const { supervise, scripts, env, events } = await bench();
-  writeFileSync(scripts.api, standIn.replace('response.end()', 'response.writeHead(503).end()'));
+  writeFileSync(scripts.api, standIn.replace('response.end(process.env.HOST)', 'response.writeHead(503).end()'));
   const supervisor = supervise();
   await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).status).toBe(503), {
     timeout: 10_000,

@@ -18,7 +18,7 @@ interface Heard {
 
 function startListening(url = database().url): Heard {
   const heard = { entries: [], changed: [], devices: [], settings: [], connects: 0, errors: 0 } as unknown as Heard;
-  const listener = listen(url, {
+  const listener = listen({ url }, {
     onEntry: (conversation, seq, changed) => {
       heard.entries.push([conversation, seq]);
       if (changed) heard.changed.push(conversation);

@@ -39,7 +39,7 @@ beforeAll(async () => {
   cleanup.add('signs', () => clearInterval(sign));
   replica = openReplica({
     primary,
-    url: standby.url(),
+    server: { url: standby.url() },
     max: 5,
     processId: PROCESS.id,
     onChange: () => undefined,

@@ -61,3 +61,19 @@ test('an account stream ends with `reconnect` when its process stops', async () 
   expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });
   await stopping.stop();
 });
+
+test('the streams of a process that stops come back at different times', async () => {
+  const stopping = await startReplica(database());
+  const conversation = await talk.create('gus');
+  const paths = ['/v1/events', ...Array.from({ length: 5 }, () => `/v1/conversations/${conversation}/events`)];
+  const headers = { authorization: `Bearer ${await tokenOf('gus')}` };
+  const answers = await Promise.all(paths.map((path) => fetch(`${stopping.service.url}${path}`, { headers })));
+  stopping.closeStreams();
+  const texts = await Promise.all(answers.map((answer) => answer.text()));
+  // Each says it twice: for a process that dies, and for one that stops.
+  const hints = texts.map((text) => [...text.matchAll(/^retry: (\d+)$/gm)].map(([, ms]) => Number(ms)));
+  expect(hints.map(({ length }) => length)).toEqual(paths.map(() => 2));
+  expect(new Set(hints.flat()).size).toBeGreaterThan(paths.length);
+  for (const ms of hints.flat()) expect(ms).toBeGreaterThanOrEqual(500);
+  await stopping.stop();
+});

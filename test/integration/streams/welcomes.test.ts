@@ -38,7 +38,7 @@ async function invite(user: string, bytes: number, by = 'ann'): Promise<string> 
  */
 async function untilOld(make: () => Promise<readonly string[]>): Promise<void> {
   const heard = new Set<string>();
-  const listener = listen(database().url, {
+  const listener = listen({ url: database().url }, {
     onEntry: (conversation, lastSeq) => {
       if (lastSeq >= 1) heard.add(conversation);
     },

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { followAll } from '../../../client/api/account-stream.ts';
 import { createHttp } from '../../../client/api/http.ts';
 import type { Http } from '../../../client/api/http.ts';
@@ -119,6 +119,26 @@ describe('follow', () => {
       'reconnect',
       'slow-consumer',
     ]);
+  });
+
+  test('waits as the service asks in `retry:`, also when the connection just ends', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const asked = `retry: 54321\n\n`;
+      answers.push(stream(asked, other('reconnect', {})), stream(asked), stream(other('removed', { seq: 1 })));
+      const seen = collect(follow(http, 'c', { onReconnect: () => void waits.push(requests.length) }));
+      const waits: number[] = [];
+      for (const count of [1, 2]) {
+        await vi.waitUntil(() => waits.length === count && vi.getTimerCount() > 0, { interval: 5 });
+        await vi.advanceTimersByTimeAsync(54_320);
+        expect(requests).toHaveLength(count);
+        await vi.advanceTimersByTimeAsync(1);
+      }
+      expect(await seen).toEqual([{ type: 'removed', seq: 1 }]);
+      expect(waits).toEqual([1, 2]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('connects again when the heartbeat stops', async () => {

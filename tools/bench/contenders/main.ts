@@ -57,7 +57,7 @@ const streams = makeStreamHub({
   slowMs: config.streamSlowMs,
   perUser: config.streamsPerUser,
 });
-listen(config.databaseUrl, {
+listen(config.database.direct, {
   onEntry: streams.wake,
   onSetting: () => undefined,
   onConnect: streams.wakeAll,
