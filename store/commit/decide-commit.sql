@@ -7,7 +7,7 @@ declare
   v_actor text := op ->> 'actor';
   v_adds text[] := json_texts(op -> 'adds');
   v_removes text[] := json_texts(op -> 'removes');
-  v_refs bytea[] := key_package_refs(op -> 'refs');
+  v_refs bytea[] := hex_list(op -> 'refs');
   -- of a public commit without a Welcome
   v_consumed_refs bytea[] := case when op ? 'uses' and c.protocol = 'mls' and p_welcome is null then
     known_key_package_refs(op -> 'uses') end;
@@ -89,6 +89,7 @@ begin
   if is_outsider(m) then c := begin_trial(c);
   elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
+  if c.protocol = 'mls' then perform note_leaves(c, op, v_refs || v_consumed_refs); end if;
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
