@@ -71,6 +71,8 @@ export interface MembershipChange extends GroupInfoCheck {
   readonly usersLosingSomeLeaves?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
+  /** Users in `removes` who keep leaves. Only one with a pending removal may. */
+  readonly usersKeepingLeaves?: readonly string[];
   /** Leaves that are gone from the ratchet tree, as lower-case hex of the SHA-256 of their signature keys. */
   readonly goneLeaves?: readonly string[];
   /** Leaves that were added to the ratchet tree from key packages, as lower-case hex of the SHA-256 of their nodes. */

@@ -142,6 +142,9 @@ export const MAX_DEVICES_PER_CLAIM = 100;
 /** The clock of a device may be ahead of ours by this much. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 
+/** Newest proposals of an epoch in which the references of an external commit are looked up. */
+export const MAX_REFERENCED_PROPOSALS = 1000;
+
 /** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
 
@@ -166,6 +169,11 @@ export const MAX_COMMIT_BACKOFF_MS = 5000;
 export const WELCOME_LIFETIME_MS = 30 * 86_400_000;
 /** A claim binds a key package to its claimer for this time. */
 export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
+/**
+ * Claims of one key package by others that a commit looks at. A single-use package has one; of the many of a last resort the
+ * newest count.
+ */
+export const CLAIMS_LOOKED_AT = 20;
 /** The time in which one claimer's packages count against its limit per minute. */
 export const CLAIM_RATE_MS = 60_000;
 /** A member has a vote on a reset when it was proven for so many hours, where the policy says nothing else. */

@@ -23,6 +23,7 @@ export interface RequestJson {
   readonly leaves?: readonly string[];
   readonly trimmed?: readonly string[];
   readonly dropped?: readonly string[];
+  readonly kept?: readonly string[];
   readonly external?: true;
   readonly device?: string;
   readonly leaf?: string;
@@ -97,6 +98,7 @@ function commitJson(command: CommitCommand): RequestJson {
     leaves: usersInTree,
     trimmed: command.usersLosingSomeLeaves,
     dropped: command.usersLosingAllLeaves,
+    kept: command.usersKeepingLeaves,
     external,
     goneLeaves: command.goneLeaves,
     newLeaves: command.newLeaves,
