@@ -183,6 +183,10 @@ export const DEFAULT_VOTE_HOURS = 24;
  * Members with an open stream follow within seconds.
  */
 export const OUTSIDER_TRIAL_MS = 10 * 60_000;
+/** Requests to join that may be pending in an epoch. Each costs every member, and a commit that takes in all of them is large. */
+export const MAX_JOIN_REQUESTS = 64;
+/** `Retry-After` where a commit must come first. Outsiders do not see it come. */
+export const JOIN_REQUEST_RETRY_MS = 60_000;
 /** Users whom the admins of a conversation can bar. Each is a row that its successors copy. */
 export const MAX_BARS = 1000;
 /** Rows that one user can cause in the audit, of one action in one conversation, within the time below. */

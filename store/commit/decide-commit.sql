@@ -198,13 +198,13 @@ language sql immutable as $$
   select case when op ? 'sha256' then decode(op ->> 'sha256', 'hex') else sha256('') end
 $$;
 
--- The id of the entry of an external commit: its own, or one that nobody can have chosen if that is in use. A retry is
+-- The id of the entry of an external commit or a request to join: its own, or one that nobody can have chosen if that is in use. A retry is
 -- recognized by its bytes.
 create or replace function free_entry_id(c conversation, op jsonb) returns text
 language sql stable as $$
   select case
     when exists (select from entry where conversation = c.key and message_id = op ->> 'id') then
-      format('commit-%s-%s', op ->> 'sha256', c.last_seq)
+      format('%s-%s-%s', op ->> 'kind', op ->> 'sha256', c.last_seq)
     else op ->> 'id'
   end
 $$;
