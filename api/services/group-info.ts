@@ -6,7 +6,7 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import type { SuppliedGroupInfo } from '../../mls/supplied-group-info.ts';
-import { offerTree, readGroupInfo } from '../../store/group-info/group-info.ts';
+import { type EpochToAsk, offerTree, readEpochToAsk, readGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 import type { GroupStates } from './group-states.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
@@ -15,6 +15,8 @@ import { type Operations, type Origin, ownerOf } from './operations.ts';
 export interface GroupInfos {
   /** @throws AppError `not-found`, `removed`, `group-info-missing` */
   readonly read: (id: ConversationId, user: string) => Promise<{ epoch: number; groupInfo: Buffer }>;
+  /** What somebody needs to ask to join (`externalJoin: request`). `undefined` = a member, or one who may not ask. */
+  readonly readToAsk: (id: ConversationId, user: string) => Promise<EpochToAsk | undefined>;
   /**
    * Submits a GroupInfo for the current epoch. The first one stays, unless an admin replaces it.
    * @throws AppError from the byte checks or the decision
@@ -45,8 +47,9 @@ export function makeGroupInfos(deps: {
       if (view.groupInfo === null) throw new AppError('group-info-missing');
       return { epoch: view.epoch, groupInfo: view.groupInfo };
     },
+    readToAsk: (id, user) => readEpochToAsk(pool, id, user),
     supply: async (id, groupInfo, origin, operationId) => {
-      const { user } = origin.caller;
+      const { user, device } = origin.caller;
       const conversation = await conversations.find(id, user);
       const common = { kind: 'group-info', actor: user, bytes: { ciphertext: new Uint8Array(), groupInfo } } as const;
       let command: GroupInfoCommand;
@@ -64,7 +67,7 @@ export function makeGroupInfos(deps: {
             const sha256 = await jobs.run('sha256', ownerOf(origin), groupInfo);
             await offerTree(pool, id, { sha256, tree: facts.computedTree });
           }
-          command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts) };
+          command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts), device };
         }
       } catch (error) {
         return operations.answerOrRefuse<GroupInfoCommand>(id, undefined, origin, error);
@@ -78,11 +81,12 @@ function usersIn({ usersInTree }: SuppliedGroupInfo): Pick<GroupInfoCommand, 'us
   return usersInTree === undefined ? {} : { usersInTree };
 }
 
-function checkOf({ cipherSuite, lacks, isContextProven, computedTree }: SuppliedGroupInfo): GroupInfoCheck {
+function checkOf({ cipherSuite, lacks, isContextProven, computedTree, signerLeaf }: SuppliedGroupInfo): GroupInfoCheck {
   return {
     ...(cipherSuite === undefined ? {} : { cipherSuite, isGroupInfoChecked: true }),
     ...(lacks === undefined ? {} : { lacks }),
     ...(isContextProven === undefined ? {} : { isContextProven }),
+    ...(signerLeaf === undefined ? {} : { signerLeaf }),
     ...(computedTree === undefined ? {} : { isTreeComputed: true }),
   };
 }

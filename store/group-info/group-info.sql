@@ -15,6 +15,7 @@ begin
     case when op ? 'leaves' then ratchet_tree_refusal(c, json_texts(op -> 'leaves'), '{}', '{}') end);
   if result is not null then return; end if;
   perform store_group_info(c, op, p_group_info);
+  if op ? 'device' then perform note_device_leaf(c.key, c.epoch, op ->> 'actor', op ->> 'device', decode(op ->> 'leaf', 'hex')); end if;
   if not v_same then
     perform audit_bounded(c, m.user_id, 'group-info-replaced', jsonb_build_object('epoch', c.epoch));
   end if;

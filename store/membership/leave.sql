@@ -19,6 +19,7 @@ begin
                     leaving = true, left_self = true, awaited = false, role = 'member'
     where conversation = c.key and user_id = m.user_id;
   update period set to_seq = c.last_seq where conversation = c.key and user_id = m.user_id and to_seq is null;
+  perform note_leaving(c, m.user_id);
   perform withdraw_welcomes(c.key, array[m.user_id]);
   c.member_count := c.member_count - 1;
   perform record_change(c, 'removed', jsonb_build_object('users', array[m.user_id]));

@@ -29,10 +29,15 @@ end $$;
 -- p_present are known to be there.
 create or replace function settle_leaves(p_conversation bigint, p_leaves text[], p_present text[]) returns void
 language plpgsql as $$
+declare
+  v_gone text[];
 begin
   if p_leaves is not null then
-    update member set leaving = false where conversation = p_conversation and user_id = any (array(
-      select user_id from member where conversation = p_conversation and leaving except select unnest(p_leaves)));
+    v_gone := array(select user_id from member where conversation = p_conversation and leaving except select unnest(p_leaves));
+    if cardinality(v_gone) > 0 then
+      update member set leaving = false where conversation = p_conversation and user_id = any (v_gone);
+      perform forget_leaves(p_conversation, v_gone);
+    end if;
     update member set awaited = false where conversation = p_conversation and awaited and user_id = any (p_leaves);
   else
     update member set awaited = false where conversation = p_conversation and awaited and user_id = any (p_present);
