@@ -59,6 +59,10 @@ import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
+import { type OffBoardingDeps, offBoardingRoutes } from './routes/off-boarding.ts';
+import { externalSenderRoutes } from './routes/external-sender.ts';
+import { type CutOffs, makeCutOffs } from './services/cut-offs.ts';
+import { makeExternalSenders } from './services/external-senders.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
@@ -95,6 +99,11 @@ export interface AppDeps extends HealthDeps {
   readonly running: AdminDeps['running'];
   readonly own: AdminDeps['own'];
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
+  /** @default what it reads after an off-boarding began here */
+  readonly cutOffs?: CutOffs;
+  readonly offBoardingRuns: OffBoardingDeps['offBoardingRuns'];
+  /** What the keys of the external sender are sealed with; absent = the service is none. */
+  readonly externalSenderKey?: string | undefined;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
   readonly observe: ObserveRequest;
@@ -122,7 +131,11 @@ export interface AppDeps extends HealthDeps {
 }
 
 /** All routes. The busiest routes come first, because the router tries them in this order. */
-export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(deps.pool)): Route[] {
+export function makeRoutes(
+  deps: AppDeps,
+  conversations = makeConversationCache(deps.pool),
+  cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool),
+): Route[] {
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
   const groupStates = makeGroupStates(deps);
@@ -147,6 +160,8 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     createConversation,
     groupInfos,
     repair,
+    cutOffs,
+    externalSenderOf: makeExternalSenders(pool, deps.externalSenderKey),
   };
   const routes = [
     ...messageRoutes(all),
@@ -164,7 +179,9 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...welcomeRoutes(all),
     ...consentRoutes(all),
     ...healthRoutes(all),
+    ...externalSenderRoutes(all),
     ...adminRoutes(all),
+    ...offBoardingRoutes(all),
     ...adminConsistencyRoutes(all),
     ...supervisorRoutes(all),
   ];
@@ -190,11 +207,12 @@ export function createApp(deps: AppDeps): App {
 
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
+  const cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool);
   const { progress = new ProgressOfRequests(), modeOf = (): string => deps.pathSwitch.get().path, tracing } = deps;
   app.use(makeRequestContext({ ...deps, kept, progress, modeOf, tracing, deadlineMs: deps.requestDeadlineMs }));
   app.use(makeCommonHeaders(deps.isDraining));
-  mountRoutes(app, makeRoutes(deps, conversations), {
-    authenticated: makeAuthenticated(deps.authenticate, deps.seen.note, limits.unauthenticated),
+  mountRoutes(app, makeRoutes(deps, conversations, cutOffs), {
+    authenticated: makeAuthenticated(deps.authenticate, cutOffs.refuses, deps.seen.note, limits.unauthenticated),
     takeTurn: makeTurns(deps.turns ?? TURNS),
     takeHeavyTurn: makeTurns(deps.heavyTurns ?? HEAVY_TURNS),
     conversations,

@@ -10,12 +10,15 @@ export interface StreamTarget {
   readonly user: string;
   /** Milliseconds since 1970: the token's `exp`. */
   readonly expiresAt: number;
+  /** @default never */
+  readonly isCutOff?: () => boolean;
 }
 
 /** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
 export class ConversationStream implements Subscription, ConnectionOwner {
   readonly conversation: string;
   readonly user: string;
+  readonly isCutOff: () => boolean;
   readonly device = undefined;
   readonly endsWithMembership = true;
   readonly connection: Connection;
@@ -29,6 +32,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: number) {
     this.conversation = target.conversation;
     this.user = target.user;
+    this.isCutOff = target.isCutOff ?? ((): boolean => false);
     this.seq = after;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);

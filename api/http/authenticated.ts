@@ -7,11 +7,13 @@ import { callerOf, contextOf } from './context.ts';
 
 /**
  * Refuses requests without a valid token.
+ * @param isCutOff whether an operator has removed a caller from everywhere
  * @param onCaller is called with every caller, and must return at once
  * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
   authenticate: Authenticate,
+  isCutOff: (caller: Caller) => boolean,
   onCaller: (caller: Caller) => void,
   onRefused: RequestHandler | undefined,
 ): RequestHandler {
@@ -29,6 +31,8 @@ export function makeAuthenticated(
       await onRefused(req, res, (refused?: unknown) => next(refused ?? error));
       return;
     }
+    if (isCutOff(caller))
+      throw new AppError('removed', 'An operator has removed you, or this device, from the service');
     contextOf(res).caller = caller;
     onCaller(caller);
     // From here on, statements count for the user.

@@ -2,14 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { type JWTPayload, type JWTVerifyOptions, createRemoteJWKSet, errors, importSPKI, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../../domain/errors.ts';
-import { parseDeviceId, parseUserId } from '../../domain/ids.ts';
+import { DEFAULT_DEVICE, parseDeviceId, parseUserId } from '../../domain/ids.ts';
 import { PUBLIC_KEY_ALGORITHMS } from '../../process/config-variables.ts';
 import type { JwtSource } from '../../process/config.ts';
 import type { Caller } from './caller.ts';
 
 /** Verified tokens in the cache. Each needs about 1 KB. */
 const CACHED_TOKENS = 20_000;
-const DEFAULT_DEVICE = 'default';
 const OPERATOR_SCOPE = 'operator';
 const BEARER = /^Bearer +([\w.~+/-]+=*) *$/i;
 
@@ -96,7 +95,7 @@ async function readKey(file: string, algorithm: string): ReturnType<typeof impor
 }
 
 function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
-  const { sub, exp, device = DEFAULT_DEVICE, scope = '' } = payload;
+  const { sub, exp, iat, device = DEFAULT_DEVICE, scope = '' } = payload;
   const user = typeof sub === 'string' ? parseUserId(sub) : undefined;
   if (user === undefined) throw new AppError('unauthenticated', 'The claim sub is not a user id');
   const deviceId = typeof device === 'string' ? parseDeviceId(device) : undefined;
@@ -106,6 +105,7 @@ function callerOf(payload: JWTPayload, hashUser: AuthDeps['hashUser']): Caller {
     device: deviceId,
     isOperator: typeof scope === 'string' && scope.split(' ').includes(OPERATOR_SCOPE),
     expiresAt: (exp ?? 0) * 1000,
+    ...(iat === undefined ? {} : { issuedAt: iat * 1000 }),
     pseudonym: hashUser(user),
   };
 }

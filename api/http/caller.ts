@@ -7,6 +7,8 @@ export interface Caller {
   readonly isOperator: boolean;
   /** Milliseconds since 1970: the token's `exp`. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970: the token's `iat`. */
+  readonly issuedAt?: number;
   /** Replaces the user id in logs. */
   readonly pseudonym: string;
 }

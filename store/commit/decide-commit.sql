@@ -15,10 +15,16 @@ declare
   v_leaves text[] := case when op ? 'leaves' then json_texts(op -> 'leaves') end;
   v_joining text[];
   v_leaving text[];
+  v_has_removals boolean;
 begin
-  -- 1. The trial of an outsider's epoch, and commit contention.
+  -- 1. The trial of an outsider's epoch, overdue removals, and commit contention.
   if c.trial_seq is not null and op ? 'external' and is_outsider(m) then
     if trial_was_followed(c) then c := end_trial(c); else result := trial_refusal(c); end if;
+    if result is not null then return; end if;
+  end if;
+  v_has_removals := has_removals(c.key);
+  if v_has_removals then
+    result := removal_pending_refusal(c, op, v_removes, v_leaves);
     if result is not null then return; end if;
   end if;
   result := coalesce(commit_backoff_refusal(c.key, v_actor, v_removes),
@@ -89,6 +95,7 @@ begin
   if is_outsider(m) then c := begin_trial(c);
   elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
+  if v_has_removals then perform settle_removals(c, op, v_removes, v_leaves); end if;
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
@@ -115,6 +122,7 @@ begin
           '{"detail": "Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices"}');
       end if;
     end if;
+    if off_boarded_refusal(v_adds) is not null then return off_boarded_refusal(v_adds); end if;
     if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
