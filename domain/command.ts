@@ -47,6 +47,10 @@ export interface GroupInfoCheck {
   readonly isGroupInfoChecked?: true;
   /** Its GroupContext follows from public commits since a context that the service proved. */
   readonly isContextProven?: true;
+  /** The name of the sender's leaf that signed the GroupInfo: SHA-256 of its signature key, as lower-case hex. */
+  readonly signerLeaf?: string;
+  /** The device that sent it. */
+  readonly device?: string;
   /** The service computed the ratchet tree that the GroupInfo leaves out, and offered it (`offerTree`). */
   readonly isTreeComputed?: true;
 }
@@ -67,6 +71,10 @@ export interface MembershipChange extends GroupInfoCheck {
   readonly usersLosingSomeLeaves?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
+  /** Leaves that are gone from the ratchet tree, as lower-case hex of the SHA-256 of their signature keys. */
+  readonly goneLeaves?: readonly string[];
+  /** Leaves that were added to the ratchet tree from key packages, as lower-case hex of the SHA-256 of their nodes. */
+  readonly newLeaves?: readonly string[];
   /** An external commit (RFC 9420 §12.4.3.2). Its leaf was checked to be the actor's. */
   readonly external?: true;
   /** Of a public commit: whether the service could verify it against a proven context. */

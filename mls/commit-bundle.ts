@@ -3,6 +3,7 @@ import { type Bundle, type BundleFacts, type BundleParts, checkBundle, parseBund
 import { type CheckedCommit, type CommitFacts, checkCommitAgainst } from './commit-against-tree.ts';
 import { type Framing, checkCommit } from './framing.ts';
 import { type Lack, checkGroupInfo } from './group-info.ts';
+import { type LeafChanges, leafChanges } from './leaf-changes.ts';
 import type { LeafBatch } from './leaf-signatures.ts';
 import { type GroupState, type StoredGroup, readStoredGroup } from './stored-group.ts';
 import { treeBytes } from './tree.ts';
@@ -29,7 +30,9 @@ export interface CommitBundleInput extends BundleParts {
 }
 
 /** What the service found out about a commit bundle. */
-export interface CommitBundleFacts extends BundleFacts, Omit<CommitFacts, 'isVerified'> {
+export interface CommitBundleFacts extends BundleFacts, LeafChanges, Omit<CommitFacts, 'isVerified'> {
+  /** The name of the caller's leaf that signed the GroupInfo. */
+  readonly signerLeaf?: string;
   readonly usersInTree?: readonly string[];
   /** What the GroupInfo lacks. */
   readonly lacks?: readonly Lack[];
@@ -109,11 +112,15 @@ function factsOf(
   const computed = computedTree(bundle, checked);
   const info = checkGroupInfo(groupInfo, { tree: bundle.tree ?? computed, user, known: state, maxLeafSignatures });
   const next = compareNext(bundle, state, checked);
+  const tree = bundle.tree ?? computed;
+  const isTreeChecked = info.cipherSuite !== undefined && tree !== undefined;
   return {
     ...facts,
     ...checked?.facts,
     ...(commit === undefined ? {} : { isVerified: checked?.facts.isVerified === true && next !== 'different' }),
     ...(info.usersInTree === undefined ? {} : { usersInTree: info.usersInTree }),
+    ...(isTreeChecked && state !== undefined ? leafChanges(state.tree.leaves, tree.leaves) : {}),
+    ...(info.signerLeaf === undefined ? {} : { signerLeaf: info.signerLeaf }),
     ...(info.lacks === undefined ? {} : { lacks: info.lacks }),
     ...(info.leavesToVerify === undefined ? {} : { leavesToVerify: info.leavesToVerify }),
     ...(info.cipherSuite === undefined ? {} : { isGroupInfoChecked: true }),

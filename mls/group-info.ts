@@ -2,6 +2,7 @@ import { AppError } from '../domain/errors.ts';
 import type { LeafNode } from './frame.ts';
 import type { CheckedGroupInfo } from './framing.ts';
 import { checkExternalPub } from './external-pub.ts';
+import { leafName } from './leaf-changes.ts';
 import { type LeafBatch, leafBatches, refuseBadLeaf } from './leaf-signatures.ts';
 import { canVerify, verifySignatureNow } from './signature.ts';
 import type { GroupState } from './stored-group.ts';
@@ -24,6 +25,8 @@ export interface GroupInfoFacts {
   readonly lacks?: readonly Lack[];
   /** Users who have leaves in its ratchet tree; each once, sorted. Absent = there is no tree. */
   readonly usersInTree?: readonly string[];
+  /** The name of the caller's leaf that signed it (leaf-changes.ts). Absent = the signature could not be verified. */
+  readonly signerLeaf?: string;
   /** Leaves above the limit of signatures. Their verification is left to the caller. */
   readonly leavesToVerify?: readonly LeafBatch[];
 }
@@ -72,6 +75,7 @@ export function checkGroupInfo(info: CheckedGroupInfo, checks: GroupInfoChecks):
     cipherSuite,
     ...(lacks.length === 0 ? {} : { lacks }),
     usersInTree,
+    ...signerLeaf(info, tree),
     ...(leavesToVerify.length === 0 ? {} : { leavesToVerify }),
   };
 }
@@ -79,6 +83,11 @@ export function checkGroupInfo(info: CheckedGroupInfo, checks: GroupInfoChecks):
 function ownerOfSigner({ signer }: CheckedGroupInfo, { leaves }: RatchetTree): string | undefined {
   const leaf = leaves[signer];
   return leaf === undefined ? undefined : userOf(leaf);
+}
+
+function signerLeaf({ signer }: CheckedGroupInfo, { leaves }: RatchetTree): Pick<GroupInfoFacts, 'signerLeaf'> {
+  const leaf = leaves[signer];
+  return leaf === undefined ? {} : { signerLeaf: leafName(leaf) };
 }
 
 function checkSigner(info: CheckedGroupInfo, { leaves }: RatchetTree): void {

@@ -33,6 +33,8 @@ export interface CheckedKeyPackage {
   readonly notAfter: Date;
   /** SHA-256 of each of its public keys. */
   readonly keys: { readonly init: Buffer; readonly encryption: Buffer; readonly signature: Buffer };
+  /** SHA-256 of its leaf node, which will stand in the tree. */
+  readonly leafNode: Buffer;
 }
 
 /** The reason to refuse a key package. The message has no subject, for example "has expired". */
@@ -97,6 +99,7 @@ export async function checkKeyPackage(
       encryption: sha256(keyPackage.leaf.encryptionKey),
       signature: sha256(keyPackage.leaf.signatureKey),
     },
+    leafNode: sha256(keyPackage.leaf.bytes),
   };
 }
 

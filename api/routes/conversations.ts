@@ -50,8 +50,8 @@ export function conversationRoutes(deps: {
       'consent-required',
       'rate-limited',
     ],
-    handle: async ({ body, caller: { user }, deadline }) => {
-      const { isNew, ...conversation } = await deps.createConversation(body, user, { user, deadline });
+    handle: async ({ body, caller, deadline }) => {
+      const { isNew, ...conversation } = await deps.createConversation(body, caller, { user: caller.user, deadline });
       return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});
     },
   });

@@ -126,7 +126,7 @@ function mlsCommand(
   }
   const own = change.id ?? `commit-${change.digest}`;
   return {
-    ...commonParts(change, caller.user),
+    ...commonParts(change, caller),
     ...framing,
     ...(isExternal ? { external: true } : {}),
     id: own,
@@ -149,15 +149,16 @@ function unreadCommand(
   const framing =
     conversation.protocol === 'mls' ? {} : checkCommit(conversation, commit ?? Buffer.alloc(0), epoch).framing;
   const content = digest === undefined ? {} : { sha256: digest };
-  return { ...commonParts(change, caller.user), ...framing, id: id ?? operationId(), ...content };
+  return { ...commonParts(change, caller), ...framing, id: id ?? operationId(), ...content };
 }
 
-function commonParts(change: GroupChange, actor: string): Omit<CommitCommand, 'id'> {
+function commonParts(change: GroupChange, { user, device }: Origin['caller']): Omit<CommitCommand, 'id'> {
   const { adds, removes } = change;
   const bytes = bytesOf(change);
   return {
     kind: 'commit',
-    actor,
+    actor: user,
+    device,
     ...(adds === undefined || adds.length === 0 ? {} : { adds }),
     ...(removes === undefined || removes.length === 0 ? {} : { removes }),
     ...(bytes === undefined ? {} : { bytes }),

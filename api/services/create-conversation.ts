@@ -7,6 +7,8 @@ import type { JobOwner, Jobs } from '../../compute/jobs.ts';
 import type { GroupInfoFacts } from '../../mls/group-info.ts';
 import { createConversation, viewConversation } from '../../store/conversation/conversations.ts';
 import { markGroupInfo } from '../../store/group-info/group-info.ts';
+import { noteCreatorLeaf } from '../../store/membership/leaves.ts';
+import type { Caller } from '../http/caller.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { refuseShortGroupId } from './group-id.ts';
 import { refusalError } from './operations.ts';
@@ -34,7 +36,11 @@ export interface Created {
 }
 
 /** @throws AppError `malformed`, `wrong-group`, `group-info-mismatch`, `too-many-members`, `conversation-exists`, `consent-required`, `rate-limited` */
-export type CreateConversation = (input: ConversationInput, creator: UserId, owner: JobOwner) => Promise<Created>;
+export type CreateConversation = (
+  input: ConversationInput,
+  caller: Pick<Caller, 'user' | 'device'>,
+  owner: JobOwner,
+) => Promise<Created>;
 
 export function makeCreateConversation(deps: {
   readonly pool: pg.Pool;
@@ -49,7 +55,7 @@ export function makeCreateConversation(deps: {
   readonly treeCheckMaxBytes: number;
 }): CreateConversation {
   const { jobs } = deps;
-  return async (input, creator, owner) => {
+  return async (input, { user: creator, device }, owner) => {
     const members = [...new Set([creator, ...input.members])].sort();
     const policy = makePolicy(input.policy, deps);
     check(input, members, policy);
@@ -73,6 +79,7 @@ export function makeCreateConversation(deps: {
     if (result === 'created' && groupInfo !== undefined && facts?.cipherSuite !== undefined) {
       const sha256 = await jobs.run('sha256', owner, groupInfo);
       await markGroupInfo(deps.pool, id, { sha256, cipherSuite: facts.cipherSuite });
+      await noteCreatorLeaf(deps.pool, id, { user: creator, device, leaf: facts.signerLeaf });
     }
     const view = await viewConversation(deps.pool, id, creator);
     // It was deleted in the meantime. Its id is never used again.

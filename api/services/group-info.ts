@@ -46,7 +46,7 @@ export function makeGroupInfos(deps: {
       return { epoch: view.epoch, groupInfo: view.groupInfo };
     },
     supply: async (id, groupInfo, origin, operationId) => {
-      const { user } = origin.caller;
+      const { user, device } = origin.caller;
       const conversation = await conversations.find(id, user);
       const common = { kind: 'group-info', actor: user, bytes: { ciphertext: new Uint8Array(), groupInfo } } as const;
       let command: GroupInfoCommand;
@@ -64,7 +64,7 @@ export function makeGroupInfos(deps: {
             const sha256 = await jobs.run('sha256', ownerOf(origin), groupInfo);
             await offerTree(pool, id, { sha256, tree: facts.computedTree });
           }
-          command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts) };
+          command = { ...common, id: operationId(), epoch: facts.epoch, ...usersIn(facts), ...checkOf(facts), device };
         }
       } catch (error) {
         return operations.answerOrRefuse<GroupInfoCommand>(id, undefined, origin, error);
@@ -78,11 +78,12 @@ function usersIn({ usersInTree }: SuppliedGroupInfo): Pick<GroupInfoCommand, 'us
   return usersInTree === undefined ? {} : { usersInTree };
 }
 
-function checkOf({ cipherSuite, lacks, isContextProven, computedTree }: SuppliedGroupInfo): GroupInfoCheck {
+function checkOf({ cipherSuite, lacks, isContextProven, computedTree, signerLeaf }: SuppliedGroupInfo): GroupInfoCheck {
   return {
     ...(cipherSuite === undefined ? {} : { cipherSuite, isGroupInfoChecked: true }),
     ...(lacks === undefined ? {} : { lacks }),
     ...(isContextProven === undefined ? {} : { isContextProven }),
+    ...(signerLeaf === undefined ? {} : { signerLeaf }),
     ...(computedTree === undefined ? {} : { isTreeComputed: true }),
   };
 }

@@ -7,7 +7,7 @@ declare
   v_actor text := op ->> 'actor';
   v_adds text[] := json_texts(op -> 'adds');
   v_removes text[] := json_texts(op -> 'removes');
-  v_refs bytea[] := key_package_refs(op -> 'refs');
+  v_refs bytea[] := hex_list(op -> 'refs');
   -- of a public commit without a Welcome
   v_consumed_refs bytea[] := case when op ? 'uses' and c.protocol = 'mls' and p_welcome is null then
     known_key_package_refs(op -> 'uses') end;
@@ -95,7 +95,8 @@ begin
   if is_outsider(m) then c := begin_trial(c);
   elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
-  if v_has_removals then perform settle_removals(c, op, v_removes, v_leaves); end if;
+  if c.protocol = 'mls' then perform note_leaves(c, op, v_refs || v_consumed_refs); end if;
+  if v_has_removals then perform settle_removals(c, v_leaves); end if;
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
@@ -126,7 +127,7 @@ begin
     if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
-     and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || json_texts(op -> 'dropped')) then
+     and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || users_dropped(c.key, op)) then
     return refusal('not-allowed');
   end if;
   if c.policy ->> 'lastAdmin' = 'refuse' and loses_last_admin(c, v_removes) then
@@ -167,7 +168,7 @@ end $$;
 create or replace function removal_refusal(p_conversation bigint, op jsonb, p_adds text[], p_removes text[]) returns jsonb
 language plpgsql stable as $$
 begin
-  if has_other_than_pending_removals(p_conversation, json_texts(op -> 'dropped')) then
+  if has_other_than_pending_removals(p_conversation, users_dropped(p_conversation, op)) then
     return refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
   end if;
   if cardinality(p_removes) > 0 and (

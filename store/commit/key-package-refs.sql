@@ -2,7 +2,7 @@
 
 -- Of the KeyPackageRefs in a JSON array those that this service handed out. It cannot judge the others.
 create or replace function known_key_package_refs(p_array jsonb) returns bytea[]
-language sql stable as $$ select array(select ref from key_package where ref = any (key_package_refs(p_array)) order by ref) $$;
+language sql stable as $$ select array(select ref from key_package where ref = any (hex_list(p_array)) order by ref) $$;
 
 -- The users whose key packages these are.
 create or replace function owners_of_key_packages(p_refs bytea[]) returns text[]

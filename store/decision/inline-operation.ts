@@ -24,6 +24,10 @@ export interface RequestJson {
   readonly trimmed?: readonly string[];
   readonly dropped?: readonly string[];
   readonly external?: true;
+  readonly device?: string;
+  readonly leaf?: string;
+  readonly goneLeaves?: readonly string[];
+  readonly newLeaves?: readonly string[];
   readonly suite?: number;
   readonly lacks?: readonly string[];
   readonly checked?: true;
@@ -94,6 +98,8 @@ function commitJson(command: CommitCommand): RequestJson {
     trimmed: command.usersLosingSomeLeaves,
     dropped: command.usersLosingAllLeaves,
     external,
+    goneLeaves: command.goneLeaves,
+    newLeaves: command.newLeaves,
     verified: command.isVerified,
     ...checkJson(command),
   });
@@ -110,6 +116,8 @@ function checkJson(check: GroupInfoCheck): RequestJson {
     checked: check.isGroupInfoChecked,
     proven: check.isContextProven,
     computed: check.isTreeComputed,
+    device: check.device,
+    leaf: check.signerLeaf,
   });
 }
 

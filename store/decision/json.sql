@@ -7,8 +7,8 @@ begin
   return array(select distinct t from jsonb_array_elements_text(p_array) t order by t);
 end $$;
 
--- KeyPackageRefs of a JSON array of lower-case hex, each once, sorted.
-create or replace function key_package_refs(p_array jsonb) returns bytea[]
+-- Bytes of a JSON array of lower-case hex, each once, sorted.
+create or replace function hex_list(p_array jsonb) returns bytea[]
 language plpgsql immutable as $$
 begin
   if p_array is null then return '{}'; end if;

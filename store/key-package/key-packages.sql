@@ -28,6 +28,14 @@ $$;
 create or replace function upload_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
                                     p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean,
                                     p_limit int) returns jsonb
+language sql volatile as $$
+  select insert_key_packages(p_user, p_device, p_refs, p_packages, p_suites, p_not_after, p_last_resort, p_replace, p_limit, '{}', '{}')
+$$;
+
+-- The same with the SHA-256 of each signature key and of each leaf node; empty lists = not known.
+create or replace function insert_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
+                                    p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean, p_limit int,
+                                    p_signature bytea[], p_leaf_node bytea[]) returns jsonb
 language plpgsql as $$
 declare
   v_foreign int[];
@@ -62,10 +70,10 @@ begin
     update key_package set replaced_at = clock_timestamp()
       where user_id = p_user and device_id = p_device and cipher_suite = v_suite and last_resort and replaced_at is null;
   end loop;
-  insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after)
-    select i.ref, p_user, p_device, i.cipher_suite, i.key_package, i.last_resort, i.not_after
-    from unnest(p_refs, p_packages, p_suites, p_not_after, p_last_resort)
-         with ordinality i (ref, key_package, cipher_suite, not_after, last_resort, n)
+  insert into key_package (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after, signature_key, leaf_node)
+    select i.ref, p_user, p_device, i.cipher_suite, i.key_package, i.last_resort, i.not_after, i.signature_key, i.leaf_node
+    from unnest(p_refs, p_packages, p_suites, p_not_after, p_last_resort, p_signature, p_leaf_node)
+         with ordinality i (ref, key_package, cipher_suite, not_after, last_resort, signature_key, leaf_node, n)
     order by i.n
     on conflict (ref) do nothing;
   get diagnostics v_stored = row_count;
@@ -104,10 +112,11 @@ language sql volatile as $$
 $$;
 
 -- Stores checked packages like upload_key_packages(), and takes their public keys, or has no effect: {shared: [positions from 1]} for
--- packages with a key that is another user's, or has another purpose.
+-- packages with a key that is another user's, or has another purpose. p_leaf_node: SHA-256 of each leaf node.
 create or replace function store_key_packages(p_user text, p_device text, p_refs bytea[], p_packages bytea[], p_suites int[],
                                    p_not_after timestamptz[], p_last_resort boolean[], p_replace boolean, p_limit int,
-                                   p_init bytea[], p_encryption bytea[], p_signature bytea[]) returns jsonb
+                                   p_init bytea[], p_encryption bytea[], p_signature bytea[],
+                                   p_leaf_node bytea[] default '{}') returns jsonb
 language plpgsql as $$
 declare
   v_shared int[];
@@ -115,7 +124,8 @@ begin
   v_shared := take_public_keys(p_user, p_refs, p_not_after, p_init, p_encryption, p_signature);
   -- The exception gives back the keys of the other packages.
   if cardinality(v_shared) > 0 then raise exception 'shared keys' using errcode = 'PA002'; end if;
-  return upload_key_packages(p_user, p_device, p_refs, p_packages, p_suites, p_not_after, p_last_resort, p_replace, p_limit);
+  return insert_key_packages(p_user, p_device, p_refs, p_packages, p_suites, p_not_after, p_last_resort, p_replace, p_limit,
+                             p_signature, p_leaf_node);
 exception when sqlstate 'PA002' then
   return jsonb_build_object('shared', v_shared);
 end $$;

@@ -23,6 +23,8 @@ export interface NewKeyPackage {
   readonly notAfter: Date;
   /** SHA-256 of each of its public keys. */
   readonly keys: { readonly init: Buffer; readonly encryption: Buffer; readonly signature: Buffer };
+  /** SHA-256 of its leaf node. */
+  readonly leafNode: Buffer;
 }
 
 /** Result of an upload. */
@@ -55,7 +57,7 @@ export async function uploadKeyPackages(
 ): Promise<Upload> {
   const { rows } = await pool.query<Row>({
     name: 'upload-key-packages',
-    text: 'select store_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as upload',
+    text: 'select store_key_packages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as upload',
     values: [
       user,
       device,
@@ -69,6 +71,7 @@ export async function uploadKeyPackages(
       packages.map(({ keys }) => keys.init),
       packages.map(({ keys }) => keys.encryption),
       packages.map(({ keys }) => keys.signature),
+      packages.map(({ leafNode }) => leafNode),
     ],
   });
   const upload = object(onlyRow(rows, 'upload-key-packages'), 'upload');

@@ -15,8 +15,9 @@ begin
     r := decide_message(c, op || '{"type": "proposal"}', p_ciphertext);
     c := r.c;
   end if;
+  perform note_leaving(c, m.user_id);
   c := end_membership(c, m, true, true);
-  if op ? 'erase' then
+  if op ? 'erase' and c.protocol = 'mls' then
     -- Nobody is there who could ask others to remove what is left.
     insert into removal (conversation, user_id) values (c.key, m.user_id)
       on conflict (conversation, user_id, device_id) do update set since = clock_timestamp(), epoch = null, done_at = null, wanted = false;

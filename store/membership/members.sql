@@ -51,6 +51,7 @@ begin
                     left_at = coalesce(left_at, c.last_at), left_policy = coalesce(left_policy, c.policy),
                     leaving = false, awaited = false, role = 'member'
     where conversation = c.key and user_id = any (p_users);
+  perform forget_leaves(c.key, p_users);
   perform withdraw_welcomes(c.key, p_users);
 end $$;
 
@@ -65,6 +66,7 @@ begin
           left_seq = null, left_epoch = null, left_at = null, left_policy = null, left_self = false, leaving = false, awaited = false,
           read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base,
           proven_at = null, brought_by = excluded.brought_by;
+  perform end_leaving(c.key, p_users);
   delete from bar where conversation = c.key and user_id = any (p_users);
   -- What it could not process in an earlier membership is no vote in this one.
   delete from report where conversation = c.key and user_id = any (p_users);

@@ -8,7 +8,8 @@ declare
 begin
   insert into off_boarding (user_id, device_id, reason, started_by, total)
     values (p_user, p_device, p_reason, p_actor,
-            case when p_device = '' then (select count(*) from member where user_id = p_user and (left_seq is null or leaving)) else 0 end)
+            case when p_device = '' then (select count(*) from member where user_id = p_user and (left_seq is null or leaving))
+            else (select count(distinct conversation) from device_leaf where user_id = p_user and device_id = p_device) end)
     on conflict (user_id, device_id) where ended_at is null do update
       -- The device may have logged in again since: it begins anew.
       set started_at = excluded.started_at, changed_at = excluded.changed_at, reason = excluded.reason,
@@ -64,7 +65,12 @@ begin
   if o.ended_at is not null then
     return query select c.key, c.id from removal r cross join lateral (
         select x.key, x.id from conversation x where x.key = r.conversation limit 1) c
-      where r.off_boarding = o.id and r.conversation > o.position and r.done_at is null order by r.conversation limit p_limit;
+      where r.off_boarding = o.id and r.conversation > o.position order by r.conversation limit p_limit;
+  elsif o.device_id <> '' then
+    return query select c.key, c.id from (
+        select distinct d.conversation from device_leaf d
+        where d.user_id = o.user_id and d.device_id = o.device_id and d.conversation > o.position order by 1 limit p_limit) l
+      cross join lateral (select x.key, x.id from conversation x where x.key = l.conversation limit 1) c order by c.key;
   else
     return query select c.key, c.id from member m cross join lateral (
         select x.key, x.id from conversation x where x.key = m.conversation limit 1) c

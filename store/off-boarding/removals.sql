@@ -58,29 +58,76 @@ begin
   if op ? 'external' then return null; end if;
   select array_agg(distinct r.user_id), coalesce(array_agg(distinct s.seq) filter (where s.seq is not null), '{}')
     into v_users, v_proposals
-    from removal r left join lateral unnest(case when r.epoch = c.epoch then r.proposals end) s (seq) on true
-    where r.conversation = c.key and r.done_at is null and r.since + v_deadline <= clock_timestamp()
-      and not is_obeyed(r, op, p_removes, p_leaves);
+    from disobeyed_removals(c, op, p_removes, p_leaves) d
+    join removal r on r.conversation = c.key and r.user_id = d.user_id and r.device_id = d.device_id
+    left join lateral unnest(case when r.epoch = c.epoch then r.proposals end) s (seq) on true
+    where r.since + v_deadline <= clock_timestamp();
   return case when v_users is not null then
     refusal('removal-pending', jsonb_build_object('proposals', v_proposals, 'users', v_users)) end;
 end $$;
 
--- Whether a commit removes the leaves of a removal.
-create or replace function is_obeyed(r removal, op jsonb, p_removes text[], p_leaves text[]) returns boolean
+-- Removals that a commit does not obey.
+create or replace function disobeyed_removals(c conversation, op jsonb, p_removes text[], p_leaves text[])
+returns table (user_id text, device_id text)
+language plpgsql stable as $$
+begin
+  return query
+    with open as (
+      select r.user_id, r.device_id from removal r where r.conversation = c.key and r.done_at is null
+    ), staying as (
+      (select o.user_id from open o except select unnest(p_removes))
+      except (
+        select m.user_id from open m where p_leaves is not null
+        except select unnest(p_leaves))
+    ), leaves as (
+      select p.user_id, p.device_id, p.leaf from pending_removal p
+      where p.conversation = c.key and p.reason = 'off-boarding' and p.leaf <> ''
+    ), left_over as (
+      select l.leaf from leaves l except select unnest(hex_list(op -> 'goneLeaves'))
+    )
+    select o.user_id, o.device_id from open o where o.user_id in (select s.user_id from staying s)
+      and (o.device_id = '' or exists (
+        select from leaves l where l.user_id = o.user_id and l.device_id = o.device_id and l.leaf in (select x.leaf from left_over x)));
+end $$;
+
+-- After a commit: removals whose leaves are gone are done, and the others are proposed anew in its epoch. A user whose pending
+-- removal ended another way (it was added again) is not removed after that. A member who has lost its last leaf joins again by itself.
+create or replace function settle_removals(c conversation, p_leaves text[]) returns void
+language plpgsql as $$
+begin
+  if p_leaves is not null then
+    update member set awaited = true where conversation = c.key and user_id = any (array(
+      select unnest(members_losing_last_leaf(c.key)) except select unnest(p_leaves)));
+  end if;
+  update removal r set epoch = null, tried_at = null,
+      done_at = case when not exists (
+          select from member where r.device_id = '' and conversation = c.key and user_id = r.user_id and leaving)
+        and not exists (
+          select from pending_removal p where r.device_id <> '' and p.conversation = c.key and p.user_id = r.user_id
+            and p.reason = 'off-boarding' and p.device_id = r.device_id) then c.last_at end
+    where conversation = c.key and done_at is null;
+end $$;
+
+-- Members all of whose known leaves should go with their devices: a tree may lack them, although they stay members.
+create or replace function members_losing_last_leaf(p_conversation bigint) returns text[]
 language sql stable as $$
-  select r.user_id = any (p_removes) or p_leaves is not null and r.device_id = '' and r.user_id <> all (p_leaves)
+  select array(
+    select r.user_id from removal r
+    cross join lateral (select left_seq from member where conversation = p_conversation and user_id = r.user_id limit 1) m
+    where r.conversation = p_conversation and r.done_at is null and r.device_id <> '' and m.left_seq is null
+      and not exists (
+        select from device_leaf d where d.user_id = r.user_id and d.conversation = p_conversation and not exists (
+          select from pending_removal p where p.conversation = p_conversation and p.user_id = r.user_id
+            and p.reason = 'off-boarding' and p.leaf = d.leaf)))
 $$;
 
--- After a commit: removals that it obeyed are done, and the others are proposed anew in its epoch. A user whose pending removal
--- ended another way (it was added again) is not removed after that.
-create or replace function settle_removals(c conversation, op jsonb, p_removes text[], p_leaves text[]) returns void
-language sql volatile as $$
-  update removal r set epoch = null, tried_at = null,
-      done_at = case when is_obeyed(r, op, p_removes, p_leaves)
-        or r.device_id = '' and not exists (
-          select from member where conversation = c.key and user_id = r.user_id and leaving) then c.last_at end
-    where conversation = c.key and done_at is null
-$$;
+-- Users who lose all leaves by a commit that does not name them, without those whose last leaf should go.
+create or replace function users_dropped(p_conversation bigint, op jsonb) returns text[]
+language plpgsql stable as $$
+begin
+  if not op ? 'dropped' then return '{}'; end if;
+  return array(select unnest(json_texts(op -> 'dropped')) except select unnest(members_losing_last_leaf(p_conversation)));
+end $$;
 
 -- Takes removals that wait for their proposals, and keeps other processes away from them for some seconds. Waits for no lock.
 create or replace function take_removals(p_limit int, p_seconds int)

@@ -191,6 +191,12 @@ async function commits(): Promise<void> {
   await ask(id, commit(0, { leaves: ['alice', 'bob', 'carol', 'mallory'] }), commit(0, { leaves: ['alice'] }));
   await ask(id, commit(0, { leaves: ['alice', 'bob', 'carol'] }));
   await ask(id, commit(1, { actor: 'erin', external: true }));
+  // Leaves of devices, and one that left.
+  const noted = await startConversation(pool);
+  const phone = { device: 'phone', goneLeaves: ['aa'] };
+  await ask(noted, { kind: 'leave', actor: 'carol' }, commit(0, { ...phone, leaf: 'bb', leaves: ['alice', 'bob'] }));
+  await ask(noted, commit(1, { ...phone, actor: 'bob', leaf: 'cc', external: true }));
+  await ask(noted, { kind: 'group-info', epoch: 2, device: 'phone', leaf: 'bb', bytes: { groupInfo: 3 } });
   const supply = { kind: 'group-info', epoch: 2, bytes: { groupInfo: 3 } };
   await ask(id, { ...supply, leaves: ['mallory'] }, { ...supply, leaves: ['alice', 'bob', 'carol', 'erin'] }, supply);
   // A GroupInfo of the same epoch: of a member, of an admin, of another cipher suite, and without what the policy requires.

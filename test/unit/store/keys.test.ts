@@ -10,6 +10,13 @@ const FIRST = 11;
 
 /** Indexes of tables of conversations that may begin with something else, with the reason. */
 const HELPERS = new Map([
+  [
+    'claim_conversation',
+    'the claims of a key package stand with it, and it belongs to a user until a conversation uses it',
+  ],
+  ['device_leaf_owner', 'a device that is forgotten, or a user who is taken out, has leaves in many conversations'],
+  ['key_package_leaf', 'a key package belongs to a user until a conversation uses it'],
+  ['pending_removal_user', 'a user who is taken out has pending removals in many conversations'],
   ['audit_supervisor', 'the audit trail is one list for the whole service, in the order of time'],
   [
     'trouble_at',

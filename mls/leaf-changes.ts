@@ -1,0 +1,48 @@
+import { hash } from 'node:crypto';
+import type { LeafNode } from './frame.ts';
+import type { Leaves } from './tree.ts';
+
+/** What a commit changes in the leaves of a tree. Hashes are SHA-256 in lower-case hex. */
+export interface LeafChanges {
+  /** Names ({@link leafName}) of leaves that are gone. Absent = none. */
+  readonly goneLeaves?: readonly string[];
+  /** Hashes of the nodes of leaves that were added from a key package. Absent = none. */
+  readonly newLeaves?: readonly string[];
+}
+
+/**
+ * The name of a leaf: the hash of its signature key, which is unique in a group (RFC 9420 §7.3) and stays when the leaf is
+ * updated.
+ */
+export function leafName({ signatureKey }: Pick<LeafNode, 'signatureKey'>): string {
+  return sha256(signatureKey);
+}
+
+/** The hash of a whole leaf node. A leaf that was added from a key package is the same node as in the package. */
+export function leafNodeHash({ bytes }: Pick<LeafNode, 'bytes'>): string {
+  return sha256(bytes);
+}
+
+/** Compares the leaves before and after a commit. Only leaves that differ are hashed. */
+export function leafChanges(before: Leaves, after: Leaves): LeafChanges {
+  const gone = new Set<string>();
+  const here = new Set<string>();
+  const added: string[] = [];
+  for (let index = 0; index < Math.max(before.length, after.length); index++) {
+    const [old, now] = [before[index], after[index]];
+    if (old !== undefined && now !== undefined && Buffer.compare(old.bytes, now.bytes) === 0) continue;
+    if (old !== undefined) gone.add(leafName(old));
+    if (now === undefined) continue;
+    here.add(leafName(now));
+    if (now.source === 'key_package') added.push(leafNodeHash(now));
+  }
+  const goneLeaves = [...gone].filter((name) => !here.has(name));
+  return {
+    ...(goneLeaves.length === 0 ? {} : { goneLeaves }),
+    ...(added.length === 0 ? {} : { newLeaves: added }),
+  };
+}
+
+function sha256(bytes: Uint8Array): string {
+  return hash('sha256', bytes, 'hex');
+}
