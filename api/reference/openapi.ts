@@ -141,7 +141,7 @@ export function problemCodes({
   problems,
 }: Route): ProblemCode[] {
   const codes = new Set<ProblemCode>(['internal', ...problems]);
-  if (access !== 'public') codes.add('unauthenticated').add('unavailable').add('deadline');
+  if (access !== 'public') codes.add('unauthenticated').add('removed').add('unavailable').add('deadline');
   if (access !== 'public' || isFree !== true) codes.add('rate-limited');
   if (body !== undefined || query !== undefined) codes.add('malformed');
   // A path that is not percent-encoded UTF-8 is malformed; one that names nothing is not found.

@@ -143,7 +143,7 @@ export interface paths {
          * Follow the log
          * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}.
+         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}.
          *
          *     `slow-consumer`: your client read nothing for some seconds. `reconnect`: the token expires, or the server stops. Comments are heartbeats.
          */
@@ -169,7 +169,7 @@ export interface paths {
          *
          *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
-         *     These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
+         *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
          *     `slow-consumer`: your client read nothing for some seconds. `reconnect`: the token expires, or the server stops. Comments are heartbeats.
          */
@@ -470,7 +470,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Forget a device
-         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.
+         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its tokens get 403 `removed` from now on; one that is issued later is a new login of the device. The service proposes to its groups to remove the leaves that it knows as those of the device, and their members commit that. Of the device `default`, which several installs may share, no leaves are known: its leaves and tokens stay.
          */
         readonly delete: operations["forgetDevice"];
         readonly options?: never;
@@ -661,6 +661,46 @@ export interface paths {
         readonly get: operations["metrics"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/external-sender": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The service as an external sender
+         * @description Groups that list this ExternalSender in the extension `external_senders` of their GroupContext get Remove proposals of the service for users and devices that an operator has removed. Put it into new groups. The key of a signature scheme may be replaced: groups that list an older one get proposals as well.
+         */
+        readonly get: operations["getExternalSender"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/external-sender/rotation": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Replace the keys of the external sender
+         * @description The next request for a signature scheme gets a new key. Replaced keys stay for the groups that list them.
+         */
+        readonly post: operations["rotateExternalSender"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -960,6 +1000,31 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/users/{user}/off-boarding": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** How far an off-boarding has come */
+        readonly get: operations["getOffBoarding"];
+        readonly put?: never;
+        /**
+         * Remove a user from everywhere
+         * @description From the answer on, nothing that the user sends is accepted, and its tokens get 403 `removed`; its streams end within 2 s. Then its membership in each conversation ends, and the service proposes to the members to remove its leaves, again in each epoch until a commit does. With `device` the user stays, and only the leaves go that the service knows as those of this device; a token that is issued later is a new login. The user need not be known. Repeated it changes nothing.
+         */
+        readonly post: operations["offBoardUser"];
+        /**
+         * Undo an off-boarding
+         * @description The user may send requests again at once. Where no commit has removed its leaves yet, it becomes a member again, with the role that it had. From other groups it is gone: a member must add it.
+         */
+        readonly delete: operations["undoOffBoarding"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/audit/consistency": {
         readonly parameters: {
             readonly query?: never;
@@ -1093,7 +1158,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1119,6 +1184,10 @@ export interface components {
             readonly seq?: number;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
+            /** @description `removal-pending`: proposals of the service that the commit must take in, by seq */
+            readonly proposals?: readonly number[];
+            /** @description `removal-pending`: users whose leaves the commit must remove */
+            readonly users?: readonly string[];
             /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
             /** @description `history-truncated`: the oldest entry that still exists */
@@ -1386,6 +1455,8 @@ export interface components {
             readonly commitRetentionDays?: number;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1456,6 +1527,8 @@ export interface components {
             readonly commitRetentionDays?: number;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1487,6 +1560,8 @@ export interface components {
             readonly commitRetentionDays?: number | null;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
@@ -1651,6 +1726,15 @@ export interface components {
             readonly checks: {
                 readonly [key: string]: boolean;
             };
+        };
+        readonly ExternalSender: {
+            readonly cipherSuite: number;
+            /** @description The ExternalSender (RFC 9420 §12.1.8.1): signature key and credential. One element of `external_senders` */
+            readonly externalSender: string;
+        };
+        readonly RotatedSenders: {
+            /** @description Number of keys that were replaced */
+            readonly retired: number;
         };
         readonly ServiceStatus: {
             /** Format: date-time */
@@ -2142,6 +2226,37 @@ export interface components {
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
+        };
+        readonly OffBoarding: {
+            readonly user: string;
+            readonly device?: string;
+            /** @enum {string} */
+            readonly reason: "account-closed" | "device-stolen" | "device-removed";
+            readonly startedBy: string;
+            /** Format: date-time */
+            readonly startedAt: string;
+            /** Format: date-time */
+            readonly undoneAt?: string;
+            /**
+             * @description `working`: conversations are being reached. `waiting`: all were, and some groups wait for a commit of a member. `done`: no group has a leaf any more
+             * @enum {string}
+             */
+            readonly state: "working" | "waiting" | "done" | "undoing" | "undone";
+            /** @description Conversations to work off */
+            readonly total: number;
+            /** @description Conversations whose groups have lost the leaves */
+            readonly done: number;
+            /** @description Conversations that wait for a commit of a member */
+            readonly waiting: number;
+        };
+        readonly OffBoardingInput: {
+            /** @enum {string} */
+            readonly reason: "account-closed" | "device-stolen" | "device-removed";
+            /**
+             * @description Only this device of the user. Absent = the whole user
+             * @example phone
+             */
+            readonly device?: string;
         };
         readonly ConsistencyFindings: {
             /** @description Conversations that were read; those that do not exist are left out */
@@ -2961,6 +3076,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -3460,6 +3576,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -3527,6 +3652,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -3608,6 +3742,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -3858,6 +4001,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -4259,6 +4403,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
@@ -4431,6 +4576,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
@@ -4700,6 +4846,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -4794,8 +4949,10 @@ export interface operations {
                 };
             };
             /**
-             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `consent-required`: The user has not consented to your invitations
+             *     `removed`: You were removed from this conversation
              */
             readonly 403: {
                 headers: {
@@ -4919,6 +5076,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -5535,6 +5701,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -5614,7 +5789,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5723,7 +5901,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5844,7 +6025,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `consent-required`: The user has not consented to your invitations */
+            /**
+             * @description `consent-required`: The user has not consented to your invitations
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5955,6 +6139,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6031,6 +6224,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not-found`: Not found */
             readonly 404: {
                 headers: {
@@ -6097,6 +6299,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6183,6 +6394,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6258,6 +6478,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6367,6 +6596,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6439,6 +6677,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6543,6 +6790,15 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `rate-limited`: Too many requests */
             readonly 429: {
                 headers: {
@@ -6619,6 +6875,15 @@ export interface operations {
             };
             /** @description `unauthenticated`: A valid bearer token is required */
             readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -6845,6 +7110,201 @@ export interface operations {
             };
         };
     };
+    readonly getExternalSender: {
+        readonly parameters: {
+            readonly query: {
+                /** @description Number of the cipher suite (RFC 9420 §17.1) */
+                readonly cipherSuite: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The ExternalSender */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExternalSender"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `removed`: You were removed from this conversation */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly rotateExternalSender: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The keys are replaced */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RotatedSenders"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly getStatus: {
         readonly parameters: {
             readonly query?: never;
@@ -6874,7 +7334,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -6949,7 +7412,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7037,7 +7503,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7130,7 +7599,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7221,7 +7693,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7323,7 +7798,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7419,7 +7897,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7506,7 +7987,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7602,7 +8086,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7705,7 +8192,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7835,7 +8325,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7963,7 +8456,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8066,7 +8562,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8194,7 +8693,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8295,7 +8797,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8391,7 +8896,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8491,7 +8999,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8590,8 +9101,348 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly getOffBoarding: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only this device of the user. Absent = the whole user */
+                readonly device?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The newest off-boarding, also one that was undone */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly offBoardUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OffBoardingInput"];
+            };
+        };
+        readonly responses: {
+            /** @description The user is cut off, and the work has begun */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly undoOffBoarding: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only this device of the user. Absent = the whole user */
+                readonly device?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The undo has begun */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
                 headers: {
                     readonly [name: string]: unknown;
                 };
@@ -8678,7 +9529,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8780,7 +9634,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8880,7 +9737,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8955,7 +9815,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9043,7 +9906,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `not-allowed`: The policy of the conversation does not allow this */
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9196,7 +10062,7 @@ export interface operations {
             readonly query?: never;
             readonly header?: never;
             readonly path: {
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };
