@@ -242,6 +242,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   // Two steps: members have to commit in between.
   'off-boarding': async ({ conversations: { client, taskQueue }, pool }) => {
     const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await pool.query(`update conversation set protocol = 'mls' where id = $1`, [id]);
     const offBoarding = await beginOffBoarding(
       pool,
       { user: PLANTED.sender, device: '', actor: 'operator' },
