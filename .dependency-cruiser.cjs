@@ -5,7 +5,7 @@ const ROOMS = {
   mls: ['domain'],
   compute: ['mls', 'process', 'domain'],
   store: ['domain'],
-  activities: ['store', 'domain'],
+  activities: ['mls', 'store', 'process', 'domain'],
   workflows: ['activities', 'domain'],
   dispatch: ['workflows', 'store', 'process', 'domain'],
   streams: ['store', 'process', 'domain'],

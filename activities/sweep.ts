@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { countIncrements, listUncounted } from '../store/log/increments.ts';
 import { isDrained } from '../store/process/drain.ts';
 import { listDue } from '../store/retention/retention.ts';
+import { forgottenOffBoardings } from '../store/off-boarding/off-boardings.ts';
 import { type SweepAges, makeSweep } from '../store/retention/sweep.ts';
 
 /** Maximum number of conversations that one sweep wakes. The next sweep wakes the rest. */
@@ -12,6 +13,8 @@ const WAKE_PARALLEL = 20;
 const FORGOTTEN_MS = 10_000;
 /** Increments that one sweep counts. */
 const COUNT_LIMIT = 1000;
+/** Off-boardings that one sweep starts again. */
+const OFF_BOARDING_LIMIT = 100;
 /** Each may wait for a lock of its conversation, and holds a connection meanwhile. */
 const COUNT_PARALLEL = 2;
 /** Conversations that are locked for long must not use up the time of the sweep. */
@@ -23,6 +26,8 @@ export interface SweepActivityDeps {
   readonly onSwept: (table: string, rows: number) => void;
   /** Has the workflow of a conversation load its due times, and starts it unless it is running. */
   readonly wake: (conversation: string) => Promise<void>;
+  /** Starts the workflow of an off-boarding, unless it is running. */
+  readonly startOffBoarding?: (id: number) => Promise<void>;
   /** Called for each conversation that could not be served now. The next sweep tries again. */
   readonly onFailure: (conversation: string, error: unknown) => void;
 }
@@ -61,6 +66,7 @@ export function createSweepActivities(deps: SweepActivityDeps): SweepActivities 
       await serve(await listUncounted(deps.pool, FORGOTTEN_MS, COUNT_LIMIT), COUNT_PARALLEL, async (conversation) => {
         if (performance.now() < until) await countIncrements(deps.pool, conversation);
       });
+      for (const id of await forgottenOffBoardings(deps.pool, OFF_BOARDING_LIMIT)) await deps.startOffBoarding?.(id);
       return woken;
     },
     deleteOrphans: async () => {

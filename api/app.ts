@@ -62,6 +62,10 @@ import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
+import { type OffBoardingDeps, offBoardingRoutes } from './routes/off-boarding.ts';
+import { externalSenderRoutes } from './routes/external-sender.ts';
+import { type CutOffs, makeCutOffs } from './services/cut-offs.ts';
+import { makeExternalSenders } from './services/external-senders.ts';
 import { messageRoutes } from './routes/messages.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
@@ -101,6 +105,11 @@ export interface AppDeps extends HealthDeps {
   readonly running: AdminDeps['running'];
   readonly own: AdminDeps['own'];
   readonly notifier: Pick<Notifier, 'device' | 'entry'>;
+  /** @default what it reads after an off-boarding began here */
+  readonly cutOffs?: CutOffs;
+  readonly offBoardingRuns: OffBoardingDeps['offBoardingRuns'];
+  /** What the keys of the external sender are sealed with; absent = the service is none. */
+  readonly externalSenderKey?: string | undefined;
   readonly seen: SeenDevices;
   readonly keyPackages: KeyPackageSettings;
   readonly observe: ObserveRequest;
@@ -134,6 +143,7 @@ export function makeRoutes(
   deps: AppDeps,
   conversations = makeConversationCache(deps.pool),
   streamTickets: StreamTickets = makeStreamTickets(deps),
+  cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool),
 ): Route[] {
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
@@ -161,6 +171,8 @@ export function makeRoutes(
     createConversation,
     groupInfos,
     repair,
+    cutOffs,
+    externalSenderOf: makeExternalSenders(pool, deps.externalSenderKey),
   };
   const routes = [
     ...messageRoutes(all),
@@ -179,7 +191,9 @@ export function makeRoutes(
     ...welcomeRoutes(all),
     ...consentRoutes(all),
     ...healthRoutes(all),
+    ...externalSenderRoutes(all),
     ...adminRoutes(all),
+    ...offBoardingRoutes(all),
     ...adminConsistencyRoutes(all),
     ...supervisorRoutes(all),
   ];
@@ -205,14 +219,15 @@ export function createApp(deps: AppDeps): App {
 
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
+  const cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool);
   const { progress = new ProgressOfRequests(), modeOf = (): string => deps.pathSwitch.get().path, tracing } = deps;
   app.use(makeRequestContext({ ...deps, kept, progress, modeOf, tracing, deadlineMs: deps.requestDeadlineMs }));
   app.use(makeCommonHeaders(deps.isDraining));
   const streamTickets = makeStreamTickets(deps);
   const identify = byToken(deps.authenticate);
   const authenticatedBy = (one: IdentifyCaller): RequestHandler =>
-    makeAuthenticated(one, deps.seen.note, limits.unauthenticated);
-  mountRoutes(app, makeRoutes(deps, conversations, streamTickets), {
+    makeAuthenticated(one, cutOffs.refuses, deps.seen.note, limits.unauthenticated);
+  mountRoutes(app, makeRoutes(deps, conversations, streamTickets, cutOffs), {
     authenticated: authenticatedBy(identify),
     streamAuthenticated: authenticatedBy(byTicket(streamTickets.open, identify)),
     admitDevice: makeAdmitDevice(deps.seen.admit),

@@ -52,8 +52,10 @@ import { makeStager } from '../dispatch/stager.ts';
 import { makeTroubleReports } from '../dispatch/trouble-reports.ts';
 import { makeWorkflowExecutor } from '../dispatch/workflow-executor.ts';
 import { makeRunConsistencyAudit } from '../dispatch/consistency-audits.ts';
+import { makeOffBoardingRuns } from '../dispatch/off-boarding-runs.ts';
 import { makeWorkflowInspection } from '../dispatch/workflow-inspection.ts';
 import { makeWorkflowRuns } from '../dispatch/workflow-runs.ts';
+import { makeCutOffs, watchCutOffs } from './services/cut-offs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeProcessFacts } from './services/process-facts.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
@@ -214,6 +216,9 @@ async function main(): Promise<void> {
   const supervision = watchSupervisor({ pool, taskQueue: config.taskQueue, log });
   cleanup.add('watch over the supervisor', supervision.close);
   metrics.supervision(supervision.measure);
+  const cutOffs = makeCutOffs(pool);
+  await cutOffs.look();
+  cleanup.add('watch over cut-offs', watchCutOffs(cutOffs, log));
   const streams = makeStreamHub({
     pool,
     metrics,
@@ -305,6 +310,9 @@ async function main(): Promise<void> {
         log,
       }),
       pathSwitch,
+      cutOffs,
+      offBoardingRuns: makeOffBoardingRuns(client, config.taskQueue),
+      externalSenderKey: config.externalSenderKey,
       runConsistencyAudit: makeRunConsistencyAudit(client, config.taskQueue),
       runs: makeWorkflowRuns({ client, workflows, namespace: config.temporalNamespace, uiUrl: config.temporalUiUrl }),
       inspection: makeWorkflowInspection(client),

@@ -16,6 +16,7 @@ export const PROBLEMS = {
   'epoch-too-old': { status: 409, title: 'The epoch is older than the epoch window allows', retryable: false },
   'epoch-ahead': { status: 409, title: 'The epoch is ahead of the conversation', retryable: false },
   'proposal-stale': { status: 409, title: 'The proposal belongs to an epoch that has ended', retryable: false },
+  'removal-pending': { status: 409, title: 'Leaves must be removed from the group first', retryable: false },
   'group-info-exists': { status: 409, title: 'There is another GroupInfo for this epoch', retryable: false },
   'group-info-stale': { status: 409, title: 'The GroupInfo is not for the current epoch', retryable: false },
   'key-package-stale': { status: 409, title: 'A key package expired or was replaced', retryable: false },

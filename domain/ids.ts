@@ -68,3 +68,6 @@ export function base64url(bytes: Uint8Array): string {
   }
   return text;
 }
+
+/** The device of tokens that name none. Several installs may share it, so its leaves are not known. */
+export const DEFAULT_DEVICE = 'default';

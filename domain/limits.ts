@@ -185,6 +185,11 @@ export const CLAIMS_LOOKED_AT = 20;
 export const CLAIM_RATE_MS = 60_000;
 /** A member has a vote on a reset when it was proven for so many hours, where the policy says nothing else. */
 export const DEFAULT_VOTE_HOURS = 24;
+
+/** Hours after which only commits that obey a removal are accepted, in a policy that states none. */
+export const DEFAULT_REMOVAL_HOURS = 24;
+/** The longest that a policy may state: a year. */
+export const MAX_REMOVAL_HOURS = 8760;
 /**
  * While no member has followed an outsider who joined by an external commit, other outsiders wait for this time at most.
  * Members with an open stream follow within seconds.

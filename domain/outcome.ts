@@ -68,6 +68,10 @@ export interface Refused {
   readonly seq?: number;
   /** `key-package-stale`: KeyPackageRefs, base64. */
   readonly refs?: readonly string[];
+  /** `removal-pending`: seqs of proposals of the service. */
+  readonly proposals?: readonly number[];
+  /** `removal-pending`: whose leaves the commit must remove. */
+  readonly users?: readonly string[];
   /** `superseded`. */
   readonly successor?: string;
   /** `deferred`, `rate-limited`: milliseconds. Absent = time alone does not help. */
@@ -102,6 +106,8 @@ export const OUTCOME_FIELDS = {
   winner: 'object',
   after: 'number',
   refs: 'object',
+  proposals: 'object',
+  users: 'object',
   forMs: 'number',
   detail: 'string',
 } as const satisfies Readonly<Record<string, JsonType>>;

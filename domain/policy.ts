@@ -1,4 +1,4 @@
-import { DEFAULT_MAX_MEMBERS, DEFAULT_VOTE_HOURS } from './limits.ts';
+import { DEFAULT_MAX_MEMBERS, DEFAULT_REMOVAL_HOURS, DEFAULT_VOTE_HOURS } from './limits.ts';
 
 /** Who is allowed to do something: admins, any member, or nobody. */
 export type Who = 'admin' | 'member' | 'nobody';
@@ -33,6 +33,8 @@ export interface Policy {
   readonly lastAdmin: 'hand-over' | 'refuse';
   /** A member has a vote on a reset when it was proven for so many hours (store/repair/vote.sql). Absent = 24. */
   readonly voteAfterHours?: number | undefined;
+  /** So many hours after the service wants leaves removed, only commits that obey are accepted. Absent = 24. */
+  readonly removalDeadlineHours?: number | undefined;
 }
 
 /** A change of the policy by a creator or admin. Absent fields keep their value. */
@@ -48,6 +50,7 @@ export interface PolicyDefaults {
 /** The policy of a new conversation. @param change the fields that its creator sets */
 export function makePolicy(change: PolicyChange, defaults: PolicyDefaults): Policy {
   const voteAfterHours = change.voteAfterHours ?? defaults.voteAfterHours ?? DEFAULT_VOTE_HOURS;
+  const removalDeadlineHours = change.removalDeadlineHours ?? DEFAULT_REMOVAL_HOURS;
   const externalJoin = change.externalJoin ?? 'member';
   return {
     whoMayAdd: change.whoMayAdd ?? 'member',
@@ -59,6 +62,7 @@ export function makePolicy(change: PolicyChange, defaults: PolicyDefaults): Poli
     epochWindow: change.epochWindow ?? defaults.epochWindow,
     lastAdmin: change.lastAdmin ?? 'hand-over',
     ...(voteAfterHours === DEFAULT_VOTE_HOURS ? {} : { voteAfterHours }),
+    ...(removalDeadlineHours === DEFAULT_REMOVAL_HOURS ? {} : { removalDeadlineHours }),
     ...(change.retentionDays === undefined ? {} : { retentionDays: change.retentionDays }),
     ...(change.commitRetentionDays === undefined ? {} : { commitRetentionDays: change.commitRetentionDays }),
     ...(change.abandonedDays === undefined ? {} : { abandonedDays: change.abandonedDays }),

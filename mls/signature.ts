@@ -28,7 +28,7 @@ export async function verifySignature(label: Label, signed: Signed): Promise<Ver
   if (scheme === undefined) return 'unknown';
   try {
     const { publicKey, signature } = signed;
-    return (await scheme.later(publicKey, signContent(label, signed), signature)) ? 'valid' : 'invalid';
+    return (await scheme.later(publicKey, signContent(label, signed.content), signature)) ? 'valid' : 'invalid';
   } catch {
     // The key or the signature has the wrong form for this scheme.
     return 'invalid';
@@ -40,7 +40,7 @@ export function verifySignatureNow(label: Label, signed: Signed): Verdict {
   const scheme = schemeOf(signed.cipherSuite);
   if (scheme === undefined) return 'unknown';
   try {
-    return scheme.now(signed.publicKey, signContent(label, signed), signed.signature) ? 'valid' : 'invalid';
+    return scheme.now(signed.publicKey, signContent(label, signed.content), signed.signature) ? 'valid' : 'invalid';
   } catch {
     // The key or the signature has the wrong form for this scheme.
     return 'invalid';
@@ -52,6 +52,7 @@ function schemeOf(cipherSuite: number): NativeVerify | undefined {
   return suite === undefined ? undefined : nativeVerify(suite.signature);
 }
 
-function signContent(label: Label, { content }: Signed): Buffer {
+/** What is signed: SignContent (RFC 9420 §5.1.2). */
+export function signContent(label: Label, content: Uint8Array): Buffer {
   return Buffer.concat([vector(Buffer.from(`MLS 1.0 ${label}`)), vector(content)]);
 }

@@ -161,6 +161,10 @@ export const VARIABLES = {
     720,
     'Hours after which a member that acted under its own token has a vote on a reset. This is the default for the policy of new conversations. 0 = at once, which lets a member outvote the others with members that it invents.',
   ),
+  EXTERNAL_SENDER_KEY: secret(
+    z.string().min(32, 'must have at least 32 characters'),
+    'Secret that encrypts the signature keys by which the service proposes to groups to remove users (docs/how-to/off-boarding.md). API and workers need the same value. If unset, the service is no external sender.',
+  ),
   TREE_CHECK_MAX_BYTES: integer(
     8_388_608,
     0,

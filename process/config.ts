@@ -73,6 +73,8 @@ export interface Config {
   readonly idleMs: number;
   readonly epochWindow: number;
   readonly voteAfterHours: number;
+  /** Encrypts the signature keys of the external sender; absent = the service is none. */
+  readonly externalSenderKey: string | undefined;
   /** Ratchet trees up to this size are checked. */
   readonly treeCheckMaxBytes: number;
   /** Operations in one workflow run, for tests. Absent = a run continues as new when the server suggests it. */
@@ -211,6 +213,7 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
     idleMs: values.IDLE_TIMEOUT ?? 0,
     epochWindow: values.EPOCH_WINDOW,
     voteAfterHours: values.VOTE_AFTER_HOURS,
+    externalSenderKey: values.EXTERNAL_SENDER_KEY,
     treeCheckMaxBytes: values.TREE_CHECK_MAX_BYTES,
     continueAsNewAfter: values.CONTINUE_AS_NEW_AFTER === 0 ? undefined : values.CONTINUE_AS_NEW_AFTER,
     jobThreads: values.JOB_THREADS,

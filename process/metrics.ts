@@ -88,6 +88,8 @@ export interface Metrics {
   readonly failedRuns: (measure: () => number) => void;
   /** @param measure what the last finished consistency audit says; absent = none has finished yet */
   readonly consistency: (measure: () => { readonly findings: number; readonly checked: number } | undefined) => void;
+  /** @param measure off-boardings that are not done, and the age of the oldest */
+  readonly offBoardings: (measure: () => { readonly open: number; readonly oldestSeconds: number }) => void;
   /** The supervisor did something. */
   readonly supervisorAction: (action: string, reason: string) => void;
   /** @param measure what this process knows of the supervisor, and of conversations in trouble by sign */
@@ -344,6 +346,23 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
       this.set(consistency()?.checked ?? 0);
     },
   });
+  let offBoardings = (): { readonly open: number; readonly oldestSeconds: number } => ({ open: 0, oldestSeconds: 0 });
+  new Gauge({
+    name: 'parley_off_boardings_open',
+    help: 'Off-boardings that are not done: some group still has a leaf',
+    registers,
+    collect() {
+      this.set(offBoardings().open);
+    },
+  });
+  new Gauge({
+    name: 'parley_off_boardings_oldest_seconds',
+    help: 'Age of the oldest off-boarding that is not done; 0 = there is none',
+    registers,
+    collect() {
+      this.set(offBoardings().oldestSeconds);
+    },
+  });
   const supervisorActions = counter(
     'parley_supervisor_actions_total',
     'What the supervisor did: count (healed itself), restart, report (cannot be mended), give-up, stop-bucket, degrade',
@@ -453,6 +472,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     swept: (table, rows) => swept.inc({ table }, rows),
     failedRuns: (measure) => void (failedRuns = measure),
     consistency: (measure) => void (consistency = measure),
+    offBoardings: (measure) => void (offBoardings = measure),
     supervisorAction: (action, reason) => supervisorActions.inc({ action, reason }),
     supervision: supervise,
     clockSkew: (measure) => void (skew = measure),

@@ -7,6 +7,7 @@ create or replace function lost_commits_for_reservation() returns int language s
 create or replace function accepted_commits_for_backoff() returns int language sql immutable as $$ select 5 $$;
 create or replace function commit_retention_factor() returns int language sql immutable as $$ select 4 $$;
 create or replace function default_vote_hours() returns int language sql immutable as $$ select 24 $$;
+create or replace function default_removal_hours() returns int language sql immutable as $$ select 24 $$;
 create or replace function max_bars() returns int language sql immutable as $$ select 1000 $$;
 create or replace function max_join_requests() returns int language sql immutable as $$ select 64 $$;
 create or replace function claims_looked_at() returns int language sql immutable as $$ select 20 $$;

@@ -17,6 +17,8 @@ export interface AccountTarget {
   readonly device: string;
   /** Milliseconds since 1970: the token's `exp`. */
   readonly expiresAt: number;
+  /** @default never */
+  readonly isCutOff?: () => boolean;
 }
 
 /** The stream of one device for all its conversations (`/v1/events`). */
@@ -24,6 +26,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   readonly user: string;
   readonly device: string;
   readonly name: StreamName;
+  readonly isCutOff: () => boolean;
   readonly connection: Connection;
   readonly backlog: Backlog;
   readonly #host: StreamHost;
@@ -41,6 +44,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     this.#host = host;
     this.user = target.user;
     this.device = target.device;
+    this.isCutOff = target.isCutOff ?? ((): boolean => false);
     this.name = name;
     this.backlog = new Backlog(host.backlog);
     this.connection = new Connection(response, target.expiresAt, host.retryMs, this);

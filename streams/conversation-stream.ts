@@ -13,12 +13,15 @@ export interface StreamTarget {
   readonly expiresAt: number;
   /** It was opened with this ticket. */
   readonly ticket?: TicketUse;
+  /** @default never */
+  readonly isCutOff?: () => boolean;
 }
 
 /** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
 export class ConversationStream implements Subscription, ConnectionOwner {
   readonly conversation: string;
   readonly user: string;
+  readonly isCutOff: () => boolean;
   readonly device = undefined;
   readonly endsWithMembership = true;
   readonly ticket: TicketUse | undefined;
@@ -34,6 +37,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.conversation = target.conversation;
     this.user = target.user;
     this.ticket = target.ticket;
+    this.isCutOff = target.isCutOff ?? ((): boolean => false);
     this.seq = after;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);

@@ -7,6 +7,7 @@ export type StreamEvent =
   | 'welcome'
   | 'conversation'
   | 'removed'
+  | 'removal-wanted'
   | 'reset'
   | 'history-truncated'
   | 'low-stock'

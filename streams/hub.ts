@@ -118,7 +118,10 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   };
   const checkConnections = (): void => {
     const now = clock.now();
-    for (const stream of streams) if (stream.connection.check(now, deps.slowMs)) stream.endSlow();
+    for (const stream of streams) {
+      if (stream.isCutOff()) stream.connection.cut('removed');
+      else if (stream.connection.check(now, deps.slowMs)) stream.endSlow();
+    }
   };
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);
   const checkTimer = setInterval(checkConnections, CHECK_MS);

@@ -70,6 +70,10 @@ function changeEvents(conversation: string, seq: number, change: Change): string
       return change.users.map((user) => event('member', { conversation, seq, user, change: change.kind })).join('');
     case 'role':
       return event('member', { conversation, seq, user: change.user, change: 'role', role: change.role });
+    case 'removal-wanted': {
+      const { kind, ...whose } = change;
+      return event(kind, { conversation, seq, ...whose });
+    }
     case 'superseded':
       return event('reset', { conversation, successor: change.successor });
     case 'policy':

@@ -6,6 +6,8 @@ import type { Feeds } from './feeds.ts';
 /** What the hub sees of every open stream. */
 export interface OpenStream {
   readonly user: string;
+  /** Whether an operator has removed its user or device from everywhere. */
+  readonly isCutOff: () => boolean;
   readonly connection: Connection;
   readonly backlog: Backlog;
   /** Ends the stream with `slow-consumer`. */

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createConsistencyActivities } from '../activities/consistency.ts';
+import { createOffBoardingActivities } from '../activities/off-boarding.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
 import { batchFacts } from '../dispatch/batch-facts.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -38,6 +39,8 @@ export const FAILING_ERRORS = { '*': ['NondeterminismError'] } satisfies WorkerO
 export interface WorkerDeps {
   readonly connection: NativeConnection;
   readonly workflows: Pick<ConversationWorkflows, 'refresh'>;
+  /** Starts the workflow of an off-boarding, unless it is running. */
+  readonly startOffBoarding: (id: number) => Promise<void>;
   readonly namespace: string;
   readonly taskQueue: string;
   readonly pool: pg.Pool;
@@ -108,7 +111,13 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
         ages: deps.sweepAges ?? SWEEP_AGES,
         onSwept: metrics.swept,
         wake: deps.workflows.refresh,
+        startOffBoarding: deps.startOffBoarding,
         onFailure: (conversation, error) => log.warn({ err: error, conversation }, 'conversation was not swept'),
+      }),
+      ...createOffBoardingActivities({
+        pool,
+        onChanged: (conversation, { lastSeq }) => notifier.entry(conversation, lastSeq, true),
+        onFailure: (error, conversation) => log.warn({ err: error, conversation }, 'off-boarding is tried again'),
       }),
       ...createConsistencyActivities({
         pool,

@@ -28,12 +28,14 @@ import { factsForLists } from '../store/conversation/facts-for-lists.ts';
 import { readClock } from '../store/settings.ts';
 import { conversationSettings } from '../dispatch/conversation-settings.ts';
 import { makeConversationWorkflows } from '../dispatch/conversation-workflows.ts';
+import { makeOffBoardingRuns } from '../dispatch/off-boarding-runs.ts';
 import { makeSupervisedRuns } from '../dispatch/supervised-runs.ts';
 import { startAdminServer } from './admin-server.ts';
 import { type ConversationWorker, createWorker, workflowBundle } from './create-worker.ts';
 import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
+import { startRemovalLoop } from './removals.ts';
 import { runWorker } from './run-worker.ts';
 import { consistencySchedule, ensureSchedule, sweepSchedule } from './schedule.ts';
 import { hostSupervisor } from './host-supervisor.ts';
@@ -127,16 +129,18 @@ async function main(): Promise<void> {
     metrics,
     log,
   });
+  const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
   const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
       workflows,
+      startOffBoarding: makeOffBoardingRuns(client, taskQueue).startIfGone,
       namespace: config.temporalNamespace,
       taskQueue,
       deployment:
         config.workerDeployment === undefined ? undefined : { name: config.workerDeployment, build: built.build },
       pool,
-      notifier: makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed')),
+      notifier,
       metrics,
       tracing,
       log,
@@ -164,6 +168,15 @@ async function main(): Promise<void> {
   const consistency = watchConsistency(pool, log);
   metrics.consistency(consistency.last);
   cleanup.add('consistency', consistency.close);
+  const removals = startRemovalLoop({
+    pool,
+    senderSecret: config.externalSenderKey,
+    maxTreeBytes: config.treeCheckMaxBytes,
+    onChanged: (conversation, { lastSeq }) => notifier.entry(conversation, lastSeq, true),
+    log,
+  });
+  metrics.offBoardings(removals.open);
+  cleanup.add('removals', removals.close);
   const schedules = [sweepSchedule(config.taskQueue), consistencySchedule(config.taskQueue)].map((schedule) =>
     tryUntilDone({
       what: `schedule ${schedule.scheduleId}`,

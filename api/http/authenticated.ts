@@ -36,11 +36,13 @@ export function byTicket(
 
 /**
  * Refuses requests without a valid token or ticket. This is the only place that makes a caller from a token or a ticket.
+ * @param isCutOff whether an operator has removed a caller from everywhere
  * @param note records the device of a caller in the background; one that its client chose is admitted later (`admitDevice`)
  * @param onRefused counts tokens that are not genuine, and answers the request if there were too many
  */
 export function makeAuthenticated(
   identify: IdentifyCaller,
+  isCutOff: (caller: Caller) => boolean,
   note: (caller: Caller) => void,
   onRefused: RequestHandler | undefined,
 ): RequestHandler {
@@ -64,6 +66,9 @@ export function makeAuthenticated(
     const named = req.headers[HEADER] === undefined ? undefined : req.headersDistinct[HEADER];
     const { device, isChosen } = nameDevice(claimed, named);
     const caller = { ...rest, device };
+    if (isCutOff(caller)) {
+      throw new AppError('removed', 'An operator has removed you, or this device, from the service');
+    }
     const context = contextOf(res);
     context.caller = caller;
     if (isChosen) context.hasChosenDevice = true;

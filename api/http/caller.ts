@@ -8,6 +8,8 @@ export interface Caller {
   readonly isOperator: boolean;
   /** Milliseconds since 1970: the token's `exp`, with the tolerance for clocks. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970: the token's `iat`. */
+  readonly issuedAt?: number;
   /** Replaces the user id in logs. */
   readonly pseudonym: string;
   /** The request came with this ticket, and without a token. */

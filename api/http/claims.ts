@@ -12,6 +12,8 @@ export interface TokenFacts {
   readonly isOperator: boolean;
   /** Milliseconds since 1970: from then on the token is refused everywhere, and its streams end. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970: the claim `iat`. */
+  readonly issuedAt?: number;
 }
 
 /** The last moment that a date can show. */
@@ -39,6 +41,7 @@ export function readClaims(payload: JWTPayload, rules: TokenRules, nowMs: number
     device: deviceIn(payload, rules.deviceClaim),
     isOperator: rules.operatorClaims.some((claim) => wordsOf(findClaim(payload, claim)).includes(rules.operatorValue)),
     expiresAt: Math.min(exp * 1000 + rules.clockToleranceMs, END_OF_TIME_MS),
+    ...(iat === undefined ? {} : { issuedAt: iat * 1000 }),
   };
 }
 

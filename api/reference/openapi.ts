@@ -203,7 +203,7 @@ export function problemCodes({
   problems,
 }: Route): ProblemCode[] {
   const codes = new Set<ProblemCode>(['internal', ...problems]);
-  if (access !== 'public') codes.add('unauthenticated').add('unavailable').add('deadline');
+  if (access !== 'public') codes.add('unauthenticated').add('removed').add('unavailable').add('deadline');
   // A device header that names no device, or another one than the token.
   if (access !== 'public') codes.add('malformed').add('identity-mismatch');
   if (access !== 'public' || isFree !== true) codes.add('rate-limited');

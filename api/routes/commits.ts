@@ -15,6 +15,7 @@ export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'not-found',
   'group-info-missing',
   'epoch-conflict',
+  'removal-pending',
   'epoch-ahead',
   'key-package-stale',
   'superseded',

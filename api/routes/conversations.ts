@@ -40,6 +40,7 @@ export function conversationRoutes(deps: {
       200: { description: 'The same request created it earlier', schema: Conversation },
     },
     problems: [
+      'not-allowed',
       'identity-mismatch',
       'conversation-exists',
       'wrong-group',

@@ -1,22 +1,28 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
+import { DEFAULT_DEVICE } from '../../domain/ids.ts';
 import { forgetDevice, listDevices } from '../../store/device/devices.ts';
+import { beginOffBoarding } from '../../store/off-boarding/off-boardings.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import type { EraseUser } from '../services/erase-user.ts';
 import type { SeenDevices } from '../services/seen-devices.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
+import { type OffBoardingDeps, makeOffBoardingStart } from './off-boarding.ts';
 import { DeviceList, DeviceParams } from '../schemas/devices.ts';
 
 const tag = 'Devices';
 
 /** Devices of the caller, and the deletion of all its data. */
-export function deviceRoutes(deps: {
-  readonly pool: pg.Pool;
-  readonly notifier: Pick<Notifier, 'device'>;
-  readonly seen: SeenDevices;
-  readonly eraseUser: EraseUser;
-}): Route[] {
+export function deviceRoutes(
+  deps: OffBoardingDeps & {
+    readonly pool: pg.Pool;
+    readonly notifier: Pick<Notifier, 'device'>;
+    readonly seen: SeenDevices;
+    readonly eraseUser: EraseUser;
+  },
+): Route[] {
+  const start = makeOffBoardingStart(deps);
   /** Ends the streams of a device. All processes remove it from their cache of recorded devices. */
   const ended = (user: string, device: string): void => {
     deps.seen.forget({ user, device });
@@ -54,16 +60,20 @@ export function deviceRoutes(deps: {
     tag,
     summary: 'Forget a device',
     description:
-      'Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.',
+      'Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its tokens get 403 `removed` from now on; one that is issued later is a new login of the device. The service proposes to its groups to remove the leaves that it knows as those of the device, and their members commit that. Of the device `default`, which several installs may share, no leaves are known: its leaves and tokens stay.',
     params: DeviceParams,
     replies: { 204: { description: 'The device is deleted' } },
     problems: ['not-found'],
-    handle: async ({ params: { device }, caller: { user } }) => {
+    handle: async ({ params: { device }, caller: { user }, deadline }) => {
       // Otherwise a record that this process is still writing would add the device again.
       await deps.seen.settled();
       const isForgotten = await forgetDevice(deps.pool, { user, device });
       ended(user, device);
       if (!isForgotten) throw new AppError('not-found');
+      if (device !== DEFAULT_DEVICE) {
+        const id = await beginOffBoarding(deps.pool, { user, device, actor: user }, 'device-removed');
+        await start(id, deadline);
+      }
       return emptyReply(204);
     },
   });

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { AppError } from '../../domain/errors.ts';
 import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
+import type { Caller } from '../http/caller.ts';
 import { contextOf } from '../http/context.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams, SeqQuery } from '../schemas/common.ts';
@@ -8,24 +9,27 @@ import { AccountStreamEvent, ConversationStreamEvent } from '../schemas/events.t
 import { EventsQuery } from '../schemas/messages.ts';
 import { AccountEventsQuery } from '../schemas/stream-tickets.ts';
 import type { TicketUse } from '../../store/device/stream-tickets.ts';
+import type { CutOffs } from '../services/cut-offs.ts';
+
+/** Who reads a stream, and until when. */
+interface StreamReader {
+  readonly user: string;
+  readonly expiresAt: number;
+  /** It came with this ticket. */
+  readonly ticket?: TicketUse;
+  /** Whether an operator has removed it from everywhere: then the stream ends. */
+  readonly isCutOff: () => boolean;
+}
 
 /** Opens event streams. */
 export interface Streams {
   /** @throws AppError `not-found`, `rate-limited` before the first byte */
   readonly open: (
     response: ServerResponse,
-    target: {
-      readonly conversation: string;
-      readonly user: string;
-      readonly expiresAt: number;
-      readonly ticket?: TicketUse;
-    },
+    target: StreamReader & { readonly conversation: string },
     after: number | 'latest',
   ) => Promise<void>;
-  readonly openAccount: (
-    response: ServerResponse,
-    target: { readonly user: string; readonly device: string; readonly expiresAt: number },
-  ) => Promise<void>;
+  readonly openAccount: (response: ServerResponse, target: StreamReader & { readonly device: string }) => Promise<void>;
 }
 
 const ENDS =
@@ -35,7 +39,19 @@ const TICKET =
   'Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.';
 
 /** The event streams: of one conversation, and of all conversations of a device. */
-export function eventRoutes({ streams }: { readonly streams: Streams }): Route[] {
+export function eventRoutes({
+  streams,
+  cutOffs,
+}: {
+  readonly streams: Streams;
+  readonly cutOffs: Pick<CutOffs, 'refuses'>;
+}): Route[] {
+  const readerOf = (caller: Caller): StreamReader => ({
+    user: caller.user,
+    expiresAt: caller.expiresAt,
+    isCutOff: () => cutOffs.refuses(caller),
+    ...(caller.ticket === undefined ? {} : { ticket: caller.ticket }),
+  });
   const events = defineRoute({
     method: 'get',
     path: '/v1/conversations/{id}/events',
@@ -44,7 +60,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     summary: 'Follow the log',
     description: [
       'Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.',
-      'All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.',
+      'All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.',
       TICKET,
       ENDS,
     ].join('\n\n'),
@@ -56,9 +72,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
       contextOf(response).isStream = true;
-      const { user, expiresAt, ticket } = caller;
-      const target = { conversation: params.id, user, expiresAt, ...(ticket === undefined ? {} : { ticket }) };
-      await streams.open(response, target, after);
+      await streams.open(response, { ...readerOf(caller), conversation: params.id }, after);
       return undefined;
     },
   });
@@ -72,7 +86,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     description: [
       'Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.',
       `\`entry\` {conversation, entry}. \`member\` {conversation, seq, user, change: \`added\`, \`removed\` or \`role\`, role?}: one event for each user, after the entry \`seq\`. \`members\` {conversation, seq, change: \`added\` or \`removed\`, count, url}: one event in place of those, if a change has more than ${MAX_MEMBER_EVENTS} users; \`url\` is the list of members. \`welcome\` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. \`conversation\` {conversation, change, ..}, where change is \`new\` {seq, protocol}: you became a member with this entry; \`policy\` {seq, policy}; \`deleted\`; \`reset-open\` {seq}: any member may reset the conversation; or \`welcome-expired\` {seq, user, device}, or {seq, count} if more than ${MAX_MEMBER_EVENTS} expired at once. \`reset\` {conversation, successor}. \`removed\` {conversation, seq}: this is the last entry that you may read. \`history-truncated\` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. \`low-stock\` {available}: upload key packages.`,
-      'These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.',
+      'These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.',
       TICKET,
       ENDS,
     ].join('\n\n'),
@@ -82,8 +96,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     problems: ['rate-limited'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;
-      const { user, device, expiresAt } = caller;
-      await streams.openAccount(response, { user, device, expiresAt });
+      await streams.openAccount(response, { ...readerOf(caller), device: caller.device });
       return undefined;
     },
   });

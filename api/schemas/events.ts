@@ -41,7 +41,11 @@ export const CONVERSATION_EVENTS = {
   entry: eventOf('entry', 'The only event with an id', Entry.meta({ example: entryExample }), true).meta({
     id: 'ConversationEntryEvent',
   }),
-  removed: eventOf('removed', `${ENDS}You are no longer a member`, Removed).meta({ id: 'ConversationRemovedEvent' }),
+  removed: eventOf(
+    'removed',
+    `${ENDS}You are no longer a member, or an operator removed you from the service`,
+    Removed,
+  ).meta({ id: 'ConversationRemovedEvent' }),
   reset: eventOf(
     'reset',
     `${ENDS}Another conversation replaced this one`,
@@ -59,6 +63,11 @@ export const CONVERSATION_EVENTS = {
     `${slow} after \`after\``,
     z.object({ after: Seq }).meta({ example: { after: 7 } }),
   ).meta({ id: 'ConversationSlowConsumerEvent' }),
+  replaced: eventOf(
+    'replaced',
+    `${ENDS}Only of a stream that a ticket opened: the ticket was used again, or its device was deleted`,
+    nothing,
+  ).meta({ id: 'ConversationReplacedEvent' }),
   reconnect: eventOf('reconnect', reconnect, nothing).meta({ id: 'ReconnectEvent' }),
 } satisfies Partial<Record<StreamEvent, z.ZodType>>;
 
@@ -150,14 +159,23 @@ export const ACCOUNT_EVENTS = {
   ).meta({ id: 'ResetEvent' }),
   removed: eventOf(
     'removed',
-    'You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others',
-    z.object({ conversation, seq: Seq }).meta({ example: { conversation: CONVERSATION, seq: 12 } }),
+    'You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others. Without a conversation it ends the stream: an operator removed you or your device from the service',
+    z
+      .union([z.strictObject({ conversation, seq: Seq }), z.strictObject({})])
+      .meta({ example: { conversation: CONVERSATION, seq: 12 } }),
   ).meta({ id: 'RemovedEvent' }),
   'history-truncated': eventOf(
     'history-truncated',
     truncated,
     z.object({ conversation, oldestSeq: Seq }).meta({ example: { conversation: CONVERSATION, oldestSeq: 5 } }),
   ).meta({ id: 'HistoryTruncatedEvent' }),
+  'removal-wanted': eventOf(
+    'removal-wanted',
+    'The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should',
+    z
+      .object({ conversation, seq: Seq, user: z.string(), device: z.string().optional() })
+      .meta({ example: { conversation: CONVERSATION, seq: 9, user: 'bob' } }),
+  ).meta({ id: 'RemovalWantedEvent' }),
   'low-stock': eventOf(
     'low-stock',
     'Upload key packages',

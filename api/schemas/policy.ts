@@ -4,6 +4,7 @@ import {
   DEFAULT_MAX_MEMBERS,
   MAX_EPOCH_WINDOW,
   MAX_MEMBERS_LIMIT,
+  MAX_REMOVAL_HOURS,
   MAX_RETENTION_DAYS,
   MAX_VOTE_HOURS,
   MIN_MEMBERS_LIMIT,
@@ -28,6 +29,10 @@ const VoteAfterHours = z.number().int().min(0).max(MAX_VOTE_HOURS).meta({
   description: 'Hours after which a member that acted under its own token has a vote on a reset; absent = 24',
 });
 
+const RemovalDeadlineHours = z.number().int().min(0).max(MAX_REMOVAL_HOURS).meta({
+  description: 'Hours after which the service accepts only commits that remove whom it wants removed; absent = 24',
+});
+
 const fields = {
   whoMayAdd: Who,
   whoMayRemove: Who,
@@ -46,6 +51,7 @@ export const Policy = z
     retentionDays: RetentionDays.optional(),
     commitRetentionDays: RetentionDays.optional(),
     voteAfterHours: VoteAfterHours.optional(),
+    removalDeadlineHours: RemovalDeadlineHours.optional(),
     abandonedDays: AbandonedDays.optional(),
   })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
@@ -57,6 +63,7 @@ const stated = z
     retentionDays: RetentionDays,
     commitRetentionDays: RetentionDays,
     voteAfterHours: VoteAfterHours,
+    removalDeadlineHours: RemovalDeadlineHours,
     abandonedDays: AbandonedDays,
   })
   .partial();

@@ -34,6 +34,14 @@ export const Problem = z
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
     seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
     refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
+    proposals: z
+      .array(Seq)
+      .optional()
+      .meta({ description: '`removal-pending`: proposals of the service that the commit must take in, by seq' }),
+    users: z
+      .array(z.string())
+      .optional()
+      .meta({ description: '`removal-pending`: users whose leaves the commit must remove' }),
     successor: z.string().optional().meta({ description: '`superseded`: the conversation that replaced this one' }),
     oldestSeq: Seq.optional().meta({ description: '`history-truncated`: the oldest entry that still exists' }),
     conversation: z

@@ -143,7 +143,7 @@ export interface paths {
          * Follow the log
          * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -171,7 +171,7 @@ export interface paths {
          *
          *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
-         *     These events end the stream. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
+         *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -494,7 +494,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Forget a device
-         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.
+         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its tokens get 403 `removed` from now on; one that is issued later is a new login of the device. The service proposes to its groups to remove the leaves that it knows as those of the device, and their members commit that. Of the device `default`, which several installs may share, no leaves are known: its leaves and tokens stay.
          */
         readonly delete: operations["forgetDevice"];
         readonly options?: never;
@@ -685,6 +685,46 @@ export interface paths {
         readonly get: operations["metrics"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/external-sender": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The service as an external sender
+         * @description Groups that list this ExternalSender in the extension `external_senders` of their GroupContext get Remove proposals of the service for users and devices that an operator has removed. Put it into new groups. The key of a signature scheme may be replaced: groups that list an older one get proposals as well.
+         */
+        readonly get: operations["getExternalSender"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/admin/external-sender/rotation": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Replace the keys of the external sender
+         * @description The next request for a signature scheme gets a new key. Replaced keys stay for the groups that list them.
+         */
+        readonly post: operations["rotateExternalSender"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -984,6 +1024,31 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/users/{user}/off-boarding": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** How far an off-boarding has come */
+        readonly get: operations["getOffBoarding"];
+        readonly put?: never;
+        /**
+         * Remove a user from everywhere
+         * @description From the answer on, nothing that the user sends is accepted, and its tokens get 403 `removed`; its streams end within 2 s. Then its membership in each conversation ends, and the service proposes to the members to remove its leaves, again in each epoch until a commit does. With `device` the user stays, and only the leaves go that the service knows as those of this device; a token that is issued later is a new login. The user need not be known. Repeated it changes nothing.
+         */
+        readonly post: operations["offBoardUser"];
+        /**
+         * Undo an off-boarding
+         * @description The user may send requests again at once. Where no commit has removed its leaves yet, it becomes a member again, with the role that it had. From other groups it is gone: a member must add it.
+         */
+        readonly delete: operations["undoOffBoarding"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/audit/consistency": {
         readonly parameters: {
             readonly query?: never;
@@ -1117,7 +1182,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1143,6 +1208,10 @@ export interface components {
             readonly seq?: number;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
+            /** @description `removal-pending`: proposals of the service that the commit must take in, by seq */
+            readonly proposals?: readonly number[];
+            /** @description `removal-pending`: users whose leaves the commit must remove */
+            readonly users?: readonly string[];
             /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
             /** @description `history-truncated`: the oldest entry that still exists */
@@ -1299,7 +1368,7 @@ export interface components {
                 readonly expired?: true;
             };
         };
-        /** @description Ends the stream. You are no longer a member */
+        /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
         readonly ConversationRemovedEvent: {
             /** @enum {string} */
             readonly event: "removed";
@@ -1358,6 +1427,13 @@ export interface components {
                 /** @description Position in the log, from 1 */
                 readonly after: number;
             };
+        };
+        /** @description Ends the stream. Only of a stream that a ticket opened: the ticket was used again, or its device was deleted */
+        readonly ConversationReplacedEvent: {
+            /** @enum {string} */
+            readonly event: "replaced";
+            /** @example {} */
+            readonly data: Record<string, never>;
         };
         /** @description Ends the stream. The token expires, or the server stops: reconnect */
         readonly ReconnectEvent: {
@@ -1579,6 +1655,8 @@ export interface components {
             readonly commitRetentionDays?: number;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1605,7 +1683,7 @@ export interface components {
                 readonly successor: string;
             };
         };
-        /** @description You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others */
+        /** @description You are no longer a member: `seq` is the last entry that you may read. The stream stays open for the others. Without a conversation it ends the stream: an operator removed you or your device from the service */
         readonly RemovedEvent: {
             /** @enum {string} */
             readonly event: "removed";
@@ -1623,7 +1701,7 @@ export interface components {
                 readonly conversation: string;
                 /** @description Position in the log, from 1 */
                 readonly seq: number;
-            };
+            } | Record<string, never>;
         };
         /** @description Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit */
         readonly HistoryTruncatedEvent: {
@@ -1643,6 +1721,29 @@ export interface components {
                 readonly conversation: string;
                 /** @description Position in the log, from 1 */
                 readonly oldestSeq: number;
+            };
+        };
+        /** @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should */
+        readonly RemovalWantedEvent: {
+            /** @enum {string} */
+            readonly event: "removal-wanted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 9,
+             *       "user": "bob"
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly user: string;
+                readonly device?: string;
             };
         };
         /** @description Upload key packages */
@@ -1837,6 +1938,8 @@ export interface components {
             readonly commitRetentionDays?: number;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1912,6 +2015,8 @@ export interface components {
             readonly commitRetentionDays?: number | null;
             /** @description Hours after which a member that acted under its own token has a vote on a reset; absent = 24 */
             readonly voteAfterHours?: number;
+            /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
+            readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
@@ -2081,6 +2186,15 @@ export interface components {
             readonly checks: {
                 readonly [key: string]: boolean;
             };
+        };
+        readonly ExternalSender: {
+            readonly cipherSuite: number;
+            /** @description The ExternalSender (RFC 9420 §12.1.8.1): signature key and credential. One element of `external_senders` */
+            readonly externalSender: string;
+        };
+        readonly RotatedSenders: {
+            /** @description Number of keys that were replaced */
+            readonly retired: number;
         };
         readonly ServiceStatus: {
             /** Format: date-time */
@@ -2572,6 +2686,37 @@ export interface components {
             }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
+        };
+        readonly OffBoarding: {
+            readonly user: string;
+            readonly device?: string;
+            /** @enum {string} */
+            readonly reason: "account-closed" | "device-stolen" | "device-removed";
+            readonly startedBy: string;
+            /** Format: date-time */
+            readonly startedAt: string;
+            /** Format: date-time */
+            readonly undoneAt?: string;
+            /**
+             * @description `working`: conversations are being reached. `waiting`: all were, and some groups wait for a commit of a member. `done`: no group has a leaf any more
+             * @enum {string}
+             */
+            readonly state: "working" | "waiting" | "done" | "undoing" | "undone";
+            /** @description Conversations to work off */
+            readonly total: number;
+            /** @description Conversations whose groups have lost the leaves */
+            readonly done: number;
+            /** @description Conversations that wait for a commit of a member */
+            readonly waiting: number;
+        };
+        readonly OffBoardingInput: {
+            /** @enum {string} */
+            readonly reason: "account-closed" | "device-stolen" | "device-removed";
+            /**
+             * @description Only this device of the user. Absent = the whole user
+             * @example phone
+             */
+            readonly device?: string;
         };
         readonly ConsistencyFindings: {
             /** @description Conversations that were read; those that do not exist are left out */
@@ -3868,6 +4013,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -4703,7 +4849,7 @@ export interface operations {
                      *     id: 2
                      *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==","at":"2026-11-28T22:58:26.237Z"}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -4742,7 +4888,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -4868,7 +5017,7 @@ export interface operations {
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -4907,7 +5056,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5051,7 +5203,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5275,7 +5430,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -5723,6 +5881,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -6423,6 +6582,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
@@ -6715,6 +6875,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
@@ -7193,7 +7354,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -7370,8 +7534,10 @@ export interface operations {
                 };
             };
             /**
-             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
              *     `consent-required`: The user has not consented to your invitations
+             *     `removed`: You were removed from this conversation
              */
             readonly 403: {
                 headers: {
@@ -7380,10 +7546,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/consent-required",
-                     *       "title": "The user has not consented to your invitations",
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
                      *       "status": 403,
-                     *       "code": "consent-required",
+                     *       "code": "removed",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -7622,7 +7788,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8729,7 +8898,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8878,7 +9050,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -8886,10 +9061,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/identity-mismatch",
-                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
                      *       "status": 403,
-                     *       "code": "identity-mismatch",
+                     *       "code": "removed",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9066,7 +9241,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `identity-mismatch`: The MLS identity does not belong to the caller
+             *     `removed`: You were removed from this conversation
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9074,10 +9252,10 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "type": "/docs/problems/identity-mismatch",
-                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "type": "/docs/problems/removed",
+                     *       "title": "You were removed from this conversation",
                      *       "status": 403,
-                     *       "code": "identity-mismatch",
+                     *       "code": "removed",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -9286,6 +9464,7 @@ export interface operations {
             };
             /**
              * @description `consent-required`: The user has not consented to your invitations
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -9519,7 +9698,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9661,7 +9843,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9815,7 +10000,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -9970,7 +10158,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10116,7 +10307,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10331,7 +10525,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10478,7 +10675,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10666,7 +10866,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -10815,7 +11018,10 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `identity-mismatch`: The MLS identity does not belong to the caller */
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
             readonly 403: {
                 headers: {
                     readonly [name: string]: unknown;
@@ -11225,6 +11431,331 @@ export interface operations {
             };
         };
     };
+    readonly getExternalSender: {
+        readonly parameters: {
+            readonly query: {
+                /** @description Number of the cipher suite (RFC 9420 §17.1) */
+                readonly cipherSuite: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The ExternalSender */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExternalSender"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly rotateExternalSender: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The keys are replaced */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["RotatedSenders"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly getStatus: {
         readonly parameters: {
             readonly query?: never;
@@ -11401,6 +11932,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -11559,6 +12091,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -11710,6 +12243,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -11895,6 +12429,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12052,6 +12587,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12253,6 +12789,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12439,6 +12976,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12635,6 +13173,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12800,6 +13339,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -12978,6 +13518,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -13210,6 +13751,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -13434,6 +13976,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -13625,6 +14168,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -13875,6 +14419,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -14074,6 +14619,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -14256,6 +14802,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -14441,6 +14988,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -14682,6 +15230,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -14695,6 +15244,562 @@ export interface operations {
                      *       "title": "The MLS identity does not belong to the caller",
                      *       "status": 403,
                      *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly getOffBoarding: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only this device of the user. Absent = the whole user */
+                readonly device?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The newest off-boarding, also one that was undone */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly offBoardUser: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+            };
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["OffBoardingInput"];
+            };
+        };
+        readonly responses: {
+            /** @description The user is cut off, and the work has begun */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly undoOffBoarding: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Only this device of the user. Absent = the whole user */
+                readonly device?: string;
+            };
+            readonly header?: never;
+            readonly path: {
+                /** @description User id */
+                readonly user: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The undo has begun */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OffBoarding"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -14839,6 +15944,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -15017,6 +16123,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -15210,6 +16317,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -15378,6 +16486,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -15543,6 +16652,7 @@ export interface operations {
             };
             /**
              * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
              *     `identity-mismatch`: The MLS identity does not belong to the caller
              */
             readonly 403: {
@@ -15788,7 +16898,7 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 /** @example epoch-conflict */
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

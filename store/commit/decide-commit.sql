@@ -18,10 +18,17 @@ declare
   -- Of its removes those who left before, and keep leaves: the library of the sender could not take in how they left.
   v_kept text[] := case when op ? 'removes' and (op ? 'leaves' or op ? 'kept') then kept_by_commit(c.key, op, v_removes) else '{}' end;
   v_fingerprint bytea := commit_fingerprint(op, v_adds, v_removes);
+  v_has_removals boolean;
 begin
-  -- 1. The trial of an outsider's epoch, and commit contention.
+  -- 1. The trial of an outsider's epoch, overdue removals, and commit contention.
   if c.trial_seq is not null and op ? 'external' and is_outsider(m) then
     if trial_was_followed(c) then c := end_trial(c); else result := trial_refusal(c); end if;
+    if result is not null then return; end if;
+  end if;
+  v_has_removals := has_removals(c.key);
+  if v_has_removals then
+    -- Who keeps a leaf is not removed, whatever the request says.
+    result := removal_pending_refusal(c, op, array(select unnest(v_removes) except select unnest(v_kept)), v_leaves);
     if result is not null then return; end if;
   end if;
   result := coalesce(commit_backoff_refusal(c.key, v_actor, v_removes),
@@ -95,6 +102,7 @@ begin
   elsif c.trial_seq is not null then c := end_trial_by(c, v_actor, c.epoch - 1); end if;
   perform settle_leaves(c.key, v_leaves, v_adds || v_actor);
   if c.protocol = 'mls' then perform note_leaves(c, op, v_refs || v_consumed_refs); end if;
+  if v_has_removals then perform settle_removals(c, v_leaves); end if;
   if p_welcome is not null then c.due_at := least(c.due_at, deliver_welcome(c, v_actor, p_welcome, v_refs, v_adds)); end if;
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
@@ -121,10 +129,11 @@ begin
           '{"detail": "Somebody whom the commit adds is a member that has not acted yet: only who may add members can add its devices"}');
       end if;
     end if;
+    if off_boarded_refusal(v_adds) is not null then return off_boarded_refusal(v_adds); end if;
     if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
-     and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || json_texts(op -> 'dropped')) then
+     and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || users_dropped(c.key, op)) then
     return refusal('not-allowed');
   end if;
   if c.policy ->> 'lastAdmin' = 'refuse' and loses_last_admin(c, v_removes) then
@@ -165,7 +174,7 @@ end $$;
 create or replace function removal_refusal(p_conversation bigint, op jsonb, p_adds text[], p_removes text[]) returns jsonb
 language plpgsql stable as $$
 begin
-  if has_other_than_pending_removals(p_conversation, json_texts(op -> 'dropped')) then
+  if has_other_than_pending_removals(p_conversation, users_dropped(p_conversation, op)) then
     return refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
   end if;
   if op ? 'kept' and has_other_than_pending_removals(p_conversation, json_texts(op -> 'kept')) then

@@ -17,7 +17,7 @@ begin
       then 'duplicate' else 'conversation-exists' end;
   end if;
   perform lock_invitations(p_creator, array_remove(v_members, p_creator), true);
-  v_refusal := invitation_refusal(p_id, p_creator, v_members, '{}');
+  v_refusal := coalesce(off_boarded_refusal(v_members), invitation_refusal(p_id, p_creator, v_members, '{}'));
   if v_refusal is not null then
     delete from conversation where key = c.key;
     return v_refusal;

@@ -4,7 +4,8 @@
 --   2  never a member    not-found
 --   3  earlier answer    the original answer, id-reused
 --   4  bytes missing     body-missing (internal)    messages, which step 3 answers by their hash
---   5  membership        removed; of an external commit: not-found, not-allowed
+--   5  membership        removed, also of a user whom an operator removed from everywhere; of an external commit: not-found,
+--                        not-allowed
 --   6  deadline          deadline
 --   7  successor         superseded
 --   8  pending join      not-allowed               one gate for all kinds; pending_join_refusal() lists who may pass
@@ -22,6 +23,7 @@
 --                        reports have opened, else nobody could repair a group whose first member lets nobody in
 --   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, unless an admin replaces it
 --   requests to join     step 2 does not hold; step 5 asks who may ask; step 7 hides the successor from outsiders
+--   removals             after step 10: while leaves should have gone long ago, other commits wait (removals.sql)
 --   external commits     steps 2 and 8 do not hold; step 5 asks who may join; step 7 hides the successor from outsiders
 --   trial                after step 10: while an outsider's epoch is on trial, commits of other outsiders wait (trial.sql)
 --   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that
@@ -58,10 +60,12 @@ begin
   if v_answer is not null then return v_answer; end if;
 
   -- 4 to 8. No answer of either when none of these conditions holds.
-  if p_bytes_missing or op ? 'external' or v_kind = 'join-request' or m.left_seq is not null or past_deadline(op) or c.successor is not null or m.awaited then
+  if p_bytes_missing or op ? 'external' or v_kind = 'join-request' or m.left_seq is not null or past_deadline(op) or c.successor is not null or m.awaited
+     or exists (select from off_boarding where user_id = op ->> 'actor' and device_id = '' and ended_at is null) then
     v_answer := coalesce(
       case when p_bytes_missing then refusal('body-missing') end,
       membership_refusal(c, m, op),
+      cut_off_refusal(c, m, op),
       case when past_deadline(op) then refusal('deadline') end,
       successor_refusal(c, m, op),
       pending_join_refusal(c, m, op));

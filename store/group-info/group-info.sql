@@ -16,6 +16,8 @@ begin
   if result is not null then return; end if;
   perform store_group_info(c, op, p_group_info);
   if op ? 'device' then perform note_device_leaf(c.key, c.epoch, op ->> 'actor', op ->> 'device', decode(op ->> 'leaf', 'hex')); end if;
+  -- Removals that could not be proposed without it are looked at again.
+  update removal set epoch = null, tried_at = null where conversation = c.key and done_at is null and proposals = '{}';
   if not v_same then
     perform audit_bounded(c, m.user_id, 'group-info-replaced', jsonb_build_object('epoch', c.epoch));
   end if;

@@ -15,6 +15,8 @@ export type Change =
   | { readonly kind: 'welcome-expired'; readonly user: string; readonly device: string }
   /** So many Welcomes expired at once. */
   | { readonly kind: 'welcome-expired'; readonly count: number }
+  /** The service wants leaves removed, and cannot propose it. No device = all leaves of the user. */
+  | { readonly kind: 'removal-wanted'; readonly user: string; readonly device?: string }
   | { readonly kind: 'reset-open' }
   | { readonly kind: 'superseded'; readonly successor: string }
   /** Written by a newer release, which knows more kinds. */
@@ -48,6 +50,8 @@ function parseChange(kind: string, data: Row): Change {
     case 'welcome-expired':
       if ('count' in data) return { kind, count: integer(data, 'count') };
       return { kind, user: text(data, 'user'), device: text(data, 'device') };
+    case 'removal-wanted':
+      return { kind, user: text(data, 'user'), ...('device' in data ? { device: text(data, 'device') } : {}) };
     case 'reset-open':
       return { kind };
     case 'superseded':

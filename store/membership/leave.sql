@@ -15,16 +15,29 @@ begin
     r := decide_message(c, op || '{"type": "proposal"}', p_ciphertext);
     c := r.c;
   end if;
+  perform note_leaving(c, m.user_id);
+  c := end_membership(c, m, true, true);
+  if op ? 'erase' and c.protocol = 'mls' then
+    -- Nobody is there who could ask others to remove what is left.
+    insert into removal (conversation, user_id) values (c.key, m.user_id)
+      on conflict (conversation, user_id, device_id) do update set since = clock_timestamp(), epoch = null, done_at = null, wanted = false;
+  end if;
+  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
+end $$;
+
+-- Ends the membership of a user other than by a commit, at the newest entry. p_leaving: it has leaves that a commit should remove.
+-- p_self: the user left by itself.
+create or replace function end_membership(inout c conversation, m member, p_leaving boolean, p_self boolean)
+language plpgsql as $$
+begin
   update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), left_policy = c.policy,
-                    leaving = true, left_self = true, awaited = false, role = 'member'
+                    leaving = p_leaving, left_self = p_self, awaited = false, role = 'member'
     where conversation = c.key and user_id = m.user_id;
   update period set to_seq = c.last_seq where conversation = c.key and user_id = m.user_id and to_seq is null;
-  perform note_leaving(c, m.user_id);
   perform withdraw_welcomes(c.key, array[m.user_id]);
   c.member_count := c.member_count - 1;
   perform record_change(c, 'removed', jsonb_build_object('users', array[m.user_id]));
   perform promote_new_admin(c);
-  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
 end $$;
 
 -- Step 9 of admit(): the policy may forbid the last admin to leave while other members remain. It binds an admin who has acted since

@@ -1,7 +1,7 @@
 -- The ratchet tree that came with a commit or a GroupInfo, as far as its users matter: which users have leaves in it.
 
 -- Null when the users in a ratchet tree are those whom the group should have after p_adds and p_removes. A user with a pending
--- removal may still be there. A user with a pending join may be missing.
+-- removal may still be there. A user with a pending join may be missing, and one whose last leaf should go with its device.
 create or replace function ratchet_tree_refusal(c conversation, p_leaves text[], p_adds text[], p_removes text[]) returns jsonb
 language plpgsql as $$
 begin
@@ -17,6 +17,7 @@ begin
   if exists (
     (select user_id from member where conversation = c.key and left_seq is null and not awaited
      except select unnest(p_removes)
+     except select unnest(members_losing_last_leaf(c.key))
      union select unnest(p_adds))
     except select unnest(p_leaves))
   then

@@ -23,14 +23,15 @@ begin
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
-    select o.*, e.seq as first_seq, e.epoch as first_epoch, m.left_seq, m.pending_join,
+    select o.*, e.seq as first_seq, e.epoch as first_epoch, coalesce(m.left_seq, c.last_seq) as left_seq, m.pending_join,
       case
         when o.actor is not null and m.user_id is null then 'not-found'
         when e.kind = 'application' and e.sha256 = o.sha
              and (e.sender is null or o.actor is null or e.sender = o.actor) then 'duplicate'
         when e.seq is not null then case when m.left_seq is null then 'id-reused' else 'removed' end
         when o.actor is null or o.ciphertext is null then 'body-missing'
-        when m.left_seq is not null then 'removed'
+        when m.left_seq is not null or (
+          select true from off_boarding where user_id = o.actor and device_id = '' and ended_at is null limit 1) then 'removed'
         when o.not_after < v_now then 'deadline'
         when m.pending_join is not null then 'pending-join'
         when o.epoch > c.epoch then 'epoch-ahead'

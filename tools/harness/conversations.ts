@@ -13,6 +13,7 @@ import type pg from 'pg';
 import { pino } from 'pino';
 import { createConversationActivities } from '../../activities/conversation.ts';
 import { createConsistencyActivities } from '../../activities/consistency.ts';
+import { createOffBoardingActivities } from '../../activities/off-boarding.ts';
 import { createSweepActivities } from '../../activities/sweep.ts';
 import { type ConversationWorkflowsDeps, makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
@@ -130,6 +131,12 @@ export async function startConversations(deps: {
         wake: async (conversation) => {
           await client.workflow.signalWithStart(CONVERSATION_WORKFLOW, { ...start(conversation), signal: refresh });
         },
+        startOffBoarding: () => Promise.resolve(),
+        onFailure: () => undefined,
+      }),
+      ...createOffBoardingActivities({
+        pool,
+        onChanged: (conversation, { lastSeq }) => notifier.entry(conversation, lastSeq, true),
         onFailure: () => undefined,
       }),
       ...createConsistencyActivities({

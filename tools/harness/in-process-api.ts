@@ -98,6 +98,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
       wake: () => Promise.resolve(),
     },
     runConsistencyAudit: () => Promise.resolve(),
+    offBoardingRuns: { startNow: () => Promise.resolve() },
     ...NO_WORKFLOWS,
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,

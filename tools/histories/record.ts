@@ -9,7 +9,8 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
-import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import { CONSISTENCY_WORKFLOW, OFF_BOARDING_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import { beginOffBoarding, readOffBoardingById } from '../../store/off-boarding/off-boardings.ts';
 import type { SweepInput } from '../../workflows/sweep.ts';
 import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
@@ -235,6 +236,27 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const workflowId = 'recorded-consistency';
     const { taskQueue } = conversations;
     await conversations.client.workflow.execute(CONSISTENCY_WORKFLOW, { workflowId, taskQueue, args: [false] });
+    return [workflowId];
+  },
+
+  // Two steps: members have to commit in between.
+  'off-boarding': async ({ conversations: { client, taskQueue }, pool }) => {
+    const id = await createInStore(pool, ['creator', PLANTED.sender]);
+    await pool.query(`update conversation set protocol = 'mls' where id = $1`, [id]);
+    const offBoarding = await beginOffBoarding(
+      pool,
+      { user: PLANTED.sender, device: '', actor: 'operator' },
+      'account-closed',
+    );
+    const workflowId = 'recorded-off-boarding';
+    const handle = await client.workflow.start(OFF_BOARDING_WORKFLOW, { workflowId, taskQueue, args: [offBoarding] });
+    const waiting = { what: 'the user has left' };
+    await waitUntil(async () => (await readOffBoardingById(pool, offBoarding))?.isWorked === true, waiting);
+    await pool.query(
+      'update removal set done_at = clock_timestamp() where conversation = (select key from conversation where id = $1)',
+      [id],
+    );
+    await handle.result();
     return [workflowId];
   },
 

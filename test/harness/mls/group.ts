@@ -17,6 +17,7 @@ import { signGroupInfo } from 'ts-mls/groupInfo.js';
 import type {
   CiphersuiteImpl,
   ClientState,
+  Extension,
   GroupInfo,
   KeyPackage,
   MLSMessage,
@@ -132,9 +133,9 @@ export async function startGroup(
   service: InProcessApi,
   users: readonly string[],
   policy: Readonly<Record<string, unknown>> = {},
-  options: { readonly groupInfo?: boolean; readonly tree?: boolean } = {},
+  options: { readonly groupInfo?: boolean; readonly tree?: boolean; readonly extensions?: readonly Extension[] } = {},
 ): Promise<Group> {
-  const { id, states } = await localGroup(users);
+  const { id, states } = await localGroup(users, options.extensions);
   const [creator = ''] = users;
   const state = states.get(creator);
   if (state === undefined) throw new Error('a group has a creator');
@@ -145,13 +146,18 @@ export async function startGroup(
   return groupOf(id, states);
 }
 
-/** The same group, of which the service knows nothing. */
-export async function localGroup(users: readonly string[]): Promise<{ id: string; states: Map<string, ClientState> }> {
+/** The same group, of which the service knows nothing. @param extensions of its GroupContext */
+export async function localGroup(
+  users: readonly string[],
+  extensions: readonly Extension[] = [],
+): Promise<{ id: string; states: Map<string, ClientState> }> {
   const [creator = '', ...others] = users;
   const groupId = crypto.getRandomValues(new Uint8Array(16));
   const own = await newKeys(creator);
   const joiners = await Promise.all(others.map((user) => newKeys(user)));
   let state = await createGroup(groupId, own.publicPackage, own.privatePackage, [], suite);
+  // At epoch 0 no secret depends on them yet (RFC 9420 §11). ts-mls 1.6.4 creates no group with a vector of external senders.
+  state = { ...state, groupContext: { ...state.groupContext, extensions: [...extensions] } };
   const states = new Map<string, ClientState>();
   if (joiners.length > 0) {
     const { newState, welcome } = await createCommit(

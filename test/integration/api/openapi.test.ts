@@ -61,6 +61,11 @@ test('the document lists exactly the routes that clients use', () => {
   const found = operations.map(({ template, method }) => `${method.toUpperCase()} ${template}`).sort();
   expect(found).toEqual(
     [
+      'DELETE /v1/admin/users/{user}/off-boarding',
+      'GET /v1/admin/users/{user}/off-boarding',
+      'POST /v1/admin/users/{user}/off-boarding',
+      'POST /v1/admin/external-sender/rotation',
+      'GET /v1/external-sender',
       'DELETE /v1/admin/conversations/{id}',
       'DELETE /v1/admin/drain',
       'GET /v1/admin/conversations/{id}/exports/{export}/entries',

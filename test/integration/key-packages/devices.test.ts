@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { sweepWelcomeBodies } from '../../../store/welcome/welcomes.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi, useApi } from '../../harness/api/use-api.ts';
 import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/devices.ts';
@@ -93,15 +94,30 @@ test('a user cannot forget the device of another user, or an unknown device', as
   expect(await devicesOf(phone)).toHaveLength(1);
 });
 
-test('a forgotten device that uploads is listed again', async () => {
+test('a forgotten device is cut off, and is listed again when it logs in and uploads', async () => {
   const phone = await deviceOf(service, newUser('alice'));
   const laptop = await deviceOf(service, phone.user, 'laptop');
   await phone.stock(1);
   expect((await phone.ask('DELETE /v1/devices/phone')).status).toBe(204);
   expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop' }]);
-  await phone.stock(1);
+  expect((await phone.ask('GET /v1/devices')).body.code).toBe('removed');
+  const newLogin = await deviceLoggingIn(phone);
+  await newLogin.stock(1);
   expect(await devicesOf(laptop)).toMatchObject([{ device: 'laptop' }, { device: 'phone', available: 1 }]);
 });
+
+/** The same device with a token that is younger than its removal. Times in tokens are whole seconds. */
+async function deviceLoggingIn({ user, device }: TestDevice): Promise<TestDevice> {
+  let found = await deviceOf(service, user, device);
+  await waitUntil(
+    async () => {
+      found = await deviceOf(service, user, device);
+      return (await found.ask('GET /v1/consent')).status === 200;
+    },
+    { what: 'a later token is accepted', everyMs: 100 },
+  );
+  return found;
+}
 
 test('a user who erases itself leaves every conversation, and all its devices are forgotten', async () => {
   const phone = await deviceOf(service, newUser('alice'));

@@ -18,6 +18,8 @@ import { offerTree } from '../../../store/group-info/group-info.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
+import { beginOffBoarding, endOffBoarding, nextTargets, workOff } from '../../../store/off-boarding/off-boardings.ts';
+import { proposeRemoval } from '../../../store/off-boarding/removals.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
@@ -44,6 +46,7 @@ test('every branch of every SQL function runs', async () => {
   await increments();
   await retention();
   await sweeps();
+  await offBoardings();
   await locks();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
@@ -444,6 +447,78 @@ async function locks(): Promise<void> {
   } finally {
     await release();
   }
+}
+
+async function offBoardings(): Promise<void> {
+  const { pool } = database();
+  const members = ['alice', 'gone', 'left', 'left too'];
+  const policy = { removalDeadlineHours: 0 };
+  const begin = (user: string, device = '', actor = 'operator'): Promise<number> =>
+    beginOffBoarding(pool, { user, device, actor }, 'device-stolen');
+  const page = (id: number): Promise<unknown> => nextTargets(pool, id, 10);
+  const propose = (id: string, user: string, epoch: number, ...bytes: Buffer[]): Promise<unknown> =>
+    proposeRemoval(
+      pool,
+      { conversation: id, user, device: '' },
+      epoch,
+      bytes.map((one, n) => ({ id: `${user} ${epoch} ${n}`, sha256: one, bytes: one })),
+    );
+  const id = await startConversation(pool, { members, policy });
+  const alone = await startConversation(pool, { creator: 'gone', members: ['gone'], policy });
+  await ask(id, { kind: 'leave', actor: 'left' }, { kind: 'leave', actor: 'left too', erase: true });
+
+  await touchDevices(pool, [{ user: 'gone', device: 'phone' }]);
+  const gone = await begin('gone');
+  await begin('gone');
+  await page(gone);
+  await workOff(pool, { id: gone, endedAt: null, device: '' }, id);
+  await workOff(pool, { id: gone, endedAt: null, device: '' }, id);
+  await workOff(pool, { id: gone, endedAt: null, device: '' }, alone);
+  await workOff(pool, { id: gone, endedAt: null, device: '' }, 'nowhere');
+  const left = await begin('left');
+  await workOff(pool, { id: left, endedAt: null, device: '' }, id);
+  await begin('nobody');
+  await propose(id, 'nobody', 0);
+  await propose(id, 'gone', 7);
+  await propose(id, 'gone', 0, Buffer.from('one'), Buffer.from('two'));
+  await propose(id, 'left', 0);
+  await ask(id, commit(0), commit(0, { external: true }), commit(1, { adds: ['gone'] }));
+  await ask(
+    id,
+    commit(1, { removes: ['gone', 'left too'], leaves: ['alice', 'left'] }),
+    commit(1, { removes: ['gone', 'left', 'left too'] }),
+  );
+  await workOff(pool, { id: gone, endedAt: null, device: '' }, id);
+  // Told already: nothing new in the next epoch.
+  const again = await startConversation(pool, { members: ['alice', 'late'], policy: { removalDeadlineHours: 24 } });
+  const late = await begin('late');
+  await workOff(pool, { id: late, endedAt: null, device: '' }, again);
+  await propose(again, 'late', 0);
+  await ask(again, commit(0));
+  await propose(again, 'late', 1);
+  // What is undone, what cannot be, and where nothing happens any more.
+  const undone = { id: gone, endedAt: new Date(), device: '' };
+  await endOffBoarding(pool, { user: 'gone', device: '', actor: 'operator' });
+  await endOffBoarding(pool, { user: 'gone', device: '', actor: 'operator' });
+  await page(gone);
+  for (const conversation of [alone, alone, id]) await workOff(pool, undone, conversation);
+  await workOff(pool, { id: left, endedAt: new Date(), device: '' }, id);
+  await endOffBoarding(pool, { user: 'late', device: '', actor: 'operator' });
+  await workOff(pool, { id: late, endedAt: new Date(), device: '' }, again);
+  const later = await begin('late');
+  await workOff(pool, { id: later, endedAt: null, device: '' }, again);
+  await sql(`update conversation set successor = 'another' where id = $1`, again);
+  await propose(again, 'late', 1);
+
+  // Devices.
+  const devices = await startConversation(pool, { members: ['alice', 'bob'], policy });
+  await ask(devices, commit(0, { actor: 'bob', device: 'stolen', leaf: 'dd', leaves: ['alice', 'bob'] }));
+  const stolen = await begin('bob', 'stolen', 'bob');
+  await page(stolen);
+  for (const conversation of [devices, devices, 'nowhere']) {
+    await workOff(pool, { id: stolen, endedAt: null, device: 'stolen' }, conversation);
+  }
+  await ask(devices, commit(1), commit(1, { dropped: ['bob'], goneLeaves: ['dd'], leaves: ['alice'] }));
 }
 
 /** What the model's tests ask, some of it in batches and staged. */

@@ -98,6 +98,7 @@ const server = await startServer({
     requestDeadlineMs: config.requestDeadlineMs,
     epochWindow: config.epochWindow,
     voteAfterHours: config.voteAfterHours,
+    offBoardingRuns: { startNow: () => Promise.resolve() },
     treeCheckMaxBytes: config.treeCheckMaxBytes,
     trustProxy: config.trustProxy,
     docsFolder: path.join(packageRoot(), 'docs'),
