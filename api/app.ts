@@ -12,6 +12,7 @@ import {
   WAITING_REQUESTS_PER_USER,
 } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
+import type { PushSettings } from '../process/push-settings.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import type { Tracing } from '../process/tracing.ts';
 import type { Notifier } from '../store/log/notifications.ts';
@@ -60,6 +61,7 @@ import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { pushRoutes } from './routes/push.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
@@ -112,6 +114,7 @@ export interface AppDeps extends HealthDeps {
   readonly transfers: Transfers;
   /** What to do when there is more work than this process can begin in time. @default nothing is shed */
   readonly loadShedding?: LoadShedding;
+  readonly push: PushSettings;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
   readonly voteAfterHours: number;
@@ -161,6 +164,7 @@ export function makeRoutes(deps: AppDeps, conversations = makeConversationCache(
     ...repairRoutes(all),
     ...keyPackageRoutes(all),
     ...deviceRoutes(all),
+    ...pushRoutes(all),
     ...welcomeRoutes(all),
     ...consentRoutes(all),
     ...healthRoutes(all),

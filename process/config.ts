@@ -3,6 +3,7 @@ import type { CONVERSATION_PATHS, PUBLIC_KEY_ALGORITHMS } from './config-variabl
 import { VARIABLES } from './config-variables.ts';
 import { type TemporalTls, temporalTls, tlsProblems } from './temporal-tls.ts';
 import { databaseUrl, replicaUrl } from './database-url.ts';
+import { type PushSettings, pushProblems, pushSettings } from './push-settings.ts';
 import { readSecretFiles, SECRET_FILE_NAMES } from './secret-files.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
@@ -77,6 +78,7 @@ export interface Config {
   readonly workerCacheSize: number;
   readonly workerTaskSlots: number;
   readonly consistencyAuditPercent: number;
+  readonly push: PushSettings;
   readonly workflowStackTraces: boolean;
   readonly workflowPromiseHook: boolean;
   readonly rateLimits: RateLimits;
@@ -134,6 +136,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker'): Confi
     ...NEEDS[part].filter((name) => own(given, name) === undefined).map((name) => `${name} is not set`),
     ...findUnknownVariables(Object.keys(given), [...CONFIG_NAMES, ...SECRET_FILE_NAMES]),
     ...tlsProblems(given),
+    ...pushProblems(given),
   ];
   const sources = JWT_SOURCES.filter((name) => own(given, name) !== undefined);
   if (part === 'api' && sources.length !== 1) {
@@ -200,6 +203,7 @@ function arrange(values: Values, database: string): Config {
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,
     consistencyAuditPercent: values.CONSISTENCY_AUDIT_PERCENT,
+    push: pushSettings(values),
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
     workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {

@@ -28,6 +28,7 @@ import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
+import { OpenDevices } from './open-devices.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
 
@@ -116,6 +117,12 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);
   const checkTimer = setInterval(checkConnections, CHECK_MS);
 
+  const openDevices = new OpenDevices(pool, onError);
+  const openedBy = (response: ServerResponse, device: DeviceName, id: string): void => {
+    openDevices.opened(device, id);
+    response.once('close', () => openDevices.closed(id));
+  };
+
   const refuseWhenClosed = (): void => {
     if (closed) throw new AppError('unavailable', 'The server is shutting down');
   };
@@ -155,7 +162,10 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
           if (page === undefined) throw new AppError('not-found');
           return after === 'latest' ? page.lastSeq : after;
         },
-        (startAfter) => new ConversationStream(host, response, target, startAfter),
+        (startAfter) => {
+          openedBy(response, target, randomUUID());
+          return new ConversationStream(host, response, target, startAfter);
+        },
       ),
     openAccount: (response, target) => {
       const id = randomUUID();
@@ -167,6 +177,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
           const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
           // Before `start` lists its conversations: so later additions find the stream.
           accountStreams.add(stream);
+          openedBy(response, target, id);
           void stream.start(opened);
           return stream;
         },

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createConsistencyActivities } from '../activities/consistency.ts';
+import { type FailingTargets, type PushActivityDeps, createPushActivities } from '../activities/push.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
 import { batchFacts } from '../dispatch/batch-facts.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -61,6 +62,8 @@ export interface WorkerDeps {
   readonly promiseHook: boolean;
   /** Part of the time in which the consistency audit reads. @default 20 */
   readonly auditPercent?: number;
+  /** Sends again what is due to failing push targets. @default nothing */
+  readonly retryPushes?: PushActivityDeps['retry'];
   /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
@@ -109,6 +112,10 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
         onSwept: metrics.swept,
         wake: deps.workflows.refresh,
         onFailure: (conversation, error) => log.warn({ err: error, conversation }, 'conversation was not swept'),
+      }),
+      ...createPushActivities({
+        retry: deps.retryPushes ?? ((): Promise<FailingTargets> => Promise.resolve({ count: 0, nextInMs: 0 })),
+        onFailure: (error) => log.warn({ err: error }, 'wake-ups were not sent again'),
       }),
       ...createConsistencyActivities({
         pool,

@@ -31,6 +31,7 @@ import { type ConversationWorker, createWorker, workflowBundle } from './create-
 import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
+import { startPush } from './push.ts';
 import { runWorker } from './run-worker.ts';
 import { consistencySchedule, ensureSchedule, sweepSchedule } from './schedule.ts';
 import { hostSupervisor } from './host-supervisor.ts';
@@ -108,6 +109,8 @@ async function main(): Promise<void> {
     metrics,
     log,
   });
+  const push = startPush({ settings: config.push, pool, metrics, log, client, taskQueue });
+  cleanup.add('wake-ups', push.stop);
   const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
@@ -124,6 +127,7 @@ async function main(): Promise<void> {
       maxCachedWorkflows: config.workerCacheSize,
       taskSlots: config.workerTaskSlots,
       auditPercent: config.consistencyAuditPercent,
+      retryPushes: push.retry,
       bundle,
       promiseHook: config.workflowPromiseHook,
     });

@@ -1,3 +1,4 @@
 export { conversation } from './conversation/workflow.ts';
 export { consistencyAudit } from './consistency-audit.ts';
+export { pushRetry } from './push-retry.ts';
 export { sweep } from './sweep.ts';

@@ -11,7 +11,12 @@ export interface Streams {
   /** @throws AppError `not-found`, `rate-limited` before the first byte */
   readonly open: (
     response: ServerResponse,
-    target: { readonly conversation: string; readonly user: string; readonly expiresAt: number },
+    target: {
+      readonly conversation: string;
+      readonly user: string;
+      readonly device: string;
+      readonly expiresAt: number;
+    },
     after: number | 'latest',
   ) => Promise<void>;
   readonly openAccount: (
@@ -44,8 +49,8 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
       contextOf(response).isStream = true;
-      const target = { conversation: params.id, user: caller.user, expiresAt: caller.expiresAt };
-      await streams.open(response, target, after);
+      const { user, device, expiresAt } = caller;
+      await streams.open(response, { conversation: params.id, user, device, expiresAt }, after);
       return undefined;
     },
   });
