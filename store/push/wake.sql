@@ -26,13 +26,13 @@ begin
     v_started := clock_timestamp();
     select * into c from conversation where key = p.conversation;
     if p.held_until <= v_started then
-      r := push_wake(c, p.held_seq, true);
+      r := push_wake(c, p.held_seq, p.held_until - push_hold());
       targets := targets || r.targets;
       acknowledged := acknowledged + r.acknowledged;
       if r.skipped = 0 then p.held_until := null; end if;
     end if;
     if c.push_seq > p.pushed_seq then
-      r := push_wake(c, c.push_seq, false);
+      r := push_wake(c, c.push_seq, null);
       targets := targets || r.targets;
       muted := muted + r.muted;
       if r.skipped = 0 then p.pushed_seq := c.push_seq; end if;
@@ -49,9 +49,10 @@ begin
   end loop;
 end $$;
 
--- Wakes the devices that are behind entry p_seq. p_held: also those with an open stream, which had time to acknowledge it.
+-- Wakes the devices that are behind entry p_seq. p_since: null = those without an open stream. Else also those with one, which had time
+-- to acknowledge the entry since then; a device that was woken since then has been woken for this entry too.
 -- Returns how many were not woken, and why. skipped: devices that must be looked at again.
-create or replace function push_wake(c conversation, p_seq bigint, p_held boolean,
+create or replace function push_wake(c conversation, p_seq bigint, p_since timestamptz,
                                      out targets push_target[], out acknowledged bigint, out muted bigint, out skipped bigint)
 language sql volatile as $$
   with candidate as materialized (
@@ -62,7 +63,7 @@ language sql volatile as $$
     -- `offset 0`: look-ups by key, whatever the tables' sizes.
     cross join lateral (
       select key, user_id, device_id from push_target
-      where user_id = m.user_id and not woken and (p_held or stream_id is null)
+      where user_id = m.user_id and not woken and (woken_at < p_since or p_since is null and stream_id is null)
         and (check_at is null or paced_at <= clock_timestamp() + push_burst()) offset 0) t
     left join lateral (
       select seq from device_position

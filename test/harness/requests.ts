@@ -137,7 +137,15 @@ export function inline(requests: readonly Request[]): { operations: OperationJso
 
 /** The same operation with its bytes in a staged row, as it travels through the workflow path. */
 export function byReference(operation: OperationJson, body: number): OperationJson {
-  const { id, kind, notAfter, type, sha256: hash, size, push } = operation as Extract<OperationJson, { kind: 'message' }>;
+  const {
+    id,
+    kind,
+    notAfter,
+    type,
+    sha256: hash,
+    size,
+    push,
+  } = operation as Extract<OperationJson, { kind: 'message' }>;
   const { deferred } = operation as Extract<OperationJson, { kind: 'commit' }>;
   return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, push, deferred, body }) as OperationJson;
 }

@@ -93,7 +93,11 @@ for (const [path, sent] of [
     await later(pool, 30);
     expect((await look(pool)).tokens).toEqual([]);
     // A run: decided by one statement.
-    await sent(pool, conversation, Array.from({ length: 10 }, () => message('alice', 'none')));
+    await sent(
+      pool,
+      conversation,
+      Array.from({ length: 10 }, () => message('alice', 'none')),
+    );
     await later(pool, 30);
     expect((await look(pool)).tokens).toEqual([]);
     await sent(pool, conversation, [...Array.from({ length: 9 }, () => message('alice')), message('carol', 'none')]);
