@@ -235,7 +235,7 @@ export const MAX_PUSH_APP_CHARACTERS = 64;
 /** A device with an open stream has this time to acknowledge an entry before it is woken for it. */
 export const PUSH_HOLD_MS = 5000;
 /** From one look at a conversation to the next one. */
-export const PUSH_PAUSE_MS = 500;
+export const PUSH_PAUSE_MS = 1000;
 /** The same as a multiple of the time that the look took. */
 export const PUSH_REST = 50;
 /** Devices that one look at a conversation wakes. The next look wakes more. */

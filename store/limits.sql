@@ -40,7 +40,7 @@ create or replace function invitation_period() returns interval language sql imm
 create or replace function welcome_quota_retry() returns interval language sql immutable as $$ select interval '1 hours' $$;
 create or replace function consent_request_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function push_hold() returns interval language sql immutable as $$ select interval '5 seconds' $$;
-create or replace function push_pause() returns interval language sql immutable as $$ select interval '500 milliseconds' $$;
+create or replace function push_pause() returns interval language sql immutable as $$ select interval '1 seconds' $$;
 create or replace function push_interval() returns interval language sql immutable as $$ select interval '15 seconds' $$;
 create or replace function push_burst() returns interval language sql immutable as $$ select interval '285 seconds' $$;
 create or replace function push_lease() returns interval language sql immutable as $$ select interval '1 minutes' $$;
