@@ -326,7 +326,8 @@ function list<T>(standard: string, schema: z.ZodType<T, string>, description: st
       .map((part) => part.trim())
       .filter((part) => part !== ''),
   );
-  return variable(split.pipe(z.array(schema)), standard, description);
+  const all = split.pipe(z.array(schema));
+  return standard === '' ? all.prefault('').meta({ description }) : variable(all, standard, description);
 }
 
 /** A private key of P-256 that is not zero, and below the order of the curve. */

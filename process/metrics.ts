@@ -376,6 +376,15 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'Wake-ups that were not needed (acknowledged, muted), or that are given up (gone, refused, expired)',
     ['reason'],
   );
+  let pushOldest = (): number => 0;
+  new Gauge({
+    name: 'parley_push_oldest_seconds',
+    help: 'Time for which the oldest wake-up has waited to be sent, over all workers',
+    registers,
+    collect() {
+      this.set(pushOldest());
+    },
+  });
 
   return {
     registry,
@@ -448,16 +457,7 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     pushSent: (kind) => pushSent.inc({ kind }),
     pushFailed: (reason) => pushFailed.inc({ reason }),
     pushDropped: (reason, count = 1) => pushDropped.inc({ reason }, count),
-    pushOldest: (measure) => {
-      new Gauge({
-        name: 'parley_push_oldest_seconds',
-        help: 'Time for which the oldest wake-up has waited to be sent, over all workers',
-        registers,
-        collect() {
-          this.set(measure());
-        },
-      });
-    },
+    pushOldest: (measure) => void (pushOldest = measure),
   };
 }
 

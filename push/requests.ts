@@ -1,9 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { Webhook } from 'standardwebhooks';
-import webPush from 'web-push';
 import { PUSH_LIFETIME_MS } from '../domain/limits.ts';
 import type { Wake } from '../store/push/deliveries.ts';
 import type { PushSettings } from '../process/push-settings.ts';
+import { encryptForSubscription, makeVapid } from './web-push.ts';
 
 /** An HTTP request that wakes a device. */
 export interface WakeRequest {
@@ -16,29 +16,34 @@ export interface WakeRequest {
 const TOPIC = 'parley';
 
 /** Makes the requests. They say that there is something, and what the configuration allows beside that. */
-export function makeWakeRequest(settings: PushSettings): (wake: Wake, now: number) => WakeRequest | undefined {
+export function makeWakeRequest(settings: PushSettings): (wake: Wake, now: number) => Promise<WakeRequest | undefined> {
   const { webPush: web, gateway, content } = settings;
+  const vapid = web === undefined ? undefined : makeVapid(web);
   const webhook = gateway === undefined ? undefined : new Webhook(gateway.secret);
   const facts = ({ conversation, unread }: Wake): Record<string, unknown> => ({
     ...(content.conversation && conversation !== null ? { conversation } : {}),
     ...(content.unread && unread !== null ? { unread } : {}),
   });
 
-  const toWeb = (wake: Wake, target: Wake['target'] & { kind: 'web-push' }, ttl: number): WakeRequest | undefined => {
-    if (web === undefined) return undefined;
-    const { endpoint, keys } = target;
-    const { headers, body } = webPush.generateRequestDetails(
-      { endpoint, keys },
-      JSON.stringify({ type: 'wake', ...facts(wake) }),
-      {
-        vapidDetails: web,
-        TTL: ttl,
-        urgency: wake.isHigh ? 'high' : 'normal',
-        topic: TOPIC,
-        contentEncoding: 'aes128gcm',
-      },
-    );
-    return { url: endpoint, headers, body };
+  const toWeb = async (
+    wake: Wake,
+    { endpoint, keys }: Wake['target'] & { kind: 'web-push' },
+    ttl: number,
+  ): Promise<WakeRequest | undefined> => {
+    if (vapid === undefined) return undefined;
+    const headers = {
+      authorization: await vapid(endpoint),
+      'content-type': 'application/octet-stream',
+      'content-encoding': 'aes128gcm',
+      ttl,
+      urgency: wake.isHigh ? 'high' : 'normal',
+      topic: TOPIC,
+    };
+    return {
+      url: endpoint,
+      headers,
+      body: encryptForSubscription(JSON.stringify({ type: 'wake', ...facts(wake) }), keys),
+    };
   };
   const toGateway = (
     wake: Wake,
@@ -68,7 +73,7 @@ export function makeWakeRequest(settings: PushSettings): (wake: Wake, now: numbe
       body,
     };
   };
-  return (wake, now) => {
+  return async (wake, now) => {
     const ttl = Math.max(0, Math.round((wake.wokenAt.getTime() + PUSH_LIFETIME_MS - now) / 1000));
     return wake.target.kind === 'web-push' ? toWeb(wake, wake.target, ttl) : toGateway(wake, wake.target, ttl, now);
   };

@@ -58,9 +58,9 @@ export function makePushSender(deps: SenderDeps): PushSender {
     }
   };
   /** None for a kind that the configuration has no more, or for keys that the library does not take. */
-  const requestOrNone = (wake: Wake): WakeRequest | undefined => {
+  const requestOrNone = async (wake: Wake): Promise<WakeRequest | undefined> => {
     try {
-      return requestOf(wake, Date.now());
+      return await requestOf(wake, Date.now());
     } catch (error) {
       log.warn({ err: error }, 'wake-up not made');
       return undefined;
@@ -68,7 +68,7 @@ export function makePushSender(deps: SenderDeps): PushSender {
   };
   const deliver = async (wake: Wake): Promise<Delivery> => {
     const { key, id, target, attempts } = wake;
-    const request = requestOrNone(wake);
+    const request = await requestOrNone(wake);
     if (request === undefined) {
       metrics.pushDropped('refused');
       return { key, id, state: 'refused' };

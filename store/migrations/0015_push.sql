@@ -78,6 +78,8 @@ create table push_cursor (
   -- the same for devices with an open stream; with held_until: they have until then to acknowledge this entry
   held_seq     bigint not null,
   held_until   timestamptz,
-  next_at      timestamptz not null default clock_timestamp()
+  next_at      timestamptz not null default clock_timestamp(),
+  -- until the next look; longer while looks find nobody to wake
+  pause        interval not null default '0'
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index push_cursor_next on push_cursor (next_at);

@@ -18,12 +18,15 @@ declare
   r record;
   v_started timestamptz;
   v_now timestamptz;
+  v_looked boolean;
+  v_woken int;
 begin
   targets := '{}';
   acknowledged := 0;
   muted := 0;
   for p in select * from push_cursor where next_at <= clock_timestamp() order by next_at limit p_limit for update skip locked loop
     v_started := clock_timestamp();
+    v_woken := cardinality(targets);
     select * into c from conversation where key = p.conversation;
     if p.held_until <= v_started then
       r := push_wake(c, p.held_seq, p.held_until - push_hold());
@@ -31,7 +34,8 @@ begin
       acknowledged := acknowledged + r.acknowledged;
       if r.skipped = 0 then p.held_until := null; end if;
     end if;
-    if c.push_seq > p.pushed_seq then
+    v_looked := c.push_seq > p.pushed_seq;
+    if v_looked then
       r := push_wake(c, c.push_seq, null);
       targets := targets || r.targets;
       muted := muted + r.muted;
@@ -42,9 +46,12 @@ begin
       p.held_seq := p.pushed_seq;
       p.held_until := v_now + push_hold();
     end if;
-    -- Looking at a conversation with many members takes a small share of the time at most.
-    update push_cursor set pushed_seq = p.pushed_seq, held_seq = p.held_seq, held_until = p.held_until,
-        next_at = v_now + greatest(push_pause(), (v_now - v_started) * push_rest())
+    -- While nobody is to be woken, a busy conversation is looked at less often. And looking at one with many members takes a small
+    -- share of the time at most.
+    p.pause := case when v_looked and cardinality(targets) = v_woken then least(greatest(2 * p.pause, push_pause()), push_hold())
+                    else push_pause() end;
+    update push_cursor set pushed_seq = p.pushed_seq, held_seq = p.held_seq, held_until = p.held_until, pause = p.pause,
+        next_at = v_now + greatest(p.pause, (v_now - v_started) * push_rest())
       where conversation = p.conversation;
   end loop;
 end $$;

@@ -9,7 +9,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
-import { CONSISTENCY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import { CONSISTENCY_WORKFLOW, PUSH_RETRY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
 import type { SweepInput } from '../../workflows/sweep.ts';
 import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
 import { type Conversations, quietRuntime, startConversations } from '../harness/conversations.ts';
@@ -235,6 +235,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const workflowId = 'recorded-consistency';
     const { taskQueue } = conversations;
     await conversations.client.workflow.execute(CONSISTENCY_WORKFLOW, { workflowId, taskQueue, args: [false] });
+    return [workflowId];
+  },
+
+  'push-retry': async ({ conversations: { client, taskQueue } }) => {
+    const workflowId = 'recorded-push-retry';
+    await client.workflow.execute(PUSH_RETRY_WORKFLOW, { workflowId, taskQueue, args: [] });
     return [workflowId];
   },
 

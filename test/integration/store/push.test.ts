@@ -72,7 +72,7 @@ test('a message wakes the devices of the other members, once each until they ack
   expect((await look(pool)).tokens).toEqual([]);
   await acknowledge(pool, PHONE, new Map([[conversation, 2]]));
   await send(pool, conversation, [message('alice')]);
-  await later(pool, 1);
+  await later(pool, 3);
   expect((await look(pool)).tokens).toEqual(['bob/phone']);
 });
 

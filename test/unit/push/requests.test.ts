@@ -5,6 +5,7 @@ import { PUSH_LIFETIME_MS } from '../../../domain/limits.ts';
 import type { PushTarget } from '../../../domain/push.ts';
 import { NO_PUSH, type PushSettings, vapidPublicKey } from '../../../process/push-settings.ts';
 import { makeWakeRequest } from '../../../push/requests.ts';
+import { encryptForSubscription } from '../../../push/web-push.ts';
 import type { Wake } from '../../../store/push/deliveries.ts';
 import { subscribe, verifyVapid } from '../../../tools/harness/push-endpoint.ts';
 
@@ -39,15 +40,15 @@ function wake(target: PushTarget, more: Partial<Wake> = {}): Wake {
   };
 }
 
-test('Web Push: encrypted for the subscription, signed for its service, and it says nothing but that there is something', () => {
+test('Web Push: encrypted for the subscription, signed for its service, and it says nothing but that there is something', async () => {
   const { target, decrypt } = subscribe(ENDPOINT);
-  const request = makeWakeRequest(settings())(wake(target, { isHigh: true }), NOW);
+  const request = await makeWakeRequest(settings())(wake(target, { isHigh: true }), NOW);
   expect(request).toMatchObject({
     url: ENDPOINT,
-    headers: { Urgency: 'high', Topic: 'parley', TTL: PUSH_LIFETIME_MS / 1000 - 1, 'Content-Encoding': 'aes128gcm' },
+    headers: { urgency: 'high', topic: 'parley', ttl: PUSH_LIFETIME_MS / 1000 - 1, 'content-encoding': 'aes128gcm' },
   });
   expect(decrypt(request?.body as Buffer)).toBe('{"type":"wake"}');
-  const { Authorization: authorization } = request?.headers ?? {};
+  const { authorization } = request?.headers ?? {};
   expect(verifyVapid(authorization as string)).toMatchObject({
     aud: 'https://push.example',
     sub: 'mailto:ops@example.org',
@@ -55,9 +56,9 @@ test('Web Push: encrypted for the subscription, signed for its service, and it s
   expect(() => subscribe(ENDPOINT).decrypt(request?.body as Buffer)).toThrow();
 });
 
-test('the gateway: signed as Standard Webhooks, the same id in every try, with its token and no user', () => {
+test('the gateway: signed as Standard Webhooks, the same id in every try, with its token and no user', async () => {
   const target = { kind: 'gateway', token: 'apns-1', app: 'ios' } as const;
-  const request = makeWakeRequest(settings())(wake(target), NOW);
+  const request = await makeWakeRequest(settings())(wake(target), NOW);
   const { body, headers } = request ?? expect.unreachable();
   const said = new Webhook(SECRET).verify(body, headers as Record<string, string>);
   expect(said).toEqual({
@@ -69,15 +70,29 @@ test('the gateway: signed as Standard Webhooks, the same id in every try, with i
   expect(() => new Webhook(SECRET).verify(`${body.toString()} `, headers as Record<string, string>)).toThrow();
 });
 
-test('unread count and conversation id are said only if the configuration says so', () => {
+test('unread count and conversation id are said only if the configuration says so', async () => {
   const { target, decrypt } = subscribe(ENDPOINT);
-  const said = (content: Partial<PushSettings['content']>): unknown =>
-    JSON.parse(decrypt(makeWakeRequest(settings(content))(wake(target), NOW)?.body as Buffer));
-  expect(said({ unread: true })).toEqual({ type: 'wake', unread: 3 });
-  expect(said({ conversation: true })).toEqual({ type: 'wake', conversation: 'q83vEjRWeJASNFZ4kBI0Vg' });
+  const said = async (content: Partial<PushSettings['content']>): Promise<unknown> =>
+    JSON.parse(decrypt((await makeWakeRequest(settings(content))(wake(target), NOW))?.body as Buffer));
+  expect(await said({ unread: true })).toEqual({ type: 'wake', unread: 3 });
+  expect(await said({ conversation: true })).toEqual({ type: 'wake', conversation: 'q83vEjRWeJASNFZ4kBI0Vg' });
 });
 
-test('a kind that the configuration does not have any more makes no request', () => {
-  expect(makeWakeRequest(NO_PUSH)(wake(subscribe(ENDPOINT).target), NOW)).toBeUndefined();
-  expect(makeWakeRequest(NO_PUSH)(wake({ kind: 'gateway', token: 't' }), NOW)).toBeUndefined();
+test('a kind that the configuration does not have any more makes no request', async () => {
+  expect(await makeWakeRequest(NO_PUSH)(wake(subscribe(ENDPOINT).target), NOW)).toBeUndefined();
+  expect(await makeWakeRequest(NO_PUSH)(wake({ kind: 'gateway', token: 't' }), NOW)).toBeUndefined();
+});
+
+test('the encryption is that of the example in RFC 8291 §5', () => {
+  const key = createECDH('prime256v1');
+  key.setPrivateKey(Buffer.from('yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw', 'base64url'));
+  const keys = {
+    p256dh: 'BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4',
+    auth: 'BTBZMqHH6r4Tts7J_aSIgg',
+  };
+  const salt = 'DGv6ra1nlYgDCS1FRnbzlw';
+  const body = encryptForSubscription('When I grow up, I want to be a watermelon', keys, { key, salt });
+  expect(body.toString('base64url')).toBe(
+    'DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN',
+  );
 });

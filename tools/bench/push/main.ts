@@ -34,7 +34,8 @@ const options = optionsOrExit(() => {
 
 /** `asleep` = every member has a phone, which was woken by the first message and acknowledges nothing. */
 type Kind = 'no targets' | 'asleep' | 'waking';
-const WARM_UP_MS = 3000;
+/** The first message wakes everybody: this ends before the measurement begins. */
+const WARM_UP_MS = 12_000;
 
 const endpoint = await startPushEndpoint();
 const servers = await startServers({ say: () => undefined, durable: false });
