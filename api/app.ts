@@ -12,6 +12,7 @@ import {
   WAITING_REQUESTS_PER_USER,
 } from '../domain/limits.ts';
 import type { RateLimits } from '../process/config.ts';
+import type { PushSettings } from '../process/push-settings.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import type { Tracing } from '../process/tracing.ts';
 import type { Notifier } from '../store/log/notifications.ts';
@@ -67,6 +68,7 @@ import { externalSenderRoutes } from './routes/external-sender.ts';
 import { type CutOffs, makeCutOffs } from './services/cut-offs.ts';
 import { makeExternalSenders } from './services/external-senders.ts';
 import { messageRoutes } from './routes/messages.ts';
+import { pushRoutes } from './routes/push.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
@@ -127,6 +129,7 @@ export interface AppDeps extends HealthDeps {
   readonly transfers: Transfers;
   /** What to do when there is more work than this process can begin in time. @default nothing is shed */
   readonly loadShedding?: LoadShedding;
+  readonly push: PushSettings;
   readonly requestDeadlineMs: number;
   readonly epochWindow: number;
   readonly voteAfterHours: number;
@@ -188,6 +191,7 @@ export function makeRoutes(
     ...repairRoutes(all),
     ...keyPackageRoutes(all),
     ...deviceRoutes(all),
+    ...pushRoutes(all),
     ...welcomeRoutes(all),
     ...consentRoutes(all),
     ...healthRoutes(all),

@@ -339,6 +339,7 @@ async function main(): Promise<void> {
       rateLimits: config.rateLimits,
       transfers,
       loadShedding: { shedder, onShed: metrics.requestShed },
+      push: config.push,
       requestDeadlineMs: config.requestDeadlineMs,
       epochWindow: config.epochWindow,
       voteAfterHours: config.voteAfterHours,

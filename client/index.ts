@@ -58,6 +58,9 @@ export type {
   Policy,
   PolicyChange,
   Positions,
+  PushLevel,
+  PushState,
+  PushTarget,
   Problem,
   ProblemCode,
   Report,
@@ -78,7 +81,7 @@ export type { LiveRunOptions, MessageListener } from './device/live-run.ts';
 export { IdentityChangedError } from './group/commit-check.ts';
 export { UnprocessableEntry } from './group/group-log.ts';
 export type { RejoinReason } from './group/group-repair.ts';
-export type { MlsGroup } from './group/group.ts';
+export type { MlsGroup, SendOptions } from './group/group.ts';
 export { GroupRefusesJoinersError } from './group/joining.ts';
 export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
 export type { DeviceStore } from './storage/device-store.ts';

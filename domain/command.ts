@@ -1,4 +1,5 @@
 import type { Policy } from './policy.ts';
+import type { PushLevel } from './push.ts';
 
 /**
  * A command: what one user asks one conversation to do, complete with its bytes. Every command has an id that is unique in
@@ -34,6 +35,8 @@ export interface MessageCommand extends CommandBase {
   readonly epoch?: number;
   /** Of a public proposal: whether the service could verify it against a proven context. */
   readonly isVerified?: boolean;
+  /** Of an application message: how it wakes devices that sleep. Absent = normal. A retry may have another level. */
+  readonly push?: Exclude<PushLevel, 'normal'>;
   readonly bytes: CommandBytes;
 }
 

@@ -38,6 +38,7 @@ export const PROBLEMS = {
   'group-info-mismatch': { status: 422, title: 'The GroupInfo does not match the commit', retryable: false },
   'membership-mismatch': { status: 422, title: 'The membership change does not match the MLS group', retryable: false },
   'too-many-members': { status: 422, title: 'The conversation would have too many members', retryable: false },
+  'push-not-offered': { status: 422, title: 'This service sends no such wake-ups', retryable: false },
   'position-ahead': { status: 422, title: 'The position is ahead of the conversation', retryable: false },
   'rate-limited': { status: 429, title: 'Too many requests', retryable: true },
   'headers-too-large': { status: 431, title: 'The headers of the request are too large', retryable: false },

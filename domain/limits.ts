@@ -247,3 +247,28 @@ export const MAX_CONSENT_REQUESTS_PER_ASKER = 50;
 export const CONSENT_REQUEST_LIFETIME_MS = 30 * 86_400_000;
 /** Days after which a conversation is deleted that everybody left, where the policy says nothing else. */
 export const DEFAULT_ABANDONED_DAYS = 30;
+// Wake-ups (docs/explanation/wake-ups.md).
+
+/** Push targets of one user. A new one replaces the oldest. */
+export const MAX_PUSH_TARGETS = 20;
+/** Conversations that one device mutes. */
+export const MAX_MUTED_CONVERSATIONS = 1000;
+export const MAX_PUSH_ENDPOINT_CHARACTERS = 2048;
+export const MAX_PUSH_TOKEN_CHARACTERS = 4096;
+export const MAX_PUSH_APP_CHARACTERS = 64;
+/** A device with an open stream has this time to acknowledge an entry before it is woken for it. */
+export const PUSH_HOLD_MS = 5000;
+/** From one look at a conversation to the next one. */
+export const PUSH_PAUSE_MS = 1000;
+/** The same as a multiple of the time that the look took. */
+export const PUSH_REST = 50;
+/** Devices that one look at a conversation wakes. The next look wakes more. */
+export const MAX_PUSH_BATCH = 500;
+/** A device is woken so often in the long run: nobody can empty its battery. */
+export const PUSH_INTERVAL_MS = 15_000;
+/** And this far ahead of that pace: 20 times. */
+export const PUSH_BURST_MS = 19 * PUSH_INTERVAL_MS;
+/** A wake-up that its process has not reported by then is sent again. Longer than every try. */
+export const PUSH_LEASE_MS = 60_000;
+/** After this time a wake-up is worth nothing: push services drop it, nobody tries to send it, and its device may be woken again. */
+export const PUSH_LIFETIME_MS = 24 * 3_600_000;

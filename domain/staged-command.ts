@@ -6,6 +6,7 @@ import type {
   DeleteCommand,
   IncrementCommand,
   LeaveCommand,
+  MessageCommand,
   PolicyCommand,
   ReadCommand,
   ResetCommand,
@@ -37,6 +38,7 @@ interface StagedMessage extends ReferenceBase {
   readonly sha256: string;
   /** Of a public proposal: whether it was verified. */
   readonly verified?: boolean;
+  readonly push?: MessageCommand['push'];
 }
 
 interface StagedCommit extends ReferenceBase {
@@ -133,9 +135,10 @@ function byReference(command: Command, body: number): StagedReference {
   const common = { id, ...(notAfter === undefined ? {} : { notAfter }), body };
   switch (command.kind) {
     case 'message': {
-      const { kind, type, sha256, bytes } = command;
+      const { kind, type, sha256, push, bytes } = command;
       const size = bytes.ciphertext.length;
-      return { ...common, kind, size, sha256, ...(type === undefined ? {} : { type }), ...verdictOf(command) };
+      const given = { ...(type === undefined ? {} : { type }), ...(push === undefined ? {} : { push }) };
+      return { ...common, kind, size, sha256, ...given, ...verdictOf(command) };
     }
     case 'commit': {
       const { kind, sha256, bytes } = command;

@@ -1,3 +1,4 @@
+import { createECDH } from 'node:crypto';
 import { z } from 'zod';
 
 /**
@@ -190,6 +191,35 @@ export const VARIABLES = {
     'Number of conversations that a worker keeps in memory. Each needs at most 0.5 MB.',
   ),
   WORKER_TASK_SLOTS: integer(30, 2, 1000, 'Number of workflow tasks that a worker runs at the same time.'),
+  PUSH_VAPID_PRIVATE_KEY: secret(
+    z.string().refine(isVapidKey, 'must be a P-256 private key: 32 bytes as base64url'),
+    'Private key of Web Push (RFC 8292), as base64url. If unset, no Web Push is sent.',
+  ),
+  PUSH_VAPID_SUBJECT: url(
+    ['mailto:', 'https:'],
+    'Contact for the operators of push services: a `mailto:` or `https:` URL. Needed with `PUSH_VAPID_PRIVATE_KEY`.',
+  ),
+  PUSH_WEB_HOSTS: list(
+    z.string().regex(/^[a-z0-9.:[\]-]{1,253}$/, 'must be host names'),
+    'fcm.googleapis.com,push.services.mozilla.com,push.apple.com,notify.windows.com',
+    'Hosts of Web Push services, separated by commas; hosts below them too. Wake-ups go nowhere else.',
+  ),
+  PUSH_GATEWAY_URL: url(['https:', 'http:'], 'URL of the push gateway of the app. If unset, there is none.'),
+  PUSH_GATEWAY_SECRET: secret(
+    z
+      .string()
+      .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and 24 to 64 bytes as base64 (Standard Webhooks)'),
+    'Secret with which requests to the push gateway are signed (Standard Webhooks): `whsec_` and 24 to 64 bytes as base64.',
+  ),
+  PUSH_NETWORKS: optionalList(
+    z.union([z.cidrv4(), z.cidrv6()], { error: 'must be networks such as 10.0.0.0/8' }),
+    'Networks that wake-ups may go to beside public addresses, separated by commas: that of a gateway inside the cluster, for example.',
+  ),
+  PUSH_CONTENT: choice(
+    ['nothing', 'unread', 'conversation', 'all'],
+    'nothing',
+    'What a wake-up says beside "there is something": nothing, the unread count of the conversation, its id, or all of these.',
+  ),
   CONSISTENCY_AUDIT_PERCENT: integer(
     20,
     1,
@@ -337,6 +367,17 @@ function list<T>(schema: z.ZodType<T, string>, standard: string, description: st
   return variable(listSchema(schema), standard, description);
 }
 
+/** The same, and none of them is allowed. */
+function optionalList<T>(schema: z.ZodType<T, string>, description: string): Variable<readonly T[]> {
+  const split = z.string().transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  );
+  return split.pipe(z.array(schema)).prefault('').meta({ description });
+}
+
 function listSchema<T>(schema: z.ZodType<T, string>): z.ZodType<readonly T[], string> {
   return z.string().transform((text, context): readonly T[] => {
     const values: T[] = [];
@@ -390,13 +431,25 @@ function choiceSchema<const T extends string>(values: readonly T[]): z.ZodType<T
   });
 }
 
+/** A private key of P-256 that is not zero, and below the order of the curve. */
+function isVapidKey(text: string): boolean {
+  if (!/^[A-Za-z0-9_-]{43}$/.test(text)) return false;
+  try {
+    createECDH('prime256v1').setPrivateKey(Buffer.from(text, 'base64url'));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function url(protocols: readonly string[], description: string): Variable<string | undefined> {
   return optional(urlSchema(protocols), description);
 }
 
 function urlSchema(protocols: readonly string[]): z.ZodType<string, string> {
   const isUrl = (value: string): boolean => URL.canParse(value) && protocols.includes(new URL(value).protocol);
-  return z.string().refine(isUrl, `must be a URL that starts with ${protocols.join(' or ')}//`);
+  const begins = protocols.map((protocol) => (protocol === 'mailto:' ? protocol : `${protocol}//`));
+  return z.string().refine(isUrl, `must be a URL that starts with ${begins.join(' or ')}`);
 }
 
 /** Parses a list of origins. Each must stand as browsers send it, because it is compared as it stands. */

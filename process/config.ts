@@ -11,6 +11,7 @@ import { keyFileProblems } from './key-files.ts';
 import { ensureError } from '../domain/errors.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { type JwtSource, type TokenRules, jwtSource, tokenProblems, tokenRules } from './token-config.ts';
+import { type PushSettings, pushProblems, pushSettings } from './push-settings.ts';
 import { findUnknownVariables } from './unknown-variables.ts';
 import { own } from '../domain/own.ts';
 
@@ -86,6 +87,7 @@ export interface Config {
   readonly workerCacheSize: number;
   readonly workerTaskSlots: number;
   readonly consistencyAuditPercent: number;
+  readonly push: PushSettings;
   readonly workflowStackTraces: boolean;
   readonly workflowPromiseHook: boolean;
   readonly rateLimits: RateLimits;
@@ -153,6 +155,7 @@ export function loadConfig(env: NodeJS.ProcessEnv, part: Part = 'worker', file: 
     ...tlsProblems(given),
     ...tokenProblems(given, part === 'api'),
     ...databaseTlsProblems(given),
+    ...pushProblems(given),
   ];
   const parsed = z.object(VARIABLES).safeParse(given);
   if (!parsed.success) problems.push(...parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
@@ -221,6 +224,7 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
     workerCacheSize: values.WORKER_CACHE_SIZE,
     workerTaskSlots: values.WORKER_TASK_SLOTS,
     consistencyAuditPercent: values.CONSISTENCY_AUDIT_PERCENT,
+    push: pushSettings(values),
     workflowStackTraces: values.WORKFLOW_STACK_TRACES === 'on',
     workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {

@@ -104,6 +104,13 @@ export interface Metrics {
   readonly jobWait: (seconds: number) => void;
   readonly jobRefused: (reason: 'full' | 'late' | 'too-long' | 'crashed') => void;
   readonly jobsWaiting: (measure: () => number) => void;
+  readonly pushSent: (kind: string) => void;
+  /** A try that is repeated. */
+  readonly pushFailed: (reason: string) => void;
+  /** Wake-ups that are not sent, or not any more. @param count default 1 */
+  readonly pushDropped: (reason: string, count?: number) => void;
+  /** @param measure seconds for which the oldest wake-up has waited to be sent */
+  readonly pushOldest: (measure: () => number) => void;
 }
 
 /** @param collectDefaults whether to add the metrics of the Node.js process (CPU, memory, event loop) */
@@ -411,6 +418,23 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     },
   });
 
+  const pushSent = counter('parley_push_sent_total', 'Wake-ups that a push service or the gateway took', ['kind']);
+  const pushFailed = counter('parley_push_failed_total', 'Tries to send a wake-up that are repeated later', ['reason']);
+  const pushDropped = counter(
+    'parley_push_dropped_total',
+    'Wake-ups that were not needed (acknowledged, muted), or that are given up (gone, refused, expired)',
+    ['reason'],
+  );
+  let pushOldest = (): number => 0;
+  new Gauge({
+    name: 'parley_push_oldest_seconds',
+    help: 'Time for which the oldest wake-up has waited to be sent, over all workers',
+    registers,
+    collect() {
+      this.set(pushOldest());
+    },
+  });
+
   return {
     registry,
     actorSpawns: () => spawns.inc(ACTOR),
@@ -482,6 +506,10 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     jobWait: (seconds) => jobWait.observe(seconds),
     jobRefused: (reason) => jobsRefused.inc({ reason }),
     jobsWaiting: (measure) => void jobQueues.push(measure),
+    pushSent: (kind) => pushSent.inc({ kind }),
+    pushFailed: (reason) => pushFailed.inc({ reason }),
+    pushDropped: (reason, count = 1) => pushDropped.inc({ reason }, count),
+    pushOldest: (measure) => void (pushOldest = measure),
   };
 }
 

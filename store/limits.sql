@@ -22,6 +22,9 @@ create or replace function max_invitation_locks() returns int language sql immut
 create or replace function max_consent_requests() returns int language sql immutable as $$ select 100 $$;
 create or replace function max_consent_requests_per_asker() returns int language sql immutable as $$ select 50 $$;
 create or replace function default_abandoned_days() returns int language sql immutable as $$ select 30 $$;
+create or replace function max_push_targets() returns int language sql immutable as $$ select 20 $$;
+create or replace function push_rest() returns int language sql immutable as $$ select 50 $$;
+create or replace function max_push_batch() returns int language sql immutable as $$ select 500 $$;
 create or replace function max_reservation() returns interval language sql immutable as $$ select interval '300 milliseconds' $$;
 create or replace function commit_contention() returns interval language sql immutable as $$ select interval '10 seconds' $$;
 create or replace function reservation_pause() returns interval language sql immutable as $$ select interval '1 minutes' $$;
@@ -40,3 +43,9 @@ create or replace function device_activity() returns interval language sql immut
 create or replace function invitation_period() returns interval language sql immutable as $$ select interval '24 hours' $$;
 create or replace function welcome_quota_retry() returns interval language sql immutable as $$ select interval '1 hours' $$;
 create or replace function consent_request_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
+create or replace function push_hold() returns interval language sql immutable as $$ select interval '5 seconds' $$;
+create or replace function push_pause() returns interval language sql immutable as $$ select interval '1 seconds' $$;
+create or replace function push_interval() returns interval language sql immutable as $$ select interval '15 seconds' $$;
+create or replace function push_burst() returns interval language sql immutable as $$ select interval '285 seconds' $$;
+create or replace function push_lease() returns interval language sql immutable as $$ select interval '1 minutes' $$;
+create or replace function push_lifetime() returns interval language sql immutable as $$ select interval '24 hours' $$;

@@ -9,6 +9,7 @@ import type { Subscription } from './subscription.ts';
 export interface StreamTarget {
   readonly conversation: string;
   readonly user: string;
+  readonly device: string;
   /** Milliseconds since 1970: the token's `exp`. */
   readonly expiresAt: number;
   /** It was opened with this ticket. */

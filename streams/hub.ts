@@ -28,6 +28,7 @@ import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
+import { OpenDevices } from './open-devices.ts';
 import { retryHint } from './retry-hint.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
@@ -126,6 +127,12 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const pollTimer = setInterval(() => void poll().catch(onError), POLL_MS);
   const checkTimer = setInterval(checkConnections, CHECK_MS);
 
+  const openDevices = new OpenDevices(pool, onError);
+  const openedBy = (response: ServerResponse, device: DeviceName, id: string): void => {
+    openDevices.opened(device, id);
+    response.once('close', () => openDevices.closed(id));
+  };
+
   const refuseWhenClosed = (): void => {
     if (closed) throw new AppError('unavailable', 'The server is shutting down');
   };
@@ -169,6 +176,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
           return after === 'latest' ? page.lastSeq : after;
         },
         (startAfter) => {
+          openedBy(response, target, randomUUID());
           const stream = new ConversationStream(host, response, target, startAfter);
           ticketStreams.add(stream);
           return stream;
@@ -185,6 +193,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
           const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
           // Before `start` lists its conversations: so later additions find the stream.
           accountStreams.add(stream);
+          openedBy(response, target, id);
           void stream.start(opened);
           return stream;
         },

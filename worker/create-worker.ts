@@ -6,6 +6,7 @@ import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createConsistencyActivities } from '../activities/consistency.ts';
 import { createOffBoardingActivities } from '../activities/off-boarding.ts';
+import { type FailingTargets, type PushActivityDeps, createPushActivities } from '../activities/push.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
 import { batchFacts } from '../dispatch/batch-facts.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -64,6 +65,8 @@ export interface WorkerDeps {
   readonly promiseHook: boolean;
   /** Part of the time in which the consistency audit reads. @default 20 */
   readonly auditPercent?: number;
+  /** Sends again what is due to failing push targets. @default nothing */
+  readonly retryPushes?: PushActivityDeps['retry'];
   /** @default SWEEP_AGES */
   readonly sweepAges?: SweepAges;
 }
@@ -118,6 +121,10 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
         pool,
         onChanged: (conversation, { lastSeq }) => notifier.entry(conversation, lastSeq, true),
         onFailure: (error, conversation) => log.warn({ err: error, conversation }, 'off-boarding is tried again'),
+      }),
+      ...createPushActivities({
+        retry: deps.retryPushes ?? ((): Promise<FailingTargets> => Promise.resolve({ count: 0, nextInMs: 0 })),
+        onFailure: (error) => log.warn({ err: error }, 'wake-ups were not sent again'),
       }),
       ...createConsistencyActivities({
         pool,

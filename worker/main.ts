@@ -36,6 +36,7 @@ import { watchFailedRuns } from './failed-runs.ts';
 import { watchConsistency } from './consistency.ts';
 import { startWorkerHeartbeat } from './heartbeat.ts';
 import { startRemovalLoop } from './removals.ts';
+import { startPush } from './push.ts';
 import { runWorker } from './run-worker.ts';
 import { consistencySchedule, ensureSchedule, sweepSchedule } from './schedule.ts';
 import { hostSupervisor } from './host-supervisor.ts';
@@ -130,6 +131,8 @@ async function main(): Promise<void> {
     log,
   });
   const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+  const push = startPush({ settings: config.push, pool, metrics, log, client, taskQueue });
+  cleanup.add('wake-ups', push.stop);
   const create = (connection: NativeConnection): Promise<ConversationWorker> =>
     createWorker({
       connection,
@@ -147,6 +150,7 @@ async function main(): Promise<void> {
       maxCachedWorkflows: config.workerCacheSize,
       taskSlots: config.workerTaskSlots,
       auditPercent: config.consistencyAuditPercent,
+      retryPushes: push.retry,
       bundle,
       promiseHook: config.workflowPromiseHook,
     });

@@ -33,8 +33,9 @@ export function adminUserRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {
         user,
         consent,
         ...overview,
-        devices: devices.map(({ createdAt, seenAt, ...device }) => ({
+        devices: devices.map(({ createdAt, seenAt, push, ...device }) => ({
           ...device,
+          ...(push === null ? {} : { push }),
           createdAt: createdAt.toISOString(),
           seenAt: seenAt.toISOString(),
         })),

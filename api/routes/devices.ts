@@ -41,12 +41,13 @@ export function deviceRoutes(
     handle: async ({ caller }) => {
       await deps.seen.settled();
       const rows = await listDevices(deps.pool, caller.user);
-      const devices = rows.map(({ device, createdAt, seenAt, available, lastResort }) => ({
+      const devices = rows.map(({ device, createdAt, seenAt, available, lastResort, push }) => ({
         device,
         createdAt: createdAt.toISOString(),
         seenAt: seenAt.toISOString(),
         available,
         lastResort,
+        ...(push === null ? {} : { push }),
         current: device === caller.device,
       }));
       return reply(200, { devices });
@@ -60,7 +61,7 @@ export function deviceRoutes(
     tag,
     summary: 'Forget a device',
     description:
-      'Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its tokens get 403 `removed` from now on; one that is issued later is a new login of the device. The service proposes to its groups to remove the leaves that it knows as those of the device, and their members commit that. Of the device `default`, which several installs may share, no leaves are known: its leaves and tokens stay.',
+      'Deletes the device with its key packages, positions, push target and Welcomes, and ends its stream `/v1/events`. Its tokens get 403 `removed` from now on; one that is issued later is a new login of the device. The service proposes to its groups to remove the leaves that it knows as those of the device, and their members commit that. Of the device `default`, which several installs may share, no leaves are known: its leaves and tokens stay.',
     params: DeviceParams,
     replies: { 204: { description: 'The device is deleted' } },
     problems: ['not-found'],
@@ -85,7 +86,7 @@ export function deviceRoutes(
     tag,
     summary: 'Erase your data',
     description:
-      'Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.',
+      'Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, push targets, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.',
     replies: { 204: { description: 'Your data is deleted' } },
     problems: [],
     handle: async ({ caller, deadline }) => {

@@ -14,6 +14,7 @@ import type { CutOffs } from '../services/cut-offs.ts';
 /** Who reads a stream, and until when. */
 interface StreamReader {
   readonly user: string;
+  readonly device: string;
   readonly expiresAt: number;
   /** It came with this ticket. */
   readonly ticket?: TicketUse;
@@ -29,7 +30,7 @@ export interface Streams {
     target: StreamReader & { readonly conversation: string },
     after: number | 'latest',
   ) => Promise<void>;
-  readonly openAccount: (response: ServerResponse, target: StreamReader & { readonly device: string }) => Promise<void>;
+  readonly openAccount: (response: ServerResponse, target: StreamReader) => Promise<void>;
 }
 
 const ENDS =
@@ -48,6 +49,7 @@ export function eventRoutes({
 }): Route[] {
   const readerOf = (caller: Caller): StreamReader => ({
     user: caller.user,
+    device: caller.device,
     expiresAt: caller.expiresAt,
     isCutOff: () => cutOffs.refuses(caller),
     ...(caller.ticket === undefined ? {} : { ticket: caller.ticket }),
@@ -96,7 +98,7 @@ export function eventRoutes({
     problems: ['rate-limited'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;
-      await streams.openAccount(response, { ...readerOf(caller), device: caller.device });
+      await streams.openAccount(response, readerOf(caller));
       return undefined;
     },
   });

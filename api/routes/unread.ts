@@ -1,4 +1,6 @@
+import type pg from 'pg';
 import type { SubmitIncrement } from '../../dispatch/increments.ts';
+import { acknowledgeWake } from '../../store/push/targets.ts';
 import { type Operations, accepted } from '../services/operations.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -9,6 +11,7 @@ const tag = 'Unread';
 
 /** Read marks, and explicit increments of the unread counts. */
 export function unreadRoutes(deps: {
+  readonly pool: pg.Pool;
   readonly operations: Operations;
   readonly submitIncrement: SubmitIncrement;
 }): Route[] {
@@ -30,6 +33,7 @@ export function unreadRoutes(deps: {
         { kind: 'read', id: operationId(), actor: origin.caller.user, ...(seq === undefined ? {} : { seq }) },
         origin,
       );
+      await acknowledgeWake(deps.pool, origin.caller);
       return reply(200, { unread });
     },
   });

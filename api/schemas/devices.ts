@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PUSH_KINDS } from '../../domain/push.ts';
 import { DeviceIdInput, Time } from './common.ts';
 
 /** A device, as its user and operators see it. */
@@ -8,6 +9,7 @@ export const Device = z.object({
   seenAt: Time.meta({ description: 'Time of its last request, exact to one hour' }),
   available: z.number().int().min(0).meta({ description: 'Key packages in store, without the last resort' }),
   lastResort: z.boolean(),
+  push: z.enum(PUSH_KINDS).optional().meta({ description: 'How it is woken. Absent = it is not' }),
 });
 
 export const DeviceList = z

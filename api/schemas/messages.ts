@@ -1,11 +1,21 @@
 import { z } from 'zod';
+import { PUSH_LEVELS } from '../../domain/push.ts';
 import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
 import { Base64, Bytes, Epoch, EpochInput, Limit, OperationIdInput, Seq, SeqQuery, Time } from './common.ts';
 import { Problem } from './problem.ts';
 import { Ticket } from './stream-tickets.ts';
 
 export const Message = z
-  .strictObject({ id: OperationIdInput, ciphertext: Bytes, epoch: EpochInput.optional() })
+  .strictObject({
+    id: OperationIdInput,
+    ciphertext: Bytes,
+    epoch: EpochInput.optional(),
+    push: z.enum(PUSH_LEVELS).default('normal').meta({
+      default: 'normal',
+      description:
+        'How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody',
+    }),
+  })
   .meta({ id: 'Message', description: 'An application message or a proposal. A commit is refused here' });
 
 export const MessageListInput = z

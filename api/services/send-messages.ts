@@ -3,6 +3,7 @@ import type { MessageCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
+import type { PushLevel } from '../../domain/push.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
 import { packageOfJoinRequest } from '../../mls/join-request.ts';
 import type { ConversationView } from '../../store/conversation/conversations.ts';
@@ -16,6 +17,7 @@ export interface MessageInput {
   readonly id: string;
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
+  readonly push: PushLevel;
 }
 
 /** The result of one message: its position in the log, or the problem. */
@@ -93,7 +95,7 @@ export function makeSendMessages({
 
 function check(
   conversation: ConversationRef,
-  { id, ciphertext, epoch }: MessageInput,
+  { id, ciphertext, epoch, push }: MessageInput,
   { caller }: Origin,
 ): CheckedCommand {
   try {
@@ -105,6 +107,7 @@ function check(
       actor: caller.user,
       sha256,
       ...checked.framing,
+      ...(push === 'normal' || checked.framing.type === 'proposal' ? {} : { push }),
       bytes: { ciphertext },
     } as const;
     return { isGood: true, command, checked };

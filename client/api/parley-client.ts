@@ -35,6 +35,8 @@ import type {
   PendingWelcome,
   PolicyChange,
   Positions,
+  PushState,
+  PushTarget,
   Report,
   ReportTaken,
   SendOutcome,
@@ -225,6 +227,27 @@ export class ParleyClient {
   /** Deletes the key packages, positions and streams of a device. Its leaves stay until a member of the group removes them. */
   async forgetDevice(device: string): Promise<void> {
     await this.http.json('DELETE', `/v1/devices/${encodeURIComponent(device)}`);
+  }
+
+  /** What the service offers for wake-ups (also the key for Web Push subscriptions), and what this device has registered. */
+  push(): Promise<PushState> {
+    return this.http.json('GET', '/v1/push') as Promise<PushState>;
+  }
+
+  /** Has this device woken for new messages. Call it at each start: it replaces the target before. */
+  registerPush(target: PushTarget): Promise<PushState> {
+    return this.http.json('PUT', '/v1/push', { body: target }) as Promise<PushState>;
+  }
+
+  /** Ends the wake-ups of this device. Call it before its user logs out. */
+  async unregisterPush(): Promise<void> {
+    await this.http.json('DELETE', '/v1/push');
+  }
+
+  /** Replaces the conversations that this device is not woken for. @returns those that it mutes now */
+  async mutePush(conversations: readonly string[]): Promise<readonly string[]> {
+    const answer = await this.http.json('PUT', '/v1/push/muted', { body: { conversations } });
+    return (answer as Answer<'mutePush'>).conversations;
   }
 
   /** Leaves every conversation and deletes all data of the calling user. It always succeeds. */

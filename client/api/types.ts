@@ -95,6 +95,13 @@ export type ClaimedKeyPackage = ClaimedKeyPackages['keyPackages'][number];
 
 export type Device = Answer<'listDevices'>['devices'][number];
 
+/** What the service offers for wake-ups, and what this device has registered. */
+export type PushState = Answer<'getPush'>;
+/** Where wake-ups of this device go: a subscription of a browser or of UnifiedPush, or a token that the app's gateway knows. */
+export type PushTarget = Body<'registerPush'>;
+/** How a message wakes devices that sleep. */
+export type PushLevel = Exclude<OutgoingMessage['push'], undefined>;
+
 /** Who may invite a user without asking first. */
 export type ConsentMode = Answer<'getConsent'>['mode'];
 /** Users who ask to invite the calling user. */

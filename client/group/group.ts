@@ -4,7 +4,7 @@ import { createApplicationMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
-import type { Entry, SendResult } from '../api/types.ts';
+import type { Entry, PushLevel, SendResult } from '../api/types.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
@@ -26,6 +26,12 @@ export type GroupApi = Pick<
   ParleyClient,
   'commit' | 'send' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
 >;
+
+/** How a message is sent. */
+export interface SendOptions {
+  /** How it wakes devices that sleep; `none` for receipts, for example. @default 'normal' */
+  readonly push?: PushLevel;
+}
 
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
   readonly api: GroupApi;
@@ -107,8 +113,8 @@ export class MlsGroup {
   }
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */
-  send(text: string): Promise<SendResult> {
-    return this.#inTurn(() => this.#rememberSuccessor(this.#send(text)));
+  send(text: string, options: SendOptions = {}): Promise<SendResult> {
+    return this.#inTurn(() => this.#rememberSuccessor(this.#send(text, options)));
   }
 
   /** Processes the log to its end and returns the new messages. */
@@ -261,7 +267,7 @@ export class MlsGroup {
     return this.#mutex.runExclusive(task);
   }
 
-  async #send(text: string): Promise<SendResult> {
+  async #send(text: string, options: SendOptions): Promise<SendResult> {
     const { api, suite, id } = this.#options;
     const messageId = newId();
     for (let attempt = 1; ; attempt++) {
@@ -279,7 +285,7 @@ export class MlsGroup {
       await this.#log.save();
       try {
         const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-        return await api.send(id, { id: messageId, ciphertext });
+        return await api.send(id, { id: messageId, ciphertext, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
         if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it

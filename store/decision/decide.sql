@@ -136,6 +136,7 @@ begin
     i := i + 1;
   end loop;
   if (c.member_count = 0) <> (o.member_count = 0) then c := with_abandonment(c); end if;
+  if c.push_seq <> o.push_seq then perform begin_push(c, o.push_seq); end if;
   if c is distinct from o then perform save_conversation(c); end if;
   return jsonb_build_object(
     'facts', jsonb_build_object('found', c.deleted_at is null, 'protocol', c.protocol, 'epoch', c.epoch,

@@ -15,6 +15,7 @@ begin
     delete from welcome where user_id = p_user and device_id = p_device returning conversation, seq
   ) select array_agg(conversation), array_agg(seq) into v_conversations, v_seqs from gone;
   perform drop_welcome_bodies(v_conversations, v_seqs);
+  perform forget_push(p_user, p_device);
   delete from device where user_id = p_user and device_id = p_device;
   return true;
 end $$;
@@ -54,6 +55,7 @@ begin
   delete from race where user_id = p_user
     and conversation = any (array(select conversation from race where user_id = p_user for update skip locked));
   delete from staged where key = any (array(select key from staged where user_id = p_user for update skip locked));
+  perform forget_push(p_user, null);
   delete from consent where user_id = p_user;
   delete from consent_request where user_id = p_user or (asker = p_user and state <> 'refused');
   delete from invitation where user_id = p_user;

@@ -1,12 +1,15 @@
 import type pg from 'pg';
+import { PUSH_KINDS, type PushKind } from '../../domain/push.ts';
 import { type DeviceName, type Stock, parseStock } from '../key-package/key-packages.ts';
-import { type Row, flag, onlyRow, text, time } from '../row.ts';
+import { type Row, flag, oneOf, onlyRow, orNull, text, time } from '../row.ts';
 
 /** A device on record, and its stock of key packages. */
 export interface Device extends Stock {
   readonly device: string;
   readonly createdAt: Date;
   readonly seenAt: Date;
+  /** Kind of its push target; null = it has none. */
+  readonly push: PushKind | null;
 }
 
 /** Devices of one answer. A user has a handful. */
@@ -50,7 +53,8 @@ export async function listDevices(pool: pg.Pool, user: string): Promise<Device[]
     text: `select d.device_id as device, d.created_at as "createdAt", d.seen_at as "seenAt",
         count_available($1, d.device_id, 2147483647) as available, exists (
           select from key_package where user_id = $1 and device_id = d.device_id and last_resort and replaced_at is null
-            and not_after > clock_timestamp()) as "lastResort"
+            and not_after > clock_timestamp()) as "lastResort",
+        (select kind from push_target where user_id = $1 and device_id = d.device_id limit 1) as push
       from device d where d.user_id = $1 order by d.device_id limit $2`,
     values: [user, MAX_LISTED],
   });
@@ -58,6 +62,7 @@ export async function listDevices(pool: pg.Pool, user: string): Promise<Device[]
     device: text(row, 'device'),
     createdAt: time(row, 'createdAt'),
     seenAt: time(row, 'seenAt'),
+    push: orNull((one, field) => oneOf(one, field, PUSH_KINDS), row, 'push'),
     ...parseStock(row),
   }));
 }

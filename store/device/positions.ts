@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { DeviceName } from '../key-package/key-packages.ts';
 import { type Row, flag, integer, orNull, text } from '../row.ts';
+import { ACKNOWLEDGE_WAKE } from '../push/targets.ts';
 import { existsByKey } from '../sql-fragments.ts';
 
 /** Result of an acknowledgement. */
@@ -37,6 +38,8 @@ export async function acknowledge(
           on conflict (user_id, device_id, conversation) do update
             set seq = greatest(device_position.seq, excluded.seq), at = clock_timestamp()
           returning conversation, seq
+      ), woken as (
+        ${ACKNOWLEDGE_WAKE} and not exists (select from seen where seq > last_seq)
       )
       select s.id, s.last_seq as "lastSeq", s.seq > s.last_seq as ahead,
         coalesce((select seq from stored where conversation = s.key), (

@@ -18,6 +18,11 @@ begin
     -- Sending counts as having read (invariant 7). A client may send proposals unseen by its user.
     update member set read_seq = c.last_seq, read_count = c.app_count, proven_at = coalesce(proven_at, c.last_at)
       where conversation = c.key and user_id = v_actor;
+    if op ->> 'push' is distinct from 'none' then
+      c.push_seq := c.last_seq;
+      c.push_at := c.last_at;
+      if op ->> 'push' = 'high' then c.push_high_seq := c.last_seq; end if;
+    end if;
   else
     perform prove_member(c, v_actor);
   end if;

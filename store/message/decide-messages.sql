@@ -9,17 +9,20 @@ declare
   v_now bigint := extract(epoch from clock_timestamp()) * 1000;
   v_oldest bigint := c.epoch - (c.policy ->> 'epochWindow')::int;
   v_accepted int;
+  -- places of the last ones that wake devices, among those accepted
+  v_push bigint;
+  v_push_high bigint;
 begin
   if c.successor is not null or c.trial_seq is not null then return; end if;
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
   with op as (
-    select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after,
+    select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after, i.push,
            case when i.body is null then i.actor else s.user_id end as actor,
            coalesce(case when i.body is null then i.epoch else s.epoch end, c.epoch) as epoch,
            case when i.body is null then p_bytes[(i.bytes ->> 'ciphertext')::int] else s.ciphertext end as ciphertext
     from rows from (jsonb_to_recordset(p_ops) as (id text, sha256 text, body bigint, actor text, epoch bigint,
-                                                  bytes jsonb, "notAfter" bigint))
-         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, n)
+                                                  bytes jsonb, "notAfter" bigint, push text))
+         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, push, n)
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
@@ -71,11 +74,18 @@ begin
         when 'epoch-too-old' then epoch_refusal(verdict, c.epoch, epoch)
         else refusal(verdict)
       end order by n),
-    count(*) filter (where verdict = 'accepted')
-  into results, v_accepted
+    count(*) filter (where verdict = 'accepted'),
+    max(rank) filter (where verdict = 'accepted' and push is distinct from 'none'),
+    max(rank) filter (where verdict = 'accepted' and push = 'high')
+  into results, v_accepted, v_push, v_push_high
   from numbered;
 
   if v_accepted > 0 then
+    c.push_high_seq := greatest(c.push_high_seq, c.last_seq + v_push_high);
+    if v_push is not null then
+      c.push_seq := c.last_seq + v_push;
+      c.push_at := v_at;
+    end if;
     c.last_seq := c.last_seq + v_accepted;
     c.app_count := c.app_count + v_accepted;
     c.last_at := v_at;

@@ -16,6 +16,7 @@ export type Request =
       readonly actor: string;
       readonly body: string;
       readonly type?: 'proposal' | undefined;
+      readonly push?: 'none' | 'high' | undefined;
       readonly epoch?: number | undefined;
       readonly notAfter?: number | undefined;
     }
@@ -136,9 +137,17 @@ export function inline(requests: readonly Request[]): { operations: OperationJso
 
 /** The same operation with its bytes in a staged row, as it travels through the workflow path. */
 export function byReference(operation: OperationJson, body: number): OperationJson {
-  const { id, kind, notAfter, type, sha256: hash, size } = operation as Extract<OperationJson, { kind: 'message' }>;
+  const {
+    id,
+    kind,
+    notAfter,
+    type,
+    sha256: hash,
+    size,
+    push,
+  } = operation as Extract<OperationJson, { kind: 'message' }>;
   const { deferred } = operation as Extract<OperationJson, { kind: 'commit' }>;
-  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, deferred, body }) as OperationJson;
+  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, push, deferred, body }) as OperationJson;
 }
 
 /** The row that holds a request's bytes; `undefined` when it has none. */

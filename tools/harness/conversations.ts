@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { createConversationActivities } from '../../activities/conversation.ts';
 import { createConsistencyActivities } from '../../activities/consistency.ts';
 import { createOffBoardingActivities } from '../../activities/off-boarding.ts';
+import { type PushActivityDeps, createPushActivities } from '../../activities/push.ts';
 import { createSweepActivities } from '../../activities/sweep.ts';
 import { type ConversationWorkflowsDeps, makeConversationWorkflows } from '../../dispatch/conversation-workflows.ts';
 import { makeDirectExecutor } from '../../dispatch/direct-executor.ts';
@@ -91,6 +92,12 @@ export function quietRuntime(): void {
   });
 }
 
+/** Three targets fail, then two, and so on: once each time that somebody tries them. */
+function failingTargets(): PushActivityDeps['retry'] {
+  let count = 4;
+  return () => Promise.resolve({ count: Math.max(0, --count), nextInMs: 0 });
+}
+
 export async function startConversations(deps: {
   readonly client: Client;
   readonly connection: NativeConnection;
@@ -139,6 +146,7 @@ export async function startConversations(deps: {
         onChanged: (conversation, { lastSeq }) => notifier.entry(conversation, lastSeq, true),
         onFailure: () => undefined,
       }),
+      ...createPushActivities({ retry: failingTargets(), onFailure: () => undefined }),
       ...createConsistencyActivities({
         pool,
         dutyPercent: 100,

@@ -21,6 +21,7 @@ import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
 import { storeIncrement } from '../../store/log/increments.ts';
+import { NO_PUSH } from '../../process/push-settings.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import type { Answer } from './answer.ts';
 import { type Ask, requestOf } from './ask.ts';
@@ -102,6 +103,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     ...NO_WORKFLOWS,
     observe: () => undefined,
     rateLimits: NO_RATE_LIMITS,
+    push: NO_PUSH,
     requestDeadlineMs: 10_000,
     epochWindow: 2,
     voteAfterHours: 24,

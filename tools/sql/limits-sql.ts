@@ -24,6 +24,9 @@ const NUMBERS = [
   'MAX_CONSENT_REQUESTS',
   'MAX_CONSENT_REQUESTS_PER_ASKER',
   'DEFAULT_ABANDONED_DAYS',
+  'MAX_PUSH_TARGETS',
+  'PUSH_REST',
+  'MAX_PUSH_BATCH',
 ] as const;
 
 /** Times in milliseconds, which become intervals; `_MS` falls away from their names. */
@@ -46,6 +49,12 @@ const TIMES = [
   'INVITATION_PERIOD_MS',
   'WELCOME_QUOTA_RETRY_MS',
   'CONSENT_REQUEST_LIFETIME_MS',
+  'PUSH_HOLD_MS',
+  'PUSH_PAUSE_MS',
+  'PUSH_INTERVAL_MS',
+  'PUSH_BURST_MS',
+  'PUSH_LEASE_MS',
+  'PUSH_LIFETIME_MS',
 ] as const;
 
 /** Names of the SQL functions, for the test that looks for literals. */

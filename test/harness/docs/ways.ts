@@ -79,6 +79,18 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     "docs/runbooks/ParleyEpochConflictDetected.md: create unique index concurrently entry_commit_epoch on parley.entry (conversation, epoch) where kind = 'commit';",
     { way: 'never', reason: 'a service that works has this index' },
   ],
+  [
+    'docs/how-to/push.md: PUSH_VAPID_PRIVATE_KEY_FILE=/run/secrets/vapid',
+    { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
+  ],
+  [
+    'docs/how-to/push.md: PUSH_GATEWAY_URL=https://push.example.org/wake',
+    { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
+  ],
+  [
+    'docs/how-to/push.md: curl -X PUT http://localhost:8080/v1/push -H "authorization: Bearer $TOKEN" -H \'content-type: application/json\' \\',
+    { way: 'test', file: 'test/integration/api/push.test.ts' },
+  ],
   ['docs/how-to/cli.md: docker compose exec api node dist/cli/main.js status', NEEDS_DOCKER],
   [
     'docs/how-to/cli.md: export PARLEY_URL=https://parley.example PARLEY_TOKEN="$(cat ~/operator-token)"',

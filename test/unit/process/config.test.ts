@@ -65,7 +65,7 @@ test('every problem is listed at once', () => {
     'PORT must be a whole number from 0 to 65535',
     'TEMPORAL_ADDRESS must be host:port',
     'JWT_SECRET must have at least 32 characters',
-    'JWT_JWKS_URL must be a URL that starts with https: or http://',
+    'JWT_JWKS_URL must be a URL that starts with https:// or http://',
     'CONVERSATION_PATH must be one of workflow, direct, auto',
     'IDLE_TIMEOUT must be a duration such as 30s, 10m or 1h, from 1s to 365d',
     'EPOCH_WINDOW must be a whole number from 0 to 4',

@@ -17,12 +17,16 @@ const HELPERS = new Map([
   ['device_leaf_owner', 'a device that is forgotten, or a user who is taken out, has leaves in many conversations'],
   ['key_package_leaf', 'a key package belongs to a user until a conversation uses it'],
   ['pending_removal_user', 'a user who is taken out has pending removals in many conversations'],
+  ['push_cursor_next', 'dispatchers look at whatever conversation is due; a small table of the busy ones'],
   ['audit_supervisor', 'the audit trail is one list for the whole service, in the order of time'],
   [
     'trouble_at',
     'operators read the newest signs of all conversations; a small table, each node of a cluster may answer for its own',
   ],
 ]);
+
+/** Tables that belong to a device, and name conversations. */
+const OF_DEVICES = new Set(['push_mute']);
 
 /** Without comments. */
 function code(file: string): string {
@@ -56,7 +60,7 @@ test('new tables of conversations have keys and indexes that begin with the conv
   expect(recent.length).toBeGreaterThan(1);
   const found = recent.flatMap((file) => tables(code(file)));
   expect(found.map(({ name }) => name)).toEqual(expect.arrayContaining(['trouble', 'consistency_finding']));
-  expect(found.filter(({ key }) => !/^conversation\b/.test(key))).toEqual([]);
+  expect(found.filter(({ name, key }) => !OF_DEVICES.has(name) && !/^conversation\b/.test(key))).toEqual([]);
 
   // Tables of the first migrations too: their new indexes are no exception.
   const all = new Set(migrations.flatMap((file) => tables(code(file))).map(({ name }) => name));

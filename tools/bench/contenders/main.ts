@@ -95,6 +95,7 @@ const server = await startServer({
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     transfers: makeTransfers({ budget: config.bytesInFlight }),
+    push: config.push,
     requestDeadlineMs: config.requestDeadlineMs,
     epochWindow: config.epochWindow,
     voteAfterHours: config.voteAfterHours,

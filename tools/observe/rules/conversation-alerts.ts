@@ -136,6 +136,14 @@ export function conversationAlerts(t: Times): readonly Alert[] {
       description: 'The oldest waits for {{ $value | humanizeDuration }}.',
     },
     {
+      alert: 'ParleyPushBehind',
+      expr: `max(parley_push_oldest_seconds) > ${t.seconds('10m')}`,
+      for: '10m',
+      severity: 'warning',
+      summary: 'Devices that sleep are not woken',
+      description: 'The oldest wake-up waits for {{ $value | humanizeDuration }}.',
+    },
+    {
       alert: 'ParleyDeliveryLagHigh',
       expr: 'parley:delivery_lag_seconds:p95 > 1',
       for: '5m',
