@@ -2352,7 +2352,10 @@ export interface operations {
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -2463,6 +2466,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -2624,6 +2629,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -2757,6 +2764,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -2903,6 +2912,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -3069,7 +3080,10 @@ export interface operations {
     readonly getEpoch: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -3177,7 +3191,10 @@ export interface operations {
     readonly getGroupInfo: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -3279,7 +3296,10 @@ export interface operations {
     readonly putGroupInfo: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -3440,7 +3460,10 @@ export interface operations {
                 /** @description A seq, or `latest` for new entries only */
                 readonly after?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -3535,7 +3558,10 @@ export interface operations {
     readonly streamAccountEvents: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -3621,6 +3647,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -3743,7 +3771,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -3845,6 +3876,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -4015,6 +4048,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -4135,7 +4170,10 @@ export interface operations {
     readonly liftBar: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -4246,7 +4284,10 @@ export interface operations {
     readonly removeMember: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -4418,6 +4459,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -4588,7 +4631,10 @@ export interface operations {
     readonly setRole: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -4725,7 +4771,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -4812,6 +4861,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -4957,7 +5008,10 @@ export interface operations {
     readonly getConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -5053,7 +5107,10 @@ export interface operations {
     readonly deleteConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -5151,7 +5208,10 @@ export interface operations {
     readonly changeConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -5285,6 +5345,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -5430,6 +5492,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -5593,7 +5657,10 @@ export interface operations {
     readonly countKeyPackages: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -5677,7 +5744,10 @@ export interface operations {
     readonly replaceKeyPackages: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -5786,6 +5856,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -5904,6 +5976,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description User id */
@@ -6034,7 +6108,10 @@ export interface operations {
     readonly listDevices: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6118,7 +6195,10 @@ export interface operations {
     readonly forgetDevice: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description Device id, the claim `device` of its tokens */
                 readonly device: string;
@@ -6212,7 +6292,10 @@ export interface operations {
     readonly eraseMe: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6298,7 +6381,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6385,6 +6471,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 readonly id: string;
@@ -6509,7 +6597,10 @@ export interface operations {
     readonly getConsent: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6593,7 +6684,10 @@ export interface operations {
     readonly setConsent: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6703,7 +6797,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -6790,6 +6887,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description User id */
@@ -7061,7 +7160,10 @@ export interface operations {
     readonly getStatus: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7148,7 +7250,10 @@ export interface operations {
     readonly getPath: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7235,7 +7340,10 @@ export interface operations {
     readonly setPath: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7344,7 +7452,10 @@ export interface operations {
     readonly getDrain: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7434,6 +7545,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -7552,7 +7665,10 @@ export interface operations {
     readonly endDrain: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7651,7 +7767,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7738,7 +7857,10 @@ export interface operations {
     readonly adminGetConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -7839,7 +7961,10 @@ export interface operations {
             readonly query?: {
                 readonly reason?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -7939,6 +8064,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -8072,6 +8199,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -8207,7 +8336,10 @@ export interface operations {
                 /** @description `next` of the previous page. It needs `run` */
                 readonly cursor?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -8309,6 +8441,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
@@ -8443,7 +8577,10 @@ export interface operations {
                 readonly after?: number;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -8547,7 +8684,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
@@ -8647,7 +8787,10 @@ export interface operations {
     readonly adminGetUser: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description User id */
                 readonly user: string;
@@ -8750,7 +8893,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description User id */
                 readonly user: string;
@@ -8855,7 +9001,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -8946,7 +9095,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9036,6 +9188,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -9165,7 +9319,10 @@ export interface operations {
     readonly stopConsistencyAudit: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9250,7 +9407,10 @@ export interface operations {
     readonly getSupervisor: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9337,7 +9497,10 @@ export interface operations {
     readonly setSupervisorPolicy: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
