@@ -19,8 +19,8 @@ export type StackOptions = {
   databaseUrl: string | undefined;
   /** An existing Temporal server, host:port. Absent = `npm start` runs its own. */
   temporalAddress: string | undefined;
-  /** `external` = another issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`). */
-  jwt: { secret: string | undefined; audience: string; external: boolean };
+  /** `external` = another issuer signs the tokens, unless there is a secret. */
+  jwt: { secret: string | undefined; audience: string; issuer?: string | undefined; external: boolean };
 };
 
 type StackPorts = {
@@ -35,6 +35,8 @@ type StackPorts = {
   grafana: number;
 };
 
+/** Each of them says who signs the tokens; `JWT_ISSUER` only where there is no `JWT_SECRET`. */
+const EXTERNAL_ISSUERS = ['JWT_ISSUER', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 const OBSERVE = '--observe';
 const USAGE = `npm start -- [--observe]
   --observe  runs Prometheus and Grafana beside the stack, where their programs are there`;
@@ -78,8 +80,10 @@ export function stackOptions(given: NodeJS.ProcessEnv, root: string, args: reado
     temporalAddress: value('TEMPORAL_ADDRESS'),
     jwt: {
       secret: value('JWT_SECRET'),
-      audience: value('JWT_AUDIENCE') ?? 'parley',
-      external: value('JWT_JWKS_URL') !== undefined || value('JWT_PUBLIC_KEY_FILE') !== undefined,
+      // Any of the list will do.
+      audience: value('JWT_AUDIENCE')?.split(',')[0]?.trim() ?? 'parley',
+      issuer: value('JWT_ISSUER'),
+      external: EXTERNAL_ISSUERS.some((name) => value(name) !== undefined),
     },
   };
   if (problems.length > 0) throw new Error(problems.join('\n'));

@@ -20,12 +20,12 @@ export async function summary(options: StackOptions, { secret, uiUrl, temporalAd
   ];
   if (secret === undefined) {
     lines.push(
-      'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
+      'Tokens come from an external issuer (JWT_ISSUER, JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
   } else {
     // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
     const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
-    const token = await signToken({ secret, audience: jwt.audience, user: 'alice' });
+    const token = await signToken({ secret, audience: jwt.audience, issuer: jwt.issuer, user: 'alice' });
     lines.push(
       `This token is for the user alice and is valid for 24 hours. For another user: ${tokenCommand}`,
       '',

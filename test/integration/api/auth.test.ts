@@ -178,7 +178,7 @@ describe('with the JWKS of a provider', () => {
   /** Signed with the genuine key, whatever the header says. */
   const signedBy = async (header: Claims, claims: Claims = good()): Promise<string> => {
     const input = `${encode(header)}.${encode(claims)}`;
-    const key = rsa.privateKey as CryptoKey;
+    const key = rsa.privateKey;
     const signature = await crypto.subtle.sign('RSASSA-PKCS1-v1_5', key, Buffer.from(input));
     return `${input}.${Buffer.from(signature).toString('base64url')}`;
   };

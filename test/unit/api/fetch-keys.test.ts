@@ -44,7 +44,7 @@ test('one that does not answer is given up, also in the middle of its answer', a
     () => undefined,
     (_: unknown, response: { write: (text: string) => void }) => response.write('{'),
   ]) {
-    answer = listener as RequestListener;
+    answer = listener;
     await expect(keysAt(`${url}/jwks`)(AbortSignal.timeout(50))).rejects.toThrow(/it does not answer in time/);
   }
 });

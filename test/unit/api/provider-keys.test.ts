@@ -37,7 +37,9 @@ async function start(): Promise<void> {
     },
     log: pino({ level: 'silent' }),
     onFetch: (outcome) => void outcomes.push(outcome),
-    onKeyGone: () => void gone++,
+    onKeyGone: () => {
+      gone++;
+    },
   });
 }
 
