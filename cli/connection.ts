@@ -41,10 +41,11 @@ export function findConnection(process: NodeJS.ProcessEnv, root: string): Connec
       "PARLEY_TOKEN is missing: an operator's token. (Where `npm start` runs, none is needed.)",
     );
   }
-  const { audience } = options.jwt;
+  const { audience, issuer } = options.jwt;
   return {
     url: url.origin,
-    token: () => signToken({ secret, audience, user: LOCAL_OPERATOR, operator: true, expiresIn: OWN_TOKEN_LIFETIME }),
+    token: () =>
+      signToken({ secret, audience, issuer, user: LOCAL_OPERATOR, operator: true, expiresIn: OWN_TOKEN_LIFETIME }),
   };
 }
 

@@ -7,6 +7,8 @@ import type { StackOptions } from './options.ts';
 export type TokenOptions = {
   secret: string;
   audience: string;
+  /** @default none */
+  issuer?: string | undefined;
   user: string;
   device?: string;
   operator?: boolean;
@@ -16,8 +18,12 @@ export type TokenOptions = {
 
 /** A token for development. */
 export function signToken(options: TokenOptions): Promise<string> {
-  const { secret, audience, user, device, operator = false, expiresIn = '24h' } = options;
-  const claims = { ...(device === undefined ? {} : { device }), ...(operator ? { scope: 'operator' } : {}) };
+  const { secret, audience, issuer, user, device, operator = false, expiresIn = '24h' } = options;
+  const claims = {
+    ...(issuer === undefined ? {} : { iss: issuer }),
+    ...(device === undefined ? {} : { device }),
+    ...(operator ? { scope: 'operator' } : {}),
+  };
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(user)
@@ -30,7 +36,7 @@ export function signToken(options: TokenOptions): Promise<string> {
 /**
  * The token secret of the local stack: `JWT_SECRET`, or else a random secret. The random secret is stored in the data
  * folder, so tokens stay valid after a restart.
- * @returns undefined if an external issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`)
+ * @returns undefined if an external issuer signs the tokens (`JWT_ISSUER`, `JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`)
  */
 export function developmentSecret({ dataDir, jwt }: Pick<StackOptions, 'dataDir' | 'jwt'>): string | undefined {
   if (jwt.secret !== undefined || jwt.external) return jwt.secret;

@@ -26,9 +26,8 @@ export type StackOptions = {
   databaseUrl: string | undefined;
   /** An existing Temporal server, host:port. Absent = `npm start` runs its own. */
   temporalAddress: string | undefined;
-  /** `external` = another issuer signs the tokens (`JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`). */
-  jwt: { secret: string | undefined; audience: string; external: boolean };
-  /** What is wrong with these settings. */
+  /** `external` = another issuer signs the tokens, unless there is a secret. */
+  jwt: { secret: string | undefined; audience: string; issuer?: string | undefined; external: boolean   /** What is wrong with these settings. */
   problems: readonly string[];
   /** Where variables are set, if not in the environment. */
   places: Places;
@@ -46,6 +45,8 @@ export type StackPorts = {
   grafana: number;
 };
 
+/** Each of them says who signs the tokens; `JWT_ISSUER` only where there is no `JWT_SECRET`. */
+const EXTERNAL_ISSUERS = ['JWT_ISSUER', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 const OBSERVE = '--observe';
 const USAGE = `npm start -- [--observe]
   --observe  runs Prometheus and Grafana beside the stack, where their programs are there`;
@@ -129,8 +130,10 @@ export function readStackOptions(
     temporalAddress: value('TEMPORAL_ADDRESS'),
     jwt: {
       secret: value('JWT_SECRET'),
-      audience: value('JWT_AUDIENCE') ?? 'parley',
-      external: value('JWT_JWKS_URL') !== undefined || value('JWT_PUBLIC_KEY_FILE') !== undefined,
+      // Any of the list will do.
+      audience: value('JWT_AUDIENCE')?.split(',')[0]?.trim() ?? 'parley',
+      issuer: value('JWT_ISSUER'),
+      external: EXTERNAL_ISSUERS.some((name) => value(name) !== undefined),
     },
     places: file.places,
   };

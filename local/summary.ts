@@ -8,7 +8,7 @@ export async function summary({ options, secret, uiUrl, temporalAddress }: Stack
   const api = `http://${host}:${ports.api}`;
   // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
   const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
-  const token = secret === undefined ? undefined : await signToken({ secret, audience: jwt.audience, user: 'alice' });
+  const token = secret === undefined ? undefined : await signToken({ secret, audience: jwt.audience, issuer: jwt.issuer, user: 'alice' });
   const lines = [
     '',
     'Parley is ready.',
@@ -23,7 +23,7 @@ export async function summary({ options, secret, uiUrl, temporalAddress }: Stack
   ];
   if (token === undefined) {
     lines.push(
-      'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
+      'Tokens come from an external issuer (JWT_ISSUER, JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
   } else {
     lines.push(

@@ -27,10 +27,10 @@ async function main(): Promise<string> {
   const secret = developmentSecret(options);
   if (secret === undefined) {
     throw new Error(
-      'Tokens come from an external issuer (JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
+      'Tokens come from an external issuer (JWT_ISSUER, JWT_JWKS_URL or JWT_PUBLIC_KEY_FILE). Ask this issuer for a token.',
     );
   }
-  const { audience } = options.jwt;
+  const { audience, issuer } = options.jwt;
   const device = values.device === undefined ? {} : { device: values.device };
-  return signToken({ secret, audience, user, operator: values.operator, ...device });
+  return signToken({ secret, audience, issuer, user, operator: values.operator, ...device });
 }

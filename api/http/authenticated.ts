@@ -8,6 +8,8 @@ import { callerOf, contextOf } from './context.ts';
 import { inTime } from './in-time.ts';
 import { DEVICE_HEADER, nameDevice } from './named-device.ts';
 
+/** Room comes when the user deletes a device. */
+const DEVICES_RETRY_MS = 60_000;
 const HEADER = DEVICE_HEADER.toLowerCase() as Lowercase<typeof DEVICE_HEADER>;
 
 /** What a token or a ticket says of the sender. */
@@ -90,7 +92,7 @@ export function makeAdmitDevice(admit: (caller: Caller) => boolean | Promise<boo
       const isAdmitted = result instanceof Promise ? await inTime(result, deadline) : result;
       if (!isAdmitted) {
         const detail = `A user has at most ${MAX_DEVICES_PER_USER} devices: delete those that are gone`;
-        throw new AppError('rate-limited', detail, {}, { retryAfterMs: null });
+        throw new AppError('rate-limited', detail, {}, { retryAfterMs: DEVICES_RETRY_MS });
       }
     }
     next();
@@ -99,6 +101,6 @@ export function makeAdmitDevice(admit: (caller: Caller) => boolean | Promise<boo
 
 /** Refuses callers who are not operators. */
 export function operatorsOnly(...[, res, next]: Parameters<RequestHandler>): void {
-  if (!callerOf(res).isOperator) throw new AppError('not-allowed', 'This route needs a token with the scope operator');
+  if (!callerOf(res).isOperator) throw new AppError('not-allowed', 'This route needs the token of an operator');
   next();
 }

@@ -1,6 +1,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '../../domain/errors.ts';
+import { DEVICE_HEADER } from '../http/named-device.ts';
 import { problemType } from '../http/problems.ts';
 import type { Route } from '../http/route.ts';
 import { Problem } from '../schemas/problem.ts';
@@ -17,6 +18,16 @@ const IDEMPOTENCY_KEY = z
   .meta({
     description: 'The same key, user, device and path again: the first answer, for 24 hours',
     param: { name: 'Idempotency-Key', in: 'header' },
+  });
+
+const DEVICE = z
+  .string()
+  .optional()
+  .meta({
+    description:
+      'The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default`',
+    example: '0b7c3f6a-3a0f-4e07-a1f5-0d5d7d9f0c11',
+    param: { name: DEVICE_HEADER, in: 'header' },
   });
 
 /** Headers of answers, as components. */
@@ -79,7 +90,7 @@ export function openApiDocument(routes: readonly Route[], version: string, run: 
     scheme: 'bearer',
     bearerFormat: 'JWT',
     description:
-      'The claim `sub` is the user, and `device` is the device. The claim `scope` of operators contains `operator`.',
+      'An access token of the configured identity provider. By default the claim `sub` is the user, `device` the device, and `scope` of operators contains `operator`; other claims can be configured.',
   });
   for (const route of routes) registry.registerPath(pathOf(route, examples));
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
@@ -120,7 +131,7 @@ function pathOf(route: Route, examples: OperationExamples): RouteConfig {
     request: {
       ...(params === undefined ? {} : { params: params as z.ZodObject }),
       ...(query === undefined ? {} : { query: query as z.ZodObject }),
-      ...(method === 'post' ? { headers: [IDEMPOTENCY_KEY] } : {}),
+      headers: [...(method === 'post' ? [IDEMPOTENCY_KEY] : []), ...(access === 'public' ? [] : [DEVICE])],
       ...(body === undefined
         ? {}
         : {

@@ -6,6 +6,11 @@ export interface HttpOptions {
   readonly baseUrl: string | (() => string);
   /** Bearer token. It is asked before every try, so that it may renew an expired token. */
   readonly token: () => string | Promise<string>;
+  /**
+   * Id of this install, for tokens that name no device: without it every install of the user is `default`, and they throw each
+   * other out. Make it once (a UUID) and keep it. A token that names another device is refused with it.
+   */
+  readonly device?: string;
   /** Tries of one request. @default 6 */
   readonly attempts?: number;
   /** Time limit of one try, above the service's own deadline of 10 s. @default 15000 */
@@ -38,7 +43,7 @@ const MAX_PAUSE_MS = 5_000;
  * A wrapper of `fetch` that retries broken connections, timeouts, 503, and 429 with `Retry-After`. A retry has the same
  * bytes and the same operation id as the first try, so the service never applies an operation twice.
  */
-export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }: HttpOptions): Http {
+export function createHttp({ baseUrl, token, device, attempts = 6, timeoutMs = 15_000 }: HttpOptions): Http {
   const open = async (method: Method, path: string, options: RequestOptions = {}): Promise<Response> => {
     const url = new URL(path, typeof baseUrl === 'function' ? baseUrl() : baseUrl);
     for (const [name, value] of Object.entries(options.query ?? {})) {
@@ -46,6 +51,8 @@ export function createHttp({ baseUrl, token, attempts = 6, timeoutMs = 15_000 }:
     }
     const headers = new Headers({ accept: 'application/json', ...options.headers });
     headers.set('authorization', `Bearer ${await token()}`);
+    // Headers are bytes of ASCII, and a device id may be any text.
+    if (device !== undefined) headers.set('parley-device', encodeURIComponent(device));
     if (options.idempotencyKey !== undefined) headers.set('idempotency-key', options.idempotencyKey);
     if (options.body !== undefined) headers.set('content-type', 'application/json');
     const response = await fetch(url, {

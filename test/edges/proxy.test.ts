@@ -88,6 +88,17 @@ describe.skipIf(haproxy === '')('the proxy of docker-compose.yml', () => {
   };
   const up = (): Promise<number> => upIn('api');
 
+  test('headers up to the limit of the API pass, and above it the API says what is wrong', async () => {
+    const ask = (bytes: number): Promise<Response> => fetch(`${url}/v1/devices`, { headers: { x: 'x'.repeat(bytes) } });
+    expect((await ask(30_000)).status).toBe(401);
+    const refused = await ask(40_000);
+    expect([refused.status, refused.headers.get('content-type')]).toEqual([
+      431,
+      'application/problem+json; charset=utf-8',
+    ]);
+    await refused.body?.cancel();
+  });
+
   test('events of a stream come while it is open', async () => {
     const id = await create();
     const stream = await openEventStream(url, id, await service().token('bob'), { after: 0 });

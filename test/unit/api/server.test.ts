@@ -88,6 +88,54 @@ test('a connection that sends nothing, or no whole head, is closed', async () =>
   expect(await server.shutdown()).toBe(true);
 });
 
+/** Everything that the server says until it closes the connection. Each part is sent when the one before was answered. */
+async function answerTo(port: number, ...parts: string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+  let said = '';
+  socket.setEncoding('utf8').on('data', (text: string) => (said += text));
+  for (const [index, part] of parts.entries()) {
+    socket.write(part);
+    if (index < parts.length - 1) await once(socket, 'data');
+  }
+  await once(socket, 'close');
+  return said;
+}
+
+test('a head that cannot be read is answered with a problem, and the connection closed', async () => {
+  const server = await startServer({
+    handler: (req, res) => {
+      if (req.url === '/part') res.write('part');
+      else res.end('whole');
+    },
+    host: '127.0.0.1',
+    port: 0,
+    graceMs: 100,
+    log,
+    maxHeaderBytes: 10_000,
+    headers: { withinMs: 200, checkMs: 20 },
+    onDraining: () => undefined,
+    closeStreams: () => undefined,
+  });
+  const head = (path: string, bytes: number): string =>
+    `GET ${path} HTTP/1.1\r\nhost: parley\r\nx: ${'x'.repeat(bytes)}\r\n\r\n`;
+  const large = await answerTo(server.port, head('/', 10_000));
+  expect(large).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+  expect(large).toMatch(/^content-type: application\/problem\+json/im);
+  expect(large).toMatch(/^connection: close/im);
+  const [, body = ''] = large.split('\r\n\r\n');
+  expect(JSON.parse(body)).toMatchObject({ type: '/docs/problems/headers-too-large', status: 431, limit: 10_000 });
+  expect(Number(/^content-length: (\d+)/im.exec(large)?.[1])).toBe(Buffer.byteLength(body));
+  // Many small headers count together, and so does one after a good request too.
+  const many = `GET / HTTP/1.1\r\nhost: parley\r\n${'name: value\r\n'.repeat(1900)}\r\n`;
+  expect(await answerTo(server.port, many)).toMatch(/^HTTP\/1\.1 431 /);
+  expect(await answerTo(server.port, head('/', 9000), head('/', 10_000))).toMatch(/whole[^]*HTTP\/1\.1 431 /);
+  expect(await answerTo(server.port, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 [^]*"code":"malformed"/);
+  expect(await answerTo(server.port, 'GET / HTTP/1.1\r\nhost: par')).toMatch(/^HTTP\/1\.1 408 /);
+  // In the middle of an answer nothing else may be written.
+  expect(await answerTo(server.port, head('/part', 0), head('/', 10_000))).not.toContain('431');
+  await server.shutdown();
+});
+
 test('a port that is taken fails the start', async () => {
   const server = await start((_, res) => res.end(), 100);
   const again = startServer({

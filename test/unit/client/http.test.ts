@@ -14,11 +14,18 @@ type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
 /** Answers of the service, one for each request. */
 const answers: Answer[] = [];
-const requests: { url: string; body: string; key: string | undefined; authorization: string | undefined }[] = [];
+const requests: {
+  url: string;
+  body: string;
+  key: string | undefined;
+  authorization: string | undefined;
+  device?: string;
+}[] = [];
 const server = createServer((request, response) => {
   void text(request).then((body) => {
-    const { authorization, 'idempotency-key': key } = request.headers;
-    requests.push({ url: request.url ?? '', body, key: key?.toString(), authorization });
+    const { authorization, 'idempotency-key': key, 'parley-device': device } = request.headers;
+    const named = device === undefined ? {} : { device: device.toString() };
+    requests.push({ url: request.url ?? '', body, key: key?.toString(), authorization, ...named });
     answers.shift()?.(response, request);
   });
 });
@@ -55,6 +62,15 @@ describe('createHttp', () => {
       const authorization = `Bearer token-${i + 1}`;
       expect(request).toEqual({ url: '/v1/x', body: JSON.stringify(body), key: 'k1', authorization });
     }
+  });
+
+  test('names its device in every request, if the app says so', async () => {
+    const { port } = server.address() as AddressInfo;
+    const named = createHttp({ baseUrl: `http://127.0.0.1:${port}`, token: () => 't', device: 'Büro 1' });
+    answers.push(json(200, {}), json(200, {}));
+    await named.json('GET', '/v1/devices');
+    await named.open('GET', '/v1/events');
+    expect(requests.map(({ device }) => device)).toEqual(['B%C3%BCro%201', 'B%C3%BCro%201']);
   });
 
   test('gives a problem with code, details and request id, and does not repeat it', async () => {

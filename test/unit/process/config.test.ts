@@ -32,7 +32,18 @@ test('the defaults give a complete, frozen configuration', () => {
     adminPort: 9090,
     temporalNamespace: 'default',
     jwt: { kind: 'secret', secret: SECRET },
-    jwtAudience: 'parley',
+    tokenRules: {
+      issuer: undefined,
+      audiences: ['parley'],
+      audienceClaim: 'aud',
+      required: [],
+      userClaim: 'sub',
+      deviceClaim: 'device',
+      operatorClaims: ['scope'],
+      operatorValue: 'operator',
+      clockToleranceMs: 5000,
+    },
+    maxHeaderBytes: 32_768,
     path: { path: 'auto', rollout: 100 },
     requestDeadlineMs: 10_000,
     idleMs: 600_000,
@@ -61,7 +72,7 @@ test('every problem is listed at once', () => {
     'DATABASE_URL is not set',
     'CONVERSATION_PAHT is unknown: did you mean CONVERSATION_PATH?',
     'RATE_LIMIT_FOO is unknown',
-    'exactly one of JWT_SECRET, JWT_JWKS_URL, JWT_PUBLIC_KEY_FILE must be set: JWT_SECRET and JWT_JWKS_URL are set',
+    'exactly one of JWT_SECRET, JWT_JWKS_URL, JWT_PUBLIC_KEY_FILE must be set, or JWT_ISSUER alone: JWT_SECRET and JWT_JWKS_URL are set',
     'PORT must be a whole number from 0 to 65535',
     'TEMPORAL_ADDRESS must be host:port',
     'JWT_SECRET must have at least 32 characters',
@@ -127,6 +138,75 @@ test('only the API needs a source of tokens, and a migration needs only the data
   expect(problemsOf({ DATABASE_URL, TEMPORAL_ADDRESS }, 'worker')).toEqual([]);
   expect(problemsOf({ DATABASE_URL }, 'migrate')).toEqual([]);
   expect(problemsOf({ DATABASE_URL, TEMPORAL_ADDRESS }, 'api')).toHaveLength(1);
+});
+
+const { JWT_SECRET: _, ...NO_SOURCE } = USABLE;
+const ISSUER = 'https://id.example.org/realms/main';
+const ALL_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+
+test('JWT_ISSUER alone is a source of keys; beside another source it is only compared', () => {
+  const alone = loadConfig({ ...NO_SOURCE, JWT_ISSUER: ISSUER }, 'api');
+  expect(alone.jwt).toEqual({ kind: 'discovery', issuer: ISSUER, algorithms: ALL_ALGORITHMS });
+  const beside = loadConfig(
+    { ...NO_SOURCE, JWT_ISSUER: 'us', JWT_JWKS_URL: 'https://k', JWT_ALGORITHMS: 'RS256, ES256' },
+    'api',
+  );
+  expect(beside.jwt).toEqual({ kind: 'jwks', url: 'https://k', algorithms: ['RS256', 'ES256'] });
+  expect(beside.tokenRules.issuer).toBe('us');
+  expect(loadConfig({ ...USABLE, JWT_ISSUER: 'us' }, 'api').jwt.kind).toBe('secret');
+});
+
+test('every mistake about tokens is told at once, with its variable', () => {
+  const wrong = {
+    JWT_ISSUER: 'id.example.org',
+    JWT_ALGORITHMS: 'RS256,HS256',
+    JWT_AUDIENCE: 'a,,b',
+    JWT_REQUIRED_CLAIMS: 'token_use=access,=x',
+    JWT_OPERATOR_CLAIMS: ',',
+    JWT_CLOCK_TOLERANCE: '10m',
+    JWT_PUBLIC_KEY_ALG: 'HS256',
+    JWT_DEVICE_CLAM: 'device',
+    JWT_AUDIENCES: 'parley',
+    MAX_HEADER_BYTES: '100',
+  };
+  expect(problemsOf({ ...NO_SOURCE, ...wrong })).toEqual([
+    'JWT_DEVICE_CLAM is unknown: did you mean JWT_DEVICE_CLAIM?',
+    'JWT_AUDIENCES is unknown: did you mean JWT_AUDIENCE?',
+    'JWT_ISSUER must be a URL that starts with https: or http://, without ? and #: it is where the keys are found',
+    `JWT_PUBLIC_KEY_ALG must be one of ${ALL_ALGORITHMS.join(', ')}`,
+    `JWT_ALGORITHMS must be one of ${ALL_ALGORITHMS.join(', ')}`,
+    'JWT_AUDIENCE has an empty part',
+    'JWT_REQUIRED_CLAIMS must be names, or name=value, separated by commas',
+    'JWT_OPERATOR_CLAIMS has an empty part',
+    'JWT_CLOCK_TOLERANCE must be a duration such as 30s, 10m or 1h, from 0s to 300s',
+    'MAX_HEADER_BYTES must be a whole number from 8192 to 1048576',
+  ]);
+  expect(problemsOf({ ...USABLE, JWT_ALGORITHMS: 'RS256' })).toEqual([
+    'JWT_ALGORITHMS is for keys of a JWKS, and JWT_SECRET is set: remove one',
+  ]);
+  expect(problemsOf(NO_SOURCE)).toEqual([
+    'exactly one of JWT_SECRET, JWT_JWKS_URL, JWT_PUBLIC_KEY_FILE must be set, or JWT_ISSUER alone: none is set',
+  ]);
+});
+
+test('what tokens must say is read as lists and claims', () => {
+  const { tokenRules } = loadConfig({
+    ...USABLE,
+    JWT_AUDIENCE: 'a, https://b.example',
+    JWT_REQUIRED_CLAIMS: 'token_use=access, tenant, x=a=b',
+    JWT_OPERATOR_CLAIMS: 'scope,realm_access.roles',
+    JWT_CLOCK_TOLERANCE: '0s',
+  });
+  expect(tokenRules).toMatchObject({
+    audiences: ['a', 'https://b.example'],
+    required: [
+      { claim: 'token_use', value: 'access' },
+      { claim: 'tenant', value: undefined },
+      { claim: 'x', value: 'a=b' },
+    ],
+    operatorClaims: ['scope', 'realm_access.roles'],
+    clockToleranceMs: 0,
+  });
 });
 
 test('an empty variable counts as unset', () => {
