@@ -51,7 +51,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     query: EventsQuery,
     isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
-    problems: ['not-found', 'rate-limited'],
+    problems: ['not-found', 'rate-limited', 'overloaded'],
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
       contextOf(response).isStream = true;
@@ -78,7 +78,7 @@ export function eventRoutes({ streams }: { readonly streams: Streams }): Route[]
     query: AccountEventsQuery,
     isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream' } },
-    problems: ['rate-limited'],
+    problems: ['rate-limited', 'overloaded'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;
       const { user, device, expiresAt } = caller;

@@ -3533,7 +3533,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is not available
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
@@ -3610,7 +3611,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is not available
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
