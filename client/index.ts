@@ -86,4 +86,5 @@ export { GroupRefusesJoinersError } from './group/joining.ts';
 export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
 export type { DeviceStore } from './storage/device-store.ts';
 export { memoryStore } from './storage/device-store.ts';
+export { indexedDbStore } from './storage/indexed-db-store.ts';
 export type { ReceivedMessage } from './storage/group-store.ts';

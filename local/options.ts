@@ -27,7 +27,8 @@ export type StackOptions = {
   /** An existing Temporal server, host:port. Absent = `npm start` runs its own. */
   temporalAddress: string | undefined;
   /** `external` = another issuer signs the tokens, unless there is a secret. */
-  jwt: { secret: string | undefined; audience: string; issuer?: string | undefined; external: boolean   /** What is wrong with these settings. */
+  jwt: { secret: string | undefined; audience: string; issuer?: string | undefined; external: boolean };
+  /** What is wrong with these settings. */
   problems: readonly string[];
   /** Where variables are set, if not in the environment. */
   places: Places;

@@ -70,7 +70,7 @@ export function eventRoutes({
     query: EventsQuery,
     isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: ConversationStreamEvent } },
-    problems: ['not-found', 'rate-limited'],
+    problems: ['not-found', 'rate-limited', 'overloaded'],
     handle: async ({ params, query, caller, request, response }) => {
       const after = lastEventId(request.headers['last-event-id']) ?? query.after ?? 0;
       contextOf(response).isStream = true;
@@ -95,7 +95,7 @@ export function eventRoutes({
     query: AccountEventsQuery,
     isStream: true,
     replies: { 200: { description: 'Events', mediaType: 'text/event-stream', schema: AccountStreamEvent } },
-    problems: ['rate-limited'],
+    problems: ['rate-limited', 'overloaded'],
     handle: async ({ caller, response }) => {
       contextOf(response).isStream = true;
       await streams.openAccount(response, readerOf(caller));

@@ -21,7 +21,7 @@ export class Acknowledgements {
     if (seq <= (this.#acknowledged.get(conversation) ?? 0)) return;
     this.#waiting.set(conversation, seq);
     // A failed request keeps its positions, and the next request sends them.
-    this.#timer ??= backgroundTimer(() => void this.flush().catch(() => undefined), BATCH_MS);
+    this.#timer ??= setTimeout(() => void this.flush().catch(() => undefined), BATCH_MS);
   }
 
   /** Sends all positions at once; returns when the service has them. */
@@ -43,12 +43,4 @@ export class Acknowledgements {
       }
     });
   }
-}
-
-/** A timer that does not keep a Node process alive. Browsers have no `unref` and need none. */
-function backgroundTimer(task: () => void, ms: number): ReturnType<typeof setTimeout> {
-  const timer = setTimeout(task, ms);
-  const handle: unknown = timer;
-  (handle as { readonly unref?: () => void }).unref?.();
-  return timer;
 }

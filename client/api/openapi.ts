@@ -5079,7 +5079,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is not available
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {
@@ -5229,7 +5230,8 @@ export interface operations {
                 };
             };
             /**
-             * @description `unavailable`: A part of the service is not available
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
              *     `deadline`: There was no decision before the deadline of the request
              */
             readonly 503: {

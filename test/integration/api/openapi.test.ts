@@ -107,6 +107,7 @@ test('the document lists exactly the routes that clients use', () => {
       'GET /v1/key-packages',
       'POST /v1/key-packages',
       'PUT /v1/key-packages',
+      'POST /v1/stream-tickets',
       'POST /v1/users/{user}/key-packages/claim',
       'GET /v1/devices',
       'DELETE /v1/devices/{device}',

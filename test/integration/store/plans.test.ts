@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
@@ -31,6 +31,7 @@ import { overviewConversation, overviewConversations } from '../../../store/conv
 import { exportEntries, exportMembers, readExport } from '../../../store/conversation/export.ts';
 import { listRowLocks } from '../../../store/conversation/row-locks.ts';
 import { readWaiting } from '../../../store/conversation/waiting.ts';
+import { createTicket, openTicket, readReplacedStreams } from '../../../store/device/stream-tickets.ts';
 import { overviewUser } from '../../../store/device/user-overview.ts';
 import { makePool } from '../../../store/pool.ts';
 import { readDatabaseState } from '../../../store/process/database-state.ts';
@@ -194,6 +195,11 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     ),
   'inbox: make room': () => inSql(`select make_room_in_inbox('user-2', 'phone')`),
   'inbox: wake': () => wakeEvictedWelcomes(pool),
+  'tickets: make': () =>
+    createTicket(pool, { ...owner, hash: randomBytes(32), conversation, expiresAt: Date.now() + DAY_MS }),
+  'tickets: use': () => openTicket(pool, Buffer.from('none'), conversation, randomUUID()),
+  'tickets: are there newer streams': () =>
+    readReplacedStreams(pool, [{ hash: Buffer.from('none'), streamId: randomUUID(), usedAt: 0 }]),
   'Welcomes: acknowledge': () => acknowledgeWelcome(pool, owner, randomUUID()),
 };
 

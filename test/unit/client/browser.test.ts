@@ -5,6 +5,7 @@ import { rolldown } from 'rolldown';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type * as ClientLibrary from '../../../client/index.ts';
 import { packageRoot } from '../../../process/package-root.ts';
+import { DEPENDENCIES } from '../../../tools/client-package/pack.ts';
 import { fakeFetch } from '../../harness/fake-fetch.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 
@@ -65,6 +66,15 @@ describe('the client library in a browser', () => {
     expect(bundle.imports).toEqual([]);
     expect(bundle.dynamicImports.filter((name) => !NEVER_LOADED.includes(name))).toEqual([]);
     expect(bundle.code).not.toMatch(/["']node:/);
+  });
+
+  test('asks for nothing that only Node has, and imports only what its package brings along', async () => {
+    const build = await rolldown({ input: path.join(ROOT, 'client/index.ts'), external: /^[^./]/, cwd: ROOT });
+    const { output } = await build.generate({ format: 'esm', codeSplitting: false });
+    await build.close();
+    expect(output[0].code).not.toMatch(/\b(?:Buffer|process|global)\.\w|\brequire\(|\bunref\b/);
+    const packages = output[0].imports.map((name) => /^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0]);
+    expect(DEPENDENCIES).toEqual(expect.arrayContaining([...new Set(packages)]));
   });
 
   test('two devices make a group, and each reads the message of the other', async () => {
