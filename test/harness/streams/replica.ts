@@ -62,16 +62,19 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     return Promise.resolve();
   });
   if (!deaf) {
-    const listener = listen({ url: database.url }, {
-      onEntry: hub.wake,
-      onDevice: (device, stream) => {
-        if (stream === undefined) seen.forget(device);
-        hub.wakeDevice(device, stream);
+    const listener = listen(
+      { url: database.url },
+      {
+        onEntry: hub.wake,
+        onDevice: (device, stream) => {
+          if (stream === undefined) seen.forget(device);
+          hub.wakeDevice(device, stream);
+        },
+        onSetting: () => undefined,
+        onConnect: hub.wakeAll,
+        onError: () => undefined,
       },
-      onSetting: () => undefined,
-      onConnect: hub.wakeAll,
-      onError: () => undefined,
-    });
+    );
     cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }

@@ -169,6 +169,15 @@ test('the database is unhealthy while tables are missing or while it does not an
   expect(await check()).toEqual({ status: 'unhealthy', reason: 'migrations are missing: run `npm run migrate`' });
   complete = true;
   expect(await check()).toEqual(healthy);
+  let problem: string | undefined = 'the pooler loses prepared statements';
+  const watched = databaseCheck(
+    database().pool,
+    () => Promise.resolve(true),
+    () => problem,
+  );
+  expect(await watched()).toEqual({ status: 'unhealthy', reason: problem });
+  problem = undefined;
+  expect(await watched()).toEqual(healthy);
   const gone = makePool({ url: 'postgres://localhost:1/none', max: 1, name: 'gone' });
   const everything = { ...allWell(), database: databaseCheck(gone, () => gone.query('select 1').then(() => true)) };
   expect((await runChecks(everything)).database).toEqual({

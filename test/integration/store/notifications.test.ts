@@ -18,16 +18,19 @@ interface Heard {
 
 function startListening(url = database().url): Heard {
   const heard = { entries: [], changed: [], devices: [], settings: [], connects: 0, errors: 0 } as unknown as Heard;
-  const listener = listen({ url }, {
-    onEntry: (conversation, seq, changed) => {
-      heard.entries.push([conversation, seq]);
-      if (changed) heard.changed.push(conversation);
+  const listener = listen(
+    { url },
+    {
+      onEntry: (conversation, seq, changed) => {
+        heard.entries.push([conversation, seq]);
+        if (changed) heard.changed.push(conversation);
+      },
+      onDevice: (device, stream) => heard.devices.push(stream === undefined ? [device] : [device, stream]),
+      onSetting: (name) => heard.settings.push(name),
+      onConnect: () => heard.connects++,
+      onError: () => heard.errors++,
     },
-    onDevice: (device, stream) => heard.devices.push(stream === undefined ? [device] : [device, stream]),
-    onSetting: (name) => heard.settings.push(name),
-    onConnect: () => heard.connects++,
-    onError: () => heard.errors++,
-  });
+  );
   onTestFinished(() => listener.close());
   Object.assign(heard, { listener });
   return heard;

@@ -38,14 +38,17 @@ async function invite(user: string, bytes: number, by = 'ann'): Promise<string> 
  */
 async function untilOld(make: () => Promise<readonly string[]>): Promise<void> {
   const heard = new Set<string>();
-  const listener = listen({ url: database().url }, {
-    onEntry: (conversation, lastSeq) => {
-      if (lastSeq >= 1) heard.add(conversation);
+  const listener = listen(
+    { url: database().url },
+    {
+      onEntry: (conversation, lastSeq) => {
+        if (lastSeq >= 1) heard.add(conversation);
+      },
+      onSetting: () => undefined,
+      onConnect: () => undefined,
+      onError: () => undefined,
     },
-    onSetting: () => undefined,
-    onConnect: () => undefined,
-    onError: () => undefined,
-  });
+  );
   try {
     await waitUntil(listener.connected, { what: 'the test listens' });
     const made = await make();

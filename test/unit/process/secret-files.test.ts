@@ -97,3 +97,58 @@ test('problems name the variable, and never show a value', () => {
 test('a misspelled variable for a file is refused', () => {
   expect(() => loadConfig({ ...SERVERS, JWT_SECRET_FIEL: 'x' })).toThrow('did you mean JWT_SECRET_FILE?');
 });
+
+test('what is wrong with TLS to the database is said before anything connects', () => {
+  const ca = fileWith('a certificate');
+  const missing = path.join(folder, 'nowhere.pem');
+  const load = (env: NodeJS.ProcessEnv): string => {
+    try {
+      return loadConfig({ ...SERVERS, ...env }).database.main.caFile ?? 'none';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  expect(load({ DATABASE_TLS_CA_FILE: ca })).toBe(ca);
+  expect(load({ DATABASE_TLS_CA_FILE: missing })).toContain(
+    `DATABASE_TLS_CA_FILE names a file that cannot be read: ${missing}`,
+  );
+  const url = (query: string): string => `${SERVERS.DATABASE_URL}?${query}`;
+  expect(load({ DATABASE_URL: url('sslmode=verify-ful') })).toContain(
+    'DATABASE_URL has an sslmode that does not exist: it must be one of disable,',
+  );
+  expect(load({ DATABASE_DIRECT_URL: url(`sslmode=verify-full&sslrootcert=${missing}`) })).toContain(
+    `sslrootcert of DATABASE_DIRECT_URL names a file that cannot be read: ${missing}`,
+  );
+  expect(load({ DATABASE_URL: url('sslmode=no-verify'), DATABASE_TLS_CA_FILE: ca })).toContain(
+    'DATABASE_URL has sslmode=no-verify, but DATABASE_TLS_CA_FILE asks for a check of the certificate',
+  );
+});
+
+test('without a way of its own for sessions there is one way', () => {
+  const { main, direct } = loadConfig(SERVERS).database;
+  expect(direct).toBe(main);
+  const other = loadConfig({
+    ...SERVERS,
+    DATABASE_PASSWORD: 'p@ss',
+    DATABASE_DIRECT_URL: 'postgres://parley@primary/parley',
+  }).database;
+  expect(other.direct.url).toBe('postgres://parley:p%40ss@primary/parley');
+});
+
+test('each connection asks for the password that its file has now', () => {
+  const file = fileWith('first');
+  const urlFile = fileWith('postgres://a:one@primary/d');
+  const { main, direct } = loadConfig({
+    ...SERVERS,
+    DATABASE_PASSWORD_FILE: file,
+    DATABASE_DIRECT_URL_FILE: urlFile,
+  }).database;
+  expect([main.password?.(), direct.password?.()]).toEqual(['first', 'one']);
+  writeFileSync(file, 'second\n');
+  writeFileSync(urlFile, 'postgres://a:t%20wo@primary/d\n');
+  expect([main.password?.(), direct.password?.()]).toEqual(['second', 't wo']);
+  rmSync(file);
+  writeFileSync(urlFile, '');
+  expect([main.password?.(), direct.password?.()]).toEqual(['second', 't wo']);
+  expect(loadConfig({ ...SERVERS, DATABASE_PASSWORD: 'fixed' }).database.main.password).toBeUndefined();
+});
