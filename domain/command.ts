@@ -72,6 +72,8 @@ export interface MembershipChange extends GroupInfoCheck {
   readonly usersInTree?: readonly string[];
   /** Users who lose some of their leaves, and keep others. */
   readonly usersLosingSomeLeaves?: readonly string[];
+  /** The leaves that they lose, as lower-case hex of the SHA-256 of their signature keys. */
+  readonly leavesOfOthers?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
   /** Users in `removes` who keep leaves. Only one with a pending removal may. */

@@ -16,6 +16,8 @@ import { rootHash, treeHashes } from './tree/tree-hash.ts';
 export interface CommitFacts {
   /** Users who lose some of their leaves, and keep others. */
   readonly usersLosingSomeLeaves?: readonly string[];
+  /** The leaves that they lose, as lower-case hex of the SHA-256 of their signature keys. */
+  readonly leavesOfOthers?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
   /** Users in `removes` who keep leaves. Only one with a pending removal may. */
@@ -125,13 +127,13 @@ function keptLeaves(leaves: Leaves, removes: readonly string[]): Pick<CommitFact
 }
 
 function namedLosses(
-  { usersLosingSomeLeaves, usersLosingAllLeaves }: ReturnType<typeof usersLosingLeaves>,
+  { usersLosingSomeLeaves, usersLosingAllLeaves, leavesOfOthers }: ReturnType<typeof usersLosingLeaves>,
   removes: readonly string[],
 ): Omit<CommitFacts, 'isVerified'> {
   const named = new Set(removes);
   const unnamed = usersLosingAllLeaves.filter((one) => !named.has(one));
   return {
-    ...(usersLosingSomeLeaves.length === 0 ? {} : { usersLosingSomeLeaves }),
+    ...(usersLosingSomeLeaves.length === 0 ? {} : { usersLosingSomeLeaves, leavesOfOthers }),
     ...(unnamed.length === 0 ? {} : { usersLosingAllLeaves: unnamed }),
   };
 }

@@ -1,12 +1,15 @@
 import { AppError } from '../domain/errors.ts';
 import type { LeafNode } from './frame.ts';
 import { type PublicCommit, removedLeaves } from './external-commit.ts';
+import { leafName } from './leaf-changes.ts';
 import { type Leaves, userOf } from './tree.ts';
 
 /** Users who lose leaves through a commit. The committer is not in these lists. */
 export interface LeafLosses {
   readonly usersLosingSomeLeaves: readonly string[];
   readonly usersLosingAllLeaves: readonly string[];
+  /** Names (leaf-changes.ts) of the leaves that the first of the two lists is about. */
+  readonly leavesOfOthers: readonly string[];
 }
 
 /**
@@ -17,7 +20,7 @@ export interface LeafLosses {
 export function usersLosingLeaves(before: Leaves, { sender, proposals }: PublicCommit, committer: string): LeafLosses {
   const removed = new Set(removedLeaves(proposals));
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage.leaf] : []));
-  const losers = new Set<string>();
+  const losers = new Map<string, LeafNode[]>();
   for (const index of removed) {
     if (sender.type === 'member' && sender.leafIndex === index) {
       throw new AppError('membership-mismatch', 'A member cannot commit its own removal');
@@ -27,12 +30,14 @@ export function usersLosingLeaves(before: Leaves, { sender, proposals }: PublicC
       throw new AppError('membership-mismatch', `The commit removes leaf ${index}, which is blank`);
     }
     const user = userOf(leaf);
-    if (user !== undefined && user !== committer) losers.add(user);
+    if (user !== undefined && user !== committer) losers.set(user, [...(losers.get(user) ?? []), leaf]);
   }
   const stillThere = new Set([...before.filter((_, index) => !removed.has(index)), ...added].map(userOfAny));
+  const some = [...losers].filter(([user]) => stillThere.has(user));
   return {
-    usersLosingSomeLeaves: [...losers].filter((user) => stillThere.has(user)),
-    usersLosingAllLeaves: [...losers].filter((user) => !stillThere.has(user)),
+    usersLosingSomeLeaves: some.map(([user]) => user),
+    usersLosingAllLeaves: [...losers.keys()].filter((user) => !stillThere.has(user)),
+    leavesOfOthers: some.flatMap(([, leaves]) => leaves.map(leafName)),
   };
 }
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
-import { listMembers, listPendingRemovals } from '../../store/membership/members.ts';
+import { listMembers, listPendingLeaves, listPendingRemovals } from '../../store/membership/members.ts';
 import type { ConversationCache } from '../services/conversation-cache.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -35,14 +35,16 @@ export function memberRoutes(deps: {
     problems: ['removed', 'not-found'],
     handle: async ({ params, query: { cursor = '', limit }, caller }) => {
       await deps.conversations.viewAsMember(params.id, caller.user);
-      const [rows, leaving] = await Promise.all([
+      const [rows, leaving, leaves] = await Promise.all([
         listMembers(deps.pool, params.id, cursor, limit + 1),
         listPendingRemovals(deps.pool, params.id),
+        listPendingLeaves(deps.pool, params.id),
       ]);
       const members = rows.slice(0, limit);
       const last = members.at(-1);
       const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.user) } : {};
-      return reply(200, { members, leaving, ...next });
+      const leavingLeaves = leaves.map(({ user, leaf }) => ({ user, leaf: leaf.toString('base64') }));
+      return reply(200, { members, leaving, ...(leaves.length === 0 ? {} : { leavingLeaves }), ...next });
     },
   });
 

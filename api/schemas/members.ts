@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Bytes, Epoch, EpochInput, Next, OperationIdInput, Seq, Sha256, Time, UserIds } from './common.ts';
+import { Base64, Bytes, Epoch, EpochInput, Next, OperationIdInput, Seq, Sha256, Time, UserIds } from './common.ts';
 
 export const MemberList = z
   .object({
@@ -7,6 +7,18 @@ export const MemberList = z
       z.object({ user: z.string(), role: z.enum(['admin', 'member']), joinedSeq: Seq, joinedEpoch: Epoch }),
     ),
     leaving: z.array(z.string()).meta({ description: 'Users who left, and whom no commit has removed yet' }),
+    leavingLeaves: z
+      .array(
+        z.object({
+          user: z.string(),
+          leaf: Base64.meta({ description: 'SHA-256 of the signature key of the leaf' }),
+        }),
+      )
+      .optional()
+      .meta({
+        description:
+          'Single leaves that should go, and that no commit has removed yet: the old leaf of a device that joined again. Absent = none',
+      }),
     next: Next,
   })
   .meta({ id: 'MemberList' });

@@ -1872,6 +1872,12 @@ export interface components {
             }[];
             /** @description Users who left, and whom no commit has removed yet */
             readonly leaving: readonly string[];
+            /** @description Single leaves that should go, and that no commit has removed yet: the old leaf of a device that joined again. Absent = none */
+            readonly leavingLeaves?: readonly {
+                readonly user: string;
+                /** @description SHA-256 of the signature key of the leaf */
+                readonly leaf: string;
+            }[];
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };

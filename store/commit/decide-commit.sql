@@ -133,7 +133,7 @@ begin
     if cardinality(v_joining) > 0 and bar_refusal(c, m, v_joining) is not null then return bar_refusal(c, m, v_joining); end if;
   end if;
   if not allows(c.policy ->> 'whoMayRemove', m.role)
-     and has_other_than_pending_removals(c.key, v_removes || json_texts(op -> 'trimmed') || users_dropped(c.key, op)) then
+     and has_other_than_pending_removals(c.key, v_removes || trimmed_users(c.key, op) || users_dropped(c.key, op)) then
     return refusal('not-allowed');
   end if;
   if c.policy ->> 'lastAdmin' = 'refuse' and loses_last_admin(c, v_removes) then
@@ -141,6 +141,15 @@ begin
   end if;
   return null;
 end $$;
+
+-- Users who lose some of their leaves, unless all of these leaves should go anyway.
+create or replace function trimmed_users(p_conversation bigint, op jsonb) returns text[]
+language sql stable as $$
+  select case
+    when not op ? 'trimmed' or op ? 'trimmedLeaves' and not exists (
+      select unnest(hex_list(op -> 'trimmedLeaves')) except select leaf from pending_removal where conversation = p_conversation)
+    then '{}' else json_texts(op -> 'trimmed') end
+$$;
 
 -- Step 10 of admit(). The last epoch that travels as a JSON number cannot be ended. Who won, and with which entry, is for
 -- members only: an outsider who may join learns no more than the GroupInfo tells.

@@ -24,6 +24,7 @@ export interface RequestJson {
   readonly uses?: readonly string[];
   readonly leaves?: readonly string[];
   readonly trimmed?: readonly string[];
+  readonly trimmedLeaves?: readonly string[];
   readonly dropped?: readonly string[];
   readonly kept?: readonly string[];
   readonly external?: true;
@@ -103,6 +104,7 @@ function commitJson(command: CommitCommand): RequestJson {
     uses: consumedRefs,
     leaves: usersInTree,
     trimmed: command.usersLosingSomeLeaves,
+    trimmedLeaves: command.leavesOfOthers,
     dropped: command.usersLosingAllLeaves,
     kept: command.usersKeepingLeaves,
     external,

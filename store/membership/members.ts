@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Row, integer, oneOf, text } from '../row.ts';
+import { type Row, bytes, integer, oneOf, text } from '../row.ts';
 
 /** A current member of a conversation. */
 export interface Member {
@@ -39,4 +39,24 @@ export async function listPendingRemovals(pool: pg.Pool, id: string): Promise<st
     values: [id],
   });
   return rows.map((row) => text(row, 'user'));
+}
+
+/** A single leaf that should go. */
+export interface PendingLeaf {
+  readonly user: string;
+  /** SHA-256 of the signature key of the leaf. */
+  readonly leaf: Buffer;
+}
+
+/** Single leaves that should go, and that no commit has removed yet: of devices that joined again, or were taken out. */
+export async function listPendingLeaves(pool: pg.Pool, id: string): Promise<PendingLeaf[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'list-pending-leaves',
+    text: `select distinct p.user_id as user, p.leaf
+      from (select key from conversation where id = $1 and deleted_at is null limit 1) c
+      join pending_removal p on p.conversation = c.key
+      where p.leaf <> '' order by 1, 2`,
+    values: [id],
+  });
+  return rows.map((row) => ({ user: text(row, 'user'), leaf: bytes(row, 'leaf') }));
 }

@@ -227,10 +227,16 @@ describe('the tree of the GroupInfo must match the members after the commit', ()
   });
 
   test('another device of a member adds no user', async () => {
-    const group = await startGroup(service, ['alice', 'bob']);
+    const group = await startGroup(service, ['alice', 'bob'], { groupInfo: 'optional' });
     const second = await makeBundle(group.of('alice'), [add(await newKeys('bob'))]);
-    const { welcome: _welcome, ...body } = second.body;
-    expect(verdict(await commit(service, group.id, 'alice', { ...body, adds: ['bob'] }))).toEqual([200, undefined]);
+    const { commit: bytes, welcome, groupInfo } = second.body;
+    // With its tree it needs a Welcome: nobody could join with the new leaf.
+    const bare = await commit(service, group.id, 'alice', { commit: bytes, groupInfo, adds: ['bob'] });
+    expect([verdict(bare), welcome === undefined]).toEqual([[422, 'welcome-mismatch'], false]);
+    expect(verdict(await commit(service, group.id, 'alice', { commit: bytes, adds: ['bob'] }))).toEqual([
+      200,
+      undefined,
+    ]);
   });
 
   test.each([true, false])('a user with a pending removal may be in the tree or not (present: %s)', async (present) => {

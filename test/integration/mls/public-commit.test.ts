@@ -15,6 +15,7 @@ import {
   removalOf,
   startGroup,
   verdict,
+  wire,
   withTree,
 } from '../../harness/mls/group.ts';
 
@@ -104,9 +105,17 @@ describe('the service checks removals in a public commit against the tree of the
 describe('the tree of a public commit must be the result of the commit', () => {
   test('additions fill the leftmost blank leaves after the removals', async () => {
     const group = await startGroup(service, [...USERS, 'dave']);
-    const change = [...removalOf(group.of('carol'), 'bob'), add(await newKeys('erin')), add(await newKeys('frank'))];
-    const outcome = await attempt(group, change, { removes: ['bob'], adds: ['erin', 'frank'] });
-    expect(outcome).toEqual([200, undefined]);
+    const adds = ['leftmost-erin', 'leftmost-frank'];
+    const devices = await Promise.all(adds.map((user) => newKeys(user)));
+    for (const { user, publicPackage: keyPackage } of devices) {
+      const keyPackages = [wire({ wireformat: 'mls_key_package', keyPackage })];
+      await service.ask('PUT /v1/key-packages', { user, body: { keyPackages } });
+      await service.ask(`POST /v1/users/${user}/key-packages/claim`, { user: 'carol', body: {} });
+    }
+    const change = [...removalOf(group.of('carol'), 'bob'), ...devices.map(add)];
+    const { body } = await makeBundle(group.of('carol'), change, { isPublic: true });
+    const outcome = await commit(service, group.id, 'carol', { ...body, removes: ['bob'], adds });
+    expect(verdict(outcome)).toEqual([200, undefined]);
   });
 
   test('a tree with other keys in a leaf of the same user is refused', async () => {

@@ -17,6 +17,7 @@ import {
   removalOf,
   startGroup,
   verdict,
+  wire,
   wireGroupInfo,
 } from '../../harness/mls/group.ts';
 
@@ -72,7 +73,10 @@ test('members without a leaf in the new group can neither write to it nor supply
   // Alice can continue, and may leave out any members.
   expect((await supply(id, 'alice', wireGroupInfo(await groupInfoOf(state)))).status).toBe(200);
   const bob = await newKeys('bob');
-  const { welcome: _welcome, ...first } = (await makeBundle(state, [add(bob)])).body;
+  const keyPackage = wire({ wireformat: 'mls_key_package', keyPackage: bob.publicPackage });
+  await service.ask('PUT /v1/key-packages', { user: 'bob', body: { keyPackages: [keyPackage] } });
+  await service.ask('POST /v1/users/bob/key-packages/claim', { user: 'alice', body: {} });
+  const first = (await makeBundle(state, [add(bob)])).body;
   const body = { ...first, adds: ['bob'], removes: ['carol'] };
   expect(verdict(await commit(service, id, 'alice', body))).toEqual([200, undefined]);
   expect(await members(id)).toEqual(['alice', 'bob']);

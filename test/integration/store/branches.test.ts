@@ -199,7 +199,33 @@ async function commits(): Promise<void> {
   const phone = { device: 'phone', goneLeaves: ['aa'] };
   await ask(noted, { kind: 'leave', actor: 'carol' }, commit(0, { ...phone, leaf: 'bb', leaves: ['alice', 'bob'] }));
   await ask(noted, commit(1, { ...phone, actor: 'bob', leaf: 'cc', external: true }));
-  await ask(noted, { kind: 'group-info', epoch: 2, device: 'phone', leaf: 'bb', bytes: { groupInfo: 3 } });
+  await ask(
+    noted,
+    { kind: 'leave', actor: 'bob' },
+    commit(2, { removes: ['bob'], kept: ['bob'], leaves: ['alice', 'bob'] }),
+  );
+  await ask(noted, commit(3, { removes: ['zoe'], kept: ['zoe'] }));
+  // Requests to join: the first, a second one, and ones whose key package does not do.
+  const part = { suite: 1, notAfter: Date.now() + DAY_MS, leafNode: 'aa', offset: 0, size: 1 };
+  const keys = (...of: string[]): object => ({ init: of[0], encryption: of[1], signature: of[2] });
+  const request = (user: string, content: object): Record<string, unknown> => ({
+    kind: 'join-request',
+    actor: user,
+    sha256: sha256(user).toString('hex'),
+    epoch: 0,
+    device: 'phone',
+    bytes: { ciphertext: 1 },
+    package: { ...part, ...content },
+  });
+  const asked = await startConversation(pool, { policy: { externalJoin: 'request' } });
+  await ask(asked, request('dave', { ref: '01', keys: keys('01', '02', '03') }));
+  await ask(asked, request('dave', { ref: '02', keys: keys('04', '05', '06') }));
+  await ask(asked, { ...request('dave', { ref: '02', keys: keys('04', '05', '06') }), sha256: 'ff' });
+  await ask(asked, request('erin', { ref: '03', keys: keys('01', '08', '09') }));
+  await ask(asked, request('frank', { ref: '04', notAfter: 1, keys: keys('0a', '0b', '0c') }));
+  await ask(asked, { kind: 'group-info', epoch: 0, suite: 1, checked: true, bytes: { groupInfo: 3 } });
+  await ask(asked, request('gina', { ref: '05', suite: 2, keys: keys('0d', '0e', '0f') }));
+  await ask(noted, { kind: 'group-info', epoch: 3, device: 'phone', leaf: 'bb', bytes: { groupInfo: 3 } });
   const supply = { kind: 'group-info', epoch: 2, bytes: { groupInfo: 3 } };
   await ask(id, { ...supply, leaves: ['mallory'] }, { ...supply, leaves: ['alice', 'bob', 'carol', 'erin'] }, supply);
   // A GroupInfo of the same epoch: of a member, of an admin, of another cipher suite, and without what the policy requires.
