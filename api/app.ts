@@ -24,6 +24,7 @@ import { makeGroupStates } from './services/group-states.ts';
 import { makeConversationCache } from './services/conversation-cache.ts';
 import { makeEraseUser } from './services/erase-user.ts';
 import { makeLeave } from './services/leave.ts';
+import { makeAskToJoin } from './services/join-request.ts';
 import { makeSendMessages } from './services/send-messages.ts';
 import { makeOperations } from './services/operations.ts';
 import { makeCheckProposer } from './services/proposer.ts';
@@ -144,7 +145,8 @@ export function makeRoutes(
   const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, groupChecks, operations });
   const repair = makeRepair(conversations, operations);
   const checkProposer = makeCheckProposer(groupStates, deps.jobs);
-  const sendMessages = makeSendMessages({ conversations, operations, checkProposer });
+  const askToJoin = makeAskToJoin({ pool: deps.pool, jobs: deps.jobs, operations, keyPackages: deps.keyPackages });
+  const sendMessages = makeSendMessages({ conversations, operations, checkProposer, askToJoin });
   const leave = makeLeave({ conversations, operations, checkProposer });
   const eraseUser = makeEraseUser(deps);
   const createConversation = makeCreateConversation({ ...deps, groupChecks });

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type CreationContent, fingerprintOf } from './creation-fingerprint.ts';
 import { type CommitBundleInput, type CommitBundleResult, checkCommitBundle } from '../mls/commit-bundle.ts';
+import { type CheckedJoinRequest, checkJoinRequest } from '../mls/join-request.ts';
 import { type KeyPackageBatch, checkKeyPackages } from '../mls/key-package-batch.ts';
 import type { CheckedKeyPackage, KeyPackageRules } from '../mls/key-package.ts';
 import { type LeafBatch, checkLeafBatch } from '../mls/leaf-signatures.ts';
@@ -22,6 +23,10 @@ interface JobTypes {
   'key-packages': {
     readonly input: readonly [KeyPackageBatch, Omit<KeyPackageRules, 'lastResort'>];
     readonly output: CheckedKeyPackage[];
+  };
+  'join-request': {
+    readonly input: readonly [proposal: Buffer, Omit<KeyPackageRules, 'lastResort'>];
+    readonly output: CheckedJoinRequest;
   };
   'commit-bundle': { readonly input: readonly [CommitBundleInput]; readonly output: CommitBundleResult };
   'group-info': { readonly input: readonly [GroupInfoInput]; readonly output: SuppliedGroupInfo };
@@ -47,6 +52,7 @@ type Run<N extends JobName> = (...input: JobInput<N>) => JobOutput<N> | Promise<
 export const JOBS: { readonly [N in JobName]: Run<N> } = {
   json: readJson,
   'key-packages': checkKeyPackages,
+  'join-request': checkJoinRequest,
   'commit-bundle': checkCommitBundle,
   'group-info': checkSuppliedGroupInfo,
   'leaf-signatures': checkLeafBatch,
@@ -65,6 +71,7 @@ const INLINE_BYTES: Readonly<Partial<Record<JobName, number>>> = {
   json: 256 * 1024,
   // 0.5 to 1 ms for each package of 350 bytes; 3 ms with P-521, from 680 bytes on.
   'key-packages': 1024,
+  'join-request': 1024,
   // 0.1 ms for each leaf of 170 bytes with Ed25519. With P-384 and P-521 1 to 2 ms for each of 200 to 400 bytes. The input
   // includes the stored group, so the size of the request alone does not count.
   'group-info': 1024,

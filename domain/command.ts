@@ -71,6 +71,8 @@ export interface MembershipChange extends GroupInfoCheck {
   readonly usersLosingSomeLeaves?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
+  /** Users in `removes` who keep leaves. Only one with a pending removal may. */
+  readonly usersKeepingLeaves?: readonly string[];
   /** Leaves that are gone from the ratchet tree, as lower-case hex of the SHA-256 of their signature keys. */
   readonly goneLeaves?: readonly string[];
   /** Leaves that were added to the ratchet tree from key packages, as lower-case hex of the SHA-256 of their nodes. */
@@ -111,6 +113,30 @@ export interface LeaveCommand extends CommandBase {
   /** As for a message. */
   readonly isVerified?: boolean;
   readonly bytes?: CommandBytes;
+}
+
+/** The actor asks to join by a proposal with its own key package (RFC 9420 §12.1.8). A member asks for a further device. */
+export interface JoinRequestCommand extends CommandBase {
+  readonly kind: 'join-request';
+  readonly sha256: string;
+  readonly epoch?: number;
+  /** The device that asks, and to which the Welcome goes. */
+  readonly device: string;
+  /** The key package in the proposal. All bytes as lower-case hex. Absent = only to look up an earlier answer. */
+  readonly package?: {
+    readonly ref: string;
+    readonly suite: number;
+    /** Milliseconds since 1970. */
+    readonly notAfter: number;
+    /** SHA-256 of each of its public keys. */
+    readonly keys: { readonly init: string; readonly encryption: string; readonly signature: string };
+    /** SHA-256 of its leaf node. */
+    readonly leafNode: string;
+    /** Where the KeyPackage stands in the proposal. */
+    readonly offset: number;
+    readonly size: number;
+  };
+  readonly bytes: CommandBytes;
 }
 
 /** Moves the actor's read position forward and clears its explicit increments. */
@@ -180,6 +206,7 @@ export type Command =
   | CommitCommand
   | GroupInfoCommand
   | LeaveCommand
+  | JoinRequestCommand
   | ReadCommand
   | IncrementCommand
   | RoleCommand
@@ -197,6 +224,7 @@ export const COMMAND_KINDS = Object.keys({
   commit: true,
   'group-info': true,
   leave: true,
+  'join-request': true,
   read: true,
   increment: true,
   role: true,

@@ -142,6 +142,9 @@ export const MAX_DEVICES_PER_CLAIM = 100;
 /** The clock of a device may be ahead of ours by this much. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 
+/** Newest proposals of an epoch in which the references of an external commit are looked up. */
+export const MAX_REFERENCED_PROPOSALS = 1000;
+
 /** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
 
@@ -166,6 +169,11 @@ export const MAX_COMMIT_BACKOFF_MS = 5000;
 export const WELCOME_LIFETIME_MS = 30 * 86_400_000;
 /** A claim binds a key package to its claimer for this time. */
 export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
+/**
+ * Claims of one key package by others that a commit looks at. A single-use package has one; of the many of a last resort the
+ * newest count.
+ */
+export const CLAIMS_LOOKED_AT = 20;
 /** The time in which one claimer's packages count against its limit per minute. */
 export const CLAIM_RATE_MS = 60_000;
 /** A member has a vote on a reset when it was proven for so many hours, where the policy says nothing else. */
@@ -173,6 +181,8 @@ export const DEFAULT_VOTE_HOURS = 24;
 
 /** Hours after which only commits that obey a removal are accepted, in a policy that states none. */
 export const DEFAULT_REMOVAL_HOURS = 24;
+/** Requests of a device that were at work when it was cut off may bring a leaf up to so much later. */
+export const CUT_OFF_GRACE_MS = 15_000;
 /** The longest that a policy may state: a year. */
 export const MAX_REMOVAL_HOURS = 8760;
 /**
@@ -180,6 +190,10 @@ export const MAX_REMOVAL_HOURS = 8760;
  * Members with an open stream follow within seconds.
  */
 export const OUTSIDER_TRIAL_MS = 10 * 60_000;
+/** Requests to join that may be pending in an epoch. Each costs every member, and a commit that takes in all of them is large. */
+export const MAX_JOIN_REQUESTS = 64;
+/** `Retry-After` where a commit must come first. Outsiders do not see it come. */
+export const JOIN_REQUEST_RETRY_MS = 60_000;
 /** Users whom the admins of a conversation can bar. Each is a row that its successors copy. */
 export const MAX_BARS = 1000;
 /** Rows that one user can cause in the audit, of one action in one conversation, within the time below. */

@@ -33,6 +33,7 @@ export interface AnswerOf {
   readonly commit: CommitPosition;
   readonly 'group-info': { readonly epoch: number };
   readonly leave: LogPosition;
+  readonly 'join-request': LogPosition;
   readonly read: { readonly unread: number };
   readonly increment: object;
   readonly role: { readonly role: string };
@@ -119,6 +120,7 @@ const REQUIRED: { readonly [K in CommandKind]: readonly RequiredField<AnswerOf[K
   commit: ['seq', 'epoch'],
   'group-info': ['epoch'],
   leave: ['seq', 'epoch'],
+  'join-request': ['seq', 'epoch'],
   read: ['unread'],
   increment: [],
   role: ['role'],

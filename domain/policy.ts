@@ -8,8 +8,11 @@ export interface Policy {
   readonly whoMayAdd: Who;
   readonly whoMayRemove: Who;
   readonly whoMayPropose: Who;
-  /** Who may join with an external commit: nobody, more devices of members, or anyone. */
-  readonly externalJoin: 'nobody' | 'member' | 'anyone';
+  /**
+   * Who may join with an external commit: nobody, more devices of members, or anyone. `request`: more devices of members, and
+   * anyone may ask to be added.
+   */
+  readonly externalJoin: 'nobody' | 'member' | 'request' | 'anyone';
   readonly groupInfo: 'required' | 'optional';
   readonly maxMembers: number;
   /** Number of epochs that an application message may be behind the current epoch. */

@@ -58,6 +58,11 @@ interface StagedLeave extends ReferenceBase {
   readonly verified?: boolean;
 }
 
+interface StagedJoinRequest extends ReferenceBase {
+  readonly kind: 'join-request';
+  readonly sha256: string;
+}
+
 interface StagedReport extends ReferenceBase {
   readonly kind: 'report';
   readonly seq: number;
@@ -70,7 +75,8 @@ interface StagedChange extends ReferenceBase {
 }
 
 /** A command whose sender, and whatever it has of bytes and user ids, stand in a staged row. */
-type StagedReference = StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedReport | StagedChange;
+type StagedReference =
+  StagedMessage | StagedCommit | StagedGroupInfo | StagedLeave | StagedJoinRequest | StagedReport | StagedChange;
 
 /** An increment that is stored, and was answered. Its user and its amount stand in a row of `pending_increment`. */
 export interface StoredIncrement {
@@ -143,6 +149,10 @@ function byReference(command: Command, body: number): StagedReference {
     }
     case 'group-info':
       return { ...common, kind: command.kind, size: command.bytes.groupInfo?.length ?? 0 };
+    case 'join-request': {
+      const { kind, sha256, bytes } = command;
+      return { ...common, kind, size: bytes.ciphertext.length, sha256 };
+    }
     case 'report': {
       const { kind, seq, epoch, reason, epochAuthenticator } = command;
       return { ...common, kind, size: reason.length + (epochAuthenticator?.length ?? 0), seq, epoch };

@@ -5,7 +5,7 @@ import type { GroupInfoFrame, KeyPackage, WelcomeFrame } from './frame.ts';
 import { type CheckedGroupInfo, type CommitFrame, parseGroupInfo, parseWelcome } from './framing.ts';
 import type { Group } from './group.ts';
 import { keyPackageRef } from './key-package-ref.ts';
-import { treeBytes, userOf } from './tree.ts';
+import { treeBytes, userOf, whyNoUser } from './tree.ts';
 import { asBuffer } from './vector.ts';
 import { type RatchetTree, readRatchetTree } from './tree/ratchet-tree.ts';
 
@@ -144,6 +144,11 @@ function checkPublicCommit(
   },
 ): string[] {
   const { adds, refs, groupInfo, user } = request;
+  for (const leaf of [path, ...proposals.map((one) => (one.type === 'add' ? one.keyPackage.leaf : undefined))]) {
+    if (leaf !== undefined && leaf.identity === undefined) {
+      throw new AppError('identity-mismatch', `A leaf of the commit ${whyNoUser(leaf)}`);
+    }
+  }
   if (path !== undefined && userOf(path) !== user) {
     throw new AppError('identity-mismatch', 'The leaf in the path of the commit must belong to you');
   }

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import type { Bundle, BundleParts } from './bundle.ts';
-import { type ExternalCommit, type PublicCommit, checkJoiner, joiningIndex } from './external-commit.ts';
+import { type PublicCommit, checkJoiner, joiningIndex } from './external-commit.ts';
 import { contextAfter } from './group-context.ts';
 import { verifyLeaf } from './leaf-signatures.ts';
 import { usersLosingLeaves } from './leaf-losses.ts';
@@ -18,6 +18,8 @@ export interface CommitFacts {
   readonly usersLosingSomeLeaves?: readonly string[];
   /** Users who lose all of their leaves without a place in `removes`. */
   readonly usersLosingAllLeaves?: readonly string[];
+  /** Users in `removes` who keep leaves. Only one with a pending removal may. */
+  readonly usersKeepingLeaves?: readonly string[];
   /**
    * Signature, path and next state are right, and the context that they were checked against is proven. `false` = the
    * service could not prove that context, or could not read all proposals.
@@ -58,12 +60,11 @@ export function checkCommitAgainst(
   else if (commit.sender.type === 'member') checkSender(tree.leaves, commit.sender.leafIndex, user);
   const losses = usersLosingLeaves(tree.leaves, commit, user);
   const isBinding = external !== undefined || isProven;
-  if (isBinding) checkSignatures(state, commit, external);
+  if (isBinding) checkSignatures(state, commit);
   let next: NextTree | undefined;
   let isVerified = isProven;
   if (suite !== undefined && isTreeKnownAfter(commit)) {
     next = attempt(isBinding, () => treeAfter(tree, commit, suite));
-    if (next !== undefined) refuseKeptLeaves(next.tree.leaves, removes);
   }
   if (suite === undefined || next === undefined) isVerified = false;
   if (isBinding && next?.isParentHashRight === false) {
@@ -73,7 +74,11 @@ export function checkCommitAgainst(
     suite === undefined || next === undefined
       ? undefined
       : contextAfter(info, commit, { suite, treeHash: rootHash(next.tree, treeHashes(next.tree, suite)) });
-  const facts = { ...namedLosses(losses, removes), isVerified };
+  const facts = {
+    ...namedLosses(losses, removes),
+    ...(next === undefined ? {} : keptLeaves(next.tree.leaves, removes)),
+    isVerified,
+  };
   return { facts, suite, nextTree: next?.tree, nextContext };
 }
 
@@ -86,12 +91,12 @@ export function checkSender(leaves: Leaves, leafIndex: number, user: string): vo
 }
 
 /** Verifies the signatures of the new leaf and of the content. @throws AppError `identity-mismatch` */
-function checkSignatures({ info, tree }: GroupState, commit: PublicCommit, external: ExternalCommit | undefined): void {
+function checkSignatures({ info, tree }: GroupState, commit: PublicCommit): void {
   const { cipherSuite, groupId, context } = info;
   const { path, sender, signed, signature } = commit;
   const signer = sender.type === 'member' ? tree.leaves[sender.leafIndex] : path;
   const publicKey = signer?.signatureKey ?? new Uint8Array();
-  const leafIndex = sender.type === 'member' ? sender.leafIndex : joiningIndex(tree.leaves, external?.removed);
+  const leafIndex = sender.type === 'member' ? sender.leafIndex : joiningIndex(tree.leaves, commit);
   // An unknown cipher suite is refused too: without a verified signature, the owner of the leaf is not proven.
   if (path !== undefined && verifyLeaf(path, { cipherSuite, groupId, leafIndex }) !== 'valid') {
     throw new AppError('identity-mismatch', 'The signature of the leaf is not valid');
@@ -112,11 +117,11 @@ function attempt<T>(isBinding: boolean, compute: () => T): T | undefined {
   }
 }
 
-function refuseKeptLeaves(leaves: Leaves, removes: readonly string[]): void {
-  const gone = new Set(removes);
-  if (gone.size > 0 && leaves.some((leaf) => leaf !== undefined && gone.has(userOf(leaf) ?? ''))) {
-    throw new AppError('membership-mismatch', 'The commit keeps a leaf of a user in removes');
-  }
+function keptLeaves(leaves: Leaves, removes: readonly string[]): Pick<CommitFacts, 'usersKeepingLeaves'> {
+  if (removes.length === 0) return {};
+  const here = new Set(leaves.map((leaf) => (leaf === undefined ? undefined : userOf(leaf))));
+  const usersKeepingLeaves = removes.filter((user) => here.has(user));
+  return usersKeepingLeaves.length === 0 ? {} : { usersKeepingLeaves };
 }
 
 function namedLosses(

@@ -1,11 +1,13 @@
 import { AppError } from '../domain/errors.ts';
 import { type Bundle, type BundleFacts, type BundleParts, checkBundle, parseBundle } from './bundle.ts';
 import { type CheckedCommit, type CommitFacts, checkCommitAgainst } from './commit-against-tree.ts';
+import type { PublicCommit } from './external-commit.ts';
 import { type Framing, checkCommit } from './framing.ts';
 import { type Lack, checkGroupInfo } from './group-info.ts';
 import { type LeafChanges, leafChanges } from './leaf-changes.ts';
 import type { LeafBatch } from './leaf-signatures.ts';
 import { type GroupState, type StoredGroup, readStoredGroup } from './stored-group.ts';
+import { withSelfRemoves } from './references.ts';
 import { treeBytes } from './tree.ts';
 import { type RatchetTree, encodeRatchetTree } from './tree/ratchet-tree.ts';
 import { rootHash, treeHashes } from './tree/tree-hash.ts';
@@ -23,6 +25,8 @@ export interface CommitBundleInput extends BundleParts {
   readonly currentEpoch?: number | undefined;
   /** The group in this epoch. Absent = nobody supplied a GroupInfo. */
   readonly stored?: StoredGroup | undefined;
+  /** Public proposals of this epoch, for an external commit that refers to some. @default none */
+  readonly proposals?: readonly Uint8Array[] | undefined;
   /** The service reads ratchet trees up to this size. 0 = it reads none, except for external commits. */
   readonly maxTreeBytes: number;
   /** Leaf signatures to verify at once. The result names the rest. @default all */
@@ -105,7 +109,9 @@ function factsOf(
     throw new AppError('group-info-missing', 'An external commit needs a GroupInfo with the ratchet tree');
   }
   const checked =
-    commit === undefined || state === undefined ? undefined : checkCommitAgainst(state, commit, bundle, input);
+    commit === undefined || state === undefined
+      ? undefined
+      : checkCommitAgainst(state, resolved(commit, bundle, state, input), bundle, input);
   if (groupInfo === undefined) {
     return { ...facts, ...(commit === undefined ? {} : { isVerified: false }), ...checked?.facts };
   }
@@ -127,6 +133,16 @@ function factsOf(
     ...(info.cipherSuite !== undefined && next === 'proven' ? { isContextProven: true } : {}),
     ...(computed === undefined ? {} : { computedTree: encodeRatchetTree(computed) }),
   };
+}
+
+/** An external commit with what it refers to. The effect of a member's references stays unknown. */
+function resolved(
+  commit: PublicCommit,
+  { external }: Bundle,
+  state: GroupState,
+  { proposals = [] }: CommitBundleInput,
+): PublicCommit {
+  return external === undefined ? commit : withSelfRemoves(commit, state, proposals);
 }
 
 function stateOf({ stored }: CommitBundleInput, epoch: number, maxTreeBytes: number): GroupState | undefined {

@@ -14,7 +14,8 @@ export interface ExternalCommit {
 
 /**
  * Checks the form of an external commit (RFC 9420 §12.2, §12.4.3.2). It must have a path and exactly one ExternalInit.
- * It may have one Remove and any number of PSKs. Other proposals and proposals by reference are not allowed.
+ * It may have one Remove, any number of PSKs, and references, which stand for SelfRemoves (references.ts). Other proposals are not
+ * allowed.
  * @throws AppError `malformed`
  */
 export function readExternalCommit({ path, proposals }: PublicCommit): ExternalCommit {
@@ -25,8 +26,11 @@ export function readExternalCommit({ path, proposals }: PublicCommit): ExternalC
     throw new AppError('malformed', 'An external commit must have exactly one ExternalInit');
   }
   if (removes.length > 1) throw new AppError('malformed', 'An external commit may have at most one Remove');
-  if (count('external_init') + count('psk') + removes.length < proposals.length) {
-    throw new AppError('malformed', 'An external commit may have only ExternalInit, Remove and PSK proposals');
+  if (count('external_init') + count('psk') + count('reference') + removes.length < proposals.length) {
+    throw new AppError(
+      'malformed',
+      'An external commit may have only ExternalInit, Remove and PSK proposals, and SelfRemoves by reference',
+    );
   }
   return { path, removed: removes[0]?.removed };
 }
@@ -49,9 +53,16 @@ export function checkJoiner({ path, removed }: ExternalCommit, leaves: Leaves, u
 /**
  * Index of the leaf that a new member gets: the leftmost blank leaf, or a new leaf at the right end (RFC 9420 §7.7,
  * §12.4.3.2).
- * @param removed index of a leaf that the same commit removes
  */
-export function joiningIndex(leaves: Leaves, removed: number | undefined): number {
-  const blank = leaves.findIndex((leaf, index) => leaf === undefined || index === removed);
+export function joiningIndex(leaves: Leaves, { proposals }: Pick<PublicCommit, 'proposals'>): number {
+  const removed = new Set(removedLeaves(proposals));
+  const blank = leaves.findIndex((leaf, index) => leaf === undefined || removed.has(index));
   return blank === -1 ? leaves.length : blank;
+}
+
+/** Indexes of the leaves that proposals remove, as far as they say it. */
+export function removedLeaves(proposals: readonly ProposalOrRef[]): number[] {
+  return proposals.flatMap((one) =>
+    (one.type === 'remove' || one.type === 'self_remove') && one.removed !== undefined ? [one.removed] : [],
+  );
 }

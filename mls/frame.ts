@@ -14,6 +14,7 @@ import { FrameError, Reader } from './frame/reader.ts';
 export { EXTERNAL_PUB_EXTENSION, parseRatchetTree, RATCHET_TREE_EXTENSION } from './frame/group.ts';
 export type { GroupInfoFrame, ParentNode, WelcomeFrame } from './frame/group.ts';
 export type { KeyPackage, LeafNode } from './frame/leaf.ts';
+export { credentialName } from './frame/leaf.ts';
 export type { PrivateFrame, PublicFrame } from './frame/message.ts';
 export type { Proposal, ProposalOrRef } from './frame/proposal.ts';
 export { FrameError } from './frame/reader.ts';
@@ -49,12 +50,20 @@ export function parseFrame(bytes: Uint8Array): Frame | FrameError {
 
 /** Whose commit a PublicMessage is, from its head alone. `undefined` = it is none, or its head is malformed. */
 export function groupOfPublicCommit(bytes: Uint8Array): Uint8Array | undefined {
+  const head = publicHead(bytes);
+  return head?.contentType === 'commit' ? head.groupId : undefined;
+}
+
+/** The sender of a PublicMessage, from its head alone. `undefined` = it is none, or its head is malformed. */
+export function senderOfPublicMessage(bytes: Uint8Array): PublicFrame['sender']['type'] | undefined {
+  return publicHead(bytes)?.sender.type;
+}
+
+function publicHead(bytes: Uint8Array): ReturnType<typeof readPublicHead> | undefined {
   const reader = new Reader(bytes);
   try {
     readVersion(reader);
-    if (reader.u16() !== PUBLIC_MESSAGE) return undefined;
-    const { groupId, contentType } = readPublicHead(reader);
-    return contentType === 'commit' ? groupId : undefined;
+    return reader.u16() === PUBLIC_MESSAGE ? readPublicHead(reader) : undefined;
   } catch (error) {
     if (error instanceof FrameError) return undefined;
     throw error;

@@ -7,7 +7,7 @@ import { type LeafBatch, leafBatches, refuseBadLeaf } from './leaf-signatures.ts
 import { canVerify, verifySignatureNow } from './signature.ts';
 import type { GroupState } from './stored-group.ts';
 import { type Suite, suiteOf } from './suite.ts';
-import { userOf } from './tree.ts';
+import { userOf, whyNoUser } from './tree.ts';
 import { areParentHashesValid } from './tree/parent-hash.ts';
 import type { RatchetTree } from './tree/ratchet-tree.ts';
 import { type TreeHashes, rootHash, treeHashes } from './tree/tree-hash.ts';
@@ -153,8 +153,7 @@ function usersOf({ leaves }: RatchetTree): string[] {
     if (leaf === undefined) continue;
     count++;
     const user = userOf(leaf);
-    if (user === undefined)
-      throw new AppError('membership-mismatch', 'A leaf of the ratchet tree does not name a user');
+    if (user === undefined) throw new AppError('membership-mismatch', `A leaf of the ratchet tree ${whyNoUser(leaf)}`);
     users.add(user);
     keys[0].add(keyOf(leaf.signatureKey));
     keys[1].add(keyOf(leaf.encryptionKey));

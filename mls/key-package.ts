@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decodeMlsMessage } from 'ts-mls';
 import type { KeyPackage } from 'ts-mls';
 import { extensionTypeToNumber } from 'ts-mls/extension.js';
-import { type KeyPackageFrame, FrameError, parseFrame } from './frame.ts';
+import { type KeyPackageFrame, FrameError, credentialName, parseFrame } from './frame.ts';
 import { KEY_PACKAGE_CLOCK_SKEW_MS, MAX_KEY_PACKAGE_BYTES } from '../domain/limits.ts';
 import { keyPackageRef } from './key-package-ref.ts';
 import { verifySignature } from './signature.ts';
@@ -75,6 +75,10 @@ export async function checkKeyPackage(
   if (frame instanceof FrameError) return new KeyPackageFault(`is not a valid MLSMessage: ${frame.message}`);
   if (frame.wireFormat !== 'key_package') return new KeyPackageFault(`is a ${frame.wireFormat}, not a key_package`);
   const { keyPackage } = frame;
+  if (keyPackage.leaf.identity === undefined) {
+    const reason = `has a credential of type ${credentialName(keyPackage.leaf)}: only basic ones are supported`;
+    return new KeyPackageFault(reason, 'identity-mismatch');
+  }
   const decoded = decode(bytes);
   if (decoded === undefined) return new KeyPackageFault('is not a valid KeyPackage');
   const fault =
@@ -83,9 +87,7 @@ export async function checkKeyPackage(
     (await faultOfSignatures(keyPackage));
   if (fault !== undefined) return new KeyPackageFault(fault);
   const ref = Buffer.from(keyPackageRef(keyPackage) ?? '', 'hex');
-  const { identity } = keyPackage.leaf;
-  if (identity === undefined) return new KeyPackageFault('has no basic credential', 'identity-mismatch');
-  if (!Buffer.from(rules.user, 'utf8').equals(identity)) {
+  if (!Buffer.from(rules.user, 'utf8').equals(keyPackage.leaf.identity)) {
     return new KeyPackageFault('has the identity of another user', 'identity-mismatch');
   }
   return {

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import type { LeafNode } from './frame.ts';
-import type { PublicCommit } from './external-commit.ts';
+import { type PublicCommit, removedLeaves } from './external-commit.ts';
 import { type Leaves, userOf } from './tree.ts';
 
 /** Users who lose leaves through a commit. The committer is not in these lists. */
@@ -15,7 +15,7 @@ export interface LeafLosses {
  * §12.2)
  */
 export function usersLosingLeaves(before: Leaves, { sender, proposals }: PublicCommit, committer: string): LeafLosses {
-  const removed = new Set(proposals.flatMap((proposal) => (proposal.type === 'remove' ? [proposal.removed] : [])));
+  const removed = new Set(removedLeaves(proposals));
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage.leaf] : []));
   const losers = new Set<string>();
   for (const index of removed) {

@@ -1,6 +1,6 @@
 import { AppError } from '../domain/errors.ts';
 import { parseUserId } from '../domain/ids.ts';
-import { type GroupInfoFrame, type LeafNode, RATCHET_TREE_EXTENSION } from './frame.ts';
+import { type GroupInfoFrame, type LeafNode, RATCHET_TREE_EXTENSION, credentialName } from './frame.ts';
 
 /** Leaves of a ratchet tree by leaf index. `undefined` = blank leaf. */
 export type Leaves = readonly (LeafNode | undefined)[];
@@ -26,6 +26,13 @@ export function userOf({ identity }: Pick<LeafNode, 'identity'>): string | undef
   } catch {
     return undefined;
   }
+}
+
+/** Why a leaf names no user, as the end of a sentence. */
+export function whyNoUser(leaf: LeafNode): string {
+  return leaf.identity === undefined
+    ? `has a credential of type ${credentialName(leaf)}: only basic ones are supported`
+    : 'does not name a user';
 }
 
 // The decoder must keep a byte order mark: it makes the user id invalid. Without `ignoreBOM` the decoder would remove

@@ -9,6 +9,8 @@ create or replace function commit_retention_factor() returns int language sql im
 create or replace function default_vote_hours() returns int language sql immutable as $$ select 24 $$;
 create or replace function default_removal_hours() returns int language sql immutable as $$ select 24 $$;
 create or replace function max_bars() returns int language sql immutable as $$ select 1000 $$;
+create or replace function max_join_requests() returns int language sql immutable as $$ select 64 $$;
+create or replace function claims_looked_at() returns int language sql immutable as $$ select 20 $$;
 create or replace function max_audits() returns int language sql immutable as $$ select 20 $$;
 create or replace function max_member_events() returns int language sql immutable as $$ select 10 $$;
 create or replace function max_welcomes_per_inviter() returns int language sql immutable as $$ select 32 $$;
@@ -23,6 +25,7 @@ create or replace function default_abandoned_days() returns int language sql imm
 create or replace function max_reservation() returns interval language sql immutable as $$ select interval '300 milliseconds' $$;
 create or replace function commit_contention() returns interval language sql immutable as $$ select interval '10 seconds' $$;
 create or replace function reservation_pause() returns interval language sql immutable as $$ select interval '1 minutes' $$;
+create or replace function join_request_retry() returns interval language sql immutable as $$ select interval '1 minutes' $$;
 create or replace function commit_backoff() returns interval language sql immutable as $$ select interval '1 seconds' $$;
 create or replace function max_commit_backoff() returns interval language sql immutable as $$ select interval '5 seconds' $$;
 create or replace function welcome_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
@@ -31,6 +34,7 @@ create or replace function claim_rate() returns interval language sql immutable 
 create or replace function outsider_trial() returns interval language sql immutable as $$ select interval '10 minutes' $$;
 create or replace function audit_window() returns interval language sql immutable as $$ select interval '24 hours' $$;
 create or replace function computed_tree_lifetime() returns interval language sql immutable as $$ select interval '1 minutes' $$;
+create or replace function cut_off_grace() returns interval language sql immutable as $$ select interval '15 seconds' $$;
 create or replace function report_lifetime() returns interval language sql immutable as $$ select interval '7 days' $$;
 create or replace function former_member_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function device_activity() returns interval language sql immutable as $$ select interval '30 days' $$;

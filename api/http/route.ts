@@ -16,7 +16,7 @@ export type RateClass = (typeof RATE_CLASSES)[number];
  * Who may use a route whose path names a conversation: those who are or were members, or also everybody where the policy of
  * the conversation lets anyone join.
  */
-export type Admission = 'member' | 'joinable';
+export type Admission = 'member' | 'joinable' | 'askable';
 
 /** CPU time that a request costs this process, in milliseconds, as `npm run cost:requests` measures it. */
 export interface RouteCost {

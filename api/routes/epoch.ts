@@ -1,3 +1,4 @@
+import { AppError } from '../../domain/errors.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import type { GroupInfos } from '../services/group-info.ts';
 import type { ConversationCache } from '../services/conversation-cache.ts';
@@ -17,18 +18,29 @@ export function epochRoutes(deps: {
     method: 'get',
     path: '/v1/conversations/{id}/epoch',
     name: 'getEpoch',
+    admission: 'askable',
     tag,
     summary: 'Get the current epoch',
-    description: 'The answer has an `ETag`. A request with `If-None-Match` gets 304 as long as the epoch is the same.',
+    description:
+      'The answer has an `ETag`. A request with `If-None-Match` gets 304 as long as the epoch is the same. If `externalJoin` is `request`, users who are not members get it too, with the cipher suite of the group: they need both to ask to join. Users whom somebody else removed, and barred users, get 404.',
     params: ConversationParams,
     replies: { 200: { description: 'The epoch', schema: CurrentEpoch }, 304: { description: 'Unchanged' } },
     problems: ['removed', 'not-found'],
     handle: async ({ params, caller, request }) => {
-      const { epoch: current } = await deps.conversations.viewAsMember(params.id, caller.user);
-      const tagOfEpoch = `"${current}"`;
+      const { id } = params;
+      const found = await deps.conversations.viewAsMember(id, caller.user).then(
+        ({ epoch: ofMember }) => ({ epoch: ofMember }),
+        async (error: unknown) => {
+          if (!(error instanceof AppError)) throw error;
+          const toAsk = await deps.groupInfos.readToAsk(id, caller.user);
+          if (toAsk === undefined) throw error;
+          return toAsk;
+        },
+      );
+      const tagOfEpoch = `"${found.epoch}"`;
       const headers = { ETag: tagOfEpoch, 'Cache-Control': 'private, no-cache' };
       if (matches(request.headers['if-none-match'], tagOfEpoch)) return emptyReply(304, headers);
-      return reply(200, { epoch: current }, headers);
+      return reply(200, found, headers);
     },
   });
 

@@ -19,10 +19,11 @@ export function messageRoutes(deps: { readonly readPage: ReadPage; readonly send
     method: 'post',
     path,
     name: 'sendMessages',
+    admission: 'askable',
     tag,
     summary: 'Send messages',
     description:
-      'Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message.',
+      'Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.',
     rateClass: 'messages',
     params: ConversationParams,
     body: MessageInput,
@@ -42,6 +43,8 @@ export function messageRoutes(deps: { readonly readPage: ReadPage; readonly send
       'id-reused',
       'wrong-group',
       'wrong-content-type',
+      'key-package-stale',
+      'membership-mismatch',
     ],
     handle: async ({ params, body, ...origin }) => {
       const isList = 'messages' in body;

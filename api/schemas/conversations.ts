@@ -49,6 +49,15 @@ export const ConversationList = z
 
 export const ConversationChange = z.strictObject({ policy: PolicyChangeInput }).meta({ id: 'ConversationChange' });
 export const ConversationChanged = z.object({ policy: Policy }).meta({ id: 'ConversationChanged' });
-export const CurrentEpoch = z.object({ epoch: Epoch }).meta({ id: 'CurrentEpoch' });
+export const CurrentEpoch = z
+  .object({
+    epoch: Epoch,
+    cipherSuite: z
+      .number()
+      .int()
+      .optional()
+      .meta({ description: 'Only for users who are not members and may ask to join: the cipher suite of the group' }),
+  })
+  .meta({ id: 'CurrentEpoch' });
 export const GroupInfoInput = z.strictObject({ groupInfo: Bytes }).meta({ id: 'GroupInfoInput' });
 export const GroupInfo = z.object({ groupInfo: Base64, epoch: Epoch }).meta({ id: 'GroupInfo' });

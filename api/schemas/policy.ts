@@ -37,7 +37,7 @@ const fields = {
   whoMayAdd: Who,
   whoMayRemove: Who,
   whoMayPropose: Who,
-  externalJoin: z.enum(['nobody', 'member', 'anyone']),
+  externalJoin: z.enum(['nobody', 'member', 'request', 'anyone']),
   groupInfo: z.enum(['required', 'optional']),
   maxMembers: z.number().int().min(MIN_MEMBERS_LIMIT).max(MAX_MEMBERS_LIMIT),
   epochWindow: z.number().int().min(0).max(MAX_EPOCH_WINDOW),

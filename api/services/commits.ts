@@ -4,11 +4,13 @@ import type { Jobs } from '../../compute/jobs.ts';
 import type { CommandBytes, CommitCommand, MembershipChange } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
+import { MAX_REFERENCED_PROPOSALS } from '../../domain/limits.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import type { BundleRefusal, CommitBundleFacts, CommitBundleResult } from '../../mls/commit-bundle.ts';
-import { groupOfPublicCommit } from '../../mls/frame.ts';
+import { groupOfPublicCommit, senderOfPublicMessage } from '../../mls/frame.ts';
 import { checkCommit } from '../../mls/framing.ts';
 import { offerTree } from '../../store/group-info/group-info.ts';
+import { readPublicProposals } from '../../store/log/entries.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
 import type { GroupStates } from './group-states.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
@@ -77,13 +79,16 @@ type CommitChange = GroupChange & { readonly commit: Buffer; readonly digest: st
 
 /** Checks a commit bundle against the group in its current epoch. @throws AppError if the commit has no framing of this group */
 async function checkBundle(
-  { groupStates, groupChecks, treeCheckMaxBytes }: CommitDeps,
+  { pool, groupStates, groupChecks, treeCheckMaxBytes }: CommitDeps,
   { id, groupId }: ConversationRef,
   { commit, welcome, groupInfo, adds, removes, epoch }: CommitChange,
   origin: Origin,
 ): Promise<CommitBundleResult> {
   const { user } = origin.caller;
   const current = await groupStates.current(id, user);
+  // Proposals of this epoch become more, and never less, until a commit ends it.
+  const isExternal = senderOfPublicMessage(commit) === 'new_member_commit';
+  const proposals = isExternal ? await readPublicProposals(pool, id, MAX_REFERENCED_PROPOSALS) : undefined;
   return groupChecks.commitBundle(ownerOf(origin), {
     groupId,
     user,
@@ -96,6 +101,7 @@ async function checkBundle(
     currentEpoch: current?.epoch,
     // A private commit alone is compared with nothing, and the stored tree may have megabytes.
     stored: groupInfo !== undefined || groupOfPublicCommit(commit) !== undefined ? current?.stored : undefined,
+    proposals,
     maxTreeBytes: treeCheckMaxBytes,
   });
 }

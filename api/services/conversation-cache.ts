@@ -14,8 +14,8 @@ export interface ConversationRef extends Group {
   readonly id: ConversationId;
 }
 
-/** Who is let in: those who are or were members, or also everybody where anyone may join. */
-type Admission = 'member' | 'joinable';
+/** Who is let in: those who are or were members, or also everybody where anyone may join, or where anyone may ask to. */
+type Admission = 'member' | 'joinable' | 'askable';
 
 /** Cache of conversation references, so that a message needs no look-up before its decision. */
 export interface ConversationCache {
@@ -38,6 +38,8 @@ export interface ConversationCache {
    * @throws AppError `not-found`
    */
   readonly findToJoin: (id: ConversationId, user: string) => Promise<ConversationRef>;
+  /** Like `find`. If anyone may ask to join, users who are not members find it too. They may only ask. */
+  readonly findToAsk: ConversationCache['find'];
   /** The conversation as the user sees it now. @throws AppError `not-found` */
   readonly view: (id: ConversationId, user: string) => Promise<ConversationView>;
   /** Like `view`, but only for current members. @throws AppError `not-found`, `removed` */
@@ -55,8 +57,9 @@ export function makeConversationCache(pool: pg.Pool): ConversationCache {
     return found;
   };
   const look = async (id: ConversationId, user: string, admission: Admission): Promise<ConversationRef> => {
-    const { protocol, isKnown, isOpen }: Standing = await readStanding(pool, id, user);
-    if (protocol === null || !(isKnown || (isOpen && admission === 'joinable'))) throw new AppError('not-found');
+    const { protocol, isKnown, isOpen, takesRequests }: Standing = await readStanding(pool, id, user);
+    const isForAll = { member: false, joinable: isOpen, askable: takesRequests }[admission];
+    if (protocol === null || !(isKnown || isForAll)) throw new AppError('not-found');
     const ref = refOf(id, protocol);
     cache.set(id, ref);
     if (isKnown) known.set(pairOf(id, user), true);
@@ -66,6 +69,7 @@ export function makeConversationCache(pool: pg.Pool): ConversationCache {
     admit: (id, user, admission) =>
       known.get(pairOf(id, user)) === true ? undefined : look(id, user, admission).then(() => undefined),
     find: (id, user) => cache.get(id) ?? look(id, user, 'member'),
+    findToAsk: (id, user) => cache.get(id) ?? look(id, user, 'askable'),
     findToJoin: async (id, user) => cache.get(id) ?? look(id, user, 'joinable'),
     view,
     viewAsMember: async (id, user) => {

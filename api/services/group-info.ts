@@ -6,7 +6,7 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import type { SuppliedGroupInfo } from '../../mls/supplied-group-info.ts';
-import { offerTree, readGroupInfo } from '../../store/group-info/group-info.ts';
+import { type EpochToAsk, offerTree, readEpochToAsk, readGroupInfo } from '../../store/group-info/group-info.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 import type { GroupStates } from './group-states.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
@@ -15,6 +15,8 @@ import { type Operations, type Origin, ownerOf } from './operations.ts';
 export interface GroupInfos {
   /** @throws AppError `not-found`, `removed`, `group-info-missing` */
   readonly read: (id: ConversationId, user: string) => Promise<{ epoch: number; groupInfo: Buffer }>;
+  /** What somebody needs to ask to join (`externalJoin: request`). `undefined` = a member, or one who may not ask. */
+  readonly readToAsk: (id: ConversationId, user: string) => Promise<EpochToAsk | undefined>;
   /**
    * Submits a GroupInfo for the current epoch. The first one stays, unless an admin replaces it.
    * @throws AppError from the byte checks or the decision
@@ -45,6 +47,7 @@ export function makeGroupInfos(deps: {
       if (view.groupInfo === null) throw new AppError('group-info-missing');
       return { epoch: view.epoch, groupInfo: view.groupInfo };
     },
+    readToAsk: (id, user) => readEpochToAsk(pool, id, user),
     supply: async (id, groupInfo, origin, operationId) => {
       const { user, device } = origin.caller;
       const conversation = await conversations.find(id, user);

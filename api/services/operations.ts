@@ -61,7 +61,7 @@ export function makeOperations({ submitter, conversations, pool }: OperationsDep
       accepted(await submitter.submit({ conversation, command, deadline, correlationId })),
     answerOrRefuse: async (conversation, command, { caller }, refusal, view) => {
       if (!(refusal instanceof AppError)) throw refusal;
-      if (command?.kind === 'commit' && command.external === true) {
+      if (command?.kind === 'join-request' || (command?.kind === 'commit' && command.external === true)) {
         return answerOrRefuseExternal(pool, conversation, command, refusal);
       }
       const { epoch, leftSeq } = await (view?.() ?? conversations.view(conversation, caller.user));

@@ -4,9 +4,11 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
+import { packageOfJoinRequest } from '../../mls/join-request.ts';
 import type { ConversationView } from '../../store/conversation/conversations.ts';
 import type { ConversationCache, ConversationRef } from './conversation-cache.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
+import type { AskToJoin } from './join-request.ts';
 import type { CheckProposer } from './proposer.ts';
 
 /** A message from a request. */
@@ -17,7 +19,7 @@ export interface MessageInput {
 }
 
 /** The result of one message: its position in the log, or the problem. */
-export type SendResult = Accepted<'message'> | AppError;
+export type SendResult = Accepted<'message' | 'join-request'> | AppError;
 
 /** Submits messages in their order, each on its own. @throws AppError `not-found` if the caller may not see the conversation */
 export type SendMessages = (
@@ -35,20 +37,26 @@ export function makeSendMessages({
   conversations,
   operations,
   checkProposer,
+  askToJoin,
 }: {
   readonly conversations: ConversationCache;
   readonly operations: Operations;
   readonly checkProposer: CheckProposer;
+  readonly askToJoin: AskToJoin;
 }): SendMessages {
   const sendOne = (
     id: ConversationId,
     message: CheckedCommand,
     origin: Origin,
     view: () => Promise<ConversationView>,
-  ): Promise<Accepted<'message'>> =>
-    message.isGood
-      ? operations.decide(id, message.command, origin)
-      : operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal, view);
+  ): Promise<Accepted<'message' | 'join-request'>> => {
+    if (!message.isGood) {
+      return operations.answerOrRefuse<MessageCommand>(id, message.command, origin, message.refusal, view);
+    }
+    const { command, checked } = message;
+    const asked = checked.proposal === undefined ? undefined : packageOfJoinRequest(checked.proposal);
+    return asked === undefined ? operations.decide(id, command, origin) : askToJoin(id, command, asked, origin);
+  };
 
   const withProposer = async (message: CheckedCommand, id: ConversationId, origin: Origin): Promise<CheckedCommand> => {
     if (!message.isGood) return message;
@@ -64,7 +72,7 @@ export function makeSendMessages({
   };
 
   return async (id, messages, origin) => {
-    const found = conversations.find(id, origin.caller.user);
+    const found = conversations.findToAsk(id, origin.caller.user);
     const conversation = found instanceof Promise ? await found : found;
     let checked = messages.map((message) => check(conversation, message, origin));
     if (checked.some((message) => message.isGood && message.checked.proposal !== undefined)) {
@@ -105,7 +113,7 @@ function check(
   }
 }
 
-function resultOf(settled: PromiseSettledResult<Accepted<'message'>>): SendResult {
+function resultOf(settled: PromiseSettledResult<Accepted<'message' | 'join-request'>>): SendResult {
   if (settled.status === 'fulfilled') return settled.value;
   if (settled.reason instanceof AppError) return settled.reason;
   throw settled.reason;

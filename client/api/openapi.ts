@@ -19,7 +19,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Send messages
-         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message.
+         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
          */
         readonly post: operations["sendMessages"];
         readonly delete?: never;
@@ -97,7 +97,7 @@ export interface paths {
         };
         /**
          * Get the current epoch
-         * @description The answer has an `ETag`. A request with `If-None-Match` gets 304 as long as the epoch is the same.
+         * @description The answer has an `ETag`. A request with `If-None-Match` gets 304 as long as the epoch is the same. If `externalJoin` is `request`, users who are not members get it too, with the cipher suite of the group: they need both to ask to join. Users whom somebody else removed, and barred users, get 404.
          */
         readonly get: operations["getEpoch"];
         readonly put?: never;
@@ -1296,6 +1296,8 @@ export interface components {
         readonly CurrentEpoch: {
             /** @description MLS epoch */
             readonly epoch: number;
+            /** @description Only for users who are not members and may ask to join: the cipher suite of the group */
+            readonly cipherSuite?: number;
         };
         readonly GroupInfo: {
             readonly groupInfo: string;
@@ -1441,7 +1443,7 @@ export interface components {
             /** @enum {string} */
             readonly whoMayPropose?: "admin" | "member" | "nobody";
             /** @enum {string} */
-            readonly externalJoin?: "nobody" | "member" | "anyone";
+            readonly externalJoin?: "nobody" | "member" | "request" | "anyone";
             /** @enum {string} */
             readonly groupInfo?: "required" | "optional";
             readonly maxMembers?: number;
@@ -1513,7 +1515,7 @@ export interface components {
             /** @enum {string} */
             readonly whoMayPropose: "admin" | "member" | "nobody";
             /** @enum {string} */
-            readonly externalJoin: "nobody" | "member" | "anyone";
+            readonly externalJoin: "nobody" | "member" | "request" | "anyone";
             /** @enum {string} */
             readonly groupInfo: "required" | "optional";
             readonly maxMembers: number;
@@ -1546,7 +1548,7 @@ export interface components {
             /** @enum {string} */
             readonly whoMayPropose?: "admin" | "member" | "nobody";
             /** @enum {string} */
-            readonly externalJoin?: "nobody" | "member" | "anyone";
+            readonly externalJoin?: "nobody" | "member" | "request" | "anyone";
             /** @enum {string} */
             readonly groupInfo?: "required" | "optional";
             readonly maxMembers?: number;
@@ -2638,6 +2640,7 @@ export interface operations {
              * @description `epoch-too-old`: The epoch is older than the epoch window allows
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
+             *     `key-package-stale`: A key package expired or was replaced
              */
             readonly 409: {
                 headers: {
@@ -2678,6 +2681,7 @@ export interface operations {
              * @description `id-reused`: This id was already used with different content
              *     `wrong-group`: The MLS message belongs to another group
              *     `wrong-content-type`: The MLS content type is not accepted here
+             *     `membership-mismatch`: The membership change does not match the MLS group
              *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
              */
             readonly 422: {

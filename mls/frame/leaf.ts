@@ -53,6 +53,10 @@ export interface KeyPackage {
 export const MLS_10 = 1;
 const CREDENTIAL_BASIC = 1;
 const CREDENTIAL_X509 = 2;
+const CREDENTIAL_NAMES = new Map([
+  [CREDENTIAL_BASIC, 'basic'],
+  [CREDENTIAL_X509, 'x509'],
+]);
 
 const extension = (reader: Reader): Extension => ({ type: reader.u16(), data: reader.vector() });
 const extensionType = (reader: Reader): number => {
@@ -120,6 +124,12 @@ export function readKeyPackage(reader: Reader): KeyPackage {
   const signed = reader.since(start);
   const signature = reader.vector();
   return { cipherSuite, initKey, leaf, extensionTypes, signed, signature, bytes: reader.since(start) };
+}
+
+/** The name of a credential type, for people (RFC 9420 §17.5). */
+export function credentialName({ credentialType }: Pick<LeafNode, 'credentialType'>): string {
+  const name = CREDENTIAL_NAMES.get(credentialType);
+  return name === undefined ? `0x${credentialType.toString(16).padStart(4, '0')}` : `${name} (${credentialType})`;
 }
 
 function readCredential(reader: Reader, type: number): Uint8Array | undefined {

@@ -7,7 +7,9 @@ export type Proposal =
   | { readonly type: 'add'; readonly keyPackage: KeyPackage }
   | { readonly type: 'update'; readonly leaf: LeafNode }
   | { readonly type: 'remove'; readonly removed: number }
-  | { readonly type: 'psk' | 'reinit' | 'external_init' | 'self_remove' }
+  | { readonly type: 'psk' | 'reinit' | 'external_init' }
+  /** `removed`: the leaf of its sender, where that is known. */
+  | { readonly type: 'self_remove'; readonly removed?: number }
   /** `extensions`: the new list, encoded as in the GroupContext. */
   | { readonly type: 'group_context_extensions'; readonly extensions: Uint8Array }
   | { readonly type: 'custom'; readonly proposalType: number };
@@ -42,7 +44,9 @@ export function readProposal(reader: Reader): Proposal {
       skipExtensions(reader);
       return { type: 'group_context_extensions', extensions: reader.since(start) };
     }
-    case 10:
+    // SelfRemove of the MLS extensions draft; mls-rs up to 0.57 writes it with a number of its own. It has no content.
+    case 0x000a:
+    case 0xf003:
       return { type: 'self_remove' };
     default:
       // RFC 9420 does not define the form of custom proposals. Existing implementations use one vector.

@@ -1,6 +1,6 @@
 import { AppError } from '../../domain/errors.ts';
 import type { LeafNode, ParentNode } from '../frame.ts';
-import type { PublicCommit } from '../external-commit.ts';
+import { type PublicCommit, removedLeaves } from '../external-commit.ts';
 import type { Suite } from '../suite.ts';
 import { parentHash } from './parent-hash.ts';
 import { type RatchetTree, isEmpty, parentAt, parentNode } from './ratchet-tree.ts';
@@ -16,7 +16,11 @@ export interface NextTree {
 
 /** Whether the service knows the effect of all proposals in a commit on the tree. References and custom ones hide theirs. */
 export function isTreeKnownAfter({ proposals }: PublicCommit): boolean {
-  return proposals.every(({ type }) => !['reference', 'custom', 'update', 'self_remove'].includes(type));
+  return proposals.every(
+    (one) =>
+      !['reference', 'custom', 'update'].includes(one.type) &&
+      (one.type !== 'self_remove' || one.removed !== undefined),
+  );
 }
 
 /**
@@ -27,10 +31,9 @@ export function isTreeKnownAfter({ proposals }: PublicCommit): boolean {
 export function treeAfter(before: RatchetTree, commit: PublicCommit, suite: Suite): NextTree {
   const { sender, proposals, path, pathKeys } = commit;
   const draft: Draft = { width: before.width, leaves: [...before.leaves], parents: [...before.parents] };
-  const removed = proposals.flatMap((proposal) => (proposal.type === 'remove' ? [proposal.removed] : []));
   const added = proposals.flatMap((proposal) => (proposal.type === 'add' ? [proposal.keyPackage.leaf] : []));
   if (sender.type === 'new_member_commit' && path !== undefined) added.push(path);
-  remove(draft, removed);
+  remove(draft, removedLeaves(proposals));
   const indexes = add(draft, added);
   const committer = sender.type === 'member' ? sender.leafIndex : (indexes.at(-1) ?? 0);
   if (path === undefined) return { tree: draft, isParentHashRight: true };

@@ -16,6 +16,9 @@ declare
   v_joining text[];
   v_leaving text[];
   v_has_removals boolean;
+  -- Of its removes those who left before, and keep leaves: the library of the sender could not take in how they left.
+  v_kept text[] := case when op ? 'removes' and (op ? 'leaves' or op ? 'kept') then kept_by_commit(c.key, op, v_removes) else '{}' end;
+  v_fingerprint bytea := commit_fingerprint(op, v_adds, v_removes);
 begin
   -- 1. The trial of an outsider's epoch, overdue removals, and commit contention.
   if c.trial_seq is not null and op ? 'external' and is_outsider(m) then
@@ -36,6 +39,7 @@ begin
     result := removal_refusal(c.key, op, v_adds, v_removes);
     if result is not null then return; end if;
   end if;
+  if cardinality(v_kept) > 0 then v_removes := array(select unnest(v_removes) except select unnest(v_kept) order by 1); end if;
   v_joining := case when cardinality(v_adds) > 0 or op ? 'external'
     then joining_users(c.key, v_adds, case when op ? 'external' then v_actor end) else '{}' end;
   v_leaving := case when cardinality(v_removes) > 0 then current_members_among(c.key, v_removes) else '{}' end;
@@ -66,7 +70,8 @@ begin
            when op ? 'uses' then key_package_refs_refusal(c, v_actor, v_consumed_refs, null) end,
       case when v_leaves is not null then
         -- One who joins by an external commit is in its own tree.
-        ratchet_tree_refusal(c, v_leaves, case when op ? 'external' then v_adds || v_actor else v_adds end, v_removes) end);
+        ratchet_tree_refusal(c, v_leaves, case when op ? 'external' then v_adds || v_actor else v_adds end, v_removes) end,
+      case when op ? 'newLeaves' then new_leaves_refusal(c, hex_list(op -> 'newLeaves'), v_refs) end);
     if result is not null then return; end if;
   end if;
 
@@ -83,7 +88,7 @@ begin
   end if;
 
   -- 5. Accepted: the entry, the members, the tree, and what came with the commit.
-  c := append_commit(c, op, p_ciphertext, commit_fingerprint(op, v_adds, v_removes));
+  c := append_commit(c, op, p_ciphertext, v_fingerprint);
   perform record_accepted_commit(c.key, v_actor);
   perform clear_report(c.key, v_actor);
   if cardinality(v_joining) > 0 or cardinality(v_removes) > 0 then
@@ -171,6 +176,9 @@ begin
   if has_other_than_pending_removals(p_conversation, users_dropped(p_conversation, op)) then
     return refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
   end if;
+  if op ? 'kept' and has_other_than_pending_removals(p_conversation, json_texts(op -> 'kept')) then
+    return refusal('membership-mismatch', '{"detail": "The commit keeps a leaf of a user in removes"}');
+  end if;
   if cardinality(p_removes) > 0 and (
        overlap(p_removes, p_adds)
        or op ->> 'actor' = any (p_removes)
@@ -181,19 +189,30 @@ begin
   return null;
 end $$;
 
+-- Of the users in removes those with a pending removal who keep leaves, as the ratchet tree or the commit itself shows. Their removal
+-- stays pending.
+create or replace function kept_by_commit(p_conversation bigint, op jsonb, p_removes text[]) returns text[]
+language sql stable as $$
+  select array(
+    select user_id from member
+    where conversation = p_conversation and leaving and user_id = any (array(
+      select unnest(p_removes)
+      intersect select jsonb_array_elements_text(coalesce(op -> 'leaves', '[]') || coalesce(op -> 'kept', '[]')))))
+$$;
+
 -- SHA-256 of the bytes of a commit; of an add or remove without a commit: that of no bytes.
 create or replace function commit_sha256(op jsonb) returns bytea
 language sql immutable as $$
   select case when op ? 'sha256' then decode(op ->> 'sha256', 'hex') else sha256('') end
 $$;
 
--- The id of the entry of an external commit: its own, or one that nobody can have chosen if that is in use. A retry is
+-- The id of the entry of an external commit or a request to join: its own, or one that nobody can have chosen if that is in use. A retry is
 -- recognized by its bytes.
 create or replace function free_entry_id(c conversation, op jsonb) returns text
 language sql stable as $$
   select case
     when exists (select from entry where conversation = c.key and message_id = op ->> 'id') then
-      format('commit-%s-%s', op ->> 'sha256', c.last_seq)
+      format('%s-%s-%s', op ->> 'kind', op ->> 'sha256', c.last_seq)
     else op ->> 'id'
   end
 $$;

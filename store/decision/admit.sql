@@ -23,6 +23,7 @@
 --                        reports have opened, else nobody could repair a group whose first member lets nobody in
 --   GroupInfo            step 3 does not exist: the first GroupInfo of an epoch stays, unless an admin replaces it
 --   removals             after step 10: while leaves should have gone long ago, other commits wait (removals.sql)
+--   requests to join     step 2 does not hold; step 5 asks who may ask; step 7 hides the successor from outsiders
 --   external commits     steps 2 and 8 do not hold; step 5 asks who may join; step 7 hides the successor from outsiders
 --   trial                after step 10: while an outsider's epoch is on trial, commits of other outsiders wait (trial.sql)
 --   fairness             after step 10: commit contention is judged for commits of the current epoch only, and a commit that
@@ -59,7 +60,7 @@ begin
   if v_answer is not null then return v_answer; end if;
 
   -- 4 to 8. No answer of either when none of these conditions holds.
-  if p_bytes_missing or op ? 'external' or m.left_seq is not null or past_deadline(op) or c.successor is not null or m.awaited
+  if p_bytes_missing or op ? 'external' or v_kind = 'join-request' or m.left_seq is not null or past_deadline(op) or c.successor is not null or m.awaited
      or exists (select from off_boarding where user_id = op ->> 'actor' and device_id = '' and ended_at is null) then
     v_answer := coalesce(
       case when p_bytes_missing then refusal('body-missing') end,
@@ -80,6 +81,9 @@ begin
       return application_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'commit' then return coalesce(commit_policy_refusal(c, m, op), commit_epoch_refusal(c, m, (op ->> 'epoch')::bigint));
     when 'leave' then return coalesce(leave_policy_refusal(c, m, op), leave_epoch_refusal(c, m, op));
+    when 'join-request' then
+      return coalesce(case when not is_outsider(m) then propose_policy_refusal(c, m) end,
+                      proposal_epoch_refusal(c, (op ->> 'epoch')::bigint));
     when 'group-info' then return group_info_epoch_refusal(c, (op ->> 'epoch')::bigint);
     when 'reset' then return reset_policy_refusal(c, m);
     when 'role', 'policy', 'bar', 'delete' then return admin_refusal(m);
@@ -87,10 +91,10 @@ begin
   end case;
 end $$;
 
--- Step 2. An external commit is how somebody becomes a member. A message whose staged row is gone has no known sender.
+-- Step 2. By an external commit somebody becomes a member, and by a request asks for that. A message whose staged row is gone has no known sender.
 create or replace function never_member_refusal(m member, op jsonb) returns jsonb
 language sql immutable as $$
-  select case when m.user_id is null and op ? 'actor' and not op ? 'external' then refusal('not-found') end
+  select case when m.user_id is null and op ? 'actor' and not op ? 'external' and op ->> 'kind' <> 'join-request' then refusal('not-found') end
 $$;
 
 -- Step 3. Null = the operation is new.
@@ -101,6 +105,7 @@ begin
     when 'message' then return earlier_message(c.key, op, m.user_id, m.left_seq);
     when 'commit' then return earlier_commit(c, m, op);
     when 'leave' then return earlier_leave(c, m, op);
+    when 'join-request' then return earlier_join_request(c, m, op);
     when 'group-info' then return null;
     else return earlier_operation(c, m, op);
   end case;
@@ -109,7 +114,11 @@ end $$;
 -- Step 5.
 create or replace function membership_refusal(c conversation, m member, op jsonb) returns jsonb
 language sql stable as $$
-  select case when op ? 'external' then external_commit_refusal(c, m, op) else removed_refusal(m.left_seq) end
+  select case
+    when op ? 'external' then external_commit_refusal(c, m, op)
+    when op ->> 'kind' = 'join-request' then join_request_refusal(c, m, op)
+    else removed_refusal(m.left_seq)
+  end
 $$;
 
 -- Step 7.

@@ -104,6 +104,7 @@ begin
         when 'role' then r := decide_role(c, op);
         when 'policy' then r := decide_policy(c, op);
         when 'bar' then r := decide_bar(c, op);
+        when 'join-request' then r := decide_join_request(c, m, op, v_ciphertext);
         when 'report' then r := decide_report(c, m, op);
         when 'reset' then r := decide_reset(c, op);
         when 'delete' then r := decide_delete(c, op);
@@ -115,12 +116,13 @@ begin
 
     if v_kind <> 'message' then
       if v_result ->> 'status' = 'accepted' then
-        -- What has no entry of its own (then it has no hash) is answered again from here. A GroupInfo answers for itself.
-        if not v_result ? 'sha256' and v_kind <> 'group-info' then
+        -- What has no entry of its own (then it has no hash) is answered again from here. A GroupInfo answers for itself, a
+        -- request to join by its entry.
+        if not v_result ? 'sha256' and v_kind not in ('group-info', 'join-request') then
           insert into operation (conversation, id, kind, actor, fingerprint, answer)
             values (c.key, op ->> 'id', v_kind, op ->> 'actor', operation_fingerprint(op), v_result);
         end if;
-        v_changed := v_changed or v_kind not in ('read', 'increment', 'group-info');
+        v_changed := v_changed or v_kind not in ('read', 'increment', 'group-info', 'join-request');
       elsif v_result ->> 'code' = 'epoch-conflict' and m.user_id is not null and m.left_seq is null then
         -- Commits of outsiders give them no turn before members.
         perform record_lost_commit(c, op);

@@ -4,6 +4,7 @@ import type {
   CommitCommand,
   GroupInfoCheck,
   GroupInfoCommand,
+  JoinRequestCommand,
   PolicyPatch,
   ReportCommand,
 } from '../../domain/command.ts';
@@ -23,6 +24,7 @@ export interface RequestJson {
   readonly leaves?: readonly string[];
   readonly trimmed?: readonly string[];
   readonly dropped?: readonly string[];
+  readonly kept?: readonly string[];
   readonly external?: true;
   readonly device?: string;
   readonly leaf?: string;
@@ -36,6 +38,7 @@ export interface RequestJson {
   readonly verified?: boolean;
   readonly reason?: string;
   readonly epochAuthenticator?: string;
+  readonly package?: JoinRequestCommand['package'];
   readonly user?: string;
   readonly role?: string;
   readonly barred?: boolean;
@@ -70,6 +73,8 @@ export function requestJson(command: Command): RequestJson | undefined {
       return groupInfoJson(command);
     case 'report':
       return reportJson(command);
+    case 'join-request':
+      return defined({ device: command.device, package: command.package });
     case 'role':
       return { user: command.user, role: command.role };
     case 'bar':
@@ -97,6 +102,7 @@ function commitJson(command: CommitCommand): RequestJson {
     leaves: usersInTree,
     trimmed: command.usersLosingSomeLeaves,
     dropped: command.usersLosingAllLeaves,
+    kept: command.usersKeepingLeaves,
     external,
     goneLeaves: command.goneLeaves,
     newLeaves: command.newLeaves,
@@ -141,6 +147,10 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
     case 'leave': {
       const { sha256, epoch, isVerified: verified, bytes } = command;
       return defined({ ...common, sha256, epoch, verified, bytes: positions(bytes, add) });
+    }
+    case 'join-request': {
+      const { sha256, epoch, device, package: content, bytes } = command;
+      return defined({ ...common, sha256, epoch, device, package: content, bytes: positions(bytes, add) });
     }
     case 'group-info':
       return defined({

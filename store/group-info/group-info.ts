@@ -74,6 +74,39 @@ export async function readGroupInfo(
   };
 }
 
+/** What somebody who is no member needs to ask to join. */
+export interface EpochToAsk {
+  readonly epoch: number;
+  /** Absent = no checked GroupInfo says it. */
+  readonly cipherSuite?: number;
+}
+
+/**
+ * The epoch of a conversation whose policy lets users ask to join, for one who may: no member, not removed by somebody else,
+ * not barred. Where anyone may join, the GroupInfo says more.
+ */
+export async function readEpochToAsk(
+  pool: pg.Pool,
+  conversation: string,
+  user: string,
+): Promise<EpochToAsk | undefined> {
+  const { rows } = await pool.query<Row>({
+    name: 'read-epoch-to-ask',
+    text: `select c.epoch, g.cipher_suite as "cipherSuite"
+      from (select key, epoch from conversation
+            where id = $1 and deleted_at is null and successor is null and policy ->> 'externalJoin' = 'request' limit 1) c
+      left join lateral (
+        select user_id, left_seq, left_self from member where conversation = c.key and user_id = $2 limit 1) m on true
+      left join lateral (select cipher_suite from group_info where conversation = c.key limit 1) g on true
+      where (m.user_id is null or m.left_seq is not null and m.left_self) and not is_barred(c.key, $2)`,
+    values: [conversation, user],
+  });
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const cipherSuite = orNull(integer, row, 'cipherSuite');
+  return { epoch: integer(row, 'epoch'), ...(cipherSuite === null ? {} : { cipherSuite }) };
+}
+
 /** The public state of a group in its current epoch, as far as it is stored. */
 export interface StoredGroupInfo {
   readonly groupInfo: Buffer;

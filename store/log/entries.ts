@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { ENTRY_KINDS, type EntryKind, type LogEntry } from '../../domain/log-entry.ts';
-import { MAX_PAGE_BYTES } from '../../domain/limits.ts';
+import { MAX_KEY_PACKAGE_BYTES, MAX_PAGE_BYTES } from '../../domain/limits.ts';
 import { type Row, bytes, flag, integer, oneOf, orNull, text, time } from '../row.ts';
 import { withinBytes } from '../sql-fragments.ts';
 
@@ -121,4 +121,26 @@ export async function readPage(
     oldestSeq: integer(facts, 'oldestSeq'),
     truncated: flag(facts, 'truncated'),
   };
+}
+
+/** PublicMessages begin with the version and the wire format (RFC 9420 §6). */
+const PUBLIC_MESSAGE = String.raw`\x00010001`;
+
+/**
+ * Public proposals of the current epoch, the newest first.
+ * @param limit proposals. Each has at most the bytes of a key package, so that the answer stays small
+ */
+export async function readPublicProposals(pool: pg.Pool, conversation: string, limit: number): Promise<Buffer[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'read-public-proposals',
+    // The index on handshake entries excludes 'application': the planner uses it only when the condition says so too.
+    text: `select e.ciphertext from (select key, last_commit_seq from conversation where id = $1 and deleted_at is null limit 1) c
+      cross join lateral (
+        select ciphertext from entry
+        where conversation = c.key and seq > c.last_commit_seq and kind = 'proposal' and kind <> 'application'
+        order by seq desc limit $2) e
+      where substring(e.ciphertext for 4) = '${PUBLIC_MESSAGE}' and octet_length(e.ciphertext) <= ${MAX_KEY_PACKAGE_BYTES}`,
+    values: [conversation, limit],
+  });
+  return rows.map((row) => bytes(row, 'ciphertext'));
 }

@@ -7,6 +7,8 @@ export interface Standing {
   readonly isKnown: boolean;
   /** The policy lets anyone join by an external commit. */
   readonly isOpen: boolean;
+  /** The policy lets anyone ask to be added. */
+  readonly takesRequests: boolean;
   /** null = there is no such conversation. */
   readonly protocol: 'mls' | 'opaque' | null;
 }
@@ -19,10 +21,12 @@ export async function readStanding(pool: pg.Pool, conversation: string, user: st
   const { rows } = await pool.query<Row>({
     name: 'read-standing',
     // No conversation has the key 0.
-    text: `select c.protocol, coalesce(c.open, false) as open, m.user_id is not null as known
+    text: `select c.protocol, coalesce(c.open, false) as open, coalesce(c.asks, false) as asks, m.user_id is not null as known
       from (values (1)) one
       left join lateral (
-        select key, protocol, policy ->> 'externalJoin' = 'anyone' as open from conversation
+        select key, protocol, policy ->> 'externalJoin' = 'anyone' as open,
+          policy ->> 'externalJoin' in ('anyone', 'request') as asks
+        from conversation
         where id = $1 and deleted_at is null limit 1) c on true
       left join lateral (
         select user_id from member where conversation = coalesce(c.key, 0) and user_id = $2 limit 1) m on true`,
@@ -32,6 +36,7 @@ export async function readStanding(pool: pg.Pool, conversation: string, user: st
   return {
     isKnown: flag(row, 'known'),
     isOpen: flag(row, 'open'),
+    takesRequests: flag(row, 'asks'),
     protocol: orNull((from, name) => oneOf(from, name, ['mls', 'opaque']), row, 'protocol'),
   };
 }

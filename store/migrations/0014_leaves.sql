@@ -61,5 +61,17 @@ create index key_package_leaf on key_package (leaf_node) where leaf_node is not 
 -- Claims of one key package for one conversation, by whomever.
 create index claim_conversation on claim (ref, conversation, at);
 
+-- Requests to join that are pending: proposals of outsiders in the current epoch. Rows of earlier epochs are of no use any more.
+create table join_request (
+  conversation bigint not null,
+  user_id      text collate "C" not null,
+  epoch        bigint not null,
+  -- the entry
+  seq          bigint not null,
+  -- KeyPackageRef of its key package
+  ref          bytea not null,
+  primary key (conversation, user_id)
+);
+
 -- It has one more argument now.
 drop function if exists store_key_packages(text, text, bytea[], bytea[], int[], timestamptz[], boolean[], boolean, int, bytea[], bytea[], bytea[]);

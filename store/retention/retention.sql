@@ -167,7 +167,7 @@ begin
   for t in values ('entry', 'seq'), ('staged', 'at, key'), ('pending_increment', 'id'), ('welcome', 'user_id, device_id'),
                   ('welcome_body', 'seq'), ('group_info', 'epoch'), ('computed_tree', 'group_info'), ('change', 'seq, key'),
                   ('report', 'user_id'), ('race', 'user_id'), ('device_position', 'user_id, device_id'), ('proof', 'user_id'),
-                  ('bar', 'user_id'), ('device_leaf', 'leaf'), ('pending_removal', 'user_id, leaf, reason'), ('operation', 'id'), ('period', 'user_id, from_seq'), ('removal', 'user_id, device_id'), ('member', 'user_id') loop
+                  ('bar', 'user_id'), ('join_request', 'user_id'), ('device_leaf', 'leaf'), ('pending_removal', 'user_id, leaf, reason'), ('operation', 'id'), ('period', 'user_id, from_seq'), ('removal', 'user_id, device_id'), ('member', 'user_id') loop
     -- The answer of the deletion stays for its retries, until the sweep deletes it for its age.
     v_rows := format('from %I where conversation = $1 %s', t.column1,
                      case when t.column1 = 'operation' then 'and kind <> ''delete''' else '' end);

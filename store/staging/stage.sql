@@ -6,7 +6,7 @@ language sql volatile as $$ select floor(random() * max_safe_epoch())::bigint $$
 
 -- Stages bytes of operations for the workflow path: one statement for many operations of many conversations. Returns the keys by
 -- position: no row for users who are not members, a null key for users whose undecided bytes exceed the quota.
--- Outsiders may stage an external commit where anyone may join by one.
+-- Outsiders may stage an external commit where anyone may join by one, and a request where they may ask.
 create or replace function stage(p_conversation text[], p_user text[], p_epoch bigint[], p_ciphertext bytea[], p_welcome bytea[],
                       p_group_info bytea[], p_request jsonb[], p_quota bigint)
 returns table (n bigint, key bigint)
@@ -20,7 +20,9 @@ language sql volatile as $$
     left join lateral (
       select left_seq is null as current from member where conversation = c.key and user_id = i.user_id limit 1) m on true
     where c.deleted_at is null
-      and (m.current or (i.request ? 'external' and c.policy ->> 'externalJoin' = 'anyone' and not is_barred(c.key, i.user_id)))
+      and (m.current or ((i.request ? 'external' and c.policy ->> 'externalJoin' = 'anyone'
+                          or i.request ? 'package' and c.policy ->> 'externalJoin' in ('anyone', 'request'))
+                         and not is_barred(c.key, i.user_id)))
   ), over_quota as materialized (
     select array(select u.user_id from (select distinct user_id from input) u
       where (select sum(s.size) from staged s where s.user_id = u.user_id) >= p_quota) as users

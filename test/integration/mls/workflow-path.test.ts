@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { useApi } from '../../harness/api/use-api.ts';
 import { useConversations } from '../../harness/conversations.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { encodeMlsMessage, proposeAddExternal } from 'ts-mls';
 import {
+  SUITE,
   commit,
   deliver,
   groupInfoOf,
@@ -48,6 +50,23 @@ test('joins, GroupInfos and reports go through the workflow, whose history conta
   for (const kind of ['commit', 'group-info', 'report']) expect(opened).toContain(`"kind":"${kind}"`);
   const secrets = [...MEMBERS, OUTSIDER, REASON, groupInfo, join.body.commit, join.body.groupInfo];
   for (const secret of secrets) expect(opened.includes(secret), secret.slice(0, 40)).toBe(false);
+});
+
+test('a request to join goes through the workflow, whose history contains nothing of it (invariant 10)', async () => {
+  const group = await startGroup(service, MEMBERS, { externalJoin: 'request' });
+  const [alice] = MEMBERS;
+  const { publicPackage, privatePackage } = await newKeys(OUTSIDER);
+  const info = await groupInfoOf(group.of(alice));
+  const message = await proposeAddExternal(info, publicPackage, privatePackage, SUITE);
+  const ciphertext = Buffer.from(encodeMlsMessage(message)).toString('base64');
+  const answer = await service.ask(`POST /v1/conversations/${group.id}/messages`, {
+    user: OUTSIDER,
+    body: { id: 'ask', ciphertext },
+  });
+  expect(answer.body).toEqual({ results: [{ id: 'ask', seq: 1, epoch: 1, status: 'accepted' }] });
+  const opened = stringsOf(await conversations.handle(group.id).fetchHistory()).join('\n');
+  expect(opened).toContain('"kind":"join-request"');
+  for (const secret of [OUTSIDER, ciphertext]) expect(opened.includes(secret), secret.slice(0, 40)).toBe(false);
 });
 
 test('an admin bars a user through the workflow', async () => {

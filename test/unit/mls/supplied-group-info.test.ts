@@ -54,7 +54,8 @@ beforeAll(async () => {
 function check(groupInfo: string, more: Partial<Omit<GroupInfoInput, 'groupInfo'>> = {}): SuppliedGroupInfo {
   const { groupId } = alice.groupContext;
   const input = { groupId, user: 'alice', isNewGroup: false, maxTreeBytes: 1024 * 1024, ...more };
-  return checkSuppliedGroupInfo({ ...input, groupInfo: bytesOf(groupInfo) });
+  const { signerLeaf: _name, ...facts } = checkSuppliedGroupInfo({ ...input, groupInfo: bytesOf(groupInfo) });
+  return facts;
 }
 
 function refusalOf(...input: Parameters<typeof check>): readonly [code: string, detail: string] {

@@ -17,6 +17,8 @@ const HELPERS = new Map([
   ['device_leaf_owner', 'a device that is forgotten, or a user who is taken out, has leaves in many conversations'],
   ['key_package_leaf', 'a key package belongs to a user until a conversation uses it'],
   ['pending_removal_user', 'a user who is taken out has pending removals in many conversations'],
+  ['removal_off_boarding', 'an off-boarding has removals in many conversations'],
+  ['removal_to_propose', 'workers take the next removals of all conversations, the longest waiting first'],
   ['audit_supervisor', 'the audit trail is one list for the whole service, in the order of time'],
   [
     'trouble_at',
