@@ -34,7 +34,8 @@ export async function issueRemoval(deps: RemovalProposalDeps, removal: Removal):
   const { pool, maxTreeBytes } = deps;
   const version = await readGroupInfoVersion(pool, removal.conversation);
   const epoch = version?.epoch ?? 0;
-  const stored = version?.version == null ? undefined : await readStoredGroupInfo(pool, removal.conversation, epoch);
+  const isStored = (version?.version ?? null) !== null;
+  const stored = isStored ? await readStoredGroupInfo(pool, removal.conversation, epoch) : undefined;
   const group =
     stored?.isChecked === true
       ? readStoredGroup({ ...stored, epoch, tree: stored.tree ?? undefined }, maxTreeBytes)

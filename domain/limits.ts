@@ -188,6 +188,8 @@ export const DEFAULT_VOTE_HOURS = 24;
 
 /** Hours after which only commits that obey a removal are accepted, in a policy that states none. */
 export const DEFAULT_REMOVAL_HOURS = 24;
+/** Requests of a device that were at work when it was cut off may bring a leaf up to so much later. */
+export const CUT_OFF_GRACE_MS = 15_000;
 /** The longest that a policy may state: a year. */
 export const MAX_REMOVAL_HOURS = 8760;
 /**

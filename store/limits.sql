@@ -37,6 +37,7 @@ create or replace function claim_rate() returns interval language sql immutable 
 create or replace function outsider_trial() returns interval language sql immutable as $$ select interval '10 minutes' $$;
 create or replace function audit_window() returns interval language sql immutable as $$ select interval '24 hours' $$;
 create or replace function computed_tree_lifetime() returns interval language sql immutable as $$ select interval '1 minutes' $$;
+create or replace function cut_off_grace() returns interval language sql immutable as $$ select interval '15 seconds' $$;
 create or replace function report_lifetime() returns interval language sql immutable as $$ select interval '7 days' $$;
 create or replace function former_member_lifetime() returns interval language sql immutable as $$ select interval '30 days' $$;
 create or replace function device_activity() returns interval language sql immutable as $$ select interval '30 days' $$;

@@ -56,7 +56,11 @@ export function startRemovalLoop(deps: RemovalLoopDeps): RemovalLoop {
   };
   const run = async (): Promise<void> => {
     await look().catch((error: unknown) => log.debug({ err: error }, 'removals not read'));
-    if (!isClosed) timer = setTimeout(() => (running = run()), EVERY_MS);
+    if (!isClosed) {
+      timer = setTimeout(() => {
+        running = run();
+      }, EVERY_MS);
+    }
   };
   let running = run();
   return {

@@ -72,4 +72,3 @@ create table removal (
 create index removal_open on removal (conversation) where done_at is null;
 create index removal_to_propose on removal (tried_at nulls first) where done_at is null and epoch is null;
 create index removal_off_boarding on removal (off_boarding, conversation);
-create index removal_user on removal (user_id);

@@ -73,7 +73,7 @@ begin
   insert into pending_removal (conversation, user_id, leaf, reason, device_id, since_epoch)
     select c.key, o.user_id, d.leaf, 'off-boarding', o.device_id, c.epoch
     from (select leaf, since_at from device_leaf where user_id = o.user_id and device_id = o.device_id and conversation = c.key offset 0) d
-    where d.since_at < o.started_at + interval '15 seconds'
+    where d.since_at < o.started_at + cut_off_grace()
     on conflict do nothing;
   if not found then return null; end if;
   insert into removal (conversation, user_id, device_id, off_boarding) values (c.key, o.user_id, o.device_id, o.id)

@@ -143,6 +143,8 @@ export async function saveOffBoarding(
   });
 }
 
+/** While conversations are being reached, a step comes within seconds. */
+const STOPPED_S = 60;
 /** A step of an off-boarding is due after this time even if its workflow sleeps; in seconds. */
 const FORGOTTEN_S = 2 * 3600;
 
@@ -151,9 +153,9 @@ export async function forgottenOffBoardings(pool: pg.Pool, limit: number): Promi
   const { rows } = await pool.query<Row>({
     name: 'forgotten-off-boardings',
     text: `select id from off_boarding where done_at is null
-      and (seen_at is null or seen_at < clock_timestamp() - case when worked_at is null then interval '1 minute' else make_interval(secs => $2) end)
+      and (seen_at is null or seen_at < clock_timestamp() - make_interval(secs => case when worked_at is null then $3 else $2 end))
       order by id limit $1`,
-    values: [limit, FORGOTTEN_S],
+    values: [limit, FORGOTTEN_S, STOPPED_S],
   });
   return rows.map((row) => integer(row, 'id'));
 }

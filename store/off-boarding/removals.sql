@@ -46,8 +46,8 @@ end $$;
 create or replace function has_removals(p_conversation bigint) returns boolean
 language sql stable as $$ select exists (select from removal where conversation = p_conversation and done_at is null) $$;
 
--- Null when a commit may come although removals are overdue: it obeys all of them. A commit obeys when it names the user, or when
--- its checked tree lacks the leaves. An external commit is exempt: who joins has not seen the proposals.
+-- Null when a commit may come although removals are overdue: it obeys all of them. A commit obeys when its checked tree lacks the
+-- leaves; where no tree came with it, when it names the user. An external commit is exempt: who joins has not seen the proposals.
 create or replace function removal_pending_refusal(c conversation, op jsonb, p_removes text[], p_leaves text[]) returns jsonb
 language plpgsql stable as $$
 declare
@@ -75,10 +75,10 @@ begin
     with open as (
       select r.user_id, r.device_id from removal r where r.conversation = c.key and r.done_at is null
     ), staying as (
-      (select o.user_id from open o except select unnest(p_removes))
-      except (
-        select m.user_id from open m where p_leaves is not null
-        except select unnest(p_leaves))
+      -- A checked tree says who is still there. Without one the request does, and what it says to keep (op.kept) stays.
+      select o.user_id from open o where p_leaves is null except (select unnest(p_removes) except select unnest(json_texts(op -> 'kept')))
+      union
+      (select o.user_id from open o intersect select unnest(p_leaves))
     ), leaves as (
       select p.user_id, p.device_id, p.leaf from pending_removal p
       where p.conversation = c.key and p.reason = 'off-boarding' and p.leaf <> ''

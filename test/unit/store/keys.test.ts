@@ -18,6 +18,8 @@ const HELPERS = new Map([
   ['key_package_leaf', 'a key package belongs to a user until a conversation uses it'],
   ['pending_removal_user', 'a user who is taken out has pending removals in many conversations'],
   ['push_cursor_next', 'dispatchers look at whatever conversation is due; a small table of the busy ones'],
+  ['removal_off_boarding', 'an off-boarding has removals in many conversations'],
+  ['removal_to_propose', 'workers take the next removals of all conversations, the longest waiting first'],
   ['audit_supervisor', 'the audit trail is one list for the whole service, in the order of time'],
   [
     'trouble_at',
