@@ -10,7 +10,11 @@ import { signalProcess } from './process-table.ts';
  * killed.
  * @throws Error if another stack uses the folder
  */
-export async function lockDataFolder({ options, say, cleanup }: PartContext): Promise<void> {
+export async function lockDataFolder({
+  options,
+  say,
+  cleanup,
+}: Pick<PartContext, 'options' | 'say' | 'cleanup'>): Promise<void> {
   const lock = lockFile(options);
   let holder: number | undefined;
   try {
