@@ -14,13 +14,22 @@ import { onPath } from './find-program.ts';
 import { stackOptions } from './options.ts';
 import { readRunningStack } from './service-url.ts';
 
+const USAGE = `npm run --silent psql -- [-c <SQL>]
+  -c  runs this and ends`;
+
 process.exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
 });
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { command: { type: 'string', short: 'c' } } });
+  const { values } = parseArgs({
+    options: { help: { type: 'boolean', default: false }, command: { type: 'string', short: 'c' } },
+  });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
   const { env, url } = findDatabase();
   const psql = onPath('psql', env);
   if (psql !== undefined) return runPsql(psql, url, values.command);

@@ -14,13 +14,22 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Every entry that a stack makes in its data folder. */
 const OURS = /^(?:api-url|jwt-secret(?:\.\d+)?|logs|observe|postgres(?:\..+)?|run|running\.json|temporal)$/;
 
+const USAGE = `npm run wipe -- [--yes]
+  --yes  does not ask`;
+
 process.exitCode = await main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
 });
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { yes: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({
+    options: { help: { type: 'boolean', default: false }, yes: { type: 'boolean', default: false } },
+  });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
   const root = packageRoot();
   const { env, ...file } = readEnvironment(process.env, root);
   const options = stackOptions(env, root, [], file);
