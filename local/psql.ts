@@ -108,9 +108,7 @@ async function prompt(client: pg.Client): Promise<number> {
 async function run(client: pg.Client, sql: string): Promise<number> {
   try {
     // Several commands in one text have a result each.
-    const results = [await client.query<Record<string, unknown>>(sql)].flat() as pg.QueryResult<
-      Record<string, unknown>
-    >[];
+    const results = [await client.query<unknown[]>({ text: sql, rowMode: 'array' })].flat() as pg.QueryArrayResult[];
     for (const result of results) print(result);
     return 0;
   } catch (error) {
@@ -119,14 +117,13 @@ async function run(client: pg.Client, sql: string): Promise<number> {
   }
 }
 
-function print({ command, fields, rows, rowCount }: pg.QueryResult<Record<string, unknown>>): void {
+function print({ command, fields, rows, rowCount }: pg.QueryArrayResult): void {
   if (fields.length === 0) {
     process.stdout.write(`${command}${rowCount === null ? '' : ` ${rowCount}`}\n`);
     return;
   }
-  const names = fields.map(({ name }) => name);
-  const table = new Table({ head: names, style: { head: [], border: [] } });
-  table.push(...rows.map((row) => names.map((name) => textOf(row[name]))));
+  const table = new Table({ head: fields.map(({ name }) => name), style: { head: [], border: [] } });
+  table.push(...rows.map((row) => row.map(textOf)));
   process.stdout.write(`${table.toString()}\n(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})\n`);
 }
 
