@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { StackOptions } from './options.ts';
-import { partFiles, partNames, type PartContext } from './parts.ts';
+import { partFiles, type PartContext, type PartName, partNames } from './parts.ts';
 import { livePid, stopLeftover, takeLock } from './pid-file.ts';
 import { signalProcess } from './process-table.ts';
 
@@ -10,22 +10,46 @@ import { signalProcess } from './process-table.ts';
  * killed.
  * @throws Error if another stack uses the folder
  */
-export async function lockDataFolder({ options, say, cleanup }: PartContext): Promise<void> {
-  mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
+export async function lockDataFolder({
+  options,
+  say,
+  cleanup,
+}: Pick<PartContext, 'options' | 'say' | 'cleanup'>): Promise<void> {
   const lock = lockFile(options);
-  const holder = await takeLock(lock);
+  let holder: number | undefined;
+  try {
+    mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
+    holder = await takeLock(lock);
+  } catch (cause) {
+    throw new Error(`PARLEY_DATA_DIR: nothing can be written to ${options.dataDir} (${reasonIn(cause)}).`, { cause });
+  }
   if (holder !== undefined) {
     throw new Error(
       `Parley is already running in ${options.dataDir} (process ${holder}). Stop it first, or set PARLEY_DATA_DIR to another folder.`,
     );
   }
   cleanup.add('lock', () => rmSync(lock, { force: true }));
-  for (const part of partNames) {
-    // SIGINT is PostgreSQL's fast shutdown. The other programs use SIGTERM.
-    const signal = part === 'postgres' ? 'SIGINT' : 'SIGTERM';
-    const stopped = await stopLeftover(partFiles(options, part).pidFile, signal, 15_000);
-    if (stopped) say(`Stopped ${part}, which was still running from an earlier start`);
+  await stopLeftovers(options, say);
+}
+
+/** Parley's own processes first, all at once: they use the servers. */
+async function stopLeftovers(options: StackOptions, say: (line: string) => void): Promise<void> {
+  const servers: readonly PartName[] = ['temporal', 'postgres'];
+  const programs = partNames.filter((part) => !servers.includes(part));
+  for (const parts of [programs, servers]) {
+    await Promise.all(
+      parts.map(async (part) => {
+        // SIGINT is PostgreSQL's fast shutdown. The other programs use SIGTERM.
+        const signal = part === 'postgres' ? 'SIGINT' : 'SIGTERM';
+        const stopped = await stopLeftover(partFiles(options, part).pidFile, signal, 15_000);
+        if (stopped) say(`Stopped ${part}, which was still running from an earlier start`);
+      }),
+    );
   }
+}
+
+function reasonIn(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Sends SIGKILL to every process of this stack. Processes of other stacks are not touched. */

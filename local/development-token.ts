@@ -46,7 +46,11 @@ export function developmentSecret({ dataDir, jwt }: Pick<StackOptions, 'dataDir'
   } catch {
     // The file does not exist yet.
   }
-  mkdirSync(dataDir, { recursive: true });
+  try {
+    mkdirSync(dataDir, { recursive: true });
+  } catch (cause) {
+    throw new Error(`PARLEY_DATA_DIR: nothing can be written to ${dataDir}.`, { cause });
+  }
   const own = `${file}.${process.pid}`;
   writeFileSync(own, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
   try {

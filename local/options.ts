@@ -8,7 +8,7 @@ import { readSecretFiles } from '../process/secret-files.ts';
 /** Settings of `npm start`. */
 export type StackOptions = {
   dataDir: string;
-  /** `PARLEY_DATA_DIR` is set: other programs find the folder only with the same setting. */
+  /** The environment has `PARLEY_DATA_DIR`: other programs find the folder only with the same setting. */
   hasOwnDataDir: boolean;
   ports: StackPorts;
   /** Ports that stay as they are. The others move to free ones where theirs are in use. */
@@ -117,7 +117,8 @@ export function readStackOptions(
   const chosenPath = VARIABLES.CONVERSATION_PATH.safeParse(value('CONVERSATION_PATH'));
   const options: Omit<StackOptions, 'problems'> = {
     dataDir: path.resolve(root, value('PARLEY_DATA_DIR') ?? '.parley'),
-    hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined,
+    // A file with the setting is read by other programs too.
+    hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined && !Object.hasOwn(file.places, 'PARLEY_DATA_DIR'),
     ports: Object.fromEntries(PORT_NAMES.map((name) => [name, port(name)])) as StackPorts,
     fixedPorts: new Set(
       PORT_NAMES.filter((name) => NEVER_MOVE.includes(name) || value(PORTS[name].variable) !== undefined),

@@ -99,6 +99,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
 
 async function untilReady(child: Child, url: string, signal: AbortSignal | undefined): Promise<void> {
   const end = Date.now() + startTimeoutMs;
+  let pauseMs = 50;
   for (;;) {
     signal?.throwIfAborted();
     if (!child.running()) {
@@ -112,7 +113,9 @@ async function untilReady(child: Child, url: string, signal: AbortSignal | undef
         throw new Error(`PostgreSQL is not ready after ${startTimeoutMs / 1000} s:\n${child.tail()}`, { cause });
       }
     }
-    await sleep(50);
+    // Each try costs the server a process, which a recovery could use better.
+    await sleep(pauseMs);
+    pauseMs = Math.min(pauseMs * 1.5, 300);
   }
 }
 

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../process/configuration-error.ts';
 import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
 import { developmentSecret } from './development-token.ts';
-import { migrate, startApi, startDatabase, startTemporalServer, startWorker, type PartContext } from './parts.ts';
+import { migrate, startDatabase, startPrograms, startTemporalServer, type PartContext } from './parts.ts';
 import { startObservers } from './observers.ts';
 import type { StackOptions } from './options.ts';
 import type { RunningStack } from './service-url.ts';
@@ -74,8 +74,7 @@ export function superviseStack(input: StackInput): Supervisor {
 async function start(context: PartContext): Promise<Stack> {
   const { stack, children } = await startServers(context);
   await migrate(children);
-  await startWorker(children);
-  await startApi(children);
+  await startPrograms(children);
   if (stack.options.observe) await startObservers({ ...context, options: stack.options }, stack.temporalMetricsPort);
   return stack;
 }
@@ -100,13 +99,18 @@ export async function startServers(
   const { signal, env } = context;
   signal.throwIfAborted();
   const secret = developmentSecret(options);
-  const databaseUrl = options.databaseUrl ?? (await startDatabase(context));
-  signal.throwIfAborted();
-  const temporal =
+  // Both, also when one fails: what has started must be known to the cleanup.
+  const [database, server] = await Promise.allSettled([
+    options.databaseUrl ?? startDatabase(context),
     options.temporalAddress === undefined
-      ? await startTemporalServer(context)
-      : { address: options.temporalAddress, uiUrl: undefined, metricsPort: undefined };
+      ? startTemporalServer(context)
+      : { address: options.temporalAddress, uiUrl: undefined, metricsPort: undefined },
+  ]);
   signal.throwIfAborted();
+  if (database.status === 'rejected') throw database.reason;
+  if (server.status === 'rejected') throw server.reason;
+  const { value: databaseUrl } = database;
+  const { value: temporal } = server;
 
   const children: PartContext = {
     ...context,

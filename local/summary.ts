@@ -45,6 +45,7 @@ function tryOut(api: string, token: string): string[] {
   const url = `${api}/v1/conversations`;
   const post = `curl -s -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'`;
   return [
+    `export PARLEY_URL=${api}`,
     `export TOKEN=${token}`,
     '',
     `${post} -d '${JSON.stringify({ id: conversation, protocol: 'opaque' })}' ${url}`,

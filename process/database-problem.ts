@@ -32,10 +32,10 @@ export function databaseProblem(error: unknown, url: string, variable = 'DATABAS
     return say(`there is no way to ${server} (${code}). Check host and network`);
   if (code === WRONG_PASSWORD) return say(`the server refuses the password of the user ${user}`);
   if (code === NO_DATABASE) return say(`${server} has no database ${database}. Create it, or correct the name`);
-  if (code === NOT_AUTHORIZED && /no encryption/.test(message))
+  if (code === NOT_AUTHORIZED && message.includes('no encryption'))
     return say(`${server} wants TLS. Add ?sslmode=verify-full to the URL`);
   if (code === NOT_AUTHORIZED) return say(`the server refuses the user ${user}: ${message}`);
-  if (/does not support SSL/.test(message))
+  if (message.includes('does not support SSL'))
     return say(`${server} has no TLS, but the URL asks for it. Remove sslmode, or switch TLS on in the server`);
   if (CERTIFICATE_CODE.test(code))
     return say(

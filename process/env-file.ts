@@ -18,7 +18,7 @@ export interface Environment {
 /** Names that other programs read from the same file: Compose, Docker, Node, npm, OpenTelemetry, PostgreSQL, Temporal and so on. */
 const FOREIGN =
   /^(?:COMPOSE|DOCKER|NODE|NPM|OTEL|POSTGRES|TEMPORAL|GRAFANA|GF|GOGC|TZ|LANG|LC|DEBUG)(?:_|$)|^PG[A-Z]+$|^[a-z]/;
-const LINE = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*)$/;
+const LINE = /^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$/;
 
 /**
  * Reads the file `.env` of the package's folder, or the one that `PARLEY_ENV_FILE` names. A variable that the environment has wins,
@@ -57,7 +57,8 @@ function checkLines(text: string, file: string): { problems: string[]; lines: Ma
     const line = all[at] ?? '';
     const where = `${file}, line ${at + 1}`;
     if (/^\s*(?:#|$)/.test(line)) continue;
-    const [, name, value = ''] = LINE.exec(line) ?? [];
+    const [, name, rest = ''] = LINE.exec(line) ?? [];
+    const value = rest.trim();
     if (name === undefined) {
       problems.push(`${where}: a line is NAME=value, or begins with #`);
       continue;

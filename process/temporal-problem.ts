@@ -22,7 +22,7 @@ export function temporalProblem(
     return `TEMPORAL_ADDRESS: the host of ${address} is not known. Check its name`;
   if (/certificate|SSL|TLS|EPROTO|altname/i.test(reason))
     return `TEMPORAL_ADDRESS: TLS to ${address} failed (${reason}). Check TEMPORAL_TLS_CA_FILE and TEMPORAL_TLS_SERVER_NAME`;
-  if (/ECONNREFUSED/.test(reason))
+  if (reason.includes('ECONNREFUSED'))
     return `TEMPORAL_ADDRESS: nothing listens at ${address}. Start Temporal there, or correct host and port`;
   if (code === status.UNAVAILABLE && server.tls === undefined)
     return `TEMPORAL_ADDRESS: no Temporal server answers at ${address} (${reason}). Correct host and port, or set TEMPORAL_TLS=on if it speaks TLS`;

@@ -98,5 +98,6 @@ function stepsBetween(a: string, b: string): number {
 
 /** Whether the letters are the same in another order: the only typing error in a short name that no other program's name has. */
 function isSwapped(name: string, known: string): boolean {
-  return [...name].sort().join('') === [...known].sort().join('');
+  const sorted = (text: string): string => Array.from(text).sort().join('');
+  return sorted(name) === sorted(known);
 }

@@ -11,6 +11,7 @@ import { type BuildInfo, readBuildInfo } from '../process/build-info.ts';
 import { exitWithParent } from '../process/exit-with-parent.ts';
 import { createCleanup } from '../process/cleanup.ts';
 import { hostAndPort, listenAddress } from '../process/listen.ts';
+import { reasonOf } from '../process/database-problem.ts';
 import { processId } from '../process/process-id.ts';
 import { askTemporal, isTemporalUp, makeTemporalClient } from '../process/temporal-client.ts';
 import { type TemporalServer, temporalServer } from '../process/temporal-server.ts';
@@ -230,6 +231,10 @@ function connectPostgres(metrics: Metrics): pg.Pool {
   const pool = makePool({ ...config.database.main, max: config.databasePoolSize, name: 'parley-worker' });
   pool.on('error', (error) => log.warn({ err: error }, 'idle database connection failed'));
   cleanup.add('pool', () => pool.end());
+  // The worker goes on: the server may come later. But whoever has made a mistake should read it.
+  pool.query('select').catch((error: unknown) => {
+    log.warn({ problem: reasonOf(error, config.databaseUrl) }, 'the database does not answer');
+  });
   metrics.pool('worker', measurePool(pool));
   metrics.lockWaits(() => deciderOf(pool).lockWaits);
   metrics.database(

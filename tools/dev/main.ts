@@ -3,7 +3,7 @@ import path from 'node:path';
 import { configurationProblems } from '../../local/configuration.ts';
 import { killAllParts } from '../../local/data-lock.ts';
 import { readStackOptions } from '../../local/options.ts';
-import { type PartContext, migrate, startApi, startWorker } from '../../local/parts.ts';
+import { type PartContext, migrate, startPrograms } from '../../local/parts.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { removeRunningStack, writeRunningStack } from '../../local/service-url.ts';
 import { runningStack, startServers } from '../../local/stack.ts';
@@ -58,13 +58,12 @@ function fail(error: unknown): void {
 }
 
 /** Starts API and worker. If one does not start, a line says why, and the next change starts both again. */
-async function startPrograms(children: PartContext): Promise<void> {
+async function startBoth(children: PartContext): Promise<void> {
   programs = createCleanup();
   const context = { ...children, cleanup: programs };
   try {
     await migrate(context);
-    await startWorker(context);
-    await startApi(context);
+    await startPrograms(context);
   } catch (error) {
     if (!abort.signal.aborted) say(`${String(error)}\nWaiting for the next change.`);
   }
@@ -95,10 +94,10 @@ async function main(): Promise<void> {
       return;
     }
     await programs.run();
-    await startPrograms(children);
+    await startBoth(children);
     say(`Started again in ${((performance.now() - startedAt) / 1000).toFixed(1)} s.`);
   });
-  await startPrograms(children);
+  await startBoth(children);
   const watching = watchSources({ root, say, onChange: restarts.request, onEnd: fail });
   writeRunningStack(options.dataDir, runningStack(stack));
   servers.add('note of the stack', () => removeRunningStack(options.dataDir));

@@ -97,6 +97,15 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     'docs/how-to/cli.md: export PARLEY_URL=https://parley.example PARLEY_TOKEN="$(cat ~/operator-token)"',
     { way: 'never', reason: 'names a service that does not exist' },
   ],
+  [
+    'docs/how-to/local-stack.md: test -e .env || cp .env.example .env',
+    { way: 'test', file: 'test/unit/process/env-file.test.ts' },
+  ],
+  [
+    'docs/how-to/local-stack.md: node -p \'JSON.parse(require("fs").readFileSync(".parley/running.json")).databaseUrl\'',
+    { way: 'stack' },
+  ],
+  ['docs/how-to/local-stack.md: npm run wipe -- --yes', { way: 'test', file: 'test/integration/local/stack.test.ts' }],
   ['docs/how-to/cli.md: npm link', { way: 'never', reason: 'writes into the folders of npm and of the shell' }],
   [
     'docs/how-to/cli.md: parley drain          # asks, then moves all conversations to the direct path and ends their runs in steps',
@@ -126,7 +135,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
 ]);
 
 /** Commands that only look, or that can be undone, on a service of one's own. */
-const SAFE = /^(?:curl -s|npm run (?:--silent )?(?:parley|token)\b|export \w+=|grep |echo|temporal operator )/;
+const SAFE = /^(?:curl -s|npm run (?:--silent )?(?:parley|psql|token)\b|export \w+=|grep |echo|temporal operator )/;
 /** Commands that take long: builds, tests, measurements. */
 const LONG = /^(?:[A-Z_]+=\S+ )*(?:npm (?:run|start|test)\b|npx vitest run |node --inspect-brk )/;
 

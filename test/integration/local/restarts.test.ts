@@ -122,6 +122,21 @@ test('a killed PostgreSQL comes back with its data', async () => {
   expect(await client(5).conversation(CONVERSATION)).toMatchObject({ lastSeq: 2 });
 }, 180_000);
 
+test.each([
+  ['worker', 'Worker'],
+  ['api', 'API'],
+] as const)(
+  'a killed %s comes back, and a line says so',
+  async (part, name) => {
+    const killed = kill(part);
+    await waitUntil(() => said.includes(`${name}: ready again`), { what: 'it is back', timeoutMs: 90_000 });
+    expect(said[0]).toContain(`${name}: ended unexpectedly (SIGKILL); restarting in 0.5 s.`);
+    expect(pidOf(part)).not.toBe(killed);
+    expect((await fetch(`${url()}/health/ready`)).ok).toBe(true);
+  },
+  120_000,
+);
+
 test('a stop during a restart leaves no process and no port', async () => {
   const pids = partNames.flatMap((part) => livePid(partFiles(options, part).pidFile) ?? []);
   expect(pids).toHaveLength(4);

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
-import { fork } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { fork, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import ts from 'typescript';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { packageRoot } from '../../../process/package-root.ts';
-import { stackOptions } from '../../../local/options.ts';
+import { readStackOptions, stackOptions } from '../../../local/options.ts';
 import { freePort } from '../../../local/ports.ts';
 import { superviseStack, type Supervisor } from '../../../local/stack.ts';
 import { summary } from '../../../local/summary.ts';
@@ -26,7 +26,7 @@ process.on('SIGTERM', () => { appendFileSync(process.env.EVENTS, name + ' stoppe
 `;
 
 type Bench = {
-  supervise: () => Supervisor;
+  supervise: (findProblems?: () => Promise<readonly string[]>) => Supervisor;
   said: string[];
   events: () => string;
   env: NodeJS.ProcessEnv;
@@ -61,9 +61,10 @@ async function bench(): Promise<Bench> {
     SDK_METRICS_PORT: String(await freePort()),
   };
   const said: string[] = [];
-  const supervise = (): Supervisor => {
+  const supervise = (findProblems?: () => Promise<readonly string[]>): Supervisor => {
     const supervisor = superviseStack({
-      options: stackOptions(env, folder),
+      options: readStackOptions(env, folder),
+      ...(findProblems === undefined ? {} : { findProblems }),
       scripts,
       env,
       say: (line) => said.push(line),
@@ -108,6 +109,40 @@ test('a second start on the same folder is refused, and the first stack keeps ru
   await expect(second.started).rejects.toThrow(`Parley is already running in ${dataDir} (process ${process.pid}).`);
   await second.stop();
   expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).ok).toBe(true);
+});
+
+test('npm run wipe refuses while a stack runs and where other files are, and deletes all data then', async () => {
+  const { supervise, dataDir, env } = await bench();
+  const wipe = (): { code: number | null; said: string } => {
+    const args = [path.join(packageRoot(), 'dist', 'local', 'wipe.js'), '--yes'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      env: { PATH: process.env.PATH, PARLEY_DATA_DIR: dataDir, PARLEY_ENV_FILE: '/dev/null' },
+      encoding: 'utf8',
+    });
+    expect(env.PARLEY_DATA_DIR).toBe(dataDir);
+    return { code: status, said: stdout + stderr };
+  };
+  const stack = supervise();
+  await stack.started;
+  expect(wipe()).toEqual({ code: 1, said: expect.stringContaining('Parley is already running') as string });
+  await stack.stop();
+  writeFileSync(path.join(dataDir, 'my-notes.txt'), '');
+  expect(wipe()).toEqual({ code: 1, said: expect.stringContaining('my-notes.txt') as string });
+  rmSync(path.join(dataDir, 'my-notes.txt'));
+  expect(wipe()).toEqual({ code: 0, said: expect.stringContaining(`Deleted ${dataDir}`) as string });
+  expect(existsSync(dataDir)).toBe(false);
+});
+
+test('everything that is wrong is told at once, before anything starts', async () => {
+  const { supervise, env, events } = await bench();
+  const busy = createServer().listen(Number(env.PORT), '127.0.0.1');
+  await once(busy, 'listening');
+  onTestFinished(() => void busy.close());
+  Object.assign(env, { ADMIN_PORT: 'x', PORT: String(env.PORT) });
+  await expect(supervise(() => Promise.resolve(['DATABASE_URL: nobody is there'])).started).rejects.toThrow(
+    new RegExp(`- ADMIN_PORT must be.*\n.*- PORT: port ${env.PORT}.*\n.*- DATABASE_URL: nobody is there\n`),
+  );
+  expect(events()).toBe('');
 });
 
 test('a worker that ends unexpectedly is restarted, and its last log lines are shown', async () => {

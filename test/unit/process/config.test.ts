@@ -227,9 +227,25 @@ test('TLS to Temporal follows from what is set for it, and contradictions are to
   ]);
 });
 
+test.each([
+  ['POSTGRESS_PORT', 'POSTGRES_PORT'],
+  ['TEMPORL_PORT', 'TEMPORAL_PORT'],
+  ['PARLEY_DATABASE_URL', 'DATABASE_URL'],
+  ['PARLEY_PORT', 'PORT'],
+  ['PARLEY_DATADIR', 'PARLEY_DATA_DIR'],
+  ['PROT', 'PORT'],
+  ['database_url', 'DATABASE_URL'],
+  ['DATABSE_PASSWORD_FILE', 'DATABASE_PASSWORD_FILE'],
+])('%s is a mistake for %s', (name, meant) => {
+  expect(problemsOf({ ...USABLE, [name]: '1' })).toEqual([`${name} is unknown: did you mean ${meant}?`]);
+});
+
 test('similar variables of other programs are accepted', () => {
   const foreign = {
     HOME: '/home',
+    POST: '1',
+    host: 'here',
+    PARLEY_PORT: 'tcp://10.0.0.1:8080',
     TEMPORAL_TLS_CERT: '1',
     PARLEY_SUPERVISED: '1',
     PARLEY_URL: 'http://localhost',
