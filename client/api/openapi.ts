@@ -470,7 +470,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Forget a device
-         * @description Deletes the device with its key packages, positions and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.
+         * @description Deletes the device with its key packages, positions, push target and Welcomes, and ends its stream `/v1/events`. Its leaves stay in its groups until a commit removes them. Its tokens stay valid until they expire: a request with one of them records the device again.
          */
         readonly delete: operations["forgetDevice"];
         readonly options?: never;
@@ -490,7 +490,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Erase your data
-         * @description Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
+         * @description Leaves every conversation, whatever its policy says: if you are its last admin, the member who joined first becomes admin. Then it deletes your devices, key packages, claims, positions, push targets, Welcomes, consent and requests, and ends your streams. This always succeeds. If you have very many conversations, the service goes on leaving the rest after the answer. Your user id stays where others need it: in the commits and proposals that you sent and in the records of former members, as long as the conversation exists, in the answers of users who refused your request for consent, and in the audit trail for 400 days. Application messages of `mls` conversations have no sender.
          */
         readonly delete: operations["eraseMe"];
         readonly options?: never;
@@ -1636,6 +1636,11 @@ export interface components {
                 /** @description Key packages in store, without the last resort */
                 readonly available: number;
                 readonly lastResort: boolean;
+                /**
+                 * @description How it is woken. Absent = it is not
+                 * @enum {string}
+                 */
+                readonly push?: "web-push" | "gateway";
                 /** @description Whether this is the calling device */
                 readonly current: boolean;
             }[];
@@ -2203,6 +2208,11 @@ export interface components {
                 /** @description Key packages in store, without the last resort */
                 readonly available: number;
                 readonly lastResort: boolean;
+                /**
+                 * @description How it is woken. Absent = it is not
+                 * @enum {string}
+                 */
+                readonly push?: "web-push" | "gateway";
             }[];
             /** @description Welcomes that wait for its devices; counted up to 1000 */
             readonly welcomes: number;
