@@ -1,5 +1,6 @@
 // A push gateway for Parley: it takes signed wake-ups, and hands each to the push service of its platform.
 // GATEWAY_SECRET=whsec_... PORT=8090 node gateway.mjs    (needs `npm install standardwebhooks`)
+import { Buffer } from 'node:buffer';
 import { createServer } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 

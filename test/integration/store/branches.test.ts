@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { IncrementCommand } from '../../../domain/command.ts';
@@ -11,6 +12,9 @@ import type { OperationJson } from '../../../store/decision/inline-operation.ts'
 import { storeIncrement } from '../../../store/log/increments.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
+import { endOldWakes } from '../../../store/push/deliveries.ts';
+import { recordStreams } from '../../../store/push/open-streams.ts';
+import { acknowledgeWake } from '../../../store/push/targets.ts';
 import { eraseUser } from '../../../store/device/account.ts';
 import { deleteByOperator } from '../../../store/conversation/operator-delete.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
@@ -21,6 +25,7 @@ import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcome
 import { beginOffBoarding, endOffBoarding, nextTargets, workOff } from '../../../store/off-boarding/off-boardings.ts';
 import { proposeRemoval } from '../../../store/off-boarding/removals.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { later, look, registerDevice } from '../../harness/push.ts';
 import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
@@ -48,6 +53,7 @@ test('every branch of every SQL function runs', async () => {
   await sweeps();
   await offBoardings();
   await locks();
+  await wakeUps();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
 }, 60_000);
@@ -456,6 +462,58 @@ async function sweeps(): Promise<void> {
     await sql(`select sweep_races(0, '', now(), $1)`, limit);
     await sql(`select sweep_welcome_bodies(0, 0, $1)`, limit);
   }
+}
+
+/** Devices that are woken, held, locked, and looked at again. */
+async function wakeUps(): Promise<void> {
+  const { pool } = database();
+  await registerDevice(pool, { user: 'bob', device: 'phone' });
+  const id = await startConversation(pool);
+  const message = (n: number, push?: 'none' | 'high'): Request => {
+    const name = `wake-${n}`;
+    return { kind: 'message', id: name, actor: 'alice', body: name, epoch: 0, push };
+  };
+  const round = async (): Promise<void> => {
+    await later(pool, 6);
+    await look(pool);
+  };
+  const lookWhileLocked = async (): Promise<void> => {
+    await later(pool, 6);
+    const holder = await pool.connect();
+    try {
+      await holder.query('begin; select from push_target for update');
+      await look(pool);
+    } finally {
+      await holder.query('rollback');
+      holder.release();
+    }
+  };
+  await send(pool, id, [message(1, 'high'), message(2, 'none')]);
+  await send(
+    pool,
+    id,
+    Array.from({ length: 10 }, (_, n) => message(10 + n, 'none')),
+  );
+  await lookWhileLocked();
+  const stream = { user: 'bob', device: 'phone', id: randomUUID() };
+  await recordStreams(pool, [stream], []);
+  await round();
+  await lookWhileLocked();
+  await recordStreams(pool, [], [stream]);
+  for (let n = 0; n < 3; n++) {
+    await round();
+    await send(pool, id, [message(20 + n)]);
+    // Looked at while it is woken.
+    await round();
+    await round();
+    await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
+  }
+  await round();
+  await look(pool);
+  await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 15]]));
+  await round();
+  await endOldWakes(pool);
 }
 
 /** Conversations that somebody else has locked, and calls of processes of older releases. */

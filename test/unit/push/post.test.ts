@@ -84,8 +84,10 @@ test('an endpoint that hangs, and one that answers without end, do not hold the 
   await expect(post()(`${endpoint.url}/hang`)).rejects.toThrow();
   const endless = createServer((_, response) => {
     response.writeHead(200);
-    const more = (): void =>
-      void (response.write('x'.repeat(65_536)) ? setImmediate(more) : response.once('drain', more));
+    const more = (): void => {
+      if (response.write('x'.repeat(65_536))) setImmediate(more);
+      else response.once('drain', more);
+    };
     more();
   });
   await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));

@@ -48,8 +48,8 @@ test('Web Push: encrypted for the subscription, signed for its service, and it s
     headers: { urgency: 'high', topic: 'parley', ttl: PUSH_LIFETIME_MS / 1000 - 1, 'content-encoding': 'aes128gcm' },
   });
   expect(decrypt(request?.body as Buffer)).toBe('{"type":"wake"}');
-  const { authorization } = request?.headers ?? {};
-  expect(verifyVapid(authorization as string)).toMatchObject({
+  const { authorization } = request?.headers ?? expect.unreachable();
+  expect(verifyVapid(String(authorization))).toMatchObject({
     aud: 'https://push.example',
     sub: 'mailto:ops@example.org',
   });
