@@ -74,7 +74,7 @@ export async function joinExternally(context: JoinContext, conversation: string)
         publicPackage,
         privatePackage,
         isResync,
-        joiningSuite(suite),
+        joiningSuite(suite, info),
         undefined,
         config,
       );

@@ -88,7 +88,7 @@ export async function craftExternalRemoval(
     publicPackage,
     privatePackage,
     true,
-    joiningSuite(suite),
+    joiningSuite(suite, groupInfo),
     undefined,
     config,
   );
