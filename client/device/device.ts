@@ -10,7 +10,8 @@ import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
 import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
-import { joinByWelcome, joinExternally } from '../group/joining.ts';
+import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
+import type { JoinRequest } from '../group/proposals.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { loadSuite, makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage } from '../mls/messages.ts';
@@ -61,10 +62,17 @@ export interface DeviceOptions {
    * unmerged (RFC 9420 §7.7), which makes all commits of the group longer and can block joiners. @default true
    */
   readonly updateOnJoin?: boolean;
+  /**
+   * Number of the cipher suite of its key packages and groups (RFC 9420 §17.1). It stays the same for a store. Some need
+   * optional packages of ts-mls. @default 1, which every MLS client has
+   */
+  readonly cipherSuite?: number;
   /** Number of key packages that the service should hold. @default 20 */
   readonly keyPackages?: number;
   /** Called after each join by external commit, with the reason for it. */
   readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
+  /** Called when somebody asks to join a group. `group.admit(request)` lets it in; without an answer the request ends. */
+  readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
 }
 
 interface Parts {
@@ -109,7 +117,7 @@ export class MlsDevice {
   /** Opens the device in the store, or makes a new one, and uploads its missing key packages. */
   static async open(options: DeviceOptions): Promise<MlsDevice> {
     const { store = memoryStore() } = options;
-    const suite = await loadSuite();
+    const suite = await loadSuite(options.cipherSuite);
     const identity = await loadIdentity(store, options, suite);
     const authentication = options.authentication ?? trustOnFirstUse(store);
     const device = new MlsDevice(options, { suite, identity, store, authentication });
@@ -176,6 +184,14 @@ export class MlsDevice {
         (await this.#joinByWaitingWelcome(conversation)) ??
         (await this.#joinExternally(conversation, { kind: 'requested' })),
     );
+  }
+
+  /**
+   * Asks to join a group whose policy lets outsiders ask (`externalJoin`). A member that admits the request sends a Welcome.
+   * Without one the request ends with the epoch.
+   */
+  async askToJoin(conversation: string): Promise<void> {
+    await askToJoin({ ...this.#joinContext(), api: this.#options.api }, conversation, await this.keyPackages.spare());
   }
 
   /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
@@ -366,9 +382,10 @@ export class MlsDevice {
       for (const listener of this.#listeners) listener(group, message);
     };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
+    const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin },
+      ...{ rejoin, onMessage, onRejoin, onJoinRequest },
     });
     return group;
   }
@@ -379,6 +396,8 @@ export class MlsDevice {
   }
 
   #inviteContext(): InviteContext {
-    return { api: this.#options.api, authentication: this.#parts.authentication };
+    const { api, cipherSuite } = this.#options;
+    const { authentication } = this.#parts;
+    return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };
   }
 }

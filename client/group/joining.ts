@@ -1,5 +1,5 @@
 import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo } from 'ts-mls';
-import { emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
+import { emptyPskIndex, joinGroup, joinGroupExternal, proposeAddExternal } from 'ts-mls';
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
@@ -10,7 +10,7 @@ import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
 import { makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage, encodeMessage } from '../mls/messages.ts';
 import { leafWithKey } from '../mls/tree.ts';
-import { toBase64Url } from '../platform/bytes.ts';
+import { newId, toBase64Url } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 
 /** Saves an external commit and the state after it, before the service gets the commit. */
@@ -32,6 +32,8 @@ export interface Joined {
 
 const LIMIT_MS = 10_000;
 const JITTER_MS = 50;
+/** Requests to join, each for another epoch. */
+const MAX_ATTEMPTS = 5;
 /** The group is in another epoch, or the service has no GroupInfo at the moment. */
 const RETRYABLE_CODES = ['epoch-conflict', 'group-info-missing', 'group-info-stale'] as const;
 
@@ -86,6 +88,32 @@ export async function joinExternally(context: JoinContext, conversation: string)
       const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
       if (!isRetryable || Date.now() > end) throw error;
       await sleep(Math.random() * JITTER_MS * attempt);
+    }
+  }
+}
+
+/**
+ * Asks the members of a group for an Add of this key package (RFC 9420 §12.1.8). The Welcome of the member that commits it
+ * needs the secrets of the key package.
+ * @throws ProblemError if the policy does not let outsiders ask
+ */
+export async function askToJoin(
+  {
+    api,
+    suite,
+    identity,
+  }: Pick<JoinContext, 'suite' | 'identity'> & { readonly api: Pick<ParleyClient, 'groupInfo' | 'send'> },
+  conversation: string,
+  { publicPackage, privatePackage }: OwnKeyPackage,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { info } = readGroupInfo((await api.groupInfo(conversation)).groupInfo, conversation, identity);
+    const message = await proposeAddExternal(info, publicPackage, privatePackage, suite);
+    try {
+      await api.send(conversation, { id: newId(), ciphertext: encodeMessage(message) });
+      return;
+    } catch (error) {
+      if (!hasCode(error, 'proposal-stale') || attempt >= MAX_ATTEMPTS) throw error;
     }
   }
 }
