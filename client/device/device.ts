@@ -1,5 +1,5 @@
 import { Mutex } from 'async-mutex';
-import type { CiphersuiteImpl, ClientConfig } from 'ts-mls';
+import type { CiphersuiteImpl, ClientConfig, Extension } from 'ts-mls';
 import { createGroup } from 'ts-mls';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
@@ -12,8 +12,9 @@ import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
+import { externalSendersExtension, readExternalSender, withExtensions } from '../mls/external-senders.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
-import { loadSuite, makeKeyPackage } from '../mls/key-package.ts';
+import { CIPHER_SUITE, loadSuite, makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
@@ -43,6 +44,7 @@ export type DeviceApi = GroupApi &
     | 'ack'
     | 'reset'
     | 'followAll'
+    | 'externalSender'
   >;
 
 export interface DeviceOptions {
@@ -67,6 +69,11 @@ export interface DeviceOptions {
    * optional packages of ts-mls. @default 1, which every MLS client has
    */
   readonly cipherSuite?: number;
+  /**
+   * New groups list the service in `external_senders`, so that it can propose to remove users and devices that an operator
+   * removed (RFC 9420 §12.1.8.1). Every member's program must know the extension. @default false
+   */
+  readonly externalSender?: boolean;
   /** Number of key packages that the service should hold. @default 20 */
   readonly keyPackages?: number;
   /** Called after each join by external commit, with the reason for it. */
@@ -260,8 +267,16 @@ export class MlsDevice {
   async #newState(groupId: Uint8Array): Promise<{ state: Joined['state']; groupInfo: string }> {
     const { suite, identity } = this.#parts;
     const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
-    const state = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
+    const bare = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
+    const state = withExtensions(bare, await this.#extensions());
     return { state, groupInfo: await groupInfoOf(state, suite) };
+  }
+
+  /** Extensions for the GroupContext of a new group. */
+  async #extensions(): Promise<Extension[]> {
+    const { api, cipherSuite = CIPHER_SUITE, externalSender = false } = this.#options;
+    if (!externalSender) return [];
+    return [externalSendersExtension([readExternalSender(await api.externalSender(cipherSuite))])];
   }
 
   async #joinByWaitingWelcome(conversation: string): Promise<MlsGroup | undefined> {

@@ -3,6 +3,7 @@ import { decodeExternalSender } from 'ts-mls';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { decodeVarLenType, varLenTypeEncoder } from 'ts-mls/codec/variableLength.js';
 import { externalSenderEncoder } from 'ts-mls/externalSender.js';
+import { fromBase64 } from '../platform/bytes.ts';
 
 /*
  * `external_senders` is a vector of senders (RFC 9420 §12.1.8.1). ts-mls 1.6.4 takes the content of the extension for one
@@ -15,6 +16,22 @@ import { externalSenderEncoder } from 'ts-mls/externalSender.js';
 export function externalSendersExtension(senders: readonly ExternalSender[]): Extension {
   const extensionData = encode(varLenTypeEncoder(externalSenderEncoder))([...senders]);
   return { extensionType: 'external_senders', extensionData };
+}
+
+/** One ExternalSender. @throws Error if the bytes are not exactly one */
+export function readExternalSender(base64: string): ExternalSender {
+  const bytes = fromBase64(base64);
+  const decoded = decodeExternalSender(bytes, 0);
+  if (decoded?.[1] !== bytes.length) throw new Error('not exactly one ExternalSender');
+  return decoded[0];
+}
+
+/**
+ * A new group with these extensions in its GroupContext. ts-mls 1.6.4 creates none with a vector of external senders. At
+ * epoch 0 no secret and no hash depends on the extensions yet (RFC 9420 §11).
+ */
+export function withExtensions(state: ClientState, extensions: readonly Extension[]): ClientState {
+  return { ...state, groupContext: { ...state.groupContext, extensions: [...extensions] } };
 }
 
 /** The senders of a group. @throws Error if the extension is not a vector of senders */

@@ -1,5 +1,6 @@
 //! OpenMLS and mls-rs as members of MLS groups, driven by JSON lines: one request a line on the standard input, one answer
 //! a line on the standard output. The driver (tools/interop) talks to the service; this program never does.
+mod device_identity;
 mod member;
 mod mls_rs_member;
 mod openmls_member;

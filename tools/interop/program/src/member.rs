@@ -54,7 +54,7 @@ pub struct New {
     /// Sends commits and proposals as PublicMessage.
     #[serde(default)]
     pub public: bool,
-    /// Adds random values to its capabilities (RFC 9420 §13.5). mls-rs always does.
+    /// Adds values that no program knows to its KeyPackages (RFC 9420 §13.5).
     #[serde(default)]
     pub grease: bool,
     /// `none` (no padding), or the library's own choice.

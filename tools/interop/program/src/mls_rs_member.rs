@@ -1,14 +1,20 @@
 use mls_rs::client_builder::{MlsConfig, PaddingMode};
 use mls_rs::extension::ExtensionType;
 use mls_rs::extension::recommended::LastResortKeyPackageExt;
+use mls_rs::group::proposal::ProposalType;
 use mls_rs::group::{CommitEffect, ReceivedMessage};
 use mls_rs::identity::SigningIdentity;
-use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
+use mls_rs::identity::basic::BasicCredential;
 use mls_rs::mls_rules::{CommitOptions, DefaultMlsRules, EncryptionOptions};
 use mls_rs::{CipherSuite, CipherSuiteProvider, Client, CryptoProvider, Extension, ExtensionList, Group, MlsMessage};
 use mls_rs_crypto_openssl::OpensslCryptoProvider;
 
+use crate::device_identity::DeviceIdentityProvider;
 use crate::member::{Answer, Bundle, Bytes, Change, Leaf, Member, New, Propose, Result, State};
+
+/// Values that no program knows (RFC 9420 §13.5), for the capabilities. The feature `grease` of mls-rs also puts an extension
+/// into each KeyPackage that its leaf does not list, and OpenMLS refuses such a KeyPackage.
+const GREASE: [u16; 2] = [0x1A1A, 0xCACA];
 
 struct MlsRsMember<C: MlsConfig> {
     client: Client<C>,
@@ -29,14 +35,20 @@ pub fn new(new: &New) -> Result<Box<dyn Member>> {
         .with_commit_options(CommitOptions::new().with_path_required(true).with_allow_external_commit(true))
         .with_encryption_options(EncryptionOptions::new(!new.public, padding));
     let client = Client::builder()
-        .identity_provider(BasicIdentityProvider)
+        .identity_provider(DeviceIdentityProvider::default())
         .crypto_provider(crypto)
         .mls_rules(rules)
         .extension_type(ExtensionType::LAST_RESORT_KEY_PACKAGE)
-        .custom_proposal_type(mls_rs::group::proposal::ProposalType::SELF_REMOVE)
+        .extension_types(grease(new).map(ExtensionType::new))
+        .custom_proposal_type(ProposalType::SELF_REMOVE)
+        .custom_proposal_types(grease(new).map(ProposalType::new))
         .signing_identity(identity, secret, suite)
         .build();
     Ok(Box::new(MlsRsMember { client, public_key, group: None }))
+}
+
+fn grease(new: &New) -> impl Iterator<Item = u16> {
+    GREASE.into_iter().take(if new.grease { GREASE.len() } else { 0 })
 }
 
 impl<C: MlsConfig> MlsRsMember<C> {

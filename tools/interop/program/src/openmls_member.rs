@@ -4,10 +4,10 @@ use openmls::group::{
 };
 use openmls::prelude::tls_codec::Deserialize as _;
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, Extensions, ExternalSender, GroupId,
-    JoinProposal, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-    OpenMlsProvider, ProcessedMessageContent, ProposalType, ProtocolVersion, PublicMessageIn,
-    SenderRatchetConfiguration,
+    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions,
+    ExternalSender, GroupId, JoinProposal, KeyPackage, LeafNodeIndex, LeafNodeParameters, MlsMessageBodyIn,
+    MlsMessageIn, MlsMessageOut, OpenMlsProvider, ProcessedMessageContent, ProposalType, ProtocolVersion,
+    PublicMessageIn, SenderRatchetConfiguration,
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::{MemoryStorage, OpenMlsRustCrypto};
@@ -40,7 +40,9 @@ impl OpenMlsMember {
             credential: BasicCredential::new(new.user.as_bytes().to_vec()).into(),
             signature_key: signer.to_public_vec().into(),
         };
-        let capabilities = Capabilities::builder().proposals(vec![ProposalType::SelfRemove]);
+        let capabilities = Capabilities::builder()
+            .extensions(vec![ExtensionType::LastResort])
+            .proposals(vec![ProposalType::SelfRemove]);
         let capabilities = if new.grease { capabilities.with_grease(provider.rand()) } else { capabilities }.build();
         let policy = if new.public { MIXED_PLAINTEXT_WIRE_FORMAT_POLICY } else { MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY };
         let config = MlsGroupJoinConfig::builder()
