@@ -35,17 +35,24 @@ async function viewsOf(
 
 /** Each member sends one message. @returns one line for each text that a member did not read */
 export async function unreadTexts(devices: readonly InteropDevice[], mark: string): Promise<string[]> {
-  const members = devices.filter(({ isIn }) => isIn);
-  const texts = members.map(({ name }) => `${mark} ${name}`);
-  for (const [i, member] of members.entries()) {
+  const texts: string[] = [];
+  for (const device of devices) {
+    // What is pending is committed before the first message, and may remove members.
+    await device.sync();
+    if (!device.isIn) continue;
+    const text = `${mark} ${device.name}`;
     try {
-      await member.send(texts[i] ?? '');
+      await device.send(text);
+      texts.push(text);
     } catch (error) {
-      return [`${member.name} cannot send: ${String(error)}`];
+      await device.sync();
+      if (device.isIn) return [`${device.name} cannot send: ${String(error)}`];
     }
   }
-  for (const member of members) await member.sync();
-  return members.flatMap((member) =>
-    texts.filter((text) => !member.texts.includes(text)).map((text) => `${member.name} did not read "${text}"`),
-  );
+  for (const device of devices) await device.sync();
+  return devices
+    .filter(({ isIn }) => isIn)
+    .flatMap((member) =>
+      texts.filter((text) => !member.texts.includes(text)).map((text) => `${member.name} did not read "${text}"`),
+    );
 }
