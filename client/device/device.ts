@@ -45,6 +45,7 @@ export type DeviceApi = GroupApi &
     | 'reset'
     | 'followAll'
     | 'externalSender'
+    | 'epoch'
   >;
 
 export interface DeviceOptions {
@@ -198,7 +199,8 @@ export class MlsDevice {
    * Without one the request ends with the epoch.
    */
   async askToJoin(conversation: string): Promise<void> {
-    await askToJoin({ ...this.#joinContext(), api: this.#options.api }, conversation, await this.keyPackages.spare());
+    const parts = { api: this.#options.api, suite: this.#parts.suite };
+    await askToJoin(parts, conversation, await this.keyPackages.spare());
   }
 
   /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */

@@ -1,6 +1,7 @@
-import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo } from 'ts-mls';
-import { emptyPskIndex, joinGroup, joinGroupExternal, proposeAddExternal } from 'ts-mls';
+import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo, Proposal } from 'ts-mls';
+import { emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
+import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { PendingWelcome } from '../api/types.ts';
@@ -10,7 +11,7 @@ import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
 import { makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage, encodeMessage } from '../mls/messages.ts';
 import { leafWithKey } from '../mls/tree.ts';
-import { newId, toBase64Url } from '../platform/bytes.ts';
+import { fromBase64Url, newId, toBase64Url } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 
 /** Saves an external commit and the state after it, before the service gets the commit. */
@@ -94,23 +95,31 @@ export async function joinExternally(context: JoinContext, conversation: string)
 
 /**
  * Asks the members of a group for an Add of this key package (RFC 9420 §12.1.8). The Welcome of the member that commits it
- * needs the secrets of the key package.
+ * needs the secrets of the key package. Outsiders know of the group only its id, its epoch and its cipher suite, and the
+ * proposal says no more.
  * @throws ProblemError if the policy does not let outsiders ask
  */
 export async function askToJoin(
-  {
-    api,
-    suite,
-    identity,
-  }: Pick<JoinContext, 'suite' | 'identity'> & { readonly api: Pick<ParleyClient, 'groupInfo' | 'send'> },
+  { api, suite }: { readonly api: Pick<ParleyClient, 'epoch' | 'send'>; readonly suite: CiphersuiteImpl },
   conversation: string,
   { publicPackage, privatePackage }: OwnKeyPackage,
 ): Promise<void> {
+  const proposal: Proposal = { proposalType: 'add', add: { keyPackage: publicPackage } };
+  const unknown = { treeHash: new Uint8Array(), confirmedTranscriptHash: new Uint8Array(), extensions: [] };
   for (let attempt = 1; ; attempt++) {
-    const { info } = readGroupInfo((await api.groupInfo(conversation)).groupInfo, conversation, identity);
-    const message = await proposeAddExternal(info, publicPackage, privatePackage, suite);
+    const epoch = BigInt(await api.epoch(conversation));
+    const groupId = fromBase64Url(conversation);
+    const { publicMessage } = await protectExternalProposalPublic(
+      privatePackage.signaturePrivateKey,
+      { version: 'mls10', cipherSuite: suite.name, groupId, epoch, ...unknown },
+      new Uint8Array(),
+      proposal,
+      { senderType: 'new_member_proposal' },
+      suite,
+    );
     try {
-      await api.send(conversation, { id: newId(), ciphertext: encodeMessage(message) });
+      const ciphertext = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
+      await api.send(conversation, { id: newId(), ciphertext });
       return;
     } catch (error) {
       if (!hasCode(error, 'proposal-stale') || attempt >= MAX_ATTEMPTS) throw error;

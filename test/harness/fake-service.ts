@@ -115,6 +115,7 @@ export class FakeService {
         }),
       ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
       externalSender: () => now(() => this.externalSender),
+      epoch: (id) => now(() => this.#find(id).epoch),
       followAll: () => {
         throw new Error('the fake service has no account stream');
       },

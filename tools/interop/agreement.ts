@@ -38,15 +38,13 @@ export async function unreadTexts(devices: readonly InteropDevice[], mark: strin
   const texts: string[] = [];
   for (const device of devices) {
     // What is pending is committed before the first message, and may remove members.
-    await device.sync();
-    if (!device.isIn) continue;
+    if (!(await isMember(device))) continue;
     const text = `${mark} ${device.name}`;
     try {
       await device.send(text);
       texts.push(text);
     } catch (error) {
-      await device.sync();
-      if (device.isIn) return [`${device.name} cannot send: ${String(error)}`];
+      if (await isMember(device)) return [`${device.name} cannot send: ${String(error)}`];
     }
   }
   for (const device of devices) await device.sync();
@@ -55,4 +53,9 @@ export async function unreadTexts(devices: readonly InteropDevice[], mark: strin
     .flatMap((member) =>
       texts.filter((text) => !member.texts.includes(text)).map((text) => `${member.name} did not read "${text}"`),
     );
+}
+
+async function isMember(device: InteropDevice): Promise<boolean> {
+  await device.sync();
+  return device.isIn;
 }

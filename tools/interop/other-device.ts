@@ -194,8 +194,9 @@ export class OtherDevice implements InteropDevice {
 
   async askToJoin(id: string): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      const { groupInfo } = await this.#api.groupInfo(id);
-      const ciphertext = bytesOf(await this.#ask('ask-to-join', { groupInfo }));
+      const group = Buffer.from(id, 'base64url').toString('base64');
+      const epoch = await this.#api.epoch(id);
+      const ciphertext = bytesOf(await this.#ask('ask-to-join', { group, epoch }));
       try {
         await this.#api.send(id, { id: newId(), ciphertext });
         return;
@@ -239,12 +240,12 @@ export class OtherDevice implements InteropDevice {
 
   async #read(): Promise<void> {
     try {
-      for (let more = true; more && this.isIn;) {
+      for (let more = true; more;) {
         const page = await this.#api.log(this.#id, { after: this.#position, limit: PAGE });
         for (const entry of page.entries) {
-          if (!this.isIn) return;
           await this.#process(entry);
           this.#position = entry.seq;
+          if (this.#isOut()) return;
         }
         more = page.next !== undefined;
       }
@@ -291,7 +292,7 @@ export class OtherDevice implements InteropDevice {
   async #commit(plan: () => Promise<Change | undefined>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       await this.#read();
-      if (!this.isIn) return;
+      if (this.#isOut()) return;
       const change = await plan();
       if (change === undefined) return;
       const { leaves } = await this.#state();
@@ -308,7 +309,7 @@ export class OtherDevice implements InteropDevice {
         await this.#read();
         return;
       } catch (error) {
-        if (this.#pendingCommit !== undefined) await this.#discard();
+        await this.#discard();
         if (epochConflict(error) === undefined || attempt >= MAX_ATTEMPTS) throw error;
         await sleep(Math.random() * BACKOFF_MS * attempt);
       }
@@ -316,8 +317,8 @@ export class OtherDevice implements InteropDevice {
   }
 
   async #discard(): Promise<void> {
+    if (this.#pendingCommit !== undefined) await this.#ask('discard');
     this.#pendingCommit = undefined;
-    await this.#ask('discard');
   }
 
   #propose(proposal: Readonly<Record<string, unknown>>): Promise<void> {
@@ -332,7 +333,7 @@ export class OtherDevice implements InteropDevice {
   ): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       await this.#read();
-      if (!this.isIn) return;
+      if (this.#isOut()) return;
       const ciphertext = bytesOf(await this.#ask('propose', { proposal }));
       this.#ownProposals.add(ciphertext);
       try {
@@ -342,6 +343,11 @@ export class OtherDevice implements InteropDevice {
         if (!hasCode(error, 'proposal-stale') || attempt >= MAX_ATTEMPTS) throw error;
       }
     }
+  }
+
+  /** A commit in the log may have removed this device. */
+  #isOut(): boolean {
+    return !this.isIn;
   }
 
   async #state(): Promise<State> {

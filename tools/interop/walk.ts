@@ -105,10 +105,8 @@ export async function runWalk(service: Service, program: Program, options: WalkO
     }
     await Promise.all([...actors].map((actor) => perform(actor, pick(devices) ?? actor)));
     problems.push(...(await disagreements(devices)));
-    if (++round % ROUNDS_BETWEEN_MESSAGES === 0 && problems.length === 0) {
-      problems.push(...(await unreadTexts(devices, `round ${round}`)));
-      problems.push(...(await disagreements(devices)));
-    }
+    if (++round % ROUNDS_BETWEEN_MESSAGES > 0) continue;
+    problems.push(...(await unreadTexts(devices, `round ${round}`)), ...(await disagreements(devices)));
   }
   if (creator.isIn) ({ epoch: epochs } = await creator.view());
   const messages = creator.texts.length;

@@ -54,7 +54,7 @@ fn handle(members: &mut HashMap<String, Box<dyn Member>>, request: Request) -> R
             let proposals: Vec<_> = self_removes.into_iter().map(|proposal| proposal.0).collect();
             Answer::bundle(member.join_externally(&group_info.0, &proposals)?)
         }
-        Request::AskToJoin { group_info, .. } => Answer::bytes(member.ask_to_join(&group_info.0)?),
+        Request::AskToJoin { group, epoch, .. } => Answer::bytes(member.ask_to_join(&group.0, epoch)?),
         Request::GroupInfo { .. } => Answer::bytes(member.group_info()?),
         Request::State { .. } => Answer::state(member.state()?),
     })

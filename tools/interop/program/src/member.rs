@@ -20,7 +20,7 @@ pub trait Member {
     /// Joins by an external commit, which replaces a leaf with the own signature key.
     fn join_externally(&mut self, group_info: &[u8], self_removes: &[Vec<u8>]) -> Result<Bundle>;
     /// A new_member_proposal (RFC 9420 §12.1.8).
-    fn ask_to_join(&mut self, group_info: &[u8]) -> Result<Vec<u8>>;
+    fn ask_to_join(&mut self, group: &[u8], epoch: u64) -> Result<Vec<u8>>;
     fn group_info(&mut self) -> Result<Vec<u8>>;
     fn state(&self) -> Result<State>;
 }
@@ -139,7 +139,8 @@ pub enum Request {
     },
     AskToJoin {
         member: String,
-        group_info: Bytes,
+        group: Bytes,
+        epoch: u64,
     },
     GroupInfo {
         member: String,

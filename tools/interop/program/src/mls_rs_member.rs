@@ -157,8 +157,11 @@ impl<C: MlsConfig> Member for MlsRsMember<C> {
         Ok(Bundle { commit: commit.to_bytes()?, welcome: None, group_info: self.group_info()? })
     }
 
-    fn ask_to_join(&mut self, group_info: &[u8]) -> Result<Vec<u8>> {
-        let info = MlsMessage::from_bytes(group_info)?;
+    /// mls-rs demands a GroupInfo, of which the proposal has only the group id and the epoch. Under `externalJoin: request`
+    /// outsiders get no GroupInfo, so here is one of an empty group with the same id and epoch.
+    fn ask_to_join(&mut self, group: &[u8], epoch: u64) -> Result<Vec<u8>> {
+        let stand_in = self.client.group_builder()?.with_group_id(group.to_vec()).with_start_epoch(epoch).build()?;
+        let info = stand_in.group_info_message(true)?;
         let (package, leaf) = (ExtensionList::default(), ExtensionList::default());
         Ok(self.client.external_add_proposal(&info, None, vec![], package, leaf, None)?.to_bytes()?)
     }

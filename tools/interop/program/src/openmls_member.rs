@@ -216,12 +216,10 @@ impl Member for OpenMlsMember {
         Ok(Bundle { commit: bundle.into_commit().to_bytes()?, welcome: None, group_info: self.export_group_info()? })
     }
 
-    fn ask_to_join(&mut self, group_info: &[u8]) -> Result<Vec<u8>> {
-        let MlsMessageBodyIn::GroupInfo(info) = body(group_info)? else { return Err("not a GroupInfo".into()) };
+    fn ask_to_join(&mut self, group: &[u8], epoch: u64) -> Result<Vec<u8>> {
         let package = self.new_key_package(false)?;
-        let proposal =
-            JoinProposal::new::<MemoryStorage>(package, info.group_id().clone(), info.epoch(), &self.signer)?;
-        Ok(proposal.to_bytes()?)
+        let id = GroupId::from_slice(group);
+        Ok(JoinProposal::new::<MemoryStorage>(package, id, epoch.into(), &self.signer)?.to_bytes()?)
     }
 
     fn group_info(&mut self) -> Result<Vec<u8>> {
