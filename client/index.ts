@@ -83,6 +83,7 @@ export { UnprocessableEntry } from './group/group-log.ts';
 export type { RejoinReason } from './group/group-repair.ts';
 export type { MlsGroup, SendOptions } from './group/group.ts';
 export { GroupRefusesJoinersError } from './group/joining.ts';
+export type { JoinRequest } from './group/proposals.ts';
 export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
 export type { DeviceStore } from './storage/device-store.ts';
 export { memoryStore } from './storage/device-store.ts';

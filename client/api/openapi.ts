@@ -3043,7 +3043,10 @@ export interface operations {
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -3244,6 +3247,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -3530,6 +3535,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -3761,6 +3768,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -4014,6 +4023,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -4307,7 +4318,10 @@ export interface operations {
     readonly getEpoch: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -4486,7 +4500,10 @@ export interface operations {
     readonly getGroupInfo: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -4660,7 +4677,10 @@ export interface operations {
     readonly putGroupInfo: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -4942,7 +4962,10 @@ export interface operations {
                 /** @description Instead of the header Authorization: from `POST /v1/stream-tickets`, for this stream */
                 readonly ticket?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -5115,7 +5138,10 @@ export interface operations {
                 /** @description Instead of the header Authorization: from `POST /v1/stream-tickets`, for this stream */
                 readonly ticket?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -5266,6 +5292,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -5486,6 +5514,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -5699,7 +5729,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -5886,6 +5919,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -6174,6 +6209,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -6387,7 +6424,10 @@ export interface operations {
     readonly liftBar: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -6582,7 +6622,10 @@ export interface operations {
     readonly removeMember: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -6875,6 +6918,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -7166,7 +7211,10 @@ export interface operations {
     readonly setRole: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -7405,7 +7453,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -7565,6 +7616,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -7822,7 +7875,10 @@ export interface operations {
     readonly getConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -8014,7 +8070,10 @@ export interface operations {
     readonly deleteConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -8178,7 +8237,10 @@ export interface operations {
     readonly changeConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -8420,6 +8482,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -8674,6 +8738,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -8958,7 +9024,10 @@ export interface operations {
     readonly countKeyPackages: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9106,7 +9175,10 @@ export interface operations {
     readonly replaceKeyPackages: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9297,6 +9369,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -9506,6 +9580,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -9743,7 +9819,10 @@ export interface operations {
     readonly listDevices: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -9906,7 +9985,10 @@ export interface operations {
     readonly forgetDevice: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description Device id, the claim `device` of its tokens
@@ -10069,7 +10151,10 @@ export interface operations {
     readonly eraseMe: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10208,7 +10293,10 @@ export interface operations {
     readonly getPush: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10349,7 +10437,10 @@ export interface operations {
     readonly registerPush: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10548,7 +10639,10 @@ export interface operations {
     readonly unregisterPush: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10687,7 +10781,10 @@ export interface operations {
     readonly mutePush: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10872,7 +10969,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -11029,6 +11129,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @example 01a22461-9a6b-76fc-aa0b-efb553a17daf */
@@ -11247,7 +11349,10 @@ export interface operations {
     readonly getConsent: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -11393,7 +11498,10 @@ export interface operations {
     readonly setConsent: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -11583,7 +11691,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -11737,6 +11848,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -12217,7 +12330,10 @@ export interface operations {
                 /** @description Number of the cipher suite (RFC 9420 §17.1) */
                 readonly cipherSuite: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -12379,6 +12495,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -12539,7 +12657,10 @@ export interface operations {
     readonly getStatus: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -12799,7 +12920,10 @@ export interface operations {
     readonly getPath: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -12958,7 +13082,10 @@ export interface operations {
     readonly setPath: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -13146,7 +13273,10 @@ export interface operations {
     readonly getDrain: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -13299,6 +13429,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -13508,7 +13640,10 @@ export interface operations {
     readonly endDrain: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -13669,7 +13804,10 @@ export interface operations {
                 /** @example 10 */
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -13843,7 +13981,10 @@ export interface operations {
     readonly adminGetConversation: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -14060,7 +14201,10 @@ export interface operations {
             readonly query?: {
                 readonly reason?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -14227,6 +14371,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -14460,6 +14606,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -14695,7 +14843,10 @@ export interface operations {
                 /** @description `next` of the previous page. It needs `run` */
                 readonly cursor?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -14864,6 +15015,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /**
@@ -15111,7 +15264,10 @@ export interface operations {
                 readonly after?: number;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -15308,7 +15464,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
@@ -15504,7 +15663,10 @@ export interface operations {
     readonly adminGetUser: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description User id
@@ -15691,7 +15853,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /**
                  * @description User id
@@ -15880,7 +16045,10 @@ export interface operations {
                 /** @example 3 */
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -16100,7 +16268,10 @@ export interface operations {
                 /** @description Only this device of the user. Absent = the whole user */
                 readonly device?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description User id */
                 readonly user: string;
@@ -16266,6 +16437,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path: {
                 /** @description User id */
@@ -16490,7 +16663,10 @@ export interface operations {
                 /** @description Only this device of the user. Absent = the whole user */
                 readonly device?: string;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path: {
                 /** @description User id */
                 readonly user: string;
@@ -16657,7 +16833,10 @@ export interface operations {
                 readonly cursor?: string;
                 readonly limit?: number;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -16814,6 +16993,8 @@ export interface operations {
             readonly header?: {
                 /** @description The same key, user, device and path again: the first answer, for 24 hours */
                 readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
             };
             readonly path?: never;
             readonly cookie?: never;
@@ -17044,7 +17225,10 @@ export interface operations {
     readonly stopConsistencyAudit: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -17184,7 +17368,10 @@ export interface operations {
     readonly getSupervisor: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -17353,7 +17540,10 @@ export interface operations {
     readonly setSupervisorPolicy: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };

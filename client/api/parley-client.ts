@@ -219,6 +219,15 @@ export class ParleyClient {
     return answer as Promise<ClaimedKeyPackages>;
   }
 
+  /**
+   * The service as an external sender (RFC 9420 §12.1.8.1) for groups of a cipher suite: one ExternalSender, base64.
+   * @throws ProblemError `not-found` if the service has no key for such groups
+   */
+  async externalSender(cipherSuite: number): Promise<string> {
+    const answer = await this.http.json('GET', '/v1/external-sender', { query: { cipherSuite } });
+    return (answer as { readonly externalSender: string }).externalSender;
+  }
+
   /** The devices of the calling user. */
   async devices(): Promise<readonly Device[]> {
     return ((await this.http.json('GET', '/v1/devices')) as Answer<'listDevices'>).devices;

@@ -1,5 +1,5 @@
 import { Mutex } from 'async-mutex';
-import type { CiphersuiteImpl, ClientConfig } from 'ts-mls';
+import type { CiphersuiteImpl, ClientConfig, Extension } from 'ts-mls';
 import { createGroup } from 'ts-mls';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
@@ -10,9 +10,11 @@ import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
 import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
-import { joinByWelcome, joinExternally } from '../group/joining.ts';
+import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
+import type { JoinRequest } from '../group/proposals.ts';
+import { externalSendersExtension, readExternalSender, withExtensions } from '../mls/external-senders.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
-import { loadSuite, makeKeyPackage } from '../mls/key-package.ts';
+import { CIPHER_SUITE, loadSuite, makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { toBase64Url } from '../platform/bytes.ts';
 import type { DeviceStore } from '../storage/device-store.ts';
@@ -42,6 +44,8 @@ export type DeviceApi = GroupApi &
     | 'ack'
     | 'reset'
     | 'followAll'
+    | 'externalSender'
+    | 'epoch'
   >;
 
 export interface DeviceOptions {
@@ -61,10 +65,22 @@ export interface DeviceOptions {
    * unmerged (RFC 9420 §7.7), which makes all commits of the group longer and can block joiners. @default true
    */
   readonly updateOnJoin?: boolean;
+  /**
+   * Number of the cipher suite of its key packages and groups (RFC 9420 §17.1). It stays the same for a store. Some need
+   * optional packages of ts-mls. @default 1, which every MLS client has
+   */
+  readonly cipherSuite?: number;
+  /**
+   * New groups list the service in `external_senders`, so that it can propose to remove users and devices that an operator
+   * removed (RFC 9420 §12.1.8.1). Every member's program must know the extension. @default false
+   */
+  readonly externalSender?: boolean;
   /** Number of key packages that the service should hold. @default 20 */
   readonly keyPackages?: number;
   /** Called after each join by external commit, with the reason for it. */
   readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
+  /** Called when somebody asks to join a group. `group.admit(request)` lets it in; without an answer the request ends. */
+  readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
 }
 
 interface Parts {
@@ -109,7 +125,7 @@ export class MlsDevice {
   /** Opens the device in the store, or makes a new one, and uploads its missing key packages. */
   static async open(options: DeviceOptions): Promise<MlsDevice> {
     const { store = memoryStore() } = options;
-    const suite = await loadSuite();
+    const suite = await loadSuite(options.cipherSuite);
     const identity = await loadIdentity(store, options, suite);
     const authentication = options.authentication ?? trustOnFirstUse(store);
     const device = new MlsDevice(options, { suite, identity, store, authentication });
@@ -178,6 +194,15 @@ export class MlsDevice {
     );
   }
 
+  /**
+   * Asks to join a group whose policy lets outsiders ask (`externalJoin`). A member that admits the request sends a Welcome.
+   * Without one the request ends with the epoch.
+   */
+  async askToJoin(conversation: string): Promise<void> {
+    const parts = { api: this.#options.api, suite: this.#parts.suite };
+    await askToJoin(parts, conversation, await this.keyPackages.spare());
+  }
+
   /** Joins the groups of all waiting Welcomes, reads every group to its end, and acknowledges the entries. */
   async sync(): Promise<void> {
     await this.joinGroups();
@@ -244,8 +269,16 @@ export class MlsDevice {
   async #newState(groupId: Uint8Array): Promise<{ state: Joined['state']; groupInfo: string }> {
     const { suite, identity } = this.#parts;
     const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
-    const state = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
+    const bare = await createGroup(groupId, publicPackage, privatePackage, [], suite, this.#config);
+    const state = withExtensions(bare, await this.#extensions());
     return { state, groupInfo: await groupInfoOf(state, suite) };
+  }
+
+  /** Extensions for the GroupContext of a new group. */
+  async #extensions(): Promise<Extension[]> {
+    const { api, cipherSuite = CIPHER_SUITE, externalSender = false } = this.#options;
+    if (!externalSender) return [];
+    return [externalSendersExtension([readExternalSender(await api.externalSender(cipherSuite))])];
   }
 
   async #joinByWaitingWelcome(conversation: string): Promise<MlsGroup | undefined> {
@@ -366,9 +399,10 @@ export class MlsDevice {
       for (const listener of this.#listeners) listener(group, message);
     };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
+    const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin },
+      ...{ rejoin, onMessage, onRejoin, onJoinRequest },
     });
     return group;
   }
@@ -379,6 +413,8 @@ export class MlsDevice {
   }
 
   #inviteContext(): InviteContext {
-    return { api: this.#options.api, authentication: this.#parts.authentication };
+    const { api, cipherSuite } = this.#options;
+    const { authentication } = this.#parts;
+    return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };
   }
 }

@@ -10,6 +10,8 @@ import type { AuthenticationService } from './authentication.ts';
 export interface InviteContext {
   readonly api: Pick<ParleyClient, 'claimKeyPackages'>;
   readonly authentication: AuthenticationService;
+  /** @default 1 */
+  readonly cipherSuite?: number;
 }
 
 /** Result of an invitation. */
@@ -50,11 +52,11 @@ export async function invite(context: InviteContext, group: MlsGroup, users: rea
 }
 
 async function claim(
-  { api, authentication }: InviteContext,
+  { api, authentication, cipherSuite = CIPHER_SUITE }: InviteContext,
   conversation: string,
   user: string,
 ): Promise<{ keyPackages: KeyPackage[]; exhausted: Invitation['exhausted'] }> {
-  const claimed = await api.claimKeyPackages(user, { conversation, cipherSuite: CIPHER_SUITE });
+  const claimed = await api.claimKeyPackages(user, { conversation, cipherSuite });
   const keyPackages: KeyPackage[] = [];
   for (const { device, keyPackage } of claimed.keyPackages) {
     const message = decodeMessage(keyPackage);

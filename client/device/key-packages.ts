@@ -76,6 +76,13 @@ export class KeyPackagePool {
     else await store.delete(`${PREFIX}${ref}`);
   }
 
+  /** A new key package that the service does not hold, for a request to join. */
+  async spare(): Promise<OwnKeyPackage> {
+    const made = await this.#makeOne(false);
+    await this.#save(made);
+    return made;
+  }
+
   async #makeAll(count: number): Promise<string[]> {
     const made: string[] = [];
     while (made.length < count) made.push(await this.#make(false));
@@ -84,8 +91,15 @@ export class KeyPackagePool {
 
   /** A new key package. Its secrets are durable before another device can see it. */
   async #make(isLastResort: boolean): Promise<string> {
-    const { identity, suite, store } = this.#options;
-    const { ref, publicPackage, privatePackage } = await makeKeyPackage(identity, suite, isLastResort);
+    return this.#save(await this.#makeOne(isLastResort));
+  }
+
+  #makeOne(isLastResort: boolean): Promise<OwnKeyPackage> {
+    const { identity, suite } = this.#options;
+    return makeKeyPackage(identity, suite, isLastResort);
+  }
+
+  async #save({ ref, publicPackage, privatePackage, isLastResort }: OwnKeyPackage): Promise<string> {
     const keyPackage = encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage });
     const stored: StoredKeyPackage = {
       keyPackage,
@@ -93,7 +107,7 @@ export class KeyPackagePool {
       hpkePrivateKey: toBase64(privatePackage.hpkePrivateKey),
       isLastResort,
     };
-    await store.set(`${PREFIX}${ref}`, JSON.stringify(stored));
+    await this.#options.store.set(`${PREFIX}${ref}`, JSON.stringify(stored));
     return keyPackage;
   }
 

@@ -3,8 +3,9 @@ import { createCommit } from 'ts-mls';
 import type { CommitBundle } from '../api/types.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { encodeMessage } from '../mls/messages.ts';
+import { toBase64 } from '../platform/bytes.ts';
 import { leafWithKey, userOfCredential, usersByLeaf } from '../mls/tree.ts';
-import { committable, proposedRemovals } from './proposals.ts';
+import { committable, proposedKeys, proposedRemovals } from './proposals.ts';
 
 /** The proposals of a commit, without the pending proposals from the log. It depends on the state that the commit is for. */
 export type Change = readonly Proposal[];
@@ -65,17 +66,20 @@ export async function buildCommit(
 ): Promise<BuiltCommit> {
   const removals = change.flatMap((proposal) => (proposal.proposalType === 'remove' ? [proposal.remove.removed] : []));
   const pending = committable(state, new Set(removals));
-  // Two Removes of one leaf make the commit invalid (RFC 9420 §12.2), so a pending Remove is not proposed again.
-  const proposed = proposedRemovals(pending);
-  const extraProposals = change.filter(
-    (proposal) => proposal.proposalType !== 'remove' || !proposed.has(proposal.remove.removed),
-  );
+  // Two Removes of one leaf make the commit invalid (RFC 9420 §12.2), as do two Adds of one device. So what is pending is
+  // not proposed again.
+  const [removed, added] = [proposedRemovals(pending), proposedKeys(pending)];
+  const extraProposals = change.filter((proposal) => {
+    if (proposal.proposalType === 'remove') return !removed.has(proposal.remove.removed);
+    if (proposal.proposalType !== 'add') return true;
+    return !added.has(toBase64(proposal.add.keyPackage.leafNode.signaturePublicKey));
+  });
   const { newState, commit, welcome } = await createCommit(
     { state: { ...state, unappliedProposals: pending }, cipherSuite: suite },
     { extraProposals, wireAsPublicMessage, ratchetTreeExtension: true },
   );
   const adds = new Set<string>();
-  for (const proposal of extraProposals) {
+  for (const proposal of [...extraProposals, ...Object.values(pending).map((one) => one.proposal)]) {
     if (proposal.proposalType !== 'add') continue;
     const user = userOfCredential(proposal.add.keyPackage.leafNode.credential);
     if (user !== undefined) adds.add(user);

@@ -11,7 +11,7 @@ import type { BuiltCommit, Change, Plan } from './changes.ts';
 import { buildCommit, planRemove } from './changes.ts';
 import type { GroupLog } from './group-log.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
-import { committable, selfRemovals } from './proposals.ts';
+import { committable, isJoinRequest, selfRemovals } from './proposals.ts';
 
 export interface CommitOptions {
   readonly api: Pick<ParleyClient, 'commit' | 'members'>;
@@ -27,6 +27,14 @@ const MAX_ATTEMPTS = 20;
 const BACKOFF_MS = 20;
 /** The epoch of the proposal is over. */
 const STALE_CODES = ['proposal-stale', 'epoch-conflict', 'epoch-too-old'] as const;
+/** A pending proposal demands a change that this member is not allowed to make, or that cannot be made any more. */
+const BAD_PROPOSAL_CODES = [
+  'not-allowed',
+  'membership-mismatch',
+  'welcome-mismatch',
+  'key-package-stale',
+  'too-many-members',
+] as const;
 
 /** The writing half of a group's handshake: builds commits and proposals, and builds them again until one is accepted. */
 export class GroupCommits {
@@ -37,6 +45,8 @@ export class GroupCommits {
   readonly #catchUp: () => Promise<void>;
   /** The service or ts-mls refused the pending proposals of this epoch in a commit of this device. */
   #epochWithBadProposals = -1;
+  /** Requests to join that this device shall commit, by ProposalRef. */
+  readonly #admitted = new Set<string>();
 
   constructor(options: CommitOptions, log: GroupLog, catchUp: () => Promise<void>) {
     this.#options = options;
@@ -77,8 +87,7 @@ export class GroupCommits {
         return change;
       } catch (error) {
         if (error instanceof ProblemError && !error.isRetryable) this.#log.pendingCommits.delete(bundle.commit);
-        // A pending proposal demands a change that this member is not allowed to make.
-        if (hasCode(error, 'not-allowed', 'membership-mismatch') && canRetryWithoutPending()) continue;
+        if (hasCode(error, ...BAD_PROPOSAL_CODES) && canRetryWithoutPending()) continue;
         const conflict = epochConflict(error);
         if (conflict === undefined || lost >= MAX_ATTEMPTS) throw error;
         this.conflicts.push(conflict);
@@ -117,10 +126,24 @@ export class GroupCommits {
     }
   }
 
-  /** The state for the next commit, without pending proposals that a commit was refused for. */
+  /** Commits a request to join. @returns whether the request still waited, and the service took the commit */
+  async admit(ref: string): Promise<boolean> {
+    this.#admitted.add(ref);
+    try {
+      return (await this.commit((state) => (Object.hasOwn(committable(state), ref) ? [] : undefined))) !== undefined;
+    } finally {
+      this.#admitted.delete(ref);
+    }
+  }
+
+  /** The state for the next commit, without requests that nobody admitted and proposals that a commit was refused for. */
   #stateForCommit(): ClientState {
     const { state, epoch } = this.#log;
-    return epoch === this.#epochWithBadProposals ? { ...state, unappliedProposals: {} } : state;
+    if (epoch === this.#epochWithBadProposals) return { ...state, unappliedProposals: {} };
+    const wanted = Object.entries(state.unappliedProposals).filter(
+      ([ref, pending]) => this.#admitted.has(ref) || !isJoinRequest(pending),
+    );
+    return { ...state, unappliedProposals: Object.fromEntries(wanted) };
   }
 
   /**

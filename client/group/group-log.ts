@@ -1,16 +1,18 @@
-import type { CiphersuiteImpl, ClientState, IncomingMessageCallback, PrivateMessage } from 'ts-mls';
+import type { CiphersuiteImpl, ClientState, PrivateMessage } from 'ts-mls';
 import { acceptAll, emptyPskIndex, processMessage } from 'ts-mls';
 import { decryptSenderData } from 'ts-mls/privateMessage.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
+import { isOfExternalSender, withBareSenders } from '../mls/external-senders.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { withPastEpochs } from '../mls/past-epochs.ts';
 import { usersByLeaf } from '../mls/tree.ts';
 import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
-import { acceptsProposal, selfRemovals } from './proposals.ts';
+import type { JoinRequest } from './proposals.ts';
+import { joinRequests, selfRemovals } from './proposals.ts';
 
 export interface LogOptions {
   readonly api: Pick<ParleyClient, 'log'>;
@@ -24,6 +26,8 @@ export interface LogOptions {
   readonly history: readonly ReceivedMessage[];
   /** Called with each new message, after the store has saved it. */
   readonly onMessage: (message: ReceivedMessage) => void;
+  /** Called with each new request of an outsider to join. */
+  readonly onJoinRequest: (request: JoinRequest) => void;
 }
 
 /** The service accepted a commit that this device cannot process. */
@@ -232,23 +236,25 @@ export class GroupLog implements GroupRecord {
     return selfRemovals(this.state).some((leaf) => users.get(leaf) === this.#options.user);
   }
 
+  /**
+   * Keeps the proposal, also one that this device would not commit: a commit of another member can contain it, and a device
+   * that does not have it cannot process that commit.
+   */
   async #processProposal(ciphertext: string): Promise<void> {
     const own = this.ownProposals.get(ciphertext);
     if (own !== undefined) {
       this.ownProposals.delete(ciphertext);
-      if (!acceptsProposal(this.state, own.proposal)) return;
       const unappliedProposals = { ...this.state.unappliedProposals, [own.ref]: own.proposal };
       this.state = { ...this.state, unappliedProposals };
       return;
     }
-    const { state } = this;
-    const decide: IncomingMessageCallback = (incoming) =>
-      incoming.kind === 'proposal' && acceptsProposal(state, incoming.proposal) ? 'accept' : 'reject';
+    const known = new Set(joinRequests(this.state).map(({ ref }) => ref));
     try {
-      this.state = (await this.#decrypt(ciphertext, decide)).newState;
+      this.state = (await this.#decrypt(ciphertext)).newState;
     } catch {
       // Ignored: no member can commit an invalid proposal.
     }
+    for (const request of joinRequests(this.state)) if (!known.has(request.ref)) this.#options.onJoinRequest(request);
   }
 
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
@@ -266,12 +272,16 @@ export class GroupLog implements GroupRecord {
     }
   }
 
-  #decrypt(ciphertext: string, callback = acceptAll): ReturnType<typeof processMessage> {
+  async #decrypt(ciphertext: string, callback = acceptAll): ReturnType<typeof processMessage> {
     const message = decodeMessage(ciphertext);
     if (message.wireformat !== 'mls_private_message' && message.wireformat !== 'mls_public_message') {
       throw new Error(`a log has no entries of wire format ${message.wireformat}`);
     }
-    return processMessage(message, this.state, emptyPskIndex, callback, this.#options.suite);
+    const { groupContext } = this.state;
+    const state = isOfExternalSender(message) ? withBareSenders(this.state) : this.state;
+    const result = await processMessage(message, state, emptyPskIndex, callback, this.#options.suite);
+    if (state === this.state) return result;
+    return { ...result, newState: { ...result.newState, groupContext } };
   }
 
   /** Only the encrypted sender data names the sender: the service does not know it (RFC 9420 §6.3.2). */

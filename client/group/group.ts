@@ -21,6 +21,8 @@ import { GroupLog } from './group-log.ts';
 import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
+import type { JoinRequest } from './proposals.ts';
+import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
@@ -110,6 +112,19 @@ export class MlsGroup {
   /** Number of proposals that no member has committed yet. */
   get pendingProposals(): number {
     return Object.keys(this.#log.state.unappliedProposals).length;
+  }
+
+  /** Those who ask to join (policy `externalJoin`). A request is over when its epoch ends; then its sender may ask again. */
+  get joinRequests(): readonly JoinRequest[] {
+    return joinRequests(this.#log.state);
+  }
+
+  /**
+   * Lets somebody who asked join. Verify who has the signature key before.
+   * @returns false if the request is over
+   */
+  admit({ ref }: Pick<JoinRequest, 'ref'>): Promise<boolean> {
+    return this.#inTurn(() => this.#rememberSuccessor(this.#commits.admit(ref)));
   }
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */

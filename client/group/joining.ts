@@ -1,6 +1,7 @@
-import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo } from 'ts-mls';
+import type { CiphersuiteImpl, ClientConfig, ClientState, GroupInfo, Proposal } from 'ts-mls';
 import { emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js';
+import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { PendingWelcome } from '../api/types.ts';
@@ -10,7 +11,7 @@ import type { LeafOwner, OwnKeyPackage } from '../mls/key-package.ts';
 import { makeKeyPackage } from '../mls/key-package.ts';
 import { decodeMessage, encodeMessage } from '../mls/messages.ts';
 import { leafWithKey } from '../mls/tree.ts';
-import { toBase64Url } from '../platform/bytes.ts';
+import { fromBase64Url, newId, toBase64Url } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 
 /** Saves an external commit and the state after it, before the service gets the commit. */
@@ -32,6 +33,8 @@ export interface Joined {
 
 const LIMIT_MS = 10_000;
 const JITTER_MS = 50;
+/** Requests to join, each for another epoch. */
+const MAX_ATTEMPTS = 5;
 /** The group is in another epoch, or the service has no GroupInfo at the moment. */
 const RETRYABLE_CODES = ['epoch-conflict', 'group-info-missing', 'group-info-stale'] as const;
 
@@ -74,7 +77,7 @@ export async function joinExternally(context: JoinContext, conversation: string)
         publicPackage,
         privatePackage,
         isResync,
-        joiningSuite(suite),
+        joiningSuite(suite, info),
         undefined,
         config,
       );
@@ -86,6 +89,40 @@ export async function joinExternally(context: JoinContext, conversation: string)
       const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
       if (!isRetryable || Date.now() > end) throw error;
       await sleep(Math.random() * JITTER_MS * attempt);
+    }
+  }
+}
+
+/**
+ * Asks the members of a group for an Add of this key package (RFC 9420 §12.1.8). The Welcome of the member that commits it
+ * needs the secrets of the key package. Outsiders know of the group only its id, its epoch and its cipher suite, and the
+ * proposal says no more.
+ * @throws ProblemError if the policy does not let outsiders ask
+ */
+export async function askToJoin(
+  { api, suite }: { readonly api: Pick<ParleyClient, 'epoch' | 'send'>; readonly suite: CiphersuiteImpl },
+  conversation: string,
+  { publicPackage, privatePackage }: OwnKeyPackage,
+): Promise<void> {
+  const proposal: Proposal = { proposalType: 'add', add: { keyPackage: publicPackage } };
+  const unknown = { treeHash: new Uint8Array(), confirmedTranscriptHash: new Uint8Array(), extensions: [] };
+  for (let attempt = 1; ; attempt++) {
+    const epoch = BigInt(await api.epoch(conversation));
+    const groupId = fromBase64Url(conversation);
+    const { publicMessage } = await protectExternalProposalPublic(
+      privatePackage.signaturePrivateKey,
+      { version: 'mls10', cipherSuite: suite.name, groupId, epoch, ...unknown },
+      new Uint8Array(),
+      proposal,
+      { senderType: 'new_member_proposal' },
+      suite,
+    );
+    try {
+      const ciphertext = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
+      await api.send(conversation, { id: newId(), ciphertext });
+      return;
+    } catch (error) {
+      if (!hasCode(error, 'proposal-stale') || attempt >= MAX_ATTEMPTS) throw error;
     }
   }
 }

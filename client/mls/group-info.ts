@@ -1,10 +1,9 @@
 import type { CiphersuiteImpl, ClientState, Extension, GroupInfo } from 'ts-mls';
+import { encode } from 'ts-mls/codec/tlsEncoder.js';
+import { decodeVarLenData, varLenDataEncoder } from 'ts-mls/codec/variableLength.js';
 import { signGroupInfo } from 'ts-mls/groupInfo.js';
 import { encodeRatchetTree } from 'ts-mls/ratchetTree.js';
 import { encodeMessage } from './messages.ts';
-
-/** Bytes of an X25519 key, the kind of the client's one cipher suite. A length below 64 is one byte (RFC 9420 §2.1.2). */
-const KEY_BYTES = 32;
 
 /**
  * GroupInfo of a state, as external joiners and the service need it (RFC 9420 §12.4.3). ts-mls 1.6.4 makes one whose
@@ -17,7 +16,7 @@ export async function makeGroupInfo(
 ): Promise<GroupInfo> {
   const pair = await suite.hpke.deriveKeyPair(state.keySchedule.externalSecret);
   const key = await suite.hpke.exportPublicKey(pair.publicKey);
-  const externalPub: Extension = { extensionType: 'external_pub', extensionData: Uint8Array.of(key.length, ...key) };
+  const externalPub: Extension = { extensionType: 'external_pub', extensionData: encode(varLenDataEncoder)(key) };
   const ratchetTree: Extension = {
     extensionType: 'ratchet_tree',
     extensionData: encodeRatchetTree(state.ratchetTree),
@@ -34,12 +33,26 @@ export async function groupInfoOf(state: ClientState, suite: CiphersuiteImpl): P
 }
 
 /**
- * A suite with which ts-mls joins by such a GroupInfo: it takes the content of `external_pub` for the key, so the length
- * goes when it imports the key. A bare key, as ts-mls writes it, stays as it is.
+ * A suite with which ts-mls 1.6.4 joins by this GroupInfo: ts-mls takes the content of `external_pub` for the key, so the
+ * length goes when it imports the key. A bare key, as ts-mls writes it, works too.
  */
-export function joiningSuite(suite: CiphersuiteImpl): CiphersuiteImpl {
+export function joiningSuite(suite: CiphersuiteImpl, { extensions }: Pick<GroupInfo, 'extensions'>): CiphersuiteImpl {
   const { hpke } = suite;
-  const withoutLength = (key: Uint8Array): Uint8Array =>
-    key.length === 1 + KEY_BYTES && key[0] === KEY_BYTES ? key.subarray(1) : key;
-  return { ...suite, hpke: { ...hpke, importPublicKey: (key) => hpke.importPublicKey(withoutLength(key)) } };
+  const externalPub = extensions.find(({ extensionType }) => extensionType === 'external_pub')?.extensionData;
+  const importPublicKey: typeof hpke.importPublicKey = (key) => {
+    const content = key === externalPub ? contentOf(key) : undefined;
+    // A bare key can look like a vector. Then its content is not a key.
+    return hpke.importPublicKey(content ?? key).catch(() => hpke.importPublicKey(key));
+  };
+  return { ...suite, hpke: { ...hpke, importPublicKey } };
+}
+
+/** The content of a vector (RFC 9420 §2.1.2). `undefined` if the bytes are not exactly one vector. */
+function contentOf(bytes: Uint8Array): Uint8Array | undefined {
+  try {
+    const decoded = decodeVarLenData(bytes, 0);
+    return decoded?.[1] === bytes.length ? decoded[0] : undefined;
+  } catch {
+    return undefined;
+  }
 }

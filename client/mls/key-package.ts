@@ -1,5 +1,7 @@
 import type { CiphersuiteImpl, KeyPackage, PrivateKeyPackage } from 'ts-mls';
-import { defaultCapabilities, generateKeyPackageWithKey, getCiphersuiteFromName, getCiphersuiteImpl } from 'ts-mls';
+import { defaultCapabilities, generateKeyPackageWithKey, getCiphersuiteImpl } from 'ts-mls';
+import type { CiphersuiteId } from 'ts-mls/crypto/ciphersuite.js';
+import { getCiphersuiteFromId } from 'ts-mls/crypto/ciphersuite.js';
 import { makeKeyPackageRef } from 'ts-mls/keyPackage.js';
 import { toBase64 } from '../platform/bytes.ts';
 
@@ -27,8 +29,14 @@ export interface OwnKeyPackage {
   readonly isLastResort: boolean;
 }
 
-export function loadSuite(): Promise<CiphersuiteImpl> {
-  return getCiphersuiteImpl(getCiphersuiteFromName('MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'));
+/**
+ * A cipher suite by its number (RFC 9420 §17.1).
+ * @throws Error if ts-mls does not know it, or lacks the package that computes it
+ */
+export async function loadSuite(id: number = CIPHER_SUITE): Promise<CiphersuiteImpl> {
+  const definition = getCiphersuiteFromId(id as CiphersuiteId) as ReturnType<typeof getCiphersuiteFromId> | undefined;
+  if (definition === undefined) throw new Error(`ts-mls does not know cipher suite ${id}`);
+  return getCiphersuiteImpl(definition);
 }
 
 /** A new KeyPackage. The identity of its basic credential is the user id (RFC 9420 §5.3, §10). */

@@ -36,6 +36,8 @@ export class FakeService {
   /** Accepts the next commit, but stores other bytes in its place, which no device can process. */
   corruptNextCommit = false;
   readonly keyPackages = new FakeKeyPackages();
+  /** One ExternalSender, base64. */
+  externalSender = '';
   /** Acknowledged positions, by `user/device`. */
   readonly acks = new Map<string, Positions>();
   readonly #conversations = new Map<string, Conversation>();
@@ -112,6 +114,8 @@ export class FakeService {
           this.#conversations.set(successor, emptyConversation(conversation.members));
         }),
       ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
+      externalSender: () => now(() => this.externalSender),
+      epoch: (id) => now(() => this.#find(id).epoch),
       followAll: () => {
         throw new Error('the fake service has no account stream');
       },

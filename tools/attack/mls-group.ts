@@ -1,16 +1,9 @@
-import type { CiphersuiteImpl, ClientState, GroupInfo, Proposal } from 'ts-mls';
-import {
-  createCommit,
-  createGroup,
-  createGroupInfoWithExternalPubAndRatchetTree,
-  emptyPskIndex,
-  joinGroup,
-  joinGroupExternal,
-} from 'ts-mls';
+import type { CiphersuiteImpl, ClientState, Proposal } from 'ts-mls';
+import { createCommit, createGroup, emptyPskIndex, joinGroup, joinGroupExternal } from 'ts-mls';
 import type { OwnKeys } from './own-keys.ts';
 import { newKeys } from './own-keys.ts';
 import type { Target } from './attack-case.ts';
-import { encodeMessage, groupInfoOf } from '../../client/testing.ts';
+import { encodeMessage, groupInfoOf, joiningSuite, makeGroupInfo } from '../../client/testing.ts';
 
 /** A group of real MLS clients that the service knows, at epoch 1 (0 with one member). */
 export interface RealGroup {
@@ -103,9 +96,15 @@ export async function realExternalCommit(
   suite: CiphersuiteImpl,
   user: string,
 ): Promise<{ readonly body: CommitBody; readonly state: ClientState }> {
-  const groupInfo: GroupInfo = await createGroupInfoWithExternalPubAndRatchetTree(from, [], suite);
+  const groupInfo = await makeGroupInfo(from, suite);
   const { publicPackage, privatePackage } = await newKeys(user, suite);
-  const { publicMessage, newState } = await joinGroupExternal(groupInfo, publicPackage, privatePackage, false, suite);
+  const { publicMessage, newState } = await joinGroupExternal(
+    groupInfo,
+    publicPackage,
+    privatePackage,
+    false,
+    joiningSuite(suite, groupInfo),
+  );
   const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
   return { body: { commit, groupInfo: await groupInfoOf(newState, suite) }, state: newState };
 }

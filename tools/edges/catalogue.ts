@@ -17,7 +17,9 @@ export interface EdgeTool {
         readonly release?: string;
       }
     | { readonly kind: 'go'; readonly version: string; readonly package: string }
-    | { readonly kind: 'pip'; readonly requirement: string };
+    | { readonly kind: 'pip'; readonly requirement: string }
+    /** A program of this repository in Rust. */
+    | { readonly kind: 'cargo' };
 }
 
 const TEMPORAL = 'go.temporal.io/server';
@@ -131,6 +133,11 @@ export const EDGE_TOOLS = [
     name: 'temporal-sql-tool',
     why: 'Temporal as a cluster, for its tables',
     source: { kind: 'go', version: TEMPORAL_VERSION, package: `${TEMPORAL}/cmd/tools/sql` },
+  },
+  {
+    name: 'parley-interop',
+    why: 'one group of three MLS libraries',
+    source: { kind: 'cargo' },
   },
 ] as const satisfies readonly EdgeTool[];
 

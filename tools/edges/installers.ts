@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { runCommand } from '../../local/run-command.ts';
+import { buildProgram } from '../interop/build.ts';
 import type { EdgeTool } from './catalogue.ts';
 
 /** Building a large program from source takes minutes on two cores. */
@@ -53,6 +54,8 @@ export async function installTool({ name, source }: EdgeTool, folder: string): P
       return fromGo(name, source, folder);
     case 'pip':
       return fromPip(name, source, folder);
+    case 'cargo':
+      return buildProgram(folder);
   }
 }
 

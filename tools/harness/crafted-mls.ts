@@ -4,9 +4,17 @@ import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { signWithLabel } from 'ts-mls/crypto/signature.js';
 import { leafNodeTBSEncoder } from 'ts-mls/leafNode.js';
+import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js';
 import { toBase64 } from '../../client/index.ts';
 import type { DeviceIdentity } from '../../client/testing.ts';
-import { encodeMessage, groupInfoOf, joiningSuite, leavesOf, makeKeyPackage } from '../../client/testing.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  groupInfoOf,
+  joiningSuite,
+  leavesOf,
+  makeKeyPackage,
+} from '../../client/testing.ts';
 
 /** MLS messages that the client library never makes, and that a device must handle all the same. */
 
@@ -88,10 +96,34 @@ export async function craftExternalRemoval(
     publicPackage,
     privatePackage,
     true,
-    joiningSuite(suite),
+    joiningSuite(suite, groupInfo),
     undefined,
     config,
   );
   const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
   return { commit, groupInfo: await groupInfoOf(newState, suite) };
+}
+
+/** An Add proposal for a claimed key package, base64. */
+export function craftAdd(keyPackage: string): Proposal {
+  const message = decodeMessage(keyPackage);
+  if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
+  return { proposalType: 'add', add: { keyPackage: message.keyPackage } };
+}
+
+/** A new_member_proposal (RFC 9420 §12.1.8) for this epoch of a group. */
+export async function craftJoinRequest(
+  groupInfo: string,
+  keyPackage: string,
+  signKey: Uint8Array,
+  suite: CiphersuiteImpl,
+): Promise<string> {
+  const message = decodeMessage(groupInfo);
+  if (message.wireformat !== 'mls_group_info') throw new Error('not a GroupInfo');
+  const { groupContext } = message.groupInfo;
+  const { publicMessage } = await protectExternalProposalPublic(
+    ...([signKey, groupContext, new Uint8Array(), craftAdd(keyPackage)] as const),
+    ...([{ senderType: 'new_member_proposal' }, suite] as const),
+  );
+  return encodeMessage({ wireformat: 'mls_public_message', publicMessage });
 }

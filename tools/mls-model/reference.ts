@@ -53,6 +53,7 @@ export async function replay(
   const log = new GroupLog({
     ...{ api, suite: await loadSuite(), store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,
+    onJoinRequest: () => undefined,
   });
   const epochs = new Map<number, ReferenceEpoch>();
   const note = (): void => {

@@ -216,7 +216,7 @@ export async function makeExternal(
     keys.publicPackage,
     keys.privatePackage,
     removes !== undefined,
-    joiningSuite(suite),
+    joiningSuite(suite, groupInfo),
     undefined,
     {
       ...defaultClientConfig,

@@ -2,8 +2,6 @@ import {
   createApplicationMessage,
   createCommit,
   createGroup,
-  createGroupInfoWithExternalPub,
-  createGroupInfoWithExternalPubAndRatchetTree,
   createProposal,
   defaultCapabilities,
   defaultLifetime,
@@ -17,6 +15,7 @@ import {
   proposeExternal,
 } from 'ts-mls';
 import type { CiphersuiteImpl, ClientState, Credential, Extension, MLSMessage, Proposal } from 'ts-mls';
+import { joiningSuite, makeGroupInfo } from '../../../client/testing.ts';
 
 type Identity = Awaited<ReturnType<typeof generateKeyPackage>>;
 
@@ -138,11 +137,17 @@ async function keepExternals(
   server: { signKey: Uint8Array; publicKey: Uint8Array },
 ): Promise<void> {
   const joiner = await makeIdentity('joiner', suite);
-  const withoutTree = await createGroupInfoWithExternalPub(state, [], suite);
-  const groupInfo = await createGroupInfoWithExternalPubAndRatchetTree(state, [], suite);
+  const withoutTree = await makeGroupInfo(state, suite, { tree: false });
+  const groupInfo = await makeGroupInfo(state, suite);
   keep('group info', { version: 'mls10', wireformat: 'mls_group_info', groupInfo: withoutTree });
   keep('group info with tree', { version: 'mls10', wireformat: 'mls_group_info', groupInfo });
-  const joined = await joinGroupExternal(groupInfo, joiner.publicPackage, joiner.privatePackage, false, suite);
+  const joined = await joinGroupExternal(
+    groupInfo,
+    joiner.publicPackage,
+    joiner.privatePackage,
+    false,
+    joiningSuite(suite, groupInfo),
+  );
   keep('external commit', { version: 'mls10', wireformat: 'mls_public_message', publicMessage: joined.publicMessage });
   keep('new member proposal', await proposeAddExternal(groupInfo, joiner.publicPackage, joiner.privatePackage, suite));
   const remove: Proposal = { proposalType: 'remove', remove: { removed: 1 } };

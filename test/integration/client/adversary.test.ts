@@ -1,16 +1,21 @@
 import type { CiphersuiteImpl, ClientState } from 'ts-mls';
 import { beforeEach, describe, expect, test } from 'vitest';
 import {
+  craftAdd,
   craftExternalRemoval,
+  craftJoinRequest,
   craftProposal,
   craftRelabelling,
   craftUpdate,
 } from '../../../tools/harness/crafted-mls.ts';
 import { clientConfig } from '../../../client/device/authentication.ts';
+import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
+import type { JoinRequest } from '../../../client/group/proposals.ts';
 import { GroupStore } from '../../../client/storage/group-store.ts';
+import type { DeviceIdentity } from '../../../client/device/identity.ts';
 import { loadIdentity } from '../../../client/device/identity.ts';
 import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
 import { decodeMessage } from '../../../client/mls/messages.ts';
@@ -19,17 +24,31 @@ import { memoryStore } from '../../../client/storage/device-store.ts';
 let service: FakeService;
 let suite: CiphersuiteImpl;
 const stores = new Map<string, ReturnType<typeof memoryStore>>();
+/** Requests to join that alice's device was told of. */
+const asked: JoinRequest[] = [];
 
 beforeEach(async () => {
   service = new FakeService();
   suite = await loadSuite();
   stores.clear();
+  asked.length = 0;
 });
 
 async function open(user: string): Promise<MlsDevice> {
   const store = memoryStore();
   stores.set(user, store);
-  return MlsDevice.open({ api: service.api(user), user, device: 'phone', keyPackages: 3, store });
+  const onJoinRequest: DeviceOptions['onJoinRequest'] = (_group, request) => {
+    if (user === 'alice') asked.push(request);
+  };
+  return MlsDevice.open({ api: service.api(user), user, device: 'phone', keyPackages: 3, store, onJoinRequest });
+}
+
+/** Claims a key package of a user's device. */
+async function claim(claimer: string, user: string, conversation: string): Promise<string> {
+  const { keyPackages } = await service.api(claimer).claimKeyPackages(user, { conversation });
+  const [first] = keyPackages;
+  if (first === undefined) throw new Error('no key package');
+  return first.keyPackage;
 }
 
 async function trio(): Promise<{ id: string; groups: [MlsGroup, MlsGroup, MlsGroup] }> {
@@ -49,21 +68,21 @@ async function stateOf(user: string, id: string): Promise<ClientState> {
   return record.state;
 }
 
-const signatureKeyOf = async (user: string): Promise<Uint8Array> => {
-  const store = stores.get(user) ?? memoryStore();
-  return (await loadIdentity(store, { user, device: 'phone' }, suite)).signatureKeyPair.publicKey;
-};
+const identityOf = (user: string): Promise<DeviceIdentity> =>
+  loadIdentity(stores.get(user) ?? memoryStore(), { user, device: 'phone' }, suite);
+
+const signatureKeyOf = async (user: string): Promise<Uint8Array> => (await identityOf(user)).signatureKeyPair.publicKey;
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('a device among members and a service that are not honest', () => {
-  test('accepts the first of an Update and a Remove for one leaf, and still sends', async () => {
+  test('commits the first of an Update and a Remove for one leaf, and still sends', async () => {
     const { id, groups } = await trio();
     const [alice, bob, mallory] = groups;
     service.plant(id, 'proposal', await craftUpdate(await stateOf('mallory', id), suite), 'mallory');
     await bob.proposeRemove('mallory');
     await alice.receive();
-    expect([alice.pendingProposals, bob.pendingProposals]).toEqual([1, 1]);
+    expect([alice.pendingProposals, bob.pendingProposals]).toEqual([2, 2]);
     await alice.send('still here');
     await bob.receive();
     await mallory.receive(); // the library has no keys for an Update that it did not make: it rejoins
@@ -83,7 +102,7 @@ describe('a device among members and a service that are not honest', () => {
     expect(bob.epochAuthenticator).toBe(alice.epochAuthenticator);
   });
 
-  test('accepts no Add of other members, whose key package it did not claim', async () => {
+  test('goes on without an Add whose key package nobody claimed', async () => {
     const { id, groups } = await trio();
     const store = memoryStore();
     const eve = await loadIdentity(store, { user: 'eve', device: 'phone' }, suite);
@@ -95,8 +114,60 @@ describe('a device among members and a service that are not honest', () => {
       await craftProposal(state, { proposalType: 'add', add: { keyPackage } }, suite),
       'mallory',
     );
+    await groups[0].receive();
     await groups[0].send('no eve here');
     expect(groups[0].members).toEqual(['alice', 'bob', 'mallory']);
+  });
+
+  test('commits the first Add of a device that other members proposed', async () => {
+    const { id, groups } = await trio();
+    const [alice, bob] = groups;
+    const dave = await open('dave');
+    for (const proposer of ['bob', 'mallory']) {
+      const add = craftAdd(await claim(proposer, 'dave', id));
+      service.plant(id, 'proposal', await craftProposal(await stateOf(proposer, id), add, suite), proposer);
+    }
+    await bob.receive();
+    await alice.receive();
+    await alice.send('welcome');
+    expect(alice.members).toEqual(['alice', 'bob', 'mallory', 'dave']);
+    await dave.sync();
+    await dave.group(id).send('thanks');
+    await bob.receive();
+    expect(bob.history.map(({ text }) => text)).toEqual(['welcome', 'thanks']);
+    expect(service.reports(id)).toHaveLength(0);
+  });
+
+  test('lets an outsider join when the app admits it, and not before', async () => {
+    const { id, groups } = await trio();
+    const [alice, bob] = groups;
+    const dave = await open('dave');
+    const { signatureKeyPair } = await identityOf('dave');
+    const request = async (): Promise<void> => {
+      const [{ groupInfo }, keyPackage] = [await service.api('alice').groupInfo(id), await claim('alice', 'dave', id)];
+      const asking = await craftJoinRequest(groupInfo, keyPackage, signatureKeyPair.signKey, suite);
+      service.plant(id, 'proposal', asking, 'dave');
+    };
+    await request();
+    await alice.receive();
+    await alice.send('nobody new here');
+    expect(alice.members).toEqual(['alice', 'bob', 'mallory']);
+    expect(asked.map(({ user }) => user)).toEqual(['dave']);
+    expect(alice.joinRequests).toHaveLength(1);
+    // A commit of another member ends the epoch, and the request with it.
+    await bob.update();
+    await alice.receive();
+    expect(alice.joinRequests).toEqual([]);
+    expect(await alice.admit(asked[0] ?? { ref: '' })).toBe(false);
+    await request();
+    await alice.receive();
+    const [waiting] = alice.joinRequests;
+    expect(waiting?.signatureKey).toEqual(dave.signatureKey);
+    expect(await alice.admit(waiting ?? { ref: '' })).toBe(true);
+    await dave.sync();
+    await bob.receive();
+    expect(bob.members).toEqual(['alice', 'bob', 'mallory', 'dave']);
+    expect(bob.epochAuthenticator).toBe(dave.group(id).epochAuthenticator);
   });
 
   test('continues after a proposal that no device can process', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { fromBase64, sha256Hex, toBase64, toBase64Url } from '../../../client/platform/bytes.ts';
+import { fromBase64, fromBase64Url, sha256Hex, toBase64, toBase64Url } from '../../../client/platform/bytes.ts';
 import { sleep } from '../../../client/platform/sleep.ts';
 
 describe('bytes with web globals are those that Node makes', () => {
@@ -12,6 +12,7 @@ describe('bytes with web globals are those that Node makes', () => {
         expect(toBase64(bytes)).toBe(buffer.toString('base64'));
         expect(toBase64Url(bytes)).toBe(buffer.toString('base64url'));
         expect(fromBase64(toBase64(bytes))).toEqual(bytes);
+        expect(fromBase64Url(toBase64Url(bytes))).toEqual(bytes);
         expect(await sha256Hex(bytes)).toBe(createHash('sha256').update(bytes).digest('hex'));
       }),
     );
