@@ -34,13 +34,17 @@ export function signToken(options: TokenOptions): Promise<string> {
 }
 
 /**
- * The token secret of the local stack: `JWT_SECRET`, or else a random secret. The random secret is stored in the data
- * folder, so tokens stay valid after a restart.
+ * The token secret of the local stack: `JWT_SECRET`, or else a random secret, with which tokens stay valid after a restart.
  * @returns undefined if an external issuer signs the tokens (`JWT_ISSUER`, `JWT_JWKS_URL`, `JWT_PUBLIC_KEY_FILE`)
  */
 export function developmentSecret({ dataDir, jwt }: Pick<StackOptions, 'dataDir' | 'jwt'>): string | undefined {
   if (jwt.secret !== undefined || jwt.external) return jwt.secret;
-  const file = path.join(dataDir, 'jwt-secret');
+  return keptSecret(dataDir, 'jwt-secret');
+}
+
+/** A random secret of the local stack, which is made once and kept in a file of the data folder. */
+export function keptSecret(dataDir: string, name: string): string {
+  const file = path.join(dataDir, name);
   try {
     return readFileSync(file, 'utf8').trim();
   } catch {

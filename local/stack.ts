@@ -2,7 +2,7 @@ import { createCleanup } from '../process/cleanup.ts';
 import { ConfigurationError } from '../process/configuration-error.ts';
 import { TEMPORAL_TLS_NAMES } from '../process/temporal-tls.ts';
 import { killAllParts, lockDataFolder } from './data-lock.ts';
-import { developmentSecret } from './development-token.ts';
+import { keptSecret, developmentSecret } from './development-token.ts';
 import { migrate, startDatabase, startPrograms, startTemporalServer, type PartContext } from './parts.ts';
 import { startObservers } from './observers.ts';
 import type { StackOptions } from './options.ts';
@@ -134,6 +134,7 @@ export async function startServers(
       // There is no balancer that would have to notice.
       SHUTDOWN_DELAY_MS: env.SHUTDOWN_DELAY_MS ?? '0',
       ...(secret === undefined ? {} : { JWT_SECRET: secret }),
+      EXTERNAL_SENDER_KEY: env.EXTERNAL_SENDER_KEY ?? keptSecret(options.dataDir, 'external-sender-key'),
     },
   };
   const { address: temporalAddress, uiUrl, metricsPort: temporalMetricsPort } = temporal;

@@ -8,7 +8,10 @@ export async function summary({ options, secret, uiUrl, temporalAddress }: Stack
   const api = `http://${host}:${ports.api}`;
   // The secret is in the data folder: without this setting another terminal would make a token that the service refuses.
   const tokenCommand = `${hasOwnDataDir ? `PARLEY_DATA_DIR='${dataDir}' ` : ''}npm run --silent token -- bob`;
-  const token = secret === undefined ? undefined : await signToken({ secret, audience: jwt.audience, issuer: jwt.issuer, user: 'alice' });
+  const token =
+    secret === undefined
+      ? undefined
+      : await signToken({ secret, audience: jwt.audience, issuer: jwt.issuer, user: 'alice' });
   const lines = [
     '',
     'Parley is ready.',

@@ -3050,7 +3050,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -3074,8 +3074,8 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==",
-                     *           "at": "2026-11-28T22:58:26.237Z"
+                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==",
+                     *           "at": "2026-11-28T23:58:23.783Z"
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3253,7 +3253,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -3541,7 +3541,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -3774,7 +3774,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4029,7 +4029,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4053,8 +4053,8 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
-                     *       "at": "2026-11-28T22:58:26.015Z"
+                     *       "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
+                     *       "at": "2026-11-28T23:58:23.688Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4160,11 +4160,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0"
+                     *         "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "73c83407-03a1-481f-bc54-8af8113f47d0"
+                     *       "requestId": "1183fb64-6d2b-4585-87da-3fff79634f50"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4325,7 +4325,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4507,7 +4507,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4525,7 +4525,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAPBY/M0ba+s2VsGpuwP7QQAAAAAAAAABILkS9KIBF8m0ihYby+rF3OvFdV45cXcY6cwWqgG99d7uIKkhJvEd5JYKEBsmnNrLpSCIQF8KDHjd/YBYurT/BemPAEHtAAQhIJfii6y96bECZ09o3DDsMnNlI3IY44JuyGeCR2x9xKUiAAJBxUHDAQEg8A1oOJyhqotugIKW3FhbDRYBiotsejESzmHCoWQ9snAgU5CXCdbU6HYCIqU4nosCmrKUZgDxYUOKJjXzgdnPKNkAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWHp6ClpaamqamtraAAoCSkoKAAEAAgoKSkpaWgEAAAAAawtAcQAAAADJB2uRAEBAvBuwhdGfTK/G4lYsZNwAtjV+1lxBI+teGduKeZv+ccZh+S5wyxkzB5Yo3/+dQXEf+IapbPvj1OFOw478CTqkCwABASANmAC5vH6oXUIKFUiKqLXm1U3E4UfJnWQYnmi5r8D1LyBOEXzq947i7iyh3dyeGN96NGTV6mWr/lZDMN3Nv8WWdgABA2JvYgIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWDo6Brq66uoACgZ6eoqK6uoEAAEAAgEAAAAAawtAcQAAAADJB2uRAEBAg0TcauufRVmkA8nSuQBsKkSH714slU7lZWUIwRSZWbv3OsW9grd6RNN5KiDrFB9YdB5ViWfYdPyxET+Ve3RvCyAa5c6kyM1cElln3NgnJJl45vwfNs/6N365TNnktrL4nwAAAABAQIZUNranTJcI3HPkiPU/JP+SJoGNF6ZJd0LmuqpnfVsN3fdh4pLidwar9QQLbMB5PEKztW4zS4R2MTEAfBrkiAM=",
+                     *       "groupInfo": "AAEABAABAAEQAOwoa6H9pnQJlhc8mBcRBAAAAAAAAAABIO/DVH0W+rdflWQ0ZKGaA8DmbAAV2obMwa0kuB4snicIICHQ+ilbOq2eVsTFp/5Rdv/0Jzf4bms3/utS3SYqOUBMAEHlAAQhIE3nk3MSmZbP+XNT3XRDusNImj/rZxF7DKoPhe/GmssVAAJBvUG7AQEgS1EyFwdR4m0Zl4ioYpQvhb50A0DubUlurFAdlHF9rG4ge9bftyc/cW2nz82XJdWBNR9DDuu8rfjHgXqVO+PNiFoAAQVhbGljZQIAASoAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWEpKqqoEGhoACgAIAAEAAtra6uoBAAAAAGsLTn8AAAAAyQd5nwBAQI45BEJB6dJSCY7wnnj8R83DyHmb0sqRvwyNNRYes8RhGjnQUv7ONEtSs6xJBXtBskeD4S9fU+3dqaHDvcUTqAEAAQEgdHPpeZ94DPU+Evh/XHlHXbd++XwZZzcZwddtW+CdvzwgOldRkiZcdYX6itSuVuKUqvIXudtrrlfr/VnEDOXoO4IAAQNib2ICAAEsAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhqapqa2toEuroACgAIAAEAAjo6mpoBAAAAAGsLTn8AAAAAyQd5nwBAQDXgk/ALtg6BOnsldmlJsRZ7cl1AUCkuhBR+ynAl+o79ZsjOE1p3lwPVPWu5Hj91OTQ+RhSIn+FfyAbDUv4/FAkg/7ND91XVzVK6aG/yNJPFZS7N5wMCzl9p7eeusWZS7gEAAAAAQEAT/aSQB7gS+tzoGd8W15Mbknfxf60gsCSBDr6TLwabj8yyKBKt/pg4OJl/5tYWXFZxpT+yA248fcr0QS762WAJ",
                      *       "epoch": 1
                      *     }
                      */
@@ -4684,7 +4684,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4969,7 +4969,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -4988,7 +4988,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==","at":"2026-11-28T22:58:26.237Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==","at":"2026-11-28T23:58:23.783Z"}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5157,7 +5157,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a22461-9a6b-76fc-aa0b-efb553a17daf","conversation":"APBY_M0ba-s2VsGpuwP7QQ","welcome":"AAEAAwABQHYgAITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlMgjINwjYtz5gzTbho8kmZJYVkXBIyoSzX88DjyCIqVAWYzLzwcwy6dUgW9im2XQ9zP8MNTzUL6zDLJWKLOWHXjm6kAx45sQxzPZsCq96dzdZkjmZW1QqK3e1JvJwfN4rb1CNBMc39zCwUOjTZrebGM+1Ll4u/ASZDTgMFzBqjKhClMsK5jg9V3wZVnBAg7lFLan6Pn6niTJUIQ/Vz8lfYKdu5xICTAEhvEWhTtAbbdIp3PUpHasLG9ajekAG3G03hGbErD0l5Daj/ktUO+iNHwQMW0EnT6wRxNlOjs0PmqmHNyLHsiss0dA0DhiQSQrh+9zi+NEXt7ebEQRtql0v3Zg8rfnk/hXYoooFNCv3AzXbMXe4ur7SpzpryLWwxpx2OG4QJ4QKCTbhvvgZgGWRJc2HwbwJxjRY+ysdowz6+2alUI8dUcgT1oHSIQYYNglrogNnrB86RY2yq4ae/mwu/fL4037yI24xJBgQGZ2gkkwxMVKBwgy++NBG4BxGGRiL3OlBMUnt9BQQiK1ebVG0az8LIpJ4nhZOeV2weubXYVR31FHmoZzJzalxrO6sF3o+67KS2hu6l7G1vra8/gycnpcj12msPydrZGcJzZOsbXvXSVgzyWjMmtEnGjj76mZyPdONUb5TomBF8CMQz+HDlQy7+40zRGCnK63ejkZr+z6IrSqYPnlQOAtKCPOGsTPz+YdDhYGkZp3oT5sQXKxckwd8enxE5bFIvdrovBRBL1nE8xEv3IhD5gGA50c9dzY1gqFHMaod0+ocHcat+fd2qEQ5rOHYsC94iGytJ3ewaL8LvpMO0dLGVGP93F+oNmBCbkHAlZo2Vxpc2O0pNjg3NO1SKrgI1D9Dq0/7m6a55f0YSgioDrtKiiWLk9JmiWhV/5Zry1qzvQJ7OHCY6HIfj9a7Jp21QSAGrSKMvEosyE+XU7Wf+YF4T6fhHIK3+uwHDuPUa0H5yiEmMOY5TqqS4YkLIpJnxnOQKO6NwyORK+75CVNMq+TXxr0Q==","seq":1,"epoch":1}
+                     *     data: {"id":"01a22498-7fcd-79c0-b3e1-f5317f91c9d7","conversation":"AOwoa6H9pnQJlhc8mBcRBA","welcome":"AAEAAwABQHYgu2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0gv0wqCT8+Xml5brmkba8Ns4oYSReMPeBsosGkDIxqnykzW2+PWsg2D2QgJDvwzYhRmB5EZ0v0NV/uAT/o0pxCHr/hSGRPRbxX4qfIjAYPjymHTVPuQprG0jkQsdDOMuRWD9AaJAErUemEY1k0mSEZQdlGS4JSFKggb00Mw7lQ/gBeEXboYQYUauN0W3H8PBl7fUEksJjg/lwL6Ac83cYYORRj4WFKboAZcxJlK5k5pamPiqfmZG0kEZAULmLhcT6dtfs3NNNa/d+tPYDYq6XCtn5poRL3F+tzTfKYHD1F4czu0hTfYvHXIUL1Lvt9N0/SwV9cPPgEHUsIKnIfG75HfWnZSU4C3D8vVZbJSkrdjGvHRuF8ikqrJbTAZDULYkJLS8Nhg7Del4HM0G73nfZ9EeBXh0VKpttp+VVjZAm1981Jn1ZqgLXTbooT7J+hIkPmhkx0ifR6YNEs73pBIU4TyMasxfJb6ZJdIXddlZJW1hoUgeXJz0IdZFwgPm2jVVzd566T71tAJHmi92Vh5IWkjjeApvI2Oht8MxB+U9mS7oVC8lF+FAJ7uEeRGPgvtX4L3Xmmw4q590fMC2Ci71NJWSYIb7K+NsWWu8Um5GdV/laltSAhCSHtNC/WFoOLPC1KEIpGjgFSYNZAvcqWrk7bEfoOCfhoRg4Mz+9xPkutqbs1TdDfEAB6ek9O494hQ/I+LaSskbpf55ft5WQa4fHLqRexR5J8TA2blTP1iV/oIsRhVOzMhKhGL2SH7x58WPhEJ/kfvz73X8KEWkY9r3FM7G/Hd65/kbl1Jo/y/pJIKmTE5A50hJh3YD4HQjPNvo2bmD6s6mKJrmoMXfDmpLcvsuFRQTP+rZf+30gEQQk0eVxPr8KhXQMjXK7WDg8uJU7CAhNCBUbjJuZgv4OU1EwWS7bAn2hObGwbFYxkpfBeW0MfK0QFV8fnj8vpT+CzSwx708CK18YNdJxN2ca6RhzlLne1HyDQt8RZSGT2lIquGyo=","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5312,6 +5312,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "ticket": "N2HnZdhEzeL-1FEIl790Tf5PG0b1TRIXZtFX-jYRrOc",
+                     *       "expiresAt": "2026-11-28T23:58:53.943Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["StreamTicket"];
                 };
             };
@@ -5537,7 +5543,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "APBY_M0ba-s2VsGpuwP7QQ": 2
+                     *         "AOwoa6H9pnQJlhc8mBcRBA": 2
                      *       }
                      *     }
                      */
@@ -5736,7 +5742,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -5925,7 +5931,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
             };
@@ -6215,7 +6221,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
                 /**
@@ -6431,7 +6437,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
                 /**
@@ -6629,7 +6635,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
                 /**
@@ -6924,7 +6930,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
                 /**
@@ -7218,7 +7224,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
                 /**
@@ -7474,14 +7480,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-28T22:58:25.591Z"
+                     *           "createdAt": "2026-11-28T23:58:23.545Z"
                      *         }
                      *       ]
                      *     }
@@ -7638,12 +7644,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *       "createdAt": "2026-11-28T23:58:23.545Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7659,12 +7665,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *       "createdAt": "2026-11-28T23:58:23.545Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7882,7 +7888,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -7900,7 +7906,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -7922,7 +7928,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-28T22:58:25.591Z"
+                     *       "createdAt": "2026-11-28T23:58:23.545Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8077,7 +8083,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AGVXBz2OTVIiLkfvWXr46Q
+                 * @example ADcHVnJXHTiy7NZ2k_WIYA
                  */
                 readonly id: string;
             };
@@ -8244,7 +8250,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -8488,7 +8494,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -8744,7 +8750,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -8766,7 +8772,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AGiV6fIb1A4dR7FhfE6oxg"
+                     *       "successor": "AA8USOYM61RitNLwrm0GLg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8782,7 +8788,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AGiV6fIb1A4dR7FhfE6oxg"
+                     *       "successor": "AA8USOYM61RitNLwrm0GLg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9611,8 +9617,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgysgCD8OCzfnqufAfUUSD+KGA0TCr4mwQa7HNSWuQ/RMgDZgAubx+qF1CChVIiqi15tVNxOFHyZ1kGJ5oua/A9S8gThF86veO4u4sod3cnhjfejRk1eplq/5WQzDdzb/FlnYAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFg6Oga6uurqAAoGenqKiurqBAABAAIBAAAAAGsLQHEAAAAAyQdrkQBAQINE3Grrn0VZpAPJ0rkAbCpEh+9eLJVO5WVlCMEUmVm79zrFvYK3ekTTeSog6xQfWHQeVYln2HT8sRE/lXt0bwsAQED04CaeiJx2QRi9u+RU8LZ0nWDXxm6Ip83BZZNObt96aETYNiK7OEmDnh42SQjIBGFGBDpC794JEYIwzsqOhN4N",
-                     *           "ref": "AITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlM=",
+                     *           "keyPackage": "AAEABQABAAEgKxl9FD9KXWxgCbNtz7OHA9KtoCMGb2XfL9NzsNRLFEYgdHPpeZ94DPU+Evh/XHlHXbd++XwZZzcZwddtW+CdvzwgOldRkiZcdYX6itSuVuKUqvIXudtrrlfr/VnEDOXoO4IAAQNib2ICAAEsAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhqapqa2toEuroACgAIAAEAAjo6mpoBAAAAAGsLTn8AAAAAyQd5nwBAQDXgk/ALtg6BOnsldmlJsRZ7cl1AUCkuhBR+ynAl+o79ZsjOE1p3lwPVPWu5Hj91OTQ+RhSIn+FfyAbDUv4/FAkAQEC3LGexnVvkdBuPHv+LdkrfEYReZrMVBk62z3gnsgbmczqWGe9BSDii4oGe+elaD91kWJ8fMsdG+CVcGGjQkQ8P",
+                     *           "ref": "u2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9674,7 +9680,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "c9d9b739-cc93-4df1-b153-820256be8b35"
+                     *       "requestId": "aa0b9a71-e239-467e-83ec-e392bd1d6690"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9841,16 +9847,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-28T22:58:25.581Z",
-                     *           "seenAt": "2026-11-28T22:58:25.581Z",
+                     *           "createdAt": "2026-11-28T23:58:23.527Z",
+                     *           "seenAt": "2026-11-28T23:58:23.527Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-28T22:58:27.721Z",
-                     *           "seenAt": "2026-11-28T22:58:27.721Z",
+                     *           "createdAt": "2026-11-28T23:58:24.605Z",
+                     *           "seenAt": "2026-11-28T23:58:24.605Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10310,6 +10316,22 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "kinds": [
+                     *         "gateway"
+                     *       ],
+                     *       "target": {
+                     *         "kind": "gateway",
+                     *         "token": "token-of-the-phone",
+                     *         "app": "ios",
+                     *         "registeredAt": "2026-11-28T23:58:23.948Z"
+                     *       },
+                     *       "muted": [
+                     *         "AOwoa6H9pnQJlhc8mBcRBA"
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Push"];
                 };
             };
@@ -10458,6 +10480,20 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "kinds": [
+                     *         "gateway"
+                     *       ],
+                     *       "target": {
+                     *         "kind": "gateway",
+                     *         "token": "token-of-the-phone",
+                     *         "app": "ios",
+                     *         "registeredAt": "2026-11-28T23:58:23.948Z"
+                     *       },
+                     *       "muted": []
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Push"];
                 };
             };
@@ -10802,6 +10838,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         "AOwoa6H9pnQJlhc8mBcRBA"
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["PushMuted"];
                 };
             };
@@ -10990,9 +11033,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22461-9a6b-76fc-aa0b-efb553a17daf",
-                     *           "conversation": "APBY_M0ba-s2VsGpuwP7QQ",
-                     *           "welcome": "AAEAAwABQHYgAITgmC2hjVXFC9acJBvC3mmCY4DMiy+SOs2LQvUvJlMgjINwjYtz5gzTbho8kmZJYVkXBIyoSzX88DjyCIqVAWYzLzwcwy6dUgW9im2XQ9zP8MNTzUL6zDLJWKLOWHXjm6kAx45sQxzPZsCq96dzdZkjmZW1QqK3e1JvJwfN4rb1CNBMc39zCwUOjTZrebGM+1Ll4u/ASZDTgMFzBqjKhClMsK5jg9V3wZVnBAg7lFLan6Pn6niTJUIQ/Vz8lfYKdu5xICTAEhvEWhTtAbbdIp3PUpHasLG9ajekAG3G03hGbErD0l5Daj/ktUO+iNHwQMW0EnT6wRxNlOjs0PmqmHNyLHsiss0dA0DhiQSQrh+9zi+NEXt7ebEQRtql0v3Zg8rfnk/hXYoooFNCv3AzXbMXe4ur7SpzpryLWwxpx2OG4QJ4QKCTbhvvgZgGWRJc2HwbwJxjRY+ysdowz6+2alUI8dUcgT1oHSIQYYNglrogNnrB86RY2yq4ae/mwu/fL4037yI24xJBgQGZ2gkkwxMVKBwgy++NBG4BxGGRiL3OlBMUnt9BQQiK1ebVG0az8LIpJ4nhZOeV2weubXYVR31FHmoZzJzalxrO6sF3o+67KS2hu6l7G1vra8/gycnpcj12msPydrZGcJzZOsbXvXSVgzyWjMmtEnGjj76mZyPdONUb5TomBF8CMQz+HDlQy7+40zRGCnK63ejkZr+z6IrSqYPnlQOAtKCPOGsTPz+YdDhYGkZp3oT5sQXKxckwd8enxE5bFIvdrovBRBL1nE8xEv3IhD5gGA50c9dzY1gqFHMaod0+ocHcat+fd2qEQ5rOHYsC94iGytJ3ewaL8LvpMO0dLGVGP93F+oNmBCbkHAlZo2Vxpc2O0pNjg3NO1SKrgI1D9Dq0/7m6a55f0YSgioDrtKiiWLk9JmiWhV/5Zry1qzvQJ7OHCY6HIfj9a7Jp21QSAGrSKMvEosyE+XU7Wf+YF4T6fhHIK3+uwHDuPUa0H5yiEmMOY5TqqS4YkLIpJnxnOQKO6NwyORK+75CVNMq+TXxr0Q==",
+                     *           "id": "01a22498-7fcd-79c0-b3e1-f5317f91c9d7",
+                     *           "conversation": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *           "welcome": "AAEAAwABQHYgu2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0gv0wqCT8+Xml5brmkba8Ns4oYSReMPeBsosGkDIxqnykzW2+PWsg2D2QgJDvwzYhRmB5EZ0v0NV/uAT/o0pxCHr/hSGRPRbxX4qfIjAYPjymHTVPuQprG0jkQsdDOMuRWD9AaJAErUemEY1k0mSEZQdlGS4JSFKggb00Mw7lQ/gBeEXboYQYUauN0W3H8PBl7fUEksJjg/lwL6Ac83cYYORRj4WFKboAZcxJlK5k5pamPiqfmZG0kEZAULmLhcT6dtfs3NNNa/d+tPYDYq6XCtn5poRL3F+tzTfKYHD1F4czu0hTfYvHXIUL1Lvt9N0/SwV9cPPgEHUsIKnIfG75HfWnZSU4C3D8vVZbJSkrdjGvHRuF8ikqrJbTAZDULYkJLS8Nhg7Del4HM0G73nfZ9EeBXh0VKpttp+VVjZAm1981Jn1ZqgLXTbooT7J+hIkPmhkx0ifR6YNEs73pBIU4TyMasxfJb6ZJdIXddlZJW1hoUgeXJz0IdZFwgPm2jVVzd566T71tAJHmi92Vh5IWkjjeApvI2Oht8MxB+U9mS7oVC8lF+FAJ7uEeRGPgvtX4L3Xmmw4q590fMC2Ci71NJWSYIb7K+NsWWu8Um5GdV/laltSAhCSHtNC/WFoOLPC1KEIpGjgFSYNZAvcqWrk7bEfoOCfhoRg4Mz+9xPkutqbs1TdDfEAB6ek9O494hQ/I+LaSskbpf55ft5WQa4fHLqRexR5J8TA2blTP1iV/oIsRhVOzMhKhGL2SH7x58WPhEJ/kfvz73X8KEWkY9r3FM7G/Hd65/kbl1Jo/y/pJIKmTE5A50hJh3YD4HQjPNvo2bmD6s6mKJrmoMXfDmpLcvsuFRQTP+rZf+30gEQQk0eVxPr8KhXQMjXK7WDg8uJU7CAhNCBUbjJuZgv4OU1EwWS7bAn2hObGwbFYxkpfBeW0MfK0QFV8fnj8vpT+CzSwx708CK18YNdJxN2ca6RhzlLne1HyDQt8RZSGT2lIquGyo=",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11133,7 +11176,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22461-9a6b-76fc-aa0b-efb553a17daf */
+                /** @example 01a22498-7fcd-79c0-b3e1-f5317f91c9d7 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11713,7 +11756,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-28T22:58:26.873Z"
+                     *           "at": "2026-11-28T23:58:24.165Z"
                      *         }
                      *       ]
                      *     }
@@ -12086,7 +12129,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-28T22:58:25.110Z",
+                     *       "timestamp": "2026-11-28T23:58:23.347Z",
                      *       "version": "0.2.0",
                      *       "build": "e29dd8a1ae7e",
                      *       "reasons": [],
@@ -12094,6 +12137,7 @@ export interface operations {
                      *         "database": "healthy",
                      *         "temporal": "healthy",
                      *         "memory": "healthy",
+                     *         "tokens": "healthy",
                      *         "actors": {
                      *           "active_actors": 0,
                      *           "status": "healthy",
@@ -12216,6 +12260,7 @@ export interface operations {
                      *         "database": true,
                      *         "temporal": true,
                      *         "memory": true,
+                     *         "tokens": true,
                      *         "actors": true,
                      *         "serving": true
                      *       }
@@ -12327,7 +12372,10 @@ export interface operations {
     readonly getExternalSender: {
         readonly parameters: {
             readonly query: {
-                /** @description Number of the cipher suite (RFC 9420 §17.1) */
+                /**
+                 * @description Number of the cipher suite (RFC 9420 §17.1)
+                 * @example 1
+                 */
                 readonly cipherSuite: number;
             };
             readonly header?: {
@@ -12347,6 +12395,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "cipherSuite": 1,
+                     *       "externalSender": "IOquOuKBOazyim8sUab3vd9/28xe9+y4vH2TbRGTFzaEAAEGcGFybGV5"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["ExternalSender"];
                 };
             };
@@ -12511,6 +12565,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "retired": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["RotatedSenders"];
                 };
             };
@@ -12676,7 +12735,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-28T22:58:26.930Z",
+                     *       "at": "2026-11-28T23:58:24.201Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12687,11 +12746,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "api/vm/3955/mx10haxv",
+                     *           "id": "worker/vm/29484/mx12mh05",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "e29dd8a1ae7e",
+                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 1,
+                     *             "cachedConversations": 2
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-28T23:58:22.156Z",
+                     *           "silentMs": 171
+                     *         },
+                     *         {
+                     *           "id": "api/vm/29483/mx12mgzz",
                      *           "kind": "api",
                      *           "version": "0.2.0",
                      *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12703,38 +12779,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": -1,
+                     *             "clockSkewMs": 0,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 24,
-                     *             "activeConversations": 1
+                     *             "oldestWaitMs": 0,
+                     *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-28T22:58:22.830Z",
-                     *           "silentMs": 62
+                     *           "startedAt": "2026-11-28T23:58:22.236Z",
+                     *           "silentMs": 941
                      *         },
                      *         {
-                     *           "id": "worker/vm/3956/mx10hay2",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 1
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-28T22:58:22.878Z",
-                     *           "silentMs": 526
-                     *         },
-                     *         {
-                     *           "id": "supervisor/examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "id": "supervisor/examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
                      *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-f648c2dc-3c2e-4564-aa4d-5705c7dc12b0",
+                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12743,8 +12802,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-28T22:58:24.129Z",
-                     *           "silentMs": 2757
+                     *           "startedAt": "2026-11-28T23:58:22.737Z",
+                     *           "silentMs": 1440
                      *         }
                      *       ],
                      *       "path": {
@@ -12752,10 +12811,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-28T22:58:22.810Z",
+                     *           "since": "2026-11-28T23:58:22.234Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 24,
+                     *           "baselineMs": 17,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -12764,16 +12823,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 24,
-                     *         "activeConversations": 1,
+                     *         "oldestWaitMs": 0,
+                     *         "activeConversations": 0,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "3956@vm",
-                     *             "silentMs": 922
+                     *             "identity": "29484@vm",
+                     *             "silentMs": 1183
                      *           }
                      *         ],
                      *         "running": 2,
@@ -12781,10 +12840,16 @@ export interface operations {
                      *       },
                      *       "database": {
                      *         "version": "18.4",
-                     *         "connections": 12,
+                     *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0
+                     *         "overdue": 0,
+                     *         "oldestTransaction": {
+                     *           "pid": 29635,
+                     *           "ms": 1,
+                     *           "application": "parley-api",
+                     *           "state": "active"
+                     *         }
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -12943,10 +13008,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-28T22:58:22.810Z",
+                     *         "since": "2026-11-28T23:58:22.234Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 24,
+                     *         "baselineMs": 17,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13293,7 +13358,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-28T22:58:27.490Z",
+                     *       "since": "2026-11-28T23:58:24.462Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13452,7 +13517,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-28T22:58:27.490Z",
+                     *       "since": "2026-11-28T23:58:24.462Z",
                      *       "by": "operator",
                      *       "running": 1,
                      *       "ended": 1
@@ -13825,29 +13890,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AGVXBz2OTVIiLkfvWXr46Q",
+                     *           "id": "ADcHVnJXHTiy7NZ2k_WIYA",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-28T22:58:26.813Z",
-                     *           "createdAt": "2026-11-28T22:58:26.498Z",
-                     *           "lastAt": "2026-11-28T22:58:26.692Z",
+                     *           "dueAt": "2026-11-28T23:58:24.147Z",
+                     *           "createdAt": "2026-11-28T23:58:23.959Z",
+                     *           "lastAt": "2026-11-28T23:58:24.058Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-28T22:58:26.461Z",
-                     *           "createdAt": "2026-11-28T22:58:25.591Z",
-                     *           "lastAt": "2026-11-28T22:58:26.237Z",
+                     *           "dueAt": "2026-11-28T23:58:23.919Z",
+                     *           "createdAt": "2026-11-28T23:58:23.545Z",
+                     *           "lastAt": "2026-11-28T23:58:23.783Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -13988,7 +14053,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -14006,31 +14071,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-28T22:58:26.461Z",
-                     *       "createdAt": "2026-11-28T22:58:25.591Z",
-                     *       "lastAt": "2026-11-28T22:58:26.237Z",
+                     *       "dueAt": "2026-11-28T23:58:23.919Z",
+                     *       "createdAt": "2026-11-28T23:58:23.545Z",
+                     *       "lastAt": "2026-11-28T23:58:23.783Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
+                     *         "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22461-9991-7930-b720-33cd89908176",
+                     *         "runId": "01a22498-7f86-72a3-9d9b-8fcfdc673d52",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12582,
-                     *         "startedAt": "2026-11-28T22:58:25.809Z",
+                     *         "historyBytes": 12637,
+                     *         "startedAt": "2026-11-28T23:58:23.622Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14039,7 +14104,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-28T22:58:26.458Z"
+                     *           "asOf": "2026-11-28T23:58:23.913Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14208,7 +14273,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -14377,7 +14442,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -14399,8 +14464,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
-                     *       "running": false
+                     *       "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "running": true
                      *     }
                      */
                     readonly "application/json": components["schemas"]["WorkflowRun"];
@@ -14612,7 +14677,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -14634,7 +14699,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/APBY_M0ba-s2VsGpuwP7QQ",
+                     *       "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
                      *       "running": true
                      *     }
                      */
@@ -14850,7 +14915,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -15021,7 +15086,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
             };
@@ -15045,16 +15110,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *         "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-28T22:58:26.015Z",
-                     *         "createdAt": "2026-11-28T22:58:25.591Z",
-                     *         "lastAt": "2026-11-28T22:58:26.237Z",
+                     *         "dueAt": "2026-12-28T23:58:23.688Z",
+                     *         "createdAt": "2026-11-28T23:58:23.545Z",
+                     *         "lastAt": "2026-11-28T23:58:23.783Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15271,7 +15336,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15295,21 +15360,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
+                     *           "id": "commit-9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "0ad5d62d33986bf817ca34c905fe7e8663851a7f3ab4537ae41d0870557d6bf0",
-                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAADABx+TbkXhpahJqL7JGqD7HoSu2tQUgha2QlqIf9tQbzjclBqJGOTU8kezayu2rz3XkX4axRT1uCftcy0+kqogUdQdyELLVc+AwMYTIZ8GRzLSYvtoWALpbEzHy5GZdkvJmk50ZH7ZcQq8bSy2gfQmBFapEewE2WkSkWAB2Oj3LN0bfOWUCgM1+aV7eppzdwV6equa6W13BsgaLQaPVTmCI8mMUc8iMdw3f4GITAKujf6NAOhwf9LPYusXuYIuC7cZ90HqODtyUYmtZTi+H1FhT2c5KJktsILppPacBJ+t19Rfodc3lReGxo2eT3wzcahV+JRTEXDj5ZIQTXnShmbYm0ncFzfZHy41h73W0E2ERNQoXhqTsNfHnUDvEozo6bvL51nMeVNtWhNNg9K0behZP+07q42Yiz4OtmRCCu2HoL/XrJXZHNf4cGl0xDw+UP67vJzWHiled3zufehFdZmqHa4CGh3/DJmmGhtkcpN2Nbl7DVVIOgXhv7hFmtqiJwXQS8TjA+4sXM4RyG4l2vo4wrExv6msaAOVf7AvrArCm4p8bVqovyoDCBoZWPT3FOsWsNvBY1i+N0jYufxeBFG0J3ZvJw6OUcakjxcHynNLs7jIiuLcyVn7XkzF1s=",
-                     *           "at": "2026-11-28T22:58:26.015Z"
+                     *           "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
+                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAADABzj23WxIbjc5I6OeTKEgPlUHKwuuS7YPRT7/Mh0Qby+xYf0xTD7V8pdvNcy1+TKSgyYppKOSY85vWA3ea44JxiHDiE8HA+Kf1mrrCDvFIb5lCo/FmeFfIPSSgsT3kg2e3Am08RmR7etK8mSnmFyMYbQv687WF/EJ9ryQD98e34H5Z/oowTMjskoXyxKmJt6bOWwdzygBhv9k6uoHUQZo7QTENAJNybhuz7FH970f83w5mttduLVIB778KuxWVgkXACeYt6v0P7fBTSxqcm1tjIQqVEgEcqBSa1wjjDdID++4AfckgTIBfWyasKChOdJQkemoXEAl33+ZSdXDdlIAxVV6hnAxhW9iNwevtrKreX97hBrwsJ6gtbJsIrJJg6NXbj3rQTB6KByppDnkvMrWSiqK3hBfmHDykAWfEx/iUJ9E0fc+E0QS9UW8MaB5TbpvmhaWpwsSceUDk9CoqtF2irm8FgmTKF5P+v+D1ivDXe0Wb04uxl5A4Yz5wdAcrpoNYQnRrZOpH3RLIPJbipcGV0qJiqLpz1ZdHi4cCp740Qmm3goLXTCyb31tUm11yULNH8HQHwyV96pyDaoLYQBfqDHk/zpOAfWxumz77IY2lp7uj4zevuPBrQdq7c=",
+                     *           "at": "2026-11-28T23:58:23.688Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "126f3a829796f8ae69a99ac0840da765905391543ede5ce4b8f25c89599cd2e4",
-                     *           "ciphertext": "AAEAAhAA8Fj8zRtr6zZWwam7A/tBAAAAAAAAAAEBAByzlbUMJO3RI0v2XOpukv/cVoohfkEHTefS8IiBQRC2VjrrXm3UmQyrj6JycgI1M7jRND47NUze+OaHZwBVwESGV3GtaCiHSOdvRaevttQE/9GL4y7yiby6OfxbGdwe6A28QONK5JyvnCIiDZhkwix8Gio5XFcFtO0iiF0VCbSrq/qLMyoRXOxoVxHbOEKmYirViBK0ILBW+eMSCtgwhgH59GFOCjMJdYzB9O6sV+WP4Mq/aQ349izdi98pidnC+7dtkFFQsihuzUk6gdQGqoZdU4L6q8gRWsRqKlnDXjaUOtitFvj4nDnulbUFZFAI8UYMw88jiTHUxvp9y5n53fb2wENfwiVdUU7rWF/acdJ4X7Fh+dlV5nXEQgJ7942YGYhumk2atzi3zTXzfHSryQ==",
-                     *           "at": "2026-11-28T22:58:26.237Z"
+                     *           "sha256": "de34575aa4f63b3bdeaf2dfa752d58476781eb665713b0e8a04e22a842d6bcd8",
+                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==",
+                     *           "at": "2026-11-28T23:58:23.783Z"
                      *         }
                      *       ]
                      *     }
@@ -15471,7 +15536,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example APBY_M0ba-s2VsGpuwP7QQ
+                 * @example AOwoa6H9pnQJlhc8mBcRBA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15697,8 +15762,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-28T22:58:25.521Z",
-                     *           "seenAt": "2026-11-28T22:58:26.492Z"
+                     *           "createdAt": "2026-11-28T23:58:23.507Z",
+                     *           "seenAt": "2026-11-28T23:58:23.938Z"
                      *         }
                      *       ]
                      *     }
@@ -15880,14 +15945,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "APBY_M0ba-s2VsGpuwP7QQ",
+                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-28T22:58:25.591Z"
+                     *           "createdAt": "2026-11-28T23:58:23.545Z"
                      *         }
                      *       ]
                      *     }
@@ -16066,8 +16131,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 11,
-                     *           "at": "2026-11-28T22:58:27.553Z",
+                     *           "id": 14,
+                     *           "at": "2026-11-28T23:58:24.500Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16078,8 +16143,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 10,
-                     *           "at": "2026-11-28T22:58:27.490Z",
+                     *           "id": 13,
+                     *           "at": "2026-11-28T23:58:24.462Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16090,51 +16155,16 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 9,
-                     *           "at": "2026-11-28T22:58:27.486Z",
+                     *           "id": 12,
+                     *           "at": "2026-11-28T23:58:24.447Z",
                      *           "actor": "operator",
-                     *           "action": "supervisor-policy",
+                     *           "action": "off-boarding-undone",
                      *           "details": {
-                     *             "to": {
-                     *               "looks": 2,
-                     *               "buckets": 16,
-                     *               "strategy": "one-for-one",
-                     *               "windowMs": 600000,
-                     *               "overdueMs": 600000,
-                     *               "intervalMs": 5000,
-                     *               "patienceMs": 6000,
-                     *               "maxPerRound": 50,
-                     *               "maxRestarts": 3,
-                     *               "backoffMaxMs": 60000,
-                     *               "taskAttempts": 3,
-                     *               "backoffFactor": 2,
-                     *               "backoffJitter": 0.5,
-                     *               "backoffInitialMs": 1000,
-                     *               "bucketEscalations": 3,
-                     *               "serviceEscalations": 3
-                     *             },
-                     *             "from": {
-                     *               "looks": 2,
-                     *               "buckets": 16,
-                     *               "strategy": "one-for-one",
-                     *               "windowMs": 600000,
-                     *               "overdueMs": 600000,
-                     *               "intervalMs": 5000,
-                     *               "patienceMs": 6000,
-                     *               "maxPerRound": 50,
-                     *               "maxRestarts": 3,
-                     *               "backoffMaxMs": 60000,
-                     *               "taskAttempts": 3,
-                     *               "backoffFactor": 2,
-                     *               "backoffJitter": 0.5,
-                     *               "backoffInitialMs": 1000,
-                     *               "bucketEscalations": 3,
-                     *               "serviceEscalations": 3
-                     *             }
+                     *             "user": "carol"
                      *           }
                      *         }
                      *       ],
-                     *       "next": "OQ"
+                     *       "next": "MTI"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -16273,7 +16303,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example carol
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -16288,6 +16321,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "carol",
+                     *       "reason": "account-closed",
+                     *       "startedBy": "operator",
+                     *       "startedAt": "2026-11-28T23:58:24.426Z",
+                     *       "state": "working",
+                     *       "total": 0,
+                     *       "done": 0,
+                     *       "waiting": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["OffBoarding"];
                 };
             };
@@ -16441,7 +16486,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example carol
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -16460,6 +16508,18 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "carol",
+                     *       "reason": "account-closed",
+                     *       "startedBy": "operator",
+                     *       "startedAt": "2026-11-28T23:58:24.426Z",
+                     *       "state": "working",
+                     *       "total": 0,
+                     *       "done": 0,
+                     *       "waiting": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["OffBoarding"];
                 };
             };
@@ -16668,7 +16728,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description User id */
+                /**
+                 * @description User id
+                 * @example carol
+                 */
                 readonly user: string;
             };
             readonly cookie?: never;
@@ -16683,6 +16746,19 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "user": "carol",
+                     *       "reason": "account-closed",
+                     *       "startedBy": "operator",
+                     *       "startedAt": "2026-11-28T23:58:24.426Z",
+                     *       "undoneAt": "2026-11-28T23:58:24.447Z",
+                     *       "state": "undoing",
+                     *       "total": 0,
+                     *       "done": 0,
+                     *       "waiting": 0
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["OffBoarding"];
                 };
             };
@@ -16853,9 +16929,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-28T22:58:27.427Z",
+                     *       "startedAt": "2026-11-28T23:58:24.393Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-28T22:58:27.427Z",
+                     *       "seenAt": "2026-11-28T23:58:24.393Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17034,9 +17110,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-28T22:58:27.427Z",
+                     *       "startedAt": "2026-11-28T23:58:24.393Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-28T22:58:27.427Z",
+                     *       "seenAt": "2026-11-28T23:58:24.393Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17389,7 +17465,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 3349,
+                     *       "silentMs": 1678,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type AppDeps, makeRoutes } from '../../api/app.ts';
 import { type Example, readExamples } from '../../api/reference/examples.ts';
 import { packageRoot } from '../../process/package-root.ts';
-import { eventsIn, makeSend, targetOf, untilHealthy } from '../../tools/examples/recorder.ts';
+import { EXAMPLES_ENV, eventsIn, makeSend, targetOf, untilHealthy } from '../../tools/examples/recorder.ts';
 import { useService } from '../harness/service.ts';
 
 // The API reference shows requests and answers of one recorded run (`npm run examples`). Here they are sent as it shows them.
@@ -22,7 +22,7 @@ interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
-const service = useService({ apis: 1, workers: 1 });
+const service = useService({ apis: 1, workers: 1, env: EXAMPLES_ENV });
 const run = readExamples(path.join(packageRoot(), 'docs'));
 const routes = makeRoutes({ docsFolder: '', version: '' } as AppDeps);
 /** Of the operations whose answers are pages, or longer than a documentation may show. */

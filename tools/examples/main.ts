@@ -7,7 +7,7 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { startServers } from '../harness/servers.ts';
 import { startService } from '../harness/service.ts';
-import { makeSend, untilHealthy } from './recorder.ts';
+import { EXAMPLES_ENV, makeSend, untilHealthy } from './recorder.ts';
 import { runScenario } from './scenario.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -17,7 +17,10 @@ try {
   cleanup.add('servers', servers.stop);
   const databaseUrl = await servers.createDatabase('examples');
   const { temporalAddress } = servers;
-  const service = await startService({ databaseUrl, temporalAddress, name: 'examples' }, { apis: 1, workers: 1 });
+  const service = await startService(
+    { databaseUrl, temporalAddress, name: 'examples' },
+    { apis: 1, workers: 1, env: EXAMPLES_ENV },
+  );
   cleanup.add('service', service.stop);
   const [url = ''] = service.urls();
   await untilHealthy(url);

@@ -20,6 +20,13 @@ export interface ExampleService {
   readonly token: (user: string, claims: { readonly device?: string | undefined }) => Promise<string>;
 }
 
+/** Settings of a service for the examples: what is off by default is on. No gateway is called. */
+export const EXAMPLES_ENV = {
+  EXTERNAL_SENDER_KEY: 'only for the examples: 32 characters or more',
+  PUSH_GATEWAY_URL: 'http://127.0.0.1:9/wake',
+  PUSH_GATEWAY_SECRET: `whsec_${Buffer.alloc(24).toString('base64')}`,
+};
+
 /** Waits for the first heartbeats of all processes, without which a new service is not healthy yet. */
 export async function untilHealthy(url: string): Promise<void> {
   const isHealthy = async (): Promise<boolean> => {

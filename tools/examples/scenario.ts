@@ -32,6 +32,7 @@ export async function runScenario(send: Send): Promise<Example[]> {
   };
   await observe(call);
   const id = await chat(call);
+  await wake(call, id);
   await members(call);
   await consent(call);
   await operate(call, id);
@@ -59,6 +60,7 @@ async function chat(call: Call): Promise<string> {
   await call('uploadKeyPackages', 'bob', { body: { keyPackages: [forBob.bytes], lastResort: lastResort.bytes } });
   await call('countKeyPackages', 'bob');
 
+  await call('getExternalSender', 'alice', { query: { cipherSuite: '1' } });
   const id = newId();
   const params = { id };
   const creation = { body: { id, groupInfo: await alice.begin(id) } };
@@ -90,6 +92,15 @@ async function chat(call: Call): Promise<string> {
   await call('changeConversation', 'alice', { params, body: { policy: { retentionDays: 30 } } });
   await call('replaceKeyPackages', 'bob', { body: { keyPackages: [(await bob.keyPackage()).bytes] } });
   return id;
+}
+
+/** How the device of bob gets to know of something new without a token in a header, and while it sleeps. */
+async function wake(call: Call, id: string): Promise<void> {
+  await call('makeStreamTicket', 'bob', { body: { path: `/v1/conversations/${id}/events` } });
+  await call('registerPush', 'bob', { body: { kind: 'gateway', token: 'token-of-the-phone', app: 'ios' } });
+  await call('mutePush', 'bob', { body: { conversations: [id] } });
+  await call('getPush', 'bob');
+  await call('unregisterPush', 'bob');
 }
 
 /** In an opaque conversation, where a change of members needs no MLS commit. */
@@ -138,6 +149,10 @@ async function operate(call: Call, id: string): Promise<void> {
   await call('stopConsistencyAudit', as);
   await call('getSupervisor', as);
   await call('setSupervisorPolicy', as, { body: { strategy: 'one-for-one' } });
+  await call('rotateExternalSender', as);
+  await call('offBoardUser', as, { params: { user: 'carol' }, body: { reason: 'account-closed' } });
+  await call('getOffBoarding', as, { params: { user: 'carol' } });
+  await call('undoOffBoarding', as, { params: { user: 'carol' } });
   await call('drain', as, { body: {} });
   await call('getDrain', as);
   await call('endDrain', as);

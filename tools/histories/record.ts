@@ -9,7 +9,12 @@ import { createCleanup } from '../../process/cleanup.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makePool } from '../../store/pool.ts';
 import * as messages from '../../workflows/conversation/messages.ts';
-import { CONSISTENCY_WORKFLOW, OFF_BOARDING_WORKFLOW, PUSH_RETRY_WORKFLOW, SWEEP_WORKFLOW } from '../../workflows/names.ts';
+import {
+  CONSISTENCY_WORKFLOW,
+  OFF_BOARDING_WORKFLOW,
+  PUSH_RETRY_WORKFLOW,
+  SWEEP_WORKFLOW,
+} from '../../workflows/names.ts';
 import { beginOffBoarding, readOffBoardingById } from '../../store/off-boarding/off-boardings.ts';
 import type { SweepInput } from '../../workflows/sweep.ts';
 import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
