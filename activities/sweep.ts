@@ -27,7 +27,7 @@ export interface SweepActivityDeps {
   /** Has the workflow of a conversation load its due times, and starts it unless it is running. */
   readonly wake: (conversation: string) => Promise<void>;
   /** Starts the workflow of an off-boarding, unless it is running. */
-  readonly startOffBoarding?: (id: number) => Promise<void>;
+  readonly startOffBoarding: (id: number) => Promise<void>;
   /** Called for each conversation that could not be served now. The next sweep tries again. */
   readonly onFailure: (conversation: string, error: unknown) => void;
 }
@@ -66,7 +66,7 @@ export function createSweepActivities(deps: SweepActivityDeps): SweepActivities 
       await serve(await listUncounted(deps.pool, FORGOTTEN_MS, COUNT_LIMIT), COUNT_PARALLEL, async (conversation) => {
         if (performance.now() < until) await countIncrements(deps.pool, conversation);
       });
-      for (const id of await forgottenOffBoardings(deps.pool, OFF_BOARDING_LIMIT)) await deps.startOffBoarding?.(id);
+      for (const id of await forgottenOffBoardings(deps.pool, OFF_BOARDING_LIMIT)) await deps.startOffBoarding(id);
       return woken;
     },
     deleteOrphans: async () => {

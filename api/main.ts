@@ -367,6 +367,7 @@ async function main(): Promise<void> {
     host: config.host,
     port: config.port,
     maxHeaderBytes: config.maxHeaderBytes,
+    corsOrigins: config.corsOrigins,
     graceMs: config.shutdownGraceMs,
     log,
     onDraining: () => (isDraining = true),

@@ -76,6 +76,16 @@ export function makeCrossOrigin(
   };
 }
 
+/** Lines of headers with which a page of an allowed origin may read an answer that is not made by the app. */
+export function permissionFor(origin: string): string[] {
+  return [
+    `Access-Control-Allow-Origin: ${origin}`,
+    `Access-Control-Expose-Headers: ${EXPOSED_HEADERS.join(',')}`,
+    'Cross-Origin-Resource-Policy: cross-origin',
+    'Vary: Origin',
+  ];
+}
+
 /** No page of another origin may embed the answer. @returns the response */
 function ownOnly<R extends ServerResponse>(response: R): R {
   return response.setHeader('Cross-Origin-Resource-Policy', 'same-origin');

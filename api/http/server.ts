@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly port: number;
   /** Bytes of all headers of a request. @default Node's own, 16 KB */
   readonly maxHeaderBytes?: number;
+  /** Exact origins whose pages may use the API. @default none */
+  readonly corsOrigins?: readonly string[];
   /** Milliseconds that running requests have to finish after the start of the shutdown. */
   readonly graceMs: number;
   readonly log: Logger;
@@ -59,7 +61,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     options.handler,
   );
-  answerBadHeads(server, options.maxHeaderBytes ?? maxHeaderSize);
+  answerBadHeads(server, options.maxHeaderBytes ?? maxHeaderSize, options.corsOrigins);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;

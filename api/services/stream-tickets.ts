@@ -42,9 +42,16 @@ export function makeStreamTickets({
 }): StreamTickets {
   const limit = pLimit(PARALLEL);
   return {
-    make: async ({ user, device, expiresAt }, conversation = ALL_CONVERSATIONS) => {
+    make: async ({ user, device, expiresAt, issuedAt }, conversation = ALL_CONVERSATIONS) => {
       const ticket = randomBytes(TICKET_BYTES).toString('base64url');
-      const made = await createTicket(pool, { hash: hashOf(ticket), user, device, conversation, expiresAt });
+      const made = await createTicket(pool, {
+        hash: hashOf(ticket),
+        user,
+        device,
+        conversation,
+        expiresAt,
+        issuedAt,
+      });
       return { ticket, expiresAt: made };
     },
     open: async (ticket, conversation = ALL_CONVERSATIONS) => {
@@ -52,11 +59,19 @@ export function makeStreamTickets({
       if (limit.pendingCount >= MOST_WAITING) throw new AppError('overloaded', 'Too many tickets are looked up');
       const found = await limit(() => openTicket(pool, hashOf(ticket), conversation, randomUUID()));
       if (found === undefined) throw refusal();
-      const { expiresAt, use } = found;
+      const { expiresAt, issuedAt, use } = found;
       const [user, device] = [parseUserId(found.user), parseDeviceId(found.device)];
       // Rules for ids became stricter since.
       if (user === undefined || device === undefined) throw refusal();
-      return { user, device, isOperator: false, expiresAt, pseudonym: hashUser(user), ticket: use };
+      return {
+        user,
+        device,
+        isOperator: false,
+        expiresAt,
+        ...(issuedAt === undefined ? {} : { issuedAt }),
+        pseudonym: hashUser(user),
+        ticket: use,
+      };
     },
   };
 }

@@ -15,6 +15,8 @@ export interface NewTicket extends DeviceName {
   readonly conversation: string;
   /** Milliseconds since 1970: `exp` of the token that it is made with. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970: its `iat`. */
+  readonly issuedAt?: number | undefined;
 }
 
 /** Later times are as good as this one: the year 9999. */
@@ -27,7 +29,7 @@ const MICROSECONDS = (column: string): string => `(extract(epoch from ${column})
  * @returns until when it must be used for the first time
  */
 export async function createTicket(pool: pg.Pool, ticket: NewTicket): Promise<Date> {
-  const { hash, user, device, conversation, expiresAt } = ticket;
+  const { hash, user, device, conversation, expiresAt, issuedAt } = ticket;
   const { rows } = await pool.query<Row>({
     name: 'create-ticket',
     text: `with gone as (
@@ -35,8 +37,8 @@ export async function createTicket(pool: pg.Pool, ticket: NewTicket): Promise<Da
           select hash from stream_ticket where hash = any (array(
             select hash from stream_ticket where user_id = $2 order by used_at desc offset $6 - 1))
           for update skip locked)))
-      insert into stream_ticket (hash, user_id, device_id, conversation, token_expires_at, expires_at)
-      select $1, $2, $3, $4, t.until, least(t.until, clock_timestamp() + make_interval(secs => $7::float8 / 1000))
+      insert into stream_ticket (hash, user_id, device_id, conversation, token_expires_at, token_issued_at, expires_at)
+      select $1, $2, $3, $4, t.until, to_timestamp($8::float8 / 1000), least(t.until, clock_timestamp() + make_interval(secs => $7::float8 / 1000))
       from (select to_timestamp($5::float8 / 1000) as until) t
       returning expires_at as "expiresAt"`,
     values: [
@@ -47,6 +49,7 @@ export async function createTicket(pool: pg.Pool, ticket: NewTicket): Promise<Da
       Math.min(expiresAt, LATEST_MS),
       STREAM_TICKETS_PER_USER,
       STREAM_TICKET_MS,
+      issuedAt ?? null,
     ],
   });
   return time(onlyRow(rows, 'create-ticket'), 'expiresAt');
@@ -65,6 +68,8 @@ export interface TicketUse {
 export interface UsedTicket extends DeviceName {
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970. */
+  readonly issuedAt?: number;
   readonly use: TicketUse;
 }
 
@@ -85,7 +90,8 @@ export async function openTicket(
     text: `update stream_ticket set expires_at = token_expires_at, stream_id = $3,
         used_at = greatest(clock_timestamp(), used_at + interval '1 microsecond')
       where hash = $1 and conversation = $2 and expires_at > clock_timestamp()
-      returning user_id as user, device_id as device, token_expires_at as "expiresAt", ${MICROSECONDS('used_at')} as "usedAt"`,
+      returning user_id as user, device_id as device, token_expires_at as "expiresAt",
+        token_issued_at as "issuedAt", ${MICROSECONDS('used_at')} as "usedAt"`,
     values: [hash, conversation, streamId],
   });
   const [row] = rows;
@@ -94,6 +100,7 @@ export async function openTicket(
     user: text(row, 'user'),
     device: text(row, 'device'),
     expiresAt: time(row, 'expiresAt').getTime(),
+    ...(row.issuedAt === null ? {} : { issuedAt: time(row, 'issuedAt').getTime() }),
     use: { hash, streamId, usedAt: integer(row, 'usedAt') },
   };
 }

@@ -9,6 +9,8 @@ create table stream_ticket (
   conversation     text collate "C" not null,
   -- `exp` of the token that it was made with
   token_expires_at timestamptz not null,
+  -- its `iat`; null = it had none. A device that was cut off since may not use the ticket
+  token_issued_at  timestamptz,
   -- soon, until it was used once; then token_expires_at
   expires_at       timestamptz not null,
   -- when it was made, or used last

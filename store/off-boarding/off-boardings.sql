@@ -20,6 +20,8 @@ begin
     return (select id from off_boarding where user_id = p_user and device_id = p_device and ended_at is null);
   end if;
   perform retire_devices(p_user, p_device);
+  perform forget_push(p_user, nullif(p_device, ''));
+  delete from stream_ticket where user_id = p_user and (p_device = '' or device_id = p_device);
   -- What users do to their own devices is no act of an operator.
   if p_actor <> p_user then
     insert into audit (actor, action, details) values (p_actor, 'off-boarding',

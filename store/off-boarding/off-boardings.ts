@@ -153,7 +153,7 @@ export async function forgottenOffBoardings(pool: pg.Pool, limit: number): Promi
   const { rows } = await pool.query<Row>({
     name: 'forgotten-off-boardings',
     text: `select id from off_boarding where done_at is null
-      and (seen_at is null or seen_at < clock_timestamp() - make_interval(secs => case when worked_at is null then $3 else $2 end))
+      and (seen_at is null or seen_at < clock_timestamp() - make_interval(secs => case when worked_at is null then $3::float8 else $2::float8 end))
       order by id limit $1`,
     values: [limit, FORGOTTEN_S, STOPPED_S],
   });

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { openAccountStream, openEventStream } from '../../../tools/harness/event-stream.ts';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { createInStore } from '../../../tools/harness/submissions.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { createSweepActivities } from '../../../activities/sweep.ts';
+import { beginOffBoarding } from '../../../store/off-boarding/off-boardings.ts';
+import { SWEEP_AGES } from '../../../worker/create-worker.ts';
 import { SENDER_SECRET } from '../../harness/off-boarding.ts';
 import { useService } from '../../harness/service.ts';
 
@@ -75,4 +79,60 @@ test('an operator removes a user from everywhere: sends stop, streams end, a wor
     { action: 'off-boarding-undone', actor: 'operator' },
   ]);
   member.close();
+});
+
+test('tickets and targets for wake-ups go with a device, and its next login gets new tickets', async () => {
+  const [url = '', other = ''] = service().urls();
+  const laptop = { device: 'laptop' };
+  const ticketOf = async (token: string): Promise<string> => {
+    const answer = await fetch(new URL('/v1/stream-tickets', url), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ path: '/v1/events' }),
+    });
+    return ((await answer.json()) as { ticket: string }).ticket;
+  };
+  const open = async (ticket: string): Promise<number> => {
+    const stop = new AbortController();
+    const { status } = await fetch(new URL(`/v1/events?ticket=${ticket}`, other), { signal: stop.signal });
+    stop.abort();
+    return status;
+  };
+  const old = await ticketOf(await tokenOf('owner', laptop));
+  expect(await open(old)).toBe(200);
+  await service().pool.query(
+    `insert into push_target (user_id, device_id, kind, endpoint) values ('owner', 'laptop', 'gateway', 'a-token')`,
+  );
+  const begun = await ask('POST', '/v1/admin/users/owner/off-boarding', {
+    body: { reason: 'device-stolen', device: 'laptop' },
+  });
+  expect(begun.status).toBe(202);
+  expect(await open(old)).toBe(401);
+  expect((await service().pool.query(`select from push_target where user_id = 'owner'`)).rowCount).toBe(0);
+  // `iat` has whole seconds.
+  const cutOffAt = Date.parse(String(begun.body.startedAt));
+  await waitUntil(() => Math.floor(Date.now() / 1000) * 1000 > cutOffAt, { what: 'the next second begins' });
+  expect(await open(await ticketOf(await tokenOf('owner', laptop)))).toBe(200);
+});
+
+test('the sweep starts the workflow of an off-boarding again that is gone', async () => {
+  const { pool } = service();
+  const id = await beginOffBoarding(pool, { user: 'gone', device: '', actor: 'operator' }, 'account-closed');
+  const started: number[] = [];
+  const { wakeDue } = createSweepActivities({
+    pool,
+    ages: SWEEP_AGES,
+    onSwept: () => undefined,
+    wake: () => Promise.resolve(),
+    startOffBoarding: (one) => Promise.resolve(void started.push(one)),
+    onFailure: (_, error) => {
+      throw error;
+    },
+  });
+  await wakeDue({ now: Date.now() });
+  expect(started).toContain(id);
+  await pool.query('update off_boarding set seen_at = clock_timestamp() where id = $1', [id]);
+  started.length = 0;
+  await wakeDue({ now: Date.now() });
+  expect(started).not.toContain(id);
 });

@@ -136,6 +136,27 @@ test('a head that cannot be read is answered with a problem, and the connection 
   await server.shutdown();
 });
 
+test('a page of an allowed origin may read that its headers are too large, and no other page', async () => {
+  const server = await startServer({
+    handler: (_, res) => res.end(),
+    host: '127.0.0.1',
+    port: 0,
+    maxHeaderBytes: 10_000,
+    corsOrigins: ['https://app.example'],
+    graceMs: 100,
+    log,
+    onDraining: () => undefined,
+    closeStreams: () => undefined,
+  });
+  const from = (origin: string): Promise<string> =>
+    answerTo(server.port, `GET / HTTP/1.1\r\nhost: parley\r\norigin: ${origin}\r\nx: ${'x'.repeat(10_000)}\r\n\r\n`);
+  const readable = await from('https://app.example');
+  expect(readable).toMatch(/^HTTP\/1\.1 431 /);
+  expect(readable).toMatch(/^access-control-allow-origin: https:\/\/app\.example\r$/im);
+  expect(await from('https://other.example')).not.toMatch(/^access-control/im);
+  await server.shutdown();
+});
+
 test('a port that is taken fails the start', async () => {
   const server = await start((_, res) => res.end(), 100);
   const again = startServer({

@@ -86,6 +86,7 @@ describe('numbers', () => {
       "request/idempotency.ts: interval '1 millisecond'",
       "key-package/key-packages.ts: interval '1 day'",
       "device/device-streams.ts: interval '1 microsecond'",
+      "device/stream-tickets.ts: interval '1 microsecond'",
     ];
     const found = [...rest, ...typescript].flatMap(({ name, text }) =>
       [...text.matchAll(/interval '[^']+'/g)].map(([literal]) => `${name}: ${literal}`),
