@@ -242,6 +242,7 @@ test('while the workflow path is drained, the sweep wakes nobody', async () => {
     ages: { stagedMs: 1e9, operationsMs: 1e9, idempotencyMs: 1e9 },
     onSwept: () => undefined,
     wake: (conversation) => Promise.resolve(void woken.push(conversation)),
+    startOffBoarding: () => Promise.resolve(),
     onFailure: () => undefined,
   });
   await service.ask('POST /v1/admin/drain', { ...operator, body: {} });

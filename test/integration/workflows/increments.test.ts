@@ -84,6 +84,7 @@ test('without a next run the sweep counts them, and one conversation in trouble 
     ages: SWEEP_AGES,
     onSwept: () => undefined,
     wake: () => Promise.resolve(),
+    startOffBoarding: () => Promise.resolve(),
     onFailure: (conversation) => failures.push(conversation),
   });
   await sweep.wakeDue({ now: Date.now() });
