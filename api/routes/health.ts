@@ -28,11 +28,12 @@ const UNHEALTHY = {
     temporal: 'healthy',
     memory: 'healthy',
     actors: { active_actors: 12, status: 'healthy', healthy: true },
+    tokens: 'healthy',
   },
 };
 const NOT_READY = {
   ready: false,
-  checks: { database: false, temporal: true, memory: true, actors: true, serving: true },
+  checks: { database: false, temporal: true, memory: true, actors: true, tokens: true, serving: true },
 };
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 

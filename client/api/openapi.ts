@@ -3050,7 +3050,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -3074,8 +3074,8 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==",
-                     *           "at": "2026-11-28T23:58:23.783Z"
+                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
+                     *           "at": "2026-11-29T00:09:45.888Z"
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3253,7 +3253,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -3541,7 +3541,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -3774,7 +3774,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4029,7 +4029,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4053,8 +4053,8 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
-                     *       "at": "2026-11-28T23:58:23.688Z"
+                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *       "at": "2026-11-29T00:09:45.686Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4160,11 +4160,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41"
+                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "1183fb64-6d2b-4585-87da-3fff79634f50"
+                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4325,7 +4325,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4507,7 +4507,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4525,7 +4525,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAOwoa6H9pnQJlhc8mBcRBAAAAAAAAAABIO/DVH0W+rdflWQ0ZKGaA8DmbAAV2obMwa0kuB4snicIICHQ+ilbOq2eVsTFp/5Rdv/0Jzf4bms3/utS3SYqOUBMAEHlAAQhIE3nk3MSmZbP+XNT3XRDusNImj/rZxF7DKoPhe/GmssVAAJBvUG7AQEgS1EyFwdR4m0Zl4ioYpQvhb50A0DubUlurFAdlHF9rG4ge9bftyc/cW2nz82XJdWBNR9DDuu8rfjHgXqVO+PNiFoAAQVhbGljZQIAASoAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWEpKqqoEGhoACgAIAAEAAtra6uoBAAAAAGsLTn8AAAAAyQd5nwBAQI45BEJB6dJSCY7wnnj8R83DyHmb0sqRvwyNNRYes8RhGjnQUv7ONEtSs6xJBXtBskeD4S9fU+3dqaHDvcUTqAEAAQEgdHPpeZ94DPU+Evh/XHlHXbd++XwZZzcZwddtW+CdvzwgOldRkiZcdYX6itSuVuKUqvIXudtrrlfr/VnEDOXoO4IAAQNib2ICAAEsAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhqapqa2toEuroACgAIAAEAAjo6mpoBAAAAAGsLTn8AAAAAyQd5nwBAQDXgk/ALtg6BOnsldmlJsRZ7cl1AUCkuhBR+ynAl+o79ZsjOE1p3lwPVPWu5Hj91OTQ+RhSIn+FfyAbDUv4/FAkg/7ND91XVzVK6aG/yNJPFZS7N5wMCzl9p7eeusWZS7gEAAAAAQEAT/aSQB7gS+tzoGd8W15Mbknfxf60gsCSBDr6TLwabj8yyKBKt/pg4OJl/5tYWXFZxpT+yA248fcr0QS762WAJ",
+                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
                      *       "epoch": 1
                      *     }
                      */
@@ -4684,7 +4684,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4969,7 +4969,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -4988,7 +4988,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==","at":"2026-11-28T23:58:23.783Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5157,7 +5157,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a22498-7fcd-79c0-b3e1-f5317f91c9d7","conversation":"AOwoa6H9pnQJlhc8mBcRBA","welcome":"AAEAAwABQHYgu2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0gv0wqCT8+Xml5brmkba8Ns4oYSReMPeBsosGkDIxqnykzW2+PWsg2D2QgJDvwzYhRmB5EZ0v0NV/uAT/o0pxCHr/hSGRPRbxX4qfIjAYPjymHTVPuQprG0jkQsdDOMuRWD9AaJAErUemEY1k0mSEZQdlGS4JSFKggb00Mw7lQ/gBeEXboYQYUauN0W3H8PBl7fUEksJjg/lwL6Ac83cYYORRj4WFKboAZcxJlK5k5pamPiqfmZG0kEZAULmLhcT6dtfs3NNNa/d+tPYDYq6XCtn5poRL3F+tzTfKYHD1F4czu0hTfYvHXIUL1Lvt9N0/SwV9cPPgEHUsIKnIfG75HfWnZSU4C3D8vVZbJSkrdjGvHRuF8ikqrJbTAZDULYkJLS8Nhg7Del4HM0G73nfZ9EeBXh0VKpttp+VVjZAm1981Jn1ZqgLXTbooT7J+hIkPmhkx0ifR6YNEs73pBIU4TyMasxfJb6ZJdIXddlZJW1hoUgeXJz0IdZFwgPm2jVVzd566T71tAJHmi92Vh5IWkjjeApvI2Oht8MxB+U9mS7oVC8lF+FAJ7uEeRGPgvtX4L3Xmmw4q590fMC2Ci71NJWSYIb7K+NsWWu8Um5GdV/laltSAhCSHtNC/WFoOLPC1KEIpGjgFSYNZAvcqWrk7bEfoOCfhoRg4Mz+9xPkutqbs1TdDfEAB6ek9O494hQ/I+LaSskbpf55ft5WQa4fHLqRexR5J8TA2blTP1iV/oIsRhVOzMhKhGL2SH7x58WPhEJ/kfvz73X8KEWkY9r3FM7G/Hd65/kbl1Jo/y/pJIKmTE5A50hJh3YD4HQjPNvo2bmD6s6mKJrmoMXfDmpLcvsuFRQTP+rZf+30gEQQk0eVxPr8KhXQMjXK7WDg8uJU7CAhNCBUbjJuZgv4OU1EwWS7bAn2hObGwbFYxkpfBeW0MfK0QFV8fnj8vpT+CzSwx708CK18YNdJxN2ca6RhzlLne1HyDQt8RZSGT2lIquGyo=","seq":1,"epoch":1}
+                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5314,8 +5314,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "N2HnZdhEzeL-1FEIl790Tf5PG0b1TRIXZtFX-jYRrOc",
-                     *       "expiresAt": "2026-11-28T23:58:53.943Z"
+                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
+                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5543,7 +5543,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AOwoa6H9pnQJlhc8mBcRBA": 2
+                     *         "AO_dTSZ1059bhKAsMMspNg": 2
                      *       }
                      *     }
                      */
@@ -5742,7 +5742,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -5931,7 +5931,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
             };
@@ -6221,7 +6221,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
                 /**
@@ -6437,7 +6437,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
                 /**
@@ -6635,7 +6635,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
                 /**
@@ -6930,7 +6930,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
                 /**
@@ -7224,7 +7224,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
                 /**
@@ -7480,14 +7480,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-28T23:58:23.545Z"
+                     *           "createdAt": "2026-11-29T00:09:45.507Z"
                      *         }
                      *       ]
                      *     }
@@ -7644,12 +7644,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-28T23:58:23.545Z"
+                     *       "createdAt": "2026-11-29T00:09:45.507Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7665,12 +7665,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-28T23:58:23.545Z"
+                     *       "createdAt": "2026-11-29T00:09:45.507Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7888,7 +7888,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -7906,7 +7906,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -7928,7 +7928,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-28T23:58:23.545Z"
+                     *       "createdAt": "2026-11-29T00:09:45.507Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8083,7 +8083,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ADcHVnJXHTiy7NZ2k_WIYA
+                 * @example AI7FOiRWEGQDGOtqv-BZ5A
                  */
                 readonly id: string;
             };
@@ -8250,7 +8250,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -8494,7 +8494,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -8750,7 +8750,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -8772,7 +8772,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AA8USOYM61RitNLwrm0GLg"
+                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8788,7 +8788,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AA8USOYM61RitNLwrm0GLg"
+                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9617,8 +9617,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgKxl9FD9KXWxgCbNtz7OHA9KtoCMGb2XfL9NzsNRLFEYgdHPpeZ94DPU+Evh/XHlHXbd++XwZZzcZwddtW+CdvzwgOldRkiZcdYX6itSuVuKUqvIXudtrrlfr/VnEDOXoO4IAAQNib2ICAAEsAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhqapqa2toEuroACgAIAAEAAjo6mpoBAAAAAGsLTn8AAAAAyQd5nwBAQDXgk/ALtg6BOnsldmlJsRZ7cl1AUCkuhBR+ynAl+o79ZsjOE1p3lwPVPWu5Hj91OTQ+RhSIn+FfyAbDUv4/FAkAQEC3LGexnVvkdBuPHv+LdkrfEYReZrMVBk62z3gnsgbmczqWGe9BSDii4oGe+elaD91kWJ8fMsdG+CVcGGjQkQ8P",
-                     *           "ref": "u2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0=",
+                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
+                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9680,7 +9680,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "aa0b9a71-e239-467e-83ec-e392bd1d6690"
+                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9847,16 +9847,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-28T23:58:23.527Z",
-                     *           "seenAt": "2026-11-28T23:58:23.527Z",
+                     *           "createdAt": "2026-11-29T00:09:45.482Z",
+                     *           "seenAt": "2026-11-29T00:09:45.482Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-28T23:58:24.605Z",
-                     *           "seenAt": "2026-11-28T23:58:24.605Z",
+                     *           "createdAt": "2026-11-29T00:09:47.127Z",
+                     *           "seenAt": "2026-11-29T00:09:47.127Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10325,10 +10325,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-28T23:58:23.948Z"
+                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
                      *       },
                      *       "muted": [
-                     *         "AOwoa6H9pnQJlhc8mBcRBA"
+                     *         "AO_dTSZ1059bhKAsMMspNg"
                      *       ]
                      *     }
                      */
@@ -10489,7 +10489,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-28T23:58:23.948Z"
+                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -10841,7 +10841,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AOwoa6H9pnQJlhc8mBcRBA"
+                     *         "AO_dTSZ1059bhKAsMMspNg"
                      *       ]
                      *     }
                      */
@@ -11033,9 +11033,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22498-7fcd-79c0-b3e1-f5317f91c9d7",
-                     *           "conversation": "AOwoa6H9pnQJlhc8mBcRBA",
-                     *           "welcome": "AAEAAwABQHYgu2lPxRaWZeXUJucE5FSRJMoUG5wSrhuUo/9RPaj+4u0gv0wqCT8+Xml5brmkba8Ns4oYSReMPeBsosGkDIxqnykzW2+PWsg2D2QgJDvwzYhRmB5EZ0v0NV/uAT/o0pxCHr/hSGRPRbxX4qfIjAYPjymHTVPuQprG0jkQsdDOMuRWD9AaJAErUemEY1k0mSEZQdlGS4JSFKggb00Mw7lQ/gBeEXboYQYUauN0W3H8PBl7fUEksJjg/lwL6Ac83cYYORRj4WFKboAZcxJlK5k5pamPiqfmZG0kEZAULmLhcT6dtfs3NNNa/d+tPYDYq6XCtn5poRL3F+tzTfKYHD1F4czu0hTfYvHXIUL1Lvt9N0/SwV9cPPgEHUsIKnIfG75HfWnZSU4C3D8vVZbJSkrdjGvHRuF8ikqrJbTAZDULYkJLS8Nhg7Del4HM0G73nfZ9EeBXh0VKpttp+VVjZAm1981Jn1ZqgLXTbooT7J+hIkPmhkx0ifR6YNEs73pBIU4TyMasxfJb6ZJdIXddlZJW1hoUgeXJz0IdZFwgPm2jVVzd566T71tAJHmi92Vh5IWkjjeApvI2Oht8MxB+U9mS7oVC8lF+FAJ7uEeRGPgvtX4L3Xmmw4q590fMC2Ci71NJWSYIb7K+NsWWu8Um5GdV/laltSAhCSHtNC/WFoOLPC1KEIpGjgFSYNZAvcqWrk7bEfoOCfhoRg4Mz+9xPkutqbs1TdDfEAB6ek9O494hQ/I+LaSskbpf55ft5WQa4fHLqRexR5J8TA2blTP1iV/oIsRhVOzMhKhGL2SH7x58WPhEJ/kfvz73X8KEWkY9r3FM7G/Hd65/kbl1Jo/y/pJIKmTE5A50hJh3YD4HQjPNvo2bmD6s6mKJrmoMXfDmpLcvsuFRQTP+rZf+30gEQQk0eVxPr8KhXQMjXK7WDg8uJU7CAhNCBUbjJuZgv4OU1EwWS7bAn2hObGwbFYxkpfBeW0MfK0QFV8fnj8vpT+CzSwx708CK18YNdJxN2ca6RhzlLne1HyDQt8RZSGT2lIquGyo=",
+                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
+                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11176,7 +11176,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22498-7fcd-79c0-b3e1-f5317f91c9d7 */
+                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11756,7 +11756,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-28T23:58:24.165Z"
+                     *           "at": "2026-11-29T00:09:46.452Z"
                      *         }
                      *       ]
                      *     }
@@ -12129,7 +12129,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-28T23:58:23.347Z",
+                     *       "timestamp": "2026-11-29T00:09:45.073Z",
                      *       "version": "0.2.0",
                      *       "build": "e29dd8a1ae7e",
                      *       "reasons": [],
@@ -12190,7 +12190,8 @@ export interface operations {
                      *           "active_actors": 12,
                      *           "status": "healthy",
                      *           "healthy": true
-                     *         }
+                     *         },
+                     *         "tokens": "healthy"
                      *       }
                      *     }
                      */
@@ -12301,6 +12302,7 @@ export interface operations {
                      *         "temporal": true,
                      *         "memory": true,
                      *         "actors": true,
+                     *         "tokens": true,
                      *         "serving": true
                      *       }
                      *     }
@@ -12398,7 +12400,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IOquOuKBOazyim8sUab3vd9/28xe9+y4vH2TbRGTFzaEAAEGcGFybGV5"
+                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -12735,7 +12737,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-28T23:58:24.201Z",
+                     *       "at": "2026-11-29T00:09:46.510Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12746,28 +12748,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/29484/mx12mh05",
+                     *           "id": "worker/vm/8675/mx1312pr",
                      *           "kind": "worker",
                      *           "version": "0.2.0",
                      *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
+                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
                      *           "facts": {
                      *             "polling": true,
                      *             "temporal": true,
                      *             "namespace": "default",
-                     *             "activations": 1,
+                     *             "activations": 0,
                      *             "cachedConversations": 2
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-28T23:58:22.156Z",
-                     *           "silentMs": 171
+                     *           "startedAt": "2026-11-29T00:09:43.638Z",
+                     *           "silentMs": 30
                      *         },
                      *         {
-                     *           "id": "api/vm/29483/mx12mgzz",
+                     *           "id": "api/vm/8667/mx1312p2",
                      *           "kind": "api",
                      *           "version": "0.2.0",
                      *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
+                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12781,19 +12783,19 @@ export interface operations {
                      *             "breakerOpen": false,
                      *             "clockSkewMs": 0,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 0,
-                     *             "activeConversations": 0
+                     *             "oldestWaitMs": 23,
+                     *             "activeConversations": 1
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-28T23:58:22.236Z",
-                     *           "silentMs": 941
+                     *           "startedAt": "2026-11-29T00:09:44.953Z",
+                     *           "silentMs": 513
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
+                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
                      *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-510bf644-f8a8-401a-aaa2-613ff9041e92",
+                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12802,8 +12804,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-28T23:58:22.737Z",
-                     *           "silentMs": 1440
+                     *           "startedAt": "2026-11-29T00:09:44.901Z",
+                     *           "silentMs": 1567
                      *         }
                      *       ],
                      *       "path": {
@@ -12811,10 +12813,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-28T23:58:22.234Z",
+                     *           "since": "2026-11-29T00:09:44.951Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 17,
+                     *           "baselineMs": 21,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -12823,16 +12825,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 0,
-                     *         "activeConversations": 0,
+                     *         "oldestWaitMs": 23,
+                     *         "activeConversations": 1,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "29484@vm",
-                     *             "silentMs": 1183
+                     *             "identity": "8675@vm",
+                     *             "silentMs": 480
                      *           }
                      *         ],
                      *         "running": 2,
@@ -12843,13 +12845,7 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0,
-                     *         "oldestTransaction": {
-                     *           "pid": 29635,
-                     *           "ms": 1,
-                     *           "application": "parley-api",
-                     *           "state": "active"
-                     *         }
+                     *         "overdue": 0
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -13008,10 +13004,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-28T23:58:22.234Z",
+                     *         "since": "2026-11-29T00:09:44.951Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 17,
+                     *         "baselineMs": 21,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13358,7 +13354,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-28T23:58:24.462Z",
+                     *       "since": "2026-11-29T00:09:46.940Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13517,9 +13513,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-28T23:58:24.462Z",
+                     *       "since": "2026-11-29T00:09:46.940Z",
                      *       "by": "operator",
-                     *       "running": 1,
+                     *       "running": 0,
                      *       "ended": 1
                      *     }
                      */
@@ -13890,29 +13886,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "ADcHVnJXHTiy7NZ2k_WIYA",
+                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-28T23:58:24.147Z",
-                     *           "createdAt": "2026-11-28T23:58:23.959Z",
-                     *           "lastAt": "2026-11-28T23:58:24.058Z",
+                     *           "dueAt": "2026-11-29T00:09:46.427Z",
+                     *           "createdAt": "2026-11-29T00:09:46.165Z",
+                     *           "lastAt": "2026-11-29T00:09:46.309Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-28T23:58:23.919Z",
-                     *           "createdAt": "2026-11-28T23:58:23.545Z",
-                     *           "lastAt": "2026-11-28T23:58:23.783Z",
+                     *           "dueAt": "2026-11-29T00:09:46.076Z",
+                     *           "createdAt": "2026-11-29T00:09:45.507Z",
+                     *           "lastAt": "2026-11-29T00:09:45.888Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14053,7 +14049,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -14071,31 +14067,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-28T23:58:23.919Z",
-                     *       "createdAt": "2026-11-28T23:58:23.545Z",
-                     *       "lastAt": "2026-11-28T23:58:23.783Z",
+                     *       "dueAt": "2026-11-29T00:09:46.076Z",
+                     *       "createdAt": "2026-11-29T00:09:45.507Z",
+                     *       "lastAt": "2026-11-29T00:09:45.888Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
+                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22498-7f86-72a3-9d9b-8fcfdc673d52",
+                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12637,
-                     *         "startedAt": "2026-11-28T23:58:23.622Z",
+                     *         "historyBytes": 12587,
+                     *         "startedAt": "2026-11-29T00:09:45.607Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14104,7 +14100,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-28T23:58:23.913Z"
+                     *           "asOf": "2026-11-29T00:09:46.071Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14273,7 +14269,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -14442,7 +14438,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -14464,7 +14460,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
                      *       "running": true
                      *     }
                      */
@@ -14677,7 +14673,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -14699,7 +14695,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AOwoa6H9pnQJlhc8mBcRBA",
+                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
                      *       "running": true
                      *     }
                      */
@@ -14915,7 +14911,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -15086,7 +15082,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
             };
@@ -15110,16 +15106,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-28T23:58:23.688Z",
-                     *         "createdAt": "2026-11-28T23:58:23.545Z",
-                     *         "lastAt": "2026-11-28T23:58:23.783Z",
+                     *         "dueAt": "2026-12-29T00:09:45.686Z",
+                     *         "createdAt": "2026-11-29T00:09:45.507Z",
+                     *         "lastAt": "2026-11-29T00:09:45.888Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15336,7 +15332,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15360,21 +15356,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
+                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "9fc4b961db96b8f32677cdd770ec9ad5b23052536b1e1288da1ae33aee9dfc41",
-                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAADABzj23WxIbjc5I6OeTKEgPlUHKwuuS7YPRT7/Mh0Qby+xYf0xTD7V8pdvNcy1+TKSgyYppKOSY85vWA3ea44JxiHDiE8HA+Kf1mrrCDvFIb5lCo/FmeFfIPSSgsT3kg2e3Am08RmR7etK8mSnmFyMYbQv687WF/EJ9ryQD98e34H5Z/oowTMjskoXyxKmJt6bOWwdzygBhv9k6uoHUQZo7QTENAJNybhuz7FH970f83w5mttduLVIB778KuxWVgkXACeYt6v0P7fBTSxqcm1tjIQqVEgEcqBSa1wjjDdID++4AfckgTIBfWyasKChOdJQkemoXEAl33+ZSdXDdlIAxVV6hnAxhW9iNwevtrKreX97hBrwsJ6gtbJsIrJJg6NXbj3rQTB6KByppDnkvMrWSiqK3hBfmHDykAWfEx/iUJ9E0fc+E0QS9UW8MaB5TbpvmhaWpwsSceUDk9CoqtF2irm8FgmTKF5P+v+D1ivDXe0Wb04uxl5A4Yz5wdAcrpoNYQnRrZOpH3RLIPJbipcGV0qJiqLpz1ZdHi4cCp740Qmm3goLXTCyb31tUm11yULNH8HQHwyV96pyDaoLYQBfqDHk/zpOAfWxumz77IY2lp7uj4zevuPBrQdq7c=",
-                     *           "at": "2026-11-28T23:58:23.688Z"
+                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
+                     *           "at": "2026-11-29T00:09:45.686Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "de34575aa4f63b3bdeaf2dfa752d58476781eb665713b0e8a04e22a842d6bcd8",
-                     *           "ciphertext": "AAEAAhAA7Chrof2mdAmWFzyYFxEEAAAAAAAAAAEBAByvRneFl3kNWqU5qORLsoIhZpaEiPK1aX4Q/165QRBaD0kmyvErByKVwREaL8natVNrye218oA8l0FGthgRlkv3zC5VcIsdNyFsbfpTxQpKr9Zg+n8ggi9UC4WwKWTl5zeSWCHTB9rqdh5LS6xciBXImnGOfUTpjf6ttQKLQ4E8KeBM003wy4ZGeMRmfpVLu6DNLqsNAiSrMqrGLclED5g9HVSLlb0ES406FSXhtmkzPr6eqT/UXHvoiDXs1z120vXvVmAQqmKdX8Z4NWI4TaBCoh3wX1X0vs5ZtyBuEFTVwKPgfht2dZRV7nonELhH4gIUAx0ySXdiGOFpPoSMAtOwgMGaEmt8beDTsLBWYYsEv+yz/5K4xo2sJILU61jctq0bx/ym4/mOJRm2T/We3Q==",
-                     *           "at": "2026-11-28T23:58:23.783Z"
+                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
+                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
+                     *           "at": "2026-11-29T00:09:45.888Z"
                      *         }
                      *       ]
                      *     }
@@ -15536,7 +15532,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOwoa6H9pnQJlhc8mBcRBA
+                 * @example AO_dTSZ1059bhKAsMMspNg
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15762,8 +15758,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-28T23:58:23.507Z",
-                     *           "seenAt": "2026-11-28T23:58:23.938Z"
+                     *           "createdAt": "2026-11-29T00:09:45.456Z",
+                     *           "seenAt": "2026-11-29T00:09:46.116Z"
                      *         }
                      *       ]
                      *     }
@@ -15945,14 +15941,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AOwoa6H9pnQJlhc8mBcRBA",
+                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-28T23:58:23.545Z"
+                     *           "createdAt": "2026-11-29T00:09:45.507Z"
                      *         }
                      *       ]
                      *     }
@@ -16132,7 +16128,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-28T23:58:24.500Z",
+                     *           "at": "2026-11-29T00:09:46.989Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16144,7 +16140,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-28T23:58:24.462Z",
+                     *           "at": "2026-11-29T00:09:46.942Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16156,7 +16152,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-28T23:58:24.447Z",
+                     *           "at": "2026-11-29T00:09:46.907Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -16326,7 +16322,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-28T23:58:24.426Z",
+                     *       "startedAt": "2026-11-29T00:09:46.867Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -16513,7 +16509,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-28T23:58:24.426Z",
+                     *       "startedAt": "2026-11-29T00:09:46.867Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -16751,8 +16747,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-28T23:58:24.426Z",
-                     *       "undoneAt": "2026-11-28T23:58:24.447Z",
+                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -16929,9 +16925,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-28T23:58:24.393Z",
+                     *       "startedAt": "2026-11-29T00:09:46.812Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-28T23:58:24.393Z",
+                     *       "seenAt": "2026-11-29T00:09:46.812Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17110,9 +17106,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-28T23:58:24.393Z",
+                     *       "startedAt": "2026-11-29T00:09:46.812Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-28T23:58:24.393Z",
+                     *       "seenAt": "2026-11-29T00:09:46.812Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17465,7 +17461,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1678,
+                     *       "silentMs": 1951,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

@@ -275,7 +275,16 @@ describe.each([
       // The answer to a claim is stored for its Idempotency-Key.
       'key package': ['idempotency', 'key_package'],
     });
-    const ofDevices = ['change', 'device', 'device_position', 'idempotency', 'key_package', 'stream_ticket', 'welcome'];
+    const ofDevices = [
+      'change',
+      'device',
+      'device_leaf',
+      'device_position',
+      'idempotency',
+      'key_package',
+      'stream_ticket',
+      'welcome',
+    ];
     expect(device.filter((name) => !ofDevices.includes(name))).toEqual([]);
   });
 

@@ -41,6 +41,14 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'test', file: 'test/integration/import/import.test.ts' },
   ],
   [
+    'docs/how-to/off-boarding.md: npm run parley -- off-board alice@example.org --reason account-closed',
+    { way: 'test', file: 'test/integration/cli/commands.test.ts' },
+  ],
+  [
+    'docs/how-to/off-boarding.md: npm run parley -- off-board alice@example.org --undo',
+    { way: 'test', file: 'test/integration/cli/commands.test.ts' },
+  ],
+  [
     'docs/how-to/debug.md: export DATABASE_URL="postgres://parley:$(cat .parley/postgres/parley-password)@127.0.0.1:5433/parley"',
     { way: 'server', port: 'ADMIN_PORT' },
   ],

@@ -232,3 +232,19 @@ test('refusals, wrong command lines and a service that is away have their own ex
   const abroad = await parley(['status'], { PARLEY_URL: 'https://parley.example', PARLEY_TOKEN: '' });
   expect([abroad.code, abroad.err]).toEqual([2, expect.stringContaining('PARLEY_TOKEN is missing') as string]);
 });
+
+test('a user is removed from everywhere, which can be watched until it is done, and taken back', async () => {
+  const victor = service().clientOf('victor');
+  await victor.createConversation({ id: `B${newConversationId().slice(1)}`, protocol: 'opaque', members: ['alice'] });
+  const asked = await parley(['off-board', 'victor']);
+  expect([asked.code, asked.err]).toEqual([2, expect.stringContaining('--yes')]);
+  const begun = await parley(['off-board', 'victor', '--reason', 'account-closed', '--yes']);
+  expect(begun.code).toBe(0);
+  expect(begun.out).toMatch(/state +(?:working|done)/);
+  await expect(victor.conversations()).rejects.toMatchObject({ code: 'removed' });
+  await waitUntil(async () => (await parley(['off-board', 'victor', '--status'])).code === 0, { what: 'it is done' });
+  expect(await json('off-board', 'victor', '--status')).toMatchObject({ user: 'victor', state: 'done', total: 1 });
+  expect((await parley(['off-board', 'victor', '--undo'])).out).toMatch(/undone +\d{4}-/);
+  const unknown = await parley(['off-board', 'nobody', '--status']);
+  expect([unknown.code, unknown.err]).toEqual([1, expect.stringMatching(/^not-found: /)]);
+});

@@ -32,9 +32,9 @@ const OF_THE_REQUEST = [
 
 /**
  * Operations that show an outsider that a conversation exists, on purpose: a user who may join by external commit needs
- * the GroupInfo (RFC 9420 §12.4.3.2).
+ * the GroupInfo (RFC 9420 §12.4.3.2), and one who asks to join sends a proposal for the current epoch (§12.1.8).
  */
-const OPEN_TO_ANYONE: readonly string[] = ['getGroupInfo', 'commit'];
+const OPEN_TO_ANYONE: readonly string[] = ['getGroupInfo', 'commit', 'getEpoch', 'sendMessages'];
 
 const database = useDatabase();
 let world: World;

@@ -178,6 +178,7 @@ test.each(Object.entries(EXAMPLES))('the block of %s takes its tokens as they ar
     device: example.device,
     isOperator: false,
     expiresAt: (NOW_S + 3595) * 1000,
+    issuedAt: expect.any(Number) as number,
   });
   expect(facts(example.operator)).toMatchObject({ user: example.user, isOperator: true });
   for (const [what, more] of Object.entries(example.others)) {
