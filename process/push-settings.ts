@@ -1,7 +1,7 @@
 import { createECDH } from 'node:crypto';
 import { own } from '../domain/own.ts';
 
-/** What the configuration says of wake-ups (docs/how-to/push.md). */
+/** What the configuration says of wake-ups (docs/how-to/push/README.md). */
 export interface PushSettings {
   /** Absent = no Web Push. */
   readonly webPush: WebPushSettings | undefined;

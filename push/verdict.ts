@@ -17,7 +17,7 @@ const THROTTLED: ReadonlySet<number> = new Set([425, 429]);
 const NOT_AUTHORIZED: ReadonlySet<number> = new Set([401, 403]);
 
 /**
- * Judges an answer (RFC 8030 §5 and §7.3; docs/how-to/push.md for the gateway). A gateway that refuses the signature is set up wrong:
+ * Judges an answer (RFC 8030 §5 and §7.3; docs/how-to/push/README.md for the gateway). A gateway that refuses the signature is set up wrong:
  * its operator mends it, so nothing is given up. A push service that refuses it has a subscription for another VAPID key.
  */
 export function judgeAnswer(kind: PushKind, { status, retryAfterMs }: PostAnswer): Verdict {

@@ -89,15 +89,15 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'never', reason: 'a service that works has this index' },
   ],
   [
-    'docs/how-to/push.md: PUSH_VAPID_PRIVATE_KEY_FILE=/run/secrets/vapid',
+    'docs/how-to/push/README.md: PUSH_VAPID_PRIVATE_KEY_FILE=/run/secrets/vapid',
     { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
   ],
   [
-    'docs/how-to/push.md: PUSH_GATEWAY_URL=https://push.example.org/wake',
+    'docs/how-to/push/README.md: PUSH_GATEWAY_URL=https://push.example.org/wake',
     { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
   ],
   [
-    'docs/how-to/push.md: curl -X PUT http://localhost:8080/v1/push -H "authorization: Bearer $TOKEN" -H \'content-type: application/json\' \\',
+    'docs/how-to/push/README.md: curl -X PUT http://localhost:8080/v1/push -H "authorization: Bearer $TOKEN" -H \'content-type: application/json\' \\',
     { way: 'test', file: 'test/integration/api/push.test.ts' },
   ],
   ['docs/how-to/cli.md: docker compose exec api node dist/cli/main.js status', NEEDS_DOCKER],

@@ -10,6 +10,8 @@ const FIRST = 11;
 
 /** Indexes of tables of conversations that may begin with something else, with the reason. */
 const HELPERS = new Map([
+  ['stream_ticket_user', 'a user has few tickets, for streams of any conversation'],
+  ['stream_ticket_expiry', 'the sweep deletes tickets of all streams in the order of time'],
   [
     'claim_conversation',
     'the claims of a key package stand with it, and it belongs to a user until a conversation uses it',
@@ -28,7 +30,7 @@ const HELPERS = new Map([
 ]);
 
 /** Tables that belong to a device, and name conversations. */
-const OF_DEVICES = new Set(['push_mute']);
+const OF_DEVICES = new Set(['push_mute', 'stream_ticket']);
 
 /** Without comments. */
 function code(file: string): string {
