@@ -12,7 +12,8 @@ import { postgresAccount, reachableFolder } from './postgres-account.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Every entry that a stack makes in its data folder. */
-const OURS = /^(?:api-url|(?:jwt-secret|external-sender-key)(?:\.\d+)?|logs|observe|postgres(?:\..+)?|run|running\.json|temporal)$/;
+const OURS =
+  /^(?:api-url|(?:jwt-secret|external-sender-key)(?:\.\d+)?|logs|observe|postgres(?:\..+)?|run|running\.json|temporal)$/;
 
 const USAGE = `npm run wipe -- [--yes]
   --yes  does not ask`;
