@@ -225,7 +225,7 @@ export class ParleyClient {
    */
   async externalSender(cipherSuite: number): Promise<string> {
     const answer = await this.http.json('GET', '/v1/external-sender', { query: { cipherSuite } });
-    return (answer as { readonly externalSender: string }).externalSender;
+    return (answer as Answer<'getExternalSender'>).externalSender;
   }
 
   /** The devices of the calling user. */
@@ -233,7 +233,7 @@ export class ParleyClient {
     return ((await this.http.json('GET', '/v1/devices')) as Answer<'listDevices'>).devices;
   }
 
-  /** Deletes the key packages, positions and streams of a device. Its leaves stay until a member of the group removes them. */
+  /** Deletes the key packages, positions and streams of a device. The service proposes to its groups to remove its leaves. */
   async forgetDevice(device: string): Promise<void> {
     await this.http.json('DELETE', `/v1/devices/${encodeURIComponent(device)}`);
   }

@@ -90,11 +90,11 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
   ],
   [
     'docs/how-to/push/README.md: PUSH_VAPID_PRIVATE_KEY_FILE=/run/secrets/vapid',
-    { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
+    { way: 'test', file: 'test/long/wake-ups.test.ts' },
   ],
   [
     'docs/how-to/push/README.md: PUSH_GATEWAY_URL=https://push.example.org/wake',
-    { way: 'test', file: 'test/integration/push/wake-ups.test.ts' },
+    { way: 'test', file: 'test/long/wake-ups.test.ts' },
   ],
   [
     'docs/how-to/push/README.md: curl -X PUT http://localhost:8080/v1/push -H "authorization: Bearer $TOKEN" -H \'content-type: application/json\' \\',

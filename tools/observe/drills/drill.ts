@@ -31,7 +31,7 @@ export const RULE_TESTS_ONLY: ReadonlyMap<string, string> = new Map([
   ['ParleyPostgresTransactionIds', 'it needs a billion transactions'],
   [
     'ParleyPushBehind',
-    'the stack of the drills wakes nobody; test/integration/push/wake-ups.test.ts has services that fail',
+    'the stack of the drills wakes nobody; test/long/wake-ups.test.ts has services that fail',
   ],
   ['ParleyPostgresReplicationLag', 'the stack of the drills has no replica'],
   [

@@ -1,18 +1,18 @@
 import { createECDH, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { pushRetryWorkflowId } from '../../../dispatch/push-retries.ts';
+import { pushRetryWorkflowId } from '../../dispatch/push-retries.ts';
 import {
   type PushEndpoint,
   type Subscription,
   startPushEndpoint,
   subscribe,
-} from '../../../tools/harness/push-endpoint.ts';
-import { parseMetrics } from '../../../tools/load/prometheus-text.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
-import { useDatabase } from '../../harness/database.ts';
-import { type ExampleGateway, startExampleGateway } from '../../harness/example-gateway.ts';
-import { startConversation } from '../../harness/requests.ts';
-import { useService } from '../../harness/service.ts';
+} from '../../tools/harness/push-endpoint.ts';
+import { parseMetrics } from '../../tools/load/prometheus-text.ts';
+import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { useDatabase } from '../harness/database.ts';
+import { type ExampleGateway, startExampleGateway } from '../harness/example-gateway.ts';
+import { startConversation } from '../harness/requests.ts';
+import { useService } from '../harness/service.ts';
 
 /** A whole service wakes devices by real HTTP, through kills of its worker and faults of the push service. */
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
