@@ -26,7 +26,8 @@ describe.skipIf(built === '')('ts-mls, OpenMLS and mls-rs in one group', () => {
   });
 
   test.each(SUITES.get('ts-mls') ?? [])('random steps with cipher suite %i', async (cipherSuite) => {
-    const seed = 1 + Math.floor(Math.random() * 1_000_000);
+    // `npm run interop` takes others.
+    const seed = 100 + cipherSuite;
     const report = await runWalk(service(), program, { seed, steps: STEPS, cipherSuite });
     expect(report.problems, renderWalk(report)).toStrictEqual([]);
   });

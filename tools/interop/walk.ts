@@ -62,21 +62,33 @@ export async function runWalk(service: Service, program: Program, options: WalkO
   log.push(`${creator.name} creates ${id} with cipher suite ${cipherSuite}`);
   let [texts, taken, round, epochs] = [0, 0, 0, 0];
 
+  /** Whom a proposal of this epoch adds. A second Add of the same devices would make every commit invalid (RFC 9420 §12.2). */
+  const awaited = new Set<string>();
+  let epoch = 0;
+  const mayCome = (actor: InteropDevice, { user }: InteropDevice): boolean =>
+    actor.isIn && !isMember(user) && !awaited.has(user);
+  const proposeAdd: Step = (actor, target) => {
+    if (!mayCome(actor, target)) return undefined;
+    awaited.add(target.user);
+    return actor.proposeAdd(target.user);
+  };
   const isMember = (user: string): boolean => devices.some((device) => device.user === user && device.isIn);
   const mayGo = (actor: InteropDevice, target: InteropDevice): boolean =>
     actor.isIn && isMember(target.user) && target.user !== creator.user && target.user !== actor.user;
+  // ts-mls 1.6.4 cannot remove the last leaf of a tree, which a join in its place does.
+  const isAlone = (): boolean => devices.filter(({ isIn }) => isIn).length === 1;
   const weighted: readonly [number, string, Step][] = [
     [6, 'send', (actor) => (actor.isIn ? actor.send(`text ${++texts} of ${actor.name}`) : undefined)],
     [2, 'update', (actor) => (actor.isIn ? actor.update() : undefined)],
-    [4, 'add', (actor, to) => (actor.isIn && !isMember(to.user) ? actor.add(to.user) : undefined)],
-    [3, 'propose-add', (actor, to) => (actor.isIn && !isMember(to.user) ? actor.proposeAdd(to.user) : undefined)],
+    [4, 'add', (actor, to) => (mayCome(actor, to) ? actor.add(to.user) : undefined)],
+    [3, 'propose-add', proposeAdd],
     [2, 'propose-remove', (actor, to) => (mayGo(actor, to) ? actor.proposeRemove(to.user) : undefined)],
     [2, 'propose-update', (actor) => (actor.isIn ? actor.proposeUpdate() : undefined)],
     [3, 'commit-pending', (actor) => (actor.isIn ? actor.commitPending() : undefined)],
     [1, 'remove', (actor, to) => (mayGo(actor, to) ? actor.remove(to.user) : undefined)],
     [1, 'leave', (actor) => (actor.isIn && actor.user !== creator.user ? actor.leave() : undefined)],
     [3, 'join-externally', (actor) => (!actor.isIn && isMember(actor.user) ? actor.joinExternally(id) : undefined)],
-    [1, 'rejoin', (actor) => (actor.isIn ? actor.joinExternally(id) : undefined)],
+    [1, 'rejoin', (actor) => (actor.isIn && !isAlone() ? actor.joinExternally(id) : undefined)],
   ];
   const kinds = weighted.flatMap(([weight, name, step]) => Array.from({ length: weight }, () => ({ name, step })));
 
@@ -105,6 +117,9 @@ export async function runWalk(service: Service, program: Program, options: WalkO
     }
     await Promise.all([...actors].map((actor) => perform(actor, pick(devices) ?? actor)));
     problems.push(...(await disagreements(devices)));
+    const now = (await devices.find(({ isIn }) => isIn)?.view())?.epoch ?? epoch;
+    if (now !== epoch) awaited.clear();
+    epoch = now;
     if (++round % ROUNDS_BETWEEN_MESSAGES > 0) continue;
     problems.push(...(await unreadTexts(devices, `round ${round}`)), ...(await disagreements(devices)));
   }

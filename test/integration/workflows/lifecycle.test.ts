@@ -304,6 +304,7 @@ describe('a run', () => {
       'erasures',
       'evictedWelcomes',
       'increments',
+      'streamTickets',
     ];
     expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
   });
