@@ -104,12 +104,16 @@ export function readStackOptions(
     const text = env[name]?.trim();
     return text === '' ? undefined : text;
   };
+  const fixedPorts = new Set(NEVER_MOVE);
   const port = (name: keyof StackPorts): number => {
     const { variable, standard, least = 1 } = PORTS[name];
     const text = value(variable);
     if (text === undefined) return standard;
     const number = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
-    if (number >= least && number <= 65_535) return number;
+    if (number >= least && number <= 65_535) {
+      fixedPorts.add(name);
+      return number;
+    }
     problems.push(`${variable} must be a port from ${least} to 65535, but is ${text}`);
     return standard;
   };
@@ -120,9 +124,7 @@ export function readStackOptions(
     // A file with the setting is read by other programs too.
     hasOwnDataDir: value('PARLEY_DATA_DIR') !== undefined && !Object.hasOwn(file.places, 'PARLEY_DATA_DIR'),
     ports: Object.fromEntries(PORT_NAMES.map((name) => [name, port(name)])) as StackPorts,
-    fixedPorts: new Set(
-      PORT_NAMES.filter((name) => NEVER_MOVE.includes(name) || value(PORTS[name].variable) !== undefined),
-    ),
+    fixedPorts,
     listenHost,
     host: reachable(listenHost),
     namespace: value('TEMPORAL_NAMESPACE') ?? 'default',

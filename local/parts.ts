@@ -106,13 +106,15 @@ export async function migrate({ options, scripts, env, say, signal }: PartContex
 }
 
 /**
- * Starts the worker and the API at the same time. The API stops first: it needs the worker.
+ * Starts the worker and the API at the same time. The API stops first, also in the middle of the start: it needs the worker.
  * @throws Error of the first that does not start; the other has ended too then
  */
 export async function startPrograms(context: PartContext): Promise<void> {
+  context.signal.throwIfAborted();
   const failure = new AbortController();
-  const signal = AbortSignal.any([context.signal, failure.signal]);
-  const start = async (part: ProgramPart): Promise<() => void> => {
+  const halt = AbortSignal.any([context.signal, failure.signal]);
+  const apiHasEnded = new AbortController();
+  const start = async (part: ProgramPart, signal: AbortSignal): Promise<StartedPart> => {
     try {
       return await startPart({ ...context, signal }, part);
     } catch (error) {
@@ -121,21 +123,22 @@ export async function startPrograms(context: PartContext): Promise<void> {
     }
   };
   const { host, ports } = context.options;
-  const started = await Promise.allSettled([
-    // Longer than the worker waits for its running activities (20 s). Its port for health and metrics shows when it is ready.
-    start({
-      name: 'Worker',
-      part: 'worker',
-      url: `http://${host}:${ports.admin}`,
-      probe: probeWorker,
-      stopGraceMs: 40_000,
-    }),
-    // Longer than the API waits for its running requests (15 s).
-    start({ name: 'API', part: 'api', url: `http://${host}:${ports.api}`, probe: probeApi, stopGraceMs: 20_000 }),
-  ]);
-  for (const one of started) if (one.status === 'fulfilled') one.value();
-  context.signal.throwIfAborted();
-  if (failure.signal.aborted) throw failure.signal.reason;
+  const url = (port: number): string => `http://${host}:${port}`;
+  // Longer than the worker waits for its running activities (20 s). Its port for health and metrics shows when it is ready.
+  const worker = start(
+    { name: 'Worker', part: 'worker', url: url(ports.admin), probe: probeWorker, stopGraceMs: 40_000 },
+    apiHasEnded.signal,
+  );
+  // Longer than the API waits for its running requests (15 s).
+  const api = start({ name: 'API', part: 'api', url: url(ports.api), probe: probeApi, stopGraceMs: 20_000 }, halt);
+  halt.addEventListener('abort', () => {
+    const ended = api.then(({ stop }) => stop()).catch(() => undefined);
+    void ended.then(() => apiHasEnded.abort(halt.reason));
+  });
+  for (const one of await Promise.allSettled([worker, api])) {
+    if (one.status === 'fulfilled') context.cleanup.add(one.value.name, one.value.stop);
+  }
+  halt.throwIfAborted();
 }
 
 type ProgramPart = {
@@ -146,12 +149,16 @@ type ProgramPart = {
   stopGraceMs: number;
 };
 
-/** @returns registers its shutdown */
+type StartedPart = {
+  name: string;
+  /** Later calls wait for the same end. */
+  stop: () => Promise<void>;
+};
+
 async function startPart(
-  context: PartContext,
+  { options, scripts, env, say, signal }: PartContext,
   { name, part, url, probe, stopGraceMs }: ProgramPart,
-): Promise<() => void> {
-  const { options, scripts, env, say, signal, cleanup } = context;
+): Promise<StartedPart> {
   say(`${name}: starting (${url})`);
   const program = await startProgram({
     name,
@@ -164,11 +171,12 @@ async function startPart(
     say,
     signal,
   });
-  return () =>
-    cleanup.add(name, async () => {
-      say(`${name}: stopping`);
-      await program.stop();
-    });
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    say(`${name}: stopping`);
+    await program.stop();
+  };
+  return { name, stop: () => (stopping ??= stop()) };
 }
 
 /**

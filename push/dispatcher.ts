@@ -7,6 +7,7 @@ import {
   lookForWakes,
   readFailing,
   readOldestWake,
+  settleCursors,
   takeDueWakes,
 } from '../store/push/deliveries.ts';
 import type { PushSender } from './sender.ts';
@@ -50,6 +51,7 @@ export function startPushDispatcher(deps: PushDispatcherDeps): PushDispatcher {
     void sender.send(found);
   };
   const housekeep = async (): Promise<void> => {
+    await settleCursors(pool);
     metrics.pushDropped('expired', await endOldWakes(pool));
     oldestSeconds = await readOldestWake(pool);
     const { count } = await readFailing(pool);

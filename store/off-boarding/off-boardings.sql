@@ -20,8 +20,8 @@ begin
     return (select id from off_boarding where user_id = p_user and device_id = p_device and ended_at is null);
   end if;
   perform retire_devices(p_user, p_device);
-  perform forget_push(p_user, nullif(p_device, ''));
   delete from stream_ticket where user_id = p_user and (p_device = '' or device_id = p_device);
+  perform forget_push(p_user, nullif(p_device, ''));
   -- What users do to their own devices is no act of an operator.
   if p_actor <> p_user then
     insert into audit (actor, action, details) values (p_actor, 'off-boarding',
@@ -34,12 +34,15 @@ end $$;
 create or replace function retire_devices(p_user text, p_device text) returns void
 language plpgsql as $$
 declare
-  v_device text;
+  v_devices text[];
 begin
-  for v_device in select device_id from device where user_id = p_user and (p_device = '' or device_id = p_device)
-                  order by device_id for update loop
-    perform replace_key_packages(p_user, v_device, '{}');
-  end loop;
+  -- Locks in the order of claims and of commits: devices, then packages by ref.
+  v_devices := array(
+    select device_id from device where user_id = p_user and (p_device = '' or device_id = p_device) order by device_id for update);
+  update key_package set replaced_at = clock_timestamp() where ref = any (array(
+    select ref from key_package
+    where user_id = p_user and device_id = any (v_devices) and used_at is null and replaced_at is null
+    order by ref for no key update));
 end $$;
 
 -- Undoes an off-boarding that stands; its id, or null. What it did to conversations is undone afterwards.

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { deciderOf } from '../decision/decide.ts';
 import { type Row, integer, onlyRow, orNull, text, time, flag, oneOf } from '../row.ts';
 import { type RemovalNews, parseNews } from './removals.ts';
 
@@ -109,19 +110,28 @@ export async function nextTargets(pool: pg.Pool, id: number, limit: number): Pro
   return rows.map((row) => ({ key: integer(row, 'key'), id: text(row, 'id') }));
 }
 
-/** Ends the membership in one conversation, or begins it again if the off-boarding was undone. @returns what changed */
+/** For so long a step waits for its turn at the lock of a conversation. */
+const LOCK_PATIENCE_MS = 1000;
+
+/**
+ * Ends the membership in one conversation, or begins it again if the off-boarding was undone.
+ * @returns what changed
+ * @throws ConversationLockedError, or an error of the database (`lock_not_available`), when a session holds its row
+ */
 export async function workOff(
   pool: pg.Pool,
   { id, endedAt, device }: Pick<OffBoarding, 'id' | 'endedAt' | 'device'>,
   conversation: string,
 ): Promise<RemovalNews | undefined> {
   const name = endedAt !== null ? 'restore_member' : device === '' ? 'cut_off_member' : 'cut_off_device';
-  const { rows } = await pool.query<Row>({
-    name,
-    text: `select ${name}($1, $2) as news`,
-    values: [conversation, id],
+  return deciderOf(pool).waitForLock(LOCK_PATIENCE_MS, async () => {
+    const { rows } = await pool.query<Row>({
+      name,
+      text: `select ${name}($1, $2) as news`,
+      values: [conversation, id],
+    });
+    return parseNews(onlyRow(rows, name));
   });
-  return parseNews(onlyRow(rows, name));
 }
 
 /**

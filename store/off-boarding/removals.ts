@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { deciderOf } from '../decision/decide.ts';
 import { type Row, bytes, integer, object, onlyRow, orNull, text } from '../row.ts';
 
 /** Leaves that the service wants removed from a group. */
@@ -22,6 +23,9 @@ export interface RemovalProposal {
 export interface RemovalNews {
   readonly lastSeq: number;
 }
+
+/** For so long a proposal waits for its turn at the lock of its conversation; its removal stays taken meanwhile. */
+const LOCK_PATIENCE_MS = 1000;
 
 /** Another process looks at the same removal only after this time, in seconds. */
 const TAKEN_S = 5;
@@ -57,7 +61,7 @@ export async function leavesToRemove(pool: pg.Pool, { conversation, user, device
  * Writes the proposals of an epoch, in a transaction of the conversation. Proposals of an ended epoch are not written.
  * @param proposals one for each leaf; none = members are told by the event `removal-wanted`
  * @returns `undefined` = nothing changed for streams
- * @throws the database's error if the conversation stays locked
+ * @throws ConversationLockedError, or an error of the database (`lock_not_available`), when a session holds the conversation
  */
 export async function proposeRemoval(
   pool: pg.Pool,
@@ -65,20 +69,22 @@ export async function proposeRemoval(
   epoch: number,
   proposals: readonly RemovalProposal[],
 ): Promise<RemovalNews | undefined> {
-  const { rows } = await pool.query<Row>({
-    name: 'propose-removal',
-    text: 'select propose_removal($1, $2, $3, $4, $5, $6, $7) as news',
-    values: [
-      conversation,
-      user,
-      device,
-      epoch,
-      proposals.map(({ id }) => id),
-      proposals.map(({ sha256 }) => sha256),
-      proposals.map((proposal) => proposal.bytes),
-    ],
+  return deciderOf(pool).waitForLock(LOCK_PATIENCE_MS, async () => {
+    const { rows } = await pool.query<Row>({
+      name: 'propose-removal',
+      text: 'select propose_removal($1, $2, $3, $4, $5, $6, $7) as news',
+      values: [
+        conversation,
+        user,
+        device,
+        epoch,
+        proposals.map(({ id }) => id),
+        proposals.map(({ sha256 }) => sha256),
+        proposals.map((proposal) => proposal.bytes),
+      ],
+    });
+    return parseNews(onlyRow(rows, 'propose-removal'));
   });
-  return parseNews(onlyRow(rows, 'propose-removal'));
 }
 
 /** @param row {news} */

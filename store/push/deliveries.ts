@@ -122,7 +122,7 @@ export async function recordDeliveries(pool: pg.Pool, deliveries: readonly Deliv
   await pool.query({
     name: 'record-deliveries',
     text: `with said as materialized (
-        select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::float8[]) d (key, id, state, retry_ms)
+        select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::float8[]) d (key, id, state, retry_ms) order by key
       ), mine as materialized (
         select t.key, d.state, d.retry_ms from said d
         cross join lateral (select key from push_target where key = d.key and wake_id = d.id and due_at is not null limit 1 for update) t
@@ -174,12 +174,16 @@ export async function readOldestWake(pool: pg.Pool): Promise<number> {
   return typeof seconds === 'number' ? seconds : 0;
 }
 
+/** Ends the cursors of quiet conversations. */
+export async function settleCursors(pool: pg.Pool): Promise<void> {
+  await pool.query({ name: 'push-settle', text: 'select push_settle($1)', values: [CURSORS] });
+}
+
 /**
- * Ends what is old: cursors of quiet conversations, and wake-ups after their lifetime, whose devices may be woken again.
+ * Ends wake-ups after their lifetime: their devices may be woken again.
  * @returns wake-ups that could not be sent in their lifetime
  */
 export async function endOldWakes(pool: pg.Pool): Promise<number> {
-  await pool.query({ name: 'push-settle', text: 'select push_settle($1)', values: [CURSORS] });
   const { rows } = await pool.query<Row>({
     name: 'end-old-wakes',
     text: `with old as materialized (

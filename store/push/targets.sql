@@ -8,9 +8,9 @@ language plpgsql as $$
 declare
   v_at timestamptz;
 begin
-  delete from push_target where key = any (array(
-    select key from push_target
-    where user_id = p_user and device_id <> p_device and kind = p_kind and endpoint = p_endpoint order by key for update));
+  -- All of the user at once, in the order in which everybody locks them: registrations of two devices take turns.
+  perform from push_target where user_id = p_user order by key for update;
+  delete from push_target where user_id = p_user and device_id <> p_device and kind = p_kind and endpoint = p_endpoint;
   insert into push_target (user_id, device_id, kind, endpoint, p256dh, auth, app, stream_id)
     values (p_user, p_device, p_kind, p_endpoint, p_p256dh, p_auth, p_app,
             (select stream_id from device where user_id = p_user and device_id = p_device))
@@ -21,7 +21,7 @@ begin
       check_at = case when push_target.woken then clock_timestamp() + push_hold() else push_target.check_at end
     returning registered_at into v_at;
   delete from push_target where key = any (array(
-    select key from push_target where user_id = p_user order by registered_at desc, key desc offset max_push_targets() for update));
+    select key from push_target where user_id = p_user order by registered_at desc, key desc offset max_push_targets()));
   return v_at;
 end $$;
 

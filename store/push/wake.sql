@@ -1,12 +1,14 @@
 -- Which devices are woken, and when (docs/explanation/wake-ups.md). All of this runs beside the decisions: it waits for no lock of a
 -- conversation.
 
--- Called by a decision whose entries may wake devices: from now on the conversation is looked at. An existing cursor stays as it is.
+-- Called by a decision whose entries may wake devices: from now on the conversation is looked at. An existing cursor stays as it is,
+-- and is not touched: an insert with a conflict would wait for a look at this conversation and others. Cursors come and go under the
+-- lock of their conversation only.
 create or replace function begin_push(c conversation, p_before bigint) returns void
 language sql volatile as $$
   insert into push_cursor (conversation, pushed_seq, held_seq)
-    select c.key, p_before, p_before where (select true from push_target limit 1)
-    on conflict (conversation) do nothing
+    select c.key, p_before, p_before
+    where (select true from push_cursor where conversation = c.key limit 1) is null and (select true from push_target limit 1)
 $$;
 
 -- Looks at conversations with new entries, and wakes devices for them.

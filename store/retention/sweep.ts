@@ -77,12 +77,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
          and at <= coalesce((select at from invitation where at < ${OLD} order by at offset $2 - 1 limit 1), 'infinity')`,
       INVITATION_PERIOD_MS,
     ),
-    streamTickets: await deleteOld(
-      pool,
-      `stream_ticket where hash = any (array(
-         select hash from stream_ticket where expires_at < ${OLD} order by expires_at limit $2 for update skip locked))`,
-      0,
-    ),
+    streamTickets: await sweepStreamTickets(pool),
     erasures: await sweepErasures(pool),
     evictedWelcomes: await wakeEvictedWelcomes(pool),
   });
@@ -115,6 +110,16 @@ async function sweepOperations(pool: pg.Pool, ageMs: number): Promise<number> {
     [ageMs, LIMIT],
   );
   return rowCount ?? 0;
+}
+
+/** Tickets that open nothing any more. */
+function sweepStreamTickets(pool: pg.Pool): Promise<number> {
+  return deleteOld(
+    pool,
+    `stream_ticket where hash = any (array(
+       select hash from stream_ticket where expires_at < ${OLD} order by expires_at limit $2 for update skip locked))`,
+    0,
+  );
 }
 
 /** Staged bytes without a decision. Deleted under the lock of their conversation, so that no decision loses its bytes. */

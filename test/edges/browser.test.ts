@@ -3,22 +3,20 @@ import { writeFileSync } from 'node:fs';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import { type Browser, type Page, chromium } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBase64 } from '../../client/index.ts';
 import { runCommand } from '../../local/run-command.ts';
 import { createCleanup } from '../../process/cleanup.ts';
 import { packClient } from '../../tools/client-package/pack.ts';
-import { edgeTool } from '../../tools/edges/found-tools.ts';
 import { newConversationId } from '../../tools/harness/opaque.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { hasChromium, useChromium } from '../harness/chromium.ts';
 import { useFolder } from '../harness/folder.ts';
 import { blocksOf, read } from '../harness/markdown.ts';
 import { useService } from '../harness/service.ts';
-
-const executablePath = edgeTool('chromium') ?? '';
 
 /** What the page of an app is, besides the code of docs/how-to/browser.md. Here it only lets the test look. */
 const GLUE = `
@@ -36,7 +34,7 @@ const GLUE = `
   };
 `;
 
-describe.skipIf(executablePath === '')('in Chromium, a page of another origin', () => {
+describe.skipIf(!hasChromium)('in Chromium, a page of another origin', () => {
   const folder = useFolder();
   const cleanup = createCleanup();
   let bundle = '';
@@ -54,21 +52,19 @@ describe.skipIf(executablePath === '')('in Chromium, a page of another origin', 
   });
   const service = useService(() => ({ apis: 2, workers: 1, env: { CORS_ORIGINS: origin, RATE_LIMIT_WRITES: '1000' } }));
   let line: TcpProxy;
-  let browser: Browser;
+  const browser = useChromium();
   let url = '';
   beforeAll(async () => {
     // Stays where it is while processes come and go.
     line = await startTcpProxy(new URL(service().apis[0]?.url ?? '').host);
     cleanup.add('line', line.close);
     url = `http://${line.address}`;
-    browser = await chromium.launch({ executablePath });
-    cleanup.add('browser', () => browser.close());
   });
   afterAll(() => cleanup.run());
 
   /** A page in a profile of its own. */
   const visit = async (where = origin): Promise<Page> => {
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await browser().newContext()).newPage();
     await page.goto(where);
     return page;
   };

@@ -49,7 +49,7 @@ export const EDGE_TOOLS = [
   },
   {
     name: 'chromium',
-    why: 'pages of another origin: streams with EventSource, and the client library as it is packed',
+    why: 'pages: the API reference, streams with EventSource, and the client library as it is packed',
     source: {
       kind: 'debian',
       package: 'chromium-headless-shell',

@@ -174,16 +174,28 @@ test('a worker that ends while starting ends the start with its last lines', asy
   await supervisor.stop();
 });
 
-test('a stop in the middle of a start leaves nothing running', async () => {
-  const { supervise, scripts, env, events } = await bench();
-  writeFileSync(scripts.api, standIn.replace('response.end(process.env.HOST)', 'response.writeHead(503).end()'));
-  const supervisor = supervise();
-  await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${env.PORT}/`)).status).toBe(503), {
-    timeout: 10_000,
-  });
-  await supervisor.stop();
-  expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
-});
+test.each([{ late: ['api'] }, { late: ['worker'] }, { late: ['api', 'worker'] }] as const)(
+  'a stop in the middle of a start leaves nothing running, and stops the API first, while these are not ready: $late',
+  async ({ late }) => {
+    const { supervise, scripts, env, events } = await bench();
+    for (const part of late) {
+      const text = standIn.replace('response.end(process.env.HOST)', 'response.writeHead(503).end()');
+      writeFileSync(scripts[part], text);
+    }
+    const supervisor = supervise();
+    for (const [part, port] of [
+      ['api', env.PORT],
+      ['worker', env.ADMIN_PORT],
+    ] as const) {
+      const expected = late.some((one) => one === part) ? 503 : 200;
+      await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(expected), {
+        timeout: 10_000,
+      });
+    }
+    await supervisor.stop();
+    expect(events()).toBe('migrated\napi stopped\nworker stopped\n');
+  },
+);
 
 test('all busy ports are listed before anything starts', async () => {
   const { supervise, env, events } = await bench();

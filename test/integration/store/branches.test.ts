@@ -12,7 +12,7 @@ import type { OperationJson } from '../../../store/decision/inline-operation.ts'
 import { storeIncrement } from '../../../store/log/increments.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { acknowledge } from '../../../store/device/positions.ts';
-import { endOldWakes } from '../../../store/push/deliveries.ts';
+import { endOldWakes, settleCursors } from '../../../store/push/deliveries.ts';
 import { recordStreams } from '../../../store/push/open-streams.ts';
 import { acknowledgeWake } from '../../../store/push/targets.ts';
 import { eraseUser } from '../../../store/device/account.ts';
@@ -513,6 +513,7 @@ async function wakeUps(): Promise<void> {
   await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
   await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 15]]));
   await round();
+  await settleCursors(pool);
   await endOldWakes(pool);
 }
 

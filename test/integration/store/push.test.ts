@@ -9,6 +9,7 @@ import {
   readFailing,
   readOldestWake,
   recordDeliveries,
+  settleCursors,
   takeDueWakes,
 } from '../../../store/push/deliveries.ts';
 import { recordStreams } from '../../../store/push/open-streams.ts';
@@ -249,6 +250,7 @@ test('a wake-up ends after its lifetime, and a target that is gone is forgotten'
   await later(pool, seconds(PUSH_LIFETIME_MS) + 1);
   expect(await endOldWakes(pool)).toBe(1);
   expect(await endOldWakes(pool)).toBe(0);
+  await settleCursors(pool);
   expect((await look(pool)).tokens).toEqual([]);
   await send(pool, conversation, [message('alice')]);
   const [wake] = (await look(pool)).wakes;
@@ -268,17 +270,31 @@ test('cursors of quiet conversations go, and a locked conversation keeps its cur
   await later(pool, 20);
   const release = await hold(`conversation where id = '${conversation}'`);
   try {
-    await endOldWakes(pool);
+    await settleCursors(pool);
     expect(await cursors()).toBe(1);
   } finally {
     await release();
   }
-  await endOldWakes(pool);
+  await settleCursors(pool);
   expect(await cursors()).toBe(0);
   // Nobody has a target: no cursor either.
   await unregisterPush(pool, PHONE);
   await send(pool, conversation, [message('alice')]);
   expect(await cursors()).toBe(0);
+});
+
+test('a send does not wait for a look at its conversation', async () => {
+  const { pool } = database();
+  const conversation = await start();
+  await send(pool, conversation, [message('alice')]);
+  const looking = await pool.connect();
+  try {
+    await looking.query('begin; update push_cursor set next_at = next_at');
+    expect((await send(pool, conversation, [message('alice')])).outcomes).toMatchObject([{ status: 'accepted' }]);
+  } finally {
+    await looking.query('rollback');
+    looking.release();
+  }
 });
 
 test('a device that is locked for a moment is looked at again', async () => {
