@@ -29,10 +29,7 @@ export const RULE_TESTS_ONLY: ReadonlyMap<string, string> = new Map([
   ['ParleyDeliveryLagBudgetSlow', 'its windows are days'],
   ['ParleyPostgresDeadRows', 'it needs a hundred thousand dead rows that vacuum cannot remove'],
   ['ParleyPostgresTransactionIds', 'it needs a billion transactions'],
-  [
-    'ParleyPushBehind',
-    'the stack of the drills wakes nobody; test/long/wake-ups.test.ts has services that fail',
-  ],
+  ['ParleyPushBehind', 'the stack of the drills wakes nobody; test/long/wake-ups.test.ts has services that fail'],
   ['ParleyPostgresReplicationLag', 'the stack of the drills has no replica'],
   [
     'ParleyInconsistent',
