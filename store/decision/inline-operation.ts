@@ -32,6 +32,7 @@ export interface RequestJson {
   readonly leaf?: string;
   readonly goneLeaves?: readonly string[];
   readonly newLeaves?: readonly string[];
+  readonly droppedUsers?: readonly { readonly user: string; readonly leaves: readonly string[] }[];
   readonly suite?: number;
   readonly lacks?: readonly string[];
   readonly checked?: true;
@@ -110,6 +111,7 @@ function commitJson(command: CommitCommand): RequestJson {
     external,
     goneLeaves: command.goneLeaves,
     newLeaves: command.newLeaves,
+    droppedUsers: command.droppedUsers,
     verified: command.isVerified,
     ...checkJson(command),
   });
