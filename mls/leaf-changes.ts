@@ -8,6 +8,8 @@ export interface LeafChanges {
   readonly goneLeaves?: readonly string[];
   /** Hashes of the nodes of leaves that were added from a key package. Absent = none. */
   readonly newLeaves?: readonly string[];
+  /** Hashes of the nodes of leaves from key packages that are gone. Absent = none. */
+  readonly lostLeaves?: readonly string[];
   /** Users who have no leaf any more, though the request does not name them. Absent = none. */
   readonly droppedUsers?: readonly DroppedUser[];
 }
@@ -36,22 +38,26 @@ export function leafNodeHash({ bytes }: Pick<LeafNode, 'bytes'>): string {
  * @param removes users whom the request names
  */
 export function leafChanges(before: Leaves, after: Leaves, removes: readonly string[] = []): LeafChanges {
-  const gone = new Set<string>();
+  const gone = new Map<string, LeafNode>();
   const here = new Set<string>();
   const added: string[] = [];
   for (let index = 0; index < Math.max(before.length, after.length); index++) {
     const [old, now] = [before[index], after[index]];
     if (old !== undefined && now !== undefined && Buffer.compare(old.bytes, now.bytes) === 0) continue;
-    if (old !== undefined) gone.add(leafName(old));
+    if (old !== undefined) gone.set(leafName(old), old);
     if (now === undefined) continue;
     here.add(leafName(now));
     if (now.source === 'key_package') added.push(leafNodeHash(now));
   }
-  const goneLeaves = [...gone].filter((name) => !here.has(name));
+  const goneLeaves = [...gone.keys()].filter((name) => !here.has(name));
+  const lostLeaves = [...gone]
+    .filter(([name, { source }]) => source === 'key_package' && !here.has(name))
+    .map(([, leaf]) => leafNodeHash(leaf));
   const dropped = droppedUsers(before, after, removes);
   return {
     ...(goneLeaves.length === 0 ? {} : { goneLeaves }),
     ...(added.length === 0 ? {} : { newLeaves: added }),
+    ...(lostLeaves.length === 0 ? {} : { lostLeaves }),
     ...(dropped.length === 0 ? {} : { droppedUsers: dropped }),
   };
 }

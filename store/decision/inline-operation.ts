@@ -32,6 +32,7 @@ export interface RequestJson {
   readonly leaf?: string;
   readonly goneLeaves?: readonly string[];
   readonly newLeaves?: readonly string[];
+  readonly lostLeaves?: readonly string[];
   readonly droppedUsers?: readonly { readonly user: string; readonly leaves: readonly string[] }[];
   readonly suite?: number;
   readonly lacks?: readonly string[];
@@ -111,6 +112,7 @@ function commitJson(command: CommitCommand): RequestJson {
     external,
     goneLeaves: command.goneLeaves,
     newLeaves: command.newLeaves,
+    lostLeaves: command.lostLeaves,
     droppedUsers: command.droppedUsers,
     verified: command.isVerified,
     ...checkJson(command),

@@ -84,6 +84,7 @@ function check(body: Body, request: Request = {}): ReturnType<typeof checkCommit
     newLeaves: _new,
     leavesOfOthers: _others,
     droppedUsers: _dropped,
+    lostLeaves: _lost,
     ...facts
   } = outcome.facts;
   return { ...result, outcome: { facts } };
