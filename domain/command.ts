@@ -82,6 +82,10 @@ export interface MembershipChange extends GroupInfoCheck {
   readonly goneLeaves?: readonly string[];
   /** Leaves that were added to the ratchet tree from key packages, as lower-case hex of the SHA-256 of their nodes. */
   readonly newLeaves?: readonly string[];
+  /** Leaves from key packages that are gone from the ratchet tree, named as `newLeaves`. */
+  readonly lostLeaves?: readonly string[];
+  /** Users without a place in `removes` who have no leaf any more, and the leaves that they had, named as above. */
+  readonly droppedUsers?: readonly { readonly user: string; readonly leaves: readonly string[] }[];
   /** An external commit (RFC 9420 §12.4.3.2). Its leaf was checked to be the actor's. */
   readonly external?: true;
   /** Of a public commit: whether the service could verify it against a proven context. */

@@ -181,6 +181,8 @@ export const CLAIM_LIFETIME_MS = 24 * 3_600_000;
  * newest count.
  */
 export const CLAIMS_LOOKED_AT = 20;
+/** Leaves of a conversation in memory that a tree had once, and later ones have not. */
+export const MAX_LEFT_OUT = 1000;
 /** The time in which one claimer's packages count against its limit per minute. */
 export const CLAIM_RATE_MS = 60_000;
 /** A member has a vote on a reset when it was proven for so many hours, where the policy says nothing else. */

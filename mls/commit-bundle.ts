@@ -113,7 +113,15 @@ function factsOf(
       ? undefined
       : checkCommitAgainst(state, resolved(commit, bundle, state, input), bundle, input);
   if (groupInfo === undefined) {
-    return { ...facts, ...(commit === undefined ? {} : { isVerified: false }), ...checked?.facts };
+    const next = checked?.nextTree;
+    const { droppedUsers } =
+      next === undefined || state === undefined ? {} : leafChanges(state.tree.leaves, next.leaves, input.removes);
+    return {
+      ...facts,
+      ...(commit === undefined ? {} : { isVerified: false }),
+      ...checked?.facts,
+      ...(droppedUsers === undefined ? {} : { droppedUsers }),
+    };
   }
   const computed = computedTree(bundle, checked);
   const info = checkGroupInfo(groupInfo, { tree: bundle.tree ?? computed, user, known: state, maxLeafSignatures });
@@ -125,7 +133,7 @@ function factsOf(
     ...checked?.facts,
     ...(commit === undefined ? {} : { isVerified: checked?.facts.isVerified === true && next !== 'different' }),
     ...(info.usersInTree === undefined ? {} : { usersInTree: info.usersInTree }),
-    ...(isTreeChecked && state !== undefined ? leafChanges(state.tree.leaves, tree.leaves) : {}),
+    ...(isTreeChecked && state !== undefined ? leafChanges(state.tree.leaves, tree.leaves, input.removes) : {}),
     ...(info.signerLeaf === undefined ? {} : { signerLeaf: info.signerLeaf }),
     ...(info.lacks === undefined ? {} : { lacks: info.lacks }),
     ...(info.leavesToVerify === undefined ? {} : { leavesToVerify: info.leavesToVerify }),

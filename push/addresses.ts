@@ -32,7 +32,7 @@ export function makeAddresses(also: readonly string[]): Addresses {
     // `process` unpacks IPv4 addresses that are written as IPv6.
     if (!ipaddr.isValid(address)) return false;
     const parsed = ipaddr.process(address);
-    return parsed.range() === 'unicast' || networks.check(parsed.toString(), parsed.kind());
+    return isPublic(parsed) || networks.check(parsed.toString(), parsed.kind());
   };
   const lookup = (
     host: string,
@@ -49,4 +49,11 @@ export function makeAddresses(also: readonly string[]): Addresses {
     });
   };
   return { isAllowed, lookup };
+}
+
+/** The only IPv6 addresses that are given out (RFC 4291 §2.4). Others may stand for IPv4 addresses (`::127.0.0.1`). */
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
+
+function isPublic(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+  return address.range() === 'unicast' && (address instanceof ipaddr.IPv4 || address.match(GLOBAL_IPV6));
 }

@@ -8,6 +8,8 @@ const WAITING = 1000;
 /** After so many failures in a row a service is left alone for a while. */
 const FAILURES = 5;
 const PAUSE_MS = 15_000;
+/** What one answer may ask for. It can be about one target only, and all users of the service would wait. */
+const LONGEST_ASKED_MS = 60_000;
 /** Services in memory. Each needs some hundred bytes. */
 const SERVICES = 2000;
 
@@ -45,7 +47,7 @@ export class PushServices {
       if (pausedForMs > 0) return { pausedForMs };
       const { value, failed, askedMs } = await send();
       service.failures = failed ? service.failures + 1 : 0;
-      const pauseMs = Math.max(service.failures >= FAILURES ? PAUSE_MS : 0, askedMs ?? 0);
+      const pauseMs = Math.max(service.failures >= FAILURES ? PAUSE_MS : 0, Math.min(askedMs ?? 0, LONGEST_ASKED_MS));
       if (pauseMs > 0) service.pausedUntil = Math.max(service.pausedUntil, Date.now() + pauseMs);
       return { value };
     });

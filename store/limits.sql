@@ -11,6 +11,7 @@ create or replace function default_removal_hours() returns int language sql immu
 create or replace function max_bars() returns int language sql immutable as $$ select 1000 $$;
 create or replace function max_join_requests() returns int language sql immutable as $$ select 64 $$;
 create or replace function claims_looked_at() returns int language sql immutable as $$ select 20 $$;
+create or replace function max_left_out() returns int language sql immutable as $$ select 1000 $$;
 create or replace function max_audits() returns int language sql immutable as $$ select 20 $$;
 create or replace function max_member_events() returns int language sql immutable as $$ select 10 $$;
 create or replace function max_welcomes_per_inviter() returns int language sql immutable as $$ select 32 $$;

@@ -36,7 +36,7 @@ begin
   if result is not null then return; end if;
 
   -- 2. Who is added and removed.
-  if cardinality(v_removes) > 0 or op ? 'dropped' then
+  if cardinality(v_removes) > 0 or op ? 'dropped' or op ? 'droppedUsers' then
     result := removal_refusal(c.key, op, v_adds, v_removes);
     if result is not null then return; end if;
   end if;
@@ -183,7 +183,7 @@ end $$;
 create or replace function removal_refusal(p_conversation bigint, op jsonb, p_adds text[], p_removes text[]) returns jsonb
 language plpgsql stable as $$
 begin
-  if has_other_than_pending_removals(p_conversation, users_dropped(p_conversation, op)) then
+  if has_other_than_pending_removals(p_conversation, users_dropped(p_conversation, op) || users_losing_too_much(p_conversation, op)) then
     return refusal('membership-mismatch', '{"detail": "The commit removes somebody whom the request does not name"}');
   end if;
   if op ? 'kept' and has_other_than_pending_removals(p_conversation, json_texts(op -> 'kept')) then

@@ -87,14 +87,15 @@ $$;
 
 -- Null when each leaf that a commit adds has a secret in its Welcome; else nobody could join with it, and it would stay for ever.
 -- p_leaves: SHA-256 of the leaf nodes. A leaf whose package was used in this conversation before is not new: somebody left it out of
--- the tree of an earlier GroupInfo. Of packages from older releases only the number is known.
+-- the tree of an earlier GroupInfo. Nor is one that an earlier tree had: one lie must not refuse the commits of all others. Of packages from older releases only the number is known.
 create or replace function new_leaves_refusal(c conversation, p_leaves bytea[], p_refs bytea[]) returns jsonb
 language sql stable as $$
   select case when (
       select count(*) from (
         select unnest(p_leaves)
         except select k.leaf_node from unnest(p_refs) r (ref)
-          cross join lateral (select leaf_node from key_package where ref = r.ref limit 1) k) l (leaf_node)
+          cross join lateral (select leaf_node from key_package where ref = r.ref limit 1) k
+        except select unnest(left_out) from group_info where conversation = c.key) l (leaf_node)
       where not exists (
         select from key_package where leaf_node = l.leaf_node and conversation = c.key and used_at is not null))
     > (select count(*) from unnest(p_refs) r (ref)

@@ -32,6 +32,8 @@ export interface RequestJson {
   readonly leaf?: string;
   readonly goneLeaves?: readonly string[];
   readonly newLeaves?: readonly string[];
+  readonly lostLeaves?: readonly string[];
+  readonly droppedUsers?: readonly { readonly user: string; readonly leaves: readonly string[] }[];
   readonly suite?: number;
   readonly lacks?: readonly string[];
   readonly checked?: true;
@@ -110,6 +112,8 @@ function commitJson(command: CommitCommand): RequestJson {
     external,
     goneLeaves: command.goneLeaves,
     newLeaves: command.newLeaves,
+    lostLeaves: command.lostLeaves,
+    droppedUsers: command.droppedUsers,
     verified: command.isVerified,
     ...checkJson(command),
   });

@@ -38,7 +38,7 @@ language sql volatile as $$
 $$;
 
 -- Notes what an accepted commit says about leaves. op.leaf: the leaf that signed it, or its GroupInfo, for the sender's device;
--- op.goneLeaves: leaves that the tree has no more.
+-- op.goneLeaves: leaves that the tree has no more; op.lostLeaves: the nodes of those among them that a key package brought.
 create or replace function note_leaves(c conversation, op jsonb, p_refs bytea[]) returns void
 language plpgsql as $$
 declare
@@ -49,6 +49,8 @@ begin
     v_gone := hex_list(op -> 'goneLeaves');
     delete from device_leaf where conversation = c.key and leaf = any (v_gone);
     delete from pending_removal where conversation = c.key and leaf = any (v_gone);
+    update group_info set left_out = (hex_list(op -> 'lostLeaves') || left_out)[1:max_left_out()]
+      where conversation = c.key and op ? 'lostLeaves';
   end if;
   if cardinality(p_refs) > 0 then perform note_welcomed_leaves(c, p_refs); end if;
   if v_leaf is not null and op ? 'device' then

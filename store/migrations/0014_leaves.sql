@@ -56,6 +56,9 @@ alter table key_package
   add column leaf_node     bytea,
   -- SHA-256 of its signature key: the name of the leaf
   add column signature_key bytea;
+-- Leaves (SHA-256 of their nodes) that a tree had once, and later ones have not: somebody may have left them out.
+alter table group_info add column left_out bytea[] not null default '{}';
+
 create index key_package_leaf on key_package (leaf_node) where leaf_node is not null;
 
 -- Claims of one key package for one conversation, by whomever.

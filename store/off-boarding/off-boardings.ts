@@ -157,15 +157,24 @@ export async function saveOffBoarding(
 const STOPPED_S = 60;
 /** A step of an off-boarding is due after this time even if its workflow sleeps; in seconds. */
 const FORGOTTEN_S = 2 * 3600;
+/** One that was done within moments is looked at once more, unless it is older than this, in seconds. */
+const RECENT_S = 24 * 3600;
 
-/** Off-boardings that are not done, and whose workflow seems to be gone. */
+/**
+ * Off-boardings that are not done, and whose workflow seems to be gone. Also those that were done within moments: a decision that had
+ * begun before them may have made their user a member since.
+ */
 export async function forgottenOffBoardings(pool: pg.Pool, limit: number): Promise<number[]> {
   const { rows } = await pool.query<Row>({
     name: 'forgotten-off-boardings',
-    text: `select id from off_boarding where done_at is null
-      and (seen_at is null or seen_at < clock_timestamp() - make_interval(secs => case when worked_at is null then $3::float8 else $2::float8 end))
-      order by id limit $1`,
-    values: [limit, FORGOTTEN_S, STOPPED_S],
+    text: `(select id from off_boarding where done_at is null
+        and (seen_at is null or seen_at < clock_timestamp() - make_interval(secs => case when worked_at is null then $3::float8 else $2::float8 end))
+        order by id limit $1)
+      union all
+      (select id from off_boarding where changed_at > clock_timestamp() - make_interval(secs => $4::float8)
+        and changed_at < clock_timestamp() - cut_off_grace() and done_at < changed_at + cut_off_grace() order by changed_at limit $1)
+      limit $1`,
+    values: [limit, FORGOTTEN_S, STOPPED_S, RECENT_S],
   });
   return rows.map((row) => integer(row, 'id'));
 }

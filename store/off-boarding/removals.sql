@@ -73,7 +73,9 @@ language plpgsql stable as $$
 begin
   return query
     with open as (
+      -- Where the service sees no trees, nothing can show that the leaves of a device are gone.
       select r.user_id, r.device_id from removal r where r.conversation = c.key and r.done_at is null
+        and (r.device_id = '' or not r.wanted or cardinality(r.proposals) > 0)
     ), staying as (
       -- A checked tree says who is still there. Without one the request does, and what it says to keep (op.kept) stays.
       select o.user_id from open o where p_leaves is null except (select unnest(p_removes) except select unnest(json_texts(op -> 'kept')))
@@ -128,6 +130,16 @@ begin
   if not op ? 'dropped' then return '{}'; end if;
   return array(select unnest(json_texts(op -> 'dropped')) except select unnest(members_losing_last_leaf(p_conversation)));
 end $$;
+
+-- Users who lose all leaves by a commit that does not name them, and not only leaves that should go: a removal of one device is no
+-- pretext to take out the others, which the service may not know. Who left before is in no question.
+create or replace function users_losing_too_much(p_conversation bigint, op jsonb) returns text[]
+language sql stable as $$
+  select array(
+    select d ->> 'user' from jsonb_array_elements(op -> 'droppedUsers') d
+    where exists (
+      select unnest(hex_list(d -> 'leaves')) except select leaf from pending_removal where conversation = p_conversation))
+$$;
 
 -- Takes removals that wait for their proposals, and keeps other processes away from them for some seconds. Waits for no lock.
 create or replace function take_removals(p_limit int, p_seconds int)

@@ -156,4 +156,20 @@ describe('a new leaf needs a secret in the Welcome', () => {
     );
     expect(refused.rows).toEqual([{ known: null, unknown: 'welcome-mismatch' }]);
   });
+
+  test('and a lie about the tree does not make the honest leaves new: the commits of others still count', async () => {
+    const group = await startGroup(service, ['alice', 'bob', 'mallory']);
+    const other = await newKeys('bob');
+    const keyPackage = wire({ wireformat: 'mls_key_package', keyPackage: other.publicPackage });
+    await service.ask('PUT /v1/key-packages', { user: 'bob', body: { keyPackages: [keyPackage] } });
+    await claim('mallory', other);
+    // What the members get changes nothing; what the service gets has another leaf of bob in place of his own.
+    const seen = await makeBundle(group.of('mallory'));
+    const lie = await makeBundle(group.of('mallory'), [...removalOf(group.of('mallory'), 'bob'), add(other)]);
+    const body = { ...lie.body, commit: seen.body.commit, adds: ['bob'] };
+    expect(verdict(await commit(service, group.id, 'mallory', body))).toEqual(ACCEPTED);
+    await deliver(group, 'mallory', seen);
+    const honest = await makeBundle(group.of('alice'));
+    expect(verdict(await commit(service, group.id, 'alice', honest.body))).toEqual(ACCEPTED);
+  });
 });

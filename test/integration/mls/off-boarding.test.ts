@@ -26,7 +26,9 @@ import {
   removalOf,
   startGroup,
   verdict,
+  wire,
 } from '../../harness/mls/group.ts';
+import { forgottenOffBoardings } from '../../../store/off-boarding/off-boardings.ts';
 
 const { database, service } = useApi(() => ({ externalSenderKey: SENDER_SECRET }));
 const OPERATOR = { user: 'operator' };
@@ -319,6 +321,80 @@ describe('a device', () => {
     const back = await makeExternal(await groupInfoOf(group.of('nina')), await newKeys('otto'));
     expect((await askFrom('otto', 'tablet', route, back.body)).status).toBe(200);
   });
+});
+
+describe('the removal of a device', () => {
+  test('is no pretext to take out the other leaves of its user', async () => {
+    const group = await startGroup(
+      service,
+      ['rosa', 'sven', 'mallory'],
+      { whoMayRemove: 'nobody' },
+      { extensions: listing(sender) },
+    );
+    const laptop = await makeExternal(await groupInfoOf(group.of('rosa')), await newKeys('sven'));
+    const route = `POST /v1/conversations/${group.id}/commits`;
+    expect((await askFrom('sven', 'laptop', route, laptop.body)).status).toBe(200);
+    await deliver(group, 'sven, laptop', laptop);
+    await service.ask('DELETE /v1/devices/laptop', { user: 'sven' });
+    await workOff('sven', 'laptop');
+    const all = removalOf(group.of('mallory'), 'sven');
+    expect(all).toHaveLength(2);
+    for (const isPublic of [true, false]) {
+      const { body } = await makeBundle(group.of('mallory'), all, { isPublic });
+      expect([isPublic, (await commit(service, group.id, 'mallory', body)).status]).not.toEqual([isPublic, 200]);
+    }
+  });
+
+  test('holds up no group whose trees the service does not see: nobody could show that it obeys', async () => {
+    const policy = { ...NO_WAIT, groupInfo: 'optional', externalJoin: 'nobody' };
+    const group = await startGroup(service, ['tina', 'udo'], policy, { tree: false });
+    const keys = await newKeys('udo');
+    const keyPackage = wire({ wireformat: 'mls_key_package', keyPackage: keys.publicPackage });
+    expect((await askFrom('udo', 'laptop', 'POST /v1/key-packages', { keyPackages: [keyPackage] })).status).toBe(200);
+    await service.ask('POST /v1/users/udo/key-packages/claim', { user: 'tina', body: {} });
+    const adding = await makeBundle(group.of('tina'), [add(keys)], { tree: false });
+    const added = await commit(service, group.id, 'tina', { ...adding.body, adds: ['udo'] });
+    expect(verdict(added)).toEqual([200, undefined]);
+    await deliver(group, 'tina', adding);
+    await service.ask('DELETE /v1/devices/laptop', { user: 'udo' });
+    await workOff('udo', 'laptop');
+    expect(await work.propose()).toContainEqual({ conversation: group.id, user: 'udo', device: 'laptop' });
+    const { body } = await makeBundle(group.of('tina'), [], { tree: false });
+    expect(verdict(await commit(service, group.id, 'tina', body))).toEqual([200, undefined]);
+  });
+});
+
+test('an off-boarding also reaches a conversation that its user joined in the same moment', async () => {
+  const group = await startGroup(service, ['vera'], { groupInfo: 'optional' });
+  const { pool } = database();
+  const client = await pool.connect();
+  try {
+    // A decision that had looked for off-boardings before this one began, and commits after the work was done.
+    await client.query('begin');
+    await client.query(
+      `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, increments_base)
+       select key, 'walt', 'member', last_seq + 1, epoch, last_seq, app_count, increments from conversation where id = $1`,
+      [group.id],
+    );
+    await client.query(
+      `insert into period (conversation, user_id, from_seq) select key, 'walt', 1 from conversation where id = $1`,
+      [group.id],
+    );
+    await client.query('update conversation set member_count = member_count + 1 where id = $1', [group.id]);
+    await offBoard('walt');
+    expect(await workOff('walt')).toMatchObject({ isDone: true, total: 0 });
+    await client.query('commit');
+  } finally {
+    client.release();
+  }
+  const id = await idOf('walt');
+  await pool.query(
+    `update off_boarding set started_at = started_at - interval '1 hour', changed_at = changed_at - interval '1 hour',
+       done_at = done_at - interval '1 hour', seen_at = seen_at - interval '1 hour' where id = $1`,
+    [id],
+  );
+  expect(await forgottenOffBoardings(pool, 100)).toContain(id);
+  expect(await workOff('walt')).toMatchObject({ isDone: false, waiting: 1 });
 });
 
 test('who erases itself is proposed for removal too', async () => {

@@ -78,7 +78,15 @@ function check(body: Body, request: Request = {}): ReturnType<typeof checkCommit
   const { outcome, ...result } = checkCommitBundle(input);
   if ('refusal' in outcome) return { ...result, outcome };
   // test/unit/mls/leaf-changes.test.ts is about these.
-  const { signerLeaf: _signer, goneLeaves: _gone, newLeaves: _new, leavesOfOthers: _others, ...facts } = outcome.facts;
+  const {
+    signerLeaf: _signer,
+    goneLeaves: _gone,
+    newLeaves: _new,
+    leavesOfOthers: _others,
+    droppedUsers: _dropped,
+    lostLeaves: _lost,
+    ...facts
+  } = outcome.facts;
   return { ...result, outcome: { facts } };
 }
 

@@ -28,5 +28,8 @@ test('the leaves that a commit adds and removes are known by the hashes of their
   expect(leafChanges(leavesOf(updated), leavesOf(replaced))).toEqual({
     goneLeaves: [sha256(bob.signatureKey)],
     newLeaves: [sha256(encodeLeafNode(leafNode))],
+    lostLeaves: [sha256(bob.bytes)],
+    droppedUsers: [{ user: 'bob', leaves: [sha256(bob.signatureKey)] }],
   });
+  expect(leafChanges(leavesOf(updated), leavesOf(replaced), ['bob'])).not.toHaveProperty('droppedUsers');
 });

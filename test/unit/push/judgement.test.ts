@@ -44,6 +44,13 @@ test('a service that asks for time gets it at once', async () => {
   expect('pausedForMs' in used && used.pausedForMs > 50_000).toBe(true);
 });
 
+test('an answer holds up its service for a minute at most, whatever it asks for: it may be about one target', async () => {
+  const services = new PushServices();
+  await services.use('https://a/1', () => Promise.resolve({ value: 1, failed: true, askedMs: 9_999_999_000 }));
+  const used = await services.use('https://a/2', () => expect.unreachable());
+  expect('pausedForMs' in used && used.pausedForMs <= 60_000).toBe(true);
+});
+
 test('a service that hangs holds up neither others nor all of its own: what does not fit comes back later', async () => {
   const services = new PushServices();
   let release = (): void => undefined;

@@ -25,6 +25,7 @@ test('addresses: only public ones, however they are written, and what the config
       'fd12::1',
       '::ffff:127.0.0.1',
       '::ffff:7f00:1',
+      '::7f00:1',
       '64:ff9b::7f00:1',
       '2002:7f00:1::',
     ],
