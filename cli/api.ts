@@ -95,10 +95,13 @@ function parse(text: string): unknown {
   }
 }
 
-/** The body of a successful answer. @throws CommandError when the service refused, or does not answer */
+/** Without a body. */
+const NO_CONTENT = 204;
+
+/** The body of a successful answer. @throws CommandError when the service refused, or when something else or nothing answers */
 export async function call<T>(answer: Promise<Answer<T>>): Promise<T> {
   const found = await reach(answer);
-  if (!found.ok) throw refusal(found);
+  if (!found.ok || (found.body === undefined && found.status !== NO_CONTENT)) throw refusal(found);
   return found.body as T;
 }
 

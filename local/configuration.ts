@@ -1,8 +1,10 @@
+import { createServer } from 'node:net';
 import pg from 'pg';
 import { type ApiConfig, type FileFindings, loadConfig } from '../process/config.ts';
-import { ConfigurationError } from '../process/configuration-error.ts';
+import { ConfigurationError, nameIn } from '../process/configuration-error.ts';
 import { databaseProblem } from '../process/database-problem.ts';
 import { keyFileProblems } from '../process/key-files.ts';
+import { listenAddress, listenOn } from '../process/listen.ts';
 import { askTemporal, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalProblem } from '../process/temporal-problem.ts';
 import { temporalServer } from '../process/temporal-server.ts';
@@ -25,7 +27,7 @@ const OWN = {
  */
 export async function configurationProblems(
   env: NodeJS.ProcessEnv,
-  { databaseUrl, temporalAddress, jwt, problems: read }: StackOptions,
+  { listenHost, databaseUrl, temporalAddress, jwt, problems: read }: StackOptions,
   file: FileFindings,
 ): Promise<string[]> {
   const all: NodeJS.ProcessEnv = {
@@ -39,6 +41,8 @@ export async function configurationProblems(
   const { config, problems } = usable(all, file);
   const told = new Set(read.map(nameIn));
   const more = problems.filter((problem) => !told.has(nameIn(problem)));
+  const host = await tryHost(listenHost);
+  if (host !== undefined) more.push(host);
   if (config === undefined) return more;
   const answers = await Promise.all([
     databaseUrl === undefined ? undefined : tryDatabase(config.databaseUrl, 'DATABASE_URL'),
@@ -63,15 +67,29 @@ function usable(
     const wrong = new Set(problems.map(nameIn));
     const rest = Object.fromEntries(Object.entries(env).filter(([name]) => !wrong.has(name)));
     try {
-      return { config: loadConfig(rest, 'api'), problems };
+      // The names in the file were looked at.
+      return { config: loadConfig(rest, 'api', { problems: [], places: file.places }), problems };
     } catch {
       return { config: undefined, problems };
     }
   }
 }
 
-function nameIn(problem: string): string {
-  return /^\w+/.exec(problem)?.[0] ?? problem;
+/**
+ * Lets a server listen where the API and the worker will.
+ * @param host value of `HOST`
+ * @returns what is wrong
+ */
+async function tryHost(host: string): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    await listenOn(server, { address: await listenAddress(host), port: 0, variable: 'PORT' });
+    return undefined;
+  } catch (error) {
+    return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+  } finally {
+    server.close();
+  }
 }
 
 /** Connects and asks for the version. @returns what is wrong */

@@ -21,7 +21,7 @@ export type KeepRunningOptions = {
   /** Starts it again. When the signal comes, it must reject and leave nothing behind. */
   start: (signal: AbortSignal) => Promise<Running>;
   /** Text after the line about an end, for example the last lines of the log. */
-  details: () => string;
+  details: (exit: Exit) => string;
   /** Prints one line for the user. */
   say: (line: string) => void;
 };
@@ -48,7 +48,7 @@ export function keepRunning(options: KeepRunningOptions): { stop: () => Promise<
         if (isStopping()) return;
         if (Date.now() - startedAt > backOff.forgetAfterMs) [pauseMs, times] = [backOff.firstMs, 0];
         times += 1;
-        say(`${name}: ended unexpectedly (${describeExit(exit)})${again(times, pauseMs)}${details()}`);
+        say(`${name}: ended unexpectedly (${describeExit(exit)})${again(times, pauseMs)}${details(exit)}`);
       }
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (isStopping()) return;

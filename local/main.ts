@@ -4,7 +4,7 @@ import { packageRoot } from '../process/package-root.ts';
 import { readEnvironment } from '../process/env-file.ts';
 import { readSecretFiles } from '../process/secret-files.ts';
 import { configurationProblems } from './configuration.ts';
-import { readStackOptions } from './options.ts';
+import { readStackOptions, USAGE } from './options.ts';
 import { removeRunningStack, writeRunningStack } from './service-url.ts';
 import { runningStack, superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
@@ -23,6 +23,10 @@ process.stderr.on('error', () => undefined);
 process.exit(await main());
 
 async function main(): Promise<number> {
+  if (process.argv.includes('--help')) {
+    say(USAGE);
+    return 0;
+  }
   const root = packageRoot();
   const { env, ...file } = readEnvironment(process.env, root);
   const options = readStackOptions(env, root, process.argv.slice(2), file);

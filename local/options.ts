@@ -49,7 +49,7 @@ export type StackPorts = {
 /** Each of them says who signs the tokens; `JWT_ISSUER` only where there is no `JWT_SECRET`. */
 const EXTERNAL_ISSUERS = ['JWT_ISSUER', 'JWT_JWKS_URL', 'JWT_PUBLIC_KEY_FILE'] as const;
 const OBSERVE = '--observe';
-const USAGE = `npm start -- [--observe]
+export const USAGE = `npm start -- [--observe]
   --observe  runs Prometheus and Grafana beside the stack, where their programs are there`;
 
 type Port = { variable: string; standard: number; user: string; least?: number };

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer, connect } from 'node:net';
+import { nameIn } from '../process/configuration-error.ts';
 import { LOOPBACK } from '../process/listen.ts';
 import { PORTS, type StackOptions, type StackPorts } from './options.ts';
 
@@ -44,6 +45,7 @@ const REACH = 200;
 export async function settlePorts(options: StackOptions): Promise<SettledPorts> {
   const ports = { ...options.ports };
   const names = usedPorts(options);
+  const told = new Set(options.problems.map(nameIn));
   const takenBy = new Map<number, keyof StackPorts>();
   const moved: string[] = [];
   const problems: string[] = [];
@@ -59,6 +61,8 @@ export async function settlePorts(options: StackOptions): Promise<SettledPorts> 
   // Those that stay come first: the others make room for them.
   for (const name of [...names].sort((a, b) => Number(options.fixedPorts.has(b)) - Number(options.fixedPorts.has(a)))) {
     const { variable, user } = PORTS[name];
+    // Its value is no port, which was told: nothing is known of the port that was meant.
+    if (told.has(variable)) continue;
     const port = ports[name];
     const other = takenBy.get(port);
     const problem = await portProblem(port);
@@ -74,7 +78,7 @@ export async function settlePorts(options: StackOptions): Promise<SettledPorts> 
       takenBy.set(port, name);
     } else {
       moved.push(
-        `Port ${port} ${other === undefined ? problem : `is that of ${PORTS[other].user}`}: ${user} gets ${free}`,
+        `Port ${port} ${other === undefined ? problem : `is that of ${PORTS[other].user}`}. Parley uses ${free} for ${user}`,
       );
       ports[name] = free;
       takenBy.set(free, name);

@@ -57,7 +57,9 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
       void sayWhenReady(again, options, stopped.signal, 'ready again');
       return running(again);
     },
-    details: () => ` The last lines of its log:\n${latest.tail()}`,
+    // A killed process has written nothing about its end.
+    details: ({ signal: kill }) =>
+      kill === 'SIGKILL' ? ` Its log: ${options.logFile}` : ` The last lines of its log:\n${latest.tail()}`,
     say,
   });
   return {

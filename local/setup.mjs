@@ -22,6 +22,8 @@ if (process.argv.includes('--build')) build();
 function build() {
   const sources = readSources(root);
   if (isBuilt(root, sources)) return;
+  // Not to the output, which another program may read.
+  console.error('Compiling. This takes some seconds.');
   prepareBuild(root, sources);
   run('npm', ['run', '--silent', 'build']);
   writeStamp(root, sources);

@@ -5,6 +5,8 @@ import { packageRoot } from '../process/package-root.ts';
 import { developmentSecret, signToken } from './development-token.ts';
 import { stackOptions } from './options.ts';
 
+const USAGE = 'npm run --silent token -- <user> [--device <device>] [--operator]';
+
 try {
   process.stdout.write(`${await main()}\n`);
 } catch (error) {
@@ -15,12 +17,15 @@ try {
 async function main(): Promise<string> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { device: { type: 'string' }, operator: { type: 'boolean', default: false } },
+    options: {
+      help: { type: 'boolean', default: false },
+      device: { type: 'string' },
+      operator: { type: 'boolean', default: false },
+    },
   });
+  if (values.help) return USAGE;
   const [user, ...rest] = positionals;
-  if (user === undefined || rest.length > 0) {
-    throw new Error('Usage: npm run --silent token -- <user> [--device <device>] [--operator]');
-  }
+  if (user === undefined || rest.length > 0) throw new Error(`Usage: ${USAGE}`);
   const root = packageRoot();
   const { env, ...file } = readEnvironment(process.env, root);
   const options = stackOptions(env, root, [], file);

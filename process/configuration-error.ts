@@ -19,8 +19,12 @@ export class ConfigurationError extends Error {
 /** Where variables are set, by name, for example `.env, line 3`. */
 export type Places = Readonly<Record<string, string>>;
 
+/** The variable that a problem begins with; the problem itself where it names none, as an option or a line of a file. */
+export function nameIn(problem: string): string {
+  return /^\w+/.exec(problem)?.[0] ?? problem;
+}
+
 function placeOf(problem: string, places: Places): string {
-  const [name = ''] = /^\w+/.exec(problem) ?? [];
-  const place = own(places, name);
+  const place = own(places, nameIn(problem));
   return place === undefined ? '' : ` (${place})`;
 }

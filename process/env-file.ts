@@ -37,7 +37,8 @@ export function readEnvironment(given: NodeJS.ProcessEnv, root = packageRoot()):
       .replaceAll('\r\n', '\n');
   } catch (error) {
     const isMissing = named === '' && (error as NodeJS.ErrnoException).code === 'ENOENT';
-    const problems = isMissing ? [] : [`${shown} cannot be read: ${ensureError(error).message}`];
+    const setBy = named === '' ? '' : 'PARLEY_ENV_FILE: ';
+    const problems = isMissing ? [] : [`${setBy}${shown} cannot be read: ${ensureError(error).message}`];
     return { env: given, problems, places: {} };
   }
   const { problems, lines } = checkLines(text, shown);

@@ -16,7 +16,8 @@ export interface LocalStackInput {
 export async function isAlive(url: string): Promise<boolean> {
   try {
     const response = await fetch(new URL('/health/live', url), { signal: AbortSignal.timeout(2_000) });
-    return response.ok;
+    // Another server may have a page for every path, as the Temporal Web UI does.
+    return response.ok && (await response.text()) === 'OK';
   } catch {
     return false;
   }

@@ -109,6 +109,27 @@ test('values, files, database and Temporal are told together', async () => {
   ]);
 });
 
+test('an unknown name in the file keeps nothing from being tried', async () => {
+  const env = { DATABASE_URL: changed((url) => (url.password = PASSWORD)), POSTGRESS_PORT: '1' };
+  const told = '.env, line 1: POSTGRESS_PORT is unknown: did you mean POSTGRES_PORT?';
+  const file = { problems: [told], places: { POSTGRESS_PORT: '.env, line 1' } };
+  const options = readStackOptions(env, '/', [], file);
+  expect([...options.problems, ...(await configurationProblems(env, options, file))]).toEqual([
+    told,
+    'DATABASE_URL: the server refuses the password of the user parley',
+  ]);
+});
+
+test('an address of another machine, and a name that nobody knows, are told', async () => {
+  const said = async (HOST: string): Promise<string[]> =>
+    configurationProblems({ HOST }, readStackOptions({ HOST }, '/'), { problems: [], places: {} });
+  expect(await said('192.0.2.1')).toEqual(['HOST is 192.0.2.1, which is no address of this machine']);
+  expect(await said('no-such-host.invalid')).toEqual([
+    'HOST is no-such-host.invalid, a name that is not known here. Set it to an address',
+  ]);
+  expect(await said('::')).toEqual([]);
+});
+
 test('a namespace that is not there is told, and servers of the stack itself are not asked', async () => {
   const nothing = { problems: [], places: {} };
   const env = { TEMPORAL_ADDRESS: inject('temporalAddress'), TEMPORAL_NAMESPACE: 'nowhere' };

@@ -105,6 +105,9 @@ test('a refusal ends with 1, and names the problem and the request', async () =>
 test('an answer of a proxy is not one of the service', async () => {
   expect((await parley(['status'], { answer: () => new Response('<html>', { status: 502 }) })).code).toBe(3);
   expect((await parley(['status'], { answer: () => new Response('<html>', { status: 403 }) })).code).toBe(1);
+  // Another program at this address: its page is no answer to print.
+  const page = await parley(['status'], { answer: () => new Response('<html>') });
+  expect([page.code, page.out, page.err]).toEqual([1, '', 'The answer was 200, and not from Parley\n']);
 });
 
 test('requests follow no redirect with the token', async () => {

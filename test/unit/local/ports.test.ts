@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
-import { stackOptions } from '../../../local/options.ts';
+import { readStackOptions, stackOptions } from '../../../local/options.ts';
 import { freePort, loopback, settlePorts } from '../../../local/ports.ts';
 
 /** Linux gives ports from here on to outgoing connections (`net.ipv4.ip_local_port_range`). */
@@ -41,7 +41,7 @@ test('a port that nobody has chosen moves to a free one, and says so; one that w
   expect(await settlePorts({ ...options, ports, fixedPorts: new Set(['postgres']) })).toMatchObject({
     ports: { postgres: ports.postgres },
   });
-  expect(moved).toContain(`Port ${second} is already in use: PostgreSQL gets ${ports.postgres}`);
+  expect(moved).toContain(`Port ${second} is already in use. Parley uses ${ports.postgres} for PostgreSQL`);
   expect(problems).toEqual([
     expect.stringMatching(
       `^PORT: port ${first}, needed for the API, is already in use. Set PORT to another port, for example \\d+$`,
@@ -60,6 +60,15 @@ test('two that were given the same port are told, and a default makes room', asy
   expect(settled.problems).toEqual([]);
   expect(settled.ports.admin).not.toBe(Number(port));
   expect(settled.moved).toContain(
-    `Port ${port} is that of the API: the worker's health and metrics gets ${settled.ports.admin}`,
+    `Port ${port} is that of the API. Parley uses ${settled.ports.admin} for the worker's health and metrics`,
   );
+});
+
+test('the default is not looked at for a port whose value is wrong: that is told already', async () => {
+  const standard = await freePort();
+  await occupy(standard);
+  const options = readStackOptions({ PORT: '80800', TEMPORAL_UI_PORT: String(await freePort()) }, '/');
+  expect(options.problems).toEqual(['PORT must be a port from 1 to 65535, but is 80800']);
+  const { problems } = await settlePorts({ ...options, ports: { ...options.ports, api: standard } });
+  expect(problems).toEqual([]);
 });
