@@ -23,6 +23,19 @@ const WAKE_MS = 2000;
 /** Of Temporal, for a page of a history. */
 const HISTORY_MS = 5000;
 
+/** A whole history is too long for a documentation. */
+const FIRST_PAGE = {
+  runId: '01a224b2-0542-7d9a-9e2f-78794b2cd223',
+  events: [
+    {
+      eventId: '1',
+      eventTime: { seconds: '1795905865', nanos: 106020124 },
+      eventType: 'EVENT_TYPE_WORKFLOW_EXECUTION_STARTED',
+    },
+  ],
+  next: 'CAISBAgBEAE',
+};
+
 /** What operators do with one conversation: its run, its history, its deletion. */
 export function adminRunRoutes(deps: AdminDeps): Route[] {
   return [...runRoutes(deps), historyRoute(deps), deleteRoute(deps)];
@@ -93,7 +106,7 @@ function historyRoute({ inspection }: Pick<AdminDeps, 'inspection'>): Route {
     hasLargeAnswer: true,
     params: ConversationParams,
     query: HistoryQuery,
-    replies: { 200: { description: 'Events', schema: HistoryPage } },
+    replies: { 200: { description: 'Events', schema: HistoryPage, example: FIRST_PAGE } },
     problems: ['not-allowed', 'not-found'],
     handle: async ({ params: { id }, query: { run, cursor }, deadline }) => {
       if (cursor !== undefined && run === undefined) throw new AppError('malformed', 'cursor needs run');

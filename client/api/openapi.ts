@@ -14927,6 +14927,22 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "runId": "01a224b2-0542-7d9a-9e2f-78794b2cd223",
+                     *       "events": [
+                     *         {
+                     *           "eventId": "1",
+                     *           "eventTime": {
+                     *             "seconds": "1795905865",
+                     *             "nanos": 106020124
+                     *           },
+                     *           "eventType": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"
+                     *         }
+                     *       ],
+                     *       "next": "CAISBAgBEAE"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["HistoryPage"];
                 };
             };

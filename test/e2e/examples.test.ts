@@ -25,8 +25,8 @@ interface Document {
 const service = useService({ apis: 1, workers: 1, env: EXAMPLES_ENV });
 const run = readExamples(path.join(packageRoot(), 'docs'));
 const routes = makeRoutes({ docsFolder: '', version: '' } as AppDeps);
-/** Of the operations whose answers are pages, or longer than a documentation may show. */
-const WITHOUT_ANSWER = ['metrics', 'openapi', 'docs', 'problemPage', 'getHistory'];
+/** Of the operations whose answers are texts and pages. */
+const WITHOUT_ANSWER = ['metrics', 'openapi', 'docs', 'problemPage'];
 
 async function printed(): Promise<Map<string, Operation & { readonly target: string }>> {
   const [url = ''] = service().urls();
