@@ -1,4 +1,5 @@
 import { type RequestListener, type Server, createServer, maxHeaderSize } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { hostAndPort, listenAddress, listenOn, reachableAddress } from '../../process/listen.ts';
@@ -65,17 +66,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.headersTimeout = headers.withinMs;
   server.requestTimeout = REQUEST_MS;
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   const address = await listenAddress(options.host);
   const port = await listenOn(server, { address, port: options.port, variable: 'PORT' });
   let ending: Promise<boolean> | undefined;
   return {
     url: `http://${hostAndPort(reachableAddress(address), port)}`,
     port,
-    shutdown: () => (ending ??= drain(server, options)),
+    shutdown: () => (ending ??= drain(server, sockets, options)),
   };
 }
 
-async function drain(server: Server, { graceMs, log, onDraining, closeStreams }: ServerOptions): Promise<boolean> {
+async function drain(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  { graceMs, log, onDraining, closeStreams }: ServerOptions,
+): Promise<boolean> {
   log.info({ graceMs }, 'shutting down');
   onDraining();
   const state = { isClosed: false };
@@ -89,6 +99,8 @@ async function drain(server: Server, { graceMs, log, onDraining, closeStreams }:
   const until = Date.now() + graceMs;
   while (!state.isClosed && Date.now() < until) {
     server.closeIdleConnections();
+    // Browsers and Node.js connect before they have a request. Such a connection is not idle for Node.js: it would wait for a request.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
     await Promise.race([closed, sleep(DRAIN_POLL_MS)]);
   }
   if (state.isClosed) return true;

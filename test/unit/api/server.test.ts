@@ -157,6 +157,15 @@ test('a page of an allowed origin may read that its headers are too large, and n
   await server.shutdown();
 });
 
+test('a connection that never sent anything does not hold up the shutdown', async () => {
+  const server = await start((_, res) => res.end(), 100_000);
+  const silent = connect(server.port, '127.0.0.1');
+  await once(silent, 'connect');
+  const closed = once(silent, 'close');
+  expect(await server.shutdown()).toBe(true);
+  await closed;
+});
+
 test('a port that is taken fails the start', async () => {
   const server = await start((_, res) => res.end(), 100);
   const again = startServer({
