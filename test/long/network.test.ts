@@ -5,7 +5,7 @@ import { type Inspect, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { createTestDatabase } from '../harness/database.ts';
 import { print } from '../harness/print.ts';
 import { startTestService } from '../harness/service.ts';
-import { failedTries, untilMore, useFaults } from './faults.ts';
+import { failedTries, untilMore, useFaults } from '../faults/faults.ts';
 
 const later = useFaults();
 
