@@ -38,6 +38,27 @@ function deviceMaker({ service, program }: CaseContext): (library: LibraryName, 
   };
 }
 
+/** Three devices of different users in a group that the first one made. */
+interface Three {
+  readonly id: string;
+  readonly devices: readonly [InteropDevice, InteropDevice, InteropDevice];
+}
+
+async function threeIn(
+  context: CaseContext,
+  libraries: readonly [LibraryName, LibraryName, LibraryName],
+  options?: { readonly externalSender: boolean },
+): Promise<Three> {
+  const make = deviceMaker(context);
+  const [creator, second, third] = [make(libraries[0], 'a'), make(libraries[1], 'b'), make(libraries[2], 'c')];
+  for (const device of [creator, second, third]) await device.open();
+  const id = await creator.create({}, options);
+  await creator.add(second.user, third.user);
+  const devices = [creator, second, third] as const;
+  await disagreements(devices);
+  return { id, devices };
+}
+
 /** One commit of OpenMLS or mls-rs adds 120 devices of both, and a member with ts-mls processes it. */
 const addMany =
   (committer: Library): InteropCase =>
@@ -60,13 +81,9 @@ const addMany =
 const selfRemove =
   (library: Library): InteropCase =>
   async (context) => {
-    const make = deviceMaker(context);
-    const devices = [make(library, 'a'), make(library, 'b'), make(library, 'c')];
-    const [creator, leaver, other] = devices as [InteropDevice, InteropDevice, InteropDevice];
-    for (const device of devices) await device.open();
-    await creator.create({});
-    await creator.add(leaver.user, other.user);
-    await disagreements(devices);
+    const {
+      devices: [creator, leaver, other],
+    } = await threeIn(context, [library, library, library]);
     await leaver.leave('self-remove');
     await other.commitPending();
     const problems = await disagreements([creator, other]);
@@ -77,13 +94,9 @@ const selfRemove =
 
 /** OpenMLS leaves by SelfRemove, and the committer's library does not know the type: the leaf goes with a later Remove. */
 const unknownSelfRemove: InteropCase = async (context) => {
-  const make = deviceMaker(context);
-  const devices = [make('mls-rs', 'a'), make('openmls', 'b'), make('mls-rs', 'c')];
-  const [creator, leaver, other] = devices as [InteropDevice, InteropDevice, InteropDevice];
-  for (const device of devices) await device.open();
-  await creator.create({});
-  await creator.add(leaver.user, other.user);
-  await disagreements(devices);
+  const {
+    devices: [creator, leaver, other],
+  } = await threeIn(context, ['mls-rs', 'openmls', 'mls-rs']);
   await leaver.leave('self-remove');
   await other.update();
   const problems = await disagreements([creator, other]);
@@ -95,13 +108,9 @@ const unknownSelfRemove: InteropCase = async (context) => {
 
 /** OpenMLS leaves by SelfRemove, which OpenMLS does not commit beside ts-mls: the device with ts-mls removes the leaf. */
 const selfRemoveBesideTsMls: InteropCase = async (context) => {
-  const make = deviceMaker(context);
-  const devices = [make('openmls', 'a'), make('openmls', 'b'), make('ts-mls', 'c')];
-  const [creator, leaver, own] = devices as [InteropDevice, InteropDevice, InteropDevice];
-  for (const device of devices) await device.open();
-  await creator.create({});
-  await creator.add(leaver.user, own.user);
-  await disagreements(devices);
+  const {
+    devices: [creator, leaver, own],
+  } = await threeIn(context, ['openmls', 'openmls', 'ts-mls']);
   await leaver.leave('self-remove');
   await own.commitPending();
   const problems = await disagreements([creator, own]);
@@ -113,19 +122,13 @@ const selfRemoveBesideTsMls: InteropCase = async (context) => {
 const losesEverything =
   (library: LibraryName): InteropCase =>
   async (context) => {
-    const make = deviceMaker(context);
-    const [creator, loser, witness] = [make('mls-rs', 'a'), make(library, 'b'), make('openmls', 'c')];
-    const devices = [creator, loser, witness];
-    for (const device of devices) await device.open();
-    const id = await creator.create({});
-    await creator.add(loser.user, witness.user);
-    await disagreements(devices);
+    const { id, devices } = await threeIn(context, ['mls-rs', library, 'openmls']);
+    const [creator, loser] = devices;
     await creator.update();
     (loser as OwnDevice | OtherDevice).lose();
     await loser.open();
     await loser.joinExternally(id);
-    const problems = [...(await disagreements(devices)), ...(await unreadTexts(devices, 'back'))];
-    return problems;
+    return [...(await disagreements(devices)), ...(await unreadTexts(devices, 'back'))];
   };
 
 /** Somebody outside asks to join, and a member of any library lets it in. */
@@ -150,13 +153,9 @@ const asksToJoin =
 const serviceRemoves =
   (creating: LibraryName, committing: LibraryName): InteropCase =>
   async (context) => {
-    const make = deviceMaker(context);
-    const [creator, committer, victim] = [make(creating, 'a'), make(committing, 'b'), make('openmls', 'c')];
-    const devices = [creator, committer, victim];
-    for (const device of devices) await device.open();
-    await creator.create({}, { externalSender: true });
-    await creator.add(committer.user, victim.user);
-    await disagreements(devices);
+    const {
+      devices: [creator, committer, victim],
+    } = await threeIn(context, [creating, committing, 'openmls'], { externalSender: true });
     const { http } = context.service.clientOf('operator');
     const body = { reason: 'account-closed' };
     await http.json('POST', `/v1/admin/users/${encodeURIComponent(victim.user)}/off-boarding`, { body });
