@@ -211,8 +211,8 @@ export const VARIABLES = {
       .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and 24 to 64 bytes as base64 (Standard Webhooks)'),
     'Secret with which requests to the push gateway are signed (Standard Webhooks): `whsec_` and 24 to 64 bytes as base64.',
   ),
-  PUSH_NETWORKS: optionalList(
-    z.union([z.cidrv4(), z.cidrv6()], { error: 'must be networks such as 10.0.0.0/8' }),
+  PUSH_NETWORKS: optional(
+    listSchema(z.union([z.cidrv4(), z.cidrv6()], { error: 'must be networks such as 10.0.0.0/8' })),
     'Networks that wake-ups may go to beside public addresses, separated by commas: that of a gateway inside the cluster, for example.',
   ),
   PUSH_CONTENT: choice(
@@ -365,17 +365,6 @@ function secret<T>(schema: z.ZodType<T, string>, description: string): Variable<
 /** Values separated by commas, with any space around them. */
 function list<T>(schema: z.ZodType<T, string>, standard: string, description: string): Variable<readonly T[]> {
   return variable(listSchema(schema), standard, description);
-}
-
-/** The same, and none of them is allowed. */
-function optionalList<T>(schema: z.ZodType<T, string>, description: string): Variable<readonly T[]> {
-  const split = z.string().transform((text) =>
-    text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== ''),
-  );
-  return split.pipe(z.array(schema)).prefault('').meta({ description });
 }
 
 function listSchema<T>(schema: z.ZodType<T, string>): z.ZodType<readonly T[], string> {

@@ -30,7 +30,7 @@ export interface PushValues {
   readonly PUSH_WEB_HOSTS: readonly string[];
   readonly PUSH_GATEWAY_URL: string | undefined;
   readonly PUSH_GATEWAY_SECRET: string | undefined;
-  readonly PUSH_NETWORKS: readonly string[];
+  readonly PUSH_NETWORKS: readonly string[] | undefined;
   readonly PUSH_CONTENT: 'nothing' | 'unread' | 'conversation' | 'all';
 }
 
@@ -76,7 +76,7 @@ export function pushSettings(values: PushValues): PushSettings {
         ? undefined
         : { privateKey, publicKey: vapidPublicKey(privateKey), subject, hosts: values.PUSH_WEB_HOSTS },
     gateway: url === undefined || secret === undefined ? undefined : { url, secret },
-    networks: values.PUSH_NETWORKS,
+    networks: values.PUSH_NETWORKS ?? [],
     content: {
       unread: content === 'unread' || content === 'all',
       conversation: content === 'conversation' || content === 'all',
