@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { externalRemove, externalSenderKeys } from '../mls/external-sender.ts';
+import { leafName } from '../mls/leaf-changes.ts';
 import { type GroupState, readStoredGroup } from '../mls/stored-group.ts';
 import { userOf } from '../mls/tree.ts';
 import { unseal } from '../process/sealed.ts';
@@ -84,11 +85,13 @@ function open(
 
 /** Leaf indexes of a user, or of a device whose leaves are known by their keys. */
 async function leafIndexes(pool: pg.Pool, removal: Removal, leaves: GroupState['tree']['leaves']): Promise<number[]> {
-  const names = removal.device === '' ? undefined : await leavesToRemove(pool, removal);
+  const names =
+    removal.device === ''
+      ? undefined
+      : new Set((await leavesToRemove(pool, removal)).map((name) => name.toString('hex')));
   return leaves.flatMap((leaf, index) => {
     if (leaf === undefined || userOf(leaf) !== removal.user) return [];
     if (names === undefined) return [index];
-    const name = createHash('sha256').update(leaf.signatureKey).digest();
-    return names.some((known) => known.equals(name)) ? [index] : [];
+    return names.has(leafName(leaf)) ? [index] : [];
   });
 }

@@ -70,4 +70,4 @@ export function base64url(bytes: Uint8Array): string {
 }
 
 /** The device of tokens that name none. Several installs may share it, so its leaves are not known. */
-export const DEFAULT_DEVICE = 'default';
+export const DEFAULT_DEVICE = 'default' as DeviceId;

@@ -1,10 +1,8 @@
 import { AppError } from '../../domain/errors.ts';
-import { type DeviceId, parseDeviceId } from '../../domain/ids.ts';
+import { DEFAULT_DEVICE, type DeviceId, parseDeviceId } from '../../domain/ids.ts';
 
 /** Header in which a client names its device, if its token does not. Percent-encoded UTF-8, like a part of a path. */
 export const DEVICE_HEADER = 'Parley-Device';
-/** The device of a client that names none. */
-export const DEFAULT_DEVICE = 'default' as DeviceId;
 
 const PLAIN = /^[\x20-\x7e]+$/;
 
