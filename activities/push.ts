@@ -1,23 +1,16 @@
 import { ApplicationFailure } from '@temporalio/common';
-
-/** Targets whose wake-up is to be sent again. */
-export interface FailingTargets {
-  /** Counted up to a thousand. */
-  readonly count: number;
-  /** Until the first of them is due; milliseconds. */
-  readonly nextInMs: number;
-}
+import type { Failing } from '../store/push/deliveries.ts';
 
 export interface PushActivityDeps {
   /** Sends again what is due. @returns what still fails */
-  readonly retry: () => Promise<FailingTargets>;
+  readonly retry: () => Promise<Failing>;
   /** Called with the complete error, for the log. */
   readonly onFailure: (error: unknown) => void;
 }
 
 export interface PushActivities {
   /** Sends wake-ups of failing targets that are due again. Names nobody: histories hold counts only (invariant 10). */
-  retryPushes: () => Promise<FailingTargets>;
+  retryPushes: () => Promise<Failing>;
 }
 
 /** Activities of the retries of wake-ups. */

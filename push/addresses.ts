@@ -51,6 +51,12 @@ export function makeAddresses(also: readonly string[]): Addresses {
   return { isAllowed, lookup };
 }
 
+/** The IP address that is the host of a URL, where it is no name. @param hostname as `URL` has it: IPv6 in brackets */
+export function addressIn(hostname: string): string | undefined {
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
+  return isIP(bare) === 0 ? undefined : bare;
+}
+
 /** The only IPv6 addresses that are given out (RFC 4291 §2.4). Others may stand for IPv4 addresses (`::127.0.0.1`). */
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 

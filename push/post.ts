@@ -1,8 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
-import { isIP } from 'node:net';
 import type { TLSSocketOptions } from 'node:tls';
-import { type Addresses, ForbiddenAddressError } from './addresses.ts';
+import { type Addresses, ForbiddenAddressError, addressIn } from './addresses.ts';
 
 /** Time for the whole request, with name look-up and TLS. */
 const TIMEOUT_MS = 8000;
@@ -40,8 +39,8 @@ export function makePost(
       new Promise((resolve, reject) => {
         const { protocol, hostname } = new URL(url);
         // Node looks no address up that stands in the URL itself.
-        const host = hostname.replace(/^\[(.*)\]$/, '$1');
-        if (isIP(host) !== 0 && !addresses.isAllowed(host)) {
+        const address = addressIn(hostname);
+        if (address !== undefined && !addresses.isAllowed(address)) {
           reject(new ForbiddenAddressError('an address that is not allowed'));
           return;
         }

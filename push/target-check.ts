@@ -1,7 +1,7 @@
 import { createECDH } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { PushTarget } from '../domain/push.ts';
 import type { PushSettings } from '../process/push-settings.ts';
+import { addressIn } from './addresses.ts';
 
 const P256DH_BYTES = 65;
 const UNCOMPRESSED = 4;
@@ -22,7 +22,7 @@ export function targetProblem(settings: PushSettings, target: PushTarget): strin
     return 'This service sends no wake-ups to this host';
   }
   // A host that the configuration names by its address, or as localhost, is for development.
-  const isDevelopment = hostname === 'localhost' || isIP(hostname.replace(/^\[(.*)\]$/, '$1')) !== 0;
+  const isDevelopment = hostname === 'localhost' || addressIn(hostname) !== undefined;
   const isDefault = protocol === 'https:' && port === '';
   if (!isDefault && !(isDevelopment && (protocol === 'https:' || protocol === 'http:'))) {
     return 'The endpoint is not https on the default port';

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { createConversationActivities } from '../activities/conversation.ts';
 import { createConsistencyActivities } from '../activities/consistency.ts';
 import { createOffBoardingActivities } from '../activities/off-boarding.ts';
-import { type FailingTargets, type PushActivityDeps, createPushActivities } from '../activities/push.ts';
+import { type PushActivityDeps, createPushActivities } from '../activities/push.ts';
 import { createSweepActivities } from '../activities/sweep.ts';
 import { batchFacts } from '../dispatch/batch-facts.ts';
 import type { ConversationWorkflows } from '../dispatch/conversation-workflows.ts';
@@ -15,6 +15,7 @@ import type { Metrics } from '../process/metrics.ts';
 import { type Tracing, traceNow } from '../process/tracing.ts';
 import { packageRoot } from '../process/package-root.ts';
 import type { Notifier } from '../store/log/notifications.ts';
+import type { Failing } from '../store/push/deliveries.ts';
 import type { SweepAges } from '../store/retention/sweep.ts';
 import { type Residents, makeConversationSinks } from './conversation-sinks.ts';
 import { type WithThreads, withOurThreads } from './promise-hook.ts';
@@ -123,7 +124,7 @@ export async function createWorker(deps: WorkerDeps): Promise<ConversationWorker
         onFailure: (error, conversation) => log.warn({ err: error, conversation }, 'off-boarding is tried again'),
       }),
       ...createPushActivities({
-        retry: deps.retryPushes ?? ((): Promise<FailingTargets> => Promise.resolve({ count: 0, nextInMs: 0 })),
+        retry: deps.retryPushes ?? ((): Promise<Failing> => Promise.resolve({ count: 0, nextInMs: 0 })),
         onFailure: (error) => log.warn({ err: error }, 'wake-ups were not sent again'),
       }),
       ...createConsistencyActivities({

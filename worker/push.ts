@@ -1,13 +1,12 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type pg from 'pg';
-import type { FailingTargets } from '../activities/push.ts';
 import { ensurePushRetries } from '../dispatch/push-retries.ts';
 import type { Metrics } from '../process/metrics.ts';
 import type { PushSettings } from '../process/push-settings.ts';
 import { startPushDispatcher } from '../push/dispatcher.ts';
 import { makePushSender } from '../push/sender.ts';
-import { readFailing, takeDueWakes } from '../store/push/deliveries.ts';
+import { type Failing, readFailing, takeDueWakes } from '../store/push/deliveries.ts';
 
 /** Failing targets of one step of the workflow. */
 const RETRIES = 100;
@@ -15,7 +14,7 @@ const RETRIES = 100;
 /** The wake-ups of this process. */
 export interface Push {
   /** Sends again what is due to failing targets. */
-  readonly retry: () => Promise<FailingTargets>;
+  readonly retry: () => Promise<Failing>;
   readonly stop: () => Promise<void>;
 }
 

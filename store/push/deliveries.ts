@@ -141,9 +141,9 @@ export async function recordDeliveries(pool: pg.Pool, deliveries: readonly Deliv
   });
 }
 
-/** Wakes that can be sent again later. */
+/** Targets whose wake-up failed, and is to be sent again. */
 export interface Failing {
-  /** Targets whose wake-up failed and is to be sent again. */
+  /** Counted up to a thousand. */
   readonly count: number;
   /** Until the first of them is due; milliseconds. */
   readonly nextInMs: number;
