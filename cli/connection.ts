@@ -5,6 +5,7 @@ import { stackOptions } from '../local/options.ts';
 import { findService } from '../local/service-url.ts';
 import { readEnvironment } from '../process/env-file.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { ensureError } from '../domain/errors.ts';
 
 /** Where the service is, and how this program shows who it is. */
 export interface Connection {
@@ -79,6 +80,6 @@ function attempt<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new CommandError(EXIT.usage, error instanceof Error ? error.message : String(error), { cause: error });
+    throw new CommandError(EXIT.usage, ensureError(error).message, { cause: error });
   }
 }

@@ -9,6 +9,7 @@ import { askTemporal, makeTemporalClient } from '../process/temporal-client.ts';
 import { temporalProblem } from '../process/temporal-problem.ts';
 import { temporalServer } from '../process/temporal-server.ts';
 import type { StackOptions } from './options.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /** Time for a server to answer. */
 const TRY_MS = 5_000;
@@ -86,7 +87,7 @@ async function tryHost(host: string): Promise<string | undefined> {
     await listenOn(server, { address: await listenAddress(host), port: 0, variable: 'PORT' });
     return undefined;
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+    return messageOf(error).replace(/\.$/, '');
   } finally {
     server.close();
   }
@@ -112,9 +113,7 @@ export async function tryDatabase(url: string, variable: string): Promise<string
       return `${variable}: the server is a standby, which only reads. Name the primary`;
     return undefined;
   } catch (error) {
-    return (
-      databaseProblem(error, url, variable) ?? `${variable}: ${error instanceof Error ? error.message : String(error)}`
-    );
+    return databaseProblem(error, url, variable) ?? `${variable}: ${messageOf(error)}`;
   } finally {
     await client?.end().catch(() => undefined);
   }

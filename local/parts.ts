@@ -10,6 +10,7 @@ import { startProgram } from './program.ts';
 import { resolveProgram } from './temporal-binary.ts';
 import { temporalCli } from './temporal-programs.ts';
 import { startTemporal } from './temporal-server.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /** Everything that is needed to start one part of the local stack. */
 export type PartContext = {
@@ -77,9 +78,7 @@ export async function startTemporalServer(
   };
   const server = await startTemporal({ ...start, say, signal }).catch((error: unknown) => {
     if (signal.aborted || !options.servesWithoutTemporal) throw error;
-    say(
-      `${error instanceof Error ? error.message : String(error)}\nTemporal: Parley starts without it, and tries again.`,
-    );
+    say(`${messageOf(error)}\nTemporal: Parley starts without it, and tries again.`);
     return undefined;
   });
   keepServer(context, 'Temporal', 'temporal', server, (stopping) =>

@@ -13,12 +13,13 @@ import { readSecretFiles } from '../process/secret-files.ts';
 import { onPath } from './find-program.ts';
 import { stackOptions } from './options.ts';
 import { readRunningStack } from './service-url.ts';
+import { messageOf } from '../process/message-of.ts';
 
 const USAGE = `npm run --silent psql -- [-c <SQL>]
   -c  runs this and ends`;
 
 process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   return 1;
 });
 
@@ -112,7 +113,7 @@ async function run(client: pg.Client, sql: string): Promise<number> {
     for (const result of results) print(result);
     return 0;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     return 1;
   }
 }

@@ -5,6 +5,7 @@ import { isExecutable, onPath } from './find-program.ts';
 import { fromPip } from './install-pip.ts';
 import { fromVendor } from './install-vendor.ts';
 import type { Installer, TemporalProgram } from './temporal-programs.ts';
+import { messageOf } from '../process/message-of.ts';
 
 export type ResolveOptions = {
   /** Gets progress messages, one line at a time. */
@@ -42,7 +43,7 @@ export async function resolveProgram(program: TemporalProgram, options: ResolveO
       return await installInto(cached, (folder) => install({ program, folder, env, ...(signal && { signal }) }));
     } catch (error) {
       signal?.throwIfAborted();
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       say(`${program.command}: that did not work: ${reason}`);
       tried.push(`${what(program)}: ${reason}`);
     }

@@ -4,13 +4,14 @@ import { readEnvironment } from '../process/env-file.ts';
 import { packageRoot } from '../process/package-root.ts';
 import { developmentSecret, signToken } from './development-token.ts';
 import { stackOptions } from './options.ts';
+import { messageOf } from '../process/message-of.ts';
 
 const USAGE = 'npm run --silent token -- <user> [--device <device>] [--operator]';
 
 try {
   process.stdout.write(`${await main()}\n`);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   process.exitCode = 1;
 }
 

@@ -9,6 +9,7 @@ import { createCleanup } from '../process/cleanup.ts';
 import { lockDataFolder } from './data-lock.ts';
 import { stackOptions } from './options.ts';
 import { postgresAccount, reachableFolder } from './postgres-account.ts';
+import { messageOf } from '../process/message-of.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Every entry that a stack makes in its data folder. */
@@ -19,7 +20,7 @@ const USAGE = `npm run wipe -- [--yes]
   --yes  does not ask`;
 
 process.exitCode = await main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   return 1;
 });
 

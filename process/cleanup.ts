@@ -1,3 +1,4 @@
+import { messageOf } from './message-of.ts';
 /** Releases one resource. */
 type Release = () => Promise<void> | void;
 
@@ -23,7 +24,7 @@ export function createCleanup(): Cleanup {
       try {
         await entry.release();
       } catch (cause) {
-        failures.push(new Error(`${entry.name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }));
+        failures.push(new Error(`${entry.name}: ${messageOf(cause)}`, { cause }));
       }
     }
     if (failures.length > 0) throw new AggregateError(failures, failures.map(({ message }) => message).join('; '));

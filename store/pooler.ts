@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { ensureError } from '../domain/errors.ts';
 import { StartError } from '../domain/start-error.ts';
 import { PoolerError } from './pooler-error.ts';
 import { type DatabaseServer, connectionOf } from './server.ts';
@@ -45,7 +46,7 @@ export async function checkConnections({ main, direct }: DatabaseWays, settled =
   }
   const other = await sessionKind(direct, false).catch((error: unknown) => {
     if (error instanceof StartError) throw error;
-    throw new StartError(`DATABASE_DIRECT_URL: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new StartError(`DATABASE_DIRECT_URL: ${ensureError(error).message}`, {
       cause: error,
     });
   });

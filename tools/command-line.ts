@@ -1,9 +1,10 @@
+import { messageOf } from '../process/message-of.ts';
 /** Parses the arguments of this process. If they are wrong, prints the error and the usage, and exits with 2. */
 export function optionsOrExit<T>(parse: (args: readonly string[]) => T, usage: string): T {
   try {
     return parse(process.argv.slice(2));
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
+    process.stderr.write(`${messageOf(error)}\n${usage}\n`);
     process.exit(2);
   }
 }

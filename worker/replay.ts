@@ -4,6 +4,7 @@ import { makeMetrics } from '../process/metrics.ts';
 import { conversationWorkflowId } from '../workflows/conversation/messages.ts';
 import { makeConversationSinks } from './conversation-sinks.ts';
 import { workflowBundle } from './create-worker.ts';
+import { messageOf } from '../process/message-of.ts';
 
 /** Options with which a bundle replays histories. @param bundle workflow code @default the one that was built here */
 export async function replayOptions(bundle?: string): Promise<ReplayWorkerOptions> {
@@ -28,6 +29,6 @@ export async function replay(
     await Worker.runReplayHistory(options, historyFromPlain(history), conversationWorkflowId(conversation));
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }

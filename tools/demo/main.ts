@@ -9,6 +9,7 @@ import { packageRoot } from '../../process/package-root.ts';
 import { readSecretFiles } from '../../process/secret-files.ts';
 import { isAlive, startLocalStack, takesToken } from './local-stack.ts';
 import { runScenario } from './scenario.ts';
+import { messageOf } from '../../process/message-of.ts';
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const root = packageRoot();
@@ -34,7 +35,7 @@ async function main(): Promise<number> {
     say(failures.length === 0 ? '\nAll checks passed.' : `\n${failures.length} checks failed.`);
     return failures.length === 0 ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     return 1;
   } finally {
     await stack?.stop();

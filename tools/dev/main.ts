@@ -14,6 +14,7 @@ import { readSecretFiles } from '../../process/secret-files.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { makeRestarts } from './restarts.ts';
 import { watchSources } from './watch.ts';
+import { messageOf } from '../../process/message-of.ts';
 
 /** Ctrl-C arrives twice: from the terminal, and from npm, which passes it on. A second press is later than this. */
 const SAME_PRESS_MS = 1000;
@@ -53,7 +54,7 @@ const ended = new Promise<void>((resolve) => {
 function fail(error: unknown): void {
   if (abort.signal.aborted) return;
   exitCode = 1;
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   abort.abort(error);
 }
 

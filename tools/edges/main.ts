@@ -6,6 +6,7 @@ import { optionsOrExit } from '../command-line.ts';
 import { EDGE_TOOLS } from './catalogue.ts';
 import { TOOLS_VARIABLE } from './found-tools.ts';
 import { installTool } from './installers.ts';
+import { messageOf } from '../../process/message-of.ts';
 
 const USAGE = `Usage: npm run test:edges -- [--all] [test file ...]
 Installs the programs that npm cannot install into .cache/edges, and runs the tests of test/edges with them.
@@ -26,7 +27,7 @@ for (const tool of EDGE_TOOLS) {
     found.set(tool.name, program);
     say(`${tool.name}: ${path.relative(root, program)}`);
   } catch (error) {
-    missing.push(`${tool.name} (${tool.why}): ${error instanceof Error ? error.message : String(error)}`);
+    missing.push(`${tool.name} (${tool.why}): ${messageOf(error)}`);
     say(`${tool.name}: cannot be had`);
   }
 }

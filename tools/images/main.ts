@@ -3,6 +3,7 @@ import path from 'node:path';
 import { runCommand } from '../../local/run-command.ts';
 import { packageRoot } from '../../process/package-root.ts';
 import { pinDigests } from './pin.ts';
+import { messageOf } from '../../process/message-of.ts';
 
 /**
  * `npm run pin-digests`: adds to each image of Dockerfile and docker-compose.yml the digest that its tag has now. Docker asks
@@ -22,6 +23,6 @@ try {
     process.stdout.write(`${name}: pinned\n`);
   }
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${messageOf(error)}\n`);
   process.exitCode = 1;
 }

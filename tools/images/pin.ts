@@ -1,3 +1,4 @@
+import { messageOf } from '../../process/message-of.ts';
 /** Where an image is named: after `FROM` in a Dockerfile, after `image:` in a compose file. */
 const REFERENCE = /^(\s*(?:FROM|image:)\s+)([^\s@:]+:[^\s@]+)(?:@sha256:[0-9a-f]{64})?/gm;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -26,7 +27,7 @@ export async function pinDigests(
       if (DIGEST.test(digest)) digests.set(image, digest);
       else problems.push(`${image}: not a digest: ${digest}`);
     } catch (error) {
-      problems.push(`${image}: ${error instanceof Error ? error.message : String(error)}`);
+      problems.push(`${image}: ${messageOf(error)}`);
     }
   }
   if (problems.length > 0) throw new Error(`Nothing is pinned. No digest for:\n  ${problems.join('\n  ')}`);

@@ -8,6 +8,7 @@ import type { Action, ActionKind, Trouble } from './schedule.ts';
 import { makeSchedule } from './schedule.ts';
 import type { SentMessage } from './verdict.ts';
 import { judge } from './verdict.ts';
+import { messageOf } from '../../process/message-of.ts';
 
 export interface ModelOptions {
   readonly seed: number;
@@ -248,5 +249,5 @@ function codeOf(error: unknown): string {
 
 function describe(error: unknown): string {
   if (error instanceof AggregateError) return `${error.message} (${error.errors.map(describe).join('; ')})`;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
