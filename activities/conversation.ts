@@ -67,6 +67,8 @@ export interface ConversationActivities {
     readonly operations: readonly StagedCommand[];
     /** Correlation ids. */
     readonly requests: readonly string[];
+    /** How many operations each update has, in their order. Absent in histories of older releases. */
+    readonly sizes?: readonly number[];
     /** The first batch of a run: it also counts the stored increments that a run before did not count. */
     readonly isFirst?: boolean;
   }) => Promise<{ facts: ConversationFacts; outcomes: PackedOutcome[] }>;
@@ -86,7 +88,7 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
     (await decide(pool, conversation, [], [], { patienceMs: LOCK_TRY_MS })).facts;
 
   return {
-    apply: ({ conversation, operations, requests, isFirst = false }) =>
+    apply: ({ conversation, operations, requests, sizes, isFirst = false }) =>
       classified({ conversation, commands: operations, correlationIds: requests }, async () => {
         const startedAt = performance.now();
         if (isFirst) await countIncrements(pool, conversation);
@@ -101,7 +103,7 @@ export function createConversationActivities(deps: ConversationActivityDeps): Co
           seconds: (decidedAt - startedAt) / 1000,
           decidingSeconds: (decidedAt - decidingAt) / 1000,
         });
-        return { facts, outcomes: packOutcomes(outcomes) };
+        return { facts, outcomes: packOutcomes(outcomes, sizes) };
       }),
 
     load: ({ conversation }) =>

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { AppError } from '../domain/errors.ts';
 import { LOCK_PATIENCE_MS } from '../store/decision/decider.ts';
 import { unpackOutcomes } from '../domain/packed-outcome.ts';
+import { completeChains } from '../store/decision/complete-chains.ts';
 import type { StagedCommand } from '../domain/staged-command.ts';
 import {
   type ConversationUpdate,
@@ -52,7 +53,7 @@ export function makeWorkflowExecutor(deps: WorkflowExecutorDeps): Executor<Stage
       try {
         const until = Math.min(Date.now() + CALL_MS, deadline);
         const result = await workflows.update(conversation, update, `${id}.${attempt}`, input, until, signal);
-        return { outcomes: unpackOutcomes(result.outcomes), retries };
+        return { outcomes: completeChains(commands, unpackOutcomes(result.outcomes)), retries };
       } catch (error) {
         if (signal?.aborted === true) throw new AppError('unavailable', undefined, {}, { cause: error });
         const failure = classifyUpdateError(error);

@@ -20,4 +20,8 @@ export interface LogEntry {
   readonly sender: string | null;
   /** When the entry was accepted, by the clock of Postgres. */
   readonly at: Date;
+  /** SHA-256 of the bytes, 32 bytes; also of bytes that are gone. */
+  readonly sha256: Uint8Array;
+  /** Value of the chain over the log up to this entry, 32 bytes. `null`: the entry is older than the chain. */
+  readonly chain: Uint8Array | null;
 }

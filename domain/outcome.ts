@@ -7,6 +7,11 @@ export interface LogPosition {
   readonly seq: number;
   /** Message: the frame's epoch. Commit: the new epoch. Leave: the current epoch. */
   readonly epoch: number;
+  /**
+   * Value of the chain over the log up to this entry, 32 bytes in base64. Absent where the chain has none: of a leave, of an entry that
+   * is older than the chain, and in what processes of older releases answer.
+   */
+  readonly chain?: string;
 }
 
 /** What a commit is answered. An add that changes nothing is no entry: it has no hash and no time. */
@@ -91,6 +96,7 @@ export const OUTCOME_FIELDS = {
   seq: 'number',
   epoch: 'number',
   sha256: 'string',
+  chain: 'string',
   at: 'string',
   unread: 'number',
   role: 'string',

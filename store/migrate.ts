@@ -160,7 +160,7 @@ async function dropFunctions(client: pg.PoolClient, signatures: readonly string[
   while (Date.now() < until && (await hasOlderTransactions(client, rows[0]?.now ?? new Date()))) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  for (const signature of signatures) await client.query(`drop function if exists ${signature}`);
+  for (const signature of signatures) await client.query(`drop routine if exists ${signature}`);
 }
 
 async function hasOlderTransactions(client: pg.PoolClient, than: Date): Promise<boolean> {

@@ -13,11 +13,18 @@ export interface EntryJson {
   readonly at?: string;
   /** Retention deleted the bytes: only seq, kind and epoch are left. */
   readonly expired?: true;
+  /** Of the bytes, lower-case hex; only where the bytes are not there. */
+  readonly sha256?: string;
+  /** Value of the chain over the log up to this entry, standard base64. Absent: the entry is older than the chain. */
+  readonly chain?: string;
 }
 
 /** The only place that turns entries into JSON. */
-export function entryJson({ seq, kind, id, epoch, ciphertext, sender, at }: LogEntry): EntryJson {
-  if (ciphertext === null) return { seq, kind, epoch, expired: true };
+export function entryJson({ seq, kind, id, epoch, ciphertext, sender, at, sha256, chain }: LogEntry): EntryJson {
+  const chained = chain === null ? {} : { chain: base64(chain) };
+  if (ciphertext === null) {
+    return { seq, kind, epoch, expired: true, sha256: Buffer.from(sha256).toString('hex'), ...chained };
+  }
   return {
     seq,
     kind,
@@ -26,6 +33,7 @@ export function entryJson({ seq, kind, id, epoch, ciphertext, sender, at }: LogE
     ciphertext: base64(ciphertext),
     ...(sender === null ? {} : { sender }),
     at: at.toISOString(),
+    ...chained,
   };
 }
 

@@ -107,7 +107,7 @@ begin
   if cardinality(v_refs || v_consumed_refs) > 0 then perform use_key_packages(c, v_refs || v_consumed_refs); end if;
   if p_group_info is not null then perform store_group_info(c, op, p_group_info); end if;
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch,
-                               'sha256', encode(commit_sha256(op), 'hex'), 'at', c.last_at);
+                               'sha256', encode(commit_sha256(op), 'hex'), 'at', c.last_at, 'chain', encode(c.chain, 'base64'));
 end $$;
 
 -- Step 9 of admit(). Every member may finish a pending removal. A further device of a member adds nobody: of one who is proven,
@@ -232,11 +232,12 @@ create or replace function append_commit(inout c conversation, op jsonb, p_ciphe
 language plpgsql as $$
 begin
   c.last_seq := c.last_seq + 1;
+  c.chain := chain_after(c.chain, c.last_seq, 'commit', c.epoch, commit_sha256(op));
   c.last_at := greatest(c.last_at, clock_timestamp());
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at, verified)
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, fingerprint, at, verified, chain)
     values (c.key, c.last_seq, 'commit', c.epoch,
             case when op ? 'external' then free_entry_id(c, op) else op ->> 'id' end, commit_sha256(op), coalesce(p_ciphertext, ''), op ->> 'actor',
-            c.app_count, p_fingerprint, c.last_at, (op ->> 'verified')::boolean);
+            c.app_count, p_fingerprint, c.last_at, (op ->> 'verified')::boolean, c.chain);
   c.epoch := c.epoch + 1;
   c.last_commit_seq := c.last_seq;
   c.due_at := due_after(c);

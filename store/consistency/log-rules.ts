@@ -7,13 +7,13 @@ import type { Pass } from './rule.ts';
 /** Each entry with the one before it. They count again from the log, without the counters of the conversation. */
 export const ENTRIES: Pass = {
   rows: `
-    select c.key as conversation, c.oldest_seq, c.oldest_count, c.expired_seq, b.first_epoch, e.*
+    select c.key as conversation, c.oldest_seq, c.oldest_count, c.expired_seq, c.oldest_chain, c.chain_base, b.*, e.*
     from conversation c
-    cross join lateral (select coalesce((
+    cross join lateral (select chain_of_base(c) as base_chain, coalesce((
       select epoch from entry where conversation = c.key and kind = 'commit' order by seq limit 1), c.epoch) as first_epoch) b
     cross join lateral (
-      select seq, kind, epoch, at, app_count, ciphertext is null as bare, sender,
-        lag(seq) over w as before_seq, lag(app_count) over w as before_count, lag(at) over w as before_at,
+      select seq, kind, epoch, at, app_count, ciphertext is null as bare, sender, sha256, chain,
+        lag(seq) over w as before_seq, lag(chain) over w as before_chain, lag(app_count) over w as before_count, lag(at) over w as before_at,
         max(epoch) filter (where kind = 'commit') over (w rows between unbounded preceding and 1 preceding) as ended
       from entry where conversation = c.key window w as (order by seq)) e
     where c.key = any ($1) and c.deleted_at is null`,
@@ -68,6 +68,16 @@ export const ENTRIES: Pass = {
       shows: ['seq', 'app_count', 'before_count'],
     },
     {
+      name: 'chain',
+      invariant: 13,
+      about:
+        'Each entry has the value of the chain that follows from the entry before it; none if it is older than the chain.',
+      broken: `case when coalesce(x.chain_base, x.seq) >= x.seq then x.chain is not null
+        else x.chain is distinct from chain_after(case when x.seq = x.chain_base + 1 then x.base_chain
+          else coalesce(x.before_chain, x.oldest_chain) end, x.seq, x.kind, x.epoch, x.sha256) end`,
+      shows: ['seq', 'chain_base'],
+    },
+    {
       name: 'sender-was-member',
       invariant: 8,
       about: 'Who sent an entry had a membership interval at that `seq`.',
@@ -82,7 +92,7 @@ export const ENTRIES: Pass = {
 export const CONVERSATIONS: Pass = {
   rows: `
     select c.key as conversation, c.epoch, c.last_seq, c.app_count, c.oldest_seq, c.oldest_count, c.last_at, c.last_commit_seq,
-      c.member_count, l.*, m.members, b.base
+      c.member_count, c.chain, c.chain_base, c.oldest_chain, chain_of_base(c) as base_chain, h.newest_chain, l.*, m.members, b.base
     from conversation c
     cross join lateral (
       select count(*) as entries, count(*) filter (where kind = 'application') as applications, max(at) as newest_at,
@@ -90,6 +100,7 @@ export const CONVERSATIONS: Pass = {
         max(epoch) filter (where kind = 'commit') as ended
       from entry where conversation = c.key) l
     cross join lateral (select count(*) as members from member where conversation = c.key and left_seq is null) m
+    cross join lateral (select (select chain from entry where conversation = c.key and seq = c.last_seq) as newest_chain) h
     left join lateral (select joined_epoch as base from member where conversation = c.key and joined_seq = 0 limit 1) b on true
     where c.key = any ($1) and c.deleted_at is null`,
   rules: [
@@ -115,6 +126,17 @@ export const CONVERSATIONS: Pass = {
         'The epoch is the one that the newest commit began; where the whole log is kept, the first epoch plus the commits.',
       broken: `x.epoch <> x.ended + 1 or (x.oldest_seq = 1 and x.epoch <> x.base + x.commits)`,
       shows: ['epoch', 'base', 'commits', 'ended'],
+    },
+    {
+      name: 'chain-ends',
+      invariant: 13,
+      about:
+        'The chain of a conversation has the value of its newest entry, and remembers the value before its oldest kept one.',
+      broken: `x.chain is distinct from case when x.chain_base is null then null when x.last_seq = x.chain_base then x.base_chain
+          when x.entries = 0 then x.oldest_chain else x.newest_chain end
+        or x.oldest_seq - 1 = x.chain_base and x.oldest_chain is distinct from x.base_chain
+        or (x.oldest_seq - 1 < x.chain_base) <> (x.oldest_chain is null)`,
+      shows: ['last_seq', 'oldest_seq', 'chain_base'],
     },
     {
       name: 'newest-commit',

@@ -6,10 +6,12 @@ language plpgsql as $$
 declare
   c conversation;
   v_members text[] := array(select distinct u from unnest(p_members || p_creator) u order by u);
+  v_origin bytea := chain_origin(p_id, p_protocol, p_epoch);
   v_refusal jsonb;
 begin
-  insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
-    values (p_id, p_protocol, p_epoch, cardinality(v_members), p_policy, p_creator, p_fingerprint)
+  insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, chain_base, base_epoch, chain,
+                            oldest_chain)
+    values (p_id, p_protocol, p_epoch, cardinality(v_members), p_policy, p_creator, p_fingerprint, 0, p_epoch, v_origin, v_origin)
     on conflict (id) do nothing returning * into c;
   if not found then
     select * into c from conversation where id = p_id;

@@ -43,6 +43,7 @@ declare
   i int := 0;
 begin
   if c.key is null or c.deleted_at is not null then return decision_without_conversation(c, p_ops); end if;
+  if c.chain is null then c := begin_chain(c); end if;
   while i < v_count loop
     if i >= v_look and v_count - i >= min_message_run() then
       v_run := message_run(p_ops, i);

@@ -31,12 +31,12 @@ language plpgsql stable as $$
 declare
   e record;
 begin
-  select seq, epoch, kind, sha256, sender into e from entry where conversation = p_conversation and message_id = op ->> 'id';
+  select seq, epoch, kind, sha256, sender, chain into e from entry where conversation = p_conversation and message_id = op ->> 'id';
   if not found then return null; end if;
   if e.kind = coalesce(op ->> 'type', 'application') and e.sha256 = decode(op ->> 'sha256', 'hex')
      and (e.sender is null or p_user is null or e.sender = p_user) then
     return jsonb_build_object('status', case when p_user is null then 'accepted' else 'duplicate' end,
-                              'seq', e.seq, 'epoch', e.epoch);
+                              'seq', e.seq, 'epoch', e.epoch) || chain_fact(e.chain);
   end if;
   return coalesce(removed_refusal(p_left_seq), refusal('id-reused'));
 end $$;
@@ -68,7 +68,7 @@ begin
   if e.seq is null then return earlier_operation(c, m, op); end if;
   if e.kind = 'commit' and e.sender = op ->> 'actor' and e.fingerprint = v_fingerprint then
     return jsonb_build_object('status', 'duplicate', 'seq', e.seq, 'epoch', e.epoch + 1,
-                              'sha256', encode(e.sha256, 'hex'), 'at', e.at);
+                              'sha256', encode(e.sha256, 'hex'), 'at', e.at) || chain_fact(e.chain);
   end if;
   return coalesce(membership_refusal(c, m, op), id_reused_refusal(m));
 end $$;

@@ -5,7 +5,7 @@ import { type Row, bytes, flag, integer, oneOf, orNull, text, time } from '../ro
 import { withinBytes } from '../sql-fragments.ts';
 
 /** Columns of `entry e` that {@link parseEntry} reads. */
-export const ENTRY_COLUMNS = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at`;
+export const ENTRY_COLUMNS = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at, e.sha256, e.chain`;
 
 /** @param row {@link ENTRY_COLUMNS} */
 function parseEntry(row: Row): LogEntry {
@@ -17,6 +17,8 @@ function parseEntry(row: Row): LogEntry {
     ciphertext: orNull(bytes, row, 'ciphertext'),
     sender: orNull(text, row, 'sender'),
     at: time(row, 'at'),
+    sha256: bytes(row, 'sha256'),
+    chain: orNull(bytes, row, 'chain'),
   };
 }
 

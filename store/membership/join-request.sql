@@ -8,15 +8,17 @@ language plpgsql as $$
 declare
   v_actor text := op ->> 'actor';
   v_ref bytea := decode(op #>> '{package,ref}', 'hex');
+  v_sha256 bytea := decode(op ->> 'sha256', 'hex');
 begin
   result := coalesce(join_request_limit_refusal(c, v_actor), join_request_package_refusal(c, op));
   if result is not null then return; end if;
   c.last_seq := c.last_seq + 1;
+  c.chain := chain_after(c.chain, c.last_seq, 'proposal', c.epoch, v_sha256);
   c.last_at := greatest(c.last_at, clock_timestamp());
   c.due_at := due_after(c);
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified)
-    values (c.key, c.last_seq, 'proposal', c.epoch, free_entry_id(c, op), decode(op ->> 'sha256', 'hex'), p_ciphertext, v_actor,
-            c.app_count, c.last_at, true);
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified, chain)
+    values (c.key, c.last_seq, 'proposal', c.epoch, free_entry_id(c, op), v_sha256, p_ciphertext, v_actor,
+            c.app_count, c.last_at, true, c.chain);
   insert into key_package as k (ref, user_id, device_id, cipher_suite, key_package, last_resort, not_after, claimed_at,
                                 signature_key, leaf_node)
     values (v_ref, v_actor, op ->> 'device', (op #>> '{package,suite}')::int,
@@ -29,14 +31,14 @@ begin
     values (v_ref, v_actor, c.id, format('join-request %s %s', c.key, c.last_seq));
   delete from join_request where conversation = c.key and epoch < c.epoch;
   insert into join_request (conversation, user_id, epoch, seq, ref) values (c.key, v_actor, c.epoch, c.last_seq, v_ref);
-  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch);
+  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', c.epoch, 'chain', encode(c.chain, 'base64'));
 end $$;
 
 -- Step 3 of admit(). By its bytes: its id may be that of an entry of somebody else. Between the commits that began and ended its epoch.
 create or replace function earlier_join_request(c conversation, m member, op jsonb) returns jsonb
 language sql stable as $$
   select coalesce((
-    select jsonb_build_object('status', 'duplicate', 'seq', seq, 'epoch', epoch) from entry
+    select jsonb_build_object('status', 'duplicate', 'seq', seq, 'epoch', epoch) || chain_fact(chain) from entry
   where conversation = c.key and kind = 'proposal' and kind <> 'application'
     and seq > coalesce((select seq from entry where conversation = c.key and kind = 'commit' and epoch = (op ->> 'epoch')::bigint - 1), 0)
     and seq < coalesce((select seq from entry where conversation = c.key and kind = 'commit' and epoch = (op ->> 'epoch')::bigint), c.last_seq + 1)

@@ -5,12 +5,14 @@ declare
   v_actor text := op ->> 'actor';
   v_type text := case when op ->> 'type' = 'proposal' then 'proposal' else 'application' end;
   v_epoch bigint := coalesce((op ->> 'epoch')::bigint, c.epoch);
+  v_sha256 bytea := decode(op ->> 'sha256', 'hex');
 begin
   if v_type = 'proposal' and op ->> 'kind' <> 'leave' then
     result := proposal_limit_refusal(c, v_actor);
     if result is not null then return; end if;
   end if;
   c.last_seq := c.last_seq + 1;
+  c.chain := chain_after(c.chain, c.last_seq, v_type, v_epoch, v_sha256);
   c.last_at := greatest(c.last_at, clock_timestamp());
   c.due_at := due_after(c);
   if v_type = 'application' then
@@ -27,11 +29,11 @@ begin
     perform prove_member(c, v_actor);
   end if;
   if c.trial_seq is not null then c := end_trial_by(c, v_actor, v_epoch); end if;
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified)
-    values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', decode(op ->> 'sha256', 'hex'), p_ciphertext,
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified, chain)
+    values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', v_sha256, p_ciphertext,
             case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at,
-            (op ->> 'verified')::boolean);
-  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch);
+            (op ->> 'verified')::boolean, c.chain);
+  result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch, 'chain', encode(c.chain, 'base64'));
 end $$;
 
 -- Null when an application entry of epoch e may be stored now (invariant 4).

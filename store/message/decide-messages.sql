@@ -12,6 +12,7 @@ declare
   -- places of the last ones that wake devices, among those accepted
   v_push bigint;
   v_push_high bigint;
+  v_chain bytea;
 begin
   if c.successor is not null or c.trial_seq is not null then return; end if;
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
@@ -26,7 +27,7 @@ begin
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
-    select o.*, e.seq as first_seq, e.epoch as first_epoch, coalesce(m.left_seq, c.last_seq) as left_seq, m.pending_join,
+    select o.*, e.seq as first_seq, e.epoch as first_epoch, e.chain as first_chain, coalesce(m.left_seq, c.last_seq) as left_seq, m.pending_join,
       case
         when o.actor is not null and m.user_id is null then 'not-found'
         when e.kind = 'application' and e.sha256 = o.sha
@@ -44,14 +45,17 @@ begin
     from op o
     left join lateral (select user_id, left_seq, pending_join_refusal(awaited) as pending_join from member
       where conversation = c.key and user_id = o.actor limit 1) m on true
-    left join lateral (select seq, epoch, kind, sha256, sender from entry
+    left join lateral (select seq, epoch, kind, sha256, sender, chain from entry
       where conversation = c.key and message_id = o.id limit 1) e on true
-  ), numbered as materialized (
+  ), ranked as (
     select *, count(*) filter (where verdict = 'accepted') over (order by n rows unbounded preceding) as rank from judged
+  ), numbered as materialized (
+    select *, chain_over(c.chain, chain_part(c.last_seq + rank, 'application', epoch, sha)) filter (where verdict = 'accepted')
+      over (order by n rows unbounded preceding) as chain from ranked
   ), stored as (
-    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, chain)
     select c.key, c.last_seq + rank, 'application', epoch, id, sha, ciphertext,
-           case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at
+           case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at, chain
     from numbered where verdict = 'accepted'
   ), marked as (
     -- Of the messages of a sender the last one counts: of equal keys an object keeps the last value.
@@ -65,9 +69,12 @@ begin
   select jsonb_agg(
       case verdict
         when 'accepted' then jsonb_build_object('status', 'accepted', 'seq', c.last_seq + rank, 'epoch', epoch)
+          -- The values of those that follow are computed from the first (store/log/chain.ts).
+          || case when rank = 1 then chain_fact(chain) else '{}' end
         -- The staged row is gone: an earlier run of this very operation took it, and its answer is repeated.
         when 'duplicate' then jsonb_build_object('status', case when actor is null then 'accepted' else verdict end,
           'seq', first_seq, 'epoch', first_epoch)
+          || chain_fact(first_chain)
         when 'removed' then refusal('removed', jsonb_build_object('seq', left_seq))
         when 'pending-join' then pending_join
         when 'epoch-ahead' then epoch_refusal(verdict, c.epoch, epoch)
@@ -76,8 +83,10 @@ begin
       end order by n),
     count(*) filter (where verdict = 'accepted'),
     max(rank) filter (where verdict = 'accepted' and push is distinct from 'none'),
-    max(rank) filter (where verdict = 'accepted' and push = 'high')
-  into results, v_accepted, v_push, v_push_high
+    max(rank) filter (where verdict = 'accepted' and push = 'high'),
+    -- the running value of the last message
+    max(chain) filter (where n = jsonb_array_length(p_ops))
+  into results, v_accepted, v_push, v_push_high, v_chain
   from numbered;
 
   if v_accepted > 0 then
@@ -87,6 +96,7 @@ begin
       c.push_at := v_at;
     end if;
     c.last_seq := c.last_seq + v_accepted;
+    c.chain := v_chain;
     c.app_count := c.app_count + v_accepted;
     c.last_at := v_at;
     c.due_at := due_after(c);

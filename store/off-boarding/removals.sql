@@ -22,11 +22,13 @@ begin
     return null;
   end if;
   if c.epoch <> p_epoch or r.epoch = p_epoch then return null; end if;
+  if c.chain is null then c := begin_chain(c); end if;
   for i in 1..cardinality(p_ids) loop
     c.last_seq := c.last_seq + 1;
+    c.chain := chain_after(c.chain, c.last_seq, 'proposal', c.epoch, p_sha256[i]);
     c.last_at := greatest(c.last_at, clock_timestamp());
-    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, app_count, at, verified)
-      values (c.key, c.last_seq, 'proposal', c.epoch, p_ids[i], p_sha256[i], p_bytes[i], c.app_count, c.last_at, true);
+    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, app_count, at, verified, chain)
+      values (c.key, c.last_seq, 'proposal', c.epoch, p_ids[i], p_sha256[i], p_bytes[i], c.app_count, c.last_at, true, c.chain);
     v_seqs := v_seqs || c.last_seq;
   end loop;
   update removal set epoch = c.epoch, proposals = v_seqs, wanted = r.wanted or cardinality(p_ids) = 0

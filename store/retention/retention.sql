@@ -113,6 +113,7 @@ begin
       v_old := greatest(v_forced, least(v_old, coalesce(needed_seq(c.key, p_now), v_old)));
     end if;
     if v_old > c.oldest_seq then
+      c.oldest_chain := chain_at(c, v_old - 1);
       select app_count into c.oldest_count from entry where conversation = c.key and seq = v_old - 1;
       delete from entry where conversation = c.key and seq >= c.oldest_seq and seq < v_old;
       c.oldest_seq := v_old;
@@ -145,7 +146,7 @@ begin
   -- Once a minute, not for each entry: a busy conversation has many.
   c.due_at := case when v_more then p_now when v_due is not null then greatest(v_due, p_now + interval '1 minute') end;
   update conversation set due_at = c.due_at, expired_seq = c.expired_seq, oldest_seq = c.oldest_seq,
-      oldest_count = c.oldest_count
+      oldest_count = c.oldest_count, oldest_chain = c.oldest_chain
     where key = c.key;
   return jsonb_build_object('changed', v_seqs is not null);
 end $$;

@@ -24,6 +24,7 @@ import { makeStager } from '../../dispatch/stager.ts';
 import { makeWorkflowExecutor } from '../../dispatch/workflow-executor.ts';
 import type { Outcome } from '../../domain/outcome.ts';
 import { unpackOutcomes } from '../../domain/packed-outcome.ts';
+import { completeChains } from '../../store/decision/complete-chains.ts';
 import type { StagedCommand } from '../../domain/staged-command.ts';
 import { type Metrics, makeMetrics } from '../../process/metrics.ts';
 import { makeNotifier } from '../../store/log/notifications.ts';
@@ -204,7 +205,7 @@ export async function startConversations(deps: {
         updateId,
         startWorkflowOperation,
       });
-      return unpackOutcomes(result.outcomes);
+      return completeChains(operations, unpackOutcomes(result.outcomes));
     },
     isAdmitted: async (conversation, updateId) => {
       const workflowExecution = { workflowId: conversationWorkflowId(conversation) };

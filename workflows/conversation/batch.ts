@@ -63,6 +63,7 @@ async function apply(
     conversation: run.conversation,
     operations: [...operations, ...increments],
     requests,
+    sizes: updates.map((update) => update.operations.length),
     ...(run.decided === 0 ? { isFirst: true } : {}),
   });
   run.learn(facts);

@@ -17,7 +17,7 @@ const CORRUPTIONS: Readonly<Record<string, { readonly sql: string; readonly brok
   'a seq that is skipped (invariant 1)': {
     sql: `, moved as (update entry e set seq = 8 from c where e.conversation = c.key and e.seq = 7)
       update conversation set last_seq = 7 where key = (select key from c)`,
-    broken: ['seq-dense'],
+    broken: ['chain', 'chain-ends', 'seq-dense'],
   },
   'an entry of another kind': {
     sql: `update entry e set kind = 'note' from c where e.conversation = c.key and e.seq = 7`,
@@ -25,11 +25,11 @@ const CORRUPTIONS: Readonly<Record<string, { readonly sql: string; readonly brok
   },
   'a commit of a later epoch (invariant 2)': {
     sql: `update entry e set epoch = 7 from c where e.conversation = c.key and e.seq = 5`,
-    broken: ['entry-epoch', 'epoch-counts-commits', 'one-commit-per-epoch'],
+    broken: ['chain', 'entry-epoch', 'epoch-counts-commits', 'one-commit-per-epoch'],
   },
   'a message of an epoch to come (invariant 4)': {
     sql: `update entry e set epoch = 3 from c where e.conversation = c.key and e.seq = 6`,
-    broken: ['entry-epoch'],
+    broken: ['chain', 'entry-epoch'],
   },
   'a time that runs backwards': {
     sql: `update entry e set at = at - interval '1 hour' from c where e.conversation = c.key and e.seq = 6`,
@@ -43,13 +43,25 @@ const CORRUPTIONS: Readonly<Record<string, { readonly sql: string; readonly brok
     sql: `update entry e set app_count = e.app_count + 1 from c where e.conversation = c.key and e.seq = 5`,
     broken: ['running-count'],
   },
+  'an entry with other bytes (invariant 13)': {
+    sql: `update entry e set sha256 = sha256('other') from c where e.conversation = c.key and e.seq = 6`,
+    broken: ['chain'],
+  },
+  'an entry without its value of the chain (invariant 13)': {
+    sql: `update entry e set chain = null from c where e.conversation = c.key and e.seq = 6`,
+    broken: ['chain'],
+  },
+  'a chain that ends elsewhere (invariant 13)': {
+    sql: `update conversation set chain = sha256('other') where key = (select key from c)`,
+    broken: ['chain-ends'],
+  },
   'a sender who was no member (invariant 8)': {
     sql: `update entry e set sender = 'carol' from c where e.conversation = c.key and e.seq = 6`,
     broken: ['sender-was-member'],
   },
   'a last seq that is behind (invariant 1)': {
     sql: `update conversation set last_seq = last_seq + 1 where key = (select key from c)`,
-    broken: ['last-seq'],
+    broken: ['chain-ends', 'last-seq'],
   },
   'an oldest entry that was not reached (invariant 1)': {
     sql: `update conversation set oldest_count = -1 where key = (select key from c)`,
@@ -57,7 +69,7 @@ const CORRUPTIONS: Readonly<Record<string, { readonly sql: string; readonly brok
   },
   'a lost entry (invariant 1)': {
     sql: `delete from entry e using c where e.conversation = c.key and e.seq = 4`,
-    broken: ['last-seq', 'message-count', 'read-position', 'running-count', 'seq-dense'],
+    broken: ['chain', 'last-seq', 'message-count', 'read-position', 'running-count', 'seq-dense'],
   },
   'an epoch without its commit (invariant 2)': {
     sql: `update conversation set epoch = epoch + 1 where key = (select key from c)`,

@@ -4,7 +4,8 @@ import type { ChangeItem } from '../../../store/log/changes.ts';
 import { isAfter, mergeInOrder } from '../../../store/log/log-items.ts';
 
 const entry = (seq: number): LogEntry => {
-  return { seq, kind: 'application', id: `id-${seq}`, epoch: 0, ciphertext: null, sender: null, at: new Date(0) };
+  const rest = { epoch: 0, ciphertext: null, sender: null, at: new Date(0), sha256: new Uint8Array(32), chain: null };
+  return { seq, kind: 'application', id: `id-${seq}`, ...rest };
 };
 const change = (seq: number, key: number): ChangeItem => {
   return { type: 'change', seq, key, change: { kind: 'reset-open' } };

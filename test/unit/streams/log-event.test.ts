@@ -12,6 +12,8 @@ const entry: LogEntry = {
   ciphertext: new Uint8Array([0, 1, 2, 3]).subarray(1),
   sender: 'alice',
   at: new Date(0),
+  sha256: new Uint8Array(32),
+  chain: new Uint8Array(32).fill(1),
 };
 
 test('both kinds of streams send the entry as pages show it', () => {
@@ -24,6 +26,7 @@ test('both kinds of streams send the entry as pages show it', () => {
     ciphertext: 'AQID',
     sender: 'alice',
     at: '1970-01-01T00:00:00.000Z',
+    chain: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
   };
   expect(entryJson(entry)).toEqual(json);
   expect(log.forConversation).toBe(`event: entry\nid: 3\ndata: ${JSON.stringify(json)}\n\n`);
