@@ -23,7 +23,7 @@ async function join(user: string, count: number): Promise<void> {
   await database().pool.query(
     `with c as (
        insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
-       select $1 || '-' || n, 'mls', 0, 2, '{"lastAdmin": "refuse"}', 'mallory', '' from generate_series(1, $2::int) n
+       select md5($1 || n), 'mls', 0, 2, '{"lastAdmin": "refuse"}', 'mallory', '' from generate_series(1, $2::int) n
        returning key
      ), p as (
        insert into period (conversation, user_id, from_seq) select key, u, 1 from c, unnest(array[$1, 'mallory']) u
