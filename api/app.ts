@@ -16,6 +16,7 @@ import type { PushSettings } from '../process/push-settings.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import type { Tracing } from '../process/tracing.ts';
 import type { Notifier } from '../store/log/notifications.ts';
+import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import { type ReadPage, makeReadPage } from '../store/replica/replica-pages.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
 import { makeApplyCommit } from './services/commits.ts';
@@ -87,6 +88,7 @@ const HEAVY_TURNS: TurnsOptions = {
 
 /** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
+  readonly incarnation: IncarnationWatch;
   readonly pool: pg.Pool;
   /** Reads pages of the log. @default from the pool */
   readonly readPage?: ReadPage;

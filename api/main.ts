@@ -22,6 +22,7 @@ import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
+import { lookRegularly, makeIncarnationWatch } from '../store/process/incarnation-watch.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { makeReadPage } from '../store/replica/replica-pages.ts';
@@ -70,6 +71,9 @@ import { makeStreamHub } from '../streams/hub.ts';
 const TRANSFER_CHECK_MS = 1000;
 /** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
 const STAGING_CONNECTIONS = 2;
+
+const RESTORES_UNSEEN =
+  'the role of the service may not read pg_control_system(): after a restore of the database, run `parley restored`';
 
 const config = loadConfigOrExit(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
@@ -219,8 +223,14 @@ async function main(): Promise<void> {
   const cutOffs = makeCutOffs(pool);
   await cutOffs.look();
   cleanup.add('watch over cut-offs', watchCutOffs(cutOffs, log));
+  const incarnation = makeIncarnationWatch({ pool, log, tell: () => notifier.setting('incarnation') });
+  incarnation.onChange(metrics.incarnation);
+  await incarnation.refresh().catch((error: unknown) => log.warn({ err: error }, 'the incarnation was not read'));
+  if (!incarnation.canNotice()) log.warn(RESTORES_UNSEEN);
+  cleanup.add('watch over the incarnation', lookRegularly(incarnation, log));
   const streams = makeStreamHub({
     pool,
+    incarnation,
     metrics,
     log,
     clock,
@@ -233,6 +243,7 @@ async function main(): Promise<void> {
   await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
+  const lookAtIncarnation = (): void => void incarnation.refresh().catch(() => undefined);
   const listener = listen(config.database.direct, {
     onEntry: streams.wake,
     onDevice: (device, stream) => {
@@ -240,9 +251,15 @@ async function main(): Promise<void> {
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
-    onSetting: () =>
-      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read')),
-    onConnect: streams.wakeAll,
+    onSetting: () => {
+      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read'));
+      lookAtIncarnation();
+    },
+    onConnect: () => {
+      // The session was lost, perhaps because another server took over.
+      lookAtIncarnation();
+      streams.wakeAll();
+    },
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
   cleanup.add('notification session', listener.close);
@@ -361,6 +378,7 @@ async function main(): Promise<void> {
         actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
       ...built,
+      incarnation,
       isDraining: () => isDraining,
       metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
     }),

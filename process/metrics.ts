@@ -98,6 +98,8 @@ export interface Metrics {
   readonly clockSkew: (measure: () => number) => void;
   /** @param measure workers that work, as they signed in Postgres; undefined = not known */
   readonly workersAlive: (measure: () => number | undefined) => void;
+  /** The incarnation of the service, as this process knows it. */
+  readonly incarnation: (id: string) => void;
   /** What runs: labels of a gauge that is always 1. */
   readonly buildInfo: (built: { readonly version: string; readonly build: string }) => void;
   readonly job: (name: string, where: 'inline' | 'thread', seconds: number) => void;
@@ -321,6 +323,12 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     labelNames: ['version', 'build', 'node'],
     registers,
   });
+  const incarnationInfo = new Gauge({
+    name: 'parley_incarnation_info',
+    help: 'Which branch of its history the database is on, as this API process knows it: always 1',
+    labelNames: ['incarnation'],
+    registers,
+  });
   const replicaPages = counter(
     'parley_replica_pages_total',
     'Pages of the log by who served them, where there is a read replica',
@@ -501,6 +509,10 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     supervision: supervise,
     clockSkew: (measure) => void (skew = measure),
     workersAlive: (measure) => void (workersAlive = measure),
+    incarnation: (incarnation) => {
+      incarnationInfo.reset();
+      incarnationInfo.set({ incarnation }, 1);
+    },
     buildInfo: ({ version, build }) => buildInfo.set({ version, build, node: process.version }, 1),
     job: (job, where, seconds) => jobSeconds.observe({ job, where }, seconds),
     jobWait: (seconds) => jobWait.observe(seconds),

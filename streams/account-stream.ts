@@ -35,6 +35,8 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   #deliveredWelcomes: Set<string> | undefined;
   /** Conversations that the user lost on this stream -> last readable seq, up to which everything was delivered. */
   #deliveredUpTo: Map<string, number> | undefined;
+  /** The incarnation that its reader was told last. */
+  #incarnation: string | undefined;
   /** `lowSince` of the last `low-stock` event; microseconds since 1970, null = none yet. */
   lowSince: number | null = null;
   /** Resolves the wait for a blocked reader. */
@@ -95,6 +97,13 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     (this.#deliveredUpTo ??= new Map()).set(conversation, deliveredSeq);
     // The user may have been added again before this point: that addition found the conversation still followed.
     this.#host.checkMembership(this.user, conversation);
+  }
+
+  /** Tells the incarnation of the service: once, and each time that it is another one. */
+  tellIncarnation(incarnation: string | undefined): void {
+    if (incarnation === undefined || incarnation === this.#incarnation) return;
+    this.#incarnation = incarnation;
+    this.connection.write(event('service', { incarnation }));
   }
 
   deliverWelcome({ id, conversation, welcome, seq, epoch }: Welcome): void {

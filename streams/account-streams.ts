@@ -54,6 +54,11 @@ export class AccountStreams {
     if (streams?.size === 0) this.#byUser.delete(stream.user);
   }
 
+  /** Tells all streams the incarnation of the service. */
+  tellIncarnation(incarnation: string): void {
+    for (const streams of this.#byUser.values()) for (const stream of streams) stream.tellIncarnation(incarnation);
+  }
+
   /** Ends the streams of a device that are older than this one. */
   endOlder(device: DeviceName, newest: StreamName): void {
     for (const stream of this.#of(device)) if (isNewer(newest, stream.name)) stream.connection.end('replaced');

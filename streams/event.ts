@@ -1,6 +1,7 @@
 /** Server-sent events (WHATWG HTML, section "Server-sent events"). */
 
 export type StreamEvent =
+  | 'service'
   | 'entry'
   | 'member'
   | 'members'

@@ -24,6 +24,7 @@ import { openStream } from '../store/device/device-streams.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
 import { readLogStart } from '../store/log/positions.ts';
+import { type IncarnationWatch, makeIncarnationWatch } from '../store/process/incarnation-watch.ts';
 import { AccountStream, type AccountTarget } from './account-stream.ts';
 import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
@@ -47,6 +48,8 @@ export interface HubDeps {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly notifier: Pick<Notifier, 'stream'>;
+  /** @default one that looks when the first account stream opens */
+  readonly incarnation?: Pick<IncarnationWatch, 'current' | 'known' | 'onChange'>;
   /** Judges when tokens expire. @default the clock of the process */
   readonly clock?: Pick<DatabaseClock, 'now'>;
   /** A stream whose reader takes nothing for this long ends with `slow-consumer`. */
@@ -82,7 +85,7 @@ export interface StreamHub {
 }
 
 export function makeStreamHub(deps: HubDeps): StreamHub {
-  const { pool, clock = OWN_CLOCK } = deps;
+  const { pool, clock = OWN_CLOCK, incarnation = makeIncarnationWatch(deps) } = deps;
   const streams = new Set<OpenStream>();
   let closed = false;
   /** Set while all streams end: then their number falls, but as many as there were come back. */
@@ -91,6 +94,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
   const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
+  incarnation.onChange((id) => accountStreams.tellIncarnation(id));
   const ticketStreams = new TicketStreams(pool);
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
@@ -192,9 +196,14 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       return openWithinQuota(
         response,
         target.user,
-        () => openStream(pool, target, id),
+        async () => {
+          await incarnation.known();
+          return openStream(pool, target, id);
+        },
         (opened) => {
           const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
+          // The first event: what a device does after a restore, it does before it reads.
+          stream.tellIncarnation(incarnation.current());
           // Before `start` lists its conversations: so later additions find the stream.
           accountStreams.add(stream);
           openedBy(response, target, id);

@@ -100,6 +100,10 @@ export const EpochInput = z
     minimum: 0,
     description: 'MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal',
   });
+export const Incarnation = z.string().meta({
+  description:
+    'Which branch of its history the service is on. Another value: its database was restored, or a copy took over',
+});
 export const Seq = z.number().int().min(0).meta({ description: 'Position in the log, from 1' });
 
 /** A whole number in a query. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
 import type { StreamEvent } from '../../streams/event.ts';
-import { Base64, Epoch, PositionAnswer, Seq } from './common.ts';
+import { Base64, Epoch, Incarnation, PositionAnswer, Seq } from './common.ts';
 import { Entry } from './messages.ts';
 import { Policy } from './policy.ts';
 
@@ -130,6 +130,11 @@ const ConversationChange = z
 
 /** Events of the stream of all conversations of a device, by name. None has an id. */
 export const ACCOUNT_EVENTS = {
+  service: eventOf(
+    'service',
+    'The first event of each stream, and again if `incarnation` changes. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations',
+    z.object({ incarnation: Incarnation }).meta({ example: { incarnation: '5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11' } }),
+  ).meta({ id: 'ServiceEvent' }),
   entry: eventOf(
     'entry',
     'In order of seq in each conversation. Entries that were not acknowledged come again on the next stream',

@@ -23,6 +23,8 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'removed'; readonly seq: number })
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
+  /** The first event of each connection, and whenever it changes: then the service lost what its backup does not have. */
+  | { readonly type: 'service'; readonly incarnation: string }
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
@@ -73,6 +75,7 @@ const TYPES: readonly string[] = [
   'removed',
   'history-truncated',
   'low-stock',
+  'service',
 ] satisfies readonly AccountEvent['type'][];
 
 /**

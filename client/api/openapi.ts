@@ -912,6 +912,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/restored": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Say that the database was restored
+         * @description Begins a new incarnation of the service, and tells all devices. The service does this by itself if it can see the restore: after a recovery to a point in time, a promotion, or a dump. It cannot see a snapshot of disks. One time too often does no harm.
+         */
+        readonly post: operations["restored"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/conversations/{id}/shutdown": {
         readonly parameters: {
             readonly query?: never;
@@ -1572,6 +1592,20 @@ export interface components {
             readonly event: "reconnect";
             /** @example {} */
             readonly data: Record<string, never>;
+        };
+        /** @description The first event of each stream, and again if `incarnation` changes. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations */
+        readonly ServiceEvent: {
+            /** @enum {string} */
+            readonly event: "service";
+            /**
+             * @example {
+             *       "incarnation": "5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11"
+             *     }
+             */
+            readonly data: {
+                /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+                readonly incarnation: string;
+            };
         };
         /** @description In order of seq in each conversation. Entries that were not acknowledged come again on the next stream */
         readonly EntryEvent: {
@@ -2411,6 +2445,8 @@ export interface components {
             readonly version: string;
             /** @description Commit or image that the process was built from; `unknown` if nobody said it */
             readonly build: string;
+            /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+            readonly incarnation?: string;
             /** @description Why checks are not healthy: `check: reason` */
             readonly reasons: readonly string[];
             readonly checks: {
@@ -2789,6 +2825,13 @@ export interface components {
             /** @description Absent while Temporal does not answer */
             readonly running?: boolean;
         };
+        readonly Restored: {
+            /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+            readonly incarnation: string;
+            /** Format: date-time */
+            readonly since: string;
+        };
+        readonly RestoredRequest: Record<string, never>;
         readonly OperatorReason: {
             /** @description Shown in the run and in the audit trail */
             readonly reason?: string;
@@ -5357,7 +5400,7 @@ export interface operations {
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -14779,6 +14822,211 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly restored: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RestoredRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The new incarnation */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Restored"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */

@@ -99,6 +99,7 @@ class LiveEvents {
   async handle(event: AccountEvent): Promise<void> {
     if (event.type === 'low-stock') return this.#device.keyPackages.topUp();
     if (event.type === 'welcome') return this.join();
+    if (event.type === 'service') return;
     const group = this.#device.groups.get(event.conversation);
     if (group === undefined) return;
     switch (event.type) {

@@ -72,7 +72,7 @@ async function chat(call: Call): Promise<string> {
   await call('commit', 'alice', { params, body: { commit, adds: ['bob'], welcome, groupInfo } });
   await call('commit', 'alice', { params, body: late }, { refused: 409 });
 
-  await call('streamAccountEvents', 'bob', {}, { events: 2 });
+  await call('streamAccountEvents', 'bob', {}, { events: 3 });
   const { welcomes } = await call('listWelcomes', 'bob');
   const [first] = welcomes as { id: string }[];
   if (first === undefined) throw new Error('bob has no Welcome');
@@ -153,6 +153,7 @@ async function operate(call: Call, id: string): Promise<void> {
   await call('offBoardUser', as, { params: { user: 'carol' }, body: { reason: 'account-closed' } });
   await call('getOffBoarding', as, { params: { user: 'carol' } });
   await call('undoOffBoarding', as, { params: { user: 'carol' } });
+  await call('restored', as, { body: {} });
   await call('drain', as, { body: {} });
   await call('getDrain', as);
   await call('endDrain', as);

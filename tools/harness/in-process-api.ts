@@ -20,6 +20,7 @@ import type { Submitter } from '../../dispatch/submission.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
+import { makeIncarnationWatch } from '../../store/process/incarnation-watch.ts';
 import { storeIncrement } from '../../store/log/increments.ts';
 import { NO_PUSH } from '../../process/push-settings.ts';
 import { packageRoot } from '../../process/package-root.ts';
@@ -114,6 +115,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     checks: { database: healthy, temporal: healthy, memory: healthy, tokens: healthy, actors: healthy },
     version: '0.0.0-test',
     build: 'test',
+    incarnation: makeIncarnationWatch({ pool, log: pino({ level: 'silent' }) }),
     isDraining: () => false,
     metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'up 1\n' }),
     ...change,

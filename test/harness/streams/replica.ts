@@ -6,6 +6,7 @@ import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
+import { makeIncarnationWatch } from '../../../store/process/incarnation-watch.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
 import {
   type EventStream,
@@ -55,7 +56,8 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
   const { deaf = false, slowMs = 1000, perUser = 0 } = options;
-  const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs, perUser });
+  const incarnation = makeIncarnationWatch({ pool, log, tell: () => notifier.setting('incarnation') });
+  const hub = makeStreamHub({ pool, metrics, log, notifier, incarnation, slowMs, perUser });
   const seen = makeSeenDevices({ pool, log });
   cleanup.add('streams', () => {
     hub.close();
@@ -70,7 +72,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
           if (stream === undefined) seen.forget(device);
           hub.wakeDevice(device, stream);
         },
-        onSetting: () => undefined,
+        onSetting: () => void incarnation.refresh(),
         onConnect: hub.wakeAll,
         onError: () => undefined,
       },
@@ -78,7 +80,13 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
-  const service = await startApi(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
+  const service = await startApi(pool, {
+    streams: hub,
+    notifier,
+    incarnation,
+    seen,
+    submitter: notifying(pool, notifier),
+  });
   cleanup.add('service', service.close);
   const opened: EventStream[] = [];
   cleanup.add('readers', () => {

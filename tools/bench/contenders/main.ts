@@ -24,6 +24,7 @@ import { shutDownOnSignals } from '../../../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../../../process/temporal-client.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { makePool } from '../../../store/pool.ts';
+import { makeIncarnationWatch } from '../../../store/process/incarnation-watch.ts';
 import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
 import { makeActorSubmitter } from './actor/submitter.ts';
 import { makeGraphileSubmitter } from './graphile-worker/submitter.ts';
@@ -49,8 +50,10 @@ const { client } = makeTemporalClient({
   identity: `contender-${process.pid}`,
 });
 const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+const incarnation = makeIncarnationWatch({ pool, log });
 const streams = makeStreamHub({
   pool,
+  incarnation,
   metrics,
   log,
   notifier,
@@ -112,6 +115,7 @@ const server = await startServer({
     },
     version: '0.0.0',
     build: 'bench',
+    incarnation,
     isDraining: () => false,
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   }),
