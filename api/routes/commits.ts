@@ -47,8 +47,14 @@ export function commitRoutes({ applyCommit }: { readonly applyCommit: ApplyCommi
     problems: COMMIT_PROBLEMS,
     handle: async ({ params, body, operationId, ...origin }) => {
       const outcome = await applyCommit(params.id, { ...body, mayJoin: true }, origin, operationId);
-      const { seq, epoch, sha256, at = '' } = outcome;
-      return reply(200, { seq, epoch, sha256, at: new Date(at).toISOString() });
+      const { seq, epoch, sha256, chain, at = '' } = outcome;
+      return reply(200, {
+        seq,
+        epoch,
+        sha256,
+        at: new Date(at).toISOString(),
+        ...(chain === undefined ? {} : { chain }),
+      });
     },
   });
   return [commit];

@@ -55,8 +55,8 @@ export function messageRoutes(deps: { readonly readPage: ReadPage; readonly send
       const results = sent.map((result, i) => {
         const { id } = messages[i] ?? {};
         if (result instanceof AppError) return { id, ...problemDocument(result) };
-        const { seq, epoch, status } = result;
-        return { id, seq, epoch, status };
+        const { seq, epoch, status, chain } = result;
+        return { id, seq, epoch, status, ...(chain === undefined ? {} : { chain }) };
       });
       const isFinal = sent.every((result) => !(result instanceof AppError) || result.status === 422);
       return { ...reply(200, { results }), isFinal };

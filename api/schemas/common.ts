@@ -44,6 +44,13 @@ export const Sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .meta({ description: 'sha256 over the decoded bytes, as lower-case hex' });
+/** A value of the chain over the log. */
+export const Chain = z.base64().optional().meta({
+  type: 'string',
+  contentEncoding: 'base64',
+  description:
+    'Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain',
+});
 export const Time = z.iso.datetime({ offset: true }).meta({ type: 'string', format: 'date-time' });
 
 export const ConversationIdInput = parsed(parseConversationId, 'must be base64url, without padding, of 1 to 64 bytes', {

@@ -1,5 +1,17 @@
 import { z } from 'zod';
-import { Base64, Bytes, Epoch, EpochInput, Next, OperationIdInput, Seq, Sha256, Time, UserIds } from './common.ts';
+import {
+  Base64,
+  Bytes,
+  Chain,
+  Epoch,
+  EpochInput,
+  Next,
+  OperationIdInput,
+  Seq,
+  Sha256,
+  Time,
+  UserIds,
+} from './common.ts';
 
 export const MemberList = z
   .object({
@@ -77,5 +89,5 @@ export const CommitBundle = z
   });
 
 export const CommitAccepted = z
-  .object({ seq: Seq, epoch: Epoch, sha256: Sha256, at: Time })
+  .object({ seq: Seq, epoch: Epoch, sha256: Sha256, at: Time, chain: Chain })
   .meta({ id: 'CommitAccepted', description: '`epoch` is the new epoch' });

@@ -1,7 +1,19 @@
 import { z } from 'zod';
 import { PUSH_LEVELS } from '../../domain/push.ts';
 import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
-import { Base64, Bytes, Epoch, EpochInput, Limit, OperationIdInput, Seq, SeqQuery, Time } from './common.ts';
+import {
+  Base64,
+  Bytes,
+  Chain,
+  Epoch,
+  EpochInput,
+  Limit,
+  OperationIdInput,
+  Seq,
+  SeqQuery,
+  Sha256,
+  Time,
+} from './common.ts';
 import { Problem } from './problem.ts';
 import { Ticket } from './stream-tickets.ts';
 
@@ -25,7 +37,7 @@ export const MessageListInput = z
 export const MessageInput = z.union([Message, MessageListInput]);
 
 export const SendResult = z
-  .object({ id: z.string(), seq: Seq, epoch: Epoch, status: z.enum(['accepted', 'duplicate']) })
+  .object({ id: z.string(), seq: Seq, epoch: Epoch, status: z.enum(['accepted', 'duplicate']), chain: Chain })
   .meta({ id: 'SendResult' });
 
 export const SendResults = z.object({ results: z.array(z.union([SendResult, Problem])) }).meta({
@@ -51,6 +63,10 @@ export const Entry = z
     sender: z.string().optional().meta({ description: 'Absent for application messages of `mls` conversations' }),
     at: Time.optional(),
     expired: z.literal(true).optional().meta({ description: 'Retention deleted the ciphertext' }),
+    sha256: Sha256.optional().meta({
+      description: 'Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex',
+    }),
+    chain: Chain,
   })
   .meta({ id: 'Entry' });
 

@@ -1216,6 +1216,8 @@ export interface components {
             readonly epoch: number;
             /** @enum {string} */
             readonly status: "accepted" | "duplicate";
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
         };
         readonly Problem: {
             /**
@@ -1320,6 +1322,10 @@ export interface components {
              * @enum {boolean}
              */
             readonly expired?: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256?: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
         };
         readonly Unread: {
             readonly unread: number;
@@ -1350,6 +1356,8 @@ export interface components {
             readonly sha256: string;
             /** Format: date-time */
             readonly at: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
         };
         /** @description A commit and the changes that become valid with it. The service stores all of them, or none */
         readonly CommitBundle: {
@@ -1420,6 +1428,10 @@ export interface components {
                  * @enum {boolean}
                  */
                 readonly expired?: true;
+                /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+                readonly sha256?: string;
+                /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+                readonly chain?: string;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
