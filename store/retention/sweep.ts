@@ -56,6 +56,13 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
       `idempotency where scope in (select scope from idempotency where at < ${OLD} limit $2)`,
       ages.idempotencyMs,
     ),
+    // What a retry of a claim for many users is answered, as long as its Idempotency-Key is known.
+    groupClaims: await deleteOld(
+      pool,
+      `group_claim where operation = any (array(
+         select operation from group_claim where at < ${OLD} order by at limit $2 for update skip locked))`,
+      ages.idempotencyMs,
+    ),
     // A day after they expired, with their claims.
     keyPackages: await sweepKeyPackages(pool),
     races: await contention(),
