@@ -141,3 +141,18 @@ function parseMissing(user: string, row: Row): MissingUser {
   if (code === undefined) throw new Error(`unexpected code ${text(row, 'code')}`);
   return code === 'rate-limited' ? { user, code, retryAfterMs: integer(row, 'waitMs') } : { user, code };
 }
+
+/** Requests that one sweep deletes. */
+const SWEEP_LIMIT = 10_000;
+
+/** Deletes old requests; a retry of one would be a new claim. @returns number of deleted requests */
+export async function sweepGroupClaims(pool: pg.Pool, ageMs: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    // skip locked: their claimer is being erased.
+    `delete from group_claim where operation = any (array(
+       select operation from group_claim where at < now() - make_interval(secs => $1::float8 / 1000)
+       order by at limit $2 for update skip locked))`,
+    [ageMs, SWEEP_LIMIT],
+  );
+  return rowCount ?? 0;
+}

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { INVITATION_PERIOD_MS } from '../../domain/limits.ts';
 import { sweepConsentRequests } from '../consent/consent.ts';
 import { sweepErasures } from '../device/erasure.ts';
+import { sweepGroupClaims } from '../key-package/group-claims.ts';
 import { type DeviceName, sweepKeyPackages } from '../key-package/key-packages.ts';
 import { type Row, integer, onlyRow, orNull, text } from '../row.ts';
 import { type WelcomeBodyPosition, sweepWelcomeBodies, wakeEvictedWelcomes } from '../welcome/welcomes.ts';
@@ -57,12 +58,7 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
       ages.idempotencyMs,
     ),
     // What a retry of a claim for many users is answered, as long as its Idempotency-Key is known.
-    groupClaims: await deleteOld(
-      pool,
-      `group_claim where operation = any (array(
-         select operation from group_claim where at < ${OLD} order by at limit $2 for update skip locked))`,
-      ages.idempotencyMs,
-    ),
+    groupClaims: await sweepGroupClaims(pool, ages.idempotencyMs),
     // A day after they expired, with their claims.
     keyPackages: await sweepKeyPackages(pool),
     races: await contention(),
