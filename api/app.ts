@@ -62,6 +62,7 @@ import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
 import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { groupClaimRoutes } from './routes/group-claims.ts';
 import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { type OffBoardingDeps, offBoardingRoutes } from './routes/off-boarding.ts';
@@ -192,6 +193,7 @@ export function makeRoutes(
     ...conversationRoutes(all),
     ...repairRoutes(all),
     ...keyPackageRoutes(all),
+    ...groupClaimRoutes(all),
     ...deviceRoutes(all),
     ...pushRoutes(all),
     ...welcomeRoutes(all),

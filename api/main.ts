@@ -346,6 +346,7 @@ async function main(): Promise<void> {
       keyPackages: {
         maxLifetimeMs: config.keyPackageMaxLifetimeMs,
         claimsPerMinute: config.rateLimits.claims,
+        claimedUsersPerMinute: config.rateLimits.claimedUsers,
         now: clock.now,
       },
       jobs,

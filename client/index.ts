@@ -76,7 +76,7 @@ export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';
 export { MlsDevice } from './device/device.ts';
 export type { Invitation } from './device/invite.ts';
-export { UntrustedDeviceError } from './device/invite.ts';
+export { UntrustedDeviceError } from './device/claims.ts';
 export type { LiveRunOptions, MessageListener } from './device/live-run.ts';
 export { IdentityChangedError } from './group/commit-check.ts';
 export { UnprocessableEntry } from './group/group-log.ts';

@@ -146,6 +146,15 @@ export const MAX_CLAIMED_KEY_PACKAGES = 40;
 export const MAX_DEVICES_PER_USER = 100;
 /** Devices in one claim. */
 export const MAX_DEVICES_PER_CLAIM = 100;
+/** Users in one claim for many: a group of the default size. */
+export const MAX_USERS_PER_CLAIM = 1000;
+/** Devices in the answer of one claim for many users. They are locked together, for some milliseconds for each hundred. */
+export const MAX_DEVICES_PER_GROUP_CLAIM = 5000;
+/**
+ * Bytes of the key packages in that answer: five devices of a thousand users with packages of the usual 400 bytes. To make a larger
+ * answer would stop the event loop for too long.
+ */
+export const MAX_GROUP_CLAIM_BYTES = 2 * 1024 * 1024;
 /** The clock of a device may be ahead of ours by this much. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 

@@ -261,6 +261,12 @@ export const VARIABLES = {
     1e9,
     'Key packages that a user may claim per minute; 0 = off, and a user may hold any number of claimed key packages.',
   ),
+  RATE_LIMIT_CLAIMED_USERS: integer(
+    1000,
+    0,
+    1e9,
+    'Users whose key packages a user may claim per minute with claims for many users; 0 = off.',
+  ),
   RATE_LIMIT_UNAUTHENTICATED: integer(
     600,
     0,

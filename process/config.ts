@@ -29,6 +29,7 @@ export interface RateLimits {
   readonly commits: number;
   /** Key packages that a user may claim per minute, counted in PostgreSQL for all processes. */
   readonly claims: number;
+  readonly claimedUsers: number;
   readonly writes: number;
   readonly reads: number;
   /** Requests with a forged token or with none, per client address. */
@@ -231,6 +232,7 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
       messages: values.RATE_LIMIT_MESSAGES,
       commits: values.RATE_LIMIT_COMMITS,
       claims: values.RATE_LIMIT_CLAIMS,
+      claimedUsers: values.RATE_LIMIT_CLAIMED_USERS,
       writes: values.RATE_LIMIT_WRITES,
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,

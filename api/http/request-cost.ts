@@ -28,6 +28,9 @@ export const ANSWER_MS_PER_MB = 20;
 /** A key package: its form and two signatures. */
 export const KEY_PACKAGE_MS = 0.7;
 
+/** One user of a claim for many: look-ups, and about a kilobyte of the answer. */
+export const GROUP_CLAIM_USER_MS = 0.05;
+
 const MB = 1024 * 1024;
 
 /** What a route costs. */

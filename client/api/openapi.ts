@@ -482,6 +482,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/key-packages/claims": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Claim key packages of many users
+         * @description For a large group: one key package of each device of up to 1000 users. Each user is treated as by a claim for it alone: the same packages, the same limits for a device, the same consent. What one user does not give does not touch the others: every user of the request is either in `claimed` or in `missing`. An answer has at most 5000 devices and 2 MB of packages; ask again for users who are `left-over`. With the same Idempotency-Key you get the same answer and the same packages again for 24 hours. The limit counts users in a minute; above it nothing is claimed, and the answer is 429 `rate-limited`.
+         */
+        readonly post: operations["claimGroupKeyPackages"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/devices": {
         readonly parameters: {
             readonly query?: never;
@@ -2332,6 +2352,45 @@ export interface components {
             /** @description Cipher suite (RFC 9420 §17.1). Default: any */
             readonly cipherSuite?: number;
         };
+        readonly GroupClaimed: {
+            /** @description By user id: a package of each device that has one */
+            readonly claimed: {
+                readonly [key: string]: readonly {
+                    readonly device: string;
+                    readonly keyPackage: string;
+                    /** @description KeyPackageRef (RFC 9420 §5.2) */
+                    readonly ref: string;
+                    /** @description Whether it is a last resort, which others may get too */
+                    readonly lastResort: boolean;
+                }[];
+            };
+            /** @description Devices that have no key packages left */
+            readonly exhausted: readonly {
+                readonly user: string;
+                readonly device: string;
+            }[];
+            /** @description Every user of whom nothing was claimed */
+            readonly missing: readonly {
+                readonly user: string;
+                /**
+                 * @description `no-devices`: not known, or without other devices. `exhausted`: no device has a package. `consent-required`: the user has not consented, and gets a request. `rate-limited`: you took too many packages of one of its devices. `left-over`: the answer is full, ask again for these users
+                 * @enum {string}
+                 */
+                readonly code: "no-devices" | "exhausted" | "consent-required" | "rate-limited" | "left-over";
+                /** @description Seconds. Only with `rate-limited` */
+                readonly retryAfter?: number;
+            }[];
+        };
+        readonly GroupClaim: {
+            readonly users: readonly string[];
+            /**
+             * @description The packages are only for this conversation. It need not exist yet
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
+            readonly conversation?: string;
+            /** @description Cipher suite (RFC 9420 §17.1). Default: any */
+            readonly cipherSuite?: number;
+        };
         readonly DeviceList: {
             readonly devices: readonly {
                 readonly device: string;
@@ -3232,7 +3291,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -3256,8 +3315,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==",
+                     *           "at": "2026-11-29T03:38:05.067Z",
+                     *           "chain": "PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3453,7 +3513,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -3480,7 +3540,8 @@ export interface operations {
                      *           "id": "hello-1",
                      *           "seq": 2,
                      *           "epoch": 1,
-                     *           "status": "accepted"
+                     *           "status": "accepted",
+                     *           "chain": "PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="
                      *         }
                      *       ]
                      *     }
@@ -3742,7 +3803,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -3993,7 +4054,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -4248,7 +4309,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -4272,8 +4333,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *       "at": "2026-11-29T00:09:45.686Z"
+                     *       "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
+                     *       "at": "2026-11-29T03:38:04.982Z",
+                     *       "chain": "O5whF0DH3YwRcswA0n3jhlVsSoCBSUnFLrxjzLoRKo4="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4380,11 +4442,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
+                     *         "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
+                     *       "requestId": "863d3c00-3c53-4e28-b2e8-cec8509674a4"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4545,7 +4607,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -4727,7 +4789,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -4745,7 +4807,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
+                     *       "groupInfo": "AAEABAABAAEQACpbdusSA7vz9QQvTBJ6YgAAAAAAAAABINueZJQk2x/yyRkvrgD9eU3TsVTWoTVMMcxayh1Mm9GNIMkuAFkhW4a+viYhNPWadqv+PSJShvJHW1D6c+rbNLVjAEHhAAQhIGOATx68HbDITAaFxTVPMxCuKg/m9m9Q2yE8KSZGJFVTAAJBuUG3AQEgoqO9nG5UUXXfyH8zCDTG6xoZY9Na/V/aN680YjxLJ3kgwSlpZpOWdPpZ7aBh/G9ytk2c8ysnv7uroX+2yhuYN64AAQVhbGljZQIAAS4AAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKOjra2urqAgAKAjo6BAABAAIBAAAAAGsLgfwAAAAAyQetHABAQGzQRhZiYlwTn91/P8e50v9dW0meVhPoCfcOdz3iBKRCQ/7YpfEm5aioIodHDRSclO/k2MdlEgI6MRuWswZRVgEAAQEgAZFGSVY4CeGdNAmFeFXGKiaKKVe4b2eae7nghq+Vukcg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEqAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgqKurqBDo6AAoCWloEAAEAAgEAAAAAawuB/AAAAADJB60cAEBAoIRFyLa3/qOwBovdRXL/TPz4CRPczA+RKXxcCWfQan5p8zUKF7H4HMlFSk7bxBlj/FFqxCmEyOz0n/jSLdn1CSDsNHDH9lLEWGlxJFaGmnpX2UreoyOvHad/OS14IKwe8QAAAABAQLd8uedFsFZt8TZsClxop25FtGhiA6iXJ+Dn4JEJthKkt/snih9//RhPxenHKZF7vVzR+pAUhmqrFUdH5JSjhQw=",
                      *       "epoch": 1
                      *     }
                      */
@@ -4904,7 +4966,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -5189,7 +5251,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -5208,7 +5270,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==","at":"2026-11-29T03:38:05.067Z","chain":"PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5395,7 +5457,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
+                     *     data: {"id":"01a22561-a13a-752f-be8d-47d1a1dca730","conversation":"ACpbdusSA7vz9QQvTBJ6Yg","welcome":"AAEAAwABQHYgH1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wUgLe1HcWmK20D2rwtKny9PDZaEBtDVnnC0pjmKYO3oRF4zhosDlDUXdekTvNK39mb6JAeaurRBoXDY/TZUvIzulFIaYZJNb4d9CnLDh7UjbJ9ANClXQpYenXSNhdLy9JEtV7gFqvzfqTJptJqGJxhz5F8RPpmcqLatIOkdpgn2wgHqBWgdFX9F3TdYYY2LIOCt8JHesVVuSseI2xS4Ru6+gLr80ddGHvOSzErT17BvtAPpOVGdPgbeWko0WuAUJ9Ox8p+x/asO02Y9qZQfw5J4USJ8jDwf24vvFHBMVrCRA2TFbBH+3aZd703TjTs/MwT7AXoveceUMq8lpTOLhyeh4purajHkTNRQw9DckStnsi0AYGTXSorIY9PLeWXAnBtEHc9oYofTihDJX71e7wlekXFOdY6z35I6PKzFL6rKd8PL7478UigStw/+C4/gmOns74xdKKT99GD6BbZ/hxB2wsY8/8KCxAJRXHooO0JAXT7UghVcZXXvO83Si0eDrM9j8qlyxXFz518AWz5qozSR5YV/eXeS9YB6sTJrO5dvFkR/duTvDpwmIO9ICITLSZkizpHhzhRPguu7gboLTsLMRTh1DgivSPXEobiwV/WFAG0etco+3b5iUO/nFkX27FtzPpKxma2DiFW2i5DyDykhtPgDS7h6ap3v0sYIuicuiQeHqzLtpy1USLbQmqScIGQJ17lWY7xZ0+lFhOe3bhzU5nSweTTAwIcXt5EC6RBOKOprehvamcn/2s7BQfPOWesQmC2MeXsBM9VbtTNKzOptM7ktaVyt8jS2KcjwoWlxAqrQ85DdXjIBehhBU91QB3Mfsyqk+7bwLNYnLfm8/6pgdfnjXu3R0xwBiIr8LauwqtCw4aA3xwIUsuZrhZeS4OhF33ctKZCB9b8z48PL5y/R7gQS9AqU/MBdQ1Uz/dWUQTVCnqMfq06bwweeSgaJT8XDmQqCuwhWIzat1v1IMuA00+qg+oN9kkZi/U01lQ==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5552,8 +5614,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
-                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
+                     *       "ticket": "wLhFAohS2cxaKLOcYtl8G1svnJvCmTIePLAHl_0xCrQ",
+                     *       "expiresAt": "2026-11-29T03:38:35.203Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5781,7 +5843,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AO_dTSZ1059bhKAsMMspNg": 2
+                     *         "ACpbdusSA7vz9QQvTBJ6Yg": 2
                      *       }
                      *     }
                      */
@@ -6205,7 +6267,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -6394,7 +6456,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
             };
@@ -6685,7 +6747,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
                 /**
@@ -6901,7 +6963,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
                 /**
@@ -7099,7 +7161,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
                 /**
@@ -7395,7 +7457,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
                 /**
@@ -7690,7 +7752,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
                 /**
@@ -7946,14 +8008,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:38:04.767Z"
                      *         }
                      *       ]
                      *     }
@@ -8110,12 +8172,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:38:04.767Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8131,12 +8193,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:38:04.767Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8354,7 +8416,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -8372,7 +8434,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -8394,7 +8456,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:38:04.767Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8549,7 +8611,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AHc2dWiTvSS9s69EHIqU_Q
                  */
                 readonly id: string;
             };
@@ -8716,7 +8778,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -8960,7 +9022,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -9216,7 +9278,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -9238,7 +9300,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ABTGsJTfz2H3Z9Sj9x6nyA"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9254,7 +9316,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ABTGsJTfz2H3Z9Sj9x6nyA"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -10083,8 +10145,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
-                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
+                     *           "keyPackage": "AAEABQABAAEgTxHhd7NnOc6MoPMUseyOIQPyi7uiHDM1HtzpWmAhZAEgAZFGSVY4CeGdNAmFeFXGKiaKKVe4b2eae7nghq+Vukcg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEqAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgqKurqBDo6AAoCWloEAAEAAgEAAAAAawuB/AAAAADJB60cAEBAoIRFyLa3/qOwBovdRXL/TPz4CRPczA+RKXxcCWfQan5p8zUKF7H4HMlFSk7bxBlj/FFqxCmEyOz0n/jSLdn1CQBAQEWNDEUgOXno3+gtIv36HPYpoYMrKvj/7MWouJcJKTObVWTw0wneHeZ47UDDx/3pWpsIc5QBuhBa5YBy8zfm0AE=",
+                     *           "ref": "H1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wU=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -10146,7 +10208,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
+                     *       "requestId": "6d1143a5-8b96-497b-8867-1667d1c395cb"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -10164,6 +10226,231 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly claimGroupKeyPackages: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["GroupClaim"];
+            };
+        };
+        readonly responses: {
+            /** @description Claimed */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "claimed": {
+                     *         "bob": [
+                     *           {
+                     *             "device": "default",
+                     *             "keyPackage": "AAEABQABAAEglFwqydqX9kidCsrupEOQe8znBXCWaCsOqwrKhfa3ewggoFEUXzAOGWPORJuHmSJdxRpRRqSzzQzdZ+2z5XSCUlUg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEuAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhaWnp6ioq6ugYaGqqqAAoGGhpKSnp6BgABAAKqqgEAAAAAawuB/AAAAADJB60cAEBAFLt9T51YQUZpAPfzvIMAxQI0rPgvRODCGLU+PIgFSbO4W1j1Yz/zOx3dNvXgsujBw2kDvd1SlwLV78lJ4xcnAAMACgBAQKJ975dRWhF4b3uGgVRBx/46ocIQ94LjlInlT7aeIOz/bhylWPGKarizoUjq8jmcqAYYvPZwKkRJP768gLlxtgc=",
+                     *             "ref": "yF0uUnPLBVKAkDY1D9zKQRpfB4SPcvURFpczwKDFfag=",
+                     *             "lastResort": true
+                     *           }
+                     *         ]
+                     *       },
+                     *       "exhausted": [],
+                     *       "missing": [
+                     *         {
+                     *           "user": "nobody",
+                     *           "code": "no-devices"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["GroupClaimed"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -10313,16 +10600,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T00:09:45.482Z",
-                     *           "seenAt": "2026-11-29T00:09:45.482Z",
+                     *           "createdAt": "2026-11-29T03:38:04.744Z",
+                     *           "seenAt": "2026-11-29T03:38:04.744Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T00:09:47.127Z",
-                     *           "seenAt": "2026-11-29T00:09:47.127Z",
+                     *           "createdAt": "2026-11-29T03:38:05.747Z",
+                     *           "seenAt": "2026-11-29T03:38:05.747Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10791,10 +11078,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:38:05.207Z"
                      *       },
                      *       "muted": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "ACpbdusSA7vz9QQvTBJ6Yg"
                      *       ]
                      *     }
                      */
@@ -10955,7 +11242,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:38:05.207Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -11307,7 +11594,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "ACpbdusSA7vz9QQvTBJ6Yg"
                      *       ]
                      *     }
                      */
@@ -11499,9 +11786,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
-                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
-                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
+                     *           "id": "01a22561-a13a-752f-be8d-47d1a1dca730",
+                     *           "conversation": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *           "welcome": "AAEAAwABQHYgH1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wUgLe1HcWmK20D2rwtKny9PDZaEBtDVnnC0pjmKYO3oRF4zhosDlDUXdekTvNK39mb6JAeaurRBoXDY/TZUvIzulFIaYZJNb4d9CnLDh7UjbJ9ANClXQpYenXSNhdLy9JEtV7gFqvzfqTJptJqGJxhz5F8RPpmcqLatIOkdpgn2wgHqBWgdFX9F3TdYYY2LIOCt8JHesVVuSseI2xS4Ru6+gLr80ddGHvOSzErT17BvtAPpOVGdPgbeWko0WuAUJ9Ox8p+x/asO02Y9qZQfw5J4USJ8jDwf24vvFHBMVrCRA2TFbBH+3aZd703TjTs/MwT7AXoveceUMq8lpTOLhyeh4purajHkTNRQw9DckStnsi0AYGTXSorIY9PLeWXAnBtEHc9oYofTihDJX71e7wlekXFOdY6z35I6PKzFL6rKd8PL7478UigStw/+C4/gmOns74xdKKT99GD6BbZ/hxB2wsY8/8KCxAJRXHooO0JAXT7UghVcZXXvO83Si0eDrM9j8qlyxXFz518AWz5qozSR5YV/eXeS9YB6sTJrO5dvFkR/duTvDpwmIO9ICITLSZkizpHhzhRPguu7gboLTsLMRTh1DgivSPXEobiwV/WFAG0etco+3b5iUO/nFkX27FtzPpKxma2DiFW2i5DyDykhtPgDS7h6ap3v0sYIuicuiQeHqzLtpy1USLbQmqScIGQJ17lWY7xZ0+lFhOe3bhzU5nSweTTAwIcXt5EC6RBOKOprehvamcn/2s7BQfPOWesQmC2MeXsBM9VbtTNKzOptM7ktaVyt8jS2KcjwoWlxAqrQ85DdXjIBehhBU91QB3Mfsyqk+7bwLNYnLfm8/6pgdfnjXu3R0xwBiIr8LauwqtCw4aA3xwIUsuZrhZeS4OhF33ctKZCB9b8z48PL5y/R7gQS9AqU/MBdQ1Uz/dWUQTVCnqMfq06bwweeSgaJT8XDmQqCuwhWIzat1v1IMuA00+qg+oN9kkZi/U01lQ==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11642,7 +11929,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
+                /** @example 01a22561-a13a-752f-be8d-47d1a1dca730 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -12222,7 +12509,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T00:09:46.452Z"
+                     *           "at": "2026-11-29T03:38:05.371Z"
                      *         }
                      *       ]
                      *     }
@@ -12595,9 +12882,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T00:09:45.073Z",
+                     *       "timestamp": "2026-11-29T03:38:04.553Z",
                      *       "version": "0.2.0",
-                     *       "build": "e29dd8a1ae7e",
+                     *       "build": "423d98492823-dirty",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -12866,7 +13153,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
+                     *       "externalSender": "IBD4KObFx5nuG01PNEICXbyiVWxoQCexXuCtuT5McC72AAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -13203,7 +13490,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T00:09:46.510Z",
+                     *       "at": "2026-11-29T03:38:05.400Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -13214,28 +13501,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/8675/mx1312pr",
+                     *           "id": "worker/vm/4891/mx1agzt4",
                      *           "kind": "worker",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "423d98492823-dirty",
+                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
                      *           "facts": {
                      *             "polling": true,
                      *             "temporal": true,
                      *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 2
+                     *             "activations": 1,
+                     *             "cachedConversations": 1
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:43.638Z",
-                     *           "silentMs": 30
+                     *           "startedAt": "2026-11-29T03:38:03.250Z",
+                     *           "silentMs": 246
                      *         },
                      *         {
-                     *           "id": "api/vm/8667/mx1312p2",
+                     *           "id": "api/vm/4885/mx1agzsv",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "423d98492823-dirty",
+                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -13249,19 +13536,19 @@ export interface operations {
                      *             "breakerOpen": false,
                      *             "clockSkewMs": 0,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 23,
-                     *             "activeConversations": 1
+                     *             "oldestWaitMs": 0,
+                     *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.953Z",
-                     *           "silentMs": 513
+                     *           "startedAt": "2026-11-29T03:38:03.484Z",
+                     *           "silentMs": 896
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "id": "supervisor/examples-749bde7e-b898-4999-a322-6147814b7223",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "423d98492823-dirty",
+                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -13270,8 +13557,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.901Z",
-                     *           "silentMs": 1567
+                     *           "startedAt": "2026-11-29T03:38:03.856Z",
+                     *           "silentMs": 1524
                      *         }
                      *       ],
                      *       "path": {
@@ -13279,10 +13566,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T00:09:44.951Z",
+                     *           "since": "2026-11-29T03:38:03.483Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 21,
+                     *           "baselineMs": 11,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -13291,16 +13578,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 23,
-                     *         "activeConversations": 1,
+                     *         "oldestWaitMs": 0,
+                     *         "activeConversations": 0,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "8675@vm",
-                     *             "silentMs": 480
+                     *             "identity": "4891@vm",
+                     *             "silentMs": 390
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13311,7 +13598,13 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0
+                     *         "overdue": 0,
+                     *         "oldestTransaction": {
+                     *           "pid": 5054,
+                     *           "ms": 1,
+                     *           "application": "parley-api",
+                     *           "state": "active"
+                     *         }
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -13470,10 +13763,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T00:09:44.951Z",
+                     *         "since": "2026-11-29T03:38:03.483Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 21,
+                     *         "baselineMs": 11,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13820,9 +14113,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:38:05.618Z",
                      *       "by": "operator",
-                     *       "running": 0
+                     *       "running": 1
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -13979,9 +14272,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:38:05.618Z",
                      *       "by": "operator",
-                     *       "running": 0,
+                     *       "running": 1,
                      *       "ended": 1
                      *     }
                      */
@@ -14352,29 +14645,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
-                     *           "protocol": "opaque",
-                     *           "epoch": 2,
-                     *           "lastSeq": 3,
-                     *           "memberCount": 2,
-                     *           "oldestSeq": 1,
-                     *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T00:09:46.427Z",
-                     *           "createdAt": "2026-11-29T00:09:46.165Z",
-                     *           "lastAt": "2026-11-29T00:09:46.309Z",
-                     *           "troubles": []
-                     *         },
-                     *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T00:09:46.076Z",
-                     *           "createdAt": "2026-11-29T00:09:45.507Z",
-                     *           "lastAt": "2026-11-29T00:09:45.888Z",
+                     *           "dueAt": "2026-11-29T03:38:05.181Z",
+                     *           "createdAt": "2026-11-29T03:38:04.767Z",
+                     *           "lastAt": "2026-11-29T03:38:05.067Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "AHc2dWiTvSS9s69EHIqU_Q",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-29T03:38:05.357Z",
+                     *           "createdAt": "2026-11-29T03:38:05.218Z",
+                     *           "lastAt": "2026-11-29T03:38:05.294Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14515,7 +14808,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -14533,31 +14826,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T00:09:46.076Z",
-                     *       "createdAt": "2026-11-29T00:09:45.507Z",
-                     *       "lastAt": "2026-11-29T00:09:45.888Z",
+                     *       "dueAt": "2026-11-29T03:38:05.181Z",
+                     *       "createdAt": "2026-11-29T03:38:04.767Z",
+                     *       "lastAt": "2026-11-29T03:38:05.067Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
+                     *         "runId": "01a22561-a0ed-7988-aa16-5d10e41a4adf",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12587,
-                     *         "startedAt": "2026-11-29T00:09:45.607Z",
+                     *         "historyBytes": 12784,
+                     *         "startedAt": "2026-11-29T03:38:04.909Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14566,7 +14859,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T00:09:46.071Z"
+                     *           "asOf": "2026-11-29T03:38:05.177Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14735,7 +15028,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -15109,7 +15402,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -15131,7 +15424,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "running": true
                      *     }
                      */
@@ -15344,7 +15637,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -15366,7 +15659,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
                      *       "running": true
                      *     }
                      */
@@ -15582,7 +15875,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -15769,7 +16062,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
             };
@@ -15793,16 +16086,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T00:09:45.686Z",
-                     *         "createdAt": "2026-11-29T00:09:45.507Z",
-                     *         "lastAt": "2026-11-29T00:09:45.888Z",
+                     *         "dueAt": "2026-12-29T03:38:04.982Z",
+                     *         "createdAt": "2026-11-29T03:38:04.767Z",
+                     *         "lastAt": "2026-11-29T03:38:05.067Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -16019,7 +16312,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16043,21 +16336,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "id": "commit-b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
-                     *           "at": "2026-11-29T00:09:45.686Z"
+                     *           "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
+                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAADABznLh6STWabIENZHrLacO4L/zNCyKKAC3NI4/D/QbgDD2ml/yIWtcAhfvwl3x5/hB2g10TB7w4MtKp+NSnTGo0IkNVGuK2/2unbFtonAkxDUV8uvpJ4rEAzSVOeHd/K/KOYSx77R7fsYTE2pnNGdOcmJn77206hHIH3NClLb3/Nv1lYpJmRt8KWdXtpBO+8Zag5wLvMxT3Pnb4e/VG11kTshvbRHNIN9OoxPvYq/lOK8d4ujOHzMD41rLxB4wO+z5jk+tqylEdRoFcF55z5Hdmd62tekyr+a98xLwXMIq/mIfmtogF25TlTzEEeoFxWaBVFBA0xjXShJ6MLMoASr8n6CHNz+NEaSbn7xPNKknNZPYGAwtvWBPqWrlg9PXt0NjEN/klUSeMQLzatwT53AsjI9/8WpSbOa66gqQYt3pPqAti83PpaEf1/a4cgATCR6vdd6+RkXN27pXsbpIVKdYkDB0EYuluYxYDM//K6xKM/AwaDAiu5KTmADMPPakP0PzgdCm24zK63SPnQy0cFO0BB6ObjJUMrYSYnGej7btTWpAy0K9xP0rZMUK0x+O92it3FgvP6ywWXQ+Y43YElUoIOYF/+98yQvb09KP3hvx9IgXHjUnhJsQ==",
+                     *           "at": "2026-11-29T03:38:04.982Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "sha256": "37b51bd13b4ebde01df183961b628adb474a0aee24ab47f9f480b0fa3d97f513",
+                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==",
+                     *           "at": "2026-11-29T03:38:05.067Z"
                      *         }
                      *       ]
                      *     }
@@ -16219,7 +16512,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example ACpbdusSA7vz9QQvTBJ6Yg
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16445,8 +16738,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T00:09:45.456Z",
-                     *           "seenAt": "2026-11-29T00:09:46.116Z"
+                     *           "createdAt": "2026-11-29T03:38:04.725Z",
+                     *           "seenAt": "2026-11-29T03:38:05.198Z"
                      *         }
                      *       ]
                      *     }
@@ -16628,14 +16921,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:38:04.767Z"
                      *         }
                      *       ]
                      *     }
@@ -16815,7 +17108,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-29T00:09:46.989Z",
+                     *           "at": "2026-11-29T03:38:05.650Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16827,7 +17120,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-29T00:09:46.942Z",
+                     *           "at": "2026-11-29T03:38:05.619Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16839,7 +17132,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-29T00:09:46.907Z",
+                     *           "at": "2026-11-29T03:38:05.601Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -17009,7 +17302,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:38:05.583Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17196,7 +17489,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:38:05.583Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17434,8 +17727,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
+                     *       "startedAt": "2026-11-29T03:38:05.583Z",
+                     *       "undoneAt": "2026-11-29T03:38:05.601Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -17612,9 +17905,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:38:05.555Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:38:05.555Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17793,9 +18086,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:38:05.555Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:38:05.555Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -18148,7 +18441,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1951,
+                     *       "silentMs": 1715,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

@@ -8,6 +8,8 @@ import type { Http } from './http.ts';
 import type {
   Answer,
   ClaimedKeyPackages,
+  GroupClaimRequest,
+  GroupClaimed,
   ClaimRequest,
   CommitAccepted,
   CommitBundle,
@@ -217,6 +219,12 @@ export class ParleyClient {
     const path = `/v1/users/${encodeURIComponent(user)}/key-packages/claim`;
     const answer = this.http.json('POST', path, { body: request, idempotencyKey: newId() });
     return answer as Promise<ClaimedKeyPackages>;
+  }
+
+  /** Claims one key package of each device of many users. A retry gets the same key packages. */
+  claimGroupKeyPackages(request: GroupClaimRequest): Promise<GroupClaimed> {
+    const answer = this.http.json('POST', '/v1/key-packages/claims', { body: request, idempotencyKey: newId() });
+    return answer as Promise<GroupClaimed>;
   }
 
   /**

@@ -91,6 +91,12 @@ export type KeyPackagesStored = Answer<'uploadKeyPackages'>;
 export type ClaimRequest = Body<'claimKeyPackages'>;
 /** `exhausted` are the devices that have no key package left. */
 export type ClaimedKeyPackages = Answer<'claimKeyPackages'>;
+/** Up to 1,000 users, each once. */
+export type GroupClaimRequest = Body<'claimGroupKeyPackages'>;
+/** By user in `claimed`, or in `missing`. */
+export type GroupClaimed = Answer<'claimGroupKeyPackages'>;
+/** A user of whom nothing was claimed, and why; `left-over`: ask again. */
+export type MissingUser = GroupClaimed['missing'][number];
 export type ClaimedKeyPackage = ClaimedKeyPackages['keyPackages'][number];
 
 export type Device = Answer<'listDevices'>['devices'][number];

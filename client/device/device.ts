@@ -25,7 +25,8 @@ import type { AuthenticationService } from './authentication.ts';
 import { clientConfig, trustOnFirstUse } from './authentication.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
-import type { Invitation, InviteContext } from './invite.ts';
+import type { ClaimContext } from './claims.ts';
+import type { Invitation } from './invite.ts';
 import { invite } from './invite.ts';
 import { KeyPackagePool } from './key-packages.ts';
 import type { LiveRunOptions, MessageListener } from './live-run.ts';
@@ -41,6 +42,7 @@ export type DeviceApi = GroupApi &
     | 'replaceKeyPackages'
     | 'keyPackageCount'
     | 'claimKeyPackages'
+    | 'claimGroupKeyPackages'
     | 'ack'
     | 'reset'
     | 'followAll'
@@ -412,7 +414,7 @@ export class MlsDevice {
     return { api: this.#options.api, suite, identity, config: this.#config };
   }
 
-  #inviteContext(): InviteContext {
+  #inviteContext(): ClaimContext {
     const { api, cipherSuite } = this.#options;
     const { authentication } = this.#parts;
     return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };

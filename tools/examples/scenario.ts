@@ -67,6 +67,7 @@ async function chat(call: Call): Promise<string> {
   await call('createConversation', 'alice', creation);
   await call('createConversation', 'alice', creation);
   await call('claimKeyPackages', 'alice', { params: { user: 'bob' }, body: { conversation: id } });
+  await call('claimGroupKeyPackages', 'alice', { body: { users: ['bob', 'nobody'], conversation: id } });
   const late = await alice.update();
   const { commit, welcome, groupInfo } = await alice.add(forBob);
   await call('commit', 'alice', { params, body: { commit, adds: ['bob'], welcome, groupInfo } });

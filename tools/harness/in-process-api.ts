@@ -91,7 +91,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     supervisor: makeSupervisorLook(pool, 'in-process'),
     notifier: { device: () => undefined, entry: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
-    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },
+    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0, claimedUsersPerMinute: 0 },
     runs: {
       describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
       shutdown: () => Promise.resolve(),

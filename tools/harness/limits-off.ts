@@ -13,6 +13,7 @@ export const NO_RATE_LIMITS: RateLimits = {
   messages: 0,
   commits: 0,
   claims: 0,
+  claimedUsers: 0,
   writes: 0,
   reads: 0,
   unauthenticated: 0,

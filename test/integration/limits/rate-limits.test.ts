@@ -8,7 +8,16 @@ import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import type { Answer } from '../../../tools/harness/answer.ts';
 
-const OFF: RateLimits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0, cost: 0 };
+const OFF: RateLimits = {
+  messages: 0,
+  commits: 0,
+  claims: 0,
+  claimedUsers: 0,
+  writes: 0,
+  reads: 0,
+  unauthenticated: 0,
+  cost: 0,
+};
 const LIMIT = 2;
 
 const database = useDatabase();

@@ -19,6 +19,7 @@ import { eraseUser } from '../../../store/device/account.ts';
 import { deleteByOperator } from '../../../store/conversation/operator-delete.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
 import { offerTree } from '../../../store/group-info/group-info.ts';
+import { claimForUsers } from '../../../store/key-package/group-claims.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
@@ -295,6 +296,18 @@ async function keyPackagesAndWelcomes(): Promise<void> {
   );
   await sql(`delete from claim where user_id = 'alice' and operation = 'd'`);
   for (let i = 0; i < 25; i++) await claim('alice', `many ${i}`);
+  const group = (operationId: string, usersPerMinute: number, isLimitedByDevice = true): Promise<unknown> =>
+    claimForUsers(pool, {
+      operationId,
+      claimer: { user: 'alice', device: 'phone' },
+      users: ['dave', 'nobody'],
+      cipherSuite: undefined,
+      conversation: undefined,
+      usersPerMinute,
+      isLimitedByDevice,
+    });
+  for (const operationId of ['group', 'group', 'of a second group']) await group(operationId, 2);
+  await group('a group without limits', 0, false);
   await sql(`delete from key_package where device_id = 'phone' and last_resort`);
   await claim('alice', 'exhausted');
 

@@ -25,6 +25,7 @@ import {
   sweepKeyPackages,
   uploadKeyPackages,
 } from '../../../store/key-package/key-packages.ts';
+import { type GroupClaimRequest, claimForUsers, sweepGroupClaims } from '../../../store/key-package/group-claims.ts';
 import { listMembers } from '../../../store/membership/members.ts';
 import { readStanding } from '../../../store/membership/standing.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
@@ -86,6 +87,19 @@ function claimOf(claimer: string): ClaimRequest {
     cipherSuite: undefined,
     conversation: undefined,
     perMinute: 300,
+  };
+}
+
+function groupClaimOf(claimer: string): GroupClaimRequest {
+  const { operationId, cipherSuite, conversation: of } = claimOf(claimer);
+  return {
+    operationId,
+    claimer: { user: claimer, device: 'phone' },
+    users: [owner.user, 'user-7', 'nobody'],
+    cipherSuite,
+    conversation: of,
+    usersPerMinute: 1000,
+    isLimitedByDevice: true,
   };
 }
 
@@ -184,6 +198,12 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
   'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
   'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
+  'key packages: claim for users': () => claimForUsers(pool, groupClaimOf('dave')),
+  'key packages: claim for users of one who claims a lot': () => claimForUsers(pool, groupClaimOf('erin')),
+  'key packages: claim for users of one who claimed a lot': () => claimForUsers(pool, groupClaimOf('user-0')),
+  'key packages: a claim for users again': () =>
+    claimForUsers(pool, { ...groupClaimOf('dave'), operationId: 'group again' }),
+  'key packages: sweep of claims for users': () => sweepGroupClaims(pool, 1),
   'key packages: sweep': () => sweepKeyPackages(pool),
   'inbox: whom a user knows': () => inSql(`select is_known('user-1', 'alice'), is_known('alice', 'user-1')`),
   'inbox: memberships of an inviter': () => inSql(`select unknown_inviter_refusal('alice', array['user-1', 'user-2'])`),

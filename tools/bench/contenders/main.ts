@@ -94,7 +94,11 @@ const server = await startServer({
     ...NO_WORKFLOWS,
     notifier,
     seen: makeSeenDevices({ pool, log }),
-    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+    keyPackages: {
+      maxLifetimeMs: config.keyPackageMaxLifetimeMs,
+      claimsPerMinute: config.rateLimits.claims,
+      claimedUsersPerMinute: config.rateLimits.claimedUsers,
+    },
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     transfers: makeTransfers({ budget: config.bytesInFlight }),
