@@ -14,7 +14,7 @@ export function positionRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag: 'Messages',
     summary: 'Acknowledge positions',
     description:
-      'The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.',
+      'The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Position 0 says that the device knows the conversation as it was created: its members do not come again. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.',
     shedding: 'never',
     body: PositionsInput,
     replies: { 200: { description: 'The positions of the device after this request', schema: PositionsAcknowledged } },

@@ -124,7 +124,9 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     findConversationsWithNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
-  'streams: my conversations': () => listFollowedConversations(pool, owner),
+  'streams: my conversations': async () => {
+    for await (const page of listFollowedConversations(pool, owner)) expect(page).not.toEqual([]);
+  },
   'streams: who joined': () =>
     readFollowedConversation(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
   'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
