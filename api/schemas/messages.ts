@@ -51,6 +51,7 @@ export const EntriesQuery = z.strictObject({
   after: SeqQuery.default(0).meta({ type: 'integer', minimum: 0, default: 0, description: 'Entries after this seq' }),
   limit: Limit,
   kind: Kind.optional(),
+  id: OperationIdInput.optional().meta({ description: 'Only the entry with this id' }),
 });
 
 export const Entry = z

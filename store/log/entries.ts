@@ -8,7 +8,7 @@ import { withinBytes } from '../sql-fragments.ts';
 export const ENTRY_COLUMNS = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at, e.sha256, e.chain`;
 
 /** @param row {@link ENTRY_COLUMNS} */
-function parseEntry(row: Row): LogEntry {
+export function parseEntry(row: Row): LogEntry {
   return {
     seq: integer(row, 'seq'),
     kind: oneOf(row, 'kind', ENTRY_KINDS),
