@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. With `id` the page has the entry with this id, and the other parameters say nothing; 404 also if it is none that you may read.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
@@ -169,7 +169,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation and its members again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -217,7 +217,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Position 0 says that the device knows the conversation as it was created: its members do not come again. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
          */
         readonly post: operations["acknowledge"];
         readonly delete?: never;
@@ -341,6 +341,8 @@ export interface paths {
         /**
          * List your conversations
          * @description Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.
+         *
+         *     With `changedSince` the list has what changed: a new entry, a change of members, roles or policy, unread counts and read positions, what retention deleted, a reset, and your own joining, leaving or removal. Go on as long as there is `next`, then keep `changedSince` for the next time. A conversation may come again although nothing changed in it; none is left out. `full` says that this page begins a list of everything. A deleted conversation is only missing: compare `total`.
          */
         readonly get: operations["listConversations"];
         readonly put?: never;
@@ -1254,8 +1256,10 @@ export interface components {
             };
             /** @description `epoch-conflict`: seq of the commit that started submittedEpoch */
             readonly after?: number;
-            /** @description `removed`: the last entry that you may read */
+            /** @description `removed`: the last entry that you may read. `id-reused`: the entry with this id, if you may read it */
             readonly seq?: number;
+            /** @description `id-reused`: of the entry with this id, if you may read it */
+            readonly sha256?: string;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
             /** @description `removal-pending`: proposals of the service that the commit must take in, by seq */
@@ -1624,7 +1628,7 @@ export interface components {
             /** @enum {string} */
             readonly event: "conversation";
             /**
-             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
+             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation and its members again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
              * @example {
              *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
              *       "change": "new",
@@ -1663,6 +1667,16 @@ export interface components {
                 readonly conversation: string;
                 /** @enum {string} */
                 readonly change: "deleted";
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "several";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
             } | {
                 /**
                  * @description Conversation id
@@ -2015,25 +2029,6 @@ export interface components {
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
-        readonly ConversationList: {
-            readonly conversations: readonly {
-                readonly id: string;
-                /** @enum {string} */
-                readonly protocol: "mls" | "opaque";
-                /** @description MLS epoch */
-                readonly epoch: number;
-                /** @description Position in the log, from 1 */
-                readonly lastSeq: number;
-                readonly memberCount: number;
-                /** Format: date-time */
-                readonly createdAt: string;
-                /** @enum {string} */
-                readonly role: "admin" | "member" | "removed";
-                readonly unread: number;
-            }[];
-            /** @description Value of `cursor` for the next page. Absent on the last page */
-            readonly next?: string;
-        };
         readonly ConversationDetails: {
             readonly id: string;
             /** @enum {string} */
@@ -2091,6 +2086,45 @@ export interface components {
             readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
+        };
+        readonly ConversationList: {
+            readonly conversations: readonly components["schemas"]["ListedConversation"][];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+            /** @description On the last page of a list with `changedSince`: what to ask for next time */
+            readonly changedSince?: string;
+            /** @description On the last page of a list with `changedSince`: conversations of which you are a member. If you know of another number, one was deleted: list everything */
+            readonly total?: number;
+            /**
+             * @description This page begins a list of everything, also if you asked for changes: the service was restored to an earlier state, say. Forget the pages before it
+             * @enum {boolean}
+             */
+            readonly full?: true;
+        };
+        readonly ListedConversation: {
+            readonly id: string;
+            /** @enum {string} */
+            readonly protocol: "mls" | "opaque";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /** @description Position in the log, from 1 */
+            readonly lastSeq: number;
+            readonly memberCount: number;
+            /** Format: date-time */
+            readonly createdAt: string;
+            /** @enum {string} */
+            readonly role: "admin" | "member" | "removed";
+            readonly unread: number;
+            /** @description The oldest entry that is kept. Entries before it were deleted */
+            readonly oldestSeq: number;
+            /** @description The entry with which you joined last; 0 = you are a member since the creation */
+            readonly joinedSeq: number;
+            /** @description You have read up to here */
+            readonly readSeq: number;
+            /** @description Position of the last entry that you may read: `<seq>.<mark>`, where the mark stands for the whole log up to there. Only the seq, if that entry is older than the chain */
+            readonly position: string;
+            /** @description The conversation that replaced this one after a reset */
+            readonly successor?: string;
         };
         readonly ReportTaken: {
             /** @description Votes: members of the electorate who reported within 7 days */
@@ -3054,6 +3088,8 @@ export interface operations {
                 readonly after?: number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
+                /** @description Only the entry with this id */
+                readonly id?: string;
             };
             readonly header?: {
                 /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
@@ -7467,6 +7503,8 @@ export interface operations {
     readonly listConversations: {
         readonly parameters: {
             readonly query?: {
+                /** @description `changedSince` of an earlier answer: only what changed since then. Empty: everything, and a `changedSince` for the next time */
+                readonly changedSince?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;

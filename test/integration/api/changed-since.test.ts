@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { type ConversationPage, syncConversations } from '../../../client/index.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { retain } from '../../../store/retention/retention.ts';
 import { seedMany } from '../../../tools/load/seed-many.ts';
@@ -266,4 +267,55 @@ test('a device with 2,000 conversations lists them in 2 requests, and what chang
   expect(everything.requests).toBe(2);
   expect(everything.bytes).toBeLessThan(2000 * 400);
   expect([news.requests, news.bytes < 2000]).toEqual([1, true]);
+});
+
+test('the client library keeps its list up to date: changes, deletions, and a service that was restored', async () => {
+  const { pool } = database();
+  const alice = someone('alice');
+  const ids: string[] = [];
+  for (let i = 0; i < 4; i++) {
+    ids.push(await startConversation(pool, { protocol: 'opaque', creator: alice, members: [] }));
+  }
+  let requests = 0;
+  const api = {
+    conversations: (query: Readonly<Record<string, unknown>> = {}): Promise<ConversationPage> => {
+      requests++;
+      const texts = Object.entries(query).map(([name, value]) => [name, String(value)]);
+      return page(
+        alice,
+        Object.fromEntries(texts) as Record<string, string>,
+      ) as Promise<unknown> as Promise<ConversationPage>;
+    },
+  };
+  await settled();
+  let { known } = await syncConversations(api);
+  expect([known.conversations.map(({ id }) => id), requests]).toEqual([ids, 1]);
+  /** What the next synchronisation brings. */
+  const next = async (): Promise<unknown[]> => {
+    await settled();
+    requests = 0;
+    const synced = await syncConversations(api, known);
+    known = synced.known;
+    return [synced.changed.map(({ id, lastSeq }) => [id, lastSeq]), synced.gone, requests];
+  };
+  const [first = '', second = ''] = ids;
+  await send(pool, first, [message(alice, 'm1')]);
+  expect(await next()).toEqual([[[first, 1]], [], 1]);
+  expect(await next()).toEqual([[], [], 1]);
+  // The numbers differ twice, then everything is listed.
+  await send(pool, second, [{ kind: 'delete', id: 'delete', actor: alice }]);
+  const [, gone, asked] = await next();
+  expect([gone, asked]).toEqual([[second], 3]);
+  expect(await next()).toEqual([[], [], 1]);
+  const since = Buffer.from(
+    Buffer.from(known.since, 'base64url')
+      .toString()
+      .replace(/\.[0-9a-f]+$/, '.000000000000'),
+  );
+  known = {
+    since: since.toString('base64url'),
+    conversations: [...known.conversations, { ...known.conversations[0], id: 'lost' }] as never,
+  };
+  const [changed, lost, again] = await next();
+  expect([(changed as unknown[]).length, lost, again]).toEqual([3, ['lost'], 1]);
 });
