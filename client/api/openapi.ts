@@ -3098,7 +3098,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3122,8 +3122,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z",
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3301,7 +3302,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3328,7 +3329,8 @@ export interface operations {
                      *           "id": "hello-1",
                      *           "seq": 2,
                      *           "epoch": 1,
-                     *           "status": "accepted"
+                     *           "status": "accepted",
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ]
                      *     }
@@ -3589,7 +3591,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3822,7 +3824,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4077,7 +4079,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4101,8 +4103,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *       "at": "2026-11-29T00:09:45.686Z"
+                     *       "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *       "at": "2026-11-29T03:57:34.700Z",
+                     *       "chain": "r3WiyT1y1JmbS0Et+PaEttXs+g/ZE8weQ92wuQ1aGyk="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4208,11 +4211,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
+                     *         "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
+                     *       "requestId": "f2e472d0-66fd-47a1-9e19-8c272b5b817d"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4373,7 +4376,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4555,7 +4558,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4573,7 +4576,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
+                     *       "groupInfo": "AAEABAABAAEQAI5pY98i/+wqcqwHQ8U36AAAAAAAAAABIApZ864y6ngXWfeO6wRUvo/OTb6RvGXWaxM7oCimBtl6IGnUZCMxUv43rQH4xRh5DrDrhD634d8XODyTDCTt4o5XAEHhAAQhIBOMQyzR0HiaB5ZGFf7L0SbuamvYkey3nbsed4zJSlYIAAJBuUG3AQEg2b4vKCHcqeIuKnlQ1dsSw2bObYpU+LixnDhkxOSXqkogRcuBdyub2GKUolrJYn8yxls14UfiQzIaQ570NksJYbQAAQVhbGljZQIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAQqKgAKCCoqSkqKitraCAABAAJqanp6AQAAAABrC4aOAAAAAMkHsa4AQEDefDPFoOM4kLDJa0L2FbtRrWVd04tfn0udmzK0H+MEMQxtY3YbgXPLQsZZuTYXIAaN4BEqzevh6Rnk9pn0XIwLAAEBIA8ghonwUHEPeOWDD5Rt1Qp/P6xfOjwt9oUupFYUt1UmID99fLMO9u9F+0bSkUrLNeEEpdcvoiElAscXgaBmJ4KqAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYAgAKAioqBgABAAJqagEAAAAAawuGjgAAAADJB7GuAEBAfW7xX9oOmhNdCOBfvJmG/KagR7s2QjEVWkWtptm+uRMbcRngl+RYxCdkRJuX/3wS0IWOfUFNasFHZe3wkqjSCyCZaK40UEpGv7tDPguRsy5IcdMv45mvQb3yZ+0UBW00sQAAAABAQH35U+gazg0t74TUk567gG3LAFZGmlf25/t9GJjz4WbRr6Cwkx4BLW9a8tJus1QCjOIb4pinvqpzXEXZRYN2uw8=",
                      *       "epoch": 1
                      *     }
                      */
@@ -4732,7 +4735,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5017,7 +5020,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5036,7 +5039,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==","at":"2026-11-29T03:57:34.938Z","chain":"6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5205,7 +5208,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
+                     *     data: {"id":"01a22573-7a72-7e4f-880d-2f2dee33b26c","conversation":"AI5pY98i_-wqcqwHQ8U36A","welcome":"AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5362,8 +5365,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
-                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
+                     *       "ticket": "HbwcuXMOressN2m-m4AHVO9uW8_-jtQzuHkK6hLAlFA",
+                     *       "expiresAt": "2026-11-29T03:58:05.249Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5591,7 +5594,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AO_dTSZ1059bhKAsMMspNg": 2
+                     *         "AI5pY98i_-wqcqwHQ8U36A": 2
                      *       }
                      *     }
                      */
@@ -5790,7 +5793,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5979,7 +5982,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -6269,7 +6272,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -6485,7 +6488,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -6683,7 +6686,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -6978,7 +6981,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7272,7 +7275,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7530,14 +7533,18 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "oldestSeq": 1,
+                     *           "joinedSeq": 1,
+                     *           "readSeq": 2,
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "position": "2.6rkUMdL_Vhb_ED-S"
                      *         }
                      *       ]
                      *     }
@@ -7694,12 +7701,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7715,12 +7722,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7938,7 +7945,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -7956,7 +7963,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -7978,7 +7985,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8133,7 +8140,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -8300,7 +8307,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -8544,7 +8551,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -8800,7 +8807,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -8822,7 +8829,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8838,7 +8845,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9667,8 +9674,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
-                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
+                     *           "keyPackage": "AAEABQABAAEg1Y4qCZ5tI9vOrGGPeA+9gbHDG6kvcwDpgQegqiUHbQ4gDyCGifBQcQ945YMPlG3VCn8/rF86PC32hS6kVhS3VSYgP318sw7270X7RtKRSss14QSl1y+iISUCxxeBoGYngqoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoCKioGAAEAAmpqAQAAAABrC4aOAAAAAMkHsa4AQEB9bvFf2g6aE10I4F+8mYb8pqBHuzZCMRVaRa2m2b65ExtxGeCX5FjEJ2REm5f/fBLQhY59QU1qwUdl7fCSqNILAEBAxvjgZ+kg9+gb1CmSm5sNybNeFbUgKFNxnQ+9jQW5jTMUmvw8nT7lJmE69E0XFxtAvid5tTv+IzjEFkl3bN+gBQ==",
+                     *           "ref": "/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMI=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9730,7 +9737,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
+                     *       "requestId": "e4677d0a-f9e4-4b03-94de-eee9ea769394"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9897,16 +9904,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T00:09:45.482Z",
-                     *           "seenAt": "2026-11-29T00:09:45.482Z",
+                     *           "createdAt": "2026-11-29T03:57:34.224Z",
+                     *           "seenAt": "2026-11-29T03:57:34.224Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T00:09:47.127Z",
-                     *           "seenAt": "2026-11-29T00:09:47.127Z",
+                     *           "createdAt": "2026-11-29T03:57:36.570Z",
+                     *           "seenAt": "2026-11-29T03:57:36.570Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10375,10 +10382,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -10539,7 +10546,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -10891,7 +10898,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -11083,9 +11090,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
-                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
-                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
+                     *           "id": "01a22573-7a72-7e4f-880d-2f2dee33b26c",
+                     *           "conversation": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "welcome": "AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11226,7 +11233,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
+                /** @example 01a22573-7a72-7e4f-880d-2f2dee33b26c */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11806,7 +11813,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T00:09:46.452Z"
+                     *           "at": "2026-11-29T03:57:35.596Z"
                      *         }
                      *       ]
                      *     }
@@ -12179,9 +12186,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T00:09:45.073Z",
+                     *       "timestamp": "2026-11-29T03:57:33.547Z",
                      *       "version": "0.2.0",
-                     *       "build": "e29dd8a1ae7e",
+                     *       "build": "5f7b655a8f0d",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -12450,7 +12457,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
+                     *       "externalSender": "IKMq/mazQjfqbmusmWWPx+Wd4pnUIbXuokduIzKKioPhAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -12787,7 +12794,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T00:09:46.510Z",
+                     *       "at": "2026-11-29T03:57:35.650Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12798,11 +12805,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/8675/mx1312pr",
+                     *           "id": "worker/vm/25966/mx1b60z7",
                      *           "kind": "worker",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "polling": true,
                      *             "temporal": true,
@@ -12811,15 +12818,15 @@ export interface operations {
                      *             "cachedConversations": 2
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:43.638Z",
-                     *           "silentMs": 30
+                     *           "startedAt": "2026-11-29T03:57:31.852Z",
+                     *           "silentMs": 151
                      *         },
                      *         {
-                     *           "id": "api/vm/8667/mx1312p2",
+                     *           "id": "api/vm/25960/mx1b60yo",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12831,21 +12838,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 23,
-                     *             "activeConversations": 1
+                     *             "oldestWaitMs": 0,
+                     *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.953Z",
-                     *           "silentMs": 513
+                     *           "startedAt": "2026-11-29T03:57:32.266Z",
+                     *           "silentMs": 330
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "id": "supervisor/examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12854,8 +12861,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.901Z",
-                     *           "silentMs": 1567
+                     *           "startedAt": "2026-11-29T03:57:32.820Z",
+                     *           "silentMs": 2791
                      *         }
                      *       ],
                      *       "path": {
@@ -12863,10 +12870,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T00:09:44.951Z",
+                     *           "since": "2026-11-29T03:57:32.264Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 21,
+                     *           "baselineMs": 17,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -12875,16 +12882,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 23,
-                     *         "activeConversations": 1,
+                     *         "oldestWaitMs": 0,
+                     *         "activeConversations": 0,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "8675@vm",
-                     *             "silentMs": 480
+                     *             "identity": "25966@vm",
+                     *             "silentMs": 622
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13054,10 +13061,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T00:09:44.951Z",
+                     *         "since": "2026-11-29T03:57:32.264Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 21,
+                     *         "baselineMs": 17,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13404,7 +13411,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13563,9 +13570,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
-                     *       "running": 0,
+                     *       "running": 1,
                      *       "ended": 1
                      *     }
                      */
@@ -13936,29 +13943,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
-                     *           "protocol": "opaque",
-                     *           "epoch": 2,
-                     *           "lastSeq": 3,
-                     *           "memberCount": 2,
-                     *           "oldestSeq": 1,
-                     *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T00:09:46.427Z",
-                     *           "createdAt": "2026-11-29T00:09:46.165Z",
-                     *           "lastAt": "2026-11-29T00:09:46.309Z",
-                     *           "troubles": []
-                     *         },
-                     *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T00:09:46.076Z",
-                     *           "createdAt": "2026-11-29T00:09:45.507Z",
-                     *           "lastAt": "2026-11-29T00:09:45.888Z",
+                     *           "dueAt": "2026-11-29T03:57:35.196Z",
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "lastAt": "2026-11-29T03:57:34.938Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "AOMKoikfs1cFIVUE6NbiZQ",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-29T03:57:35.567Z",
+                     *           "createdAt": "2026-11-29T03:57:35.305Z",
+                     *           "lastAt": "2026-11-29T03:57:35.473Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14099,7 +14106,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14117,31 +14124,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T00:09:46.076Z",
-                     *       "createdAt": "2026-11-29T00:09:45.507Z",
-                     *       "lastAt": "2026-11-29T00:09:45.888Z",
+                     *       "dueAt": "2026-11-29T03:57:35.196Z",
+                     *       "createdAt": "2026-11-29T03:57:34.324Z",
+                     *       "lastAt": "2026-11-29T03:57:34.938Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
+                     *         "runId": "01a22573-79dd-770b-97de-6d45996643ba",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12587,
-                     *         "startedAt": "2026-11-29T00:09:45.607Z",
+                     *         "historyBytes": 12842,
+                     *         "startedAt": "2026-11-29T03:57:34.557Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14150,7 +14157,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T00:09:46.071Z"
+                     *           "asOf": "2026-11-29T03:57:35.190Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14319,7 +14326,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14488,7 +14495,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14510,7 +14517,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -14723,7 +14730,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14745,7 +14752,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -14961,7 +14968,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15148,7 +15155,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15172,16 +15179,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T00:09:45.686Z",
-                     *         "createdAt": "2026-11-29T00:09:45.507Z",
-                     *         "lastAt": "2026-11-29T00:09:45.888Z",
+                     *         "dueAt": "2026-12-29T03:57:34.700Z",
+                     *         "createdAt": "2026-11-29T03:57:34.324Z",
+                     *         "lastAt": "2026-11-29T03:57:34.938Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15398,7 +15405,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15422,21 +15429,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "id": "commit-fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
-                     *           "at": "2026-11-29T00:09:45.686Z"
+                     *           "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAADABz+ENLu5vn86q9Ed3Wve7Tjdeod9/ap6ntXlz9QQbQFktUQzobu0WZbtSkZVvFYaV7ccx1g6uTOT20uWcHTwxK+kzv5XkK+VMW4mCyd0uXg1l5IOySu6qL5rZkHpr3p0keM56KzwEkIoAbQ5VE1WhJXe+ZJ7fkNi7Wt2c4KY1qNPcnzvvWS4BCey6Fkty5utdIW5KbLtuIzXvkVrCVFZosunz3nT/J9zdjbFWmYWAWQmInlY+CcO6crKFAhnM3YtPQz/bFUGeiCJ5FT7sgiTu5AGQxNWSx9nct6DP9huGMZdD5/9qtPRC6Zj2fhJAp5895BW1JZ3l6IyHkB7EqIOqxx11xFjbn1F9NK+PGpFAx8oBK33TD3pMmQBJSQzGo4xhE5JXjQRn5V6pvpdGBIMg9vbR8qIsNK/AUU1MBUHUS0pRjmxiU4zCX6N9skDoRfaPXTfpl/IWRBrohYyRHCyge5xRHXO6NNYbz81yrFpPsh/47vXEfAymitpi5HRKJ0hH7ynwyShVRZofeZKAJ7GPPxpbge+GvSqE8z/g5TTDCWxAXPvAPH+Q6SBQ6IHUFoijXZ04JyIJZhHyhgNvT5agPqPz8EdUFbNCJWxT/yB5U9/s01",
+                     *           "at": "2026-11-29T03:57:34.700Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "sha256": "13ee81847cd9b6ea30357eb96fd19f70bacbb9b761b9a93d94bd86a197c84925",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z"
                      *         }
                      *       ]
                      *     }
@@ -15598,7 +15605,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15824,8 +15831,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T00:09:45.456Z",
-                     *           "seenAt": "2026-11-29T00:09:46.116Z"
+                     *           "createdAt": "2026-11-29T03:57:34.136Z",
+                     *           "seenAt": "2026-11-29T03:57:35.229Z"
                      *         }
                      *       ]
                      *     }
@@ -16007,14 +16014,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:57:34.324Z"
                      *         }
                      *       ]
                      *     }
@@ -16194,7 +16201,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-29T00:09:46.989Z",
+                     *           "at": "2026-11-29T03:57:36.329Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16206,7 +16213,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-29T00:09:46.942Z",
+                     *           "at": "2026-11-29T03:57:36.234Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16218,7 +16225,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-29T00:09:46.907Z",
+                     *           "at": "2026-11-29T03:57:36.201Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -16388,8 +16395,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -16575,7 +16582,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -16813,8 +16820,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "undoneAt": "2026-11-29T03:57:36.201Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -16991,9 +16998,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17172,9 +17179,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17527,7 +17534,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1951,
+                     *       "silentMs": 3293,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,
