@@ -56,6 +56,7 @@ import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
 import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
+import { conversationListRoutes } from './routes/conversation-list.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
@@ -191,6 +192,7 @@ export function makeRoutes(
     ...memberRoutes(all),
     ...roleRoutes(all),
     ...conversationRoutes(all),
+    ...conversationListRoutes(all),
     ...repairRoutes(all),
     ...keyPackageRoutes(all),
     ...groupClaimRoutes(all),

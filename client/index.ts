@@ -11,6 +11,8 @@ export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
 export { createHttp } from './api/http.ts';
 export { ParleyClient } from './api/parley-client.ts';
+export type { KnownConversations, SyncedConversations } from './api/sync-conversations.ts';
+export { syncConversations } from './api/sync-conversations.ts';
 export type { EpochConflict } from './api/problem.ts';
 export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
 export type {
@@ -27,6 +29,7 @@ export type {
   Conversation,
   ConversationDetails,
   ConversationPage,
+  ConversationsQuery,
   ConversationSummary,
   CurrentGroupInfo,
   Departure,

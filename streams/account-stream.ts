@@ -54,10 +54,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
 
   /** Delivers what exists already: first the Welcomes, because the entries after them may need them. */
   async start({ lowSince, available }: OpenedStream): Promise<void> {
-    const { pool, limitReads, onError } = this.#host.backlog;
+    const { limitReads, onError } = this.#host.backlog;
     try {
       // Listed before the Welcomes are read: so the Welcomes of all commits in the list are found.
-      const conversations = await limitReads(() => listFollowedConversations(pool, this));
+      const conversations = await limitReads(() => this.#followedConversations());
       await this.#deliverWaitingWelcomes();
       if (lowSince !== null) this.deliverLowStock({ lowSince, available });
       for (const conversation of conversations) this.follow(conversation);
@@ -76,6 +76,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     const subscription = new AccountSubscription(this, followed, deliveredSeq);
     this.#subscriptions.set(conversation, subscription);
     this.#host.feeds.add(subscription);
+    subscription.begin(followed);
     if (behind) {
       subscription.fallBehind();
     } else {
@@ -135,6 +136,12 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     for (const subscription of this.#subscriptions.values()) this.#host.feeds.delete(subscription);
     this.#subscriptions.clear();
     this.#host.onClosed(this, reason);
+  }
+
+  async #followedConversations(): Promise<FollowedConversation[]> {
+    const all: FollowedConversation[] = [];
+    for await (const page of listFollowedConversations(this.#host.backlog.pool, this)) all.push(...page);
+    return all;
   }
 
   /** Page by page: Welcomes that the reader cannot take yet stay in the database, not in memory. */

@@ -42,7 +42,7 @@ export class AccountSubscription implements Subscription {
   /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
   constructor(
     stream: AccountOwner,
-    { conversation, position, mark, joinedSeq }: FollowedConversation,
+    { conversation, position, mark, joinedSeq, changeKey }: FollowedConversation,
     deliveredSeq: number | undefined,
   ) {
     this.#stream = stream;
@@ -54,14 +54,25 @@ export class AccountSubscription implements Subscription {
     } else if (position !== null) {
       this.seq = position;
       this.mark = mark;
-      // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again.
-      this.key = 0;
+      // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again, if they are few.
+      this.key = changeKey;
     } else {
       this.seq = joinedSeq - 1;
       this.key = AFTER_CHANGES;
     }
     this.#knownSeq = Math.max(acknowledged, deliveredSeq ?? -1);
     if (this.seq >= joinedSeq) this.#intervalStart = Math.max(1, joinedSeq);
+  }
+
+  /**
+   * Delivers one event in place of many changes at the position, which would come again at each start. A former member hears that it
+   * left; what else changed there is none of its business.
+   */
+  begin({ hasManyChanges, leftSeq, successor }: FollowedConversation): void {
+    const { conversation, seq } = this;
+    if (!hasManyChanges || leftSeq !== null || this.key === AFTER_CHANGES) return;
+    this.#stream.connection.write(event('conversation', { conversation, change: 'several', seq }));
+    if (successor !== null) this.#stream.connection.write(event('reset', { conversation, successor }));
   }
 
   get user(): string {

@@ -1,3 +1,4 @@
+import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
 import { formatPosition } from '../../domain/position.ts';
 import { BODY_LIMIT_MESSAGES, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
@@ -10,12 +11,17 @@ import { isJsonObject } from '../http/validate.ts';
 import { ConversationParams } from '../schemas/common.ts';
 import { Entries, EntriesQuery, Message, MessageInput, MessageListInput, SendResults } from '../schemas/messages.ts';
 import { entryJson } from '../../streams/entry-json.ts';
+import { pageOfEntry } from './entry-by-id.ts';
 
 const path = '/v1/conversations/{id}/messages';
 const tag = 'Messages';
 
 /** Send messages, and read the log page by page. */
-export function messageRoutes(deps: { readonly readPage: ReadPage; readonly sendMessages: SendMessages }): Route[] {
+export function messageRoutes(deps: {
+  readonly pool: pg.Pool;
+  readonly readPage: ReadPage;
+  readonly sendMessages: SendMessages;
+}): Route[] {
   const post = defineRoute({
     method: 'post',
     path,
@@ -72,13 +78,14 @@ export function messageRoutes(deps: { readonly readPage: ReadPage; readonly send
     tag,
     summary: 'Read the log page by page',
     description:
-      'Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry.',
+      'Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry. With `id` the page has the entry with this id, and the other parameters say nothing; 404 also if it is none that you may read.',
     hasLargeAnswer: true,
     params: ConversationParams,
     query: EntriesQuery,
     replies: { 200: { description: 'A page', schema: Entries } },
     problems: ['removed', 'not-found', 'log-restarted', 'history-truncated'],
     handle: async ({ params, query, caller }) => {
+      if (query.id !== undefined) return pageOfEntry(deps.pool, params.id, caller.user, query.id);
       const { after, limit, kind } = query;
       const page = await deps.readPage(params.id, caller.user, after, limit, kind);
       if (page === undefined) throw new AppError('not-found');

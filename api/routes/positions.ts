@@ -16,7 +16,7 @@ export function positionRoutes({ pool }: { readonly pool: pg.Pool }): Route[] {
     tag: 'Messages',
     summary: 'Acknowledge positions',
     description:
-      'The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.',
+      'The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Position 0 says that the device knows the conversation as it was created: its members do not come again. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.',
     shedding: 'never',
     body: PositionsInput,
     replies: { 200: { description: 'The positions of the device after this request', schema: PositionsAcknowledged } },

@@ -3,6 +3,7 @@ import type { SubmitIncrement } from '../../dispatch/increments.ts';
 import { statedPosition } from '../../domain/position.ts';
 import { acknowledgeWake } from '../../store/push/targets.ts';
 import { type Operations, accepted } from '../services/operations.ts';
+import { tellingUsedEntry } from '../services/used-id.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
@@ -63,7 +64,8 @@ export function unreadRoutes(deps: {
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
       const id = ownId ?? operationId();
       const command = { kind: 'increment', id, actor: caller.user, by } as const;
-      accepted(await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId }));
+      const outcome = await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId });
+      await tellingUsedEntry(deps.pool, params.id, command, () => accepted(outcome));
       return reply(202, { id });
     },
   });

@@ -169,14 +169,17 @@ function readCursor(cursor: string): string | undefined {
  * page. It is opaque for clients, and can be sent with anything in it: only what the list can contain passes.
  * @returns a schema whose value is `undefined` without a cursor
  */
-export function cursorOf<T>(parse: (text: string) => T | undefined): z.ZodOptional<z.ZodType<T, string>> {
+export function cursorOf<T>(
+  parse: (text: string) => T | undefined,
+  { from = 'the `next` of an earlier page', description = '`next` of the previous page' } = {},
+): z.ZodOptional<z.ZodType<T, string>> {
   return parsed(
     (cursor) => {
       const text = readCursor(cursor);
       return text === undefined ? undefined : parse(text);
     },
-    'must be the `next` of an earlier page',
-    { description: '`next` of the previous page' },
+    `must be ${from}`,
+    { description },
   ).optional();
 }
 

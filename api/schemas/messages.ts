@@ -63,6 +63,7 @@ export const EntriesQuery = z.strictObject({
   }),
   limit: Limit,
   kind: Kind.optional(),
+  id: OperationIdInput.optional().meta({ description: 'Only the entry with this id' }),
 });
 
 export const Entry = z

@@ -32,7 +32,11 @@ export const Problem = z
       .optional()
       .meta({ description: '`epoch-conflict`: the commit that ended submittedEpoch' }),
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
-    seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
+    seq: Seq.optional().meta({
+      description:
+        '`removed`: the last entry that you may read. `id-reused`: the entry with this id, if you may read it',
+    }),
+    sha256: Sha256.optional().meta({ description: '`id-reused`: of the entry with this id, if you may read it' }),
     refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
     proposals: z
       .array(Seq)

@@ -49,11 +49,12 @@ export interface ManyMembersChanged {
 
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
- * reported an entry, so any proven member may reset the conversation.
+ * reported an entry, so any proven member may reset the conversation. `several`: so much changed since the acknowledged entry that
+ * one event stands for all of it: read the conversation and its members again.
  */
 export interface ConversationChanged {
   readonly type: 'conversation';
-  readonly change: 'new' | 'deleted' | 'policy' | 'welcome-expired' | 'reset-open';
+  readonly change: 'new' | 'deleted' | 'policy' | 'several' | 'welcome-expired' | 'reset-open';
   readonly seq?: number;
   readonly policy?: Policy;
   /** The user whose Welcome expired. */

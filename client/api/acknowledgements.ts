@@ -16,9 +16,9 @@ export class Acknowledgements {
     this.#api = api;
   }
 
-  /** Everything up to `seq` is processed and durable; the service learns it with the next batch. */
+  /** Everything up to `seq` is processed and durable; 0: the conversation is known. The service learns it with the next batch. */
   add(conversation: string, seq: number): void {
-    if (seq <= (this.#acknowledged.get(conversation) ?? 0)) return;
+    if (seq <= (this.#acknowledged.get(conversation) ?? -1)) return;
     this.#waiting.set(conversation, seq);
     // A failed request keeps its positions, and the next request sends them.
     this.#timer ??= setTimeout(() => void this.flush().catch(() => undefined), BATCH_MS);

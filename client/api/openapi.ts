@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry. With `id` the page has the entry with this id, and the other parameters say nothing; 404 also if it is none that you may read.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
@@ -169,7 +169,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation and its members again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -217,7 +217,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Position 0 says that the device knows the conversation as it was created: its members do not come again. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.
          */
         readonly post: operations["acknowledge"];
         readonly delete?: never;
@@ -361,6 +361,8 @@ export interface paths {
         /**
          * List your conversations
          * @description Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.
+         *
+         *     With `changedSince` the list has what changed: a new entry, a change of members, roles or policy, unread counts and read positions, what retention deleted, a reset, and your own joining, leaving or removal. Go on as long as there is `next`, then keep `changedSince` for the next time. A conversation may come again although nothing changed in it; none is left out. `full` says that this page begins a list of everything. A deleted conversation is only missing: compare `total`.
          */
         readonly get: operations["listConversations"];
         readonly put?: never;
@@ -1314,8 +1316,10 @@ export interface components {
             };
             /** @description `epoch-conflict`: seq of the commit that started submittedEpoch */
             readonly after?: number;
-            /** @description `removed`: the last entry that you may read */
+            /** @description `removed`: the last entry that you may read. `id-reused`: the entry with this id, if you may read it */
             readonly seq?: number;
+            /** @description `id-reused`: of the entry with this id, if you may read it */
+            readonly sha256?: string;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
             /** @description `removal-pending`: proposals of the service that the commit must take in, by seq */
@@ -1744,7 +1748,7 @@ export interface components {
             /** @enum {string} */
             readonly event: "conversation";
             /**
-             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
+             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation and its members again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
              * @example {
              *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
              *       "change": "new",
@@ -1783,6 +1787,16 @@ export interface components {
                 readonly conversation: string;
                 /** @enum {string} */
                 readonly change: "deleted";
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "several";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
             } | {
                 /**
                  * @description Conversation id
@@ -2196,25 +2210,6 @@ export interface components {
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
-        readonly ConversationList: {
-            readonly conversations: readonly {
-                readonly id: string;
-                /** @enum {string} */
-                readonly protocol: "mls" | "opaque";
-                /** @description MLS epoch */
-                readonly epoch: number;
-                /** @description Position in the log, from 1 */
-                readonly lastSeq: number;
-                readonly memberCount: number;
-                /** Format: date-time */
-                readonly createdAt: string;
-                /** @enum {string} */
-                readonly role: "admin" | "member" | "removed";
-                readonly unread: number;
-            }[];
-            /** @description Value of `cursor` for the next page. Absent on the last page */
-            readonly next?: string;
-        };
         readonly ConversationDetails: {
             readonly id: string;
             /** @enum {string} */
@@ -2272,6 +2267,45 @@ export interface components {
             readonly removalDeadlineHours?: number;
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
+        };
+        readonly ConversationList: {
+            readonly conversations: readonly components["schemas"]["ListedConversation"][];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+            /** @description On the last page of a list with `changedSince`: what to ask for next time */
+            readonly changedSince?: string;
+            /** @description On the last page of a list with `changedSince`: conversations of which you are a member. If you know of another number, one was deleted: list everything */
+            readonly total?: number;
+            /**
+             * @description This page begins a list of everything, also if you asked for changes: the service was restored to an earlier state, say. Forget the pages before it
+             * @enum {boolean}
+             */
+            readonly full?: true;
+        };
+        readonly ListedConversation: {
+            readonly id: string;
+            /** @enum {string} */
+            readonly protocol: "mls" | "opaque";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /** @description Position in the log, from 1 */
+            readonly lastSeq: number;
+            readonly memberCount: number;
+            /** Format: date-time */
+            readonly createdAt: string;
+            /** @enum {string} */
+            readonly role: "admin" | "member" | "removed";
+            readonly unread: number;
+            /** @description The oldest entry that is kept. Entries before it were deleted */
+            readonly oldestSeq: number;
+            /** @description The entry with which you joined last; 0 = you are a member since the creation */
+            readonly joinedSeq: number;
+            /** @description You have read up to here */
+            readonly readSeq: number;
+            /** @description Position of the last entry that you may read: `<seq>.<mark>`, where the mark stands for the whole log up to there. Only the seq, if that entry is older than the chain */
+            readonly position: string;
+            /** @description The conversation that replaced this one after a reset */
+            readonly successor?: string;
         };
         readonly ReportTaken: {
             /** @description Votes: members of the electorate who reported within 7 days */
@@ -3283,6 +3317,8 @@ export interface operations {
                 readonly after?: string | number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
+                /** @description Only the entry with this id */
+                readonly id?: string;
             };
             readonly header?: {
                 /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
@@ -3291,7 +3327,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3315,9 +3351,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==",
-                     *           "at": "2026-11-29T03:38:05.067Z",
-                     *           "chain": "PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z",
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3513,7 +3549,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3541,7 +3577,7 @@ export interface operations {
                      *           "seq": 2,
                      *           "epoch": 1,
                      *           "status": "accepted",
-                     *           "chain": "PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ]
                      *     }
@@ -3803,7 +3839,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4054,7 +4090,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4309,7 +4345,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4333,9 +4369,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
-                     *       "at": "2026-11-29T03:38:04.982Z",
-                     *       "chain": "O5whF0DH3YwRcswA0n3jhlVsSoCBSUnFLrxjzLoRKo4="
+                     *       "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *       "at": "2026-11-29T03:57:34.700Z",
+                     *       "chain": "r3WiyT1y1JmbS0Et+PaEttXs+g/ZE8weQ92wuQ1aGyk="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4442,11 +4478,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8"
+                     *         "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "863d3c00-3c53-4e28-b2e8-cec8509674a4"
+                     *       "requestId": "f2e472d0-66fd-47a1-9e19-8c272b5b817d"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4607,7 +4643,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4789,7 +4825,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4807,7 +4843,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQACpbdusSA7vz9QQvTBJ6YgAAAAAAAAABINueZJQk2x/yyRkvrgD9eU3TsVTWoTVMMcxayh1Mm9GNIMkuAFkhW4a+viYhNPWadqv+PSJShvJHW1D6c+rbNLVjAEHhAAQhIGOATx68HbDITAaFxTVPMxCuKg/m9m9Q2yE8KSZGJFVTAAJBuUG3AQEgoqO9nG5UUXXfyH8zCDTG6xoZY9Na/V/aN680YjxLJ3kgwSlpZpOWdPpZ7aBh/G9ytk2c8ysnv7uroX+2yhuYN64AAQVhbGljZQIAAS4AAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKOjra2urqAgAKAjo6BAABAAIBAAAAAGsLgfwAAAAAyQetHABAQGzQRhZiYlwTn91/P8e50v9dW0meVhPoCfcOdz3iBKRCQ/7YpfEm5aioIodHDRSclO/k2MdlEgI6MRuWswZRVgEAAQEgAZFGSVY4CeGdNAmFeFXGKiaKKVe4b2eae7nghq+Vukcg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEqAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgqKurqBDo6AAoCWloEAAEAAgEAAAAAawuB/AAAAADJB60cAEBAoIRFyLa3/qOwBovdRXL/TPz4CRPczA+RKXxcCWfQan5p8zUKF7H4HMlFSk7bxBlj/FFqxCmEyOz0n/jSLdn1CSDsNHDH9lLEWGlxJFaGmnpX2UreoyOvHad/OS14IKwe8QAAAABAQLd8uedFsFZt8TZsClxop25FtGhiA6iXJ+Dn4JEJthKkt/snih9//RhPxenHKZF7vVzR+pAUhmqrFUdH5JSjhQw=",
+                     *       "groupInfo": "AAEABAABAAEQAI5pY98i/+wqcqwHQ8U36AAAAAAAAAABIApZ864y6ngXWfeO6wRUvo/OTb6RvGXWaxM7oCimBtl6IGnUZCMxUv43rQH4xRh5DrDrhD634d8XODyTDCTt4o5XAEHhAAQhIBOMQyzR0HiaB5ZGFf7L0SbuamvYkey3nbsed4zJSlYIAAJBuUG3AQEg2b4vKCHcqeIuKnlQ1dsSw2bObYpU+LixnDhkxOSXqkogRcuBdyub2GKUolrJYn8yxls14UfiQzIaQ570NksJYbQAAQVhbGljZQIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAQqKgAKCCoqSkqKitraCAABAAJqanp6AQAAAABrC4aOAAAAAMkHsa4AQEDefDPFoOM4kLDJa0L2FbtRrWVd04tfn0udmzK0H+MEMQxtY3YbgXPLQsZZuTYXIAaN4BEqzevh6Rnk9pn0XIwLAAEBIA8ghonwUHEPeOWDD5Rt1Qp/P6xfOjwt9oUupFYUt1UmID99fLMO9u9F+0bSkUrLNeEEpdcvoiElAscXgaBmJ4KqAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYAgAKAioqBgABAAJqagEAAAAAawuGjgAAAADJB7GuAEBAfW7xX9oOmhNdCOBfvJmG/KagR7s2QjEVWkWtptm+uRMbcRngl+RYxCdkRJuX/3wS0IWOfUFNasFHZe3wkqjSCyCZaK40UEpGv7tDPguRsy5IcdMv45mvQb3yZ+0UBW00sQAAAABAQH35U+gazg0t74TUk567gG3LAFZGmlf25/t9GJjz4WbRr6Cwkx4BLW9a8tJus1QCjOIb4pinvqpzXEXZRYN2uw8=",
                      *       "epoch": 1
                      *     }
                      */
@@ -4966,7 +5002,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5251,7 +5287,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5270,7 +5306,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==","at":"2026-11-29T03:38:05.067Z","chain":"PN0HgdLAy+1WkkYjl7cRBFwzoST/+YLzwVh5/LzeovA="}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==","at":"2026-11-29T03:57:34.938Z","chain":"6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5457,7 +5493,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a22561-a13a-752f-be8d-47d1a1dca730","conversation":"ACpbdusSA7vz9QQvTBJ6Yg","welcome":"AAEAAwABQHYgH1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wUgLe1HcWmK20D2rwtKny9PDZaEBtDVnnC0pjmKYO3oRF4zhosDlDUXdekTvNK39mb6JAeaurRBoXDY/TZUvIzulFIaYZJNb4d9CnLDh7UjbJ9ANClXQpYenXSNhdLy9JEtV7gFqvzfqTJptJqGJxhz5F8RPpmcqLatIOkdpgn2wgHqBWgdFX9F3TdYYY2LIOCt8JHesVVuSseI2xS4Ru6+gLr80ddGHvOSzErT17BvtAPpOVGdPgbeWko0WuAUJ9Ox8p+x/asO02Y9qZQfw5J4USJ8jDwf24vvFHBMVrCRA2TFbBH+3aZd703TjTs/MwT7AXoveceUMq8lpTOLhyeh4purajHkTNRQw9DckStnsi0AYGTXSorIY9PLeWXAnBtEHc9oYofTihDJX71e7wlekXFOdY6z35I6PKzFL6rKd8PL7478UigStw/+C4/gmOns74xdKKT99GD6BbZ/hxB2wsY8/8KCxAJRXHooO0JAXT7UghVcZXXvO83Si0eDrM9j8qlyxXFz518AWz5qozSR5YV/eXeS9YB6sTJrO5dvFkR/duTvDpwmIO9ICITLSZkizpHhzhRPguu7gboLTsLMRTh1DgivSPXEobiwV/WFAG0etco+3b5iUO/nFkX27FtzPpKxma2DiFW2i5DyDykhtPgDS7h6ap3v0sYIuicuiQeHqzLtpy1USLbQmqScIGQJ17lWY7xZ0+lFhOe3bhzU5nSweTTAwIcXt5EC6RBOKOprehvamcn/2s7BQfPOWesQmC2MeXsBM9VbtTNKzOptM7ktaVyt8jS2KcjwoWlxAqrQ85DdXjIBehhBU91QB3Mfsyqk+7bwLNYnLfm8/6pgdfnjXu3R0xwBiIr8LauwqtCw4aA3xwIUsuZrhZeS4OhF33ctKZCB9b8z48PL5y/R7gQS9AqU/MBdQ1Uz/dWUQTVCnqMfq06bwweeSgaJT8XDmQqCuwhWIzat1v1IMuA00+qg+oN9kkZi/U01lQ==","seq":1,"epoch":1}
+                     *     data: {"id":"01a22573-7a72-7e4f-880d-2f2dee33b26c","conversation":"AI5pY98i_-wqcqwHQ8U36A","welcome":"AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5614,8 +5650,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "wLhFAohS2cxaKLOcYtl8G1svnJvCmTIePLAHl_0xCrQ",
-                     *       "expiresAt": "2026-11-29T03:38:35.203Z"
+                     *       "ticket": "HbwcuXMOressN2m-m4AHVO9uW8_-jtQzuHkK6hLAlFA",
+                     *       "expiresAt": "2026-11-29T03:58:05.249Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5843,7 +5879,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "ACpbdusSA7vz9QQvTBJ6Yg": 2
+                     *         "AI5pY98i_-wqcqwHQ8U36A": 2
                      *       }
                      *     }
                      */
@@ -6267,7 +6303,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -6456,7 +6492,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -6747,7 +6783,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -6963,7 +6999,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7161,7 +7197,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7457,7 +7493,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7752,7 +7788,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7983,6 +8019,8 @@ export interface operations {
     readonly listConversations: {
         readonly parameters: {
             readonly query?: {
+                /** @description `changedSince` of an earlier answer: only what changed since then. Empty: everything, and a `changedSince` for the next time */
+                readonly changedSince?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
@@ -8008,14 +8046,18 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T03:38:04.767Z"
+                     *           "oldestSeq": 1,
+                     *           "joinedSeq": 1,
+                     *           "readSeq": 2,
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "position": "2.6rkUMdL_Vhb_ED-S"
                      *         }
                      *       ]
                      *     }
@@ -8172,12 +8214,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:38:04.767Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8193,12 +8235,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:38:04.767Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8416,7 +8458,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -8434,7 +8476,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -8456,7 +8498,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T03:38:04.767Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8611,7 +8653,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AHc2dWiTvSS9s69EHIqU_Q
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -8778,7 +8820,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9022,7 +9064,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9278,7 +9320,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9300,7 +9342,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ABTGsJTfz2H3Z9Sj9x6nyA"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9316,7 +9358,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ABTGsJTfz2H3Z9Sj9x6nyA"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -10145,8 +10187,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgTxHhd7NnOc6MoPMUseyOIQPyi7uiHDM1HtzpWmAhZAEgAZFGSVY4CeGdNAmFeFXGKiaKKVe4b2eae7nghq+Vukcg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEqAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgqKurqBDo6AAoCWloEAAEAAgEAAAAAawuB/AAAAADJB60cAEBAoIRFyLa3/qOwBovdRXL/TPz4CRPczA+RKXxcCWfQan5p8zUKF7H4HMlFSk7bxBlj/FFqxCmEyOz0n/jSLdn1CQBAQEWNDEUgOXno3+gtIv36HPYpoYMrKvj/7MWouJcJKTObVWTw0wneHeZ47UDDx/3pWpsIc5QBuhBa5YBy8zfm0AE=",
-                     *           "ref": "H1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wU=",
+                     *           "keyPackage": "AAEABQABAAEg1Y4qCZ5tI9vOrGGPeA+9gbHDG6kvcwDpgQegqiUHbQ4gDyCGifBQcQ945YMPlG3VCn8/rF86PC32hS6kVhS3VSYgP318sw7270X7RtKRSss14QSl1y+iISUCxxeBoGYngqoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoCKioGAAEAAmpqAQAAAABrC4aOAAAAAMkHsa4AQEB9bvFf2g6aE10I4F+8mYb8pqBHuzZCMRVaRa2m2b65ExtxGeCX5FjEJ2REm5f/fBLQhY59QU1qwUdl7fCSqNILAEBAxvjgZ+kg9+gb1CmSm5sNybNeFbUgKFNxnQ+9jQW5jTMUmvw8nT7lJmE69E0XFxtAvid5tTv+IzjEFkl3bN+gBQ==",
+                     *           "ref": "/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMI=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -10208,7 +10250,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "6d1143a5-8b96-497b-8867-1667d1c395cb"
+                     *       "requestId": "e4677d0a-f9e4-4b03-94de-eee9ea769394"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -10376,27 +10418,6 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "claimed": {
-                     *         "bob": [
-                     *           {
-                     *             "device": "default",
-                     *             "keyPackage": "AAEABQABAAEglFwqydqX9kidCsrupEOQe8znBXCWaCsOqwrKhfa3ewggoFEUXzAOGWPORJuHmSJdxRpRRqSzzQzdZ+2z5XSCUlUg3QZplfdrvpsx9Jr/1rN4SLe9Ci4E0+USP/hyadtQT2kAAQNib2ICAAEuAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFhaWnp6ioq6ugYaGqqqAAoGGhpKSnp6BgABAAKqqgEAAAAAawuB/AAAAADJB60cAEBAFLt9T51YQUZpAPfzvIMAxQI0rPgvRODCGLU+PIgFSbO4W1j1Yz/zOx3dNvXgsujBw2kDvd1SlwLV78lJ4xcnAAMACgBAQKJ975dRWhF4b3uGgVRBx/46ocIQ94LjlInlT7aeIOz/bhylWPGKarizoUjq8jmcqAYYvPZwKkRJP768gLlxtgc=",
-                     *             "ref": "yF0uUnPLBVKAkDY1D9zKQRpfB4SPcvURFpczwKDFfag=",
-                     *             "lastResort": true
-                     *           }
-                     *         ]
-                     *       },
-                     *       "exhausted": [],
-                     *       "missing": [
-                     *         {
-                     *           "user": "nobody",
-                     *           "code": "no-devices"
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     readonly "application/json": components["schemas"]["GroupClaimed"];
                 };
             };
@@ -10600,16 +10621,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T03:38:04.744Z",
-                     *           "seenAt": "2026-11-29T03:38:04.744Z",
+                     *           "createdAt": "2026-11-29T03:57:34.224Z",
+                     *           "seenAt": "2026-11-29T03:57:34.224Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T03:38:05.747Z",
-                     *           "seenAt": "2026-11-29T03:38:05.747Z",
+                     *           "createdAt": "2026-11-29T03:57:36.570Z",
+                     *           "seenAt": "2026-11-29T03:57:36.570Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -11078,10 +11099,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:38:05.207Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": [
-                     *         "ACpbdusSA7vz9QQvTBJ6Yg"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -11242,7 +11263,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:38:05.207Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -11594,7 +11615,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "ACpbdusSA7vz9QQvTBJ6Yg"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -11786,9 +11807,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22561-a13a-752f-be8d-47d1a1dca730",
-                     *           "conversation": "ACpbdusSA7vz9QQvTBJ6Yg",
-                     *           "welcome": "AAEAAwABQHYgH1BItqhXzF/qUNwKF/O31ECG9PdvLp/L8f9y6zS+1wUgLe1HcWmK20D2rwtKny9PDZaEBtDVnnC0pjmKYO3oRF4zhosDlDUXdekTvNK39mb6JAeaurRBoXDY/TZUvIzulFIaYZJNb4d9CnLDh7UjbJ9ANClXQpYenXSNhdLy9JEtV7gFqvzfqTJptJqGJxhz5F8RPpmcqLatIOkdpgn2wgHqBWgdFX9F3TdYYY2LIOCt8JHesVVuSseI2xS4Ru6+gLr80ddGHvOSzErT17BvtAPpOVGdPgbeWko0WuAUJ9Ox8p+x/asO02Y9qZQfw5J4USJ8jDwf24vvFHBMVrCRA2TFbBH+3aZd703TjTs/MwT7AXoveceUMq8lpTOLhyeh4purajHkTNRQw9DckStnsi0AYGTXSorIY9PLeWXAnBtEHc9oYofTihDJX71e7wlekXFOdY6z35I6PKzFL6rKd8PL7478UigStw/+C4/gmOns74xdKKT99GD6BbZ/hxB2wsY8/8KCxAJRXHooO0JAXT7UghVcZXXvO83Si0eDrM9j8qlyxXFz518AWz5qozSR5YV/eXeS9YB6sTJrO5dvFkR/duTvDpwmIO9ICITLSZkizpHhzhRPguu7gboLTsLMRTh1DgivSPXEobiwV/WFAG0etco+3b5iUO/nFkX27FtzPpKxma2DiFW2i5DyDykhtPgDS7h6ap3v0sYIuicuiQeHqzLtpy1USLbQmqScIGQJ17lWY7xZ0+lFhOe3bhzU5nSweTTAwIcXt5EC6RBOKOprehvamcn/2s7BQfPOWesQmC2MeXsBM9VbtTNKzOptM7ktaVyt8jS2KcjwoWlxAqrQ85DdXjIBehhBU91QB3Mfsyqk+7bwLNYnLfm8/6pgdfnjXu3R0xwBiIr8LauwqtCw4aA3xwIUsuZrhZeS4OhF33ctKZCB9b8z48PL5y/R7gQS9AqU/MBdQ1Uz/dWUQTVCnqMfq06bwweeSgaJT8XDmQqCuwhWIzat1v1IMuA00+qg+oN9kkZi/U01lQ==",
+                     *           "id": "01a22573-7a72-7e4f-880d-2f2dee33b26c",
+                     *           "conversation": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "welcome": "AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11929,7 +11950,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22561-a13a-752f-be8d-47d1a1dca730 */
+                /** @example 01a22573-7a72-7e4f-880d-2f2dee33b26c */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -12509,7 +12530,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T03:38:05.371Z"
+                     *           "at": "2026-11-29T03:57:35.596Z"
                      *         }
                      *       ]
                      *     }
@@ -12882,9 +12903,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T03:38:04.553Z",
+                     *       "timestamp": "2026-11-29T03:57:33.547Z",
                      *       "version": "0.2.0",
-                     *       "build": "423d98492823-dirty",
+                     *       "build": "5f7b655a8f0d",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -13153,7 +13174,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IBD4KObFx5nuG01PNEICXbyiVWxoQCexXuCtuT5McC72AAEGcGFybGV5"
+                     *       "externalSender": "IKMq/mazQjfqbmusmWWPx+Wd4pnUIbXuokduIzKKioPhAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -13490,7 +13511,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T03:38:05.400Z",
+                     *       "at": "2026-11-29T03:57:35.650Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -13501,28 +13522,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/4891/mx1agzt4",
+                     *           "id": "worker/vm/25966/mx1b60z7",
                      *           "kind": "worker",
                      *           "version": "0.2.0",
-                     *           "build": "423d98492823-dirty",
-                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "polling": true,
                      *             "temporal": true,
                      *             "namespace": "default",
-                     *             "activations": 1,
-                     *             "cachedConversations": 1
+                     *             "activations": 0,
+                     *             "cachedConversations": 2
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:38:03.250Z",
-                     *           "silentMs": 246
+                     *           "startedAt": "2026-11-29T03:57:31.852Z",
+                     *           "silentMs": 151
                      *         },
                      *         {
-                     *           "id": "api/vm/4885/mx1agzsv",
+                     *           "id": "api/vm/25960/mx1b60yo",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "423d98492823-dirty",
-                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -13534,21 +13555,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
                      *             "oldestWaitMs": 0,
                      *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:38:03.484Z",
-                     *           "silentMs": 896
+                     *           "startedAt": "2026-11-29T03:57:32.266Z",
+                     *           "silentMs": 330
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-749bde7e-b898-4999-a322-6147814b7223",
+                     *           "id": "supervisor/examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "423d98492823-dirty",
-                     *           "taskQueue": "examples-749bde7e-b898-4999-a322-6147814b7223",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -13557,8 +13578,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:38:03.856Z",
-                     *           "silentMs": 1524
+                     *           "startedAt": "2026-11-29T03:57:32.820Z",
+                     *           "silentMs": 2791
                      *         }
                      *       ],
                      *       "path": {
@@ -13566,10 +13587,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T03:38:03.483Z",
+                     *           "since": "2026-11-29T03:57:32.264Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 11,
+                     *           "baselineMs": 17,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -13586,8 +13607,8 @@ export interface operations {
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "4891@vm",
-                     *             "silentMs": 390
+                     *             "identity": "25966@vm",
+                     *             "silentMs": 622
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13598,13 +13619,7 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0,
-                     *         "oldestTransaction": {
-                     *           "pid": 5054,
-                     *           "ms": 1,
-                     *           "application": "parley-api",
-                     *           "state": "active"
-                     *         }
+                     *         "overdue": 0
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -13763,10 +13778,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T03:38:03.483Z",
+                     *         "since": "2026-11-29T03:57:32.264Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 11,
+                     *         "baselineMs": 17,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -14113,9 +14128,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:38:05.618Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
-                     *       "running": 1
+                     *       "running": 0
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -14272,7 +14287,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:38:05.618Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
                      *       "running": 1,
                      *       "ended": 1
@@ -14645,29 +14660,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T03:38:05.181Z",
-                     *           "createdAt": "2026-11-29T03:38:04.767Z",
-                     *           "lastAt": "2026-11-29T03:38:05.067Z",
+                     *           "dueAt": "2026-11-29T03:57:35.196Z",
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "lastAt": "2026-11-29T03:57:34.938Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AHc2dWiTvSS9s69EHIqU_Q",
+                     *           "id": "AOMKoikfs1cFIVUE6NbiZQ",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T03:38:05.357Z",
-                     *           "createdAt": "2026-11-29T03:38:05.218Z",
-                     *           "lastAt": "2026-11-29T03:38:05.294Z",
+                     *           "dueAt": "2026-11-29T03:57:35.567Z",
+                     *           "createdAt": "2026-11-29T03:57:35.305Z",
+                     *           "lastAt": "2026-11-29T03:57:35.473Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14808,7 +14823,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14826,31 +14841,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T03:38:05.181Z",
-                     *       "createdAt": "2026-11-29T03:38:04.767Z",
-                     *       "lastAt": "2026-11-29T03:38:05.067Z",
+                     *       "dueAt": "2026-11-29T03:57:35.196Z",
+                     *       "createdAt": "2026-11-29T03:57:34.324Z",
+                     *       "lastAt": "2026-11-29T03:57:34.938Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
+                     *         "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22561-a0ed-7988-aa16-5d10e41a4adf",
+                     *         "runId": "01a22573-79dd-770b-97de-6d45996643ba",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12784,
-                     *         "startedAt": "2026-11-29T03:38:04.909Z",
+                     *         "historyBytes": 12842,
+                     *         "startedAt": "2026-11-29T03:57:34.557Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14859,7 +14874,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T03:38:05.177Z"
+                     *           "asOf": "2026-11-29T03:57:35.190Z"
                      *         }
                      *       },
                      *       "process": {
@@ -15028,7 +15043,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15402,7 +15417,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15424,7 +15439,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -15637,7 +15652,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15659,7 +15674,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/ACpbdusSA7vz9QQvTBJ6Yg",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -15875,7 +15890,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -16062,7 +16077,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -16086,16 +16101,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *         "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T03:38:04.982Z",
-                     *         "createdAt": "2026-11-29T03:38:04.767Z",
-                     *         "lastAt": "2026-11-29T03:38:05.067Z",
+                     *         "dueAt": "2026-12-29T03:57:34.700Z",
+                     *         "createdAt": "2026-11-29T03:57:34.324Z",
+                     *         "lastAt": "2026-11-29T03:57:34.938Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -16312,7 +16327,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16336,21 +16351,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
+                     *           "id": "commit-fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "b5ad2de5185926416772c058efd3fa874a0f5175dd24c94ec10e28d104e71cb8",
-                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAADABznLh6STWabIENZHrLacO4L/zNCyKKAC3NI4/D/QbgDD2ml/yIWtcAhfvwl3x5/hB2g10TB7w4MtKp+NSnTGo0IkNVGuK2/2unbFtonAkxDUV8uvpJ4rEAzSVOeHd/K/KOYSx77R7fsYTE2pnNGdOcmJn77206hHIH3NClLb3/Nv1lYpJmRt8KWdXtpBO+8Zag5wLvMxT3Pnb4e/VG11kTshvbRHNIN9OoxPvYq/lOK8d4ujOHzMD41rLxB4wO+z5jk+tqylEdRoFcF55z5Hdmd62tekyr+a98xLwXMIq/mIfmtogF25TlTzEEeoFxWaBVFBA0xjXShJ6MLMoASr8n6CHNz+NEaSbn7xPNKknNZPYGAwtvWBPqWrlg9PXt0NjEN/klUSeMQLzatwT53AsjI9/8WpSbOa66gqQYt3pPqAti83PpaEf1/a4cgATCR6vdd6+RkXN27pXsbpIVKdYkDB0EYuluYxYDM//K6xKM/AwaDAiu5KTmADMPPakP0PzgdCm24zK63SPnQy0cFO0BB6ObjJUMrYSYnGej7btTWpAy0K9xP0rZMUK0x+O92it3FgvP6ywWXQ+Y43YElUoIOYF/+98yQvb09KP3hvx9IgXHjUnhJsQ==",
-                     *           "at": "2026-11-29T03:38:04.982Z"
+                     *           "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAADABz+ENLu5vn86q9Ed3Wve7Tjdeod9/ap6ntXlz9QQbQFktUQzobu0WZbtSkZVvFYaV7ccx1g6uTOT20uWcHTwxK+kzv5XkK+VMW4mCyd0uXg1l5IOySu6qL5rZkHpr3p0keM56KzwEkIoAbQ5VE1WhJXe+ZJ7fkNi7Wt2c4KY1qNPcnzvvWS4BCey6Fkty5utdIW5KbLtuIzXvkVrCVFZosunz3nT/J9zdjbFWmYWAWQmInlY+CcO6crKFAhnM3YtPQz/bFUGeiCJ5FT7sgiTu5AGQxNWSx9nct6DP9huGMZdD5/9qtPRC6Zj2fhJAp5895BW1JZ3l6IyHkB7EqIOqxx11xFjbn1F9NK+PGpFAx8oBK33TD3pMmQBJSQzGo4xhE5JXjQRn5V6pvpdGBIMg9vbR8qIsNK/AUU1MBUHUS0pRjmxiU4zCX6N9skDoRfaPXTfpl/IWRBrohYyRHCyge5xRHXO6NNYbz81yrFpPsh/47vXEfAymitpi5HRKJ0hH7ynwyShVRZofeZKAJ7GPPxpbge+GvSqE8z/g5TTDCWxAXPvAPH+Q6SBQ6IHUFoijXZ04JyIJZhHyhgNvT5agPqPz8EdUFbNCJWxT/yB5U9/s01",
+                     *           "at": "2026-11-29T03:57:34.700Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "37b51bd13b4ebde01df183961b628adb474a0aee24ab47f9f480b0fa3d97f513",
-                     *           "ciphertext": "AAEAAhAAKlt26xIDu/P1BC9MEnpiAAAAAAAAAAEBABxkB1OXWbTV72p4LfkbIa6ylUo6aXIh6Krg/TseQRBepPP61ewtQNqLEKrkwWMrQFZr+eCISW89upmFnmzeHbhsOX363nnm0dXf6wvcqcXvNpHxFfvddHRrbbqfu2y7STEukwTO13G56pYHBaaKo2MNEs6It4RzZlrZ5PwZ0LSs5CLQiUFsCXJTYqrEfxgTnHLrfJedF/KKl0w4CjnjMk5bdgoaO5ryv7npb5HV7uV5ZxKBjaGr2P9F/DIagXkq0xvsjYms/Vf12aDEbcg2mS9iCMjiJigh7JL6rXdRZjOSwxDAI+byW2nmr8CuDGNfBnuOGxPB9uHZsrPfN2SoMyuCDbtBc3tECWUM2cMxEnrAjVbAADpyHSeFVxTd4hCvRTj9IMJyI/RHlAh4+Pt1rA==",
-                     *           "at": "2026-11-29T03:38:05.067Z"
+                     *           "sha256": "13ee81847cd9b6ea30357eb96fd19f70bacbb9b761b9a93d94bd86a197c84925",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z"
                      *         }
                      *       ]
                      *     }
@@ -16512,7 +16527,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ACpbdusSA7vz9QQvTBJ6Yg
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16738,8 +16753,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T03:38:04.725Z",
-                     *           "seenAt": "2026-11-29T03:38:05.198Z"
+                     *           "createdAt": "2026-11-29T03:57:34.136Z",
+                     *           "seenAt": "2026-11-29T03:57:35.229Z"
                      *         }
                      *       ]
                      *     }
@@ -16921,14 +16936,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "ACpbdusSA7vz9QQvTBJ6Yg",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T03:38:04.767Z"
+                     *           "createdAt": "2026-11-29T03:57:34.324Z"
                      *         }
                      *       ]
                      *     }
@@ -17108,7 +17123,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-29T03:38:05.650Z",
+                     *           "at": "2026-11-29T03:57:36.329Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -17120,7 +17135,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-29T03:38:05.619Z",
+                     *           "at": "2026-11-29T03:57:36.234Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -17132,7 +17147,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-29T03:38:05.601Z",
+                     *           "at": "2026-11-29T03:57:36.201Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -17302,8 +17317,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:38:05.583Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -17489,7 +17504,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:38:05.583Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17727,8 +17742,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:38:05.583Z",
-                     *       "undoneAt": "2026-11-29T03:38:05.601Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "undoneAt": "2026-11-29T03:57:36.201Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -17905,9 +17920,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:38:05.555Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:38:05.555Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -18086,9 +18101,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:38:05.555Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:38:05.555Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -18441,7 +18456,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1715,
+                     *       "silentMs": 3293,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

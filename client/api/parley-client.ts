@@ -18,9 +18,11 @@ import type {
   Conversation,
   ConversationDetails,
   ConversationPage,
+  ConversationsQuery,
   CurrentGroupInfo,
   Departure,
   Device,
+  Entry,
   KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
@@ -65,7 +67,8 @@ export class ParleyClient {
     return this.http.json('POST', '/v1/conversations', { body }) as Promise<Conversation>;
   }
 
-  conversations(query: PageQuery = {}): Promise<ConversationPage> {
+  /** One page of the conversations of the calling user. {@link syncConversations} reads what changed. */
+  conversations(query: ConversationsQuery = {}): Promise<ConversationPage> {
     return this.http.json('GET', '/v1/conversations', { query: { ...query } }) as Promise<ConversationPage>;
   }
 
@@ -142,6 +145,13 @@ export class ParleyClient {
 
   log(id: string, query: LogQuery = {}): Promise<LogPage> {
     return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
+  }
+
+  /** The entry with an id. @throws ProblemError `not-found`: there is none that the user may read */
+  async entry(id: string, messageId: string): Promise<Entry> {
+    const [entry] = (await this.log(id, { id: messageId })).entries;
+    if (entry === undefined) throw new Error('the service answered without the entry');
+    return entry;
   }
 
   /** The live log of one conversation. */

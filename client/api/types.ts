@@ -21,7 +21,9 @@ export type Problem = components['schemas']['Problem'];
 export type ProblemCode = Problem['code'];
 
 /** Position in a list that the service gives page by page. */
-export type PageQuery = Query<'listConversations'>;
+export type PageQuery = Query<'listMembers'>;
+/** The same; with `changedSince` only the conversations that changed. */
+export type ConversationsQuery = Query<'listConversations'>;
 export type LogQuery = Query<'readEntries'>;
 
 /** Entries of a conversation's log, in order of `seq`. `next` is the value for `after`; it is absent at the end. */

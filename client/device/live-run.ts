@@ -126,6 +126,9 @@ class LiveEvents {
         break;
       case 'conversation':
         if (event.change === 'deleted') await group.close();
+        if (event.change === 'several') this.#commitSoon(group);
+        // Else the service tells of it again at each start.
+        if (event.change === 'new') this.#device.acknowledgeSoon(group);
         break;
     }
   }

@@ -14,7 +14,7 @@ export function entryColumns(ciphertext: string): string {
 }
 
 /** @param row {@link ENTRY_COLUMNS}, and perhaps `chainBefore` */
-function parseEntry(row: Row): LogEntry {
+export function parseEntry(row: Row): LogEntry {
   const chainBefore = row.chainBefore === undefined ? null : orNull(bytes, row, 'chainBefore');
   return {
     seq: integer(row, 'seq'),

@@ -9,7 +9,7 @@ begin
     m.read_count := coalesce((select app_count from entry where conversation = c.key and seq = v_seq), c.oldest_count);
     m.read_seq := v_seq;
   end if;
-  update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = c.increments
+  update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = c.increments, changed_xid = pg_current_xact_id()
     where conversation = c.key and user_id = m.user_id;
   result := jsonb_build_object('status', 'accepted', 'unread', c.app_count - m.read_count);
 end $$;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { listConversations } from '../../../store/conversation/conversations.ts';
+import { listConversations } from '../../../store/conversation/lists.ts';
 import type { EntryKind } from '../../../domain/log-entry.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice } from '../../../store/log/log-slices.ts';

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
 import { beginErasure, continueErasure } from '../../../store/device/erasure.ts';
 import { listAudit } from '../../../store/repair/audit.ts';
-import { listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
+import { viewConversation } from '../../../store/conversation/conversations.ts';
+import { listChangedConversations, listConversations } from '../../../store/conversation/lists.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
@@ -138,7 +139,9 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     findConversationsWithNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
-  'streams: my conversations': () => listFollowedConversations(pool, owner),
+  'streams: my conversations': async () => {
+    for await (const page of listFollowedConversations(pool, owner)) expect(page).not.toEqual([]);
+  },
   'streams: who joined': () =>
     readFollowedConversation(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
   'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
@@ -173,6 +176,12 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   // Of thousands.
   'read: the first conversations of a user': () => listConversations(pool, 'user-1', '', 10),
   'read: some more conversations of a user': () => listConversations(pool, 'user-1', 'grown-2500', 10),
+  'read: everything of a user, for its next list of changes': () =>
+    listChangedConversations(pool, 'user-1', { since: undefined }, 10),
+  'read: what changed for a user': async () => {
+    const { end } = await listChangedConversations(pool, 'alice', { since: undefined }, 1000);
+    return listChangedConversations(pool, 'alice', { since: end }, 10);
+  },
   'read: members': () => listMembers(pool, conversation, 'user-5', 10),
   'retention: a step': () => retain(pool, conversation, Date.now(), 5),
   // So late that nothing waits for devices any more.

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
-import { createConversation, listConversations } from '../../../store/conversation/conversations.ts';
+import { createConversation } from '../../../store/conversation/conversations.ts';
+import { listConversations } from '../../../store/conversation/lists.ts';
 import { MAX_MEMBERS_LIMIT } from '../../../domain/limits.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { manyId, membersOf, seedMany } from '../../../tools/load/seed-many.ts';
