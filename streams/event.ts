@@ -8,6 +8,7 @@ export type StreamEvent =
   | 'conversation'
   | 'removed'
   | 'removal-wanted'
+  | 'signal'
   | 'reset'
   | 'history-truncated'
   | 'low-stock'

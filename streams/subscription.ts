@@ -1,6 +1,7 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { Cursor } from '../store/log/log-items.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
 
 /**
  * One conversation on one stream. Its cursor (`seq`, `key`) says what was delivered; it delivers every item in order and
@@ -27,6 +28,8 @@ export interface Subscription extends Cursor {
   /** Writes the next item, and moves the cursor after it. */
   readonly deliver: (event: LogEvent) => void;
   readonly deliverWelcome: (welcome: AddressedWelcome) => void;
+  /** Writes signals. They do not move the cursor. */
+  readonly deliverSignals: (signals: SignalBatch) => void;
   /** The next items belong to the membership interval that begins with this entry. */
   readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
   /** Everything up to the end of the log is delivered. */
