@@ -23,6 +23,8 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'removed'; readonly seq: number })
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
+  /** Somebody sent a signal. In an opaque conversation the service names the sender. */
+  | (InConversation & { readonly type: 'signal'; readonly data: string; readonly sender?: string })
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
@@ -72,6 +74,7 @@ const TYPES: readonly string[] = [
   'reset',
   'removed',
   'history-truncated',
+  'signal',
   'low-stock',
 ] satisfies readonly AccountEvent['type'][];
 
