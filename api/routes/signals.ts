@@ -22,7 +22,7 @@ export function signalRoutes({
   operations,
   sendSignal,
   streams,
-  rateLimits: { signalsOfConversation: most },
+  rateLimits,
 }: {
   readonly conversations: Pick<ConversationCache, 'find'>;
   readonly operations: Pick<Operations, 'answerOrRefuse'>;
@@ -33,6 +33,7 @@ export function signalRoutes({
   const counter = makeWindowCounter(WINDOW_MS);
   /** @throws AppError `rate-limited` */
   const count = (user: string, conversation: string): void => {
+    const most = rateLimits.signalsOfConversation;
     if (most === 0) return;
     // A space can separate the ids, because a conversation id has none.
     const used = counter.of(`${conversation} ${user}`);

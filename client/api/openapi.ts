@@ -28,6 +28,28 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/signals": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Send a signal
+         * @description For what is of use only now: typing, presence, the ringing of a call. Members whose streams are open get the event `signal`, the own devices of the sender too. A signal has no seq, wakes nobody, and is stored nowhere: who is not connected never gets it, and under load signals are dropped before anything else waits. 202 means that it went out, not that it arrived.
+         *
+         *     The right to send is the same as for messages. In `mls` conversations a signal must not be an MLSMessage (422 `wrong-content-type`): messages that devices never see would use up the keys of their sender. Seal it with a key from the MLS exporter, as the client library does (`docs/how-to/signals.md`). An `Idempotency-Key` has no effect, since it would have to be stored.
+         */
+        readonly post: operations["sendSignal"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/read": {
         readonly parameters: {
             readonly query?: never;
@@ -1327,6 +1349,13 @@ export interface components {
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
         };
+        readonly Signal: {
+            /**
+             * @description At most 4096 bytes. In `mls` conversations no MLSMessage
+             * @example AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg==
+             */
+            readonly data: string;
+        };
         readonly Unread: {
             readonly unread: number;
         };
@@ -1432,6 +1461,21 @@ export interface components {
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
+            };
+        };
+        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
+        readonly ConversationSignalEvent: {
+            /** @enum {string} */
+            readonly event: "signal";
+            /**
+             * @example {
+             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+             *     }
+             */
+            readonly data: {
+                readonly data: string;
+                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
+                readonly sender?: string;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
@@ -1810,6 +1854,27 @@ export interface components {
                 readonly seq: number;
                 readonly user: string;
                 readonly device?: string;
+            };
+        };
+        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
+        readonly SignalEvent: {
+            /** @enum {string} */
+            readonly event: "signal";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                readonly data: string;
+                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
+                readonly sender?: string;
             };
         };
         /** @description Upload key packages */
@@ -3062,7 +3127,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -3086,8 +3151,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "ciphertext": "AAEAAhAAXi6I6L3U9z7XcxxyUVc0AAAAAAAAAAEBABwWetGkCR4y6QhSQHdbf16YMZy0G92Jrrud0880QRDc6TYjMFSXh4KiWM8zc16raw1P4l79v85kgEMIyA5sXdd9TL1f0KNw3KFWSzfSxn4qrX5k5/+OezZwyHMLc/QEboSURUso0YJpYJDpZd0tlq6y+UWS3S1nzuT6VZGwNwAbwzjbFLnW+63ahnazajvcRuuamwbSNc+bZKhWEYA8YFiY7Vc7LS4F79upzU0+63lueAP5cE03kSisNs75Iiet5uKPjtqd/hUbFxzWYhsfMzzQkHh1t44mc3z2tGCuIwZqamBw7vGrCwTwE3vk2UnVmT12coTsDPsxxJ3EsrfH6VLlP2x3SPWiMZUOkuihVuC/gKRvHJLN5IkrHq8fhq/oMtOldsAGGK5gHExtRqBLZw==",
+                     *           "at": "2026-11-29T03:42:04.202Z",
+                     *           "chain": "RezR6UihztGjzTOkwdlpm0acQ5ecjJai3MVZckwsYnI="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3265,7 +3331,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -3292,7 +3358,8 @@ export interface operations {
                      *           "id": "hello-1",
                      *           "seq": 2,
                      *           "epoch": 1,
-                     *           "status": "accepted"
+                     *           "status": "accepted",
+                     *           "chain": "RezR6UihztGjzTOkwdlpm0acQ5ecjJai3MVZckwsYnI="
                      *         }
                      *       ]
                      *     }
@@ -3541,6 +3608,252 @@ export interface operations {
             };
         };
     };
+    readonly sendSignal: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AF4uiOi91Pc-13McclFXNA
+                 */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Signal"];
+            };
+        };
+        readonly responses: {
+            /** @description The signal went out */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `wrong-content-type`: The MLS content type is not accepted here
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
+             */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/deadline",
+                     *       "title": "There was no decision before the deadline of the request",
+                     *       "status": 503,
+                     *       "code": "deadline",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly markRead: {
         readonly parameters: {
             readonly query?: never;
@@ -3553,7 +3866,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -3786,7 +4099,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -4041,7 +4354,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -4065,8 +4378,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *       "at": "2026-11-29T00:09:45.686Z"
+                     *       "sha256": "c2e93332bfd4944e23cce3d4340c30153970f9ff08f27da2881327464f11590a",
+                     *       "at": "2026-11-29T03:42:04.030Z",
+                     *       "chain": "7MIgD9LjMeI7gjWknXZDEt4YxuRBsg+6rAGnj7twMnc="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4172,11 +4486,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
+                     *         "sha256": "c2e93332bfd4944e23cce3d4340c30153970f9ff08f27da2881327464f11590a"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
+                     *       "requestId": "ef1c4864-fb67-4e7f-b167-d2dd44ead84d"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4337,7 +4651,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -4519,7 +4833,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -4537,7 +4851,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
+                     *       "groupInfo": "AAEABAABAAEQAF4uiOi91Pc+13McclFXNAAAAAAAAAABIGI18rh8wlTcfbzbBjMJIeo/E+itaAClZ1zGjbTS0j9CILTer/+tVcrdxeDcOWMgkkY+RtcVF7P4mxKonrM340D2AEHlAAQhIHVSNWC/Dk7GwqOYCRprPv/eaWHVIknxgM8y0XdFbNs1AAJBvUG7AQEgLzSo786AhqEDDsUnbUZLrt2svUotU5cGQLVqGoyjKgQgrlO/WR+8D4hSxxpNg2Qv3osNsUQGUPNARW2z3K7N4lwAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWIqKAgAKBnp6mpqqqgYAAQACuroBAAAAAGsLgusAAAAAyQeuCwBAQOZM7tKGumlQAkz3iHNekpbaVpDE6NnqdfipRc0yriCVW99jwPCSR2dXenR7J07WCkmlx6UzWJzCFF2zDo1D9AkAAQEgqt/lQVkn11mkF/32waObkMjYonoD150Pf5gqDaJe8RIgdLBir0jwHYgiqJFCmHxQRDd/d8ypUe5qbSUfEpEjQcEAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGamrq6gAKBBoaKioIAAEAAkpKuroBAAAAAGsLgusAAAAAyQeuCwBAQFLCLEODt8BJcU9OBx1UGi6WPvUp+5xD+CJ0vq6BGvfCc3+dGWuysg8gFSPWOl1UP6bBZxkZipXzuSaUHqzxiggg4I4d8R+FlParzsoB/hGQw5VkbDpZ4j9491SgP7DisikAAAAAQEBRggAJCh47BVJjnuCYIL9HfnZQg1bAgGrvjH3ZeqlNHtdW0Ov5/auCkCThBdZExObsopGR737qv3ygwYt6WJQK",
                      *       "epoch": 1
                      *     }
                      */
@@ -4696,7 +5010,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -4981,7 +5295,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -5000,9 +5314,9 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAXi6I6L3U9z7XcxxyUVc0AAAAAAAAAAEBABwWetGkCR4y6QhSQHdbf16YMZy0G92Jrrud0880QRDc6TYjMFSXh4KiWM8zc16raw1P4l79v85kgEMIyA5sXdd9TL1f0KNw3KFWSzfSxn4qrX5k5/+OezZwyHMLc/QEboSURUso0YJpYJDpZd0tlq6y+UWS3S1nzuT6VZGwNwAbwzjbFLnW+63ahnazajvcRuuamwbSNc+bZKhWEYA8YFiY7Vc7LS4F79upzU0+63lueAP5cE03kSisNs75Iiet5uKPjtqd/hUbFxzWYhsfMzzQkHh1t44mc3z2tGCuIwZqamBw7vGrCwTwE3vk2UnVmT12coTsDPsxxJ3EsrfH6VLlP2x3SPWiMZUOkuihVuC/gKRvHJLN5IkrHq8fhq/oMtOldsAGGK5gHExtRqBLZw==","at":"2026-11-29T03:42:04.202Z","chain":"RezR6UihztGjzTOkwdlpm0acQ5ecjJai3MVZckwsYnI="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5169,12 +5483,12 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
+                     *     data: {"id":"01a22565-470e-7aae-975b-8af5930d62ab","conversation":"AF4uiOi91Pc-13McclFXNA","welcome":"AAEAAwABQHYgUvWWWSbt3v8K6JmrZ7CszOXnyEcH98Nrl/rg8gHb8D4ghe3k8sJ5RkxxoUe03Y5Qor827aIQhq9izErK63UsSxYzcYKTuWbzCHAw/M/gCboyOFUXCaQiE3TBxJKaRazbj53G7HekjnhsDr0Rs6Ew3CVApr2aQprqM2j71kUPPpchuag2cN07n/3e+wiwdayFmx6wLBEPn1kE1SkEIaCQdExRMqvmhiFz0dxe+Oeqr/OS/9YOAbqcNN2l8u6er6OA8kRtRkmE5lXJfSMJertpFQChp1zqgKQbZOnLDQK2RFwtFqBTvwV765PIPGbkt0u/R+WxrYZK1PZ1Lt/4FAVrGoX1IqYLp+6Ts62s2YunA6/1xQGU/IsAiH4vbMSAMUl+dwXARoU1Q3LQDEW5mEvJzZbRE0W88o/vwDw0LhGVzMZ4qT3LktGsuDxaej5EKLT/N+4wGWMf0NQUEFWBuhFXhuMiTysHM/V6ZjfyYMlgSip8pKK9IzZVEpDJH4FAGX55lZdN1391VtpnrbUcPPZd+bmCjKWUXJFJ2aV0mAlxiGTtLoR2CuP8hC2/Nw+AiwL8YYeEiagBoqE6q5n/fOH956xDC5PqFgeBg8b2LZrltGCvEb8Ix2IAdJW3z32rXeCk1uqYhH2S6PBZ/cVgFbFYnfPi5etKcrDLeTHAW8N7BmFEWCtmVIAobaRB1M9iAgKKhAimqdTzwx6H7phwCETcCCOavO6PuKJSVcC2rsEvXA+1llTAT0/3E09p3FQeu62z0D1URjodJxzye02U/81f6UTjWmftK5GP7k7cCQnStoRVNXsNseskmRcN7yaBBMnS0FhRI09uN+ikiVXjj5qdNJC/Z/VUeqK6Osh94PkhA+FAzy81IzlwYnnFK8bUrR14Y7FwiQT6y95KZG5MEw90aXKglOgSTfkvMdh2C/pj9F/0jQbaAb66Jdzv58wL6AzSe+zwpztZ5XQSwVG0sSOw+cap05xR5ADUqtF3PPmKwoE0QZESjMeZP90GGVG7aJmL2fxqXadTyu5Ylaf09LCVAm8=","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5326,8 +5640,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
-                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
+                     *       "ticket": "X4wT5T9WtaBEQOJzA6tPyV9F1iIpKKxoBFGoqBKCjbk",
+                     *       "expiresAt": "2026-11-29T03:42:34.457Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5555,7 +5869,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AO_dTSZ1059bhKAsMMspNg": 2
+                     *         "AF4uiOi91Pc-13McclFXNA": 2
                      *       }
                      *     }
                      */
@@ -5754,7 +6068,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -5943,7 +6257,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
             };
@@ -6233,7 +6547,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
                 /**
@@ -6449,7 +6763,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
                 /**
@@ -6647,7 +6961,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
                 /**
@@ -6942,7 +7256,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
                 /**
@@ -7236,7 +7550,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
                 /**
@@ -7492,14 +7806,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AF4uiOi91Pc-13McclFXNA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:42:03.794Z"
                      *         }
                      *       ]
                      *     }
@@ -7656,12 +7970,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AF4uiOi91Pc-13McclFXNA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:42:03.794Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7677,12 +7991,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AF4uiOi91Pc-13McclFXNA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:42:03.794Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7900,7 +8214,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -7918,7 +8232,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AF4uiOi91Pc-13McclFXNA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -7940,7 +8254,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:42:03.794Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8095,7 +8409,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example AMavJsSVD05VRIzeY8Ti1A
                  */
                 readonly id: string;
             };
@@ -8262,7 +8576,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -8506,7 +8820,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -8762,7 +9076,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -8784,7 +9098,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ANqmb6E2gYh-ed6tSv9GAw"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8800,7 +9114,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ANqmb6E2gYh-ed6tSv9GAw"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9629,8 +9943,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
-                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
+                     *           "keyPackage": "AAEABQABAAEgIJmZyH5JuZoOhx2X6JAhIuJNgVsD57eskTrqlm6A9gYgqt/lQVkn11mkF/32waObkMjYonoD150Pf5gqDaJe8RIgdLBir0jwHYgiqJFCmHxQRDd/d8ypUe5qbSUfEpEjQcEAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGamrq6gAKBBoaKioIAAEAAkpKuroBAAAAAGsLgusAAAAAyQeuCwBAQFLCLEODt8BJcU9OBx1UGi6WPvUp+5xD+CJ0vq6BGvfCc3+dGWuysg8gFSPWOl1UP6bBZxkZipXzuSaUHqzxiggAQEC1VNCcWz9L3C2qJN5cyruQRDIbifr3KJLAHK1X/0FokMLPWLpjk/unMQNMbPLWcrjHfYGz62nujnG5+eKgFGMM",
+                     *           "ref": "UvWWWSbt3v8K6JmrZ7CszOXnyEcH98Nrl/rg8gHb8D4=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9692,7 +10006,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
+                     *       "requestId": "ff220fe8-f3e3-4e34-80d8-46268f9e6a29"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9859,16 +10173,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T00:09:45.482Z",
-                     *           "seenAt": "2026-11-29T00:09:45.482Z",
+                     *           "createdAt": "2026-11-29T03:42:03.779Z",
+                     *           "seenAt": "2026-11-29T03:42:03.779Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T00:09:47.127Z",
-                     *           "seenAt": "2026-11-29T00:09:47.127Z",
+                     *           "createdAt": "2026-11-29T03:42:05.984Z",
+                     *           "seenAt": "2026-11-29T03:42:05.984Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10337,10 +10651,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:42:04.476Z"
                      *       },
                      *       "muted": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AF4uiOi91Pc-13McclFXNA"
                      *       ]
                      *     }
                      */
@@ -10501,7 +10815,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:42:04.476Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -10853,7 +11167,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AF4uiOi91Pc-13McclFXNA"
                      *       ]
                      *     }
                      */
@@ -11045,9 +11359,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
-                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
-                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
+                     *           "id": "01a22565-470e-7aae-975b-8af5930d62ab",
+                     *           "conversation": "AF4uiOi91Pc-13McclFXNA",
+                     *           "welcome": "AAEAAwABQHYgUvWWWSbt3v8K6JmrZ7CszOXnyEcH98Nrl/rg8gHb8D4ghe3k8sJ5RkxxoUe03Y5Qor827aIQhq9izErK63UsSxYzcYKTuWbzCHAw/M/gCboyOFUXCaQiE3TBxJKaRazbj53G7HekjnhsDr0Rs6Ew3CVApr2aQprqM2j71kUPPpchuag2cN07n/3e+wiwdayFmx6wLBEPn1kE1SkEIaCQdExRMqvmhiFz0dxe+Oeqr/OS/9YOAbqcNN2l8u6er6OA8kRtRkmE5lXJfSMJertpFQChp1zqgKQbZOnLDQK2RFwtFqBTvwV765PIPGbkt0u/R+WxrYZK1PZ1Lt/4FAVrGoX1IqYLp+6Ts62s2YunA6/1xQGU/IsAiH4vbMSAMUl+dwXARoU1Q3LQDEW5mEvJzZbRE0W88o/vwDw0LhGVzMZ4qT3LktGsuDxaej5EKLT/N+4wGWMf0NQUEFWBuhFXhuMiTysHM/V6ZjfyYMlgSip8pKK9IzZVEpDJH4FAGX55lZdN1391VtpnrbUcPPZd+bmCjKWUXJFJ2aV0mAlxiGTtLoR2CuP8hC2/Nw+AiwL8YYeEiagBoqE6q5n/fOH956xDC5PqFgeBg8b2LZrltGCvEb8Ix2IAdJW3z32rXeCk1uqYhH2S6PBZ/cVgFbFYnfPi5etKcrDLeTHAW8N7BmFEWCtmVIAobaRB1M9iAgKKhAimqdTzwx6H7phwCETcCCOavO6PuKJSVcC2rsEvXA+1llTAT0/3E09p3FQeu62z0D1URjodJxzye02U/81f6UTjWmftK5GP7k7cCQnStoRVNXsNseskmRcN7yaBBMnS0FhRI09uN+ikiVXjj5qdNJC/Z/VUeqK6Osh94PkhA+FAzy81IzlwYnnFK8bUrR14Y7FwiQT6y95KZG5MEw90aXKglOgSTfkvMdh2C/pj9F/0jQbaAb66Jdzv58wL6AzSe+zwpztZ5XQSwVG0sSOw+cap05xR5ADUqtF3PPmKwoE0QZESjMeZP90GGVG7aJmL2fxqXadTyu5Ylaf09LCVAm8=",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11188,7 +11502,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
+                /** @example 01a22565-470e-7aae-975b-8af5930d62ab */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11768,7 +12082,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T00:09:46.452Z"
+                     *           "at": "2026-11-29T03:42:05.024Z"
                      *         }
                      *       ]
                      *     }
@@ -12141,9 +12455,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T00:09:45.073Z",
+                     *       "timestamp": "2026-11-29T03:42:03.283Z",
                      *       "version": "0.2.0",
-                     *       "build": "e29dd8a1ae7e",
+                     *       "build": "8c4dbbfc33a4-dirty",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -12412,7 +12726,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
+                     *       "externalSender": "IFWNUOHBADcrrQu9pxCRq6UW3fIW8mxdXSL6Goezht14AAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -12749,7 +13063,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T00:09:46.510Z",
+                     *       "at": "2026-11-29T03:42:05.120Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12760,28 +13074,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/8675/mx1312pr",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 2
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:43.638Z",
-                     *           "silentMs": 30
-                     *         },
-                     *         {
-                     *           "id": "api/vm/8667/mx1312p2",
+                     *           "id": "api/vm/11028/mx1am248",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-e22950c6-0260-4feb-97da-9def3fed78c4",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12793,21 +13090,38 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 23,
+                     *             "oldestWaitMs": 18,
                      *             "activeConversations": 1
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.953Z",
-                     *           "silentMs": 513
+                     *           "startedAt": "2026-11-29T03:42:00.950Z",
+                     *           "silentMs": 66
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "id": "worker/vm/11030/mx1am24s",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-e22950c6-0260-4feb-97da-9def3fed78c4",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T03:42:00.567Z",
+                     *           "silentMs": 900
+                     *         },
+                     *         {
+                     *           "id": "supervisor/examples-e22950c6-0260-4feb-97da-9def3fed78c4",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-e22950c6-0260-4feb-97da-9def3fed78c4",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12816,8 +13130,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.901Z",
-                     *           "silentMs": 1567
+                     *           "startedAt": "2026-11-29T03:42:01.981Z",
+                     *           "silentMs": 3064
                      *         }
                      *       ],
                      *       "path": {
@@ -12825,10 +13139,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T00:09:44.951Z",
-                     *           "limit": 8,
+                     *           "since": "2026-11-29T03:42:00.946Z",
+                     *           "limit": 5,
                      *           "inFlight": 0,
-                     *           "baselineMs": 21,
+                     *           "baselineMs": 17,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -12837,7 +13151,7 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 23,
+                     *         "oldestWaitMs": 18,
                      *         "activeConversations": 1,
                      *         "openStreams": 0,
                      *         "diversions": {}
@@ -12845,8 +13159,8 @@ export interface operations {
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "8675@vm",
-                     *             "silentMs": 480
+                     *             "identity": "11030@vm",
+                     *             "silentMs": 1058
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13016,10 +13330,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T00:09:44.951Z",
-                     *         "limit": 8,
+                     *         "since": "2026-11-29T03:42:00.946Z",
+                     *         "limit": 5,
                      *         "inFlight": 0,
-                     *         "baselineMs": 21,
+                     *         "baselineMs": 17,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13366,7 +13680,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:42:05.742Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13525,7 +13839,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:42:05.742Z",
                      *       "by": "operator",
                      *       "running": 0,
                      *       "ended": 1
@@ -13898,29 +14212,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
-                     *           "protocol": "opaque",
-                     *           "epoch": 2,
-                     *           "lastSeq": 3,
-                     *           "memberCount": 2,
-                     *           "oldestSeq": 1,
-                     *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T00:09:46.427Z",
-                     *           "createdAt": "2026-11-29T00:09:46.165Z",
-                     *           "lastAt": "2026-11-29T00:09:46.309Z",
-                     *           "troubles": []
-                     *         },
-                     *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AF4uiOi91Pc-13McclFXNA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T00:09:46.076Z",
-                     *           "createdAt": "2026-11-29T00:09:45.507Z",
-                     *           "lastAt": "2026-11-29T00:09:45.888Z",
+                     *           "dueAt": "2026-12-29T03:42:04.030Z",
+                     *           "createdAt": "2026-11-29T03:42:03.794Z",
+                     *           "lastAt": "2026-11-29T03:42:04.202Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "AMavJsSVD05VRIzeY8Ti1A",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-29T03:42:04.970Z",
+                     *           "createdAt": "2026-11-29T03:42:04.489Z",
+                     *           "lastAt": "2026-11-29T03:42:04.769Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14061,7 +14375,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -14079,31 +14393,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AF4uiOi91Pc-13McclFXNA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T00:09:46.076Z",
-                     *       "createdAt": "2026-11-29T00:09:45.507Z",
-                     *       "lastAt": "2026-11-29T00:09:45.888Z",
+                     *       "dueAt": "2026-12-29T03:42:04.030Z",
+                     *       "createdAt": "2026-11-29T03:42:03.794Z",
+                     *       "lastAt": "2026-11-29T03:42:04.202Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "conversation/AF4uiOi91Pc-13McclFXNA",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
+                     *         "runId": "01a22565-4693-758d-bad2-450e87251d59",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12587,
-                     *         "startedAt": "2026-11-29T00:09:45.607Z",
+                     *         "historyBytes": 13228,
+                     *         "startedAt": "2026-11-29T03:42:03.923Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14112,7 +14426,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T00:09:46.071Z"
+                     *           "asOf": "2026-11-29T03:42:04.415Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14281,7 +14595,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -14450,7 +14764,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -14472,8 +14786,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
-                     *       "running": true
+                     *       "id": "conversation/AF4uiOi91Pc-13McclFXNA",
+                     *       "running": false
                      *     }
                      */
                     readonly "application/json": components["schemas"]["WorkflowRun"];
@@ -14685,7 +14999,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -14707,7 +15021,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AF4uiOi91Pc-13McclFXNA",
                      *       "running": true
                      *     }
                      */
@@ -14923,7 +15237,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -15110,7 +15424,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
             };
@@ -15134,16 +15448,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "AF4uiOi91Pc-13McclFXNA",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T00:09:45.686Z",
-                     *         "createdAt": "2026-11-29T00:09:45.507Z",
-                     *         "lastAt": "2026-11-29T00:09:45.888Z",
+                     *         "dueAt": "2026-12-29T03:42:04.030Z",
+                     *         "createdAt": "2026-11-29T03:42:03.794Z",
+                     *         "lastAt": "2026-11-29T03:42:04.202Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15360,7 +15674,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15384,21 +15698,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "id": "commit-c2e93332bfd4944e23cce3d4340c30153970f9ff08f27da2881327464f11590a",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
-                     *           "at": "2026-11-29T00:09:45.686Z"
+                     *           "sha256": "c2e93332bfd4944e23cce3d4340c30153970f9ff08f27da2881327464f11590a",
+                     *           "ciphertext": "AAEAAhAAXi6I6L3U9z7XcxxyUVc0AAAAAAAAAAADABxrfytHM3IYiJ1vAgAQBSxlioJWx+S8K6oSJrHAQby9m2Ea6Ji0WJMNYgj2M8sdUwR0pCG2cXNaiJjGAZlOkptozfcT+QJYuM6AAE8YvbkWNf6E5NACpc18ASed1rynx4PPOfqQzfKte+eDQg0wIlT77Hf2MHALmSJS/pBj3sn7xJecqva+8u9tfCdCV8UZjnqdlaXM3vlanGWDqYfbG825LU0XOF9KpoxNOJ0ZSHOYCGn6X31jktGR0PRAwDHktaIoNXAktxt6HmowldjLmiIRwBF9eiRwF2YGWkXRnQk9Q4utUjw9hSWg2hyVu/iiBsn8u+2TmZJcysNBVd4istdAKsUdBwZun88s5m7Q7uF2yJlRmdwrIecGs8/DSjI9jFvEx/K08+5vGGzAMlBlpzzfg5NGd626BhewxHG2J0mQHOBwwQBuSZPZa7T59ngNcCd/IsK67Yjr2UPQP/otHBpwVHfBT8F8TeHz+sNR1JYWcRLiPul8NogMUptUxAMzVunyJ1pmmVFYqmJ66pCVOfIMQckYnzgBHyaja+VwoUquGYf6cJlEi0HSm27MDjWJa0vL4DM0kevUiVxIsjYrfKDIYJLcSG+wBa4h8ycnyiyiUlJV+WNL4P/HSkg=",
+                     *           "at": "2026-11-29T03:42:04.030Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "sha256": "4d0e869e313ce3187e6af144dfdee6fc7537ae6b72cb8cf87d279e5fde94657c",
+                     *           "ciphertext": "AAEAAhAAXi6I6L3U9z7XcxxyUVc0AAAAAAAAAAEBABwWetGkCR4y6QhSQHdbf16YMZy0G92Jrrud0880QRDc6TYjMFSXh4KiWM8zc16raw1P4l79v85kgEMIyA5sXdd9TL1f0KNw3KFWSzfSxn4qrX5k5/+OezZwyHMLc/QEboSURUso0YJpYJDpZd0tlq6y+UWS3S1nzuT6VZGwNwAbwzjbFLnW+63ahnazajvcRuuamwbSNc+bZKhWEYA8YFiY7Vc7LS4F79upzU0+63lueAP5cE03kSisNs75Iiet5uKPjtqd/hUbFxzWYhsfMzzQkHh1t44mc3z2tGCuIwZqamBw7vGrCwTwE3vk2UnVmT12coTsDPsxxJ3EsrfH6VLlP2x3SPWiMZUOkuihVuC/gKRvHJLN5IkrHq8fhq/oMtOldsAGGK5gHExtRqBLZw==",
+                     *           "at": "2026-11-29T03:42:04.202Z"
                      *         }
                      *       ]
                      *     }
@@ -15560,7 +15874,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AF4uiOi91Pc-13McclFXNA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15786,8 +16100,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T00:09:45.456Z",
-                     *           "seenAt": "2026-11-29T00:09:46.116Z"
+                     *           "createdAt": "2026-11-29T03:42:03.749Z",
+                     *           "seenAt": "2026-11-29T03:42:04.449Z"
                      *         }
                      *       ]
                      *     }
@@ -15969,14 +16283,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AF4uiOi91Pc-13McclFXNA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:42:03.794Z"
                      *         }
                      *       ]
                      *     }
@@ -16156,7 +16470,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-29T00:09:46.989Z",
+                     *           "at": "2026-11-29T03:42:05.799Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16168,7 +16482,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-29T00:09:46.942Z",
+                     *           "at": "2026-11-29T03:42:05.743Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16180,7 +16494,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-29T00:09:46.907Z",
+                     *           "at": "2026-11-29T03:42:05.730Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -16350,8 +16664,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:42:05.687Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -16537,8 +16851,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:42:05.687Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -16775,8 +17089,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
+                     *       "startedAt": "2026-11-29T03:42:05.687Z",
+                     *       "undoneAt": "2026-11-29T03:42:05.730Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -16953,9 +17267,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:42:05.605Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:42:05.605Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17134,9 +17448,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:42:05.605Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:42:05.605Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17489,7 +17803,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1951,
+                     *       "silentMs": 3676,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,
