@@ -10,7 +10,7 @@ import type { Subscription } from './subscription.ts';
 /** Time for signals in one go, after which everything else has its turn. */
 const SLICE_MS = 2;
 /** Pause between two goes. Signals that come meanwhile go together into one write. */
-const PAUSE_MS = 5;
+const PAUSE_MS = 20;
 /** The pause is at least so many times the work before it: signals have at most a quarter of the event loop. */
 const REST = 3;
 /** Streams between two looks at the clock. */

@@ -152,8 +152,8 @@ test('memory is bounded over all conversations, also while reads of the log do n
 
 test('signals have a quarter of the time at most: each go is short, and the pause after it three times as long', () => {
   const many = readers(1000);
-  // Each look at the clock is a millisecond later than the last one.
-  const { send, step } = bench({ a: new FakeFeed(many) }, { msPerLook: 1 });
+  // Each look at the clock is ten milliseconds later than the last one.
+  const { send, step } = bench({ a: new FakeFeed(many) }, { msPerLook: 10 });
   send('a');
   const after: [number, number][] = [];
   for (let pause = step(); pause !== undefined; pause = step()) {
@@ -162,7 +162,7 @@ test('signals have a quarter of the time at most: each go is short, and the paus
   const [[first, reached] = [1, 1000], ...rest] = after;
   expect(first).toBe(0);
   expect(reached).toBeLessThan(100);
-  for (const [pause] of rest) expect(pause).toBeGreaterThanOrEqual(9);
+  for (const [pause] of rest) expect(pause).toBeGreaterThanOrEqual(60);
   expect(after.at(-1)?.[1]).toBe(1000);
 });
 
