@@ -35,6 +35,7 @@ import { type StreamTickets, makeStreamTickets } from './services/stream-tickets
 import type { RunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
+import type { SendSignal } from './services/send-signal.ts';
 import type { Submitter } from '../dispatch/submission.ts';
 import { type IdentifyCaller, byTicket, byToken, makeAdmitDevice, makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
@@ -61,6 +62,7 @@ import { conversationRoutes } from './routes/conversations.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
+import type { StreamHub } from '../streams/hub.ts';
 import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { groupClaimRoutes } from './routes/group-claims.ts';
@@ -75,6 +77,7 @@ import { pushRoutes } from './routes/push.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
+import { signalRoutes } from './routes/signals.ts';
 import { streamTicketRoutes } from './routes/stream-tickets.ts';
 import { unreadRoutes } from './routes/unread.ts';
 import { welcomeRoutes } from './routes/welcomes.ts';
@@ -100,7 +103,8 @@ export interface AppDeps extends HealthDeps {
   readonly hashUser: (user: string) => string;
   readonly submitter: Submitter;
   readonly jobs: Jobs;
-  readonly streams: Streams;
+  readonly streams: Streams & Pick<StreamHub, 'countOf'>;
+  readonly sendSignal: SendSignal;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
@@ -183,6 +187,7 @@ export function makeRoutes(
   };
   const routes = [
     ...messageRoutes(all),
+    ...signalRoutes(all),
     ...unreadRoutes(all),
     ...commitRoutes(all),
     ...epochRoutes(all),

@@ -60,6 +60,7 @@ import { makeCutOffs, watchCutOffs } from './services/cut-offs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeProcessFacts } from './services/process-facts.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
+import { makeSendSignal } from './services/send-signal.ts';
 import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
 import { makeTransfers } from './http/transfers.ts';
@@ -237,6 +238,7 @@ async function main(): Promise<void> {
     notifier,
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
+    isOverloaded: () => shedder.isOverloaded,
   });
   const jobs = makeJobPool({ threads: config.jobThreads, maxWaitMs: config.requestDeadlineMs, log, metrics });
   cleanup.add('job threads', jobs.close);
@@ -246,6 +248,7 @@ async function main(): Promise<void> {
   const lookAtIncarnation = (): void => void incarnation.refresh().catch(() => undefined);
   const listener = listen(config.database.direct, {
     onEntry: streams.wake,
+    onSignal: streams.signal,
     onDevice: (device, stream) => {
       // The device itself changed. If it was forgotten, its next request must record it again.
       if (stream === undefined) seen.forget(device);
@@ -318,6 +321,7 @@ async function main(): Promise<void> {
       autoReport,
       supervisor: supervision.look,
       streams,
+      sendSignal: makeSendSignal({ pool, metrics }),
       submitIncrement: makeSubmitIncrement({
         pool: shared,
         workflows,

@@ -263,6 +263,22 @@ export const MAX_CONSENT_REQUESTS_PER_ASKER = 50;
 export const CONSENT_REQUEST_LIFETIME_MS = 30 * 86_400_000;
 /** Days after which a conversation is deleted that everybody left, where the policy says nothing else. */
 export const DEFAULT_ABANDONED_DAYS = 30;
+// Signals (docs/how-to/signals.md).
+
+/** Bytes of one signal. As base64 it fits into one notification of Postgres, of at most 8000 bytes, with all that goes with it. */
+export const MAX_SIGNAL_BYTES = 4096;
+export const BODY_LIMIT_SIGNALS = 8192;
+/** Signals that wait in one process to be sent to all processes; more are refused. */
+export const MAX_UNSENT_SIGNALS = 256;
+/** A signal that waited longer is refused: it would tell of something that is over. */
+export const MAX_SIGNAL_WAIT_MS = 1000;
+/** Bytes of signals that one process sends in a second, so that they cannot fill the queue of notifications. */
+export const SIGNAL_BYTES_PER_SECOND = 1024 * 1024;
+/** Signals of one conversation that wait in one process for their turn to be written to streams. Of more, the oldest go. */
+export const MAX_WAITING_SIGNALS = 64;
+/** Characters of all signals that wait in one process for that. */
+export const MAX_WAITING_SIGNAL_CHARACTERS = 1024 * 1024;
+
 // Wake-ups (docs/explanation/wake-ups.md).
 
 /** Push targets of one user. A new one replaces the oldest. */

@@ -242,6 +242,13 @@ export const VARIABLES = {
     1e9,
     'Messages per device, minute and process. Each message of a list counts. 0 = off.',
   ),
+  RATE_LIMIT_SIGNALS: integer(6000, 0, 1e9, 'Signals per device, minute and process; 0 = off.'),
+  RATE_LIMIT_SIGNALS_CONVERSATION: integer(
+    600,
+    0,
+    1e9,
+    'Signals of one user to one conversation per minute and process; 0 = off.',
+  ),
   RATE_LIMIT_COMMITS: integer(
     6000,
     0,

@@ -26,6 +26,9 @@ export const CONFIG_NAMES = Object.keys(VARIABLES) as readonly (keyof typeof VAR
  */
 export interface RateLimits {
   readonly messages: number;
+  readonly signals: number;
+  /** Signals of one user to one conversation. */
+  readonly signalsOfConversation: number;
   readonly commits: number;
   /** Key packages that a user may claim per minute, counted in PostgreSQL for all processes. */
   readonly claims: number;
@@ -230,6 +233,8 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
     workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {
       messages: values.RATE_LIMIT_MESSAGES,
+      signals: values.RATE_LIMIT_SIGNALS,
+      signalsOfConversation: values.RATE_LIMIT_SIGNALS_CONVERSATION,
       commits: values.RATE_LIMIT_COMMITS,
       claims: values.RATE_LIMIT_CLAIMS,
       claimedUsers: values.RATE_LIMIT_CLAIMED_USERS,

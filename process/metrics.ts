@@ -75,6 +75,11 @@ export interface Metrics {
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
   readonly deliveryLag: (seconds: number) => void;
+  /** Signals of users of this process went to all processes. */
+  readonly signalsSent: (count: number) => void;
+  /** @param count signals, each counted for each stream */
+  readonly signalsDelivered: (count: number) => void;
+  readonly signalsDropped: (reason: 'overload' | 'queue' | 'reader', count: number) => void;
   readonly bytesInFlight: (measure: (direction: 'received' | 'sent') => number) => void;
   readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
@@ -264,6 +269,17 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'parley_delivery_lag_seconds',
     'Time from the decision about an entry to its write into an open stream',
     [],
+  );
+  const signalsSent = counter('parley_signals_sent_total', 'Signals that went to all processes', []);
+  const signalsDelivered = counter(
+    'parley_signals_delivered_total',
+    'Signals written to streams, counted for each stream',
+    [],
+  );
+  const signalsDropped = counter(
+    'parley_signals_dropped_total',
+    'Signals that some streams, or all of this process, went without',
+    ['reason'],
   );
   const byteCounts: ((direction: 'received' | 'sent') => number)[] = [];
   new Gauge({
@@ -486,6 +502,9 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),
     deliveryLag: (seconds) => lag.observe(seconds),
+    signalsSent: (count) => signalsSent.inc(count),
+    signalsDelivered: (count) => signalsDelivered.inc(count),
+    signalsDropped: (reason, count) => signalsDropped.inc({ reason }, count),
     bytesInFlight: (measure) => void byteCounts.push(measure),
     transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),

@@ -6,6 +6,7 @@ import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import { event } from './event.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
 import type { LogEnds, Subscription } from './subscription.ts';
 
 /** As the key of a cursor: after all changes of its seq. */
@@ -106,6 +107,10 @@ export class AccountSubscription implements Subscription {
 
   deliverWelcome(welcome: AddressedWelcome): void {
     if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.deliverWelcome(welcome);
+  }
+
+  deliverSignals(signals: SignalBatch): void {
+    this.#stream.connection.write(signals.forAccount);
   }
 
   enterInterval(startSeq: number, protocol: 'mls' | 'opaque'): void {

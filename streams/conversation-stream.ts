@@ -4,6 +4,7 @@ import type { TicketUse } from '../store/device/stream-tickets.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
 import type { StreamHost } from './stream-host.ts';
 import type { LogEnds, Subscription } from './subscription.ts';
 
@@ -77,6 +78,10 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.key = item.key;
     if (item.type === 'entry') this.connection.write(event.forConversation);
     else if (item.change.kind === 'superseded') this.connection.end('reset', { successor: item.change.successor });
+  }
+
+  deliverSignals(signals: SignalBatch): void {
+    this.connection.write(signals.forConversation);
   }
 
   skipDeleted(oldestSeq: number): boolean {

@@ -9,6 +9,7 @@ export type StreamEvent =
   | 'conversation'
   | 'removed'
   | 'removal-wanted'
+  | 'signal'
   | 'reset'
   | 'history-truncated'
   | 'log-restarted'

@@ -26,6 +26,8 @@ export class Feed {
   #isReading = false;
   /** There may be news that the current read does not see. */
   #readAgain = false;
+  /** To be called after the next read. */
+  #afterRead: (() => void)[] = [];
 
   constructor(conversation: string, deps: FeedDeps) {
     this.#conversation = conversation;
@@ -40,14 +42,31 @@ export class Feed {
     void this.#readAll();
   }
 
+  /** A live subscription has not come as far as this cursor yet. */
+  isBefore(cursor: Cursor): boolean {
+    for (const subscription of this.subscriptions) {
+      if (subscription.live && isAfter(cursor, subscription)) return true;
+    }
+    return false;
+  }
+
+  /** Reads soon, and calls back after a read that began after this call, also if it failed. */
+  afterNextRead(callback: () => void): void {
+    this.#afterRead.push(callback);
+    this.wake();
+  }
+
   async #readAll(): Promise<void> {
     while (this.#readAgain) {
       this.#readAgain = false;
+      const callbacks = this.#afterRead;
+      this.#afterRead = [];
       try {
         await this.#readOnce();
       } catch (error) {
         this.#deps.onError(error);
       }
+      for (const callback of callbacks) callback();
     }
     this.#isReading = false;
   }

@@ -10,6 +10,10 @@
 //      (backlog.ts). It reads for itself (catch-up.ts) until it reaches the end of the log; then it is live.
 //   5. Notifications can get lost. So a poll each second looks for missed wake-ups (missed-wakeups.ts).
 //
+//
+// Signals (signals.ts) are no part of the log. They come with a notification, go to the subscriptions that are live, and
+// are dropped where anything is behind.
+//
 // Account streams also need what concerns users and devices, not conversations: account-streams.ts.
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
@@ -25,12 +29,14 @@ import type { DeviceName } from '../store/key-package/key-packages.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
 import { readLogStart } from '../store/log/positions.ts';
 import { type IncarnationWatch, makeIncarnationWatch } from '../store/process/incarnation-watch.ts';
+import { parseSignal } from '../store/signal/signals.ts';
 import { AccountStream, type AccountTarget } from './account-stream.ts';
 import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
 import { OpenDevices } from './open-devices.ts';
+import { Signals } from './signals.ts';
 import { retryHint } from './retry-hint.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
@@ -56,6 +62,8 @@ export interface HubDeps {
   readonly slowMs: number;
   /** Open streams of one user; 0 = no limit. */
   readonly perUser: number;
+  /** The process has more work than it can do in time: it drops signals. @default never */
+  readonly isOverloaded?: () => boolean;
 }
 
 /** All event streams of this process. */
@@ -74,6 +82,8 @@ export interface StreamHub {
   readonly wake: (conversation: string, seq: number, changed: boolean) => void;
   /** For a notification about a device. @param stream set when the device opened one */
   readonly wakeDevice: (device: DeviceName, stream?: StreamName) => void;
+  /** For a notification with a signal. */
+  readonly signal: (payload: string) => void;
   /** Checks everything once. For a new listening session: notifications before it may be lost. */
   readonly wakeAll: () => void;
   /** Open streams. */
@@ -92,6 +102,11 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   let streamsAtClose: number | undefined;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
   const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
+  const signals = new Signals({
+    feeds,
+    metrics: deps.metrics,
+    isOverloaded: deps.isOverloaded ?? ((): boolean => false),
+  });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
   const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
   incarnation.onChange((id) => accountStreams.tellIncarnation(id));
@@ -220,6 +235,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       if (stream === undefined) void accountStreams.deviceChanged(device).catch(onError);
       else accountStreams.endOlder(device, stream);
     },
+    signal: (payload) => signals.receive(parseSignal(payload)),
     wakeAll: () => void poll().catch(onError),
     count: () => streams.size,
     countOf: (conversation) => feeds.countOf(conversation),

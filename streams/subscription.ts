@@ -2,6 +2,7 @@ import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { Position } from '../domain/position.ts';
 import type { Cursor } from '../store/log/log-items.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
 
 /** Last entry of a log, and the oldest kept one. */
 export interface LogEnds {
@@ -34,6 +35,8 @@ export interface Subscription extends Cursor {
   /** Writes the next item, and moves the cursor after it. */
   readonly deliver: (event: LogEvent) => void;
   readonly deliverWelcome: (welcome: AddressedWelcome) => void;
+  /** Writes signals. They do not move the cursor. */
+  readonly deliverSignals: (signals: SignalBatch) => void;
   /** The next items belong to the membership interval that begins with this entry. */
   readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
   /** Everything up to the end of the log is delivered. */

@@ -40,10 +40,20 @@ const Removed = z.object({ seq: Seq.optional() }).meta({
   example: { seq: 12 },
 });
 
+const sender = z.string().optional().meta({
+  description: 'Only in `opaque` conversations: in `mls` the service names no sender',
+});
+const signalExample = { data: 'AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg==' } as const;
+const SIGNAL =
+  'Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all';
+
 /** Events of the stream of one conversation, by name. */
 export const CONVERSATION_EVENTS = {
   entry: eventOf('entry', 'The only event with an id', Entry.meta({ example: entryExample }), true).meta({
     id: 'ConversationEntryEvent',
+  }),
+  signal: eventOf('signal', SIGNAL, z.object({ data: Base64, sender }).meta({ example: signalExample })).meta({
+    id: 'ConversationSignalEvent',
   }),
   removed: eventOf(
     'removed',
@@ -197,6 +207,13 @@ export const ACCOUNT_EVENTS = {
       .object({ conversation, seq: Seq, user: z.string(), device: z.string().optional() })
       .meta({ example: { conversation: CONVERSATION, seq: 9, user: 'bob' } }),
   ).meta({ id: 'RemovalWantedEvent' }),
+  signal: eventOf(
+    'signal',
+    SIGNAL,
+    z
+      .object({ conversation, data: Base64, sender })
+      .meta({ example: { conversation: CONVERSATION, ...signalExample } }),
+  ).meta({ id: 'SignalEvent' }),
   'low-stock': eventOf(
     'low-stock',
     'Upload key packages',

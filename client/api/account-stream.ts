@@ -25,6 +25,8 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
   /** The first event of each connection, and whenever it changes: then the service lost what its backup does not have. */
   | { readonly type: 'service'; readonly incarnation: string }
+  /** Somebody sent a signal. In an opaque conversation the service names the sender. */
+  | (InConversation & { readonly type: 'signal'; readonly data: string; readonly sender?: string })
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
@@ -75,6 +77,7 @@ const TYPES: readonly string[] = [
   'reset',
   'removed',
   'history-truncated',
+  'signal',
   'low-stock',
   'service',
 ] satisfies readonly AccountEvent['type'][];

@@ -10,6 +10,8 @@ export type StreamEvent =
   | { readonly type: 'removed'; readonly seq: number }
   /** Retention deleted the next entries: rejoin the group; the stream continues with `oldestSeq`. */
   | { readonly type: 'history-truncated'; readonly oldestSeq: number }
+  /** Somebody sent a signal. In an opaque conversation the service names the sender. */
+  | { readonly type: 'signal'; readonly data: string; readonly sender?: string }
   /** Another conversation, `successor`, took over. */
   | { readonly type: 'reset'; readonly successor: string };
 
@@ -48,6 +50,7 @@ function toEvent(message: EventSourceMessage): StreamEvent | undefined {
   switch (message.event) {
     case 'entry':
       return { type: 'entry', entry: body as Entry };
+    case 'signal':
     case 'removed':
     case 'history-truncated':
     case 'reset':

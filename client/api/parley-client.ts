@@ -52,6 +52,9 @@ import type {
 const pathOf = (conversation: string, rest = ''): string =>
   `/v1/conversations/${encodeURIComponent(conversation)}${rest}`;
 
+/** A signal that takes longer is given up. */
+const SIGNAL_TIMEOUT_MS = 5000;
+
 /** The HTTP surface of the service, one method for each route. Every method throws a ProblemError if the service refuses. */
 export class ParleyClient {
   readonly http: Http;
@@ -141,6 +144,17 @@ export class ParleyClient {
   async sendAll(id: string, messages: readonly OutgoingMessage[]): Promise<readonly SendOutcome[]> {
     const answer = await this.http.json('POST', pathOf(id, '/messages'), { body: { messages } });
     return (answer as Answer<'sendMessages'>).results;
+  }
+
+  /**
+   * Sends a signal to the open streams of a conversation: typing, presence, a call. One try: what comes too late is of no use.
+   * @param data up to 4096 bytes, base64
+   * @throws ProblemError, and what `fetch` throws
+   */
+  async signal(id: string, data: string): Promise<void> {
+    const limit = AbortSignal.timeout(SIGNAL_TIMEOUT_MS);
+    const response = await this.http.open('POST', pathOf(id, '/signals'), { body: { data }, signal: limit });
+    await response.text();
   }
 
   log(id: string, query: LogQuery = {}): Promise<LogPage> {

@@ -8,6 +8,7 @@ import type { NewPolicy, PendingWelcome } from '../api/types.ts';
 import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
+import type { ReceivedSignal } from '../group/group-signals.ts';
 import { MlsGroup } from '../group/group.ts';
 import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
@@ -29,7 +30,7 @@ import type { ClaimContext } from './claims.ts';
 import type { Invitation } from './invite.ts';
 import { invite } from './invite.ts';
 import { KeyPackagePool } from './key-packages.ts';
-import type { LiveRunOptions, MessageListener } from './live-run.ts';
+import type { LiveRunOptions, MessageListener, SignalListener } from './live-run.ts';
 import { runLive } from './live-run.ts';
 
 export type DeviceApi = GroupApi &
@@ -110,6 +111,7 @@ export class MlsDevice {
   readonly #config: ClientConfig;
   readonly #acknowledgements: Acknowledgements;
   readonly #listeners = new Set<MessageListener>();
+  readonly #signalListeners = new Set<SignalListener>();
   /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
   readonly #joinMutex = new Mutex();
 
@@ -228,6 +230,12 @@ export class MlsDevice {
   onMessage(listener: MessageListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with each signal that a live run gets. Returns a function that removes the listener. */
+  onSignal(listener: SignalListener): () => void {
+    this.#signalListeners.add(listener);
+    return () => this.#signalListeners.delete(listener);
   }
 
   /** Follows all groups live until the signal aborts or a newer run of the same device replaces this one. */
@@ -400,11 +408,14 @@ export class MlsDevice {
     const onMessage = (message: ReceivedMessage): void => {
       for (const listener of this.#listeners) listener(group, message);
     };
+    const onSignal = (signal: ReceivedSignal): void => {
+      for (const listener of this.#signalListeners) listener(group, signal);
+    };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin, onJoinRequest },
+      ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest },
     });
     return group;
   }

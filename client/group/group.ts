@@ -20,13 +20,15 @@ import type { LogOptions, UnprocessableEntry } from './group-log.ts';
 import { GroupLog } from './group-log.ts';
 import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
+import type { ReceivedSignal } from './group-signals.ts';
+import { GroupSignals } from './group-signals.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
-  'commit' | 'send' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
+  'commit' | 'send' | 'signal' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
 >;
 
 /** How a message is sent. */
@@ -37,6 +39,8 @@ export interface SendOptions {
 
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
   readonly api: GroupApi;
+  /** Called with each signal of another device. */
+  readonly onSignal: (signal: ReceivedSignal) => void;
 }
 
 const MAX_ATTEMPTS = 20;
@@ -52,12 +56,14 @@ export class MlsGroup {
   readonly #log: GroupLog;
   readonly #repair: GroupRepair;
   readonly #commits: GroupCommits;
+  readonly #signals: GroupSignals;
   readonly #mutex = new Mutex();
 
   constructor(options: GroupOptions) {
     this.#options = options;
     this.#log = new GroupLog(options);
     this.#repair = new GroupRepair(options, this.#log);
+    this.#signals = new GroupSignals(options.suite);
     this.#commits = new GroupCommits(options, this.#log, () => this.#repair.catchUp());
   }
 
@@ -130,6 +136,22 @@ export class MlsGroup {
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string, options: SendOptions = {}): Promise<SendResult> {
     return this.#inTurn(() => this.#rememberSuccessor(this.#send(text, options)));
+  }
+
+  /**
+   * Sends a signal to the devices that are connected now: typing, presence, a call. It is sealed with a key of the epoch, not as an MLS
+   * message, so that devices that miss it lose nothing. One try, and nobody knows whether it arrived.
+   * @param data up to 3840 bytes in groups of the usual cipher suites
+   */
+  async signal(data: Uint8Array): Promise<void> {
+    const { api, id } = this.#options;
+    await api.signal(id, await this.#signals.seal(this.#log.state, data));
+  }
+
+  /** Opens a signal of a live stream, base64. Ignores what this device cannot open, and its own. */
+  async processSignal(data: string): Promise<void> {
+    const signal = await this.#signals.open(this.#log.state, data);
+    if (signal !== undefined) this.#options.onSignal(signal);
   }
 
   /** Processes the log to its end and returns the new messages. */
@@ -279,7 +301,14 @@ export class MlsGroup {
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    return this.#mutex.runExclusive(task);
+    return this.#mutex.runExclusive(async () => {
+      try {
+        return await task();
+      } finally {
+        // Signals of the epoch before may still be on their way.
+        await this.#signals.enter(this.#log.state);
+      }
+    });
   }
 
   async #send(text: string, options: SendOptions): Promise<SendResult> {

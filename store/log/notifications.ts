@@ -7,6 +7,8 @@ import { type DatabaseServer, connectionOf } from '../server.ts';
 export const ENTRIES_CHANNEL = 'parley_entries';
 /** Channel of devices. Payload: JSON array of user and device; for a new stream then also `openedAt` and its id. */
 export const DEVICES_CHANNEL = 'parley_devices';
+/** Channel of signals (`store/signal/`). Payload: `<conversation id> <last seq> <key of its last change> <base64>`, then ` <user>` in an opaque conversation. */
+export const SIGNALS_CHANNEL = 'parley_signals';
 /** Channel of changed settings. Payload: name of the setting. */
 export const SETTINGS_CHANNEL = 'parley_settings';
 
@@ -129,6 +131,8 @@ export function listen(
     /** @param stream set when the device opened an account stream */
     readonly onDevice?: (device: DeviceName, stream?: StreamName) => void;
     readonly onSetting: (name: string) => void;
+    /** A notification of {@link SIGNALS_CHANNEL}. @default signals are not heard */
+    readonly onSignal?: (payload: string) => void;
     /** After each connect. Notifications before it may be lost: check everything once. */
     readonly onConnect: () => void;
     readonly onError: (error: unknown) => void;
@@ -159,6 +163,7 @@ export function listen(
   };
   const receive = (channel: string, payload: string): void => {
     if (channel === SETTINGS_CHANNEL) return handlers.onSetting(payload);
+    if (channel === SIGNALS_CHANNEL) return handlers.onSignal?.(payload);
     if (channel === DEVICES_CHANNEL) {
       const { device, stream } = parseDevicePayload(payload);
       return handlers.onDevice?.(device, stream);
@@ -185,7 +190,9 @@ export function listen(
     session.on('end', () => lose(session));
     try {
       await session.connect();
-      await session.query(`listen ${ENTRIES_CHANNEL}; listen ${DEVICES_CHANNEL}; listen ${SETTINGS_CHANNEL}`);
+      const channels = [ENTRIES_CHANNEL, DEVICES_CHANNEL, SETTINGS_CHANNEL];
+      if (handlers.onSignal !== undefined) channels.push(SIGNALS_CHANNEL);
+      await session.query(channels.map((channel) => `listen ${channel}`).join('; '));
     } catch (error) {
       if (!closed) handlers.onError(error);
       lose(session);

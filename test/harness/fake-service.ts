@@ -36,6 +36,8 @@ export class FakeService {
   /** Accepts the next commit, but stores other bytes in its place, which no device can process. */
   corruptNextCommit = false;
   readonly keyPackages = new FakeKeyPackages();
+  /** Signals that were sent, base64. */
+  readonly signals: string[] = [];
   /** One ExternalSender, base64. */
   externalSender = '';
   /** Acknowledged positions, by `user/device`. */
@@ -76,6 +78,7 @@ export class FakeService {
           if (index >= 0) this.#welcomes.splice(index, 1);
         }),
       commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
+      signal: (_id, data) => now(() => void this.signals.push(data)),
       send: (id, message) => now(() => this.#send(user, id, message)),
       log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
       leave: (id, leaver, leaving) =>

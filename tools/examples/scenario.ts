@@ -79,6 +79,7 @@ async function chat(call: Call): Promise<string> {
   if (first === undefined) throw new Error('bob has no Welcome');
   await call('acknowledgeWelcome', 'bob', { params: { id: first.id }, body: {} });
   await call('sendMessages', 'alice', { params, body: { id: 'hello-1', ciphertext: await alice.message('hello') } });
+  await call('sendSignal', 'alice', { params, body: { data: await alice.signal('typing') } });
   await call('streamEvents', 'bob', { params, query: { after: '1' } });
   await call('readEntries', 'bob', { params, query: { after: '1' } });
   await call('markRead', 'bob', { params, body: { seq: 2 } });

@@ -9,6 +9,7 @@ import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTokenVerifier } from '../../api/http/token-verifier.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import { makeSendSignal } from '../../api/services/send-signal.ts';
 import { makeSupervisorLook } from '../../api/services/supervisor-watch.ts';
 import { AutoPath } from '../../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../../dispatch/auto/auto-report.ts';
@@ -78,7 +79,8 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     hashUser: (user) => `u:${user}`,
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
-    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
+    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve(), countOf: () => 0 },
+    sendSignal: makeSendSignal({ pool, metrics: makeMetrics({ collectDefaults: false }) }),
     submitIncrement: async ({ conversation, command }) => (await storeIncrement(pool, conversation, command)).outcome,
     pathSwitch: {
       get: () => setting,
@@ -156,6 +158,7 @@ export async function startInProcessApi(
         response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
         return Promise.resolve();
       },
+      countOf: () => 0,
     },
     ...change,
   });

@@ -68,6 +68,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
       { url: database.url },
       {
         onEntry: hub.wake,
+        onSignal: hub.signal,
         onDevice: (device, stream) => {
           if (stream === undefined) seen.forget(device);
           hub.wakeDevice(device, stream);

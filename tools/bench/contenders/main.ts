@@ -79,6 +79,7 @@ const server = await startServer({
     hashUser,
     submitter: await submitterFor(process.argv.slice(2)),
     streams,
+    sendSignal: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     autoReport: makeAutoReport(new AutoPath()),
