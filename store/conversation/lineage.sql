@@ -5,6 +5,6 @@
 create or replace function database_lineage() returns text
 language sql stable as $$
   select left(encode(sha256(convert_to(
-    system_identifier || '.' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), 'UTF8')), 'hex'), 12)
+    system_identifier || '.' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8), 'UTF8')), 'hex'), 8)
   from pg_control_system()
 $$;
