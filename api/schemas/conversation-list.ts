@@ -6,8 +6,8 @@ import { conversationFacts, ownFacts } from './conversations.ts';
 
 /** Transaction ids have 64 bits, unsigned. */
 const MAX_XID = 2n ** 64n - 1n;
-const POINT = /^(\d{1,20})\.([0-9a-f]{12})$/;
-const CHANGES_CURSOR = /^(\d{1,20})\.(\d{1,20})\.([0-9a-f]{12})\.(\d{1,12})\.([A-Za-z0-9_-]{2,86})$/;
+const POINT = /^(\d{1,20})\.([0-9a-f]{8})$/;
+const CHANGES_CURSOR = /^(\d{1,20})\.(\d{1,20})\.([0-9a-f]{8})\.(\d{1,12})\.([A-Za-z0-9_-]{2,86})$/;
 
 const isXid = (text: string): boolean => BigInt(text) <= MAX_XID;
 
