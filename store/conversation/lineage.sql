@@ -14,5 +14,5 @@ begin
     -- Some providers keep it from the roles of their customers. Then the incarnation has to tell.
     v_place := '';
   end;
-  return left(encode(sha256(convert_to((select id from incarnation) || v_place, 'UTF8')), 'hex'), 12);
+  return left(encode(sha256(convert_to((select id from incarnation) || v_place, 'UTF8')), 'hex'), 8);
 end $$;
