@@ -110,7 +110,7 @@ test('a group of 1,000 is made, used, and left by half of its members', async ()
     expect(textsOf(group).concat((await group.receive()).map(({ text }) => text))).toContain('half of us');
   await checkInvariants(service().pool, id);
   print(times.join('\n'));
-});
+}, 600_000);
 
 /** Bytes of what the commit that added everybody left in the database. */
 async function noteSizes(id: string): Promise<void> {

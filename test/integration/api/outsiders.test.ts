@@ -172,7 +172,16 @@ test('an outsider of an open group may commit and read the GroupInfo, and nothin
 });
 
 test('who guesses ids ends in 429, for those that exist and for those that do not', async () => {
-  const limits = { messages: 0, commits: 0, claims: 0, claimedUsers: 0, writes: 0, reads: 4, unauthenticated: 0, cost: 0 };
+  const limits = {
+    messages: 0,
+    commits: 0,
+    claims: 0,
+    claimedUsers: 0,
+    writes: 0,
+    reads: 4,
+    unauthenticated: 0,
+    cost: 0,
+  };
   const limited = await startApi(recorded.pool, { rateLimits: limits });
   try {
     const real = await createConversation(limited);
