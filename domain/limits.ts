@@ -253,6 +253,10 @@ export const MAX_UNKNOWN_INVITATIONS = 500;
 export const INVITATION_PERIOD_MS = 24 * 3_600_000;
 /** Users of one commit up to which each has a lock of its own. The database has room for some thousands. */
 export const MAX_INVITATION_LOCKS = 16;
+/** Users up to which the Welcomes of a conversation for them are looked up in their inboxes, if the conversation has many. */
+export const MAX_INBOX_LOOK_UPS = 16;
+/** Waiting Welcomes of a conversation from which on inboxes are shorter. Below, it reads them all. */
+export const MANY_WELCOMES = 64;
 /** `Retry-After` where Welcomes must be taken up first. Nobody knows when that will be. */
 export const WELCOME_QUOTA_RETRY_MS = 3_600_000;
 /** Pending requests for consent of one user. One more replaces the oldest. */

@@ -269,7 +269,7 @@ export const VARIABLES = {
     'Key packages that a user may claim per minute; 0 = off, and a user may hold any number of claimed key packages.',
   ),
   RATE_LIMIT_CLAIMED_USERS: integer(
-    1000,
+    2000,
     0,
     1e9,
     'Users whose key packages a user may claim per minute with claims for many users; 0 = off.',

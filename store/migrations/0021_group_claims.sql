@@ -18,3 +18,6 @@ create table group_claim (
 );
 create index group_claim_user on group_claim (user_id, at);
 create index group_claim_at on group_claim (at);
+
+-- Whether a body has readers left: a look-up, however many wait for other Welcomes of the conversation.
+create index welcome_of_body on welcome (conversation, seq);

@@ -106,6 +106,7 @@ test('the document lists exactly the routes that clients use', () => {
       'POST /v1/conversations/{id}/unread',
       'GET /v1/key-packages',
       'POST /v1/key-packages',
+      'POST /v1/key-packages/claims',
       'PUT /v1/key-packages',
       'POST /v1/stream-tickets',
       'POST /v1/users/{user}/key-packages/claim',

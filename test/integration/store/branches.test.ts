@@ -368,6 +368,13 @@ async function inboxes(): Promise<void> {
     add(['bob'], { epoch: 1 }),
     add(['ida'], { epoch: 2, actor: 'bob', bytes: { ciphertext: 1, welcome: 2 } }),
   );
+  // Many wait in one conversation.
+  await sql(
+    `insert into welcome (conversation, user_id, seq, epoch, inviter, size)
+     select key, 'waits-' || n, 0, 0, 'alice', 1 from conversation, generate_series(1, 64) n where id = $1`,
+    id,
+  );
+  await ask(id, { kind: 'leave', actor: 'ida' });
 }
 
 /** One whose invitation of very many users is being decided elsewhere. */

@@ -4,10 +4,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RequestJson } from '../../../store/decision/inline-operation.ts';
 import { claimForUsers } from '../../../store/key-package/group-claims.ts';
 import { makePool } from '../../../store/pool.ts';
+import { acknowledgeWelcome } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { commit } from '../../harness/key-packages/bundles.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
-import { startConversation } from '../../harness/requests.ts';
+import { send, startConversation } from '../../harness/requests.ts';
 
 // A commit with long lists reads rows in proportion to their length. Counted are the index entries that its statements read.
 
@@ -111,6 +112,32 @@ test.each([
   const some = await work(await makeGroup(100));
   const twice = await work(await makeGroup(200));
   expect(twice / some).toBeLessThan(2.5);
+});
+
+/** Half of a group takes up its Welcomes, one after another, and leaves. @returns the index entries that was read for each */
+async function leaveOneByOne(size: number): Promise<number> {
+  const group = await makeGroup(size);
+  await addDevices(group, 'phone');
+  const leavers = group.users.slice(0, size / 2);
+  const { rows } = await pool.query<{ user: string; id: string }>(
+    'select user_id as user, id from welcome where user_id = any ($1)',
+    [leavers.slice(0, size / 4)],
+  );
+  expect(rows).toHaveLength(size / 4);
+  const before = await entriesRead();
+  for (const { user, id } of rows) await acknowledgeWelcome(pool, { user, device: 'phone' }, id);
+  for (const actor of leavers) {
+    const { outcomes } = await send(pool, group.id, [{ kind: 'leave', id: randomUUID(), actor }]);
+    expect(outcomes).toMatchObject([{ status: 'accepted' }]);
+  }
+  return ((await entriesRead()) - before) / leavers.length;
+}
+
+test('who takes up a Welcome and leaves reads no more in a group that is four times as large', async () => {
+  await leaveOneByOne(8);
+  const some = await leaveOneByOne(100);
+  const most = await leaveOneByOne(400);
+  expect(most / some).toBeLessThan(1.5);
 });
 
 /** Claims a package of each user, who has three in store. @returns the index entries that the claim read */
