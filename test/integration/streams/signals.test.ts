@@ -29,6 +29,7 @@ async function openPaused(url: string, user: string): Promise<{ readonly resume:
       const events: EventStream['events'][number][] = [];
       const parser = createParser({ onEvent: (event) => events.push(event) });
       response.setEncoding('utf8').on('data', (chunk: string) => parser.feed(chunk));
+      response.resume();
       return { events };
     },
   };
