@@ -62,8 +62,8 @@ async function pace(perSecond: number, ms: number, task: (i: number) => Promise<
   const started: Promise<unknown>[] = [];
   const begin = performance.now();
   for (let i = 0; i < (perSecond * ms) / 1000; i++) {
-    const wait = begin + (i * 1000) / perSecond - performance.now();
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    const due = begin + (i * 1000) / perSecond;
+    await waitUntil(() => performance.now() >= due, { what: 'its time comes', everyMs: 1 });
     started.push(task(i));
   }
   await Promise.all(started);

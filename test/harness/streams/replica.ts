@@ -37,6 +37,8 @@ export interface Replica {
   /** Like the shutdown of the process. */
   readonly closeStreams: () => void;
   readonly closedStreams: (reason: string) => Promise<number>;
+  /** Signals that streams went without. */
+  readonly droppedSignals: (reason: string) => Promise<number>;
   readonly stop: () => Promise<void>;
 }
 
@@ -98,6 +100,10 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     opened.push(stream);
     return stream;
   };
+  const count = async (name: string, reason: string): Promise<number> => {
+    const text = await metrics.registry.metrics();
+    return Number(new RegExp(`^${name}\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  };
   return {
     service,
     follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, { device }))),
@@ -105,12 +111,8 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
       keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
     followWith: async (ticket, path, lastEventId) => keep(await openWithTicket(service.url, path, ticket, lastEventId)),
     closeStreams: hub.close,
-    closedStreams: async (reason) => {
-      const text = await metrics.registry.metrics();
-      return Number(
-        new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
-      );
-    },
+    closedStreams: (reason) => count('parley_streams_closed_total', reason),
+    droppedSignals: (reason) => count('parley_signals_dropped_total', reason),
     stop: () => cleanup.run(),
   };
 }

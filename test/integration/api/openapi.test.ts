@@ -103,6 +103,7 @@ test('the document lists exactly the routes that clients use', () => {
       'GET /v1/conversations/{id}/messages',
       'POST /v1/conversations/{id}/messages',
       'POST /v1/conversations/{id}/read',
+      'POST /v1/conversations/{id}/signals',
       'POST /v1/conversations/{id}/unread',
       'GET /v1/key-packages',
       'POST /v1/key-packages',

@@ -1,5 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { expect, test } from 'vitest';
+import { once } from 'node:events';
+import { type IncomingMessage, get } from 'node:http';
+import { createParser } from 'eventsource-parser';
+import { expect, onTestFinished, test } from 'vitest';
+import { tokenOf } from '../../../tools/harness/tokens.ts';
 import type { EventStream } from '../../../tools/harness/event-stream.ts';
 import type { Answer } from '../../../tools/harness/answer.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
@@ -10,11 +14,29 @@ import { useReplicas } from '../../harness/streams/replica.ts';
 const {
   database,
   talk,
-  replicas: [here, there],
-} = useReplicas({}, {});
+  replicas: [here, there, patient],
+} = useReplicas({}, {}, { slowMs: 600_000 });
+
+/** Opens a stream of which nothing is read until it is resumed. */
+async function openPaused(url: string, user: string): Promise<{ readonly resume: () => Pick<EventStream, 'events'> }> {
+  const headers = { authorization: `Bearer ${await tokenOf(user)}` };
+  const request = get(url, { agent: false, headers });
+  onTestFinished(() => void request.destroy());
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.pause();
+  return {
+    resume: () => {
+      const events: EventStream['events'][number][] = [];
+      const parser = createParser({ onEvent: (event) => events.push(event) });
+      response.setEncoding('utf8').on('data', (chunk: string) => parser.feed(chunk));
+      response.resume();
+      return { events };
+    },
+  };
+}
 
 /** Signals and entries as they came: `a signal's data`, or the seq of an entry. */
-function cameOver(stream: EventStream, conversation?: string): string[] {
+function cameOver(stream: Pick<EventStream, 'events'>, conversation?: string): string[] {
   return delivered(stream).flatMap(({ event, data, seq, entry, conversation: of }) => {
     if (conversation !== undefined && of !== conversation) return [];
     if (event === 'signal') return [Buffer.from(String(data), 'base64').toString()];
@@ -164,6 +186,28 @@ test('nothing of a signal is stored, not even for its Idempotency-Key', async ()
   }
   expect(await rows()).toBe(before);
   expect(before).toMatch(/idempotency \d+, /);
+});
+
+test('a reader that takes nothing goes without signals, and then gets every entry', async () => {
+  const conversation = await talk.create('alice', 'bob');
+  const bob = await there.follow('bob');
+  const slow = await openPaused(`${patient.service.url}/v1/conversations/${conversation}/events`, 'bob');
+  const before = await patient.droppedSignals('reader');
+  let entries = 0;
+  await waitUntil(
+    async () => {
+      entries = await talk.say(conversation, 'alice', 700_000);
+      await signal(conversation, 'alice', `after ${entries}`);
+      return (await patient.droppedSignals('reader')) > before;
+    },
+    { what: 'the reader is so far behind that a signal is dropped' },
+  );
+  await untilCame(bob, String(entries), conversation);
+  const came = slow.resume();
+  await waitUntil(() => cameOver(came).includes(String(entries)), { what: 'it gets all entries' });
+  const words = cameOver(came);
+  expect(words.filter((word) => /^\d+$/.test(word))).toEqual(Array.from({ length: entries }, (_, i) => String(i + 1)));
+  expect(words).not.toContain(`after ${entries}`);
 });
 
 test('signals come again after the listening sessions lost their connections', async () => {
