@@ -17,12 +17,11 @@ export async function keepConversation(pool: pg.Pool, id: string): Promise<() =>
   );
   return async () => {
     const back = TABLES.filter((table) => table !== 'conversation');
-    await pool.query(`begin;
-      select from conversation where id = '${id}' for update;
+    // Statements of one query are one transaction.
+    await pool.query(`select from conversation where id = '${id}' for update;
       ${back.map((table) => `delete from ${table} where ${own(table)};`).join('\n')}
       update conversation c set ${await assignments(pool)} from ${name}_conversation k where c.key = k.key;
-      ${back.map((table) => `insert into ${table} overriding system value select * from ${name}_${table};`).join('\n')}
-      commit;`);
+      ${back.map((table) => `insert into ${table} overriding system value select * from ${name}_${table};`).join('\n')}`);
   };
 }
 
