@@ -60,7 +60,7 @@ function namedIn(file: string): Set<number> {
 }
 
 /** Numbers of the design whose features are not built yet. */
-const KEPT = [13];
+const KEPT: readonly number[] = [];
 
 test('the invariants are numbered from 1, without a gap but for those that are not built yet', () => {
   const all = Array.from({ length: rows.length + KEPT.length }, (_, i) => i + 1);
