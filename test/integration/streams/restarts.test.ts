@@ -210,7 +210,7 @@ class Reader {
   async say(): Promise<void> {
     await this.#ask('POST /messages', {
       id: randomUUID(),
-      ciphertext: base64('x'),
+      ciphertext: base64(randomUUID()),
       ...(this.view.length === 0 ? {} : { position: this.position }),
     });
   }
