@@ -81,10 +81,11 @@ async function chat(call: Call): Promise<string> {
   await call('sendMessages', 'alice', { params, body: { id: 'hello-1', ciphertext: await alice.message('hello') } });
   await call('sendSignal', 'alice', { params, body: { data: await alice.signal('typing') } });
   await call('streamEvents', 'bob', { params, query: { after: '1' } });
-  await call('readEntries', 'bob', { params, query: { after: '1' } });
+  const { position } = await call('readEntries', 'bob', { params, query: { after: '1' } });
   await call('markRead', 'bob', { params, body: { seq: 2 } });
   await call('incrementUnread', 'alice', { params, body: { by: 1, id: 'increment-1' } });
-  await call('acknowledge', 'bob', { body: { positions: { [id]: 2 } } });
+  await call('acknowledge', 'bob', { body: { positions: { [id]: position } } });
+  await call('comparePositions', 'bob', { params, body: { positions: [position] } });
   await call('getEpoch', 'bob', { params });
   await call('getGroupInfo', 'bob', { params });
   await call('putGroupInfo', 'alice', { params, body: { groupInfo } });

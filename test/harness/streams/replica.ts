@@ -30,7 +30,7 @@ export interface Replica {
   readonly followOne: (
     conversation: string,
     user: string,
-    from?: { after?: number | 'latest' },
+    from?: { after?: number | string; lastEventId?: string },
   ) => Promise<EventStream>;
   /** Opens a stream with a ticket, as a page does. @param path of the stream */
   readonly followWith: (ticket: string, path: string, lastEventId?: number) => Promise<EventStream>;

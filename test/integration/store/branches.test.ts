@@ -56,9 +56,21 @@ test('every branch of every SQL function runs', async () => {
   await offBoardings();
   await locks();
   await wakeUps();
+  await positions();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
 }, 60_000);
+
+/** Positions that operations state: of a member, of a former one, and of an outsider who may join. */
+async function positions(): Promise<void> {
+  const { pool } = database();
+  const conversation = await startConversation(pool, { protocol: 'opaque', policy: { externalJoin: 'anyone' } });
+  await ask(conversation, { kind: 'commit', epoch: 0, size: 0, removes: ['bob'] });
+  for (const actor of ['alice', 'bob', 'mallory']) {
+    const position = '0.AAAAAAAAAAAAAAAA';
+    await ask(conversation, { kind: 'commit', external: true, epoch: 1, sha256: SHA256, actor, position });
+  }
+}
 
 /** Increments between their answer and their count. */
 async function increments(): Promise<void> {

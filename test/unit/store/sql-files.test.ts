@@ -106,6 +106,8 @@ describe('numbers', () => {
         'key-package/key-packages.sql: 1000',
         'key-package/key-packages.sql: 2147483647',
         'log/increments.sql: 1000',
+        // Bytes of a mark.
+        'log/position.sql: 12',
         'membership/join-request.sql: 1000',
         'message/decide-messages.sql: 1000',
         'repair/trial.sql: 1000',
