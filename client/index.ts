@@ -75,6 +75,7 @@ export type { ForkSuspected, LogAltered, LogEvent, StaleBranch } from './chain/e
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';
 export { positionText } from './chain/position.ts';
+export type { Judgement } from './chain/statements.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';
