@@ -14,6 +14,7 @@ export { ParleyClient } from './api/parley-client.ts';
 export type { EpochConflict } from './api/problem.ts';
 export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
 export type {
+  Acknowledged,
   AuditEntry,
   AuditPage,
   AuditQuery,

@@ -91,6 +91,11 @@ export class MlsGroup {
     return this.#log.statements.heard;
   }
 
+  /** The same as text, with which the service says whether the log goes on from there. */
+  get where(): string | undefined {
+    return this.#log.where;
+  }
+
   /** `position` with the value of the chain over the log up to there; `undefined`: the service has not given a value so far. */
   get verified(): ChainPosition | undefined {
     return this.#log.verified;
@@ -235,7 +240,7 @@ export class MlsGroup {
     await this.#inTurn(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
         await this.#commits.propose(proposal, async (ciphertext, id) => {
-          await api.send(this.id, { id, ciphertext });
+          await api.send(this.id, { id, ciphertext, ...this.#log.stance });
         });
       }
     });
@@ -251,7 +256,7 @@ export class MlsGroup {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
         this.#commits.propose(own, async (proposal, id) => {
-          await api.leave(this.id, user, { proposal, id });
+          await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
         }),
       );
       this.#log.hasLeft = true;
@@ -326,7 +331,7 @@ export class MlsGroup {
       this.#log.sent.set(messageId, { text, digest: digestOf(fromBase64(ciphertext)) });
       await this.#log.save();
       try {
-        return await api.send(id, { id: messageId, ciphertext, ...options });
+        return await api.send(id, { id: messageId, ciphertext, ...this.#log.stance, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
         if (isFinal) this.#log.sent.delete(messageId); // else the service may have stored it, and the log has it
