@@ -16,6 +16,7 @@ export { syncConversations } from './api/sync-conversations.ts';
 export type { EpochConflict } from './api/problem.ts';
 export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
 export type {
+  Acknowledged,
   AuditEntry,
   AuditPage,
   AuditQuery,
@@ -74,6 +75,11 @@ export type {
   StreamTicket,
   WelcomePage,
 } from './api/types.ts';
+export type { ForkSuspected, LogAltered, LogEvent, StaleBranch } from './chain/events.ts';
+export { LogAlteredError } from './chain/known-chain.ts';
+export type { ChainPosition } from './chain/position.ts';
+export { positionText } from './chain/position.ts';
+export type { Judgement } from './chain/statements.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';

@@ -24,7 +24,8 @@ export type ProblemCode = Problem['code'];
 export type PageQuery = Query<'listMembers'>;
 /** The same; with `changedSince` only the conversations that changed. */
 export type ConversationsQuery = Query<'listConversations'>;
-export type LogQuery = Query<'readEntries'>;
+/** `after`: a `seq`, or a position, with which a log that was cut is told. */
+export type LogQuery = Omit<Query<'readEntries'>, 'after'> & { readonly after?: number | string };
 
 /** Entries of a conversation's log, in order of `seq`. `next` is the value for `after`; it is absent at the end. */
 export type LogPage = Answer<'readEntries'>;
@@ -81,8 +82,10 @@ export type SendOutcome = Answer<'sendMessages'>['results'][number];
 /** Place of a message in the log. `duplicate`: the service accepted this id with these bytes before. */
 export type SendResult = components['schemas']['SendResult'];
 
-/** `seq` of the last processed entry, by conversation id. */
-export type Positions = Answer<'acknowledge'>['positions'];
+/** Position of the last processed entry, or its `seq`, by conversation id. */
+export type Positions = Body<'acknowledge'>['positions'];
+/** `positions`: what is stored now. `restarted`: conversations whose log does not go on from the position that was sent. */
+export type Acknowledged = Answer<'acknowledge'>;
 
 /** Key packages of one device that the service holds. `available` does not count the last resort. */
 export type KeyPackageStock = Answer<'countKeyPackages'>;

@@ -5,11 +5,14 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, PushLevel, SendResult } from '../api/types.ts';
+import type { ChainPosition } from '../chain/position.ts';
+import type { Judgement } from '../chain/statements.ts';
+import { digestOf } from '../chain/values.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
-import { newId } from '../platform/bytes.ts';
+import { fromBase64, newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 import type { Change, Plan } from './changes.ts';
@@ -79,6 +82,29 @@ export class MlsGroup {
   /** `seq` of the last processed entry. */
   get position(): number {
     return this.#log.position;
+  }
+
+  /**
+   * How far each other device has read the same log as this one, as it stated in authentic messages: `seq` by its signature key
+   * (base64). Since the start of this process.
+   */
+  get agreed(): ReadonlyMap<string, number> {
+    return this.#log.statements.agreed;
+  }
+
+  /** Number of messages of others by what they showed about the log, since the start of this process. */
+  get heard(): ReadonlyMap<Judgement, number> {
+    return this.#log.statements.heard;
+  }
+
+  /** The same as text, with which the service says whether the log goes on from there. */
+  get where(): string | undefined {
+    return this.#log.where;
+  }
+
+  /** `position` with the value of the chain over the log up to there; `undefined`: the service has not given a value so far. */
+  get verified(): ChainPosition | undefined {
+    return this.#log.verified;
   }
 
   get isRemoved(): boolean {
@@ -235,8 +261,8 @@ export class MlsGroup {
     const { api } = this.#options;
     await this.#inTurn(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
-        await this.#commits.propose(proposal, async (ciphertext) => {
-          await api.send(this.id, { id: newId(), ciphertext });
+        await this.#commits.propose(proposal, async (ciphertext, id) => {
+          await api.send(this.id, { id, ciphertext, ...this.#log.stance });
         });
       }
     });
@@ -251,8 +277,8 @@ export class MlsGroup {
     await this.#inTurn(async () => {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
-        this.#commits.propose(own, async (proposal) => {
-          await api.leave(this.id, user, { proposal });
+        this.#commits.propose(own, async (proposal, id) => {
+          await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
         }),
       );
       this.#log.hasLeft = true;
@@ -321,18 +347,23 @@ export class MlsGroup {
       const { unappliedProposals } = this.#log.state;
       // The remaining proposals are not for this device to commit, for example its own removal.
       const sendable = { ...this.#log.state, unappliedProposals: {} };
-      const { newState, privateMessage } = await createApplicationMessage(sendable, plaintext, suite);
+      const { newState, privateMessage } = await createApplicationMessage(
+        sendable,
+        plaintext,
+        suite,
+        this.#log.stated(messageId),
+      );
       // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };
-      this.#log.sentTexts.set(messageId, text);
+      const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
+      this.#log.sent.set(messageId, { text, digest: digestOf(fromBase64(ciphertext)) });
       await this.#log.save();
       try {
-        const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-        return await api.send(id, { id: messageId, ciphertext, ...options });
+        return await api.send(id, { id: messageId, ciphertext, ...this.#log.stance, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it
+        if (isFinal) this.#log.sent.delete(messageId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await this.#repair.catchUp();
       }

@@ -303,7 +303,9 @@ test('a stored position that the log lost is told to the stream of its device, a
   const at = (seq: number): Position => positionAt(seq, values.get(seq) ?? null);
   await acknowledge(pool, device, new Map([[conversation, at(3)]]));
   const follow = async (): Promise<unknown> =>
-    (await listFollowedConversations(pool, device)).find((one) => one.conversation === conversation);
+    (await Array.fromAsync(listFollowedConversations(pool, device)))
+      .flat()
+      .find((one) => one.conversation === conversation);
   expect(await follow()).toMatchObject({ position: 3, mark: at(3).mark, behind: false });
   await pool.query(`update device_position set mark = 'AAAAAAAAAAAAAAAA'
     where conversation = (select key from conversation where id = '${conversation}')`);
