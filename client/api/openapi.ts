@@ -13,13 +13,13 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
         /**
          * Send messages
-         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
+         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. A message that states a `position` which the log does not have gets neither: it is `log-restarted`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
          */
         readonly post: operations["sendMessages"];
         readonly delete?: never;
@@ -39,7 +39,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves your read position, only forward, and clears explicit increments.
+         * @description Moves your read position, only forward, and clears explicit increments. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -141,9 +141,9 @@ export interface paths {
         };
         /**
          * Follow the log
-         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
+         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the position of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `log-restarted` {lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that you have; at the start of the stream this is 409. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -169,7 +169,9 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `service` {incarnation}: the first event, and again when it changes. If it is not the one that you saw last, the service was restored or a copy of its database took over. Key packages, Welcomes, read marks, push targets and acknowledgements may then be those of an earlier time: replace your key packages, register your push target again, and send your read marks and acknowledgements again. Wait for a random part of a minute first: all devices are told at once.
+         *
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -217,9 +219,29 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.
          */
         readonly post: operations["acknowledge"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{id}/positions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Find the last position that you and the log have in common
+         * @description For clients that got `log-restarted`. Only positions that you may read count; a plain seq, and a position of which the log has no value (any more), cannot be compared.
+         */
+        readonly post: operations["comparePositions"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -1252,7 +1274,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1284,11 +1306,11 @@ export interface components {
             readonly users?: readonly string[];
             /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
-            /** @description `history-truncated`: the oldest entry that still exists */
+            /** @description `history-truncated`, `log-restarted`: the oldest entry that still exists */
             readonly oldestSeq?: number;
             /** @description The conversation that the problem is about, if the path does not name it */
             readonly conversation?: string;
-            /** @description `position-ahead`: the last entry that you may read */
+            /** @description `position-ahead`, `log-restarted`: the last entry that you may read */
             readonly lastSeq?: number;
             /** @description `too-large`: maximum size of the body in bytes */
             readonly limit?: number;
@@ -1307,6 +1329,11 @@ export interface components {
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
             /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
+            /**
              * @description How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody
              * @default normal
              * @enum {string}
@@ -1323,6 +1350,13 @@ export interface components {
             readonly next?: number;
             /** @description Position in the log, from 1 */
             readonly lastSeq: number;
+            /**
+             * @description Where you are after this page
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position: string;
+            /** @description Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value */
+            readonly chainBefore?: string;
         };
         readonly Entry: {
             /** @description Position in the log, from 1 */
@@ -1346,13 +1380,18 @@ export interface components {
             readonly sha256?: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
         };
         readonly Unread: {
             readonly unread: number;
         };
         readonly ReadMark: {
-            /** @description The last entry that was read. The position only moves forward. Absent = all entries */
-            readonly seq?: number;
+            /**
+             * @description The last entry that was read: a seq or a position. The position only moves forward. Absent = all entries
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly seq?: string | number;
         };
         readonly Incremented: {
             readonly id: string;
@@ -1398,6 +1437,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly CurrentEpoch: {
             /** @description MLS epoch */
@@ -1418,7 +1462,10 @@ export interface components {
         readonly ConversationEntryEvent: {
             /** @enum {string} */
             readonly event: "entry";
-            /** @description The seq of the entry */
+            /**
+             * @description The position of the entry
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
             readonly id: string;
             /**
              * @example {
@@ -1427,7 +1474,8 @@ export interface components {
              *       "id": "hello-1",
              *       "epoch": 3,
              *       "ciphertext": "AAEAAg==",
-             *       "at": "2026-01-31T12:00:00.000Z"
+             *       "at": "2026-01-31T12:00:00.000Z",
+             *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *     }
              */
             readonly data: {
@@ -1452,6 +1500,8 @@ export interface components {
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
+                /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+                readonly chainBefore?: string;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
@@ -1496,6 +1546,23 @@ export interface components {
              *     }
              */
             readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
+        /** @description Ends the stream. The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists */
+        readonly ConversationLogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
                 /** @description Position in the log, from 1 */
                 readonly oldestSeq: number;
             };
@@ -1555,7 +1622,8 @@ export interface components {
              *         "id": "hello-1",
              *         "epoch": 3,
              *         "ciphertext": "AAEAAg==",
-             *         "at": "2026-01-31T12:00:00.000Z"
+             *         "at": "2026-01-31T12:00:00.000Z",
+             *         "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *       }
              *     }
              */
@@ -1823,6 +1891,29 @@ export interface components {
                 readonly oldestSeq: number;
             };
         };
+        /** @description The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists. The conversation leaves the stream, which stays open for the others */
+        readonly LogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
         /** @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should */
         readonly RemovalWantedEvent: {
             /** @enum {string} */
@@ -1899,12 +1990,40 @@ export interface components {
             readonly positions: {
                 readonly [key: string]: number;
             };
+            /**
+             * @description Conversations whose log does not go on from the position that you sent. For them nothing was stored
+             * @example {}
+             */
+            readonly restarted: {
+                readonly [key: string]: {
+                    /** @description The last entry that you may read */
+                    readonly lastSeq: number;
+                    /** @description The oldest entry that still exists */
+                    readonly oldestSeq: number;
+                };
+            };
         };
         readonly Acknowledgement: {
-            /** @description Seq of the last entry that was processed, by conversation id */
+            /**
+             * @description Position of the last entry that was processed, by conversation id
+             * @example {
+             *       "q83vEjRWeJASNFZ4kBI0Vg": "7.SnIKT3VOB9J7jEGM"
+             *     }
+             */
             readonly positions: {
-                readonly [key: string]: number;
+                readonly [key: string]: string | number;
             };
+        };
+        readonly AgreedPosition: {
+            /**
+             * @description The greatest of them that this log has; null = none
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly agreed: string | null;
+        };
+        /** @description Positions of a log that you have read */
+        readonly ComparedPositions: {
+            readonly positions: readonly (string | number)[];
         };
         readonly MemberList: {
             readonly members: readonly {
@@ -1950,6 +2069,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly BarChanged: {
             readonly user: string;
@@ -1974,6 +2098,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly Role: {
             readonly user: string;
@@ -3091,10 +3220,10 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description Entries after this seq
+                 * @description Entries after this position, or after this seq
                  * @example 1
                  */
-                readonly after?: number;
+                readonly after?: string | number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };
@@ -3105,7 +3234,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -3129,8 +3258,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "ciphertext": "AAEAAhAACSAPKbp3PP1QAK+LPj6RAAAAAAAAAAEBABydvTXjs1eiOCth2pgB6vak8HyDGFg6f/NNgbaEQRDrL6vIMFjTh0FXDZdHc14g2h6kGOWmNEIz2AgEiYLyYOJ6aSHU2QWNvINb1dY0qMG4vRcqBEU/zaFuqn9WFGLC34JdakRMQWV+xruG+ui3pAfvlZhdDmfKmREGIfbBe6GwrFaMgDg0Jtb3M51LSx5SBvKpDqhJ3i16aaTZa+2V8hlglLl1Pp14QyRcQgZc0cgcdyPb12aN3xIt5So0xwx9zSfRXiZ8lW42AFp7YFQUPAdaFiCZJSyxfRIIAsJ1CANSP/iat73Tw1or0bIhOuFlVq9BklQUlnNp9PRVEMLpzxI+UoqyvqdURLY09dJx2TSDAtqwIJZ7V3oHrC9b7rOku/YED48JPz8sO4Dr6+g5eg==",
+                     *           "at": "2026-11-29T03:58:05.486Z",
+                     *           "chain": "HfrME8jZhaHSaW68tDRiOz80OnLNl2BBEosuk+scKIQ="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3208,6 +3338,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3308,7 +3456,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -3335,7 +3483,8 @@ export interface operations {
                      *           "id": "hello-1",
                      *           "seq": 2,
                      *           "epoch": 1,
-                     *           "status": "accepted"
+                     *           "status": "accepted",
+                     *           "chain": "HfrME8jZhaHSaW68tDRiOz80OnLNl2BBEosuk+scKIQ="
                      *         }
                      *       ]
                      *     }
@@ -3422,6 +3571,7 @@ export interface operations {
             /**
              * @description `epoch-too-old`: The epoch is older than the epoch window allows
              *     `epoch-ahead`: The epoch is ahead of the conversation
+             *     `log-restarted`: The log does not go on from your position
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -3596,7 +3746,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -3693,6 +3843,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3829,7 +3997,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -4084,7 +4252,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -4108,8 +4276,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *       "at": "2026-11-29T00:09:45.686Z"
+                     *       "sha256": "cfb3f6194efa8e2a046070f700698ae1e66c220fdb9e60619d8eabdfc1b1db34",
+                     *       "at": "2026-11-29T03:58:05.286Z",
+                     *       "chain": "d+TbgH2Mmd8BUY84vP1wQ6sVPWadGlDnonABkgGNOy8="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4197,6 +4366,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -4215,11 +4385,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
+                     *         "sha256": "cfb3f6194efa8e2a046070f700698ae1e66c220fdb9e60619d8eabdfc1b1db34"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
+                     *       "requestId": "f00f00bd-cf70-4fb0-ad18-39b4a282ac37"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4380,7 +4550,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -4562,7 +4732,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -4580,7 +4750,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
+                     *       "groupInfo": "AAEABAABAAEQAAkgDym6dzz9UACviz4+kQAAAAAAAAABIKbX82woH4ApGp54+SEVRkxX8n0sBEXW5fYNrAiIhBf0IAxgTgeDJSj1A2Ecor86vhKv1zQMOoFX6z0Oeo9HhYcKAEHjAAQhINGs4Uk3uwcxFjLAbDHX/cYeiX9jB1BBOzqCMzXsbE9pAAJBu0G5AQEglgxR1NTgxeGFFEo73VJIFm+4RxTTau01liyinLxaBG4gTMLBfldSG76cX6TydOEQsyj8uw0onTmzbgNQV+VSL9wAAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWGpqioqamgTKygAKAAgAAQACWlqKigEAAAAAawuGrAAAAADJB7HMAEBAWpIpefoidVdxt469B2TajUNh8E0muoWZ8Yot9vxoWOyvCW9JXNP0ud1MterGk6XzSW4iTYciTNalRZpT12jJBwABASAlinGfXbIXYOhUDYdUFOsLtLk+urItVuNsNWjURuOzGCBhesHyaVgQBENHjivE4xxHmUdyuYxxAeAHgrAzzZ39UQABA2JvYgIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWBoaBhoaysoACgAGAAEAAgoKAQAAAABrC4asAAAAAMkHscwAQEClGE4oAz0s+p0DyYGcQKJFa8p0N4QSWXxZh+dNXg8mTvqYafApt4boHtZcnBYlk64e6iXL8DD3CMgaqvdKRDkAIPZHOR+2J0Ra6z+Kez5zTr/wD18939SSRj2qTHgo8RVuAAAAAEBA+w6Dp+P5HE2s/LP2WTVfBvtvGLzHgpTNxoqfCrm4cyHR/kIFaGSbvUWHCZc3GL1blqMaSNgDg8YuAItQFg0BAA==",
                      *       "epoch": 1
                      *     }
                      */
@@ -4739,7 +4909,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -5010,7 +5180,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description A seq, or `latest` for new entries only
+                 * @description A position, a seq, or `latest` for new entries only
                  * @example 1
                  */
                 readonly after?: string;
@@ -5024,7 +5194,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -5043,9 +5213,9 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAACSAPKbp3PP1QAK+LPj6RAAAAAAAAAAEBABydvTXjs1eiOCth2pgB6vak8HyDGFg6f/NNgbaEQRDrL6vIMFjTh0FXDZdHc14g2h6kGOWmNEIz2AgEiYLyYOJ6aSHU2QWNvINb1dY0qMG4vRcqBEU/zaFuqn9WFGLC34JdakRMQWV+xruG+ui3pAfvlZhdDmfKmREGIfbBe6GwrFaMgDg0Jtb3M51LSx5SBvKpDqhJ3i16aaTZa+2V8hlglLl1Pp14QyRcQgZc0cgcdyPb12aN3xIt5So0xwx9zSfRXiZ8lW42AFp7YFQUPAdaFiCZJSyxfRIIAsJ1CANSP/iat73Tw1or0bIhOuFlVq9BklQUlnNp9PRVEMLpzxI+UoqyvqdURLY09dJx2TSDAtqwIJZ7V3oHrC9b7rOku/YED48JPz8sO4Dr6+g5eg==","at":"2026-11-29T03:58:05.486Z","chain":"HfrME8jZhaHSaW68tDRiOz80OnLNl2BBEosuk+scKIQ="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5117,6 +5287,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5211,13 +5399,16 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example event: welcome
-                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
+                     * @example event: service
+                     *     data: {"incarnation":"11a2f3b3-f243-496d-a5b4-a86ce63f2ab1"}
+                     *
+                     *     event: welcome
+                     *     data: {"id":"01a22573-f1f1-7a73-9c25-ab7e49cbfc3d","conversation":"AAkgDym6dzz9UACviz4-kQ","welcome":"AAEAAwABQHYgRh/4a3j7SU1drsxtB1L1u81HKwnP+M8EmnVbEJIjAfUgiFd2MXXnIcuhwPowu7iBAFRH+oUemfYY2ujcr8YmASYzMhIzlWgt5mTmBzbbU8tUNpweBuaWpyX3QEliY52tZuyvSoqqJfj8oS7uzsFp+aL0yuBqQpjDMHCezSZi9UsaNWQ17qSWQkOJOiGiqI0b0uLabggpmQ5s3wVv3vB8ygqcZJtNwyKJoZrVTW2IBV+Y78SKAzEQa+ZQsrOG1xeeFYdxC1vqwe3zcJpdCJmG3w6VFI9MVCc7DyGKulY+NZDyEhNWWtkuAHlYZBtkwAanrHQ3RAyQWmhcoaCtF7Z15A1BtFBlRvQYg0767AF3tKqtCdkhDTqAf30zaohlY4RYyrZ7T/oJfTP6edAltaJGrPFzL+f2eXrgnt4kvGijYrDqpT0ajCXoO4WAm9r0awiBGQDEqbk5U1Z9i8ZLxHlEWO7zSYoL24vr47XPR9bmiHXiZ9LwNoca2zkNuqVX1NE2Xc69t3AAym2cy+EDP21mvPdsLsbbcHRbbtCFezwFTZW0CZsQvUgGpGtF4m94zPqsXROWUwqGXGUf5pgWXxiig3MVYJuf8zYVhM2kLJyv3NJ3ItVKBCYjv6HUMCRcuwSQcaF5mWhzQE703YvV7ExVrBDm+eGGJICtIgiidWg+ls/X/zk7rFTg+ilYjr/vgy6+HRNNwZVXeyj2eouknw/J6IU5CeFD31tMYo/cDh+3dYqIBvIVGmWiG9bHzNzMAVVGbe8opqacF0Jfjw3cvwt0giRs41aI14+r1GmfwjMFK9dOQwtZC6Nh654LK7pDgm9fGg8Zo4Zvcb86fvyWjWMyLbwcywPaGez6qPv4iaD735CNV4X5sCmmUX4LzeknZFAvNNq393+mYDLypFtTUm0bnHJeihs3v6uRyzPthGBiehtaqQTDfTzTX9IOAr1jH5pARLcS8ei4gVU+rKm0KcZz9tSvXfIn+7cs0lcDKDkjKeY9/8gwkee7cXft9Iwjyem3URzrtPqDDcPmpPUO1MQq","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5369,8 +5560,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
-                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
+                     *       "ticket": "Owpfpz9PPqhpNUFdp97MYwC9SQtb0iRmzShgn4R-Hs8",
+                     *       "expiresAt": "2026-11-29T03:58:35.779Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5598,7 +5789,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AO_dTSZ1059bhKAsMMspNg": 2
+                     *         "AAkgDym6dzz9UACviz4-kQ": 2
                      *       }
                      *     }
                      */
@@ -5783,6 +5974,231 @@ export interface operations {
             };
         };
     };
+    readonly comparePositions: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ComparedPositions"];
+            };
+        };
+        readonly responses: {
+            /** @description Compared */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AgreedPosition"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly listMembers: {
         readonly parameters: {
             readonly query?: {
@@ -5797,7 +6213,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -5986,7 +6402,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
             };
@@ -6097,6 +6513,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -6276,7 +6693,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
                 /**
@@ -6492,7 +6909,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
                 /**
@@ -6690,7 +7107,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
                 /**
@@ -6806,6 +7223,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -6985,7 +7403,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
                 /**
@@ -7101,6 +7519,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -7279,7 +7698,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
                 /**
@@ -7535,14 +7954,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AAkgDym6dzz9UACviz4-kQ",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:58:04.864Z"
                      *         }
                      *       ]
                      *     }
@@ -7699,12 +8118,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AAkgDym6dzz9UACviz4-kQ",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:58:04.864Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7720,12 +8139,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AAkgDym6dzz9UACviz4-kQ",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:58:04.864Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7943,7 +8362,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -7961,7 +8380,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AAkgDym6dzz9UACviz4-kQ",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -7983,7 +8402,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:58:04.864Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8138,7 +8557,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ACoyBG9Lov2AqLTJH6V4OA
                  */
                 readonly id: string;
             };
@@ -8305,7 +8724,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -8549,7 +8968,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -8805,7 +9224,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -8827,7 +9246,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "AF7jQIKaltOzcqeR9oGjJg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8843,7 +9262,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "AF7jQIKaltOzcqeR9oGjJg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9672,8 +10091,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
-                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
+                     *           "keyPackage": "AAEABQABAAEg5r4jUGiP1C2cW3cDA1o2QtIwDWQSLSq2MWP6rKDSc3kgJYpxn12yF2DoVA2HVBTrC7S5PrqyLVbjbDVo1EbjsxggYXrB8mlYEARDR44rxOMcR5lHcrmMcQHgB4KwM82d/VEAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgaGgYaGsrKAAoABgABAAIKCgEAAAAAawuGrAAAAADJB7HMAEBApRhOKAM9LPqdA8mBnECiRWvKdDeEEll8WYfnTV4PJk76mGnwKbeG6B7WXJwWJZOuHuoly/Aw9wjIGqr3SkQ5AABAQDAYuqIlGL1AtSDbUgYNc3UAbq+ENcbJDqIYRLlRt21Asy/FbuzOdxadagxI45FzTm6xlaUq4ElsSXPUIu2iRwk=",
+                     *           "ref": "Rh/4a3j7SU1drsxtB1L1u81HKwnP+M8EmnVbEJIjAfU=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9735,7 +10154,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
+                     *       "requestId": "659a4047-38ed-4227-aea6-8c66c9060cf8"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9902,16 +10321,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T00:09:45.482Z",
-                     *           "seenAt": "2026-11-29T00:09:45.482Z",
+                     *           "createdAt": "2026-11-29T03:58:04.822Z",
+                     *           "seenAt": "2026-11-29T03:58:04.822Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T00:09:47.127Z",
-                     *           "seenAt": "2026-11-29T00:09:47.127Z",
+                     *           "createdAt": "2026-11-29T03:58:06.999Z",
+                     *           "seenAt": "2026-11-29T03:58:06.999Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10380,10 +10799,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:58:05.796Z"
                      *       },
                      *       "muted": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AAkgDym6dzz9UACviz4-kQ"
                      *       ]
                      *     }
                      */
@@ -10544,7 +10963,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:58:05.796Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -10896,7 +11315,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AAkgDym6dzz9UACviz4-kQ"
                      *       ]
                      *     }
                      */
@@ -11088,9 +11507,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
-                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
-                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
+                     *           "id": "01a22573-f1f1-7a73-9c25-ab7e49cbfc3d",
+                     *           "conversation": "AAkgDym6dzz9UACviz4-kQ",
+                     *           "welcome": "AAEAAwABQHYgRh/4a3j7SU1drsxtB1L1u81HKwnP+M8EmnVbEJIjAfUgiFd2MXXnIcuhwPowu7iBAFRH+oUemfYY2ujcr8YmASYzMhIzlWgt5mTmBzbbU8tUNpweBuaWpyX3QEliY52tZuyvSoqqJfj8oS7uzsFp+aL0yuBqQpjDMHCezSZi9UsaNWQ17qSWQkOJOiGiqI0b0uLabggpmQ5s3wVv3vB8ygqcZJtNwyKJoZrVTW2IBV+Y78SKAzEQa+ZQsrOG1xeeFYdxC1vqwe3zcJpdCJmG3w6VFI9MVCc7DyGKulY+NZDyEhNWWtkuAHlYZBtkwAanrHQ3RAyQWmhcoaCtF7Z15A1BtFBlRvQYg0767AF3tKqtCdkhDTqAf30zaohlY4RYyrZ7T/oJfTP6edAltaJGrPFzL+f2eXrgnt4kvGijYrDqpT0ajCXoO4WAm9r0awiBGQDEqbk5U1Z9i8ZLxHlEWO7zSYoL24vr47XPR9bmiHXiZ9LwNoca2zkNuqVX1NE2Xc69t3AAym2cy+EDP21mvPdsLsbbcHRbbtCFezwFTZW0CZsQvUgGpGtF4m94zPqsXROWUwqGXGUf5pgWXxiig3MVYJuf8zYVhM2kLJyv3NJ3ItVKBCYjv6HUMCRcuwSQcaF5mWhzQE703YvV7ExVrBDm+eGGJICtIgiidWg+ls/X/zk7rFTg+ilYjr/vgy6+HRNNwZVXeyj2eouknw/J6IU5CeFD31tMYo/cDh+3dYqIBvIVGmWiG9bHzNzMAVVGbe8opqacF0Jfjw3cvwt0giRs41aI14+r1GmfwjMFK9dOQwtZC6Nh654LK7pDgm9fGg8Zo4Zvcb86fvyWjWMyLbwcywPaGez6qPv4iaD735CNV4X5sCmmUX4LzeknZFAvNNq393+mYDLypFtTUm0bnHJeihs3v6uRyzPthGBiehtaqQTDfTzTX9IOAr1jH5pARLcS8ei4gVU+rKm0KcZz9tSvXfIn+7cs0lcDKDkjKeY9/8gwkee7cXft9Iwjyem3URzrtPqDDcPmpPUO1MQq",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11231,7 +11650,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
+                /** @example 01a22573-f1f1-7a73-9c25-ab7e49cbfc3d */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11811,7 +12230,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T00:09:46.452Z"
+                     *           "at": "2026-11-29T03:58:06.157Z"
                      *         }
                      *       ]
                      *     }
@@ -12184,9 +12603,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T00:09:45.073Z",
+                     *       "timestamp": "2026-11-29T03:58:04.319Z",
                      *       "version": "0.2.0",
-                     *       "build": "e29dd8a1ae7e",
+                     *       "build": "8c4dbbfc33a4-dirty",
+                     *       "incarnation": "11a2f3b3-f243-496d-a5b4-a86ce63f2ab1",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -12455,7 +12875,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
+                     *       "externalSender": "ICCDDhFJ9+W4AY6HMwMLilxZEeI37wsqu7h1+mui0m24AAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -12792,7 +13212,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T00:09:46.510Z",
+                     *       "at": "2026-11-29T03:58:06.234Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12803,28 +13223,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/8675/mx1312pr",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 2
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:43.638Z",
-                     *           "silentMs": 30
-                     *         },
-                     *         {
-                     *           "id": "api/vm/8667/mx1312p2",
+                     *           "id": "api/vm/27293/mx1b6nhi",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-4f623ae0-b7b7-4616-956d-e34bae8d86e1",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12836,21 +13239,38 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 23,
+                     *             "oldestWaitMs": 16,
                      *             "activeConversations": 1
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.953Z",
-                     *           "silentMs": 513
+                     *           "startedAt": "2026-11-29T03:58:03.058Z",
+                     *           "silentMs": 118
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "id": "worker/vm/27295/mx1b6ni4",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-4f623ae0-b7b7-4616-956d-e34bae8d86e1",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 1,
+                     *             "cachedConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T03:58:01.780Z",
+                     *           "silentMs": 796
+                     *         },
+                     *         {
+                     *           "id": "supervisor/examples-4f623ae0-b7b7-4616-956d-e34bae8d86e1",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-4f623ae0-b7b7-4616-956d-e34bae8d86e1",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12859,8 +13279,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.901Z",
-                     *           "silentMs": 1567
+                     *           "startedAt": "2026-11-29T03:58:04.052Z",
+                     *           "silentMs": 2140
                      *         }
                      *       ],
                      *       "path": {
@@ -12868,10 +13288,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T00:09:44.951Z",
+                     *           "since": "2026-11-29T03:58:03.054Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 21,
+                     *           "baselineMs": 19,
                      *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -12880,7 +13300,7 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 23,
+                     *         "oldestWaitMs": 16,
                      *         "activeConversations": 1,
                      *         "openStreams": 0,
                      *         "diversions": {}
@@ -12888,8 +13308,8 @@ export interface operations {
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "8675@vm",
-                     *             "silentMs": 480
+                     *             "identity": "27295@vm",
+                     *             "silentMs": 1211
                      *           }
                      *         ],
                      *         "running": 2,
@@ -12897,7 +13317,7 @@ export interface operations {
                      *       },
                      *       "database": {
                      *         "version": "18.4",
-                     *         "connections": 14,
+                     *         "connections": 11,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
                      *         "overdue": 0
@@ -13059,10 +13479,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T00:09:44.951Z",
+                     *         "since": "2026-11-29T03:58:03.054Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 21,
+                     *         "baselineMs": 19,
                      *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13409,7 +13829,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:58:06.785Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13568,9 +13988,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:58:06.785Z",
                      *       "by": "operator",
-                     *       "running": 0,
+                     *       "running": 1,
                      *       "ended": 1
                      *     }
                      */
@@ -13941,29 +14361,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
-                     *           "protocol": "opaque",
-                     *           "epoch": 2,
-                     *           "lastSeq": 3,
-                     *           "memberCount": 2,
-                     *           "oldestSeq": 1,
-                     *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T00:09:46.427Z",
-                     *           "createdAt": "2026-11-29T00:09:46.165Z",
-                     *           "lastAt": "2026-11-29T00:09:46.309Z",
-                     *           "troubles": []
-                     *         },
-                     *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AAkgDym6dzz9UACviz4-kQ",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T00:09:46.076Z",
-                     *           "createdAt": "2026-11-29T00:09:45.507Z",
-                     *           "lastAt": "2026-11-29T00:09:45.888Z",
+                     *           "dueAt": "2026-11-29T03:58:05.717Z",
+                     *           "createdAt": "2026-11-29T03:58:04.864Z",
+                     *           "lastAt": "2026-11-29T03:58:05.486Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "ACoyBG9Lov2AqLTJH6V4OA",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-29T03:58:06.128Z",
+                     *           "createdAt": "2026-11-29T03:58:05.837Z",
+                     *           "lastAt": "2026-11-29T03:58:05.989Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14104,7 +14524,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -14122,31 +14542,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AAkgDym6dzz9UACviz4-kQ",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T00:09:46.076Z",
-                     *       "createdAt": "2026-11-29T00:09:45.507Z",
-                     *       "lastAt": "2026-11-29T00:09:45.888Z",
+                     *       "dueAt": "2026-11-29T03:58:05.717Z",
+                     *       "createdAt": "2026-11-29T03:58:04.864Z",
+                     *       "lastAt": "2026-11-29T03:58:05.486Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "conversation/AAkgDym6dzz9UACviz4-kQ",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
+                     *         "runId": "01a22573-f156-7955-a86a-de4f62e736c4",
                      *         "status": "RUNNING",
                      *         "historyLength": 47,
-                     *         "historyBytes": 12587,
-                     *         "startedAt": "2026-11-29T00:09:45.607Z",
+                     *         "historyBytes": 12856,
+                     *         "startedAt": "2026-11-29T03:58:05.142Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14155,7 +14575,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T00:09:46.071Z"
+                     *           "asOf": "2026-11-29T03:58:05.712Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14324,7 +14744,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -14507,6 +14927,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "incarnation": "fa9e2e51-1c02-4719-85ca-975c6265ce15",
+                     *       "since": "2026-11-29T03:58:06.773Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Restored"];
                 };
             };
@@ -14698,7 +15124,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -14720,7 +15146,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AAkgDym6dzz9UACviz4-kQ",
                      *       "running": true
                      *     }
                      */
@@ -14933,7 +15359,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -14955,7 +15381,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AAkgDym6dzz9UACviz4-kQ",
                      *       "running": true
                      *     }
                      */
@@ -15171,7 +15597,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -15358,7 +15784,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
             };
@@ -15382,16 +15808,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "AAkgDym6dzz9UACviz4-kQ",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T00:09:45.686Z",
-                     *         "createdAt": "2026-11-29T00:09:45.507Z",
-                     *         "lastAt": "2026-11-29T00:09:45.888Z",
+                     *         "dueAt": "2026-12-29T03:58:05.286Z",
+                     *         "createdAt": "2026-11-29T03:58:04.864Z",
+                     *         "lastAt": "2026-11-29T03:58:05.486Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15608,7 +16034,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15632,21 +16058,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "id": "commit-cfb3f6194efa8e2a046070f700698ae1e66c220fdb9e60619d8eabdfc1b1db34",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
-                     *           "at": "2026-11-29T00:09:45.686Z"
+                     *           "sha256": "cfb3f6194efa8e2a046070f700698ae1e66c220fdb9e60619d8eabdfc1b1db34",
+                     *           "ciphertext": "AAEAAhAACSAPKbp3PP1QAK+LPj6RAAAAAAAAAAADABy8ynA7lb1U7GY3qxWqW8InHKc3+3nG2Cq2CHO8QbiG+FAYc1WobydZ1I2GXK6jk5wJHKlXE5zWqlLeemtYf2Qnx5CkqRNVCSLoMbLjlwDox9WF8gFbJihd4AAS7Q6q3jieKfpTwbiWMWKAdZ/X2oliqAcZYPYFKFBg2zeYf89U8qfsVwaRgyoOTvregFttQ6jT78AV9zGAoZOK909dxN3g9v6KSBJE+lf3q6kdIVMaGFvXAioJINrQRRjn+A5uQeFdBAi5gZsZ6CQMUMOb6y2vqsu6hi+01FGLmqQdQ2FBcgbTToWsK7Sx/LztrWAF65JK/TZf601BTwYrrn1yHq0LWasJMZDr7RYeQ8c3AD5fCgHg1RjawzeGp5JeP6JEJPzL0bVDUWOkRrloUuacfX9F0Pz2Dut8dNUVjnKgGgMawR76a6ZOnU+uxO6+Sdhoi2eRLLojoEMgcGr4PiCOBNzrcb/iB00TFUQnT4rt4ZM9jU2vURIuW1sJ3K7EL0qmsTZD1hJ1AIa8Ea9OTIVEyDxPn07SzB7EV7yoGrkvBELE4EWh0CxM9xHiW/tkeQ3tacH5/Nv4Q+WwcM7k/7iMPE2Vqf8/usfJ9dcBi/vNaTLdBGZ35t4l2w==",
+                     *           "at": "2026-11-29T03:58:05.286Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "sha256": "b75420937886b10cc45a26ca477f9e5dde2ee7d42caa94fbe0ee838395f076d7",
+                     *           "ciphertext": "AAEAAhAACSAPKbp3PP1QAK+LPj6RAAAAAAAAAAEBABydvTXjs1eiOCth2pgB6vak8HyDGFg6f/NNgbaEQRDrL6vIMFjTh0FXDZdHc14g2h6kGOWmNEIz2AgEiYLyYOJ6aSHU2QWNvINb1dY0qMG4vRcqBEU/zaFuqn9WFGLC34JdakRMQWV+xruG+ui3pAfvlZhdDmfKmREGIfbBe6GwrFaMgDg0Jtb3M51LSx5SBvKpDqhJ3i16aaTZa+2V8hlglLl1Pp14QyRcQgZc0cgcdyPb12aN3xIt5So0xwx9zSfRXiZ8lW42AFp7YFQUPAdaFiCZJSyxfRIIAsJ1CANSP/iat73Tw1or0bIhOuFlVq9BklQUlnNp9PRVEMLpzxI+UoqyvqdURLY09dJx2TSDAtqwIJZ7V3oHrC9b7rOku/YED48JPz8sO4Dr6+g5eg==",
+                     *           "at": "2026-11-29T03:58:05.486Z"
                      *         }
                      *       ]
                      *     }
@@ -15808,7 +16234,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AAkgDym6dzz9UACviz4-kQ
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16034,8 +16460,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T00:09:45.456Z",
-                     *           "seenAt": "2026-11-29T00:09:46.116Z"
+                     *           "createdAt": "2026-11-29T03:58:04.754Z",
+                     *           "seenAt": "2026-11-29T03:58:05.773Z"
                      *         }
                      *       ]
                      *     }
@@ -16217,14 +16643,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AAkgDym6dzz9UACviz4-kQ",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "createdAt": "2026-11-29T03:58:04.864Z"
                      *         }
                      *       ]
                      *     }
@@ -16403,8 +16829,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 14,
-                     *           "at": "2026-11-29T00:09:46.989Z",
+                     *           "id": 15,
+                     *           "at": "2026-11-29T03:58:06.846Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16415,8 +16841,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 13,
-                     *           "at": "2026-11-29T00:09:46.942Z",
+                     *           "id": 14,
+                     *           "at": "2026-11-29T03:58:06.789Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16427,16 +16853,18 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 12,
-                     *           "at": "2026-11-29T00:09:46.907Z",
+                     *           "id": 13,
+                     *           "at": "2026-11-29T03:58:06.773Z",
                      *           "actor": "operator",
-                     *           "action": "off-boarding-undone",
+                     *           "action": "incarnation",
                      *           "details": {
-                     *             "user": "carol"
+                     *             "to": "fa9e2e51-1c02-4719-85ca-975c6265ce15",
+                     *             "from": "11a2f3b3-f243-496d-a5b4-a86ce63f2ab1",
+                     *             "reason": "restored"
                      *           }
                      *         }
                      *       ],
-                     *       "next": "MTI"
+                     *       "next": "MTM"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -16598,7 +17026,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:58:06.706Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -16785,7 +17213,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:58:06.706Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17023,8 +17451,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
+                     *       "startedAt": "2026-11-29T03:58:06.706Z",
+                     *       "undoneAt": "2026-11-29T03:58:06.748Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -17201,9 +17629,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:58:06.634Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:58:06.634Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17382,9 +17810,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:58:06.634Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:58:06.634Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17737,7 +18165,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1951,
+                     *       "silentMs": 2637,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,
@@ -18216,7 +18644,7 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 /** @example epoch-conflict */
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

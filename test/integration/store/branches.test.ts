@@ -29,6 +29,7 @@ import { later, look, registerDevice } from '../../harness/push.ts';
 import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
+import { forgetChain } from '../../harness/older-chain.ts';
 import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
 import { holdRows } from '../../harness/row-locks.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
@@ -412,7 +413,7 @@ async function evidence(): Promise<void> {
   await ask(id, outsider('oscar', 2) as never, message('old', { actor: 'bob', epoch: 2 }));
   await ask(id, ...run('on trial'), outsider('peggy', 3) as never);
   await ask(id, message('follows', { actor: 'bob', epoch: 3 }), outsider('peggy', 3) as never);
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 5]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 5 }]]));
   await sql(
     `update device_position set seq = 1000 where conversation = (select key from conversation where id = $1)`,
     id,
@@ -511,7 +512,7 @@ async function wakeUps(): Promise<void> {
   await round();
   await look(pool);
   await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 15]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 15 }]]));
   await round();
   await settleCursors(pool);
   await endOldWakes(pool);
@@ -565,8 +566,10 @@ async function offBoardings(): Promise<void> {
   await begin('nobody');
   await propose(id, 'nobody', 0);
   await propose(id, 'gone', 7);
+  await forgetChain(pool, id);
   await propose(id, 'gone', 0, Buffer.from('one'), Buffer.from('two'));
   await propose(id, 'left', 0);
+  await forgetChain(pool, id);
   await ask(id, commit(0), commit(0, { external: true }), commit(1, { adds: ['gone'] }));
   await ask(
     id,

@@ -50,6 +50,7 @@ import { useDatabase } from '../../harness/database.ts';
 import { findBroken } from '../../../store/consistency/rule.ts';
 import { CONVERSATION_PASSES } from '../../../store/consistency/rules.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
+import { rechain } from '../../../tools/harness/rechain.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
 
 /**
@@ -130,7 +131,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
   'streams: open': () => openStream(pool, owner, randomUUID()),
   'streams: news of devices': () => readDeviceNews(pool, [{ ...owner, id: randomUUID(), lowSince: null }]),
-  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
+  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, { seq: 1 }]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
   'read: the standing of a user': () => readStanding(pool, conversation, 'alice'),
@@ -313,6 +314,7 @@ async function grow(): Promise<void> {
        last_commit_seq = last_seq + $3, member_count = member_count + $4 where key = $1`,
     [key, ENTRIES / 1000, ENTRIES, MEMBERS],
   );
+  await rechain(db, conversation);
   await db.query(
     `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
      select $1, 'user-' || n, 'member', 0, 0, 0, 0 from generate_series(1, $2) n`,
