@@ -2562,6 +2562,10 @@ export interface components {
                 readonly maxConnections: number;
                 /** @description Sessions that wait for a lock */
                 readonly waitingForLocks: number;
+                /** @description Standbys that follow now */
+                readonly standbys: number;
+                /** @description Whether commits wait for a standby: then a failover loses nothing that was acknowledged */
+                readonly waitsForStandby: boolean;
                 readonly oldestTransaction?: {
                     /** @description Milliseconds */
                     readonly ms: number;

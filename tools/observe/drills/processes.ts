@@ -126,4 +126,12 @@ const stuttering: Drill = {
   },
 };
 
-export const PROCESS_DRILLS: readonly Drill[] = [temporalGone, workersGone, leak, clocks, smallCaches, stuttering];
+export const PROCESS_DRILLS: readonly Drill[] = [
+  temporalGone,
+  workersGone,
+  leak,
+  clocks,
+  restored,
+  smallCaches,
+  stuttering,
+];
