@@ -35,6 +35,8 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   #deliveredWelcomes: Set<string> | undefined;
   /** Conversations that the user lost on this stream -> last readable seq, up to which everything was delivered. */
   #deliveredUpTo: Map<string, number> | undefined;
+  /** The incarnation in which it was opened, and recorded. */
+  openedIn: string | undefined;
   /** The incarnation that its reader was told last. */
   #incarnation: string | undefined;
   /** `lowSince` of the last `low-stock` event; microseconds since 1970, null = none yet. */
@@ -104,6 +106,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   tellIncarnation(incarnation: string | undefined): void {
     if (incarnation === undefined || incarnation === this.#incarnation) return;
     this.#incarnation = incarnation;
+    this.openedIn ??= incarnation;
     this.connection.write(event('service', { incarnation }));
   }
 

@@ -4,6 +4,7 @@ import { readFollowedConversation } from '../store/device/positions.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
 import { type Addition, MAX_ADDITIONS, readAdditions, readAdditionsTo } from '../store/log/changes.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
+import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import type { AccountStream } from './account-stream.ts';
 
 /** How long handled additions are remembered. Polls find an addition again for 15 s (`MAX_COMMIT_DELAY_S`). */
@@ -23,6 +24,7 @@ interface MembershipCheck {
  */
 export class AccountStreams {
   readonly #pool: pg.Pool;
+  readonly #incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
   readonly #notifier: Pick<Notifier, 'stream'>;
   readonly #byUser = new Map<string, Set<AccountStream>>();
   /** Handled additions: key -> when, by `performance.now()`. */
@@ -32,7 +34,12 @@ export class AccountStreams {
   /** When the last successful poll began, by `performance.now()`. */
   #polledAt = 0;
 
-  constructor(deps: { readonly pool: pg.Pool; readonly notifier: Pick<Notifier, 'stream'> }) {
+  constructor(deps: {
+    readonly pool: pg.Pool;
+    readonly notifier: Pick<Notifier, 'stream'>;
+    readonly incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
+  }) {
+    this.#incarnation = deps.incarnation;
     this.#pool = deps.pool;
     this.#notifier = deps.notifier;
   }
@@ -135,11 +142,19 @@ export class AccountStreams {
   async #deliverDeviceNews(streams: readonly AccountStream[]): Promise<void> {
     if (streams.length === 0) return;
     const byId = new Map(streams.map((stream) => [stream.name.id, stream]));
-    for (const news of await readDeviceNews(this.#pool, streams.map(stateOf))) {
+    const all = await readDeviceNews(this.#pool, streams.map(stateOf));
+    // A restored database does not know the streams that were opened since: they are not replaced, and must come back.
+    if (all.some(({ ended }) => ended)) await this.#incarnation.refresh();
+    for (const news of all) {
       const stream = byId.get(news.id);
-      if (news.ended) stream?.connection.end('replaced');
+      if (news.ended) stream?.connection.end(this.#wentBack(stream) ? 'reconnect' : 'replaced');
       else stream?.deliverLowStock(news);
     }
+  }
+
+  /** Whether the database was restored since a stream was opened. */
+  #wentBack({ openedIn }: AccountStream): boolean {
+    return openedIn !== undefined && openedIn !== this.#incarnation.current();
   }
 
   #of({ user, device }: DeviceName): AccountStream[] {

@@ -55,7 +55,7 @@ export interface HubDeps {
   readonly log: Logger;
   readonly notifier: Pick<Notifier, 'stream'>;
   /** @default one that looks when the first account stream opens */
-  readonly incarnation?: Pick<IncarnationWatch, 'current' | 'known' | 'onChange'>;
+  readonly incarnation?: Pick<IncarnationWatch, 'current' | 'known' | 'onChange' | 'refresh'>;
   /** Judges when tokens expire. @default the clock of the process */
   readonly clock?: Pick<DatabaseClock, 'now'>;
   /** A stream whose reader takes nothing for this long ends with `slow-consumer`. */
@@ -108,7 +108,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     isOverloaded: deps.isOverloaded ?? ((): boolean => false),
   });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
-  const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
+  const accountStreams = new AccountStreams({ pool, notifier: deps.notifier, incarnation });
   incarnation.onChange((id) => accountStreams.tellIncarnation(id));
   const ticketStreams = new TicketStreams(pool);
   const quota = makeStreamQuota(deps.perUser);

@@ -191,6 +191,8 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
+         *     `service` {incarnation}: the first event, and again when it changes. If it is not the one that you saw last, the service was restored or a copy of its database took over. Key packages, Welcomes, read marks, push targets and acknowledgements may then be those of an earlier time: replace your key packages, register your push target again, and send your read marks and acknowledgements again. Wait for a random part of a minute first: all devices are told at once.
+         *
          *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation and its members again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `signal` {conversation, data, sender?}: somebody sent a signal; it is no part of the log, and may not come at all. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
@@ -2718,6 +2720,10 @@ export interface components {
                 readonly maxConnections: number;
                 /** @description Sessions that wait for a lock */
                 readonly waitingForLocks: number;
+                /** @description Standbys that follow now */
+                readonly standbys: number;
+                /** @description Whether commits wait for a standby: then a failover loses nothing that was acknowledged */
+                readonly waitsForStandby: boolean;
                 readonly oldestTransaction?: {
                     /** @description Milliseconds */
                     readonly ms: number;

@@ -302,10 +302,13 @@ test('a stored position that the log lost is told to the stream of its device, a
   const { values } = await logOf(pool, conversation);
   const at = (seq: number): Position => positionAt(seq, values.get(seq) ?? null);
   await acknowledge(pool, device, new Map([[conversation, at(3)]]));
-  const follow = async (): Promise<unknown> =>
-    (await Array.fromAsync(listFollowedConversations(pool, device)))
-      .flat()
-      .find((one) => one.conversation === conversation);
+  const follow = async (): Promise<unknown> => {
+    for await (const page of listFollowedConversations(pool, device)) {
+      const followed = page.find((one) => one.conversation === conversation);
+      if (followed !== undefined) return followed;
+    }
+    return undefined;
+  };
   expect(await follow()).toMatchObject({ position: 3, mark: at(3).mark, behind: false });
   await pool.query(`update device_position set mark = 'AAAAAAAAAAAAAAAA'
     where conversation = (select key from conversation where id = '${conversation}')`);
