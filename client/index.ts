@@ -71,6 +71,10 @@ export type {
   StreamTicket,
   WelcomePage,
 } from './api/types.ts';
+export type { ForkSuspected, LogAltered, LogEvent, StaleBranch } from './chain/events.ts';
+export { LogAlteredError } from './chain/known-chain.ts';
+export type { ChainPosition } from './chain/position.ts';
+export { positionText } from './chain/position.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';

@@ -5,11 +5,14 @@ import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
+import type { LogEvent } from '../chain/events.ts';
+import { chainOrigin } from '../chain/values.ts';
+import type { Joined } from '../group/group-log.ts';
 import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
 import { MlsGroup } from '../group/group.ts';
-import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
+import type { BeforeCommit, JoinContext } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
 import { externalSendersExtension, readExternalSender, withExtensions } from '../mls/external-senders.ts';
@@ -81,6 +84,8 @@ export interface DeviceOptions {
   readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
   /** Called when somebody asks to join a group. `group.admit(request)` lets it in; without an answer the request ends. */
   readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
+  /** Called with what the device finds out about a log (docs/explanation/integrity.md). */
+  readonly onLogEvent?: (group: MlsGroup, event: LogEvent) => void;
 }
 
 interface Parts {
@@ -151,7 +156,7 @@ export class MlsDevice {
     const { state, groupInfo } = await this.#newState(groupId);
     const id = toBase64Url(groupId);
     // First the state: a conversation whose only group state is lost would be of no use.
-    const group = await this.#addGroup(id, { state, seq: 0 });
+    const group = await this.#addGroup(id, { state, seq: 0, chain: chainOrigin(id, 0) });
     try {
       await this.#options.api.createConversation({ id, groupInfo, ...(policy === undefined ? {} : { policy }) });
     } catch (error) {
@@ -254,7 +259,7 @@ export class MlsDevice {
     await api.reset(conversation, successor);
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
-    const group = await this.#addGroup(successor, { state, seq: 0 });
+    const group = await this.#addGroup(successor, { state, seq: 0, chain: chainOrigin(successor, 0) });
     await api.supplyGroupInfo(successor, groupInfo);
     const users = new Set<string>();
     for (let cursor: string | undefined; ;) {
@@ -372,14 +377,17 @@ export class MlsDevice {
     for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
   }
 
-  async #addGroup(id: string, { state, seq }: Joined): Promise<MlsGroup> {
-    const record = {
+  async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
+    const links = new Map(chain === undefined ? [] : [[seq, chain]]);
+    const record: GroupRecord = {
       state,
       position: seq,
       pendingCommits: new Map(),
-      sentTexts: new Map(),
+      sent: new Map(),
       ownProposals: new Map(),
       hasLeft: false,
+      chain: { links, epochSeq: seq, lost: [] },
+      suspected: new Set(),
     };
     await this.groups.get(id)?.abandon();
     const group = await this.#open(id, record);
@@ -400,9 +408,10 @@ export class MlsDevice {
     };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
+    const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin, onJoinRequest },
+      ...{ rejoin, onMessage, onRejoin, onJoinRequest, onLogEvent },
     });
     return group;
   }

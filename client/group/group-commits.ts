@@ -81,8 +81,8 @@ export class GroupCommits {
       this.#log.pendingCommits.set(bundle.commit, newState);
       await this.#log.save();
       try {
-        await api.commit(id, bundle);
-        this.#log.enterEpoch(newState);
+        const { seq } = await api.commit(id, bundle);
+        this.#log.enterEpoch(newState, seq);
         await this.#log.save();
         return change;
       } catch (error) {

@@ -4,11 +4,16 @@ import { decryptSenderData } from 'ts-mls/privateMessage.js';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
+import type { LogAltered, LogEvent } from '../chain/events.ts';
+import { KnownChain, LogAlteredError } from '../chain/known-chain.ts';
+import type { ChainPosition } from '../chain/position.ts';
+import { contentHash } from '../chain/values.ts';
 import { isOfExternalSender, withBareSenders } from '../mls/external-senders.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { withPastEpochs } from '../mls/past-epochs.ts';
-import { usersByLeaf } from '../mls/tree.ts';
-import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from '../storage/group-store.ts';
+import { leavesOf, userOfCredential, usersByLeaf } from '../mls/tree.ts';
+import { toBase64 } from '../platform/bytes.ts';
+import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
 import type { JoinRequest } from './proposals.ts';
@@ -28,6 +33,15 @@ export interface LogOptions {
   readonly onMessage: (message: ReceivedMessage) => void;
   /** Called with each new request of an outsider to join. */
   readonly onJoinRequest: (request: JoinRequest) => void;
+  /** Called with what the device finds out about the log. */
+  readonly onLogEvent: (event: LogEvent) => void;
+}
+
+/** The state of a new member, the `seq` of the commit that added it, and the value of the chain there, as the service gave it. */
+export interface Joined {
+  readonly state: ClientState;
+  readonly seq: number;
+  readonly chain?: string;
 }
 
 /** The service accepted a commit that this device cannot process. */
@@ -41,6 +55,14 @@ export class UnprocessableEntry extends Error {
   }
 }
 
+/** Who sent a message. */
+interface MessageSender {
+  readonly leaf: number;
+  readonly user: string;
+  /** Signature key of the leaf, base64. */
+  readonly device: string;
+}
+
 const PAGE_LIMIT = 1000;
 
 /**
@@ -52,12 +74,12 @@ export async function findCommit(
   id: string,
   after: number,
   commits: ReadonlyMap<string, ClientState>,
-): Promise<{ readonly state: ClientState; readonly seq: number } | undefined> {
+): Promise<Joined | undefined> {
   for (let from: number | undefined = after; from !== undefined;) {
     const page: LogPage = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
-    for (const { ciphertext = '', seq } of page.entries) {
+    for (const { ciphertext = '', seq, chain } of page.entries) {
       const state = commits.get(ciphertext);
-      if (state !== undefined) return { state, seq };
+      if (state !== undefined) return { state, seq, ...(chain === undefined ? {} : { chain }) };
     }
     from = page.next;
   }
@@ -68,13 +90,17 @@ export async function findCommit(
 export class GroupLog implements GroupRecord {
   readonly history: ReceivedMessage[];
   readonly undecryptable: number[] = [];
-  readonly sentTexts: Map<string, string>;
+  readonly sent: Map<string, SentMessage>;
   readonly pendingCommits: Map<string, ClientState>;
   readonly ownProposals: Map<string, OwnProposal>;
   state: ClientState;
   position: number;
   hasLeft: boolean;
+  readonly chain: KnownChain;
+  readonly suspected: Set<string>;
   readonly #options: LogOptions;
+  /** The last entry that was told as altered. */
+  #toldAltered: LogAltered | undefined;
 
   constructor(options: LogOptions) {
     const { record, history } = options;
@@ -83,9 +109,11 @@ export class GroupLog implements GroupRecord {
     this.state = record.state;
     this.position = record.position;
     this.pendingCommits = new Map(record.pendingCommits);
-    this.sentTexts = new Map(record.sentTexts);
+    this.sent = new Map(record.sent);
     this.ownProposals = new Map(record.ownProposals);
     this.hasLeft = record.hasLeft;
+    this.chain = new KnownChain(record.chain);
+    this.suspected = new Set(record.suspected);
   }
 
   get epoch(): number {
@@ -96,6 +124,11 @@ export class GroupLog implements GroupRecord {
     return this.hasLeft || this.state.groupActiveState.kind === 'removedFromGroup';
   }
 
+  /** The position that this device has read and verified; `undefined`: the service has given no value for it. */
+  get verified(): ChainPosition | undefined {
+    return this.chain.at(this.position);
+  }
+
   /** Saves everything that the device needs after a crash. */
   save(): Promise<void> {
     return this.#options.store.save(this);
@@ -104,6 +137,7 @@ export class GroupLog implements GroupRecord {
   /**
    * Processes the log to its end and returns the new messages.
    * @throws UnprocessableEntry
+   * @throws LogAlteredError
    */
   async catchUp(): Promise<ReceivedMessage[]> {
     const known = this.history.length;
@@ -125,6 +159,7 @@ export class GroupLog implements GroupRecord {
   /**
    * Processes an entry of a live stream. Ignores an entry that was processed before.
    * @throws UnprocessableEntry
+   * @throws LogAlteredError
    */
   async process(entry: Entry): Promise<void> {
     if (entry.seq <= this.position) return;
@@ -137,9 +172,12 @@ export class GroupLog implements GroupRecord {
     await this.save();
   }
 
-  /** Enters the epoch that a commit started. All other pending commits of the last epoch have lost (RFC 9420 §12.4). */
-  enterEpoch(state: ClientState): void {
+  /**
+   * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
+   */
+  enterEpoch(state: ClientState, seq: number): void {
     this.state = state;
+    this.chain.epochSeq = seq;
     this.pendingCommits.clear();
     this.ownProposals.clear();
   }
@@ -148,14 +186,15 @@ export class GroupLog implements GroupRecord {
    * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
    * entry with the old state, as far as it has their keys, and keeps these keys for messages that come late.
    */
-  async rejoin(state: ClientState, seq: number): Promise<void> {
+  async rejoin({ state, seq, chain }: Joined): Promise<void> {
     await this.#read(async (entry) => {
-      const isMissed = entry.seq < seq && entry.kind === 'application' && entry.ciphertext !== undefined;
-      if (isMissed) await this.#processApplication(entry, entry.ciphertext ?? '');
+      this.#follow(entry);
+      if (entry.seq < seq && entry.kind === 'application') await this.#processApplication(entry);
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    this.enterEpoch(withPastEpochs(state, this.state));
+    this.enterEpoch(withPastEpochs(state, this.state), seq);
+    if (chain !== undefined) this.chain.begin({ seq, chain });
     this.position = seq;
     this.hasLeft = false;
     await this.save();
@@ -167,7 +206,7 @@ export class GroupLog implements GroupRecord {
     const { api, id } = this.#options;
     const found = await findCommit(api, id, this.position, this.pendingCommits);
     if (found === undefined) return false;
-    await this.rejoin(found.state, found.seq);
+    await this.rejoin(found);
     return true;
   }
 
@@ -189,39 +228,72 @@ export class GroupLog implements GroupRecord {
     // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
-    if (entry.ciphertext !== undefined) await this.#processCiphertext(entry, entry.ciphertext);
+    this.#follow(entry);
+    if (entry.kind === 'application') await this.#processApplication(entry);
+    else if (entry.ciphertext !== undefined) await this.#processHandshake(entry, entry.ciphertext);
     this.position = entry.seq;
     return true;
   }
 
-  async #processCiphertext(entry: Entry, ciphertext: string): Promise<void> {
-    if (entry.kind === 'application') return this.#processApplication(entry, ciphertext);
+  /** Verifies that the entry follows from the log before it. */
+  #follow(entry: Entry): void {
+    try {
+      this.chain.follow(entry);
+    } catch (error) {
+      if (!(error instanceof LogAlteredError)) throw error;
+      const { seq, given } = error.event;
+      const isNew = this.#toldAltered?.seq !== seq || this.#toldAltered.given !== given;
+      this.#toldAltered = error.event;
+      if (isNew) this.#options.onLogEvent(error.event);
+      throw error;
+    }
+  }
+
+  async #processHandshake(entry: Entry, ciphertext: string): Promise<void> {
     // An own commit that was accepted at once, or a proposal of an ended epoch, which is of no use (RFC 9420 §12.4).
     if (entry.epoch < this.epoch) return;
     if (entry.kind === 'proposal') return this.#processProposal(ciphertext);
     const own = this.pendingCommits.get(ciphertext);
     // The service accepted this own commit, but its answer was lost.
-    if (own !== undefined) this.enterEpoch(own);
+    if (own !== undefined) this.enterEpoch(own, entry.seq);
     else await this.#processCommit(entry, ciphertext);
   }
 
-  async #processApplication({ seq, epoch, id }: Entry, ciphertext: string): Promise<void> {
-    const own = id === undefined ? undefined : this.sentTexts.get(id);
-    if (own !== undefined && id !== undefined) {
-      this.sentTexts.delete(id);
-      await this.#addMessage({ seq, epoch, sender: this.#options.user, text: own });
+  async #processApplication(entry: Entry): Promise<void> {
+    const { seq, epoch, id, ciphertext } = entry;
+    const own = this.#takeOwn(entry);
+    if (own !== undefined) {
+      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: ownKey(this.state) });
       return;
     }
+    if (ciphertext === undefined) return; // expired
     try {
-      const sender = await this.#senderOf(ciphertext);
+      const { user: sender, device } = await this.#senderOf(ciphertext);
       const result = await this.#decrypt(ciphertext);
       if (result.kind !== 'applicationMessage') throw new Error('not an application message');
       this.state = result.newState;
-      await this.#addMessage({ seq, epoch, sender, text: new TextDecoder().decode(result.message) });
+      const text = new TextDecoder().decode(result.message);
+      await this.#addMessage({ seq, epoch, sender, text, ...(id === undefined ? {} : { id }), device });
     } catch {
       // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
     }
+  }
+
+  /**
+   * The own message that this entry is. Its bytes say so, also where the service has only their hash any more; the id in the
+   * entry is not authentic.
+   */
+  #takeOwn(entry: Entry): { readonly text: string; readonly id: string } | undefined {
+    if (this.sent.size === 0) return undefined;
+    const hash = contentHash(entry);
+    const digest = hash === undefined ? undefined : toBase64(hash);
+    for (const [id, sent] of this.sent) {
+      if (sent.digest === undefined ? id !== entry.id : sent.digest !== digest) continue;
+      this.sent.delete(id);
+      return { text: sent.text, id };
+    }
+    return undefined;
   }
 
   async #addMessage(message: ReceivedMessage): Promise<void> {
@@ -266,7 +338,7 @@ export class GroupLog implements GroupRecord {
       });
       if (kind !== 'newState') throw new Error('not a handshake message');
       checkIdentities(this.state.ratchetTree, newState.ratchetTree, seen);
-      this.enterEpoch(newState);
+      this.enterEpoch(newState, entry.seq);
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }
@@ -285,14 +357,17 @@ export class GroupLog implements GroupRecord {
   }
 
   /** Only the encrypted sender data names the sender: the service does not know it (RFC 9420 §6.3.2). */
-  async #senderOf(ciphertext: string): Promise<string> {
+  async #senderOf(ciphertext: string): Promise<MessageSender> {
     const message = decodeMessage(ciphertext);
     if (message.wireformat !== 'mls_private_message') throw new Error('an application message must be private');
     const { ratchetTree, senderDataSecret } = this.#secretsOf(message.privateMessage);
     const data = await decryptSenderData(message.privateMessage, senderDataSecret, this.#options.suite);
-    const sender = data === undefined ? undefined : usersByLeaf({ ratchetTree }).get(data.leafIndex);
-    if (sender === undefined) throw new Error('no leaf of the tree sent this message');
-    return sender;
+    const leaf = data === undefined ? undefined : leavesOf(ratchetTree).get(data.leafIndex);
+    const user = leaf === undefined ? undefined : userOfCredential(leaf.credential);
+    if (data === undefined || leaf === undefined || user === undefined) {
+      throw new Error('no leaf of the tree sent this message');
+    }
+    return { leaf: data.leafIndex, user, device: toBase64(leaf.signaturePublicKey) };
   }
 
   #secretsOf({ epoch }: PrivateMessage): Pick<ClientState, 'ratchetTree'> & { readonly senderDataSecret: Uint8Array } {
@@ -302,4 +377,9 @@ export class GroupLog implements GroupRecord {
     if (past === undefined) throw new Error('this device no longer has the keys of this epoch');
     return past;
   }
+}
+
+/** Signature key of the own leaf, base64. */
+function ownKey({ ratchetTree, privatePath }: ClientState): string {
+  return toBase64(leavesOf(ratchetTree).get(privatePath.leafIndex)?.signaturePublicKey ?? new Uint8Array());
 }

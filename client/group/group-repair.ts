@@ -3,9 +3,9 @@ import { hasCode, ProblemError } from '../api/problem.ts';
 import type { Entry } from '../api/types.ts';
 import { epochAuthenticator } from '../mls/tree.ts';
 import { IdentityChangedError } from './commit-check.ts';
-import type { GroupLog } from './group-log.ts';
+import type { GroupLog, Joined } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
-import type { BeforeCommit, Joined } from './joining.ts';
+import type { BeforeCommit } from './joining.ts';
 
 /** Why a device joined a group again by external commit. */
 export type RejoinReason =
@@ -57,11 +57,11 @@ export class GroupRepair {
 
   /** Drops the state and joins again. */
   async rejoin(reason: RejoinReason): Promise<void> {
-    const { state, seq } = await this.#options.rejoin(async (commit, next) => {
+    const joined = await this.#options.rejoin(async (commit, next) => {
       this.#log.pendingCommits.set(commit, next);
       await this.#log.save();
     });
-    await this.#log.rejoin(state, seq);
+    await this.#log.rejoin(joined);
     this.#options.onRejoin(reason);
   }
 

@@ -5,11 +5,13 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, PushLevel, SendResult } from '../api/types.ts';
+import type { ChainPosition } from '../chain/position.ts';
+import { digestOf } from '../chain/values.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
-import { newId } from '../platform/bytes.ts';
+import { fromBase64, newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 import type { Change, Plan } from './changes.ts';
@@ -73,6 +75,11 @@ export class MlsGroup {
   /** `seq` of the last processed entry. */
   get position(): number {
     return this.#log.position;
+  }
+
+  /** The same with the value of the chain over the log; `undefined`: the service has not given a value up to there. */
+  get verified(): ChainPosition | undefined {
+    return this.#log.verified;
   }
 
   get isRemoved(): boolean {
@@ -296,14 +303,14 @@ export class MlsGroup {
       // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };
-      this.#log.sentTexts.set(messageId, text);
+      const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
+      this.#log.sent.set(messageId, { text, digest: digestOf(fromBase64(ciphertext)) });
       await this.#log.save();
       try {
-        const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
         return await api.send(id, { id: messageId, ciphertext, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it
+        if (isFinal) this.#log.sent.delete(messageId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await this.#repair.catchUp();
       }

@@ -13,6 +13,7 @@ import { decodeMessage, encodeMessage } from '../mls/messages.ts';
 import { leafWithKey } from '../mls/tree.ts';
 import { fromBase64Url, newId, toBase64Url } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
+import type { Joined } from './group-log.ts';
 
 /** Saves an external commit and the state after it, before the service gets the commit. */
 export type BeforeCommit = (commit: string, state: ClientState) => Promise<void>;
@@ -23,12 +24,6 @@ export interface JoinContext {
   readonly identity: LeafOwner;
   readonly config: ClientConfig;
   readonly beforeCommit: BeforeCommit;
-}
-
-/** The state of a new member, and the `seq` of the commit that added it. */
-export interface Joined {
-  readonly state: ClientState;
-  readonly seq: number;
 }
 
 const LIMIT_MS = 10_000;
@@ -83,8 +78,9 @@ export async function joinExternally(context: JoinContext, conversation: string)
       );
       const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
       await beforeCommit(commit, newState);
-      const { seq } = await api.commit(conversation, { commit, groupInfo: await groupInfoOf(newState, suite) });
-      return { state: newState, seq };
+      const groupInfo = await groupInfoOf(newState, suite);
+      const { seq, chain } = await api.commit(conversation, { commit, groupInfo });
+      return { state: newState, seq, ...(chain === undefined ? {} : { chain }) };
     } catch (error) {
       const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
       if (!isRetryable || Date.now() > end) throw error;
