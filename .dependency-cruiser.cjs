@@ -30,8 +30,8 @@ const API_FOLDERS = {
 const CLIENT_FOLDERS = {
   platform: [],
   mls: ['platform'],
-  chain: ['platform'],
-  storage: ['chain', 'platform'],
+  chain: ['mls', 'platform'],
+  storage: ['chain', 'mls', 'platform'],
   api: ['platform'],
   group: ['api', 'storage', 'chain', 'mls', 'platform'],
   device: ['group', 'api', 'storage', 'chain', 'mls', 'platform'],

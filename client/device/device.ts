@@ -400,8 +400,7 @@ export class MlsDevice {
     const { api, user, publicCommits = false } = this.#options;
     const { suite, store: deviceStore } = this.#parts;
     const store = new GroupStore(deviceStore, id);
-    const rejoin: RepairOptions['rejoin'] = (beforeCommit) =>
-      joinExternally({ ...this.#joinContext(), beforeCommit }, id);
+    const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
       for (const listener of this.#listeners) listener(group, message);

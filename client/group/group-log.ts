@@ -1,17 +1,20 @@
-import type { CiphersuiteImpl, ClientState, PrivateMessage } from 'ts-mls';
-import { acceptAll, emptyPskIndex, processMessage } from 'ts-mls';
-import { decryptSenderData } from 'ts-mls/privateMessage.js';
+import type { CiphersuiteImpl, ClientState, MLSMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
+import { readStatement, statementData } from '../chain/authenticated-data.ts';
 import type { LogAltered, LogEvent } from '../chain/events.ts';
 import { KnownChain, LogAlteredError } from '../chain/known-chain.ts';
 import type { ChainPosition } from '../chain/position.ts';
+import type { Statement } from '../chain/statement.ts';
+import { Statements } from '../chain/statements.ts';
 import { contentHash } from '../chain/values.ts';
-import { isOfExternalSender, withBareSenders } from '../mls/external-senders.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { withPastEpochs } from '../mls/past-epochs.ts';
-import { leavesOf, userOfCredential, usersByLeaf } from '../mls/tree.ts';
+import type { MessageSender } from '../mls/receiving.ts';
+import { authenticatedDataOf, joinerOf, memberAt, receive, senderOf } from '../mls/receiving.ts';
+import { usesSafeAad } from '../mls/safe-aad.ts';
+import { usersByLeaf } from '../mls/tree.ts';
 import { toBase64 } from '../platform/bytes.ts';
 import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
@@ -55,14 +58,6 @@ export class UnprocessableEntry extends Error {
   }
 }
 
-/** Who sent a message. */
-interface MessageSender {
-  readonly leaf: number;
-  readonly user: string;
-  /** Signature key of the leaf, base64. */
-  readonly device: string;
-}
-
 const PAGE_LIMIT = 1000;
 
 /**
@@ -97,7 +92,7 @@ export class GroupLog implements GroupRecord {
   position: number;
   hasLeft: boolean;
   readonly chain: KnownChain;
-  readonly suspected: Set<string>;
+  readonly statements: Statements;
   readonly #options: LogOptions;
   /** The last entry that was told as altered. */
   #toldAltered: LogAltered | undefined;
@@ -113,11 +108,15 @@ export class GroupLog implements GroupRecord {
     this.ownProposals = new Map(record.ownProposals);
     this.hasLeft = record.hasLeft;
     this.chain = new KnownChain(record.chain);
-    this.suspected = new Set(record.suspected);
+    this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
   }
 
   get epoch(): number {
     return Number(this.state.groupContext.epoch);
+  }
+
+  get suspected(): ReadonlySet<string> {
+    return this.statements.suspected;
   }
 
   get isRemoved(): boolean {
@@ -127,6 +126,13 @@ export class GroupLog implements GroupRecord {
   /** The position that this device has read and verified; `undefined`: the service has given no value for it. */
   get verified(): ChainPosition | undefined {
     return this.chain.at(this.position);
+  }
+
+  /** What a message of this device says in its authenticated_data. @param messageId it stays the same on a second try */
+  stated(messageId: string): Uint8Array {
+    const { verified } = this;
+    const statement = { messageId, ...(verified === undefined ? {} : { position: verified }) };
+    return statementData(statement, usesSafeAad(this.state.groupContext));
   }
 
   /** Saves everything that the device needs after a crash. */
@@ -252,7 +258,7 @@ export class GroupLog implements GroupRecord {
   async #processHandshake(entry: Entry, ciphertext: string): Promise<void> {
     // An own commit that was accepted at once, or a proposal of an ended epoch, which is of no use (RFC 9420 §12.4).
     if (entry.epoch < this.epoch) return;
-    if (entry.kind === 'proposal') return this.#processProposal(ciphertext);
+    if (entry.kind === 'proposal') return this.#processProposal(entry, ciphertext);
     const own = this.pendingCommits.get(ciphertext);
     // The service accepted this own commit, but its answer was lost.
     if (own !== undefined) this.enterEpoch(own, entry.seq);
@@ -263,17 +269,27 @@ export class GroupLog implements GroupRecord {
     const { seq, epoch, id, ciphertext } = entry;
     const own = this.#takeOwn(entry);
     if (own !== undefined) {
-      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: ownKey(this.state) });
+      const { ratchetTree, privatePath } = this.state;
+      const device = memberAt(ratchetTree, privatePath.leafIndex)?.device ?? '';
+      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device });
       return;
     }
     if (ciphertext === undefined) return; // expired
     try {
-      const { user: sender, device } = await this.#senderOf(ciphertext);
-      const result = await this.#decrypt(ciphertext);
+      const message = decodeMessage(ciphertext);
+      const sender = await senderOf(message, this.state, this.#options.suite);
+      const result = await receive(message, this.state, this.#options.suite);
       if (result.kind !== 'applicationMessage') throw new Error('not an application message');
       this.state = result.newState;
+      const statement = this.#statementOf(message);
+      this.#hear(entry, sender, statement);
       const text = new TextDecoder().decode(result.message);
-      await this.#addMessage({ seq, epoch, sender, text, ...(id === undefined ? {} : { id }), device });
+      const messageId = statement?.messageId ?? id;
+      const { user, device } = sender;
+      await this.#addMessage({
+        ...{ seq, epoch, sender: user, text, device },
+        ...(messageId === undefined ? {} : { id: messageId }),
+      });
     } catch {
       // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
@@ -312,7 +328,7 @@ export class GroupLog implements GroupRecord {
    * Keeps the proposal, also one that this device would not commit: a commit of another member can contain it, and a device
    * that does not have it cannot process that commit.
    */
-  async #processProposal(ciphertext: string): Promise<void> {
+  async #processProposal(entry: Entry, ciphertext: string): Promise<void> {
     const own = this.ownProposals.get(ciphertext);
     if (own !== undefined) {
       this.ownProposals.delete(ciphertext);
@@ -322,7 +338,15 @@ export class GroupLog implements GroupRecord {
     }
     const known = new Set(joinRequests(this.state).map(({ ref }) => ref));
     try {
-      this.state = (await this.#decrypt(ciphertext)).newState;
+      const message = decodeMessage(ciphertext);
+      const { ratchetTree } = this.state;
+      let leaf: number | undefined;
+      const { newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
+        if (incoming.kind === 'proposal') leaf = incoming.proposal.senderLeafIndex;
+        return 'accept';
+      });
+      this.state = newState;
+      this.#hear(entry, leaf === undefined ? undefined : memberAt(ratchetTree, leaf), this.#statementOf(message));
     } catch {
       // Ignored: no member can commit an invalid proposal.
     }
@@ -331,55 +355,30 @@ export class GroupLog implements GroupRecord {
 
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
     let seen: SeenCommit = { senderLeafIndex: undefined, proposals: [] };
+    const { ratchetTree } = this.state;
     try {
-      const { kind, newState } = await this.#decrypt(ciphertext, (incoming) => {
+      const message = decodeMessage(ciphertext);
+      const { kind, newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
         if (incoming.kind === 'commit') seen = incoming;
         return 'accept';
       });
       if (kind !== 'newState') throw new Error('not a handshake message');
-      checkIdentities(this.state.ratchetTree, newState.ratchetTree, seen);
+      checkIdentities(ratchetTree, newState.ratchetTree, seen);
+      const { senderLeafIndex: leaf } = seen;
+      const sender = leaf === undefined ? joinerOf(message, newState) : memberAt(ratchetTree, leaf);
+      this.#hear(entry, sender, this.#statementOf(message));
       this.enterEpoch(newState, entry.seq);
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }
   }
 
-  async #decrypt(ciphertext: string, callback = acceptAll): ReturnType<typeof processMessage> {
-    const message = decodeMessage(ciphertext);
-    if (message.wireformat !== 'mls_private_message' && message.wireformat !== 'mls_public_message') {
-      throw new Error(`a log has no entries of wire format ${message.wireformat}`);
-    }
-    const { groupContext } = this.state;
-    const state = isOfExternalSender(message) ? withBareSenders(this.state) : this.state;
-    const result = await processMessage(message, state, emptyPskIndex, callback, this.#options.suite);
-    if (state === this.state) return result;
-    return { ...result, newState: { ...result.newState, groupContext } };
+  /** Compares what an authentic message states about the log with what this device has read. */
+  #hear({ seq, epoch }: Entry, sender: MessageSender | undefined, statement: Statement | undefined): void {
+    if (sender !== undefined) this.statements.hear({ seq, epoch, sender, theirs: statement?.position });
   }
 
-  /** Only the encrypted sender data names the sender: the service does not know it (RFC 9420 §6.3.2). */
-  async #senderOf(ciphertext: string): Promise<MessageSender> {
-    const message = decodeMessage(ciphertext);
-    if (message.wireformat !== 'mls_private_message') throw new Error('an application message must be private');
-    const { ratchetTree, senderDataSecret } = this.#secretsOf(message.privateMessage);
-    const data = await decryptSenderData(message.privateMessage, senderDataSecret, this.#options.suite);
-    const leaf = data === undefined ? undefined : leavesOf(ratchetTree).get(data.leafIndex);
-    const user = leaf === undefined ? undefined : userOfCredential(leaf.credential);
-    if (data === undefined || leaf === undefined || user === undefined) {
-      throw new Error('no leaf of the tree sent this message');
-    }
-    return { leaf: data.leafIndex, user, device: toBase64(leaf.signaturePublicKey) };
+  #statementOf(message: MLSMessage): Statement | undefined {
+    return readStatement(authenticatedDataOf(message), usesSafeAad(this.state.groupContext));
   }
-
-  #secretsOf({ epoch }: PrivateMessage): Pick<ClientState, 'ratchetTree'> & { readonly senderDataSecret: Uint8Array } {
-    const { groupContext, ratchetTree, keySchedule, historicalReceiverData } = this.state;
-    if (epoch === groupContext.epoch) return { ratchetTree, senderDataSecret: keySchedule.senderDataSecret };
-    const past = historicalReceiverData.get(epoch);
-    if (past === undefined) throw new Error('this device no longer has the keys of this epoch');
-    return past;
-  }
-}
-
-/** Signature key of the own leaf, base64. */
-function ownKey({ ratchetTree, privatePath }: ClientState): string {
-  return toBase64(leavesOf(ratchetTree).get(privatePath.leafIndex)?.signaturePublicKey ?? new Uint8Array());
 }

@@ -77,7 +77,15 @@ export class MlsGroup {
     return this.#log.position;
   }
 
-  /** The same with the value of the chain over the log; `undefined`: the service has not given a value up to there. */
+  /**
+   * How far each other device has read the same log as this one, as it stated in authentic messages: `seq` by its signature key
+   * (base64). Since the start of this process.
+   */
+  get agreed(): ReadonlyMap<string, number> {
+    return this.#log.statements.agreed;
+  }
+
+  /** `position` with the value of the chain over the log up to there; `undefined`: the service has not given a value so far. */
   get verified(): ChainPosition | undefined {
     return this.#log.verified;
   }
@@ -220,8 +228,8 @@ export class MlsGroup {
     const { api } = this.#options;
     await this.#inTurn(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
-        await this.#commits.propose(proposal, async (ciphertext) => {
-          await api.send(this.id, { id: newId(), ciphertext });
+        await this.#commits.propose(proposal, async (ciphertext, id) => {
+          await api.send(this.id, { id, ciphertext });
         });
       }
     });
@@ -236,8 +244,8 @@ export class MlsGroup {
     await this.#inTurn(async () => {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
-        this.#commits.propose(own, async (proposal) => {
-          await api.leave(this.id, user, { proposal });
+        this.#commits.propose(own, async (proposal, id) => {
+          await api.leave(this.id, user, { proposal, id });
         }),
       );
       this.#log.hasLeft = true;
@@ -299,7 +307,12 @@ export class MlsGroup {
       const { unappliedProposals } = this.#log.state;
       // The remaining proposals are not for this device to commit, for example its own removal.
       const sendable = { ...this.#log.state, unappliedProposals: {} };
-      const { newState, privateMessage } = await createApplicationMessage(sendable, plaintext, suite);
+      const { newState, privateMessage } = await createApplicationMessage(
+        sendable,
+        plaintext,
+        suite,
+        this.#log.stated(messageId),
+      );
       // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };

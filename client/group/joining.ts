@@ -24,6 +24,8 @@ export interface JoinContext {
   readonly identity: LeafOwner;
   readonly config: ClientConfig;
   readonly beforeCommit: BeforeCommit;
+  /** What the external commit says, and its message id. A device that has read nothing of the log says nothing. */
+  readonly stated?: { readonly id: string; readonly authenticatedData: Uint8Array };
 }
 
 const LIMIT_MS = 10_000;
@@ -61,7 +63,7 @@ export async function joinByWelcome(
  * @throws ProblemError if the policy does not allow external commits
  */
 export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
-  const { api, suite, identity, config, beforeCommit } = context;
+  const { api, suite, identity, config, beforeCommit, stated } = context;
   const end = Date.now() + LIMIT_MS;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -75,11 +77,15 @@ export async function joinExternally(context: JoinContext, conversation: string)
         joiningSuite(suite, info),
         undefined,
         config,
+        stated?.authenticatedData,
       );
       const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
       await beforeCommit(commit, newState);
       const groupInfo = await groupInfoOf(newState, suite);
-      const { seq, chain } = await api.commit(conversation, { commit, groupInfo });
+      const { seq, chain } = await api.commit(conversation, {
+        ...{ commit, groupInfo },
+        ...(stated === undefined ? {} : { id: stated.id }),
+      });
       return { state: newState, seq, ...(chain === undefined ? {} : { chain }) };
     } catch (error) {
       const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;

@@ -13,6 +13,7 @@ import type {
 import { fromBase64, ProblemError, toBase64 } from '../../client/index.ts';
 import { decodeMessage } from '../../client/testing.ts';
 import { FrameError, parseFrame } from '../../mls/frame.ts';
+import { chainAfter } from '../../store/log/chain.ts';
 import { FakeKeyPackages } from './fake-key-packages.ts';
 
 interface Conversation {
@@ -24,6 +25,8 @@ interface Conversation {
   /** Last `seq` that each removed user may read. */
   readonly removed: Map<string, number>;
   readonly log: Entry[];
+  /** Value of the chain over the log, up to its end. */
+  chain: Uint8Array;
   readonly reports: (Report & { readonly user: string })[];
 }
 
@@ -65,7 +68,7 @@ export class FakeService {
       ...this.keyPackages.api(own),
       createConversation: ({ id, groupInfo }) =>
         now(() => {
-          this.#conversations.set(id, emptyConversation([user], groupInfo));
+          this.#conversations.set(id, emptyConversation(id, [user], groupInfo));
           const createdAt = new Date().toISOString();
           return { id, protocol: 'mls' as const, epoch: 0, lastSeq: 0, memberCount: 1, createdAt };
         }),
@@ -111,7 +114,7 @@ export class FakeService {
         now(() => {
           const conversation = this.#findFor(user, id);
           conversation.successor = successor;
-          this.#conversations.set(successor, emptyConversation(conversation.members));
+          this.#conversations.set(successor, emptyConversation(successor, conversation.members));
         }),
       ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
       externalSender: () => now(() => this.externalSender),
@@ -165,7 +168,8 @@ export class FakeService {
       this.loseNextAnswer = false;
       throw new TypeError('connection lost');
     }
-    return { seq: entry.seq, epoch: conversation.epoch, sha256: entry.id, at: entry.at };
+    const { seq, at, chain } = entry;
+    return { seq, epoch: conversation.epoch, sha256: sha256Hex(bytes), at, chain };
   }
 
   #send(user: string, id: string, message: OutgoingMessage): Awaited<ReturnType<DeviceApi['send']>> {
@@ -176,8 +180,8 @@ export class FakeService {
     const kind = kindOf(bytes);
     if (kind === 'proposal' && epoch !== conversation.epoch) throw problem(409, 'proposal-stale', {});
     if (epoch < conversation.epoch - EPOCH_WINDOW) throw problem(409, 'epoch-too-old', {});
-    const { seq } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
-    return { id: message.id, seq, epoch, status: 'accepted' };
+    const { seq, chain } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
+    return { id: message.id, seq, epoch, status: 'accepted', chain };
   }
 
   #page(user: string, id: string, after: number): LogPage {
@@ -205,8 +209,11 @@ export class FakeService {
   }
 }
 
-function emptyConversation(members: Iterable<string>, groupInfo?: string): Conversation {
-  const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [] };
+function emptyConversation(id: string, members: Iterable<string>, groupInfo?: string): Conversation {
+  const groupId = Buffer.from(id, 'base64url');
+  const head = [Buffer.from('parley log v1'), Buffer.of(groupId.length), groupId, Buffer.of(1), Buffer.alloc(8)];
+  const chain = createHash('sha256').update(Buffer.concat(head)).digest();
+  const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [], chain };
   return { epoch: 0, groupInfo, members: new Set(members), ...rest };
 }
 
@@ -221,15 +228,14 @@ function append(
   epoch: number,
   ciphertext: string,
   sender: string | undefined,
-): Entry & { readonly id: string; readonly at: string } {
+): Entry & { readonly id: string; readonly at: string; readonly chain: string } {
   const at = new Date().toISOString();
+  const seq = to.log.length + 1;
+  const sha256 = createHash('sha256').update(fromBase64(ciphertext)).digest();
+  to.chain = chainAfter(to.chain, { seq, kind, epoch, sha256 });
   const entry = {
-    seq: to.log.length + 1,
-    kind,
-    id,
-    epoch,
-    ciphertext,
-    at,
+    ...{ seq, kind, id, epoch, ciphertext, at },
+    chain: toBase64(to.chain),
     ...(sender === undefined ? {} : { sender }),
   };
   to.log.push(entry);
