@@ -75,6 +75,8 @@ export class GroupRestart {
   readonly #options: RestartOptions;
   readonly #parts: RestartParts;
   #settling: Promise<void> | undefined;
+  /** Lost removals are committed, and an invitation is under way, which uses the group as any app does. */
+  #isInviting = false;
 
   constructor(options: RestartOptions, parts: RestartParts) {
     this.#options = options;
@@ -94,13 +96,22 @@ export class GroupRestart {
    */
   async notice(lastSeq = Infinity): Promise<boolean> {
     const { log } = this.#parts;
+    if (log.isRemoved) return false;
     const own = [...log.sent.values()].flatMap(({ accepted }) => accepted ?? []);
     const known = [...log.chain.links].map(([seq, chain]): ChainPosition => ({ seq, chain }));
     const candidates = [...new Map([...own, ...known].map((one) => [one.seq, one])).values()];
-    const agreed = await agreedPosition(
-      candidates.filter(({ seq }) => seq <= lastSeq),
-      (positions) => this.#compare(positions),
-    );
+    let agreed: ChainPosition | undefined;
+    try {
+      agreed = await agreedPosition(
+        candidates.filter(({ seq }) => seq <= lastSeq),
+        (positions) => this.#compare(positions),
+      );
+    } catch (error) {
+      if (hasCode(error, 'removed')) return false;
+      if (!hasCode(error, 'not-found')) throw error;
+      // The commit that added this user is lost. Who knows of it adds the user again.
+      log.hasLeft = true;
+    }
     const newest = Math.max(log.position, ...own.map(({ seq }) => seq));
     if (agreed !== undefined && agreed.seq >= newest) return false;
     await this.#giveUp(agreed?.seq ?? Math.min(lastSeq, ...known.map(({ seq }) => seq - 1)));
@@ -114,7 +125,7 @@ export class GroupRestart {
    * @throws RestartPendingError if other members have to act first
    */
   settle(): Promise<void> {
-    if (!this.isPending) return Promise.resolve();
+    if (!this.isPending || this.#isInviting) return Promise.resolve();
     this.#settling ??= this.#settle().finally(() => (this.#settling = undefined));
     return this.#settling;
   }
@@ -124,8 +135,10 @@ export class GroupRestart {
       try {
         await this.#joinAgain();
         await this.#commitFirst();
-        await this.#inviteAgain();
+        await this.#invite(this.#missing(true));
         await this.#sendAgain();
+        await this.#inviteForOthers();
+        await this.#finish();
         if (round >= MAX_ROUNDS) throw new RestartPendingError(this.#options.id, undefined);
       } catch (error) {
         // This member may not remove those who have to be removed first.
@@ -210,30 +223,34 @@ export class GroupRestart {
     });
   }
 
-  /** Adds who was added before. One that cannot be added is left to the app, which is told. */
-  async #inviteAgain(): Promise<void> {
-    const { log, repair, inTurn } = this.#parts;
-    const missing = (isOwn: boolean): string[] =>
-      missingUsers(
-        devicesOf(log.state),
-        (log.restart?.adds ?? []).filter((add) => add.isOwn || !isOwn),
-      );
-    await this.#invite(missing(true));
+  /** Users whom lost commits had added: only those that this device had added, or all. */
+  #missing(isOwn: boolean): string[] {
+    const { log } = this.#parts;
+    const adds = log.restart?.adds.filter((add) => add.isOwn || !isOwn) ?? [];
+    return this.isPending ? missingUsers(devicesOf(log.state), adds) : [];
+  }
+
+  async #inviteForOthers(): Promise<void> {
+    const { repair, inTurn } = this.#parts;
     const end = Date.now() + INVITE_AFTER_MS * (1 + Math.random());
-    while (this.isPending && missing(false).length > 0 && Date.now() < end) {
+    while (this.#missing(false).length > 0 && Date.now() < end) {
       await sleep(POLL_MS);
       await inTurn(() => repair.catchUp());
     }
-    await this.#invite(missing(false));
+    await this.#invite(this.#missing(false));
   }
 
+  /** Adds users again. One that the service does not let in is left to the app. */
   async #invite(users: readonly string[]): Promise<void> {
     const { log } = this.#parts;
-    if (!this.isPending || users.length === 0) return;
+    if (users.length === 0) return;
+    this.#isInviting = true;
     try {
       await this.#options.invite(users);
     } catch (error) {
       if (!(error instanceof ProblemError) || error.isRetryable || hasCode(error, 'log-restarted')) throw error;
+    } finally {
+      this.#isInviting = false;
     }
     const adds = log.restart?.adds.filter(({ user }) => !users.includes(user)) ?? [];
     if (log.restart !== undefined) log.restart = { ...log.restart, adds };
@@ -244,13 +261,29 @@ export class GroupRestart {
     const { log, repair, inTurn, send } = this.#parts;
     await inTurn(async () => {
       await repair.catchUp();
-      if (!this.isPending) return;
-      if (planLostRemovals(log.restart?.removals ?? [])(log.state) !== undefined) return; // the next round removes first
-      for (const { id, text } of lostMessagesOf(log, log.ownKey)) await send(text, id);
+      if (!this.#isSafe()) return; // the next round removes first
+      for (const { entryIds, id, text } of lostMessagesOf(log, log.ownKey)) {
+        for (const entryId of entryIds) log.sent.delete(entryId);
+        await send(text, id);
+      }
       await repair.catchUp();
+    });
+  }
+
+  async #finish(): Promise<void> {
+    const { log, inTurn } = this.#parts;
+    await inTurn(async () => {
+      if (!this.#isSafe() || lostMessagesOf(log, log.ownKey).length > 0) return;
       log.restart = undefined;
       await log.save();
     });
+  }
+
+  /** The device has a state, and nobody is in the group whom a lost commit had removed. */
+  #isSafe(): boolean {
+    const { log } = this.#parts;
+    if (!this.isPending || log.isDead) return false;
+    return planLostRemovals(log.restart?.removals ?? [])(log.state) === undefined;
   }
 
   /** Has a new group take over: this device cannot join the old one, or too many would have to. */

@@ -5,6 +5,8 @@ export interface LostMessage {
   /** Message id, as the message itself states it. It stays the same. */
   readonly id: string;
   readonly text: string;
+  /** Ids under which the service had accepted it, as far as the device has not read it in the log. */
+  readonly entryIds: readonly string[];
 }
 
 /**
@@ -16,10 +18,13 @@ export function lostMessagesOf(
   { history, sent }: { readonly history: readonly ReceivedMessage[]; readonly sent: ReadonlyMap<string, SentMessage> },
   own: string,
 ): LostMessage[] {
-  const lost = new Map<string, string>();
+  const lost = new Map<string, LostMessage>();
   for (const { lost: mark, device, id, text } of history) {
-    if (mark !== undefined && device === own && id !== undefined) lost.set(id, text);
+    if (mark !== undefined && device === own && id !== undefined) lost.set(id, { id, text, entryIds: [] });
   }
-  for (const [id, { text, accepted, messageId = id }] of sent) if (accepted !== undefined) lost.set(messageId, text);
-  return [...lost].map(([id, text]) => ({ id, text }));
+  for (const [entryId, { text, accepted, messageId: id = entryId }] of sent) {
+    if (accepted === undefined) continue;
+    lost.set(id, { id, text, entryIds: [...(lost.get(id)?.entryIds ?? []), entryId] });
+  }
+  return [...lost.values()];
 }
