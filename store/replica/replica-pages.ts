@@ -137,7 +137,7 @@ async function readEntries(
       from (select key from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7 and deleted_at is null limit 1) c
       left join lateral (${withinBytes(
         `select e.* from unnest($2::bigint[], $8::bigint[]) as p (from_seq, to_seq) cross join lateral (
-          select e.seq, e.kind, e.message_id as id, e.epoch, e.sender, e.at,
+          select e.seq, e.kind, e.message_id as id, e.epoch, e.sender, e.at, e.sha256, e.chain,
             case when e.kind <> 'application' or e.seq > $9 then e.ciphertext end as ciphertext
           from entry e
           where e.conversation = $1 and e.seq >= greatest(p.from_seq, $3::bigint + 1) and e.seq <= least(p.to_seq, $6)

@@ -85,6 +85,10 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'stack' },
   ],
   [
+    'docs/reference/log-chain.md: sha() { perl -MDigest::SHA=sha256_hex -e \'print sha256_hex(pack "H*", join "", @ARGV)\' "$@"; }',
+    { way: 'test', file: 'test/integration/store/chain.test.ts' },
+  ],
+  [
     "docs/runbooks/ParleyEpochConflictDetected.md: create unique index concurrently entry_commit_epoch on parley.entry (conversation, epoch) where kind = 'commit';",
     { way: 'never', reason: 'a service that works has this index' },
   ],

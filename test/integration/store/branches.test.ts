@@ -29,6 +29,7 @@ import { later, look, registerDevice } from '../../harness/push.ts';
 import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
+import { forgetChain } from '../../harness/older-chain.ts';
 import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
 import { holdRows } from '../../harness/row-locks.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
@@ -565,8 +566,10 @@ async function offBoardings(): Promise<void> {
   await begin('nobody');
   await propose(id, 'nobody', 0);
   await propose(id, 'gone', 7);
+  await forgetChain(pool, id);
   await propose(id, 'gone', 0, Buffer.from('one'), Buffer.from('two'));
   await propose(id, 'left', 0);
+  await forgetChain(pool, id);
   await ask(id, commit(0), commit(0, { external: true }), commit(1, { adds: ['gone'] }));
   await ask(
     id,

@@ -288,7 +288,7 @@ test('an earlier answer is found beside a held lock and in a read-only transacti
       conversation,
       JSON.stringify({ kind: 'message', id: 'm', actor: 'alice', sha256: bytes.sha256 }),
     ]);
-    expect(rows).toEqual([{ answer: { epoch: 5, outcome: { status: 'duplicate', seq: 1, epoch: 5 } } }]);
+    expect(rows).toMatchObject([{ answer: { epoch: 5, outcome: { status: 'duplicate', seq: 1, epoch: 5 } } }]);
   } finally {
     await holder.query('rollback').finally(() => holder.release());
     await reader.query('rollback').finally(() => reader.release());

@@ -50,6 +50,7 @@ import { useDatabase } from '../../harness/database.ts';
 import { findBroken } from '../../../store/consistency/rule.ts';
 import { CONVERSATION_PASSES } from '../../../store/consistency/rules.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
+import { rechain } from '../../../tools/harness/rechain.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
 
 /**
@@ -313,6 +314,7 @@ async function grow(): Promise<void> {
        last_commit_seq = last_seq + $3, member_count = member_count + $4 where key = $1`,
     [key, ENTRIES / 1000, ENTRIES, MEMBERS],
   );
+  await rechain(db, conversation);
   await db.query(
     `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
      select $1, 'user-' || n, 'member', 0, 0, 0, 0 from generate_series(1, $2) n`,

@@ -115,7 +115,7 @@ test('a retry with another level is the same message, and the first level holds'
   const silent = { kind: 'message', id: 'once', actor: 'alice', body: 'once', epoch: 0, push: 'none' } as const;
   await send(pool, conversation, [silent]);
   const { outcomes } = await send(pool, conversation, [{ ...silent, push: 'high' }]);
-  expect(outcomes).toEqual([{ status: 'duplicate', seq: 1, epoch: 0 }]);
+  expect(outcomes).toMatchObject([{ status: 'duplicate', seq: 1, epoch: 0 }]);
   expect((await look(pool)).tokens).toEqual([]);
 });
 
