@@ -152,6 +152,9 @@ export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 /** Newest proposals of an epoch in which the references of an external commit are looked up. */
 export const MAX_REFERENCED_PROPOSALS = 1000;
 
+/** Positions that one request has compared with a log. */
+export const MAX_COMPARED_POSITIONS = 64;
+
 /** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
 

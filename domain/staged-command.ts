@@ -39,10 +39,12 @@ interface StagedMessage extends ReferenceBase {
   /** Of a public proposal: whether it was verified. */
   readonly verified?: boolean;
   readonly push?: MessageCommand['push'];
+  readonly position?: string;
 }
 
 interface StagedCommit extends ReferenceBase {
   readonly kind: 'commit';
+  readonly position?: string;
   readonly sha256?: string;
   /** It has waited for a reservation. */
   readonly deferred?: true;
@@ -56,12 +58,14 @@ interface StagedGroupInfo extends ReferenceBase {
 
 interface StagedLeave extends ReferenceBase {
   readonly kind: 'leave';
+  readonly position?: string;
   readonly sha256?: string;
   readonly verified?: boolean;
 }
 
 interface StagedJoinRequest extends ReferenceBase {
   readonly kind: 'join-request';
+  readonly position?: string;
   readonly sha256: string;
 }
 
@@ -138,23 +142,24 @@ function byReference(command: Command, body: number): StagedReference {
       const { kind, type, sha256, push, bytes } = command;
       const size = bytes.ciphertext.length;
       const given = { ...(type === undefined ? {} : { type }), ...(push === undefined ? {} : { push }) };
-      return { ...common, kind, size, sha256, ...given, ...verdictOf(command) };
+      return { ...common, kind, size, sha256, ...given, ...verdictOf(command), ...positionOf(command) };
     }
     case 'commit': {
       const { kind, sha256, bytes } = command;
       const size = bytes?.ciphertext.length ?? 0;
-      return { ...common, kind, size, ...hashOf(sha256), ...deferredOf(command), ...changeOf(command) };
+      const small = { ...deferredOf(command), ...changeOf(command), ...positionOf(command) };
+      return { ...common, kind, size, ...hashOf(sha256), ...small };
     }
     case 'leave': {
       const { kind, sha256, bytes } = command;
       const size = bytes?.ciphertext.length ?? 0;
-      return { ...common, kind, size, ...hashOf(sha256), ...verdictOf(command) };
+      return { ...common, kind, size, ...hashOf(sha256), ...verdictOf(command), ...positionOf(command) };
     }
     case 'group-info':
       return { ...common, kind: command.kind, size: command.bytes.groupInfo?.length ?? 0 };
     case 'join-request': {
       const { kind, sha256, bytes } = command;
-      return { ...common, kind, size: bytes.ciphertext.length, sha256 };
+      return { ...common, kind, size: bytes.ciphertext.length, sha256, ...positionOf(command) };
     }
     case 'report': {
       const { kind, seq, epoch, reason, epochAuthenticator } = command;
@@ -179,6 +184,10 @@ function whole(command: Command): WholeCommand {
 
 function hashOf(sha256: string | undefined): { sha256?: string } {
   return sha256 === undefined ? {} : { sha256 };
+}
+
+function positionOf({ position }: { readonly position?: string }): { position?: string } {
+  return position === undefined ? {} : { position };
 }
 
 function verdictOf({ isVerified }: { readonly isVerified?: boolean }): { verified?: boolean } {

@@ -1,3 +1,4 @@
+import type { Position } from '../domain/position.ts';
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { FollowedConversation } from '../store/device/positions.ts';
 import type { Welcome } from '../store/welcome/welcomes.ts';
@@ -5,7 +6,7 @@ import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import { event } from './event.ts';
 import type { LogEvent } from './log-event.ts';
-import type { Subscription } from './subscription.ts';
+import type { LogEnds, Subscription } from './subscription.ts';
 
 /** As the key of a cursor: after all changes of its seq. */
 const AFTER_CHANGES = Number.MAX_SAFE_INTEGER;
@@ -34,13 +35,14 @@ export class AccountSubscription implements Subscription {
   /** Where its user left, once that is delivered. */
   #leftSeq: number | undefined;
   seq: number;
+  mark: string | undefined;
   key: number;
   live = false;
 
   /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
   constructor(
     stream: AccountOwner,
-    { conversation, position, joinedSeq }: FollowedConversation,
+    { conversation, position, mark, joinedSeq }: FollowedConversation,
     deliveredSeq: number | undefined,
   ) {
     this.#stream = stream;
@@ -51,6 +53,7 @@ export class AccountSubscription implements Subscription {
       this.key = AFTER_CHANGES;
     } else if (position !== null) {
       this.seq = position;
+      this.mark = mark;
       // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again.
       this.key = 0;
     } else {
@@ -79,6 +82,7 @@ export class AccountSubscription implements Subscription {
 
   deliver(event: LogEvent): void {
     const { item } = event;
+    if (item.type === 'entry' || item.seq !== this.seq) this.mark = event.mark;
     this.seq = item.seq;
     this.key = item.key;
     if (item.type === 'change') {
@@ -104,15 +108,16 @@ export class AccountSubscription implements Subscription {
     }
   }
 
-  reachEnd(lastSeq: number): void {
-    if (this.seq >= lastSeq) return;
-    this.seq = lastSeq;
-    this.key = 0;
+  reachEnd({ seq, mark }: Position): void {
+    if (this.seq < seq) this.key = 0;
+    this.seq = seq;
+    this.mark = mark;
   }
 
   skipDeleted(oldestSeq: number): boolean {
     this.#write('history-truncated', { oldestSeq });
     this.seq = oldestSeq - 1;
+    this.mark = undefined;
     // Retention keeps the changes of this seq: deliver them.
     this.key = 0;
     return true;
@@ -121,6 +126,12 @@ export class AccountSubscription implements Subscription {
   removed(seq: number): void {
     this.#write('removed', { seq });
     this.#stream.unfollow(this, seq);
+  }
+
+  /** The conversation leaves the stream, which stays open for the others. */
+  restarted(ends: LogEnds): void {
+    this.#write('log-restarted', { ...ends });
+    this.#stream.unfollow(this);
   }
 
   deleted(): void {
@@ -138,7 +149,10 @@ export class AccountSubscription implements Subscription {
     this.#stream.backlog.advance();
   }
 
-  #write(name: 'removed' | 'history-truncated' | 'conversation', data: Readonly<Record<string, unknown>>): void {
+  #write(
+    name: 'removed' | 'history-truncated' | 'log-restarted' | 'conversation',
+    data: Readonly<Record<string, unknown>>,
+  ): void {
     this.#stream.connection.write(event(name, { conversation: this.conversation, ...data }));
   }
 }

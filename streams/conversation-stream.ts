@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
+import type { Position } from '../domain/position.ts';
 import type { TicketUse } from '../store/device/stream-tickets.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import type { LogEvent } from './log-event.ts';
 import type { StreamHost } from './stream-host.ts';
-import type { Subscription } from './subscription.ts';
+import type { LogEnds, Subscription } from './subscription.ts';
 
 export interface StreamTarget {
   readonly conversation: string;
@@ -30,16 +31,18 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   readonly backlog: Backlog;
   readonly #host: StreamHost;
   seq: number;
+  mark: string | undefined;
   key = 0;
   live = false;
 
-  /** @param after seq of the last entry that its reader has */
-  constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: number) {
+  /** @param after the last entry that its reader has */
+  constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: Position) {
     this.conversation = target.conversation;
     this.user = target.user;
     this.ticket = target.ticket;
     this.isCutOff = target.isCutOff ?? ((): boolean => false);
-    this.seq = after;
+    this.seq = after.seq;
+    this.mark = after.mark;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);
     this.connection = new Connection(response, target.expiresAt, host.retryMs, this);
@@ -69,6 +72,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
 
   deliver(event: LogEvent): void {
     const { item } = event;
+    if (item.type === 'entry' || item.seq !== this.seq) this.mark = event.mark;
     this.seq = item.seq;
     this.key = item.key;
     if (item.type === 'entry') this.connection.write(event.forConversation);
@@ -82,6 +86,10 @@ export class ConversationStream implements Subscription, ConnectionOwner {
 
   removed(seq: number): void {
     this.connection.cut('removed', { seq });
+  }
+
+  restarted(ends: LogEnds): void {
+    this.connection.end('log-restarted', { ...ends });
   }
 
   deleted(): void {
@@ -102,14 +110,15 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.backlog.advance();
   }
 
+  reachEnd({ seq, mark }: Position): void {
+    if (seq === this.seq) this.mark = mark;
+  }
+
   // This stream delivers entries only.
   enterInterval(): void {
     return undefined;
   }
   deliverWelcome(): void {
-    return undefined;
-  }
-  reachEnd(): void {
     return undefined;
   }
 }

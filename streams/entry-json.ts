@@ -17,11 +17,17 @@ export interface EntryJson {
   readonly sha256?: string;
   /** Value of the chain over the log up to this entry, standard base64. Absent: the entry is older than the chain. */
   readonly chain?: string;
+  /** Value before this entry; of an entry that begins a block. */
+  readonly chainBefore?: string;
 }
 
 /** The only place that turns entries into JSON. */
-export function entryJson({ seq, kind, id, epoch, ciphertext, sender, at, sha256, chain }: LogEntry): EntryJson {
-  const chained = chain === null ? {} : { chain: base64(chain) };
+export function entryJson(entry: LogEntry): EntryJson {
+  const { seq, kind, id, epoch, ciphertext, sender, at, sha256, chain, chainBefore } = entry;
+  const chained = {
+    ...(chain === null ? {} : { chain: base64(chain) }),
+    ...(chainBefore === undefined ? {} : { chainBefore: base64(chainBefore) }),
+  };
   if (ciphertext === null) {
     return { seq, kind, epoch, expired: true, sha256: Buffer.from(sha256).toString('hex'), ...chained };
   }

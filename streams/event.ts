@@ -10,6 +10,7 @@ export type StreamEvent =
   | 'removal-wanted'
   | 'reset'
   | 'history-truncated'
+  | 'log-restarted'
   | 'low-stock'
   | 'slow-consumer'
   | 'reconnect'

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { markOf } from '../domain/position.ts';
 import { type AddressedWelcome, readWelcomesTo } from '../store/device/device-streams.ts';
 import { type Cursor, isAfter } from '../store/log/log-items.ts';
 import { type SharedLogSlice, readSharedLogSlice } from '../store/log/log-slices.ts';
@@ -81,7 +82,9 @@ export class Feed {
       // A new membership interval began: the user may not read what is between the intervals. Members since the creation
       // have joined with entry 1.
       const hasRejoined = (slice.rejoined.get(subscription.user) ?? 0) > Math.max(1, subscription.seq);
-      if (hasRejoined || subscription.seq + 1 < slice.oldestSeq) subscription.fallBehind();
+      // One that is behind has its position judged by the database.
+      const isSuspect = subscription.seq > slice.lastSeq || differs(subscription, slice);
+      if (hasRejoined || isSuspect || subscription.seq + 1 < slice.oldestSeq) subscription.fallBehind();
       else this.#deliver(subscription, events, slice, welcomes?.get(subscription.user));
     }
     if (slice.more) this.#readAgain = true;
@@ -125,6 +128,14 @@ export class Feed {
     }
     if (leftSeq !== undefined && reaches(slice, leftSeq)) subscription.removed(leftSeq);
   }
+}
+
+/** The log that was read is not the one that the subscription has delivered. */
+function differs({ seq, mark }: Subscription, { start, items }: SharedLogSlice): boolean {
+  if (mark === undefined) return false;
+  if (seq === start.seq) return start.mark !== undefined && start.mark !== mark;
+  const item = items.find((one) => one.type === 'entry' && one.seq === seq);
+  return item?.type === 'entry' && item.entry.chain !== null && markOf(item.entry.chain) !== mark;
 }
 
 /** The slice holds everything up to this entry, with its changes. */

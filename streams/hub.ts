@@ -17,12 +17,13 @@ import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { type Position, positionAt } from '../domain/position.ts';
 import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { openStream } from '../store/device/device-streams.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
-import { readPage } from '../store/log/entries.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
+import { readLogStart } from '../store/log/positions.ts';
 import { AccountStream, type AccountTarget } from './account-stream.ts';
 import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
@@ -58,11 +59,12 @@ export interface HubDeps {
 export interface StreamHub {
   /**
    * Opens the stream of a conversation. The response must not have begun.
-   * @param after seq after which the stream starts; `latest` = only entries from now on
-   * @throws AppError `not-found` when the conversation does not exist for the user; `rate-limited` when the user has too
+   * @param after where the stream starts; `latest` = only entries from now on
+   * @throws AppError `not-found` when the conversation does not exist for the user; `log-restarted` when the log does not go on from
+   * there; `rate-limited` when the user has too
    * many open streams; `unavailable` when the hub is closed
    */
-  readonly open: (response: ServerResponse, target: StreamTarget, after: number | 'latest') => Promise<void>;
+  readonly open: (response: ServerResponse, target: StreamTarget, after: Position | 'latest') => Promise<void>;
   /** Opens the account stream of a device, and ends an older one of the same device. @throws AppError like `open` */
   readonly openAccount: (response: ServerResponse, target: AccountTarget) => Promise<void>;
   /** For a notification about a conversation. @param changed more than entries */
@@ -170,10 +172,12 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
         response,
         target.user,
         async () => {
-          // An empty page after the end: it says whether the user may read, and the last seq.
-          const page = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
-          if (page === undefined) throw new AppError('not-found');
-          return after === 'latest' ? page.lastSeq : after;
+          const asked = after === 'latest' ? { seq: 0 } : after;
+          const start = await readLogStart(pool, target.conversation, target.user, asked);
+          if (start === undefined) throw new AppError('not-found');
+          const { lastSeq, oldestSeq, head, restarted } = start;
+          if (restarted) throw new AppError('log-restarted', undefined, { lastSeq, oldestSeq });
+          return after === 'latest' ? positionAt(lastSeq, head) : after;
         },
         (startAfter) => {
           openedBy(response, target, randomUUID());

@@ -50,12 +50,12 @@ export function makeMissedWakeupCheck(deps: {
 }
 
 /**
- * The position to check. A blocked reader cannot take anything new, so for it only a lost membership counts: its position
- * is after everything. `undefined`: nothing to check.
+ * The position to check. A blocked reader cannot take anything new, so for it only a lost membership counts.
+ * `undefined`: nothing to check.
  */
 function positionOf(subscription: Subscription): StreamPosition | undefined {
-  const { conversation, user, seq, key, live, isReady, isBlocked, endsWithMembership } = subscription;
-  if (live && isReady) return { conversation, user, seq, key };
+  const { conversation, user, seq, mark, key, live, isReady, isBlocked, endsWithMembership } = subscription;
+  if (live && isReady) return { conversation, user, seq, mark, key };
   if (!isBlocked || !endsWithMembership) return undefined;
-  return { conversation, user, seq: Number.MAX_SAFE_INTEGER, key: 0 };
+  return { conversation, user, seq: null, key: 0 };
 }

@@ -1,6 +1,13 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
+import type { Position } from '../domain/position.ts';
 import type { Cursor } from '../store/log/log-items.ts';
 import type { LogEvent } from './log-event.ts';
+
+/** Last entry of a log, and the oldest kept one. */
+export interface LogEnds {
+  readonly lastSeq: number;
+  readonly oldestSeq: number;
+}
 
 /**
  * One conversation on one stream. Its cursor (`seq`, `key`) says what was delivered; it delivers every item in order and
@@ -30,11 +37,13 @@ export interface Subscription extends Cursor {
   /** The next items belong to the membership interval that begins with this entry. */
   readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
   /** Everything up to the end of the log is delivered. */
-  readonly reachEnd: (lastSeq: number) => void;
+  readonly reachEnd: (end: Position) => void;
   /** The next entries were deleted. @returns whether the subscription continues, with the oldest kept entry */
   readonly skipDeleted: (oldestSeq: number) => boolean;
   /** Its user is a former member, and everything that the user may read is delivered. */
   readonly removed: (seq: number) => void;
+  /** The log does not go on from its cursor. The reader may read these entries of the one that there is now. */
+  readonly restarted: (ends: LogEnds) => void;
   /** The conversation was deleted. */
   readonly deleted: () => void;
   /** Its user lost the conversation while its reader is blocked. */

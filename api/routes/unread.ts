@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { SubmitIncrement } from '../../dispatch/increments.ts';
+import { statedPosition } from '../../domain/position.ts';
 import { acknowledgeWake } from '../../store/push/targets.ts';
 import { type Operations, accepted } from '../services/operations.ts';
 import { reply } from '../http/reply.ts';
@@ -21,16 +22,23 @@ export function unreadRoutes(deps: {
     name: 'markRead',
     tag,
     summary: 'Mark as read',
-    description: 'Moves your read position, only forward, and clears explicit increments.',
+    description:
+      'Moves your read position, only forward, and clears explicit increments. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`.',
     shedding: 'last',
     params: ConversationParams,
     body: ReadInput,
     replies: { 200: { description: 'Read', schema: Unread } },
-    problems: ['removed', 'not-found'],
-    handle: async ({ params, body: { seq }, operationId, ...origin }) => {
+    problems: ['removed', 'not-found', 'log-restarted'],
+    handle: async ({ params, body: { seq: upTo }, operationId, ...origin }) => {
       const { unread } = await deps.operations.decide(
         params.id,
-        { kind: 'read', id: operationId(), actor: origin.caller.user, ...(seq === undefined ? {} : { seq }) },
+        {
+          kind: 'read',
+          id: operationId(),
+          actor: origin.caller.user,
+          ...(upTo === undefined ? {} : { seq: upTo.seq }),
+          ...(upTo?.mark === undefined ? {} : statedPosition(upTo)),
+        },
         origin,
       );
       await acknowledgeWake(deps.pool, origin.caller);

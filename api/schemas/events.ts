@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
 import type { StreamEvent } from '../../streams/event.ts';
-import { Base64, Epoch, Seq } from './common.ts';
+import { Base64, Epoch, PositionAnswer, Seq } from './common.ts';
 import { Entry } from './messages.ts';
 import { Policy } from './policy.ts';
 
 /** One event of a stream, as the document shows it: its name, its id if it has one, and its data (JSON in one `data:` line). */
 function eventOf<T extends z.ZodType>(name: StreamEvent, description: string, data: T, hasId = false) {
-  const id = hasId ? { id: z.string().meta({ description: 'The seq of the entry' }) } : {};
+  const id = hasId ? { id: PositionAnswer.meta({ description: 'The position of the entry' }) } : {};
   return z.object({ event: z.literal(name), ...id, data }).meta({ description });
 }
 
@@ -22,10 +22,14 @@ const entryExample = {
   epoch: 3,
   ciphertext: 'AAEAAg==',
   at: '2026-01-31T12:00:00.000Z',
+  chain: 'SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w=',
 } as const;
 const ENDS = 'Ends the stream. ';
 const slow = `${ENDS}Your client read nothing for some seconds: reconnect`;
 const reconnect = `${ENDS}The token expires, or the server stops: reconnect`;
+const logEnds = { lastSeq: Seq, oldestSeq: Seq };
+const restarted =
+  'The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists';
 const truncated = 'Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit';
 
 const Successor = z
@@ -58,6 +62,11 @@ export const CONVERSATION_EVENTS = {
     `${ENDS}${truncated}, and continue after \`oldestSeq\` - 1`,
     z.object({ oldestSeq: Seq }).meta({ example: { oldestSeq: 5 } }),
   ).meta({ id: 'ConversationHistoryTruncatedEvent' }),
+  'log-restarted': eventOf(
+    'log-restarted',
+    `${ENDS}${restarted}`,
+    z.object(logEnds).meta({ example: { lastSeq: 5, oldestSeq: 1 } }),
+  ).meta({ id: 'ConversationLogRestartedEvent' }),
   'slow-consumer': eventOf(
     'slow-consumer',
     `${slow} after \`after\``,
@@ -169,6 +178,11 @@ export const ACCOUNT_EVENTS = {
     truncated,
     z.object({ conversation, oldestSeq: Seq }).meta({ example: { conversation: CONVERSATION, oldestSeq: 5 } }),
   ).meta({ id: 'HistoryTruncatedEvent' }),
+  'log-restarted': eventOf(
+    'log-restarted',
+    `${restarted}. The conversation leaves the stream, which stays open for the others`,
+    z.object({ conversation, ...logEnds }).meta({ example: { conversation: CONVERSATION, lastSeq: 5, oldestSeq: 1 } }),
+  ).meta({ id: 'LogRestartedEvent' }),
   'removal-wanted': eventOf(
     'removal-wanted',
     'The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should',

@@ -1,17 +1,22 @@
 import { z } from 'zod';
 import { PUSH_LEVELS } from '../../domain/push.ts';
+import { POSITION_PATTERN } from '../../domain/position.ts';
 import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST } from '../../domain/limits.ts';
 import {
   Base64,
   Bytes,
   Chain,
+  ChainBefore,
   Epoch,
   EpochInput,
   Limit,
   OperationIdInput,
   Seq,
-  SeqQuery,
+  PositionAnswer,
+  PositionInput,
+  PositionText,
   Sha256,
+  StatedPosition,
   Time,
 } from './common.ts';
 import { Problem } from './problem.ts';
@@ -22,6 +27,7 @@ export const Message = z
     id: OperationIdInput,
     ciphertext: Bytes,
     epoch: EpochInput.optional(),
+    position: StatedPosition,
     push: z.enum(PUSH_LEVELS).default('normal').meta({
       default: 'normal',
       description:
@@ -48,7 +54,12 @@ export const SendResults = z.object({ results: z.array(z.union([SendResult, Prob
 export const Kind = z.enum(['application', 'commit', 'proposal']);
 
 export const EntriesQuery = z.strictObject({
-  after: SeqQuery.default(0).meta({ type: 'integer', minimum: 0, default: 0, description: 'Entries after this seq' }),
+  after: PositionText.default({ seq: 0 }).meta({
+    type: 'string',
+    pattern: POSITION_PATTERN,
+    default: '0',
+    description: 'Entries after this position, or after this seq',
+  }),
   limit: Limit,
   kind: Kind.optional(),
 });
@@ -67,6 +78,7 @@ export const Entry = z
       description: 'Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex',
     }),
     chain: Chain,
+    chainBefore: ChainBefore,
   })
   .meta({ id: 'Entry' });
 
@@ -75,13 +87,19 @@ export const Entries = z
     entries: z.array(Entry),
     next: Seq.optional().meta({ description: 'Value of `after` for the next page. Absent on the last page' }),
     lastSeq: Seq,
+    position: PositionAnswer.meta({ description: 'Where you are after this page' }),
+    chainBefore: Chain.meta({
+      description:
+        'Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value',
+    }),
   })
   .meta({ id: 'Entries' });
 
 export const ReadInput = z
   .strictObject({
-    seq: Seq.optional().meta({
-      description: 'The last entry that was read. The position only moves forward. Absent = all entries',
+    seq: PositionInput.optional().meta({
+      description:
+        'The last entry that was read: a seq or a position. The position only moves forward. Absent = all entries',
     }),
   })
   .meta({ id: 'ReadMark' });
@@ -94,8 +112,12 @@ export const Incremented = z.object({ id: z.string() }).meta({ id: 'Incremented'
 
 export const EventsQuery = z.strictObject({
   after: z
-    .union([z.literal('latest'), SeqQuery])
+    .union([z.literal('latest'), PositionText])
     .optional()
-    .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for new entries only' }),
+    .meta({
+      type: 'string',
+      pattern: '^(latest|\\d{1,16}(?:\\.[A-Za-z0-9_-]{16})?)$',
+      description: 'A position, a seq, or `latest` for new entries only',
+    }),
   ticket: Ticket,
 });

@@ -3,6 +3,7 @@ import type { MessageCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
+import { type Position, statedPosition } from '../../domain/position.ts';
 import type { PushLevel } from '../../domain/push.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
 import { packageOfJoinRequest } from '../../mls/join-request.ts';
@@ -18,6 +19,8 @@ export interface MessageInput {
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
   readonly push: PushLevel;
+  /** How far the sender has read. */
+  readonly position?: Position | undefined;
 }
 
 /** The result of one message: its position in the log, or the problem. */
@@ -95,7 +98,7 @@ export function makeSendMessages({
 
 function check(
   conversation: ConversationRef,
-  { id, ciphertext, epoch, push }: MessageInput,
+  { id, ciphertext, epoch, push, position }: MessageInput,
   { caller }: Origin,
 ): CheckedCommand {
   try {
@@ -108,6 +111,7 @@ function check(
       sha256,
       ...checked.framing,
       ...(push === 'normal' || checked.framing.type === 'proposal' ? {} : { push }),
+      ...statedPosition(position),
       bytes: { ciphertext },
     } as const;
     return { isGood: true, command, checked };

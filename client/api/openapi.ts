@@ -13,13 +13,13 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
         /**
          * Send messages
-         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
+         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. A message that states a `position` which the log does not have gets neither: it is `log-restarted`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
          */
         readonly post: operations["sendMessages"];
         readonly delete?: never;
@@ -39,7 +39,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves your read position, only forward, and clears explicit increments.
+         * @description Moves your read position, only forward, and clears explicit increments. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -141,9 +141,9 @@ export interface paths {
         };
         /**
          * Follow the log
-         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
+         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the position of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `log-restarted` {lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that you have; at the start of the stream this is 409. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -169,7 +169,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -217,9 +217,29 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.
          */
         readonly post: operations["acknowledge"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{id}/positions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Find the last position that you and the log have in common
+         * @description For clients that got `log-restarted`. Only positions that you may read count; a plain seq, and a position of which the log has no value (any more), cannot be compared.
+         */
+        readonly post: operations["comparePositions"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -1232,7 +1252,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1264,11 +1284,11 @@ export interface components {
             readonly users?: readonly string[];
             /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
-            /** @description `history-truncated`: the oldest entry that still exists */
+            /** @description `history-truncated`, `log-restarted`: the oldest entry that still exists */
             readonly oldestSeq?: number;
             /** @description The conversation that the problem is about, if the path does not name it */
             readonly conversation?: string;
-            /** @description `position-ahead`: the last entry that you may read */
+            /** @description `position-ahead`, `log-restarted`: the last entry that you may read */
             readonly lastSeq?: number;
             /** @description `too-large`: maximum size of the body in bytes */
             readonly limit?: number;
@@ -1287,6 +1307,11 @@ export interface components {
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
             /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
+            /**
              * @description How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody
              * @default normal
              * @enum {string}
@@ -1303,6 +1328,13 @@ export interface components {
             readonly next?: number;
             /** @description Position in the log, from 1 */
             readonly lastSeq: number;
+            /**
+             * @description Where you are after this page
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position: string;
+            /** @description Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value */
+            readonly chainBefore?: string;
         };
         readonly Entry: {
             /** @description Position in the log, from 1 */
@@ -1326,13 +1358,18 @@ export interface components {
             readonly sha256?: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
         };
         readonly Unread: {
             readonly unread: number;
         };
         readonly ReadMark: {
-            /** @description The last entry that was read. The position only moves forward. Absent = all entries */
-            readonly seq?: number;
+            /**
+             * @description The last entry that was read: a seq or a position. The position only moves forward. Absent = all entries
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly seq?: string | number;
         };
         readonly Incremented: {
             readonly id: string;
@@ -1378,6 +1415,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly CurrentEpoch: {
             /** @description MLS epoch */
@@ -1398,7 +1440,10 @@ export interface components {
         readonly ConversationEntryEvent: {
             /** @enum {string} */
             readonly event: "entry";
-            /** @description The seq of the entry */
+            /**
+             * @description The position of the entry
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
             readonly id: string;
             /**
              * @example {
@@ -1407,7 +1452,8 @@ export interface components {
              *       "id": "hello-1",
              *       "epoch": 3,
              *       "ciphertext": "AAEAAg==",
-             *       "at": "2026-01-31T12:00:00.000Z"
+             *       "at": "2026-01-31T12:00:00.000Z",
+             *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *     }
              */
             readonly data: {
@@ -1432,6 +1478,8 @@ export interface components {
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
+                /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+                readonly chainBefore?: string;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
@@ -1480,6 +1528,23 @@ export interface components {
                 readonly oldestSeq: number;
             };
         };
+        /** @description Ends the stream. The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists */
+        readonly ConversationLogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
         /** @description Ends the stream. Your client read nothing for some seconds: reconnect after `after` */
         readonly ConversationSlowConsumerEvent: {
             /** @enum {string} */
@@ -1521,7 +1586,8 @@ export interface components {
              *         "id": "hello-1",
              *         "epoch": 3,
              *         "ciphertext": "AAEAAg==",
-             *         "at": "2026-01-31T12:00:00.000Z"
+             *         "at": "2026-01-31T12:00:00.000Z",
+             *         "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *       }
              *     }
              */
@@ -1789,6 +1855,29 @@ export interface components {
                 readonly oldestSeq: number;
             };
         };
+        /** @description The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists. The conversation leaves the stream, which stays open for the others */
+        readonly LogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
         /** @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should */
         readonly RemovalWantedEvent: {
             /** @enum {string} */
@@ -1865,12 +1954,40 @@ export interface components {
             readonly positions: {
                 readonly [key: string]: number;
             };
+            /**
+             * @description Conversations whose log does not go on from the position that you sent. For them nothing was stored
+             * @example {}
+             */
+            readonly restarted: {
+                readonly [key: string]: {
+                    /** @description The last entry that you may read */
+                    readonly lastSeq: number;
+                    /** @description The oldest entry that still exists */
+                    readonly oldestSeq: number;
+                };
+            };
         };
         readonly Acknowledgement: {
-            /** @description Seq of the last entry that was processed, by conversation id */
+            /**
+             * @description Position of the last entry that was processed, by conversation id
+             * @example {
+             *       "q83vEjRWeJASNFZ4kBI0Vg": "7.SnIKT3VOB9J7jEGM"
+             *     }
+             */
             readonly positions: {
-                readonly [key: string]: number;
+                readonly [key: string]: string | number;
             };
+        };
+        readonly AgreedPosition: {
+            /**
+             * @description The greatest of them that this log has; null = none
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly agreed: string | null;
+        };
+        /** @description Positions of a log that you have read */
+        readonly ComparedPositions: {
+            readonly positions: readonly (string | number)[];
         };
         readonly MemberList: {
             readonly members: readonly {
@@ -1916,6 +2033,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly BarChanged: {
             readonly user: string;
@@ -1940,6 +2062,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly Role: {
             readonly user: string;
@@ -3048,10 +3175,10 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description Entries after this seq
+                 * @description Entries after this position, or after this seq
                  * @example 1
                  */
-                readonly after?: number;
+                readonly after?: string;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };
@@ -3165,6 +3292,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3379,6 +3524,7 @@ export interface operations {
             /**
              * @description `epoch-too-old`: The epoch is older than the epoch window allows
              *     `epoch-ahead`: The epoch is ahead of the conversation
+             *     `log-restarted`: The log does not go on from your position
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -3650,6 +3796,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4154,6 +4318,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -4967,7 +5132,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description A seq, or `latest` for new entries only
+                 * @description A position, a seq, or `latest` for new entries only
                  * @example 1
                  */
                 readonly after?: string;
@@ -5002,7 +5167,7 @@ export interface operations {
                      *     id: 2
                      *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5074,6 +5239,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5174,7 +5357,7 @@ export interface operations {
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5740,6 +5923,231 @@ export interface operations {
             };
         };
     };
+    readonly comparePositions: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ComparedPositions"];
+            };
+        };
+        readonly responses: {
+            /** @description Compared */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AgreedPosition"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly listMembers: {
         readonly parameters: {
             readonly query?: {
@@ -6054,6 +6462,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -6763,6 +7172,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -7058,6 +7468,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -17968,7 +18379,7 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 /** @example epoch-conflict */
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

@@ -154,7 +154,7 @@ export class ParleyClient {
    */
   async positions(id: string, positions: readonly string[]): Promise<string | undefined> {
     const answer = await this.http.json('POST', pathOf(id, '/positions'), { body: { positions } });
-    return (answer as { readonly agreed: string | null }).agreed ?? undefined;
+    return (answer as Answer<'comparePositions'>).agreed ?? undefined;
   }
 
   /**

@@ -22,7 +22,8 @@ export type ProblemCode = Problem['code'];
 
 /** Position in a list that the service gives page by page. */
 export type PageQuery = Query<'listConversations'>;
-export type LogQuery = Query<'readEntries'>;
+/** `after`: a `seq`, or a position, with which a log that was cut is told. */
+export type LogQuery = Omit<Query<'readEntries'>, 'after'> & { readonly after?: number | string };
 
 /** Entries of a conversation's log, in order of `seq`. `next` is the value for `after`; it is absent at the end. */
 export type LogPage = Answer<'readEntries'>;

@@ -87,7 +87,7 @@ export class GroupCommits {
       this.#log.pendingCommits.set(bundle.commit, newState);
       await this.#log.save();
       try {
-        const { seq } = await api.commit(id, bundle);
+        const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
         this.#log.enterEpoch(newState, seq);
         await this.#log.save();
         return change;

@@ -6,6 +6,7 @@ import { readStatement, statementData } from '../chain/authenticated-data.ts';
 import type { LogAltered, LogEvent } from '../chain/events.ts';
 import { KnownChain, LogAlteredError } from '../chain/known-chain.ts';
 import type { ChainPosition } from '../chain/position.ts';
+import { positionText } from '../chain/position.ts';
 import type { Statement } from '../chain/statement.ts';
 import { Statements } from '../chain/statements.ts';
 import { contentHash } from '../chain/values.ts';
@@ -156,6 +157,18 @@ export class GroupLog implements GroupRecord {
     return this.chain.at(this.position);
   }
 
+  /** The same as text. With it the service says whether the log goes on from there; a plain `seq` says nothing. */
+  get where(): string | undefined {
+    const { verified } = this;
+    return verified === undefined ? undefined : positionText(verified);
+  }
+
+  /** What a send or a commit states beside its bytes: it is refused where the log does not go on from there. */
+  get stance(): { readonly position?: string } {
+    const { where } = this;
+    return where === undefined ? {} : { position: where };
+  }
+
   /** What a message of this device says in its authenticated_data. @param messageId it stays the same on a second try */
   stated(messageId: string): Uint8Array {
     const { verified } = this;
@@ -277,7 +290,7 @@ export class GroupLog implements GroupRecord {
   async #read(process: (entry: Entry) => Promise<boolean>): Promise<void> {
     const { api, id } = this.#options;
     for (let more = true; more;) {
-      const page = await api.log(id, { after: this.position, limit: PAGE_LIMIT });
+      const page = await api.log(id, { after: this.where ?? this.position, limit: PAGE_LIMIT });
       for (const entry of page.entries) {
         if (!(await process(entry))) return;
       }

@@ -196,7 +196,8 @@ export class GroupRestart {
   async #isCommitted(): Promise<boolean> {
     const { api, id } = this.#options;
     try {
-      const page = await api.log(id, { after: this.#parts.log.restart?.agreed ?? 0, kind: 'commit', limit: 1 });
+      const after = this.#parts.log.where ?? this.#parts.log.position;
+      const page = await api.log(id, { after, kind: 'commit', limit: 1 });
       return page.entries.length > 0;
     } catch (error) {
       if (!hasCode(error, 'not-found', 'removed', 'history-truncated')) throw error;

@@ -279,7 +279,7 @@ export class MlsGroup {
     await this.#onSettled(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
         await this.#commits.propose(proposal, async (ciphertext, id) => {
-          await api.send(this.id, { id, ciphertext });
+          await api.send(this.id, { id, ciphertext, ...this.#log.stance });
         });
       }
     });
@@ -295,7 +295,7 @@ export class MlsGroup {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
         this.#commits.propose(own, async (proposal, id) => {
-          await api.leave(this.id, user, { proposal, id });
+          await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
         }),
       );
       this.#log.hasLeft = true;
@@ -391,7 +391,7 @@ export class MlsGroup {
       this.#log.sent.set(entryId, sent);
       await this.#log.save();
       try {
-        const result = await api.send(id, { id: entryId, ciphertext, ...options });
+        const result = await api.send(id, { id: entryId, ciphertext, ...this.#log.stance, ...options });
         // The answer alone proves nothing. It says where the message has to be.
         const { seq, chain } = result;
         if (chain !== undefined) this.#log.sent.set(entryId, { ...sent, accepted: { seq, chain } });

@@ -80,7 +80,9 @@ export class FakeService {
         }),
       commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
       send: (id, message) => now(() => this.#send(user, id, message)),
-      log: (id, query) => now(() => this.#page(user, id, query?.after ?? 0)),
+      log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
+      // Its logs are never cut.
+      positions: (_id, positions) => now(() => positions.at(-1)),
       leave: (id, leaver, leaving) =>
         now(() => {
           const conversation = this.#findFor(user, id);
@@ -191,7 +193,7 @@ export class FakeService {
     if (removed.has(user) && after >= end) throw problem(403, 'removed', { seq: end });
     const entries = log.slice(after, Math.min(after + 2, end)); // short pages, so that paging is used
     const last = entries.at(-1)?.seq ?? after;
-    return { entries, lastSeq: log.length, ...(last < end ? { next: last } : {}) };
+    return { entries, lastSeq: log.length, position: String(last), ...(last < end ? { next: last } : {}) };
   }
 
   #findFor(user: string, id: string): Conversation {

@@ -413,7 +413,7 @@ async function evidence(): Promise<void> {
   await ask(id, outsider('oscar', 2) as never, message('old', { actor: 'bob', epoch: 2 }));
   await ask(id, ...run('on trial'), outsider('peggy', 3) as never);
   await ask(id, message('follows', { actor: 'bob', epoch: 3 }), outsider('peggy', 3) as never);
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 5]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 5 }]]));
   await sql(
     `update device_position set seq = 1000 where conversation = (select key from conversation where id = $1)`,
     id,
@@ -512,7 +512,7 @@ async function wakeUps(): Promise<void> {
   await round();
   await look(pool);
   await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 15]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 15 }]]));
   await round();
   await settleCursors(pool);
   await endOldWakes(pool);

@@ -131,7 +131,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
   'streams: open': () => openStream(pool, owner, randomUUID()),
   'streams: news of devices': () => readDeviceNews(pool, [{ ...owner, id: randomUUID(), lowSince: null }]),
-  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
+  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, { seq: 1 }]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
   'read: the standing of a user': () => readStanding(pool, conversation, 'alice'),
