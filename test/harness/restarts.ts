@@ -104,7 +104,7 @@ export async function settled(members: readonly Member[], texts: readonly string
         textsOf(group).length === texts.length && texts.every((text, i) => textsOf(group)[i] === text);
       return agree(groups) && groups.every((group) => !group.isRestarting && isShown(group));
     },
-    { what: `all have settled`, timeoutMs: 60_000 },
+    { what: `all have settled`, timeoutMs: 40_000 },
   ).catch((error: unknown) => {
     throw new Error(`${String(error)}:\n${state()}\nexpected [${texts.join(',')}]`);
   });
