@@ -55,9 +55,10 @@ export const Kind = z.enum(['application', 'commit', 'proposal']);
 
 export const EntriesQuery = z.strictObject({
   after: PositionText.default({ seq: 0 }).meta({
-    type: 'string',
+    type: ['string', 'integer'],
     pattern: POSITION_PATTERN,
-    default: '0',
+    minimum: 0,
+    default: 0,
     description: 'Entries after this position, or after this seq',
   }),
   limit: Limit,

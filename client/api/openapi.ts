@@ -3178,7 +3178,7 @@ export interface operations {
                  * @description Entries after this position, or after this seq
                  * @example 1
                  */
-                readonly after?: string;
+                readonly after?: string | number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
             };

@@ -107,7 +107,8 @@ export interface FollowedConversation {
 // the position itself count as news, because an acknowledgement says nothing about them.
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, d.mark, m.joined_seq as "joinedSeq",
-    m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq <> d.seq or position_mark(c.chain) <> d.mark
+    m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq <> d.seq
+      or coalesce(position_mark(c.chain) <> d.mark, false)
       or ${existsByKey('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
 const FOLLOWED_WHERE = `
   left join lateral (
