@@ -396,7 +396,9 @@ export class MlsDevice {
     const known = this.groups.get(conversation);
     // The user was removed and added again while this device was offline: first read the rest of the old membership interval.
     if (known !== undefined && known.position < pending.seq) await known.receive().catch(() => undefined);
-    if (known !== undefined && !known.isRemoved && known.position >= pending.seq) {
+    // Or the commit that had added this device is lost, and another one has added it again.
+    if (known !== undefined && known.position >= pending.seq) await known.compare();
+    if (known !== undefined && !known.isRemoved && !known.isDead && known.position >= pending.seq) {
       await api.ackWelcome(pending.id);
       return undefined;
     }
@@ -465,10 +467,14 @@ export class MlsDevice {
       for (const listener of this.#listeners) listener(group, message);
     };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
-    const invite = async (users: readonly string[]): Promise<void> => void (await this.invite(id, ...users));
+    const invite = async (users: readonly string[]): Promise<void> => {
+      await this.invite(id, ...users);
+    };
     const replace = (replacement: Replacement): Promise<void> => this.#replace(id, replacement);
     // In the background: what fails is made up for at the next start (`topUp`).
-    const onRestart = (): void => void this.#renew().catch(() => undefined);
+    const onRestart = (): void => {
+      this.#renew().catch(() => undefined);
+    };
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
@@ -493,7 +499,8 @@ export class MlsDevice {
 
 /** A device that is added again after lost commits goes on with what it had to do. */
 function restartAfterJoin(before: MlsGroup | undefined, seq: number): RestartRecord | undefined {
-  const hasLost = before?.history.some(({ lost }) => lost !== undefined) === true;
-  if (before?.restart === undefined && !hasLost) return undefined;
-  return { ...(before?.restart ?? NO_CHANGES), agreed: seq - 1, isDead: false };
+  if (before === undefined) return undefined;
+  const hasLost = before.history.some(({ lost }) => lost !== undefined);
+  if (before.restart === undefined && !hasLost) return undefined;
+  return { ...(before.restart ?? NO_CHANGES), agreed: seq - 1, isDead: false };
 }

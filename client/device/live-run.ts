@@ -69,17 +69,23 @@ export async function runLive(
   const settling = new Map<MlsGroup, Promise<void>>();
   /** Ends one stream, so that the next one starts. */
   let next = new AbortController();
+  /** Groups whose first attempt is under way. The last of them starts the next stream, which brings all of them back. */
+  let busy = 0;
   const settleSoon = (group: MlsGroup): void => {
     if (settling.has(group)) return;
+    busy++;
     const task = async (): Promise<void> => {
-      while (!signals.aborted && group.isRestarting) {
+      const isOver = (): boolean => signals.aborted || !group.isRestarting;
+      await attempt(() => group.settle());
+      busy--;
+      while (!isOver()) {
         await attempt(() => group.settle());
-        if (group.isRestarting) await sleep(SETTLE_AGAIN_MS, signals);
+        if (!isOver()) await sleep(SETTLE_AGAIN_MS, signals);
       }
       settling.delete(group);
       // The service has taken the conversation out of the stream.
-      await device.ack();
-      next.abort();
+      await attempt(() => device.ack());
+      if (busy === 0) next.abort();
     };
     settling.set(
       group,
@@ -143,7 +149,10 @@ class LiveEvents {
     switch (event.type) {
       case 'entry':
         await group.process(event.entry);
-        if (group.isRestarting) return this.#later.settleSoon(group);
+        if (group.isRestarting) {
+          this.#later.settleSoon(group);
+          break;
+        }
         this.#device.acknowledgeSoon(group);
         if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.blocksJoiners)) {
           this.#later.commitSoon(group);

@@ -102,6 +102,8 @@ export class GroupLog implements GroupRecord {
   readonly statements: Statements;
   readonly journal: Journal;
   restart: RestartRecord | undefined;
+  /** Devices (signature keys) that have sent an authentic message since the log was last restarted, in this process. */
+  readonly heard = new Set<string>();
   readonly #options: LogOptions;
   /** The last entry that was told as altered. */
   #toldAltered: LogAltered | undefined;
@@ -200,6 +202,7 @@ export class GroupLog implements GroupRecord {
       const kept = Object.entries(this.state.unappliedProposals).filter(([ref]) => !proposals.has(ref));
       this.state = { ...this.state, unappliedProposals: Object.fromEntries(kept) };
     }
+    this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
     return { commits, messages: await this.messages.lose({ above: seq, at: Date.now() }) };
@@ -404,8 +407,7 @@ export class GroupLog implements GroupRecord {
     if (lost === 'new') {
       this.#fresh.push(message);
       this.#options.onMessage(message);
-    }
-    else if (lost !== 'known') this.tell({ type: 'message-found', seq: message.seq, lostSeq: lost.seq });
+    } else if (lost !== 'known') this.tell({ type: 'message-found', seq: message.seq, lostSeq: lost.seq });
   }
 
   #isOwnUserLeaving(): boolean {
@@ -466,6 +468,7 @@ export class GroupLog implements GroupRecord {
 
   /** Compares what an authentic message states about the log with what this device has read. */
   #hear({ seq, epoch }: Entry, sender: MessageSender | undefined, statement: Statement | undefined): void {
+    if (sender !== undefined) this.heard.add(sender.device);
     if (sender !== undefined) this.statements.hear({ seq, epoch, sender, theirs: statement?.position });
   }
 

@@ -50,7 +50,9 @@ export class RestartPendingError extends Error {
   override readonly name = 'RestartPendingError';
 
   constructor(conversation: string, cause: unknown) {
-    super(`the service lost the end of the log of ${conversation}, and this device cannot repair the group alone`, { cause });
+    super(`the service lost the end of the log of ${conversation}, and this device cannot repair the group alone`, {
+      cause,
+    });
   }
 }
 
@@ -60,6 +62,9 @@ const COMMIT_SPREAD_MS = 500;
 const JOIN_AFTER_MS = 1_000;
 const JOIN_SPREAD_MS = 50;
 const POLL_MS = 100;
+/** Messages wait until no device has joined again for this time, or for so long. */
+const QUIET_MS = 1_000;
+const MAX_GATHER_MS = 10_000;
 /** Who made a lost addition repeats it at once; the others do when it has not come by then. */
 const INVITE_AFTER_MS = 2_000;
 /** Each device without a state costs the group a commit. Above so many a new group is cheaper. */
@@ -122,10 +127,11 @@ export class GroupRestart {
   /**
    * Does what is left to do after a restart: joins again without a state, commits lost removals before anything is sent, then
    * lost additions, and sends the own lost messages again.
+   * @param isInvitation the caller may be the invitation that is part of it, which cannot wait for itself
    * @throws RestartPendingError if other members have to act first
    */
-  settle(): Promise<void> {
-    if (!this.isPending || this.#isInviting) return Promise.resolve();
+  settle({ isInvitation = true }: { readonly isInvitation?: boolean } = {}): Promise<void> {
+    if (!this.isPending || (this.#isInviting && isInvitation)) return Promise.resolve();
     this.#settling ??= this.#settle().finally(() => (this.#settling = undefined));
     return this.#settling;
   }
@@ -136,6 +142,7 @@ export class GroupRestart {
         await this.#joinAgain();
         await this.#commitFirst();
         await this.#invite(this.#missing(true));
+        await this.#gather();
         await this.#sendAgain();
         await this.#inviteForOthers();
         await this.#finish();
@@ -222,6 +229,26 @@ export class GroupRestart {
       await repair.catchUp();
       if (this.isPending) await commits.commit(plan);
     });
+  }
+
+  /**
+   * Waits for the other devices that have to join again: a device can read nothing of the time before it has joined. Does not wait
+   * for those that are offline.
+   */
+  async #gather(): Promise<void> {
+    const { log, repair, inTurn } = this.#parts;
+    const start = Date.now();
+    let { epochSeq } = log.chain;
+    let end =
+      start + JOIN_AFTER_MS + JOIN_SPREAD_MS * Math.min(leavesOf(log.state.ratchetTree).size, MAX_JOINS) + QUIET_MS;
+    while (this.isPending && Date.now() < Math.min(end, start + MAX_GATHER_MS)) {
+      const isAbsent = (device: string): boolean => device !== log.ownKey && !log.heard.has(device);
+      if (![...devicesOf(log.state).keys()].some(isAbsent)) return;
+      await sleep(POLL_MS);
+      await inTurn(() => repair.catchUp());
+      if (log.chain.epochSeq !== epochSeq) end = Math.max(end, Date.now() + QUIET_MS);
+      ({ epochSeq } = log.chain);
+    }
   }
 
   /** Users whom lost commits had added: only those that this device had added, or all. */

@@ -115,6 +115,11 @@ export class MlsGroup {
     return this.#restart.isPending;
   }
 
+  /** The service lost a commit that this device had followed: it has no state until it has joined again. */
+  get isDead(): boolean {
+    return this.#log.isDead;
+  }
+
   /** Messages in the order in which this device got them: that of the log, with the lost ones where they were seen. */
   get history(): readonly ReceivedMessage[] {
     return this.#log.history;
@@ -165,7 +170,7 @@ export class MlsGroup {
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string, options: SendOptions = {}): Promise<SendResult> {
-    return this.#onSettled(() => this.#rememberSuccessor(this.#send(text, options)));
+    return this.#onSettled(() => this.#rememberSuccessor(this.#send(text, options)), { isInvitation: false });
   }
 
   /** Processes the log to its end and returns the new messages. */
@@ -356,9 +361,9 @@ export class MlsGroup {
   }
 
   /** The same, on a group that is repaired: before the task, and when the log is restarted while it runs. */
-  async #onSettled<T>(task: () => Promise<T>): Promise<T> {
+  async #onSettled<T>(task: () => Promise<T>, options?: { readonly isInvitation: boolean }): Promise<T> {
     for (let restarts = 0; ; restarts++) {
-      await this.#restart.settle();
+      await this.#restart.settle(options);
       try {
         return await this.#inTurn(task);
       } catch (error) {
@@ -418,7 +423,8 @@ export class MlsGroup {
 
 /** The last entry that there is now, from a 409 `log-restarted`. */
 function lastSeqOf({ details }: ProblemError): number | undefined {
-  return typeof details['lastSeq'] === 'number' ? details['lastSeq'] : undefined;
+  const { lastSeq } = details;
+  return typeof lastSeq === 'number' ? lastSeq : undefined;
 }
 
 function blocksJoinersByLeaf({ ratchetTree, privatePath }: ClientState): boolean {

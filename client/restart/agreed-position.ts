@@ -32,5 +32,8 @@ export async function agreedPosition(
 /** Up to 64 whole numbers from `first` to `last`, with both of them, evenly. */
 function spread(first: number, last: number): number[] {
   const count = Math.min(ROUND, last - first + 1);
-  return Array.from({ length: count }, (_, i) => last - Math.floor(((last - first) * i) / Math.max(count - 1, 1))).reverse();
+  return Array.from(
+    { length: count },
+    (_, i) => last - Math.floor(((last - first) * i) / Math.max(count - 1, 1)),
+  ).reverse();
 }

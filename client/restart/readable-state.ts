@@ -10,7 +10,9 @@ const NOTHING = new Uint8Array();
  */
 export function readableState(dead: ClientState, epoch: number | undefined): ClientState {
   const common = epoch === undefined ? undefined : dead.historicalReceiverData.get(BigInt(epoch));
-  const history = [...dead.historicalReceiverData].filter(([past]) => common !== undefined && past < BigInt(epoch ?? 0));
+  const history = [...dead.historicalReceiverData].filter(
+    ([past]) => common !== undefined && past < BigInt(epoch ?? 0),
+  );
   return {
     clientConfig: dead.clientConfig,
     groupContext: common?.groupContext ?? dead.groupContext,

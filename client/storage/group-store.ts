@@ -155,7 +155,10 @@ export class GroupStore {
       position: stored.position,
       pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
       sent: new Map(
-        stored.sent.map(([id, text, digest, rest]) => [id, { text, ...(digest == null ? {} : { digest }), ...rest }]),
+        stored.sent.map(([id, text, digest, rest]) => [
+          id,
+          { text, ...(typeof digest === 'string' ? { digest } : {}), ...rest },
+        ]),
       ),
       ownProposals: new Map(
         stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal: decodeProposal(proposal) }]),

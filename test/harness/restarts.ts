@@ -94,7 +94,7 @@ export async function settled(members: readonly Member[], texts: readonly string
       .map(({ name, group, errors }) => {
         const { epoch, isRestarting, history } = group();
         const shown = history.map(({ text, lost }) => (lost === undefined ? text : `(${text})`)).join(',');
-        return `${name} epoch ${epoch} ${isRestarting ? 'restarting' : ''} [${shown}] ${errors.map(String).join('; ')}`;
+        return `${name} epoch ${epoch} ${isRestarting ? 'restarting' : ''} [${shown}] at ${group().position} bad ${group().undecryptable.join()} ${group().epochAuthenticator.slice(0, 6)} ${errors.map(String).join('; ')}`;
       })
       .join('\n');
   await waitUntil(
