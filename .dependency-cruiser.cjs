@@ -31,10 +31,11 @@ const CLIENT_FOLDERS = {
   platform: [],
   mls: ['platform'],
   chain: ['mls', 'platform'],
-  storage: ['chain', 'mls', 'platform'],
+  restart: ['chain', 'mls', 'platform'],
+  storage: ['restart', 'chain', 'mls', 'platform'],
   api: ['platform'],
-  group: ['api', 'storage', 'chain', 'mls', 'platform'],
-  device: ['group', 'api', 'storage', 'chain', 'mls', 'platform'],
+  group: ['api', 'storage', 'restart', 'chain', 'mls', 'platform'],
+  device: ['group', 'api', 'storage', 'restart', 'chain', 'mls', 'platform'],
 };
 const anyOf = (rooms) => `^(${rooms.join('|')})/`;
 

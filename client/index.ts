@@ -75,7 +75,7 @@ export type {
   StreamTicket,
   WelcomePage,
 } from './api/types.ts';
-export type { ForkSuspected, LogAltered, LogEvent, StaleBranch } from './chain/events.ts';
+export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';
 export { positionText } from './chain/position.ts';
@@ -91,6 +91,7 @@ export { IdentityChangedError } from './group/commit-check.ts';
 export { UnprocessableEntry } from './group/group-log.ts';
 export type { ReceivedSignal } from './group/group-signals.ts';
 export type { RejoinReason } from './group/group-repair.ts';
+export { RestartPendingError } from './group/group-restart.ts';
 export type { MlsGroup, SendOptions } from './group/group.ts';
 export { GroupRefusesJoinersError } from './group/joining.ts';
 export type { JoinRequest } from './group/proposals.ts';
@@ -98,4 +99,4 @@ export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/
 export type { DeviceStore } from './storage/device-store.ts';
 export { memoryStore } from './storage/device-store.ts';
 export { indexedDbStore } from './storage/indexed-db-store.ts';
-export type { ReceivedMessage } from './storage/group-store.ts';
+export type { LostMark, ReceivedMessage } from './storage/group-store.ts';

@@ -21,6 +21,10 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'reset'; readonly successor: string })
   /** The entry `seq` removed the user. */
   | (InConversation & { readonly type: 'removed'; readonly seq: number })
+  /** The log does not go on from what this device acknowledged: the service was restored. A new stream continues with the group. */
+  | (InConversation & { readonly type: 'log-restarted'; readonly lastSeq: number; readonly oldestSeq: number })
+  /** The first event of a stream. Another `incarnation` than before: the service was restored to an older state. */
+  | { readonly type: 'service'; readonly incarnation: number | string }
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
   /** The first event of each connection, and whenever it changes: then the service lost what its backup does not have. */
@@ -76,6 +80,8 @@ const TYPES: readonly string[] = [
   'conversation',
   'reset',
   'removed',
+  'log-restarted',
+  'service',
   'history-truncated',
   'signal',
   'low-stock',
@@ -89,16 +95,34 @@ const TYPES: readonly string[] = [
  * replaces this one.
  */
 export async function* followAll(http: Http, options: FollowAllOptions = {}): AsyncGenerator<AccountEvent, void, void> {
-  const lastSeqs = new Map<string, number>();
+  const seen = new SeenEntries();
   for await (const message of liveEvents(http, '/v1/events', () => ({}), options)) {
     if (message.event === 'replaced') return;
     const event = toEvent(message);
     if (event === undefined) continue;
-    if (event.type === 'entry') {
-      if (event.entry.seq <= (lastSeqs.get(event.conversation) ?? 0)) continue;
-      lastSeqs.set(event.conversation, event.entry.seq);
-    }
+    if (event.type === 'entry' && seen.has(event.conversation, event.entry)) continue;
     yield event;
+  }
+}
+
+/** Values of the chain that are kept of each conversation. A stream repeats no more than a device leaves unacknowledged. */
+const KEPT = 256;
+
+/** The entries of a stream. One that comes again is known by its value of the chain: after a restore, a `seq` comes again too. */
+class SeenEntries {
+  readonly #conversations = new Map<string, { last: number; readonly chains: Map<number, string | undefined> }>();
+
+  /** Was it yielded before? Else it counts as yielded from now on. */
+  has(conversation: string, { seq, chain }: Pick<Entry, 'seq' | 'chain'>): boolean {
+    const known = this.#conversations.get(conversation) ?? { last: 0, chains: new Map<number, string | undefined>() };
+    if (seq <= known.last && (!known.chains.has(seq) || known.chains.get(seq) === chain)) return true;
+    for (const later of known.chains.keys()) if (later > seq) known.chains.delete(later);
+    known.chains.set(seq, chain);
+    const [oldest] = known.chains.keys();
+    if (known.chains.size > KEPT && oldest !== undefined) known.chains.delete(oldest);
+    known.last = seq;
+    this.#conversations.set(conversation, known);
+    return false;
   }
 }
 

@@ -34,6 +34,11 @@ export class Acknowledgements {
     this.#timer ??= setTimeout(() => void this.flush().catch(() => undefined), BATCH_MS);
   }
 
+  /** The service was restored, and may know less than it said: sends every position again, the lower ones too. */
+  forget(): void {
+    this.#acknowledged.clear();
+  }
+
   /** Sends all positions at once; returns when the service has them. */
   flush(): Promise<void> {
     clearTimeout(this.#timer);

@@ -175,6 +175,16 @@ export class ParleyClient {
   }
 
   /**
+   * The greatest of these positions that the log has, for a reader whose position is not in it any more; `undefined`: none, or
+   * none that the caller may compare.
+   * @param positions up to 64, as `<seq>.<chain>`
+   */
+  async positions(id: string, positions: readonly string[]): Promise<string | undefined> {
+    const answer = await this.http.json('POST', pathOf(id, '/positions'), { body: { positions } });
+    return (answer as Answer<'comparePositions'>).agreed ?? undefined;
+  }
+
+  /**
    * A ticket for `EventSource`, which cannot send a token. The streams of this library need none.
    * @param path of the stream: `/v1/events`, or `/v1/conversations/{id}/events`
    */

@@ -38,5 +38,27 @@ export interface StaleBranch extends Stated {
   readonly type: 'stale-branch';
 }
 
+/**
+ * The service lost the end of the log: its database was restored to an older state. The device repairs the group by itself
+ * (docs/explanation/after-a-restore.md). Messages that it has shown stay in `history`, with the mark `lost`.
+ */
+export interface LogRestarted {
+  readonly type: 'log-restarted';
+  /** `seq` of the last entry that the device and the log have in common. */
+  readonly agreed: number;
+  /** Number of messages that this device has shown and that the log does not have any more. */
+  readonly messages: number;
+  /** A commit that this device followed is lost: it has no state of the group until it has joined again. */
+  readonly isDead: boolean;
+}
+
+/** A lost message is in the log again, because its sender sent it again: the message in `history` has the new `seq`. */
+export interface MessageFound {
+  readonly type: 'message-found';
+  readonly seq: number;
+  /** The `seq` that it had before. */
+  readonly lostSeq: number;
+}
+
 /** What a device finds out about the log of a group. */
-export type LogEvent = LogAltered | ForkSuspected | StaleBranch;
+export type LogEvent = LogAltered | LogRestarted | MessageFound | ForkSuspected | StaleBranch;

@@ -3,13 +3,14 @@ import type { CiphersuiteImpl, ClientConfig, Extension } from 'ts-mls';
 import { createGroup } from 'ts-mls';
 import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, ProblemError } from '../api/problem.ts';
+import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
 import type { LogEvent } from '../chain/events.ts';
 import { chainOrigin } from '../chain/values.ts';
 import type { Joined } from '../group/group-log.ts';
 import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
+import type { Replacement } from '../group/group-restart.ts';
 import type { GroupApi } from '../group/group.ts';
 import type { ReceivedSignal } from '../group/group-signals.ts';
 import { MlsGroup } from '../group/group.ts';
@@ -25,6 +26,8 @@ import type { DeviceStore } from '../storage/device-store.ts';
 import { memoryStore } from '../storage/device-store.ts';
 import type { GroupRecord, ReceivedMessage } from '../storage/group-store.ts';
 import { GroupStore, storedGroups, storedJoins } from '../storage/group-store.ts';
+import { NO_CHANGES } from '../restart/lost-changes.ts';
+import type { RestartRecord } from '../restart/restart-record.ts';
 import type { AuthenticationService } from './authentication.ts';
 import { clientConfig, trustOnFirstUse } from './authentication.ts';
 import type { DeviceIdentity } from './identity.ts';
@@ -100,6 +103,10 @@ interface Parts {
 
 const GROUP_ID_BYTES = 16;
 const KEY_PACKAGES = 20;
+/** Key of the store: the incarnation of the service that the device knows. */
+const INCARNATION = 'incarnation';
+/** Many groups find out about the same restore, one after the other. */
+const RENEWAL_MS = 60_000;
 
 /**
  * One device of a user: its identity, its key packages and its groups. All of this is in its store, so a device continues
@@ -119,6 +126,9 @@ export class MlsDevice {
   readonly #signalListeners = new Set<SignalListener>();
   /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
   readonly #joinMutex = new Mutex();
+  /** Time at which everything that the service holds of this device was last renewed, and the renewal that is under way. */
+  #renewedAt = -Infinity;
+  #renewing: Promise<void> | undefined;
 
   private constructor(options: DeviceOptions, parts: Parts) {
     const { api, user, device, keyPackages: size = KEY_PACKAGES } = options;
@@ -222,7 +232,23 @@ export class MlsDevice {
   async sync(): Promise<void> {
     await this.joinGroups();
     for (const group of this.groups.values()) if (!group.isRemoved) await group.receive();
+    await this.#renewing;
     await this.ack();
+  }
+
+  /**
+   * The service says which incarnation of itself it is. Another one than before was restored to an older state: then this device
+   * finds out what each group has lost.
+   */
+  async meet(incarnation: string): Promise<void> {
+    const { store } = this.#parts;
+    const known = await store.get(INCARNATION);
+    if (known === incarnation) return;
+    if (known !== undefined) {
+      for (const group of this.groups.values()) await group.compare();
+      await this.#renew();
+    }
+    await store.set(INCARNATION, incarnation);
   }
 
   /** Acknowledges the processed entries of all groups. */
@@ -267,7 +293,11 @@ export class MlsDevice {
    * Replaces the conversation by a new one with the same members, when most of them cannot process its log any more. The
    * other devices join the new group by Welcome.
    */
-  async reset(conversation: string): Promise<MlsGroup> {
+  reset(conversation: string): Promise<MlsGroup> {
+    return this.#reset(conversation, { without: [], including: [] });
+  }
+
+  async #reset(conversation: string, { without, including }: Replacement): Promise<MlsGroup> {
     const { api } = this.#options;
     const groupId = crypto.getRandomValues(new Uint8Array(GROUP_ID_BYTES));
     const successor = toBase64Url(groupId);
@@ -276,8 +306,10 @@ export class MlsDevice {
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
     const group = await this.#addGroup(successor, { state, seq: 0, chain: chainOrigin(successor, 0) });
-    await api.supplyGroupInfo(successor, groupInfo);
-    const users = new Set<string>();
+    // Before anybody can join: the service takes its members from the old conversation.
+    if (without.length > 0) await group.expel(without);
+    else await api.supplyGroupInfo(successor, groupInfo);
+    const users = new Set<string>(including);
     for (let cursor: string | undefined; ;) {
       const page = await api.members(successor, cursor === undefined ? {} : { cursor });
       for (const { user } of page.members) users.add(user);
@@ -285,6 +317,31 @@ export class MlsDevice {
     }
     await this.invite(successor, ...users);
     return group;
+  }
+
+  /** The old conversation has a successor now: that of this device, or that of another member that was faster. */
+  async #replace(conversation: string, replacement: Replacement): Promise<void> {
+    try {
+      await this.#reset(conversation, replacement);
+    } catch (error) {
+      const successor = successorOf(error);
+      if (successor === undefined) throw error;
+      this.group(conversation).successor ??= successor;
+    }
+  }
+
+  /** A restore made spent key packages claimable again, and took acknowledgements back. */
+  #renew(): Promise<void> {
+    const renew = async (): Promise<void> => {
+      this.#acknowledgements.forget();
+      // A Welcome that waits may need one of the old key packages.
+      await this.joinGroups().catch(() => undefined);
+      await this.keyPackages.replace();
+      this.#renewedAt = Date.now();
+    };
+    if (Date.now() - this.#renewedAt < RENEWAL_MS) return Promise.resolve();
+    this.#renewing ??= renew().finally(() => (this.#renewing = undefined));
+    return this.#renewing;
   }
 
   async #newState(groupId: Uint8Array): Promise<{ state: Joined['state']; groupInfo: string }> {
@@ -355,7 +412,9 @@ export class MlsDevice {
     const known = this.groups.get(conversation);
     // The user was removed and added again while this device was offline: first read the rest of the old membership interval.
     if (known !== undefined && known.position < pending.seq) await known.receive().catch(() => undefined);
-    if (known !== undefined && !known.isRemoved && known.position >= pending.seq) {
+    // Or the commit that had added this device is lost, and another one has added it again.
+    if (known !== undefined && known.position >= pending.seq) await known.compare();
+    if (known !== undefined && !known.isRemoved && !known.isDead && known.position >= pending.seq) {
       await api.ackWelcome(pending.id);
       return undefined;
     }
@@ -404,6 +463,8 @@ export class MlsDevice {
       hasLeft: false,
       chain: { links, epochSeq: seq, lost: [] },
       suspected: new Set(),
+      journal: { commits: [], proposals: new Map() },
+      restart: restartAfterJoin(this.groups.get(id), seq),
     };
     await this.groups.get(id)?.abandon();
     const group = await this.#open(id, record);
@@ -425,11 +486,20 @@ export class MlsDevice {
       for (const listener of this.#signalListeners) listener(group, signal);
     };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
+    const invite = async (users: readonly string[]): Promise<void> => {
+      await this.invite(id, ...users);
+    };
+    const replace = (replacement: Replacement): Promise<void> => this.#replace(id, replacement);
+    // In the background: what fails is made up for at the next start (`topUp`).
+    const onRestart = (): void => {
+      this.#renew().catch(() => undefined);
+    };
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
       ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent },
+      ...{ invite, replace, onRestart },
     });
     return group;
   }
@@ -444,4 +514,12 @@ export class MlsDevice {
     const { authentication } = this.#parts;
     return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };
   }
+}
+
+/** A device that is added again after lost commits goes on with what it had to do. */
+function restartAfterJoin(before: MlsGroup | undefined, seq: number): RestartRecord | undefined {
+  if (before === undefined) return undefined;
+  const hasLost = before.history.some(({ lost }) => lost !== undefined);
+  if (before.restart === undefined && !hasLost) return undefined;
+  return { ...(before.restart ?? NO_CHANGES), agreed: seq - 1, isDead: false };
 }

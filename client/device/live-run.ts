@@ -20,6 +20,8 @@ export interface LiveDevice {
   readonly ack: () => Promise<void>;
   readonly onMessage: (listener: MessageListener) => () => void;
   readonly onSignal: (listener: SignalListener) => () => void;
+  /** Each stream says which incarnation of the service it is. */
+  readonly meet: (incarnation: string) => Promise<void>;
 }
 
 export interface LiveRunOptions {
@@ -38,6 +40,8 @@ export interface LiveRunOptions {
 
 /** Upper limit of the random wait before a device commits a proposal, so that mostly only one device commits it. */
 const COMMIT_SPREAD_MS = 500;
+/** Pause before another try to repair a group after a restart: it may need what another member does. */
+const SETTLE_AGAIN_MS = 5_000;
 
 /** Keeps all groups of a device in step with the service: one stream, whose events are processed one after the other. */
 export async function runLive(
@@ -68,37 +72,77 @@ export async function runLive(
       task().catch(() => undefined),
     );
   };
-  const live = new LiveEvents(device, options, commitSoon);
+  const settling = new Map<MlsGroup, Promise<void>>();
+  /** Ends one stream, so that the next one starts. */
+  let next = new AbortController();
+  /** Groups whose first attempt is under way. The last of them starts the next stream, which brings all of them back. */
+  let busy = 0;
+  const settleSoon = (group: MlsGroup): void => {
+    if (settling.has(group)) return;
+    busy++;
+    const task = async (): Promise<void> => {
+      const isOver = (): boolean => signals.aborted || !group.isRestarting;
+      await attempt(() => group.settle());
+      busy--;
+      while (!isOver()) {
+        await attempt(() => group.settle());
+        if (!isOver()) await sleep(SETTLE_AGAIN_MS, signals);
+      }
+      settling.delete(group);
+      // The service has taken the conversation out of the stream.
+      await attempt(() => device.ack());
+      if (busy === 0) next.abort();
+    };
+    settling.set(
+      group,
+      task().catch(() => undefined),
+    );
+  };
+  const live = new LiveEvents(device, options, { commitSoon, settleSoon });
   const removeListeners = [
     ...(options.onMessage === undefined ? [] : [device.onMessage(options.onMessage)]),
     ...(options.onSignal === undefined ? [] : [device.onSignal(options.onSignal)]),
   ];
   try {
     await attempt(() => live.join());
-    for await (const event of api.followAll({
-      signal: signals,
-      ...(onReconnect === undefined ? {} : { onReconnect }),
-    })) {
-      await attempt(() => live.handle(event));
-      options.onEvent?.(event);
-    }
+    do {
+      next = new AbortController();
+      for await (const event of api.followAll({
+        signal: AbortSignal.any([signals, next.signal]),
+        ...(onReconnect === undefined ? {} : { onReconnect }),
+      })) {
+        await attempt(() => live.handle(event));
+        options.onEvent?.(event);
+      }
+    } while (next.signal.aborted && !signals.aborted);
   } finally {
     stop.abort();
-    await Promise.all(commits.values());
+    await Promise.all([...commits.values(), ...settling.values()]);
     for (const remove of removeListeners) remove();
     await attempt(() => device.ack());
   }
 }
 
+/** What is done while other events go on. */
+interface LaterTasks {
+  readonly commitSoon: (group: MlsGroup) => void;
+  readonly settleSoon: (group: MlsGroup) => void;
+}
+
 class LiveEvents {
   readonly #device: LiveDevice;
   readonly #options: LiveRunOptions;
-  readonly #commitSoon: (group: MlsGroup) => void;
+  readonly #later: LaterTasks;
 
-  constructor(device: LiveDevice, options: LiveRunOptions, commitSoon: (group: MlsGroup) => void) {
+  constructor(device: LiveDevice, options: LiveRunOptions, later: LaterTasks) {
     this.#device = device;
     this.#options = options;
-    this.#commitSoon = commitSoon;
+    this.#later = later;
+  }
+
+  async #meet(incarnation: string): Promise<void> {
+    await this.#device.meet(incarnation);
+    for (const group of this.#device.groups.values()) if (group.isRestarting) this.#later.settleSoon(group);
   }
 
   async join(): Promise<void> {
@@ -108,15 +152,19 @@ class LiveEvents {
   async handle(event: AccountEvent): Promise<void> {
     if (event.type === 'low-stock') return this.#device.keyPackages.topUp();
     if (event.type === 'welcome') return this.join();
-    if (event.type === 'service') return;
+    if (event.type === 'service') return this.#meet(String(event.incarnation));
     const group = this.#device.groups.get(event.conversation);
     if (group === undefined) return;
     switch (event.type) {
       case 'entry':
         await group.process(event.entry);
+        if (group.isRestarting) {
+          this.#later.settleSoon(group);
+          break;
+        }
         this.#device.acknowledgeSoon(group);
         if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.blocksJoiners)) {
-          this.#commitSoon(group);
+          this.#later.commitSoon(group);
         }
         break;
       case 'signal':
@@ -124,10 +172,14 @@ class LiveEvents {
         break;
       case 'member':
       case 'members':
-        if (event.change === 'removed') this.#commitSoon(group);
+        if (event.change === 'removed') this.#later.commitSoon(group);
         break;
       case 'removed':
         await group.receive();
+        break;
+      case 'log-restarted':
+        await group.compare(event.lastSeq);
+        this.#later.settleSoon(group);
         break;
       case 'history-truncated':
         await group.resync({ kind: 'history-truncated' });
@@ -138,7 +190,7 @@ class LiveEvents {
         break;
       case 'conversation':
         if (event.change === 'deleted') await group.close();
-        if (event.change === 'several') this.#commitSoon(group);
+        if (event.change === 'several') this.#later.commitSoon(group);
         // Else the service tells of it again at each start.
         if (event.change === 'new') this.#device.acknowledgeSoon(group);
         break;

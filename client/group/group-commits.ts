@@ -55,8 +55,11 @@ export class GroupCommits {
     this.#catchUp = catchUp;
   }
 
-  /** Commits `plan`, and again after each lost commit. Returns the committed change, `undefined` if nothing was to do. */
-  async commit(plan: Plan): Promise<Change | undefined> {
+  /**
+   * Commits `plan`, and again after each lost commit. Returns the committed change, `undefined` if nothing was to do.
+   * @param without users whose membership ends with it, although the group may have no leaf of them
+   */
+  async commit(plan: Plan, without: readonly string[] = []): Promise<Change | undefined> {
     const { api, id } = this.#options;
     for (let lost = 0; ;) {
       const state = this.#stateForCommit();
@@ -77,7 +80,9 @@ export class GroupCommits {
         if (!(error instanceof GroupRefusesJoinersError) && canRetryWithoutPending()) continue;
         throw error;
       }
-      const { bundle, newState } = built;
+      const { newState } = built;
+      const removes = [...new Set([...(built.bundle.removes ?? []), ...without])];
+      const bundle = { ...built.bundle, ...(removes.length === 0 ? {} : { removes }) };
       // RFC 9420 §14: the new epoch begins when the service accepts the commit, not when the device builds it.
       this.#log.pendingCommits.set(bundle.commit, newState);
       await this.#log.save();

@@ -17,7 +17,13 @@ import { authenticatedDataOf, joinerOf, memberAt, receive, senderOf } from '../m
 import { usesSafeAad } from '../mls/safe-aad.ts';
 import { usersByLeaf } from '../mls/tree.ts';
 import { toBase64 } from '../platform/bytes.ts';
+import type { CommitNote } from '../restart/journal.ts';
+import { Journal } from '../restart/journal.ts';
+import { NO_CHANGES } from '../restart/lost-changes.ts';
+import { readableState } from '../restart/readable-state.ts';
+import type { RestartRecord } from '../restart/restart-record.ts';
 import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
+import { MessageHistory } from '../storage/message-history.ts';
 import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
 import type { JoinRequest } from './proposals.ts';
@@ -84,7 +90,7 @@ export async function findCommit(
 
 /** The reading half of a group: processes the log, entry by entry, and keeps the MLS state in step with it. */
 export class GroupLog implements GroupRecord {
-  readonly history: ReceivedMessage[];
+  readonly messages: MessageHistory;
   readonly undecryptable: number[] = [];
   readonly sent: Map<string, SentMessage>;
   readonly pendingCommits: Map<string, ClientState>;
@@ -94,14 +100,20 @@ export class GroupLog implements GroupRecord {
   hasLeft: boolean;
   readonly chain: KnownChain;
   readonly statements: Statements;
+  readonly journal: Journal;
+  restart: RestartRecord | undefined;
+  /** Devices (signature keys) that have sent an authentic message since the log was last restarted, in this process. */
+  readonly heard = new Set<string>();
   readonly #options: LogOptions;
   /** The last entry that was told as altered. */
   #toldAltered: LogAltered | undefined;
+  /** New messages since the last `takeFresh`. */
+  readonly #fresh: ReceivedMessage[] = [];
 
   constructor(options: LogOptions) {
     const { record, history } = options;
     this.#options = options;
-    this.history = [...history];
+    this.messages = new MessageHistory(options.store, history);
     this.state = record.state;
     this.position = record.position;
     this.pendingCommits = new Map(record.pendingCommits);
@@ -110,6 +122,13 @@ export class GroupLog implements GroupRecord {
     this.hasLeft = record.hasLeft;
     this.chain = new KnownChain(record.chain);
     this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
+    this.journal = new Journal(record.journal);
+    this.restart = record.restart;
+  }
+
+  /** In the order in which the device got them. */
+  get history(): readonly ReceivedMessage[] {
+    return this.messages.all;
   }
 
   get epoch(): number {
@@ -122,6 +141,17 @@ export class GroupLog implements GroupRecord {
 
   get isRemoved(): boolean {
     return this.hasLeft || this.state.groupActiveState.kind === 'removedFromGroup';
+  }
+
+  /** The service has lost the epoch of this state. Nothing can be processed until the device has joined again. */
+  get isDead(): boolean {
+    return this.restart?.isDead === true;
+  }
+
+  /** Signature key of the own leaf, base64. */
+  get ownKey(): string {
+    const { ratchetTree, privatePath } = this.state;
+    return memberAt(ratchetTree, privatePath.leafIndex)?.device ?? '';
   }
 
   /** The position that this device has read and verified; `undefined`: the service has given no value for it. */
@@ -153,14 +183,38 @@ export class GroupLog implements GroupRecord {
     return this.#options.store.save(this);
   }
 
+  tell(event: LogEvent): void {
+    this.#options.onLogEvent(event);
+  }
+
   /**
-   * Processes the log to its end and returns the new messages.
+   * Gives up everything above `seq`, which the service has lost. Save it afterwards.
+   * @param isDead a commit above it is part of the state: the state goes
+   * @returns the lost commits, and the number of lost messages
+   */
+  async lose(seq: number, isDead: boolean): Promise<{ commits: readonly CommitNote[]; messages: number }> {
+    const { commits, proposals } = this.journal.lose(seq);
+    if (isDead) {
+      this.state = readableState(this.state, commits[0]?.epoch);
+      this.pendingCommits.clear();
+      this.ownProposals.clear();
+    } else {
+      const kept = Object.entries(this.state.unappliedProposals).filter(([ref]) => !proposals.has(ref));
+      this.state = { ...this.state, unappliedProposals: Object.fromEntries(kept) };
+    }
+    this.heard.clear();
+    this.chain.lose(seq);
+    this.position = Math.min(this.position, seq);
+    return { commits, messages: await this.messages.lose({ above: seq, at: Date.now() }) };
+  }
+
+  /**
+   * Processes the log to its end.
    * @throws UnprocessableEntry
    * @throws LogAlteredError
    */
-  async catchUp(): Promise<ReceivedMessage[]> {
-    const known = this.history.length;
-    if (this.isRemoved) return [];
+  async catchUp(): Promise<void> {
+    if (this.isRemoved || this.isDead) return;
     try {
       await this.#read((entry) => this.#processNext(entry));
       // The own user left, or only another device of it: a second request is refused with `removed` if the user left.
@@ -172,7 +226,11 @@ export class GroupLog implements GroupRecord {
     } finally {
       await this.save();
     }
-    return this.history.slice(known);
+  }
+
+  /** The messages that came since the last call, in the order in which they came. */
+  takeFresh(): ReceivedMessage[] {
+    return this.#fresh.splice(0);
   }
 
   /**
@@ -181,6 +239,7 @@ export class GroupLog implements GroupRecord {
    * @throws LogAlteredError
    */
   async process(entry: Entry): Promise<void> {
+    if (this.isDead) return;
     const fits = this.chain.fits(entry);
     if (entry.seq <= this.position && fits) return;
     // The stream started after this position, or left out expired entries. Or the log was restarted, while the stream was
@@ -197,6 +256,7 @@ export class GroupLog implements GroupRecord {
    * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
    */
   enterEpoch(state: ClientState, seq: number): void {
+    this.journal.noteCommit(this.state, state, seq, [...this.pendingCommits.values()].includes(state));
     this.state = state;
     this.chain.epochSeq = seq;
     this.pendingCommits.clear();
@@ -218,6 +278,7 @@ export class GroupLog implements GroupRecord {
     if (chain !== undefined) this.chain.begin({ seq, chain });
     this.position = seq;
     this.hasLeft = false;
+    if (this.restart !== undefined) this.restart = { ...this.restart, isDead: false };
     await this.save();
   }
 
@@ -251,6 +312,7 @@ export class GroupLog implements GroupRecord {
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
     this.#follow(entry);
+    this.#missOwn(entry);
     if (entry.kind === 'application') await this.#processApplication(entry);
     else if (entry.ciphertext !== undefined) await this.#processHandshake(entry, entry.ciphertext);
     this.position = entry.seq;
@@ -285,9 +347,7 @@ export class GroupLog implements GroupRecord {
     const { seq, epoch, id, ciphertext } = entry;
     const own = this.#takeOwn(entry);
     if (own !== undefined) {
-      const { ratchetTree, privatePath } = this.state;
-      const device = memberAt(ratchetTree, privatePath.leafIndex)?.device ?? '';
-      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device });
+      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device: this.ownKey }, true);
       return;
     }
     if (ciphertext === undefined) return; // expired
@@ -302,11 +362,16 @@ export class GroupLog implements GroupRecord {
       const text = new TextDecoder().decode(result.message);
       const messageId = statement?.messageId ?? id;
       const { user, device } = sender;
-      await this.#addMessage({
-        ...{ seq, epoch, sender: user, text, device },
-        ...(messageId === undefined ? {} : { id: messageId }),
-      });
+      await this.#addMessage(
+        {
+          ...{ seq, epoch, sender: user, text, device },
+          ...(messageId === undefined ? {} : { id: messageId }),
+        },
+        statement !== undefined,
+      );
     } catch {
+      // After a deep restore a device may go back further than the log did. Then it reads messages again whose keys are used.
+      if (await this.messages.findAgain(entry)) return;
       // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
     }
@@ -323,16 +388,30 @@ export class GroupLog implements GroupRecord {
     for (const [id, sent] of this.sent) {
       if (sent.digest === undefined ? id !== entry.id : sent.digest !== digest) continue;
       this.sent.delete(id);
-      return { text: sent.text, id };
+      return { text: sent.text, id: sent.messageId ?? id };
     }
     return undefined;
   }
 
-  async #addMessage(message: ReceivedMessage): Promise<void> {
-    if (message.seq <= (this.history.at(-1)?.seq ?? 0)) return; // the device read it before a crash
-    this.history.push(message);
-    await this.#options.store.saveMessage(message);
-    this.#options.onMessage(message);
+  /**
+   * The service had accepted an own message for this place in the log, and another entry is there: the log was restarted, before
+   * the device had read so far.
+   */
+  #missOwn({ seq, chain }: Entry): void {
+    const isMissed = [...this.sent.values()].some(({ accepted }) => accepted?.seq === seq && accepted.chain !== chain);
+    if (!isMissed || this.restart !== undefined) return;
+    const agreed = seq - 1;
+    this.restart = { agreed, isDead: false, ...NO_CHANGES };
+    this.tell({ type: 'log-restarted', agreed, messages: 0, isDead: false });
+  }
+
+  /** @param isStated the message itself says its id */
+  async #addMessage(message: ReceivedMessage, isStated: boolean): Promise<void> {
+    const lost = await this.messages.add(message, isStated);
+    if (lost === 'new') {
+      this.#fresh.push(message);
+      this.#options.onMessage(message);
+    } else if (lost !== 'known') this.tell({ type: 'message-found', seq: message.seq, lostSeq: lost.seq });
   }
 
   #isOwnUserLeaving(): boolean {
@@ -350,6 +429,7 @@ export class GroupLog implements GroupRecord {
       this.ownProposals.delete(ciphertext);
       const unappliedProposals = { ...this.state.unappliedProposals, [own.ref]: own.proposal };
       this.state = { ...this.state, unappliedProposals };
+      this.journal.noteProposals(this.state, entry.seq);
       return;
     }
     const known = new Set(joinRequests(this.state).map(({ ref }) => ref));
@@ -366,6 +446,7 @@ export class GroupLog implements GroupRecord {
     } catch {
       // Ignored: no member can commit an invalid proposal.
     }
+    this.journal.noteProposals(this.state, entry.seq);
     for (const request of joinRequests(this.state)) if (!known.has(request.ref)) this.#options.onJoinRequest(request);
   }
 
@@ -391,6 +472,7 @@ export class GroupLog implements GroupRecord {
 
   /** Compares what an authentic message states about the log with what this device has read. */
   #hear({ seq, epoch }: Entry, sender: MessageSender | undefined, statement: Statement | undefined): void {
+    if (sender !== undefined) this.heard.add(sender.device);
     if (sender !== undefined) this.statements.hear({ seq, epoch, sender, theirs: statement?.position });
   }
 

@@ -14,6 +14,8 @@ export type RejoinReason =
   | { readonly kind: 'requested' }
   /** The device could not process this commit; `cause` says why. */
   | { readonly kind: 'unprocessable-entry'; readonly seq: number; readonly epoch: number; readonly cause: unknown }
+  /** The service lost a commit that the device had followed. */
+  | { readonly kind: 'log-restarted' }
   /** Retention deleted entries that the device had not read. */
   | { readonly kind: 'history-truncated' }
   /** ts-mls refused the Welcome. */
@@ -47,9 +49,7 @@ export class GroupRepair {
   }
 
   async catchUp(): Promise<void> {
-    await this.#withRepair(async () => {
-      await this.#log.catchUp();
-    });
+    await this.#withRepair(() => this.#log.catchUp());
   }
 
   async process(entry: Entry): Promise<void> {

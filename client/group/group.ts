@@ -15,6 +15,7 @@ import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
 import { fromBase64, newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
+import type { RestartRecord } from '../restart/restart-record.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
 import type { CommitOptions } from './group-commits.ts';
@@ -23,6 +24,8 @@ import type { LogOptions, UnprocessableEntry } from './group-log.ts';
 import { GroupLog } from './group-log.ts';
 import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
+import type { RestartOptions } from './group-restart.ts';
+import { GroupRestart } from './group-restart.ts';
 import type { ReceivedSignal } from './group-signals.ts';
 import { GroupSignals } from './group-signals.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
@@ -31,7 +34,7 @@ import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
-  'commit' | 'send' | 'signal' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
+  'commit' | 'send' | 'signal' | 'log' | 'positions' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
 >;
 
 /** How a message is sent. */
@@ -40,13 +43,15 @@ export interface SendOptions {
   readonly push?: PushLevel;
 }
 
-export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
+export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, RestartOptions {
   readonly api: GroupApi;
   /** Called with each signal of another device. */
   readonly onSignal: (signal: ReceivedSignal) => void;
 }
 
 const MAX_ATTEMPTS = 20;
+/** Of one task. */
+const MAX_RESTARTS = 3;
 /** Time that an invitation waits for other new members to update, if ts-mls would refuse the tree of the group until then. */
 const JOINERS_LIMIT_MS = 10_000;
 const JOINERS_POLL_MS = 50;
@@ -60,6 +65,7 @@ export class MlsGroup {
   readonly #repair: GroupRepair;
   readonly #commits: GroupCommits;
   readonly #signals: GroupSignals;
+  readonly #restart: GroupRestart;
   readonly #mutex = new Mutex();
 
   constructor(options: GroupOptions) {
@@ -68,6 +74,11 @@ export class MlsGroup {
     this.#repair = new GroupRepair(options, this.#log);
     this.#signals = new GroupSignals(options.suite);
     this.#commits = new GroupCommits(options, this.#log, () => this.#repair.catchUp());
+    this.#restart = new GroupRestart(options, {
+      ...{ log: this.#log, repair: this.#repair, commits: this.#commits },
+      inTurn: (task) => this.#inTurn(() => this.#rememberSuccessor(task())),
+      send: (text, messageId) => this.#send(text, { push: 'none' }, messageId, newId()),
+    });
   }
 
   /** Conversation id. */
@@ -111,7 +122,22 @@ export class MlsGroup {
     return this.#log.isRemoved;
   }
 
-  /** Messages in log order. */
+  /** What this device still has to do after a restart. */
+  get restart(): RestartRecord | undefined {
+    return this.#log.restart;
+  }
+
+  /** The service lost the end of the log, and this device has not dealt with it to the end yet. */
+  get isRestarting(): boolean {
+    return this.#restart.isPending;
+  }
+
+  /** The service lost a commit that this device had followed: it has no state until it has joined again. */
+  get isDead(): boolean {
+    return this.#log.isDead;
+  }
+
+  /** Messages in the order in which this device got them: that of the log, with the lost ones where they were seen. */
   get history(): readonly ReceivedMessage[] {
     return this.#log.history;
   }
@@ -156,12 +182,12 @@ export class MlsGroup {
    * @returns false if the request is over
    */
   admit({ ref }: Pick<JoinRequest, 'ref'>): Promise<boolean> {
-    return this.#inTurn(() => this.#rememberSuccessor(this.#commits.admit(ref)));
+    return this.#onSettled(() => this.#rememberSuccessor(this.#commits.admit(ref)));
   }
 
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string, options: SendOptions = {}): Promise<SendResult> {
-    return this.#inTurn(() => this.#rememberSuccessor(this.#send(text, options)));
+    return this.#onSettled(() => this.#rememberSuccessor(this.#send(text, options)), { isInvitation: false });
   }
 
   /**
@@ -182,16 +208,40 @@ export class MlsGroup {
 
   /** Processes the log to its end and returns the new messages. */
   receive(): Promise<ReceivedMessage[]> {
-    return this.#inTurn(async () => {
-      const known = this.#log.history.length;
+    return this.#onSettled(async () => {
+      this.#log.takeFresh();
       await this.#repair.catchUp();
-      return this.#log.history.slice(known);
+      return this.#log.takeFresh();
     });
   }
 
+  /**
+   * Finds out whether the service has lost the end of the log, after a sign that it was restored.
+   * @param lastSeq of the log as it is now, if the service said it
+   */
+  async compare(lastSeq?: number): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!this.isRemoved) await this.#restart.notice(lastSeq);
+    });
+  }
+
+  /**
+   * Does what is left to do after the service has lost the end of the log. It waits for other devices and may take seconds. Every
+   * other task of the group that needs its state does it first.
+   * @throws RestartPendingError if other members have to act first
+   */
+  settle(): Promise<void> {
+    return this.#restart.settle();
+  }
+
   /** Processes one entry of a live stream. Ignores an entry that was processed before. */
-  process(entry: Entry): Promise<void> {
-    return this.#inTurn(() => this.#repair.process(entry));
+  async process(entry: Entry): Promise<void> {
+    try {
+      await this.#inTurn(() => this.#repair.process(entry));
+    } catch (error) {
+      // The turn has noticed it.
+      if (!hasCode(error, 'log-restarted')) throw error;
+    }
   }
 
   /** Adds devices. Their key packages must be claimed for this conversation. */
@@ -207,6 +257,11 @@ export class MlsGroup {
         await this.receive();
       }
     }
+  }
+
+  /** Ends the membership of users, also of those that have no device in the group yet. */
+  async expel(users: readonly string[]): Promise<void> {
+    await this.#inTurn(() => this.#commits.commit((state) => planRemove(users)(state) ?? [], users));
   }
 
   /** Removes all devices of users. */
@@ -253,13 +308,13 @@ export class MlsGroup {
    * the committed change; `undefined` if there was nothing to do.
    */
   commit(plan: Plan): Promise<Change | undefined> {
-    return this.#inTurn(() => this.#rememberSuccessor(this.#commits.commit(plan)));
+    return this.#onSettled(() => this.#rememberSuccessor(this.#commits.commit(plan)));
   }
 
   /** Proposes to remove all devices of a user. The member that sends the next message commits it first. */
   async proposeRemove(user: string): Promise<void> {
     const { api } = this.#options;
-    await this.#inTurn(async () => {
+    await this.#onSettled(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
         await this.#commits.propose(proposal, async (ciphertext, id) => {
           await api.send(this.id, { id, ciphertext, ...this.#log.stance });
@@ -274,7 +329,7 @@ export class MlsGroup {
    */
   async leave(): Promise<void> {
     const { api, user } = this.#options;
-    await this.#inTurn(async () => {
+    await this.#onSettled(async () => {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
         this.#commits.propose(own, async (proposal, id) => {
@@ -288,7 +343,7 @@ export class MlsGroup {
 
   /** Gives the current GroupInfo to a service that has none: without it no device can join by external commit. */
   async supplyGroupInfo(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#onSettled(async () => {
       const { api, suite } = this.#options;
       try {
         await api.supplyGroupInfo(this.id, await groupInfoOf(this.#log.state, suite));
@@ -326,10 +381,14 @@ export class MlsGroup {
     return this.#inTurn(() => this.#log.save());
   }
 
+  /** One task at a time. If the service says that the log was restarted, the task fails, and what is lost is given up at once. */
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     return this.#mutex.runExclusive(async () => {
       try {
         return await task();
+      } catch (error) {
+        if (hasCode(error, 'log-restarted')) await this.#restart.notice(lastSeqOf(error));
+        throw error;
       } finally {
         // Signals of the epoch before may still be on their way.
         await this.#signals.enter(this.#log.state);
@@ -337,9 +396,21 @@ export class MlsGroup {
     });
   }
 
-  async #send(text: string, options: SendOptions): Promise<SendResult> {
+  /** The same, on a group that is repaired: before the task, and when the log is restarted while it runs. */
+  async #onSettled<T>(task: () => Promise<T>, options?: { readonly isInvitation: boolean }): Promise<T> {
+    for (let restarts = 0; ; restarts++) {
+      await this.#restart.settle(options);
+      try {
+        return await this.#inTurn(task);
+      } catch (error) {
+        if (!hasCode(error, 'log-restarted') || restarts >= MAX_RESTARTS) throw error;
+      }
+    }
+  }
+
+  /** @param entryId id that the service gets: another one where the same message is sent again */
+  async #send(text: string, options: SendOptions, messageId = newId(), entryId = messageId): Promise<SendResult> {
     const { api, suite, id } = this.#options;
-    const messageId = newId();
     for (let attempt = 1; ; attempt++) {
       // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await this.#commits.commit(planPending);
@@ -357,13 +428,18 @@ export class MlsGroup {
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };
       const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-      this.#log.sent.set(messageId, { text, digest: digestOf(fromBase64(ciphertext)) });
+      const sent = { text, digest: digestOf(fromBase64(ciphertext)), ...(entryId === messageId ? {} : { messageId }) };
+      this.#log.sent.set(entryId, sent);
       await this.#log.save();
       try {
-        return await api.send(id, { id: messageId, ciphertext, ...this.#log.stance, ...options });
+        const result = await api.send(id, { id: entryId, ciphertext, ...this.#log.stance, ...options });
+        // The answer alone proves nothing. It says where the message has to be.
+        const { seq, chain } = result;
+        if (chain !== undefined) this.#log.sent.set(entryId, { ...sent, accepted: { seq, chain } });
+        return result;
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sent.delete(messageId); // else the service may have stored it, and the log has it
+        if (isFinal) this.#log.sent.delete(entryId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await this.#repair.catchUp();
       }
@@ -379,6 +455,12 @@ export class MlsGroup {
       throw error;
     }
   }
+}
+
+/** The last entry that there is now, from a 409 `log-restarted`. */
+function lastSeqOf({ details }: ProblemError): number | undefined {
+  const { lastSeq } = details;
+  return typeof lastSeq === 'number' ? lastSeq : undefined;
 }
 
 function blocksJoinersByLeaf({ ratchetTree, privatePath }: ClientState): boolean {

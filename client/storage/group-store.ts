@@ -3,8 +3,12 @@ import { decodeGroupState, encodeGroupState } from 'ts-mls';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { decodeProposalWithSender, proposalWithSenderEncoder } from 'ts-mls/unappliedProposals.js';
 import type { ChainRecord } from '../chain/known-chain.ts';
+import type { ChainPosition } from '../chain/position.ts';
 import { fromBase64, toBase64 } from '../platform/bytes.ts';
+import type { CommitNote, JournalRecord } from '../restart/journal.ts';
+import type { RestartRecord } from '../restart/restart-record.ts';
 import type { DeviceStore } from './device-store.ts';
+import { inOrder } from './message-order.ts';
 
 /** A decrypted message. Own messages come from the log too, so that the order is the same on all devices. */
 export interface ReceivedMessage {
@@ -17,6 +21,16 @@ export interface ReceivedMessage {
   readonly id?: string;
   /** Signature key of the sender's leaf, base64: the device that sent it. */
   readonly device?: string;
+  /** The log does not have it any more, until its sender sends it again. Then it gets a new `seq`. */
+  readonly lost?: LostMark;
+}
+
+/** A restart of the log that lost messages. */
+export interface LostMark {
+  /** `seq` of the last entry that was not lost. */
+  readonly above: number;
+  /** Time at which the device found out, ms. */
+  readonly at: number;
 }
 
 /** A message of this device that it has not read in the log yet: a sender cannot decrypt its own. */
@@ -24,6 +38,10 @@ export interface SentMessage {
   readonly text: string;
   /** SHA-256 of the MLSMessage, base64. Absent in stores of older releases. */
   readonly digest?: string;
+  /** Message id, where it is not the id that the service knows: of a message that is sent again. */
+  readonly messageId?: string;
+  /** Where it stands in the log, as the answer of the service says. Absent: not answered yet. */
+  readonly accepted?: ChainPosition;
 }
 
 /** A proposal of this device that it has not read in the log yet. */
@@ -50,6 +68,10 @@ export interface GroupRecord {
   readonly chain: ChainRecord;
   /** Leaves and epochs (`leaf/epoch`) for which `fork-suspected` was told, the newest last. */
   readonly suspected: ReadonlySet<string>;
+  /** What the entries of the log did, in case that the service loses them. */
+  readonly journal: JournalRecord;
+  /** A restart of the log that is not dealt with yet. */
+  readonly restart: RestartRecord | undefined;
 }
 
 /** The form in a store. Its names never change, because an app keeps it over releases of this library. */
@@ -57,8 +79,8 @@ interface StoredGroup {
   readonly state: string;
   readonly position: number;
   readonly pending: [string, string][];
-  /** Message id, text, digest. */
-  readonly sent: [string, string, string?][];
+  /** Id that the service knows, text, digest, and the rest. */
+  readonly sent: [string, string, (string | null)?, Pick<SentMessage, 'messageId' | 'accepted'>?][];
   readonly proposals: [string, string, string][];
   readonly wasCutOff: boolean;
   // Absent in stores of releases before 0.3.0.
@@ -66,6 +88,9 @@ interface StoredGroup {
   readonly epochSeq?: number;
   readonly lost?: [number, [number, string][]][];
   readonly suspected?: string[];
+  readonly commits?: readonly CommitNote[];
+  readonly proposedAt?: [string, number][];
+  readonly restart?: RestartRecord;
 }
 
 const groupKey = (id: string): string => `group/${id}`;
@@ -102,18 +127,21 @@ export class GroupStore {
 
   async save(record: GroupRecord): Promise<void> {
     if (this.#isClosed) return;
-    const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected } = record;
+    const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected, journal, restart } = record;
     const stored: StoredGroup = {
       state: encodeState(state),
       position,
       pending: [...pendingCommits].map(([bytes, next]) => [bytes, encodeState(next)]),
-      sent: [...sent].map(([id, { text, digest }]) => (digest === undefined ? [id, text] : [id, text, digest])),
+      sent: [...sent].map(([id, { text, digest, ...rest }]) => [id, text, digest ?? null, rest]),
       proposals: [...ownProposals].map(([bytes, { ref, proposal }]) => [bytes, ref, encodeProposal(proposal)]),
       wasCutOff: hasLeft,
       links: [...chain.links],
       epochSeq: chain.epochSeq,
       lost: chain.lost.map(({ above, links }) => [above, [...links]]),
       suspected: [...suspected],
+      commits: journal.commits,
+      proposedAt: [...journal.proposals],
+      ...(restart === undefined ? {} : { restart }),
     };
     await this.#store.set(groupKey(this.#id), JSON.stringify(stored));
   }
@@ -126,7 +154,12 @@ export class GroupStore {
       state: decodeState(stored.state, config),
       position: stored.position,
       pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
-      sent: new Map(stored.sent.map(([id, text, digest]) => [id, digest === undefined ? { text } : { text, digest }])),
+      sent: new Map(
+        stored.sent.map(([id, text, digest, rest]) => [
+          id,
+          { text, ...(typeof digest === 'string' ? { digest } : {}), ...rest },
+        ]),
+      ),
       ownProposals: new Map(
         stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal: decodeProposal(proposal) }]),
       ),
@@ -137,6 +170,8 @@ export class GroupStore {
         lost: (stored.lost ?? []).map(([above, links]) => ({ above, links: new Map(links) })),
       },
       suspected: new Set(stored.suspected),
+      journal: { commits: stored.commits ?? [], proposals: new Map(stored.proposedAt) },
+      restart: stored.restart,
     };
   }
 
@@ -158,21 +193,33 @@ export class GroupStore {
   }
 
   async saveMessage(message: ReceivedMessage): Promise<void> {
-    await this.#store.set(`${messagePrefix(this.#id)}${message.seq}`, JSON.stringify(message));
+    await this.#store.set(messageKey(this.#id, message), JSON.stringify(message));
   }
 
-  /** In log order. */
+  /** Replaces a message by what it has become: the log has lost it, or has it again. */
+  async changeMessage(before: ReceivedMessage, after: ReceivedMessage): Promise<void> {
+    // In this order: a crash between the two may show a message twice, and never hides it.
+    await this.saveMessage(after);
+    await this.#store.delete(messageKey(this.#id, before));
+  }
+
+  /** In the order in which the device got them. */
   async messages(): Promise<ReceivedMessage[]> {
     const keys = await this.#store.keys(messagePrefix(this.#id));
     const texts = await Promise.all(keys.map((key) => this.#store.get(key)));
     const messages = texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as ReceivedMessage]));
-    return messages.sort((a, b) => a.seq - b.seq);
+    return messages.sort(inOrder);
   }
 
   /** Deletes the group's secrets; its messages stay. */
   async deleteState(): Promise<void> {
     await this.#store.delete(groupKey(this.#id));
   }
+}
+
+/** Another message may get the `seq` of a lost one. */
+function messageKey(id: string, { seq, lost }: ReceivedMessage): string {
+  return `${messagePrefix(id)}${lost === undefined ? seq : `lost/${lost.at}/${seq}`}`;
 }
 
 function encodeState(state: ClientState): string {

@@ -84,6 +84,8 @@ export class FakeService {
       signal: (_id, data) => now(() => void this.signals.push(data)),
       send: (id, message) => now(() => this.#send(user, id, message)),
       log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
+      // Its logs are never cut.
+      positions: (_id, positions) => now(() => positions.at(-1)),
       leave: (id, leaver, leaving) =>
         now(() => {
           const conversation = this.#findFor(user, id);

@@ -1,0 +1,78 @@
+import type { GroupStore, LostMark, ReceivedMessage } from './group-store.ts';
+
+/** The messages of a group that a device has shown, in the order in which it got them, and in the same order in its store. */
+export class MessageHistory {
+  readonly #store: Pick<GroupStore, 'saveMessage' | 'changeMessage'>;
+  readonly #all: ReceivedMessage[];
+  readonly #byId = new Map<string, ReceivedMessage>();
+  #lastSeq = 0;
+
+  constructor(store: Pick<GroupStore, 'saveMessage' | 'changeMessage'>, messages: readonly ReceivedMessage[]) {
+    this.#store = store;
+    this.#all = [...messages];
+    for (const message of messages) this.#know(message);
+  }
+
+  get all(): readonly ReceivedMessage[] {
+    return this.#all;
+  }
+
+  /**
+   * Takes the next message of the log.
+   * @param isStated the message itself says its id. An id that only the service says must not hide a message
+   * @returns `known`: it was taken before. A message: it was lost, and is in the log again
+   */
+  async add(message: ReceivedMessage, isStated: boolean): Promise<'new' | 'known' | ReceivedMessage> {
+    const before = isStated ? this.#byId.get(keyOf(message)) : undefined;
+    if (before?.lost !== undefined) {
+      this.#all.splice(this.#all.indexOf(before), 1);
+      this.#all.push(message);
+      this.#know(message);
+      await this.#store.changeMessage(before, message);
+      return before;
+    }
+    if (before !== undefined || message.seq <= this.#lastSeq) return 'known';
+    this.#all.push(message);
+    this.#know(message);
+    await this.#store.saveMessage(message);
+    return 'new';
+  }
+
+  /** Marks what is above. @returns the number of messages that were not lost before */
+  async lose(mark: LostMark): Promise<number> {
+    let count = 0;
+    for (const [i, message] of this.#all.entries()) {
+      if (message.lost !== undefined || message.seq <= mark.above) continue;
+      const lost = { ...message, lost: mark };
+      this.#all[i] = lost;
+      this.#know(lost);
+      await this.#store.changeMessage(message, lost);
+      count++;
+    }
+    this.#lastSeq = Math.min(this.#lastSeq, mark.above);
+    return count;
+  }
+
+  /** A message that was taken for lost is in the log, at the same place: it was not lost. @returns whether it is one */
+  async findAgain({ seq, id }: { readonly seq: number; readonly id?: string }): Promise<boolean> {
+    const index = this.#all.findIndex((one) => one.lost !== undefined && one.seq === seq && one.id === id);
+    const before = this.#all[index];
+    if (before === undefined) return false;
+    const { lost: _found, ...message } = before;
+    this.#all.splice(index, 1);
+    this.#all.push(message);
+    this.#know(message);
+    await this.#store.changeMessage(before, message);
+    return true;
+  }
+
+  #know(message: ReceivedMessage): void {
+    if (message.id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
+    if (message.lost === undefined) this.#lastSeq = Math.max(this.#lastSeq, message.seq);
+  }
+}
+
+/** Two devices may choose the same id, and each may use it once. */
+function keyOf({ device = '', id = '' }: ReceivedMessage): string {
+  return `${device} ${id}`;
+}

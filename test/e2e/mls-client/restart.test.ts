@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import { useDatabase } from '../../harness/database.ts';
+import { textsOf } from '../../harness/mls-devices.ts';
+import { remember, restartGroups, settled } from '../../harness/restarts.ts';
+import { useService } from '../../harness/service.ts';
+import { waitUntil } from '../../../tools/harness/wait-until.ts';
+
+const database = useDatabase();
+const service = useService({ apis: 1, workers: 1 }, database);
+const gather = restartGroups(service);
+
+describe('a group on a service that goes back', () => {
+  test('removes again who was removed before anybody sends, and what was lost comes again once', async () => {
+    const { members, copyOf } = await gather(['alice', 'bob', 'carol']);
+    const [alice, bob, carol] = members;
+    if (alice === undefined || bob === undefined || carol === undefined) throw new Error('three');
+    await alice.group().send('kept');
+    await settled(members, ['kept']);
+    // What carol's device was, for somebody who does not play by the rules.
+    await carol.goOffline();
+    const old = await copyOf(carol);
+    const goBack = await remember(database());
+    await bob.group().remove(carol.device.user);
+    await alice.group().send('lost');
+    await settled([alice, bob], ['kept', 'lost']);
+
+    await goBack();
+    await alice.group().send('secret');
+    await settled([alice, bob], ['kept', 'lost', 'secret']);
+    expect(alice.group().members).toEqual([alice.device.user, bob.device.user]);
+    for (const { events } of [alice, bob]) {
+      expect(events.filter(({ type }) => type !== 'message-found')).toEqual([
+        { type: 'log-restarted', agreed: expect.any(Number) as number, messages: 1, isDead: true },
+      ]);
+    }
+
+    const bobs = textsOf(bob.group());
+    expect(bobs).toEqual(['kept', 'lost', 'secret']);
+    await old.device.sync().catch(() => undefined);
+    await waitUntil(() => old.group().isRemoved, { what: 'carol is out again' });
+    expect(textsOf(old.group())).toEqual(['kept']);
+  });
+});
