@@ -20,7 +20,10 @@ test('positions move forward only, for many conversations at once and for each d
   expect((await ack('bob', { [a]: 3, [b]: 1 })).body).toEqual({ positions: { [a]: 3, [b]: 1 }, restarted: {} });
   expect((await ack('bob', { [a]: 2, [b]: 0 })).body).toEqual({ positions: { [a]: 3, [b]: 1 }, restarted: {} });
   expect((await ack('bob', { [a]: 4 })).body).toEqual({ positions: { [a]: 4 }, restarted: {} });
-  expect((await ack('bob', { [a]: 1, [b]: 0 }, 'laptop')).body).toEqual({ positions: { [a]: 1, [b]: 0 }, restarted: {} });
+  expect((await ack('bob', { [a]: 1, [b]: 0 }, 'laptop')).body).toEqual({
+    positions: { [a]: 1, [b]: 0 },
+    restarted: {},
+  });
   expect((await ack('bob', {})).body).toEqual({ positions: {}, restarted: {} });
 });
 
@@ -33,7 +36,10 @@ test('concurrent acknowledgements of a device end at the highest position, and e
     const position = (body.positions as Record<string, number>)[conversation] ?? 0;
     expect(position).toBeGreaterThanOrEqual([1, 8, 3, 5, 2, 7][i] ?? 0);
   }
-  expect((await ack('bob', { [conversation]: 0 }, 'phone')).body).toEqual({ positions: { [conversation]: 8 }, restarted: {} });
+  expect((await ack('bob', { [conversation]: 0 }, 'phone')).body).toEqual({
+    positions: { [conversation]: 8 },
+    restarted: {},
+  });
 });
 
 test('a position above what the user may read is `position-ahead`, and nothing of the request is stored', async () => {
