@@ -18,6 +18,11 @@ export function delivered({ events }: Pick<EventStream, 'events'>): DeliveredEve
   return events.map(({ event = '', data }) => ({ event, ...(JSON.parse(data) as object) }));
 }
 
+/** The same without the event `service`, with which each stream begins. */
+export function deliveredNews(stream: Pick<EventStream, 'events'>): DeliveredEvent[] {
+  return delivered(stream).filter(({ event }) => event !== 'service');
+}
+
 /**
  * The events of one conversation, one word for each: `new`, `3` (an entry), `+bob`, `-bob`, `welcome 3`, .. Users who were
  * added together come in no order; here they are sorted.

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
 import { truncate } from '../../harness/streams/talk.ts';
-import { delivered, untilEnd, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
+import { delivered, deliveredNews, untilEnd, untilDelivered, wordsOf } from '../../harness/streams/delivered.ts';
 
 const {
   database,
@@ -68,7 +68,7 @@ test('a Welcome comes before all events of its commit, on every device that it i
   for (const stream of [phone, laptop]) await untilDelivered(stream, conversation, [...start, 'welcome 1', '1']);
   const again = await one.follow(bob, 'phone');
   await untilDelivered(again, conversation, ['welcome 1', ...start, '1']);
-  const [welcome] = delivered(again);
+  const [welcome] = deliveredNews(again);
   expect(welcome).toEqual({
     event: 'welcome',
     id: welcome?.id,
@@ -300,17 +300,17 @@ test('a low stock is delivered once when it becomes low, also without notificati
   });
   await database().pool.query(`update device set low_stock_at = clock_timestamp() where user_id = $1`, [bob]);
   for (const stream of streams) {
-    await waitUntil(() => delivered(stream).length > 0, { what: 'it is delivered' });
-    expect(delivered(stream)).toEqual([{ event: 'low-stock', available: 0 }]);
+    await waitUntil(() => deliveredNews(stream).length > 0, { what: 'it is delivered' });
+    expect(deliveredNews(stream)).toEqual([{ event: 'low-stock', available: 0 }]);
   }
   const again = await one.follow(bob, 'phone');
-  await waitUntil(() => delivered(again).length > 0, { what: 'it is delivered again' });
-  expect(delivered(again)).toEqual([{ event: 'low-stock', available: 0 }]);
+  await waitUntil(() => deliveredNews(again).length > 0, { what: 'it is delivered again' });
+  expect(deliveredNews(again)).toEqual([{ event: 'low-stock', available: 0 }]);
 });
 
-test('a stream without any conversation is open and delivers nothing', async () => {
+test('a stream without any conversation is open and delivers nothing but the incarnation', async () => {
   const stream = await one.follow(someone('nobody'));
   expect(stream.status).toBe(200);
   expect(stream.headers['content-type']).toContain('text/event-stream');
-  expect(stream.events).toEqual([]);
+  expect(deliveredNews(stream)).toEqual([]);
 });

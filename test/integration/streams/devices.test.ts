@@ -4,7 +4,7 @@ import { sweepKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
-import { delivered, untilEnd, wordsOf } from '../../harness/streams/delivered.ts';
+import { delivered, deliveredNews, untilEnd, wordsOf } from '../../harness/streams/delivered.ts';
 
 const {
   database,
@@ -99,10 +99,10 @@ test('a stock that became low because packages expired is delivered when a strea
   await expire(bob, 'phone');
   await expire(bob, 'laptop');
   const phone = await one.follow(bob, 'phone');
-  await waitUntil(() => delivered(phone).length === 1, { what: 'it is delivered at the opening' });
-  expect(open.events).toEqual([]);
+  await waitUntil(() => deliveredNews(phone).length === 1, { what: 'it is delivered at the opening' });
+  expect(deliveredNews(open)).toEqual([]);
   await sweepKeyPackages(database().pool);
-  await waitUntil(() => delivered(open).length === 1, { what: 'the sweep finds it' });
+  await waitUntil(() => deliveredNews(open).length === 1, { what: 'the sweep finds it' });
   await sweepKeyPackages(database().pool);
   const conversation = await talk.create(someone('alice'), bob);
   for (const stream of [phone, open]) {
