@@ -12,13 +12,13 @@ export async function keepConversation(pool: pg.Pool, id: string): Promise<() =>
   const name = `kept_${randomUUID().replaceAll('-', '')}`;
   const own = (table: string): string =>
     `${table === 'conversation' ? 'key' : 'conversation'} = (select key from conversation where id = '${id}')`;
-  await pool.query(
-    TABLES.map((table) => `create table ${name}_${table} as select * from ${table} where ${own(table)};`).join('\n'),
-  );
+  // Statements of one query are one transaction. The lock makes them see one state.
+  const lock = `select from conversation where id = '${id}' for update;`;
+  const kept = TABLES.map((table) => `create table ${name}_${table} as select * from ${table} where ${own(table)};`);
+  await pool.query(`${lock}\n${kept.join('\n')}`);
   return async () => {
     const back = TABLES.filter((table) => table !== 'conversation');
-    // Statements of one query are one transaction.
-    await pool.query(`select from conversation where id = '${id}' for update;
+    await pool.query(`${lock}
       ${back.map((table) => `delete from ${table} where ${own(table)};`).join('\n')}
       update conversation c set ${await assignments(pool)} from ${name}_conversation k where c.key = k.key;
       ${back.map((table) => `insert into ${table} overriding system value select * from ${name}_${table};`).join('\n')}`);

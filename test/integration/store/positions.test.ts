@@ -200,7 +200,7 @@ test(
         }
       },
     );
-    await fc.assert(property, propertyOptions(12));
+    await fc.assert(property, propertyOptions(6));
   },
   PROPERTY_TIMEOUT_MS,
 );
