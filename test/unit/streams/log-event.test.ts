@@ -29,12 +29,16 @@ test('both kinds of streams send the entry as pages show it', () => {
     chain: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
   };
   expect(entryJson(entry)).toEqual(json);
-  expect(log.forConversation).toBe(`event: entry\nid: 3\ndata: ${JSON.stringify(json)}\n\n`);
+  expect(log.forConversation).toBe(`event: entry\nid: 3.AQEBAQEBAQEBAQEB\ndata: ${JSON.stringify(json)}\n\n`);
   expect(log.forAccount).toBe(`event: entry\ndata: ${JSON.stringify({ conversation: 'AAAA', entry: json })}\n\n`);
 });
 
-test('an expired entry has its place only, and an unknown sender is left out', () => {
-  expect(entryJson({ ...entry, ciphertext: null })).toEqual({ seq: 3, kind: 'commit', epoch: 1, expired: true });
+test('an expired entry has its place and its hash only, and an unknown sender is left out', () => {
+  expect(entryJson({ ...entry, ciphertext: null })).toEqual({
+    ...{ seq: 3, kind: 'commit', epoch: 1, expired: true },
+    sha256: '00'.repeat(32),
+    chain: 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=',
+  });
   expect(entryJson({ ...entry, sender: null })).not.toHaveProperty('sender');
 });
 

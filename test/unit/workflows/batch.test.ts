@@ -54,6 +54,7 @@ test('all that waits is one call, and every update gets the outcomes of its own 
         conversation: 'AAAA',
         operations: [...['a', 'b', 'c'].map(message), increment('i')],
         requests: ['r1', 'r2'],
+        sizes: [2, 1],
         isFirst: true,
       },
     ],
