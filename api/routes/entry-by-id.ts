@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { AppError } from '../../domain/errors.ts';
+import { formatPosition, positionAt } from '../../domain/position.ts';
 import { findEntry } from '../../store/log/entry-by-id.ts';
 import { entryJson } from '../../streams/entry-json.ts';
 import { type Reply, reply } from '../http/reply.ts';
@@ -8,5 +9,10 @@ import { type Reply, reply } from '../http/reply.ts';
 export async function pageOfEntry(pool: pg.Pool, conversation: string, user: string, id: string): Promise<Reply> {
   const found = await findEntry(pool, conversation, user, id);
   if (found === undefined) throw new AppError('not-found');
-  return reply(200, { entries: [entryJson(found.entry)], lastSeq: found.lastSeq });
+  const { entry, lastSeq } = found;
+  return reply(200, {
+    entries: [entryJson(entry)],
+    lastSeq,
+    position: formatPosition(positionAt(entry.seq, entry.chain)),
+  });
 }

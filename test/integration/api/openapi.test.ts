@@ -66,6 +66,8 @@ test('the document lists exactly the routes that clients use', () => {
       'POST /v1/admin/users/{user}/off-boarding',
       'POST /v1/admin/external-sender/rotation',
       'GET /v1/external-sender',
+      'POST /v1/admin/restored',
+      'POST /v1/conversations/{id}/positions',
       'DELETE /v1/admin/conversations/{id}',
       'DELETE /v1/admin/drain',
       'GET /v1/admin/conversations/{id}/exports/{export}/entries',

@@ -129,7 +129,9 @@ test('messages of an MLS conversation have their epoch in the frame', async () =
   const proposal = { id: 'p1', ciphertext: base64(privateMessage(id, 0, 'proposal')) };
   await service.ask(`POST /v1/conversations/${id}/messages`, { user: 'bob', body: proposal });
   const page = await service.ask(`GET /v1/conversations/${id}/messages`, { user: 'bob' });
-  expect(page.body).toEqual({
+  expect(page.body).toMatchObject({
+    chainBefore: chain,
+    position: expect.stringMatching(/^2\.[\w-]{16}$/) as string,
     entries: [
       { seq: 1, kind: 'application', id: 'm1', epoch: 0, ciphertext: base64(frame), at: expect.any(String) as string },
       {
@@ -389,10 +391,10 @@ test('a stream starts at the position that the client states', async () => {
     const answer = await service.ask(`GET /v1/conversations/${id}/events${query}`, { user: 'alice', headers });
     return answer.status === 200 ? (service.streams.at(-1) as { after: unknown }).after : answer.body.code;
   };
-  expect(await open('')).toBe(0);
-  expect(await open('?after=5')).toBe(5);
+  expect(await open('')).toEqual({ seq: 0 });
+  expect(await open('?after=5')).toEqual({ seq: 5 });
   expect(await open('?after=latest')).toBe('latest');
-  expect(await open('?after=5', { 'last-event-id': '9' })).toBe(9);
+  expect(await open('?after=5', { 'last-event-id': '9' })).toEqual({ seq: 9 });
   expect(await open('?after=soon')).toBe('malformed');
   expect(await open('', { 'last-event-id': 'x' })).toBe('malformed');
 });

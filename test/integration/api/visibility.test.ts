@@ -50,6 +50,8 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`POST ${at}/reset`, { successor: 'q83v' }],
     [`POST ${at}/read`],
     [`POST ${at}/unread`],
+    [`POST ${at}/positions`, { positions: ['0'] }],
+    [`POST ${at}/signals`, { data: base64('typing') }],
   ];
 }
 

@@ -5,6 +5,7 @@ import type { IncrementCommand } from '../../../domain/command.ts';
 import type { Decision } from '../../../domain/decision.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { createConversation } from '../../../store/conversation/conversations.ts';
+import { listChangedConversations } from '../../../store/conversation/lists.ts';
 import { decide } from '../../../store/decision/decide.ts';
 import { answerConsentRequest } from '../../../store/consent/consent.ts';
 import { readEarlierAnswer } from '../../../store/decision/earlier-answer.ts';
@@ -347,6 +348,7 @@ async function keyPackagesAndWelcomes(): Promise<void> {
 
 async function inboxes(): Promise<void> {
   const { pool } = database();
+  await listChangedConversations(pool, 'alice', { since: undefined }, 10);
   await sql(`insert into consent (user_id, mode) select 'private-' || n, 'nobody' from generate_series(1, 60) n`);
   const refused = Array.from({ length: 60 }, (_, i) => `private-${i + 1}`);
   const id = await startConversation(pool, { protocol: 'opaque', members: [] });
@@ -455,7 +457,7 @@ async function evidence(): Promise<void> {
   const { rows } = await pool.query<{ seq: number }>('select last_seq as seq from conversation where id = $1', [id]);
   const report = { kind: 'report', seq: rows[0]?.seq, epoch: 6, reason: 'stuck', actor: 'bob' };
   await ask(id, { kind: 'reset', actor: 'carol', successor: `${id}-carol` }, report);
-  await ask(id, { kind: 'reset', actor: 'bob', successor: `${id}-undone` });
+  await ask(id, { kind: 'reset', actor: 'bob', successor: `${id}-undo` });
   // Everybody has left: who comes then is on no trial.
   const empty = await startConversation(pool, { members: [], policy: { externalJoin: 'anyone' } });
   await ask(empty, { kind: 'leave' }, outsider('bob', 0) as never);

@@ -97,7 +97,7 @@ test('an acknowledgement stores positions of locked conversations with the other
   await lock([locked]);
   const positions = { [locked]: 1, [free]: 1 };
   const answer = await service.ask('POST /v1/ack', { user: 'bob', body: { positions } });
-  expect([answer.status, answer.body]).toEqual([200, { positions }]);
+  expect([answer.status, answer.body]).toEqual([200, { positions, restarted: {} }]);
 });
 
 test('bytes are staged for locked conversations with the others, and the sweep leaves those to its next run', async () => {

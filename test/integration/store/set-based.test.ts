@@ -151,6 +151,7 @@ async function tables(pool: pg.Pool, conversation: string): Promise<Record<strin
           proven_at: proven,
           version: ______,
           chain: _______,
+          changed_xid: ________,
           answer,
           ...row
         },
