@@ -19,7 +19,7 @@ export function fakeFetch(service: FakeService): typeof fetch {
     const [, , room = '', id = '', action = ''] = url.pathname.split('/').map(decodeURIComponent);
     const body = (typeof init.body === 'string' ? JSON.parse(init.body) : {}) as Body;
     if (action === 'events') return eventsOf(service.log(id));
-    const answer = answerTo(service.api(user, device), { id, body, after: Number(url.searchParams.get('after') ?? 0) });
+    const answer = answerTo(service.api(user, device), { id, body, after: url.searchParams.get('after') ?? 0 });
     try {
       const route = `${init.method ?? 'GET'} ${room}${action === '' ? '' : `/${action}`}`;
       const value = await (answer[route] ?? missing(route))();
@@ -35,7 +35,7 @@ export function fakeFetch(service: FakeService): typeof fetch {
 interface Asked {
   readonly id: string;
   readonly body: Body;
-  readonly after: number;
+  readonly after: string | number;
 }
 
 function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, () => Promise<unknown>> {
