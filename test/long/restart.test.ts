@@ -67,6 +67,7 @@ describe('a rollback', () => {
     await goBack();
     await noticed([alice, bob]);
     await waitUntil(() => alice.group().members.includes(dave.device.user), { what: 'dave is back' });
+    await dave.device.sync();
     await settled([alice, bob, dave], ['hello']);
     await dave.group().send('again');
     await settled([alice, bob, dave], ['hello', 'again']);
