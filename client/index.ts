@@ -14,6 +14,7 @@ export { ParleyClient } from './api/parley-client.ts';
 export type { EpochConflict } from './api/problem.ts';
 export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
 export type {
+  Acknowledged,
   AuditEntry,
   AuditPage,
   AuditQuery,
@@ -75,6 +76,7 @@ export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, S
 export { LogAlteredError } from './chain/known-chain.ts';
 export type { ChainPosition } from './chain/position.ts';
 export { positionText } from './chain/position.ts';
+export type { Judgement } from './chain/statements.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';

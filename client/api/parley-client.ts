@@ -6,6 +6,7 @@ import type { FollowOptions, StreamEvent } from './conversation-stream.ts';
 import { follow } from './conversation-stream.ts';
 import type { Http } from './http.ts';
 import type {
+  Acknowledged,
   Answer,
   ClaimedKeyPackages,
   ClaimRequest,
@@ -171,9 +172,8 @@ export class ParleyClient {
   }
 
   /** Acknowledges entries. A position only moves forward; the answer leaves out unknown conversations. */
-  async ack(positions: Positions): Promise<Positions> {
-    const answer = await this.http.json('POST', '/v1/ack', { body: { positions } });
-    return (answer as Answer<'acknowledge'>).positions;
+  ack(positions: Positions): Promise<Acknowledged> {
+    return this.http.json('POST', '/v1/ack', { body: { positions } }) as Promise<Acknowledged>;
   }
 
   /** The GroupInfo of the current epoch, for joining by external commit (RFC 9420 §12.4.3.2). */

@@ -80,8 +80,10 @@ export type SendOutcome = Answer<'sendMessages'>['results'][number];
 /** Place of a message in the log. `duplicate`: the service accepted this id with these bytes before. */
 export type SendResult = components['schemas']['SendResult'];
 
-/** `seq` of the last processed entry, by conversation id. */
-export type Positions = Answer<'acknowledge'>['positions'];
+/** Position of the last processed entry, or its `seq`, by conversation id. */
+export type Positions = Body<'acknowledge'>['positions'];
+/** `positions`: what is stored now. `restarted`: conversations whose log does not go on from the position that was sent. */
+export type Acknowledged = Answer<'acknowledge'>;
 
 /** Key packages of one device that the service holds. `available` does not count the last resort. */
 export type KeyPackageStock = Answer<'countKeyPackages'>;

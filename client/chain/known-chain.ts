@@ -73,23 +73,31 @@ export class KnownChain implements ChainRecord {
   }
 
   /**
+   * Does the next entry follow from what this device has read, as far as it can tell? An entry that was read before does if it is
+   * still the same.
+   */
+  fits(entry: ChainedEntry): boolean {
+    const known = this.#links.get(entry.seq);
+    if (known !== undefined && known !== entry.chain) return entry.chain === undefined;
+    const value = this.#valueOf(entry, entry.chainBefore);
+    return entry.chain === undefined || value === undefined || entry.chain === value;
+  }
+
+  /**
    * Takes the value of the next entry. It is computed where the value before it is known: that of the entry before it, or else
-   * `before`, with which the service begins a block. Elsewhere it is the one that the service gives.
+   * the one with which the service begins a block. Elsewhere it is the one that the service gives.
    * @throws LogAlteredError if the service gave another value
    */
-  follow(entry: ChainedEntry, before?: string): void {
+  follow(entry: ChainedEntry, before = entry.chainBefore): void {
     const { seq, chain: given } = entry;
     const known = this.#links.get(seq - 1);
     if (known !== undefined && before !== undefined && before !== known) throw new LogAlteredError(seq, known, before);
-    const start = known ?? before;
-    const hash = contentHash(entry);
     if (given === undefined && !this.#isGiven()) {
       // The entry is older than the chain, and so is what was computed from the origin of the log.
       this.#links.clear();
       return;
     }
-    const computed = start === undefined || hash === undefined ? undefined : chainAfter(start, entry, hash);
-    const value = computed ?? given;
+    const value = this.#valueOf(entry, before) ?? given;
     if (value === undefined) return;
     if (given !== undefined && (given !== value || !isChainValue(given))) throw new LogAlteredError(seq, value, given);
     this.#links.set(seq, value);
@@ -112,6 +120,12 @@ export class KnownChain implements ChainRecord {
   /** Is this a position on a branch that is known to be lost? */
   isLost({ seq, chain }: ChainPosition): boolean {
     return this.#lost.some(({ links }) => links.get(seq) === chain);
+  }
+
+  #valueOf(entry: ChainedEntry, before: string | undefined): string | undefined {
+    const start = this.#links.get(entry.seq - 1) ?? before;
+    const hash = start === undefined ? undefined : contentHash(entry);
+    return start === undefined || hash === undefined ? undefined : chainAfter(start, entry, hash);
   }
 
   /** Has the service given a value yet? That of the origin of a log is computed. */

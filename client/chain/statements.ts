@@ -24,6 +24,8 @@ export class Statements {
   readonly suspected: Set<string>;
   /** The last position that each other device stated and that this device has too: its `seq`, by the device's signature key. */
   readonly agreed = new Map<string, number>();
+  /** Number of messages by what they showed, since the start of this process. */
+  readonly heard = new Map<Judgement, number>();
   readonly #chain: KnownChain;
   readonly #onEvent: (event: LogEvent) => void;
 
@@ -33,10 +35,11 @@ export class Statements {
     this.#onEvent = onEvent;
   }
 
-  hear({ seq, epoch, sender, theirs }: AuthenticMessage): Judgement {
-    if (theirs === undefined) return 'unverified';
-    const mine = this.#chain.at(theirs.seq);
+  hear({ seq, epoch, sender, theirs }: AuthenticMessage): void {
+    const mine = theirs === undefined ? undefined : this.#chain.at(theirs.seq);
     const judgement = this.#judge(seq, theirs, mine);
+    this.heard.set(judgement, (this.heard.get(judgement) ?? 0) + 1);
+    if (theirs === undefined) return;
     const { leaf, user, device } = sender;
     const stated = { seq, epoch, leaf, user, theirs };
     if (judgement === 'agreed') this.agreed.set(device, Math.max(theirs.seq, this.agreed.get(device) ?? 0));
@@ -44,10 +47,10 @@ export class Statements {
     if (judgement === 'fork-suspected' && this.#isNew(`${leaf}/${epoch}`)) {
       this.#onEvent({ type: judgement, ...stated, ...(mine === undefined ? {} : { mine }) });
     }
-    return judgement;
   }
 
-  #judge(seq: number, theirs: ChainPosition, mine: ChainPosition | undefined): Judgement {
+  #judge(seq: number, theirs: ChainPosition | undefined, mine: ChainPosition | undefined): Judgement {
+    if (theirs === undefined) return 'unverified';
     if (this.#chain.isLost(theirs)) return 'stale-branch';
     // Nobody has read a message, or what comes after it, before it was sent.
     if (theirs.seq >= seq) return 'fork-suspected';

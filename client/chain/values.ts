@@ -18,6 +18,8 @@ export interface ChainedEntry {
   readonly sha256?: string;
   /** The value of the entry, as the service gives it. Absent: the entry is older than the chain. */
   readonly chain?: string;
+  /** The value before it, where the entry begins a block of what its reader may read. */
+  readonly chainBefore?: string;
 }
 
 /** Bytes of a value. */

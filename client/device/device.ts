@@ -133,7 +133,13 @@ export class MlsDevice {
     this.#options = options;
     this.#parts = parts;
     this.#config = clientConfig(parts.authentication);
-    this.#acknowledgements = new Acknowledgements(api);
+    this.#acknowledgements = new Acknowledgements(api, (conversation) => {
+      // The next read gets the same answer, and can do something about it.
+      this.groups
+        .get(conversation)
+        ?.receive()
+        .catch(() => undefined);
+    });
     this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
 
@@ -250,7 +256,7 @@ export class MlsDevice {
   /** Acknowledges the processed entries of a group with the next batch. */
   acknowledgeSoon(group: MlsGroup): void {
     // The service needs no positions of a removed member.
-    if (!group.isRemoved) this.#acknowledgements.add(group.id, group.position);
+    if (!group.isRemoved) this.#acknowledgements.add(group.id, { seq: group.position, where: group.where });
   }
 
   /** Calls `listener` with each new message of every group. Returns a function that removes the listener. */

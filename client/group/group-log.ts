@@ -239,9 +239,12 @@ export class GroupLog implements GroupRecord {
    * @throws LogAlteredError
    */
   async process(entry: Entry): Promise<void> {
-    if (entry.seq <= this.position || this.isDead) return;
-    // The stream started after this position, or the stream left out expired entries.
-    if (entry.seq !== this.position + 1) {
+    if (this.isDead) return;
+    const fits = this.chain.fits(entry);
+    if (entry.seq <= this.position && fits) return;
+    // The stream started after this position, or left out expired entries. Or the log was restarted, while the stream was
+    // connecting: the answer to a position says so, and is no alarm.
+    if (entry.seq !== this.position + 1 || !fits) {
       await this.catchUp();
       return;
     }
@@ -294,8 +297,9 @@ export class GroupLog implements GroupRecord {
     const { api, id } = this.#options;
     for (let more = true; more;) {
       const page = await api.log(id, { after: this.where ?? this.position, limit: PAGE_LIMIT });
-      for (const entry of page.entries) {
-        if (!(await process(entry))) return;
+      for (const [place, entry] of page.entries.entries()) {
+        const { chainBefore = place === 0 ? page.chainBefore : undefined } = entry;
+        if (!(await process(chainBefore === undefined ? entry : { ...entry, chainBefore }))) return;
       }
       more = page.next !== undefined;
     }

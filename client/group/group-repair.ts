@@ -63,7 +63,7 @@ export class GroupRepair {
       await this.#log.save();
     };
     const id = newId();
-    const stated = { id, authenticatedData: this.#log.stated(id) };
+    const stated = { id, authenticatedData: this.#log.stated(id), ...this.#log.stance };
     const joined = await this.#options.rejoin({ beforeCommit, stated });
     await this.#log.rejoin(joined);
     this.#options.onRejoin(reason);

@@ -6,6 +6,7 @@ import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, PushLevel, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
+import type { Judgement } from '../chain/statements.ts';
 import { digestOf } from '../chain/values.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
@@ -94,6 +95,16 @@ export class MlsGroup {
    */
   get agreed(): ReadonlyMap<string, number> {
     return this.#log.statements.agreed;
+  }
+
+  /** Number of messages of others by what they showed about the log, since the start of this process. */
+  get heard(): ReadonlyMap<Judgement, number> {
+    return this.#log.statements.heard;
+  }
+
+  /** The same as text, with which the service says whether the log goes on from there. */
+  get where(): string | undefined {
+    return this.#log.where;
   }
 
   /** `position` with the value of the chain over the log up to there; `undefined`: the service has not given a value so far. */

@@ -25,7 +25,7 @@ export interface JoinContext {
   readonly config: ClientConfig;
   readonly beforeCommit: BeforeCommit;
   /** What the external commit says, and its message id. A device that has read nothing of the log says nothing. */
-  readonly stated?: { readonly id: string; readonly authenticatedData: Uint8Array };
+  readonly stated?: { readonly id: string; readonly authenticatedData: Uint8Array; readonly position?: string };
 }
 
 const LIMIT_MS = 10_000;
@@ -85,6 +85,7 @@ export async function joinExternally(context: JoinContext, conversation: string)
       const { seq, chain } = await api.commit(conversation, {
         ...{ commit, groupInfo },
         ...(stated === undefined ? {} : { id: stated.id }),
+        ...(stated?.position === undefined ? {} : { position: stated.position }),
       });
       return { state: newState, seq, ...(chain === undefined ? {} : { chain }) };
     } catch (error) {

@@ -35,7 +35,7 @@ export function fakeFetch(service: FakeService): typeof fetch {
 interface Asked {
   readonly id: string;
   readonly body: Body;
-  readonly after: string | number;
+  readonly after: number | string;
 }
 
 function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, () => Promise<unknown>> {
@@ -50,7 +50,7 @@ function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, ()
     'POST users/key-packages': () => api.claimKeyPackages(id, { conversation: body.conversation }),
     'GET welcomes': async () => ({ welcomes: await api.welcomes() }),
     'POST welcomes/ack': () => api.ackWelcome(id),
-    'POST ack': async () => ({ positions: await api.ack(body.positions) }),
+    'POST ack': () => api.ack(body.positions),
   };
 }
 

@@ -118,7 +118,12 @@ export class FakeService {
           conversation.successor = successor;
           this.#conversations.set(successor, emptyConversation(successor, conversation.members));
         }),
-      ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
+      ack: (positions) =>
+        now(() => {
+          const seqs = Object.entries(positions).map(([id, position]) => [id, seqOf(position)] as const);
+          this.acks.set(`${user}/${device}`, Object.fromEntries(seqs));
+          return { positions: Object.fromEntries(seqs), restarted: {} };
+        }),
       externalSender: () => now(() => this.externalSender),
       epoch: (id) => now(() => this.#find(id).epoch),
       followAll: () => {
@@ -217,6 +222,11 @@ function emptyConversation(id: string, members: Iterable<string>, groupInfo?: st
   const chain = createHash('sha256').update(Buffer.concat(head)).digest();
   const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [], chain };
   return { epoch: 0, groupInfo, members: new Set(members), ...rest };
+}
+
+/** The seq of a position. */
+function seqOf(position: string | number): number {
+  return Number.parseInt(String(position), 10);
 }
 
 function refuseSuperseded({ successor }: Conversation): void {

@@ -2,8 +2,10 @@ import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { varLenDataEncoder } from 'ts-mls/codec/variableLength.js';
 import { describe, expect, test } from 'vitest';
 import { readStatement, statementData } from '../../../client/chain/authenticated-data.ts';
+import { positionText } from '../../../client/chain/position.ts';
 import type { Statement } from '../../../client/chain/statement.ts';
 import { toBase64 } from '../../../client/platform/bytes.ts';
+import { blocksOf, read } from '../../harness/markdown.ts';
 
 const CHAIN = Uint8Array.from({ length: 32 }, (_, i) => i);
 const STATEMENT: Statement = { position: { seq: 2 ** 40 + 3, chain: toBase64(CHAIN) }, messageId: 'message-1' };
@@ -12,6 +14,15 @@ const vector = (bytes: Uint8Array): Uint8Array => encode(varLenDataEncoder)(byte
 
 /** The bytes of `STATEMENT`, as docs/reference/log-chain.md gives them. */
 const BODY = `01 01 0000010000000003 ${hex(CHAIN)} 09 ${Buffer.from('message-1').toString('hex')}`.replaceAll(' ', '');
+
+test('the example in docs/reference/log-chain.md is a statement', () => {
+  const [block] = blocksOf(read('docs/reference/log-chain.md')).filter(({ language }) => language === 'text');
+  const bytes = Buffer.from(block?.text.replaceAll(/\s/g, '') ?? '', 'hex');
+  const statement = readStatement(bytes, false);
+  expect(statement).toMatchObject({ messageId: 'm', position: { seq: 3 } });
+  expect(positionText(statement?.position ?? { seq: 0, chain: '' })).toBe('3.nAy8nmz761Rh2_1-');
+  expect(hex(statementData(statement ?? { messageId: '' }, false))).toBe(hex(bytes));
+});
 
 describe('a statement in authenticated_data', () => {
   test('follows the mark as a vector, and data of the app may come after it', () => {
