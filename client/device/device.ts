@@ -245,7 +245,7 @@ export class MlsDevice {
     const known = await store.get(INCARNATION);
     if (known === incarnation) return;
     if (known !== undefined) {
-      for (const group of this.groups.values()) await group.compare();
+      for (const group of this.groups.values()) if (!group.isRemoved) await group.compare();
       await this.#renew();
     }
     await store.set(INCARNATION, incarnation);

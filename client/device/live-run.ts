@@ -178,6 +178,7 @@ class LiveEvents {
         await group.receive();
         break;
       case 'log-restarted':
+        if (group.isRemoved) break;
         await group.compare(event.lastSeq);
         this.#later.settleSoon(group);
         break;

@@ -101,7 +101,6 @@ export class GroupRestart {
    */
   async notice(lastSeq = Infinity): Promise<boolean> {
     const { log } = this.#parts;
-    if (log.isRemoved) return false;
     const own = [...log.sent.values()].flatMap(({ accepted }) => accepted ?? []);
     const known = [...log.chain.links].map(([seq, chain]): ChainPosition => ({ seq, chain }));
     const candidates = [...new Map([...own, ...known].map((one) => [one.seq, one])).values()];

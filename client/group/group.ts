@@ -220,9 +220,7 @@ export class MlsGroup {
    * @param lastSeq of the log as it is now, if the service said it
    */
   async compare(lastSeq?: number): Promise<void> {
-    await this.#inTurn(async () => {
-      if (!this.isRemoved) await this.#restart.notice(lastSeq);
-    });
+    await this.#inTurn(() => this.#restart.notice(lastSeq));
   }
 
   /**
