@@ -56,6 +56,7 @@ import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-super
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { conversationRoutes } from './routes/conversations.ts';
+import { deletionRoutes } from './routes/deletions.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
@@ -106,7 +107,7 @@ export interface AppDeps extends HealthDeps {
   readonly inspection: AdminDeps['inspection'];
   readonly running: AdminDeps['running'];
   readonly own: AdminDeps['own'];
-  readonly notifier: Pick<Notifier, 'device' | 'entry'>;
+  readonly notifier: Pick<Notifier, 'device' | 'entry' | 'read'>;
   /** @default what it reads after an off-boarding began here */
   readonly cutOffs?: CutOffs;
   readonly offBoardingRuns: OffBoardingDeps['offBoardingRuns'];
@@ -179,6 +180,7 @@ export function makeRoutes(
   };
   const routes = [
     ...messageRoutes(all),
+    ...deletionRoutes(all),
     ...unreadRoutes(all),
     ...commitRoutes(all),
     ...epochRoutes(all),

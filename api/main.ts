@@ -240,6 +240,7 @@ async function main(): Promise<void> {
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
+    onRead: streams.wakeRead,
     onSetting: () =>
       void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read')),
     onConnect: streams.wakeAll,

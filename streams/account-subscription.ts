@@ -1,5 +1,6 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { FollowedConversation } from '../store/device/positions.ts';
+import type { ReadState } from '../store/log/unread.ts';
 import type { Welcome } from '../store/welcome/welcomes.ts';
 import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
@@ -36,15 +37,17 @@ export class AccountSubscription implements Subscription {
   seq: number;
   key: number;
   live = false;
+  mark: string;
 
   /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
   constructor(
     stream: AccountOwner,
-    { conversation, position, joinedSeq }: FollowedConversation,
+    { conversation, position, joinedSeq, mark }: FollowedConversation,
     deliveredSeq: number | undefined,
   ) {
     this.#stream = stream;
     this.conversation = conversation;
+    this.mark = mark;
     const acknowledged = position ?? -1;
     if (deliveredSeq !== undefined && deliveredSeq >= acknowledged) {
       this.seq = deliveredSeq;
@@ -93,6 +96,11 @@ export class AccountSubscription implements Subscription {
     if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.deliverWelcome(welcome);
   }
 
+  tellRead({ mark, seq, unread }: ReadState): void {
+    this.mark = mark;
+    this.#write('read', { seq, unread });
+  }
+
   enterInterval(startSeq: number, protocol: 'mls' | 'opaque'): void {
     if (this.#intervalStart === startSeq) return;
     const { conversation } = this;
@@ -138,7 +146,10 @@ export class AccountSubscription implements Subscription {
     this.#stream.backlog.advance();
   }
 
-  #write(name: 'removed' | 'history-truncated' | 'conversation', data: Readonly<Record<string, unknown>>): void {
+  #write(
+    name: 'removed' | 'history-truncated' | 'conversation' | 'read',
+    data: Readonly<Record<string, unknown>>,
+  ): void {
     this.#stream.connection.write(event(name, { conversation: this.conversation, ...data }));
   }
 }

@@ -18,12 +18,13 @@ export interface StreamTarget {
   readonly isCutOff?: () => boolean;
 }
 
-/** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
+/** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, deleted bodies, and an event that says why it ends. */
 export class ConversationStream implements Subscription, ConnectionOwner {
   readonly conversation: string;
   readonly user: string;
   readonly isCutOff: () => boolean;
   readonly device = undefined;
+  readonly mark = null;
   readonly endsWithMembership = true;
   readonly ticket: TicketUse | undefined;
   readonly connection: Connection;
@@ -71,8 +72,11 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     const { item } = event;
     this.seq = item.seq;
     this.key = item.key;
-    if (item.type === 'entry') this.connection.write(event.forConversation);
-    else if (item.change.kind === 'superseded') this.connection.end('reset', { successor: item.change.successor });
+    if (item.type === 'change' && item.change.kind === 'superseded') {
+      this.connection.end('reset', { successor: item.change.successor });
+    } else {
+      this.connection.write(event.forConversation);
+    }
   }
 
   skipDeleted(oldestSeq: number): boolean {
@@ -102,11 +106,14 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.backlog.advance();
   }
 
-  // This stream delivers entries only.
+  // This stream is about the log only.
   enterInterval(): void {
     return undefined;
   }
   deliverWelcome(): void {
+    return undefined;
+  }
+  tellRead(): void {
     return undefined;
   }
   reachEnd(): void {

@@ -8,6 +8,8 @@ export type StreamEvent =
   | 'conversation'
   | 'removed'
   | 'removal-wanted'
+  | 'deleted'
+  | 'read'
   | 'reset'
   | 'history-truncated'
   | 'low-stock'

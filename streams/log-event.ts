@@ -19,7 +19,7 @@ export class LogEvent {
     this.item = item;
   }
 
-  /** Text for the stream of one conversation: an entry, with its seq as the id to resume from. Changes: no text. */
+  /** Text for the stream of one conversation: an entry, with its seq as the id to resume from. Of changes only deleted bodies. */
   get forConversation(): string {
     return (this.#forConversation ??= this.#makeForConversation());
   }
@@ -39,7 +39,9 @@ export class LogEvent {
 
   #makeForConversation(): string {
     const { item } = this;
-    if (item.type === 'change') return '';
+    if (item.type === 'change') {
+      return item.change.kind === 'body-deleted' ? event('deleted', { seq: item.change.entry }) : '';
+    }
     return `event: entry\nid: ${item.seq}\ndata: ${this.#textOf(item.entry)}\n\n`;
   }
 
@@ -74,6 +76,8 @@ function changeEvents(conversation: string, seq: number, change: Change): string
       const { kind, ...whose } = change;
       return event(kind, { conversation, seq, ...whose });
     }
+    case 'body-deleted':
+      return event('deleted', { conversation, seq: change.entry });
     case 'superseded':
       return event('reset', { conversation, successor: change.successor });
     case 'policy':

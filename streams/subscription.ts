@@ -1,5 +1,6 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { Cursor } from '../store/log/log-items.ts';
+import type { ReadState } from '../store/log/unread.ts';
 import type { LogEvent } from './log-event.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface Subscription extends Cursor {
    */
   readonly endsWithMembership: boolean;
   live: boolean;
+  /** The read mark of its user that it has told; null = it tells none. */
+  readonly mark: string | null;
   /** The stream is open, and its reader keeps up. */
   readonly isReady: boolean;
   /** Its reader has not yet taken what was written. */
@@ -27,6 +30,8 @@ export interface Subscription extends Cursor {
   /** Writes the next item, and moves the cursor after it. */
   readonly deliver: (event: LogEvent) => void;
   readonly deliverWelcome: (welcome: AddressedWelcome) => void;
+  /** Another device has moved the read mark of its user, or this one. */
+  readonly tellRead: (read: ReadState) => void;
   /** The next items belong to the membership interval that begins with this entry. */
   readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
   /** Everything up to the end of the log is delivered. */

@@ -156,4 +156,5 @@ export const ConversationsPageQuery = z.strictObject({ cursor: cursorOf(parseCon
 export const UsersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
 export const ConversationParams = z.object({ id: ConversationIdInput });
 export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
+export const EntryParams = z.object({ id: ConversationIdInput, seq: wholeNumber(1, MAX_SAFE_EPOCH) });
 export const EmptyBody = z.strictObject({});

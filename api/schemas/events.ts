@@ -24,6 +24,8 @@ const entryExample = {
   at: '2026-01-31T12:00:00.000Z',
 } as const;
 const ENDS = 'Ends the stream. ';
+const DELETED =
+  'The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined.';
 const slow = `${ENDS}Your client read nothing for some seconds: reconnect`;
 const reconnect = `${ENDS}The token expires, or the server stops: reconnect`;
 const truncated = 'Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit';
@@ -41,6 +43,11 @@ export const CONVERSATION_EVENTS = {
   entry: eventOf('entry', 'The only event with an id', Entry.meta({ example: entryExample }), true).meta({
     id: 'ConversationEntryEvent',
   }),
+  deleted: eventOf(
+    'deleted',
+    `${DELETED} Without an id. It may come again after a reconnect`,
+    z.object({ seq: Seq }).meta({ example: { seq: 7 } }),
+  ).meta({ id: 'ConversationDeletedEvent' }),
   removed: eventOf(
     'removed',
     `${ENDS}You are no longer a member, or an operator removed you from the service`,
@@ -176,6 +183,18 @@ export const ACCOUNT_EVENTS = {
       .object({ conversation, seq: Seq, user: z.string(), device: z.string().optional() })
       .meta({ example: { conversation: CONVERSATION, seq: 9, user: 'bob' } }),
   ).meta({ id: 'RemovalWantedEvent' }),
+  deleted: eventOf(
+    'deleted',
+    `${DELETED} It comes to devices that were away too, and may come again`,
+    z.object({ conversation, seq: Seq }).meta({ example: { conversation: CONVERSATION, seq: 7 } }),
+  ).meta({ id: 'DeletedEvent' }),
+  read: eventOf(
+    'read',
+    'The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. `seq` is the read position, `unread` the count, as they are when the event is sent. What happened before the stream began is not told: see `GET /v1/unread`',
+    z
+      .object({ conversation, seq: Seq, unread: z.number().int() })
+      .meta({ example: { conversation: CONVERSATION, seq: 7, unread: 0 } }),
+  ).meta({ id: 'ReadEvent' }),
   'low-stock': eventOf(
     'low-stock',
     'Upload key packages',

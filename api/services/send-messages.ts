@@ -18,6 +18,8 @@ export interface MessageInput {
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
   readonly push: PushLevel;
+  /** Lower-case hex. */
+  readonly deleteHash?: string | undefined;
 }
 
 /** The result of one message: its position in the log, or the problem. */
@@ -95,11 +97,14 @@ export function makeSendMessages({
 
 function check(
   conversation: ConversationRef,
-  { id, ciphertext, epoch, push }: MessageInput,
+  { id, ciphertext, epoch, push, deleteHash }: MessageInput,
   { caller }: Origin,
 ): CheckedCommand {
   try {
     const checked = checkMessage(conversation, ciphertext, epoch);
+    if (deleteHash !== undefined && checked.framing.type === 'proposal') {
+      throw new AppError('malformed', 'A proposal has no deleteHash: the group needs its proposals');
+    }
     const sha256 = hash('sha256', ciphertext, 'hex');
     const command = {
       kind: 'message',
@@ -108,6 +113,7 @@ function check(
       sha256,
       ...checked.framing,
       ...(push === 'normal' || checked.framing.type === 'proposal' ? {} : { push }),
+      ...(deleteHash === undefined ? {} : { deleteHash }),
       bytes: { ciphertext },
     } as const;
     return { isGood: true, command, checked };

@@ -60,6 +60,7 @@ export interface InlineOperation extends RequestJson {
   readonly sha256?: string;
   readonly epoch?: number;
   readonly push?: MessageCommand['push'];
+  readonly deleteHash?: string;
   readonly deferred?: true;
   readonly seq?: number;
   readonly bytes?: { readonly ciphertext?: number; readonly welcome?: number; readonly groupInfo?: number };
@@ -145,8 +146,8 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
   const common = { kind, id, actor, notAfter };
   switch (command.kind) {
     case 'message': {
-      const { type, sha256, epoch, isVerified: verified, push, bytes } = command;
-      return defined({ ...common, type, sha256, epoch, verified, push, bytes: positions(bytes, add) });
+      const { type, sha256, epoch, isVerified: verified, push, deleteHash, bytes } = command;
+      return defined({ ...common, type, sha256, epoch, verified, push, deleteHash, bytes: positions(bytes, add) });
     }
     case 'commit': {
       const { sha256, epoch, bytes, waitedForReservation: deferred } = command;

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { DeviceName } from '../key-package/key-packages.ts';
 import { type Row, flag, integer, orNull, text } from '../row.ts';
+import { READ_MARK } from '../log/unread.ts';
 import { ACKNOWLEDGE_WAKE } from '../push/targets.ts';
 import { existsByKey } from '../sql-fragments.ts';
 
@@ -69,13 +70,15 @@ export interface FollowedConversation {
   readonly leftSeq: number | null;
   /** There are entries after the position, or changes at it or after it. */
   readonly behind: boolean;
+  /** The read mark of the user (`READ_MARK`). */
+  readonly mark: string;
 }
 
 // Former members get the rest for 30 days, and the event that they left until their device acknowledges again. Changes at
 // the position itself count as news, because an acknowledgement says nothing about them.
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, m.joined_seq as "joinedSeq",
-    m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq > d.seq
+    m.left_seq as "leftSeq", ${READ_MARK} as mark, (d.seq is null or m.left_seq is not null or c.last_seq > d.seq
       or ${existsByKey('change x where x.conversation = c.key and x.seq >= d.seq')}) as behind`;
 const FOLLOWED_WHERE = `
   left join lateral (
@@ -94,6 +97,7 @@ function parseFollowed(row: Row): FollowedConversation {
     joinedSeq: integer(row, 'joinedSeq'),
     leftSeq: orNull(integer, row, 'leftSeq'),
     behind: flag(row, 'behind'),
+    mark: text(row, 'mark'),
   };
 }
 

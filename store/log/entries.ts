@@ -5,7 +5,7 @@ import { type Row, bytes, flag, integer, oneOf, orNull, text, time } from '../ro
 import { withinBytes } from '../sql-fragments.ts';
 
 /** Columns of `entry e` that {@link parseEntry} reads. */
-export const ENTRY_COLUMNS = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at, e.sha256, e.chain`;
+export const ENTRY_COLUMNS = `e.seq, e.kind, e.message_id as id, e.epoch, e.ciphertext, e.sender, e.at, e.sha256, e.chain, e.deleted as "isDeleted"`;
 
 /** @param row {@link ENTRY_COLUMNS} */
 function parseEntry(row: Row): LogEntry {
@@ -15,6 +15,7 @@ function parseEntry(row: Row): LogEntry {
     id: text(row, 'id'),
     epoch: integer(row, 'epoch'),
     ciphertext: orNull(bytes, row, 'ciphertext'),
+    isDeleted: flag(row, 'isDeleted'),
     sender: orNull(text, row, 'sender'),
     at: time(row, 'at'),
     sha256: bytes(row, 'sha256'),

@@ -27,6 +27,8 @@ interface Judgement extends Pick<Page, 'lastSeq' | 'leftSeq' | 'oldestSeq' | 'tr
   /** Oldest entry that the primary keeps, and the last application entry without its body. */
   readonly keptFrom: number;
   readonly expiredSeq: number;
+  /** Number of bodies that were deleted: the replica serves only when it has deleted as many. */
+  readonly deletions: number;
   /** Membership intervals that reach beyond the position: first and last entries, in order. */
   readonly from: readonly number[];
   readonly to: readonly number[];
@@ -54,7 +56,15 @@ export function makeReadPage(
     const judgement = await judge(primary, conversation, user, after);
     if (judgement === undefined) return undefined;
     if (judgement.from.length > MAX_STAYS) return fromPrimary('primary');
-    const { key: _key, keptFrom: _kept, expiredSeq: _expired, from: _from, to: _to, ...facts } = judgement;
+    const {
+      key: _key,
+      keptFrom: _kept,
+      expiredSeq: _expired,
+      deletions: _deletions,
+      from: _from,
+      to: _to,
+      ...facts
+    } = judgement;
     const end = lastPossible(judgement, after, limit, kind);
     // Nothing can be in the page, so nobody has to be asked.
     if (end <= after) return { entries: [], more: false, ...facts };
@@ -96,7 +106,7 @@ async function judge(
     // As in `readPage`: one snapshot for all of it.
     text: `select c.key, coalesce(m.left_seq, c.last_seq) as "lastSeq", m.left_seq as "leftSeq",
         least(c.oldest_seq, coalesce(m.left_seq + 1, c.oldest_seq)) as "oldestSeq", c.oldest_seq as "keptFrom",
-        c.expired_seq as "expiredSeq", s.*
+        c.expired_seq as "expiredSeq", c.deletions, s.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
       cross join lateral (
@@ -116,6 +126,7 @@ async function judge(
     oldestSeq: integer(row, 'oldestSeq'),
     keptFrom: integer(row, 'keptFrom'),
     expiredSeq: integer(row, 'expiredSeq'),
+    deletions: integer(row, 'deletions'),
     truncated: flag(row, 'truncated'),
     from: integers(row, 'from'),
     to: integers(row, 'to'),
@@ -128,16 +139,17 @@ async function judge(
  */
 async function readEntries(
   replica: pg.Pool,
-  { key, from, to, keptFrom, expiredSeq }: Judgement,
+  { key, from, to, keptFrom, expiredSeq, deletions }: Judgement,
   page: { readonly after: number; readonly limit: number; readonly kind: EntryKind | undefined; readonly end: number },
 ): Promise<readonly Row[]> {
   const { rows } = await replica.query<Row>({
     name: `read-replica-page-${page.kind ?? 'all'}`,
     text: `select e.*
-      from (select key from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7 and deleted_at is null limit 1) c
+      from (select key from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7
+          and deletions >= $10 and deleted_at is null limit 1) c
       left join lateral (${withinBytes(
         `select e.* from unnest($2::bigint[], $8::bigint[]) as p (from_seq, to_seq) cross join lateral (
-          select e.seq, e.kind, e.message_id as id, e.epoch, e.sender, e.at,
+          select e.seq, e.kind, e.message_id as id, e.epoch, e.sender, e.at, e.sha256, e.chain, e.deleted as "isDeleted",
             case when e.kind <> 'application' or e.seq > $9 then e.ciphertext end as ciphertext
           from entry e
           where e.conversation = $1 and e.seq >= greatest(p.from_seq, $3::bigint + 1) and e.seq <= least(p.to_seq, $6)
@@ -147,7 +159,7 @@ async function readEntries(
         '$5',
       )}) e on true
       order by e.seq`,
-    values: [key, from, page.after, page.limit, MAX_PAGE_BYTES, page.end, keptFrom, to, expiredSeq],
+    values: [key, from, page.after, page.limit, MAX_PAGE_BYTES, page.end, keptFrom, to, expiredSeq, deletions],
   });
   return rows;
 }

@@ -70,6 +70,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
           if (stream === undefined) seen.forget(device);
           hub.wakeDevice(device, stream);
         },
+        onRead: hub.wakeRead,
         onSetting: () => undefined,
         onConnect: hub.wakeAll,
         onError: () => undefined,

@@ -8,7 +8,7 @@ import { listConversations, viewConversation } from '../../../store/conversation
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
-import { findConversationsWithNews } from '../../../store/log/news.ts';
+import { findNews } from '../../../store/log/news.ts';
 import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
 import {
@@ -120,7 +120,7 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     readSharedLogSlice(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
   'streams: the slice of a user': () => readUserLogSlice(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
   'streams: conversations with news': () =>
-    findConversationsWithNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
+    findNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice', mark: '0 0 0' }]),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
   'streams: my conversations': () => listFollowedConversations(pool, owner),

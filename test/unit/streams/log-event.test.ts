@@ -10,6 +10,7 @@ const entry: LogEntry = {
   epoch: 1,
   // A part of a larger buffer.
   ciphertext: new Uint8Array([0, 1, 2, 3]).subarray(1),
+  isDeleted: false,
   sender: 'alice',
   at: new Date(0),
   sha256: new Uint8Array(32),
