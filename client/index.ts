@@ -29,6 +29,7 @@ export type {
   ConversationPage,
   ConversationSummary,
   CurrentGroupInfo,
+  DeletedMessage,
   Departure,
   Device,
   Entry,
@@ -69,6 +70,7 @@ export type {
   SendOutcome,
   SendResult,
   StreamTicket,
+  UnreadTotals,
   WelcomePage,
 } from './api/types.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';

@@ -23,6 +23,10 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'removed'; readonly seq: number })
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
+  /** The body of the entry `seq` was deleted: the app drops what it shows of it. */
+  | (InConversation & { readonly type: 'deleted'; readonly seq: number })
+  /** The user has read up to `seq`, on whichever device; `unread` messages follow. */
+  | (InConversation & { readonly type: 'read'; readonly seq: number; readonly unread: number })
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
@@ -72,6 +76,8 @@ const TYPES: readonly string[] = [
   'reset',
   'removed',
   'history-truncated',
+  'deleted',
+  'read',
   'low-stock',
 ] satisfies readonly AccountEvent['type'][];
 

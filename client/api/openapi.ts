@@ -28,6 +28,46 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/messages/{seq}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete the body of a message
+         * @description For everybody: the ciphertext is deleted, and the entry stays with its hash, so that no `seq` is missing and the chain holds. You show the secret whose SHA-256 came with the message as `deleteHash`; or you are an admin, and the policy `whoMayDelete` allows it. Streams tell it: event `deleted`. Commits and proposals cannot be deleted. Repeated, the answer is the same.
+         */
+        readonly delete: operations["deleteMessage"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/unread": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Count what you have not read
+         * @description Over all conversations that you are a member of. `GET /v1/conversations` has the count of each. What retention took counts no more; the body of a deleted message counts until you have passed it.
+         */
+        readonly get: operations["countUnread"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/read": {
         readonly parameters: {
             readonly query?: never;
@@ -39,7 +79,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves your read position, only forward, and clears explicit increments.
+         * @description Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. Your account streams tell it: event `read`.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -143,7 +183,7 @@ export interface paths {
          * Follow the log
          * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     `deleted` {seq}: the body of this entry was deleted, so drop what you have of it. All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -169,7 +209,7 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `deleted` {conversation, seq}: the body of this entry was deleted. `read` {conversation, seq, unread}: your read mark moved, on whichever device. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -1292,6 +1332,8 @@ export interface components {
              * @enum {string}
              */
             readonly push?: "none" | "normal" | "high";
+            /** @description SHA-256 of a secret, as lower-case hex: whoever shows the secret may delete the body of this message later. Derive another secret for each message, of 32 bytes. A retry has the same value. Not with a proposal */
+            readonly deleteHash?: string;
         };
         /** @description The messages are decided in this order, each on its own */
         readonly Messages: {
@@ -1322,17 +1364,63 @@ export interface components {
              * @enum {boolean}
              */
             readonly expired?: true;
+            /**
+             * @description The sender or an admin deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly deleted?: true;
             /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
             readonly sha256?: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
         };
+        /** @description What is left of the entry */
+        readonly DeletedMessage: {
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /** @enum {string} */
+            readonly kind: "application" | "commit" | "proposal";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /**
+             * @description The sender or an admin deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly deleted: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+        };
+        readonly DeleteMessage: {
+            /**
+             * @description The secret whose SHA-256 is the `deleteHash` of the message. Absent: you delete as an admin
+             * @example AAEAAg==
+             */
+            readonly secret?: string;
+        };
+        readonly UnreadTotals: {
+            /** @description Sum of the unread counts of your conversations */
+            readonly total: number;
+            /** @description Number of your conversations with something unread */
+            readonly conversations: number;
+            /**
+             * @description You have more than 10000 conversations: the newest are not counted
+             * @enum {boolean}
+             */
+            readonly more?: true;
+        };
         readonly Unread: {
             readonly unread: number;
         };
         readonly ReadMark: {
-            /** @description The last entry that was read. The position only moves forward. Absent = all entries */
+            /** @description The last entry that was read. The position only moves forward, with `back` only backward. Absent = all entries */
             readonly seq?: number;
+            /**
+             * @description Marks everything after `seq` as unread again. To mark the entry 7 and all after it: `seq` 6
+             * @enum {boolean}
+             */
+            readonly back?: true;
         };
         readonly Incremented: {
             readonly id: string;
@@ -1428,10 +1516,29 @@ export interface components {
                  * @enum {boolean}
                  */
                 readonly expired?: true;
+                /**
+                 * @description The sender or an admin deleted the ciphertext
+                 * @enum {boolean}
+                 */
+                readonly deleted?: true;
                 /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
+            };
+        };
+        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. Without an id. It may come again after a reconnect */
+        readonly ConversationDeletedEvent: {
+            /** @enum {string} */
+            readonly event: "deleted";
+            /**
+             * @example {
+             *       "seq": 7
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
@@ -1723,6 +1830,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -1810,6 +1922,48 @@ export interface components {
                 readonly seq: number;
                 readonly user: string;
                 readonly device?: string;
+            };
+        };
+        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. It comes to devices that were away too, and may come again */
+        readonly DeletedEvent: {
+            /** @enum {string} */
+            readonly event: "deleted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 7
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+            };
+        };
+        /** @description The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. `seq` is the read position, `unread` the count, as they are when the event is sent. What happened before the stream began is not told: see `GET /v1/unread` */
+        readonly ReadEvent: {
+            /** @enum {string} */
+            readonly event: "read";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 7,
+             *       "unread": 0
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly unread: number;
             };
         };
         /** @description Upload key packages */
@@ -2012,6 +2166,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -2089,6 +2248,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
@@ -3062,7 +3226,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -3086,8 +3250,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "ciphertext": "AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAEBABzU6UVUhRDE6uedBLBjAMGNqe0cOJyf1J+EYO07QRDjLSUF1E1ZRb/xGlIl0YyFquQA1DrpfNyAI+bCYFUZL5FaDp/cPzd8PDmtJl2cxiIRPBvwxAerW4InspNvslzu4H0h39tcagojkL9uDMPixeptqTDLHHDSAl7CqEZe7eb2kkmI20aCAeiy0/Ui0P9bWVwiBN/Al68xABAqh1To7Iba4xiXvZ2waPioiYTkQBcylTl4IR5F/a9TqTqRMzCIscQTXVuxBN+TasoLYOmWc5S/RW5m0Whz0jKEY31F0F82OfW0ML7Ie6fbQk7EAfj1kZhV4P1yjtHX1BGoIP5ueT2d4UBT8nW6ZGHfKGoKWaVvgRlXungYdjCqtx8AzWyIBh/hfjDeZRfUHD3VzRbKTw==",
+                     *           "at": "2026-11-29T03:41:30.755Z",
+                     *           "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3265,7 +3430,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -3292,7 +3457,8 @@ export interface operations {
                      *           "id": "hello-1",
                      *           "seq": 2,
                      *           "epoch": 1,
-                     *           "status": "accepted"
+                     *           "status": "accepted",
+                     *           "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="
                      *         }
                      *       ]
                      *     }
@@ -3541,6 +3707,377 @@ export interface operations {
             };
         };
     };
+    readonly deleteMessage: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 */
+                readonly id: string;
+                /** @example 2 */
+                readonly seq: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DeleteMessage"];
+            };
+        };
+        readonly responses: {
+            /** @description Deleted */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "seq": 2,
+                     *       "kind": "application",
+                     *       "epoch": 1,
+                     *       "sha256": "b38471f5fcbe9c368d0f07857f2cccb16bba146f7f7ef5c055585b82fe2b19cf",
+                     *       "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA=",
+                     *       "deleted": true
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["DeletedMessage"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly countUnread: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Totals */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "total": 1,
+                     *       "conversations": 1
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["UnreadTotals"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly markRead: {
         readonly parameters: {
             readonly query?: never;
@@ -3553,7 +4090,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -3786,7 +4323,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -4041,7 +4578,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -4065,8 +4602,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *       "at": "2026-11-29T00:09:45.686Z"
+                     *       "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
+                     *       "at": "2026-11-29T03:41:30.558Z",
+                     *       "chain": "6dYdRfl5i8aN3P9Nr8LrHYAsVqxwTqXNYcSNfqGLOXU="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4172,11 +4710,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5"
+                     *         "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "8a02517d-ad9e-49bb-9019-c7d222833a07"
+                     *       "requestId": "22617a9d-cd5c-47e6-a43c-5de981a54db3"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4337,7 +4875,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -4519,7 +5057,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -4537,7 +5075,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAO/dTSZ1059bhKAsMMspNgAAAAAAAAABILqLq76/7jKqa6QOtn1JFmh/nU9HBHWk/4qQM8RQai+BIFkIKnO+IIBNTxVjNmTuiKeh4Fxj2NbN9yuYv3s4bstQAEHdAAQhIAW/rF5AaFEWR45pvSZIDJD3A7gJHgZlx7AglvVDgNtBAAJBtUGzAQEgtFl2Qmh0tJHsPXg36peZzsn15NGfKFQTY4AkpUHW1wIgGpCB0DQZp8VRJR+mkPhdOCcdxM0M3QcNlvXiJMUKTR8AAQVhbGljZQIAASwAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAoKGhp6egIACgAGAAEAAgoKAQAAAABrC1EpAAAAAMkHfEkAQEDBFpX7/QEqnm3WwvVhy4Doqp0zEKnMmKF0EN/+hKO3AMN1NqmunYoQmwUTj+PR7emVVXCZRQj5DYCoRwkEgNwFAAEBIBY9xnwsw3R3gXdyGUA9aOUrp8ZF4ssWWqrJVSsfqTNhICWCl2TbMuyp4Rm6x9fH0Xc+tGAFxuOWCe9TwaFAYsXtAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYBNraAAoEioqqqgQAAQACAQAAAABrC1EpAAAAAMkHfEkAQECxy2Md3EJ9K5bHt34pILtctLSCyvVImVtJx6Ln1+/8GR5BF8aGuxHYi33NvsmJPsScDcSoJZsDKaba1wFJHVgGIM1QqcPn8FbI+nRlcwlW7ahrGda9xBr7hjw1bDr12GA3AAAAAEBAFCORaUm+1ISr22wLoC+fOP0L/JPvWDnoVX4cBT9grK+bIf4TtJJadCE/gKfzHf2MnMNTqZaeR6S0c6km6tEJBQ==",
+                     *       "groupInfo": "AAEABAABAAEQAEyiQA4sJ6cTHGAdiaKIOAAAAAAAAAABID4pK7Cu/EIJOkyGFB5u381yrvenwcgM1f794nVvn8EmIFu7kZuACYUY9eILIitKpE6jzHvWv6wiOMATri7GwLBpAEHtAAQhIEsnca4Wk0TpXDIn00canJiUFubaBq2EQwMnoVO1ks1JAAJBxUHDAQEg/qKTO4p5npl/rRhWYyt+v7i06VKZIxYJvGaQ7kFsbA4gbeSCQ4p1liq/ArS44n44z1vMUbhz+xIarVYYHfAnfXIAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWHp6BoqKmpoACgIqKgwAAQACamqamtra6uoBAAAAAGsLgsoAAAAAyQet6gBAQCZ3/MY4zjLMrpwSQMQNxXWHCtAFLiNiV5I+ZFqTM9jlvrYaSKoaRRjR5WnYXcKFm8Ivvaim0XAe9FM/jKH8wgsAAQEg7u4/08mZHgzInV8B52Vldo8Sv/oYhscDZVWqC0MVkDogdKbmpJFssQ9M8rskvLkCNT9rrnt9QqXP5VT6MI4/WWoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGGhpaWgAKBpqaysra2ggAAQACCgqamgEAAAAAawuCyQAAAADJB63pAEBAQtwJzNLmz03C2s6d0OlEox6NpVMcQRXtjR13vYfNpk0igVLx1J01IojombVgekD+2CSG+3XlNKuUCeCBL/e0BSAjI5QXpwq9WHkWAchTz0dtPS2YUKVTSG0/pyFJucek/QAAAABAQE3MwhMKNRAYsczIevXOyom9oo+Ak2ipAH0qj5tQ5ooMn1zZ4j4w4DMxkwfeoZ2/QdxENBQPHkXeh7MkrGuATgk=",
                      *       "epoch": 1
                      *     }
                      */
@@ -4696,7 +5234,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -4981,7 +5519,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -5000,9 +5538,9 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==","at":"2026-11-29T00:09:45.888Z"}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAEBABzU6UVUhRDE6uedBLBjAMGNqe0cOJyf1J+EYO07QRDjLSUF1E1ZRb/xGlIl0YyFquQA1DrpfNyAI+bCYFUZL5FaDp/cPzd8PDmtJl2cxiIRPBvwxAerW4InspNvslzu4H0h39tcagojkL9uDMPixeptqTDLHHDSAl7CqEZe7eb2kkmI20aCAeiy0/Ui0P9bWVwiBN/Al68xABAqh1To7Iba4xiXvZ2waPioiYTkQBcylTl4IR5F/a9TqTqRMzCIscQTXVuxBN+TasoLYOmWc5S/RW5m0Whz0jKEY31F0F82OfW0ML7Ie6fbQk7EAfj1kZhV4P1yjtHX1BGoIP5ueT2d4UBT8nW6ZGHfKGoKWaVvgRlXungYdjCqtx8AzWyIBh/hfjDeZRfUHD3VzRbKTw==","at":"2026-11-29T03:41:30.755Z","chain":"9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5169,12 +5707,12 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a224a2-e7db-7618-8d9f-3b2fd6c0fb92","conversation":"AO_dTSZ1059bhKAsMMspNg","welcome":"AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15","seq":1,"epoch":1}
+                     *     data: {"id":"01a22564-c447-7bdf-ae3e-22cb4aaf317a","conversation":"AEyiQA4sJ6cTHGAdiaKIOA","welcome":"AAEAAwABQHYgmFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdMgfUOrQJrU0w23kw1suYcPCsLmgKLujJnxntuX0GQvzngzrcIrJPSTVkkoti1ugMwCHdTmWSqfrkrClcZksygKg2S8qOH765WwpzXbtxYKx5OYa9ZTQqKLzhiJ/Z9RoQPO0Y/BRhcgwrBOTi0nam8wCaSh6r7wwwlXyUVdad915lxnQ/o9dUJD1WFT7UL7Z5xNeWi2MzL9rJRSGGRF0nK3aTbM4GWzMrdT4GPTaLc7oWzS9iPf9w2pZNWifULAKlTJrIOugUrqQ6izoGbXsrkqwwc4NhjEXPz2DjADdST1UDUDy1iwu5+33u41+PuGQZJ1flZSLOrjpFuQDYm0OjdxS2Py71HUf7/yQYyJoLGmVeEs6roNASY5nNdS//4b5bkuY6kApb8Llux3tzmCe7Dv/FkDhBPHe5rc+rRQ7w5acYe5gBWT5FE2ZKuDKbuVYaT5gdYeTiKUfGX0y2yur0CFKv4Lpq7JQva7z1lTHJj498QiKAde2ctROt0k69CzVurTCTwBNC4yRfDK3KI1suAAkTXlI/J3uxs6k6mozdR0HKlspJ4jTIAN2kn1b+FDywLbQduk2b6fLe3JAxQ4fjKI704GF7euaVuQ90QT8a0NmTq+lcTiLLkGrw6Cip7tGKhTqfplaEPvRdKoOCNEx2pp08YHXcoM+SDG4a4sBgLWVIiDA5UpPER53iLBag27mj9Nh3vF9WIs0kgWplIpeh6hFg5QsRrWo1QOVOEqW5MAm7SGtxQLBhfXgWU8BOW40cPypuwhV6j7/rd7IQFI1co51m67OI6WgePi1ZI4xqKtM6atH6ru3ZZ06kOozBZx7gWgnNkrq1f0fpUe6umEHQXCm74nkDz1H1g3hdOF3gNoRPMXJJMAQKZQ3yOLJLTfyaqSFd6L0dFrxTgGUgY4FcwUykyVAVd9K8Y7dq/BVqV/MbaqUoMjxDGYv48xk80AxK/hwuFx9uwxVipxEYYXH2yiBYo5zT73NoafIAhT6LD8bMr3o21F9sfSUw==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5326,8 +5864,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "21dfRE9zc_WB_4HxUuh3Ne7CZW8OAjz5SkMDLW0VF7g",
-                     *       "expiresAt": "2026-11-29T00:10:16.125Z"
+                     *       "ticket": "EpDkg3rsn87lTEvZgeIsFfSuSVhr49X_b_7XE7XFMJM",
+                     *       "expiresAt": "2026-11-29T03:42:01.095Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -5555,7 +6093,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AO_dTSZ1059bhKAsMMspNg": 2
+                     *         "AEyiQA4sJ6cTHGAdiaKIOA": 2
                      *       }
                      *     }
                      */
@@ -5754,7 +6292,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -5943,7 +6481,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
             };
@@ -6233,7 +6771,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
                 /**
@@ -6449,7 +6987,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
                 /**
@@ -6647,7 +7185,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
                 /**
@@ -6942,7 +7480,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
                 /**
@@ -7236,7 +7774,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
                 /**
@@ -7492,14 +8030,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "unread": 2,
+                     *           "createdAt": "2026-11-29T03:41:30.038Z"
                      *         }
                      *       ]
                      *     }
@@ -7656,12 +8194,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:41:30.038Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7677,12 +8215,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:41:30.038Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -7900,7 +8438,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -7918,13 +8456,13 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "role": "member",
-                     *       "unread": 1,
+                     *       "unread": 2,
                      *       "policy": {
                      *         "groupInfo": "required",
                      *         "lastAdmin": "hand-over",
@@ -7940,7 +8478,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T00:09:45.507Z"
+                     *       "createdAt": "2026-11-29T03:41:30.038Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8095,7 +8633,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI7FOiRWEGQDGOtqv-BZ5A
+                 * @example ABh-4anaf7V8V2Ub3_GWZg
                  */
                 readonly id: string;
             };
@@ -8262,7 +8800,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -8506,7 +9044,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -8762,7 +9300,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -8784,7 +9322,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ALpha3nPsVh5f4aWa1EpPw"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -8800,7 +9338,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "AMdlx1kGveh4U79GLk9s5Q"
+                     *       "successor": "ALpha3nPsVh5f4aWa1EpPw"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9629,8 +10167,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgSICoX0XfKuPHL9qkaoit4WAU1MkAd/1yKqGBdWeg+nIgFj3GfCzDdHeBd3IZQD1o5SunxkXiyxZaqslVKx+pM2EgJYKXZNsy7KnhGbrH18fRdz60YAXG45YJ71PBoUBixe0AAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgE2toACgSKiqqqBAABAAIBAAAAAGsLUSkAAAAAyQd8SQBAQLHLYx3cQn0rlse3fikgu1y0tILK9UiZW0nHoufX7/wZHkEXxoa7EdiLfc2+yYk+xJwNxKglmwMpptrXAUkdWAYAQEDdOAvK95KV4N1kFgSNB7V1qs+gI2BVWm7O1MZTxp2ZQZXiB/lpXaR9WiwWWZ7oyPPFHtuf415c8evgbu92g4YH",
-                     *           "ref": "GT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qo=",
+                     *           "keyPackage": "AAEABQABAAEgxWbUMonIECYJD1ONGChTXPpvMgW85upXg5CnrfFlyy4g7u4/08mZHgzInV8B52Vldo8Sv/oYhscDZVWqC0MVkDogdKbmpJFssQ9M8rskvLkCNT9rrnt9QqXP5VT6MI4/WWoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGGhpaWgAKBpqaysra2ggAAQACCgqamgEAAAAAawuCyQAAAADJB63pAEBAQtwJzNLmz03C2s6d0OlEox6NpVMcQRXtjR13vYfNpk0igVLx1J01IojombVgekD+2CSG+3XlNKuUCeCBL/e0BQBAQERI6cu/UuZ3yV2Cz1UX3s6YoG7IpySkx+R8HCaTLcmO0ZDOeTiq4tmRcAZ72qE9I2Y4EfASUBuSw9DGhAiD0wo=",
+                     *           "ref": "mFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdM=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -9692,7 +10230,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "2f4f0e78-ddcc-47ac-b778-4e881bd26dac"
+                     *       "requestId": "0c5b3aff-0e7e-49ad-92e8-863fdb601253"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -9859,16 +10397,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T00:09:45.482Z",
-                     *           "seenAt": "2026-11-29T00:09:45.482Z",
+                     *           "createdAt": "2026-11-29T03:41:29.993Z",
+                     *           "seenAt": "2026-11-29T03:41:29.993Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T00:09:47.127Z",
-                     *           "seenAt": "2026-11-29T00:09:47.127Z",
+                     *           "createdAt": "2026-11-29T03:41:32.578Z",
+                     *           "seenAt": "2026-11-29T03:41:32.578Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10337,10 +10875,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:41:31.099Z"
                      *       },
                      *       "muted": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AEyiQA4sJ6cTHGAdiaKIOA"
                      *       ]
                      *     }
                      */
@@ -10501,7 +11039,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T00:09:46.131Z"
+                     *         "registeredAt": "2026-11-29T03:41:31.099Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -10853,7 +11391,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AO_dTSZ1059bhKAsMMspNg"
+                     *         "AEyiQA4sJ6cTHGAdiaKIOA"
                      *       ]
                      *     }
                      */
@@ -11045,9 +11583,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a224a2-e7db-7618-8d9f-3b2fd6c0fb92",
-                     *           "conversation": "AO_dTSZ1059bhKAsMMspNg",
-                     *           "welcome": "AAEAAwABQHYgGT5gr2BqIZqLHmei0ZxBbXBqCARWHP7ZsBRT1kjN2Qog4sZEomvx85OetdmFft0VtuTKElGqkgpNKVEg0xMOEEgzuV1U+C8eJl67kswZ17trGZguXhLcT9sxpmmPD9kPsQ58DAS+JKJ9+/KGBPxJeGf3ASQcQpILIs3V606NuWoenzC1gKUMDfw2zfe5QIB2MnlsNWQRgsNICwthkmYzFcJ451SyhPuRqmgQckMLDRLLGWSY5eBnvLsrCJIFFw/fCuTfLnr/YG/29GMA/ICy3WPx8BGGu2aVRysNwkf57k2EgWdqsXgI2m8h+zUp5P+S6CFmWp461s5TZz0OsJI/fpIVHlMq3vCghlkJEC7Mbb6zySJL7Ojz96Y9kVqJPaBD9mKrhJV1bICmUgmOXyqDnrB46WLYzo1IlQxepEEqGERzpjLVx6qxlkHe9+3yMrBmMr55v+w2cvfmbW+kH9TF+eGOOYqhvoAas97X8NgH15mqeyOTPcuLTyeG6yJXwTT5dpI+VE5oZPFaA1zPW2sfs7M7DI5zQgKNOhJbM4dl7s0wmVPy1dQYMAv3XDkP1Yjo7qS8miO7vJjLMHZpNd7EmT5D/AS7/MRpAYrRNX4ZmWRgOqm6D6yBQM2cK1wCOG1j6FOxqivCDx0IVxAJIaak8sDcccPRImabAcWNUmriMW5GJ2bjuumT4vN14NavE+kqzTg6Y1NEpD4Qz7k8s4kaT88+8kraGtO7zJKltRQgILeji8NvsiOYVgLCbGlrzyEV5QOcNfUCOIZaaOJCOfSBlW7crxNJCPkkcIF3PrPzxh6/VFrzjyqePBRsqc0xMuN7LKis0513h/hvG+x/YxnN07tsxBfcI9NSlSnp1KLZXoFOPc0wxaOPovJGO5GIYS1A7XKY0YJ9xUI1hLQhXninZON/tzCA3SzVyeGrzoCitoIyQBZfuGB899xBgcdIE8b6QBL+SIIA8XRc9mbQ+AB0HU3Rs9AxLWsji6jxllQg1J8ir8rZp3o55yzaVa+AfanNUOCcTrUi6Z15",
+                     *           "id": "01a22564-c447-7bdf-ae3e-22cb4aaf317a",
+                     *           "conversation": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *           "welcome": "AAEAAwABQHYgmFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdMgfUOrQJrU0w23kw1suYcPCsLmgKLujJnxntuX0GQvzngzrcIrJPSTVkkoti1ugMwCHdTmWSqfrkrClcZksygKg2S8qOH765WwpzXbtxYKx5OYa9ZTQqKLzhiJ/Z9RoQPO0Y/BRhcgwrBOTi0nam8wCaSh6r7wwwlXyUVdad915lxnQ/o9dUJD1WFT7UL7Z5xNeWi2MzL9rJRSGGRF0nK3aTbM4GWzMrdT4GPTaLc7oWzS9iPf9w2pZNWifULAKlTJrIOugUrqQ6izoGbXsrkqwwc4NhjEXPz2DjADdST1UDUDy1iwu5+33u41+PuGQZJ1flZSLOrjpFuQDYm0OjdxS2Py71HUf7/yQYyJoLGmVeEs6roNASY5nNdS//4b5bkuY6kApb8Llux3tzmCe7Dv/FkDhBPHe5rc+rRQ7w5acYe5gBWT5FE2ZKuDKbuVYaT5gdYeTiKUfGX0y2yur0CFKv4Lpq7JQva7z1lTHJj498QiKAde2ctROt0k69CzVurTCTwBNC4yRfDK3KI1suAAkTXlI/J3uxs6k6mozdR0HKlspJ4jTIAN2kn1b+FDywLbQduk2b6fLe3JAxQ4fjKI704GF7euaVuQ90QT8a0NmTq+lcTiLLkGrw6Cip7tGKhTqfplaEPvRdKoOCNEx2pp08YHXcoM+SDG4a4sBgLWVIiDA5UpPER53iLBag27mj9Nh3vF9WIs0kgWplIpeh6hFg5QsRrWo1QOVOEqW5MAm7SGtxQLBhfXgWU8BOW40cPypuwhV6j7/rd7IQFI1co51m67OI6WgePi1ZI4xqKtM6atH6ru3ZZ06kOozBZx7gWgnNkrq1f0fpUe6umEHQXCm74nkDz1H1g3hdOF3gNoRPMXJJMAQKZQ3yOLJLTfyaqSFd6L0dFrxTgGUgY4FcwUykyVAVd9K8Y7dq/BVqV/MbaqUoMjxDGYv48xk80AxK/hwuFx9uwxVipxEYYXH2yiBYo5zT73NoafIAhT6LD8bMr3o21F9sfSUw==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11188,7 +11726,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a224a2-e7db-7618-8d9f-3b2fd6c0fb92 */
+                /** @example 01a22564-c447-7bdf-ae3e-22cb4aaf317a */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -11768,7 +12306,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T00:09:46.452Z"
+                     *           "at": "2026-11-29T03:41:31.649Z"
                      *         }
                      *       ]
                      *     }
@@ -12141,9 +12679,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T00:09:45.073Z",
+                     *       "timestamp": "2026-11-29T03:41:28.909Z",
                      *       "version": "0.2.0",
-                     *       "build": "e29dd8a1ae7e",
+                     *       "build": "8c4dbbfc33a4-dirty",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -12412,7 +12950,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IP5WOYgnYZigVYGgBYsTEKd34wOxHItuipEwfj5+VB/oAAEGcGFybGV5"
+                     *       "externalSender": "IKzo6ij0A4me2ytlrSKC/lRllsTw2JglJfF/+k4hjbAAAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -12749,7 +13287,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T00:09:46.510Z",
+                     *       "at": "2026-11-29T03:41:31.717Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -12760,28 +13298,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/8675/mx1312pr",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 2
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:43.638Z",
-                     *           "silentMs": 30
-                     *         },
-                     *         {
-                     *           "id": "api/vm/8667/mx1312p2",
+                     *           "id": "api/vm/10311/mx1albvr",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -12793,21 +13314,38 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": 0,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 23,
-                     *             "activeConversations": 1
+                     *             "oldestWaitMs": 0,
+                     *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.953Z",
-                     *           "silentMs": 513
+                     *           "startedAt": "2026-11-29T03:41:27.732Z",
+                     *           "silentMs": 863
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "id": "worker/vm/10317/mx1albw5",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 1
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T03:41:27.152Z",
+                     *           "silentMs": 957
+                     *         },
+                     *         {
+                     *           "id": "supervisor/examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "e29dd8a1ae7e",
-                     *           "taskQueue": "examples-0374c053-3260-42bb-8b57-53646a15fe96",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -12816,8 +13354,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T00:09:44.901Z",
-                     *           "silentMs": 1567
+                     *           "startedAt": "2026-11-29T03:41:28.940Z",
+                     *           "silentMs": 2726
                      *         }
                      *       ],
                      *       "path": {
@@ -12825,11 +13363,11 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T00:09:44.951Z",
-                     *           "limit": 8,
+                     *           "since": "2026-11-29T03:41:27.730Z",
+                     *           "limit": 5,
                      *           "inFlight": 0,
-                     *           "baselineMs": 21,
-                     *           "updatesPerSecond": 1.4,
+                     *           "baselineMs": 18,
+                     *           "updatesPerSecond": 1.5,
                      *           "share": 1,
                      *           "breaker": "closed",
                      *           "wedged": []
@@ -12837,16 +13375,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 23,
-                     *         "activeConversations": 1,
+                     *         "oldestWaitMs": 0,
+                     *         "activeConversations": 0,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "8675@vm",
-                     *             "silentMs": 480
+                     *             "identity": "10317@vm",
+                     *             "silentMs": 679
                      *           }
                      *         ],
                      *         "running": 2,
@@ -12857,7 +13395,13 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0
+                     *         "overdue": 0,
+                     *         "oldestTransaction": {
+                     *           "pid": 10485,
+                     *           "ms": 3,
+                     *           "application": "parley-api",
+                     *           "state": "active"
+                     *         }
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -13016,11 +13560,11 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T00:09:44.951Z",
-                     *         "limit": 8,
+                     *         "since": "2026-11-29T03:41:27.730Z",
+                     *         "limit": 5,
                      *         "inFlight": 0,
-                     *         "baselineMs": 21,
-                     *         "updatesPerSecond": 1.4,
+                     *         "baselineMs": 18,
+                     *         "updatesPerSecond": 1.5,
                      *         "share": 1,
                      *         "breaker": "closed",
                      *         "wedged": []
@@ -13366,7 +13910,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:41:32.400Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -13525,7 +14069,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T00:09:46.940Z",
+                     *       "since": "2026-11-29T03:41:32.400Z",
                      *       "by": "operator",
                      *       "running": 0,
                      *       "ended": 1
@@ -13898,29 +14442,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI7FOiRWEGQDGOtqv-BZ5A",
+                     *           "id": "ABh-4anaf7V8V2Ub3_GWZg",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T00:09:46.427Z",
-                     *           "createdAt": "2026-11-29T00:09:46.165Z",
-                     *           "lastAt": "2026-11-29T00:09:46.309Z",
+                     *           "dueAt": "2026-11-29T03:41:31.619Z",
+                     *           "createdAt": "2026-11-29T03:41:31.123Z",
+                     *           "lastAt": "2026-11-29T03:41:31.412Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T00:09:46.076Z",
-                     *           "createdAt": "2026-11-29T00:09:45.507Z",
-                     *           "lastAt": "2026-11-29T00:09:45.888Z",
+                     *           "dueAt": "2026-12-29T03:41:30.558Z",
+                     *           "createdAt": "2026-11-29T03:41:30.038Z",
+                     *           "lastAt": "2026-11-29T03:41:30.755Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14061,7 +14605,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -14079,40 +14623,40 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T00:09:46.076Z",
-                     *       "createdAt": "2026-11-29T00:09:45.507Z",
-                     *       "lastAt": "2026-11-29T00:09:45.888Z",
+                     *       "dueAt": "2026-12-29T03:41:30.558Z",
+                     *       "createdAt": "2026-11-29T03:41:30.038Z",
+                     *       "lastAt": "2026-11-29T03:41:30.755Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a224a2-e787-74a4-bd2a-043ded676850",
+                     *         "runId": "01a22564-c33b-7429-946f-b11d13e4d1f1",
                      *         "status": "RUNNING",
-                     *         "historyLength": 47,
-                     *         "historyBytes": 12587,
-                     *         "startedAt": "2026-11-29T00:09:45.607Z",
+                     *         "historyLength": 53,
+                     *         "historyBytes": 14884,
+                     *         "startedAt": "2026-11-29T03:41:30.299Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
                      *           "increments": 0,
-                     *           "decided": 7,
+                     *           "decided": 8,
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T00:09:46.071Z"
+                     *           "asOf": "2026-11-29T03:41:31.031Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14281,7 +14825,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -14450,7 +14994,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -14472,7 +15016,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "running": true
                      *     }
                      */
@@ -14685,7 +15229,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -14707,7 +15251,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AO_dTSZ1059bhKAsMMspNg",
+                     *       "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
                      *       "running": true
                      *     }
                      */
@@ -14923,7 +15467,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -15110,7 +15654,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
             };
@@ -15134,16 +15678,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *         "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T00:09:45.686Z",
-                     *         "createdAt": "2026-11-29T00:09:45.507Z",
-                     *         "lastAt": "2026-11-29T00:09:45.888Z",
+                     *         "dueAt": "2026-12-29T03:41:30.558Z",
+                     *         "createdAt": "2026-11-29T03:41:30.038Z",
+                     *         "lastAt": "2026-11-29T03:41:30.755Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15360,7 +15904,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15384,21 +15928,20 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
+                     *           "id": "commit-0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "10f48e6f42173143ce8fc2f5dd191f8769dc39e3d50fd808b07cd3ee28b4a5e5",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAADAByhVNmL3d+1gDCrMtnNKRmucl8KQEPETiFTZyXwQba2SxjO1YRAw7cyHSgOnfsE0mBvooR6Ws1Pr6asGv3yQEm6rL8gIbFrCC4WNOyCIv+elxLh0D4C4MOQlCo/59vT4Dj9xssmnP9YGcFOftv2wlJcn4hx5ezXwSi4qASVwM+neSvAXzm8Bk1qL9ptjCfWb9VXfjr2v9osyHlhHFjt544dqVTIlPQ3b8dGcBz77voQD8eMvBinL2swC/BbfGcBTKQP4PNJxHEhmoRgBZE3iO1lhfRK8V/3n/lMtoshlavQXaudbZ3zyJNwt3PBlDWgz/hH5o50j5yiZDgVxQwfCxzuSnDOMzsBOpi6ftTeb+QZRrpHX+l3Y1CF/FCixfotGxE8Pug8gbsvdSbRZgIS4Ox2wk2z+I5Jl5f1wWZA8G5iRJexJfB6t3Ybq5Im85e0oruvJ2rP0nE2GIjCQjqBV1mfPRFnscsgrTlEclQXfAPODZa5tqXcSkRbNNVU9/AIzEVH4n1b6vguhd0BzSlUJvMp2RpgK1fmWgMAvG4X/B3jKahfuyO6vNigI01lz3tT3BX5YvowlAeeJucyXVTLKqwF7EKPak3vD6CBW0tUXZJ35clp204=",
-                     *           "at": "2026-11-29T00:09:45.686Z"
+                     *           "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
+                     *           "ciphertext": "AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAADABwBde0+G24d5/v1WbWTOPEDCPrESmfGrPtuNARXQb7gbR47+vsJplaWpIcXlxmn/7Cpe62iTMoYSiHqlB1tE7W0NlKO1f3uzjHGCb4ngHcWAxxDuO8PsrT9Sdn5XtuxGqU2aveJFlSdm1AlaMprSZPzablUZI1gtFQzuvk+TFWa7hoXXxteGxPHAsGhtzNMfDm6PvAFAY3cKysk8TvVVM9V3ONWqj9U00Y7w+k0kLo+wabmBZcDMe+GsCEe22oabj99HQ3Kx0mHBOXtbXoAwj/7kjw1KNmOwUItkp+RDtI+o2MVtNPMj00Z2eCvM9bplHzPIvlSx+HdLPnWQCm7ApqcK+SI+KqbeOQBvVednEykqsMSp+YxYL5pFsiX212nJXbGiHOpkj+jNlBDZX0XmmskFE2IQ2gXqXBOhuMREhxNNbYDZFEX3ttVmp5t7vdy6IXgm38m5CUXfjgWUmKujoqfcStuB2oYJghRjkkvTtlB3YQXoKaEK/R6jnDX6bnbILtWpRGQ4UZ22Gn4SjIpyvnmiN/yBf65mGEYBUKX6MV/kdMD0tuZufxfL0uOx2+BFKdoX3dYiQGpE5uwQ9uAXLF5a9hFeaaj8jvUWWJVkoSA0IPZT2LunG5PKtL7aA==",
+                     *           "at": "2026-11-29T03:41:30.558Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "1ddd12ba106be7ebdfdf4ca0086a725d1c649ac9425353a966ea5175988ebd7f",
-                     *           "ciphertext": "AAEAAhAA791NJnXTn1uEoCwwyyk2AAAAAAAAAAEBAByO3QO48Uw2VYKtFEca6ChTo9DYUVxocHlw7XZCQRCoX2vMzEWDcvucIaIkBmnN3PM34ef/7zFXhWY+EMYqRrI04CqdBikOM+IvmltU1Zzo3nvSJi7n/njRomzBrw5jX+3WdxHn1zjWsdKdJh1O4WNOLAApl1GKw70pQIXWcGLs4cA1Ti+VQr5jjqo7vSCwHsAYzy1hl83ABnllUaV5seMgUzG7y3vmi+0vDA8FxeCqBAir0rggkDDRnC+lkMz0HZ1yxmqj5C88D+tIG5Yu7RbQ/0eR3A03Y9N2M2VPAYSvAADHxUPp00vMiOBEA8TJxAsUl4+1m5bemOTtTJXGsViDsU4XsvnxdProE2t0+HLhkZ7DlcuoHUzN5EMKVqldeO98YETsf0/zx3hx/geWoA==",
-                     *           "at": "2026-11-29T00:09:45.888Z"
+                     *           "sha256": "b38471f5fcbe9c368d0f07857f2cccb16bba146f7f7ef5c055585b82fe2b19cf",
+                     *           "at": "2026-11-29T03:41:30.755Z"
                      *         }
                      *       ]
                      *     }
@@ -15560,7 +16103,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AO_dTSZ1059bhKAsMMspNg
+                 * @example AEyiQA4sJ6cTHGAdiaKIOA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15786,8 +16329,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T00:09:45.456Z",
-                     *           "seenAt": "2026-11-29T00:09:46.116Z"
+                     *           "createdAt": "2026-11-29T03:41:29.782Z",
+                     *           "seenAt": "2026-11-29T03:41:31.091Z"
                      *         }
                      *       ]
                      *     }
@@ -15969,14 +16512,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AO_dTSZ1059bhKAsMMspNg",
+                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 1,
-                     *           "createdAt": "2026-11-29T00:09:45.507Z"
+                     *           "unread": 2,
+                     *           "createdAt": "2026-11-29T03:41:30.038Z"
                      *         }
                      *       ]
                      *     }
@@ -16155,8 +16698,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 14,
-                     *           "at": "2026-11-29T00:09:46.989Z",
+                     *           "id": 13,
+                     *           "at": "2026-11-29T03:41:32.459Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16167,8 +16710,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 13,
-                     *           "at": "2026-11-29T00:09:46.942Z",
+                     *           "id": 12,
+                     *           "at": "2026-11-29T03:41:32.400Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16179,8 +16722,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 12,
-                     *           "at": "2026-11-29T00:09:46.907Z",
+                     *           "id": 11,
+                     *           "at": "2026-11-29T03:41:32.369Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -16188,7 +16731,7 @@ export interface operations {
                      *           }
                      *         }
                      *       ],
-                     *       "next": "MTI"
+                     *       "next": "MTE"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -16350,8 +16893,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:41:32.311Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -16537,7 +17080,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
+                     *       "startedAt": "2026-11-29T03:41:32.311Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -16775,8 +17318,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T00:09:46.867Z",
-                     *       "undoneAt": "2026-11-29T00:09:46.906Z",
+                     *       "startedAt": "2026-11-29T03:41:32.311Z",
+                     *       "undoneAt": "2026-11-29T03:41:32.369Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -16953,10 +17496,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:41:32.195Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
-                     *       "checked": 0,
+                     *       "seenAt": "2026-11-29T03:41:32.256Z",
+                     *       "checked": 2,
                      *       "total": 2,
                      *       "found": 0,
                      *       "findings": []
@@ -17134,9 +17677,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T00:09:46.812Z",
+                     *       "startedAt": "2026-11-29T03:41:32.195Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T00:09:46.812Z",
+                     *       "seenAt": "2026-11-29T03:41:32.195Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17489,7 +18032,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 1951,
+                     *       "silentMs": 3335,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

@@ -7,6 +7,7 @@ import { follow } from './conversation-stream.ts';
 import type { Http } from './http.ts';
 import type {
   Answer,
+  Body,
   ClaimedKeyPackages,
   ClaimRequest,
   CommitAccepted,
@@ -17,6 +18,7 @@ import type {
   ConversationDetails,
   ConversationPage,
   CurrentGroupInfo,
+  DeletedMessage,
   Departure,
   Device,
   KeyPackagesStored,
@@ -42,6 +44,7 @@ import type {
   SendOutcome,
   SendResult,
   StreamTicket,
+  UnreadTotals,
   WelcomePage,
 } from './types.ts';
 
@@ -138,6 +141,15 @@ export class ParleyClient {
     return (answer as Answer<'sendMessages'>).results;
   }
 
+  /**
+   * Deletes the body of a message for everybody.
+   * @param secret base64: the one whose SHA-256 was sent as `deleteHash`. Absent = as an admin
+   */
+  deleteMessage(id: string, seq: number, secret?: string): Promise<DeletedMessage> {
+    const body = secret === undefined ? {} : { secret };
+    return this.http.json('DELETE', pathOf(id, `/messages/${seq}`), { body }) as Promise<DeletedMessage>;
+  }
+
   log(id: string, query: LogQuery = {}): Promise<LogPage> {
     return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
   }
@@ -187,8 +199,21 @@ export class ParleyClient {
   }
 
   /** Marks messages as read up to `seq`, by default all; returns the number of unread messages. */
-  async markRead(id: string, seq?: number): Promise<number> {
-    const body = seq === undefined ? {} : { seq };
+  markRead(id: string, seq?: number): Promise<number> {
+    return this.#mark(id, seq === undefined ? {} : { seq });
+  }
+
+  /** Marks everything after `seq` as unread again; returns the number of unread messages. */
+  markUnread(id: string, seq: number): Promise<number> {
+    return this.#mark(id, { seq, back: true });
+  }
+
+  /** What the user has not read, over all its conversations. */
+  unread(): Promise<UnreadTotals> {
+    return this.http.json('GET', '/v1/unread') as Promise<UnreadTotals>;
+  }
+
+  async #mark(id: string, body: Body<'markRead'>): Promise<number> {
     const answer = await this.http.json('POST', pathOf(id, '/read'), { body });
     return (answer as Answer<'markRead'>).unread;
   }

@@ -5,6 +5,7 @@ import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
+import { DeletionSecrets } from '../group/deletion-secrets.ts';
 import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
@@ -107,6 +108,7 @@ export class MlsDevice {
   readonly #parts: Parts;
   readonly #config: ClientConfig;
   readonly #acknowledgements: Acknowledgements;
+  readonly #deletionSecrets: DeletionSecrets;
   readonly #listeners = new Set<MessageListener>();
   /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
   readonly #joinMutex = new Mutex();
@@ -119,6 +121,7 @@ export class MlsDevice {
     this.#parts = parts;
     this.#config = clientConfig(parts.authentication);
     this.#acknowledgements = new Acknowledgements(api);
+    this.#deletionSecrets = new DeletionSecrets(parts.store);
     this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
 
@@ -402,7 +405,7 @@ export class MlsDevice {
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin, onJoinRequest },
+      ...{ rejoin, onMessage, onRejoin, onJoinRequest, deletionSecrets: this.#deletionSecrets },
     });
     return group;
   }

@@ -120,6 +120,9 @@ class LiveEvents {
         await group.resync({ kind: 'history-truncated' });
         this.#device.acknowledgeSoon(group);
         break;
+      case 'deleted':
+        await group.forgetText(event.seq);
+        break;
       case 'reset':
         group.successor ??= event.successor;
         break;

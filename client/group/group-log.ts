@@ -137,6 +137,16 @@ export class GroupLog implements GroupRecord {
     await this.save();
   }
 
+  /** Drops the text of a deleted message. Does nothing if the device never read it. */
+  async dropText(seq: number): Promise<void> {
+    const at = this.history.findIndex((message) => message.seq === seq);
+    const message = this.history[at];
+    if (message === undefined || message.isDeleted === true) return;
+    const left = { ...message, text: '', isDeleted: true } as const;
+    this.history[at] = left;
+    await this.#options.store.saveMessage(left);
+  }
+
   /** Enters the epoch that a commit started. All other pending commits of the last epoch have lost (RFC 9420 §12.4). */
   enterEpoch(state: ClientState): void {
     this.state = state;

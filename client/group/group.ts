@@ -9,11 +9,12 @@ import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
-import { newId } from '../platform/bytes.ts';
+import { newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
+import type { DeletionSecrets } from './deletion-secrets.ts';
 import type { CommitOptions } from './group-commits.ts';
 import { GroupCommits } from './group-commits.ts';
 import type { LogOptions, UnprocessableEntry } from './group-log.ts';
@@ -26,7 +27,7 @@ import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
-  'commit' | 'send' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
+  'commit' | 'send' | 'deleteMessage' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
 >;
 
 /** How a message is sent. */
@@ -37,6 +38,7 @@ export interface SendOptions {
 
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
   readonly api: GroupApi;
+  readonly deletionSecrets: DeletionSecrets;
 }
 
 const MAX_ATTEMPTS = 20;
@@ -130,6 +132,27 @@ export class MlsGroup {
   /** Encrypts and sends one message (RFC 9420 §6.3). */
   send(text: string, options: SendOptions = {}): Promise<SendResult> {
     return this.#inTurn(() => this.#rememberSuccessor(this.#send(text, options)));
+  }
+
+  /**
+   * Deletes a message for everybody: one that this device sent, or as an admin one of others, if the policy lets it.
+   * @throws ProblemError `not-allowed`
+   */
+  delete(seq: number, { asAdmin = false }: { readonly asAdmin?: boolean } = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      const { api, id, deletionSecrets } = this.#options;
+      const { entries } = await api.log(id, { after: seq - 1, limit: 1 });
+      // An entry whose bytes are gone names its message no more: then only an admin can have the others drop it.
+      const messageId = asAdmin ? undefined : entries[0]?.id;
+      const secret = messageId === undefined ? undefined : toBase64(await deletionSecrets.of(id, messageId));
+      if (entries[0]?.deleted !== true) await api.deleteMessage(id, seq, secret);
+      await this.#log.dropText(seq);
+    });
+  }
+
+  /** The message `seq` was deleted by somebody: drops its text. */
+  forgetText(seq: number): Promise<void> {
+    return this.#inTurn(() => this.#log.dropText(seq));
   }
 
   /** Processes the log to its end and returns the new messages. */
@@ -283,8 +306,9 @@ export class MlsGroup {
   }
 
   async #send(text: string, options: SendOptions): Promise<SendResult> {
-    const { api, suite, id } = this.#options;
+    const { api, suite, id, deletionSecrets } = this.#options;
     const messageId = newId();
+    const deleteHash = await sha256Hex(await deletionSecrets.of(id, messageId));
     for (let attempt = 1; ; attempt++) {
       // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await this.#commits.commit(planPending);
@@ -300,7 +324,7 @@ export class MlsGroup {
       await this.#log.save();
       try {
         const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-        return await api.send(id, { id: messageId, ciphertext, ...options });
+        return await api.send(id, { id: messageId, ciphertext, deleteHash, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
         if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it

@@ -12,6 +12,8 @@ export interface ReceivedMessage {
   /** User id in the sender's leaf. */
   readonly sender: string;
   readonly text: string;
+  /** The message was deleted, and its text is gone. */
+  readonly isDeleted?: true;
 }
 
 /** A proposal of this device that it has not read in the log yet. */

@@ -9,7 +9,7 @@ language plpgsql stable as $$
 declare
   c conversation;
   m member;
-  v_kind text;
+  v_content text;
   v_hash bytea;
   v_answer jsonb;
 begin
@@ -18,13 +18,13 @@ begin
   if c.deleted_at is not null or m.user_id is null then return refusal('not-found'); end if;
   v_answer := coalesce(removed_refusal(m.left_seq), cut_off_refusal(c, m, jsonb_build_object('actor', p_user)));
   if v_answer is not null then return v_answer; end if;
-  select e.kind, e.delete_hash into v_kind, v_hash from entry e
+  select e.kind, e.delete_hash into v_content, v_hash from entry e
     where e.conversation = c.key and e.seq = p_seq and (
       select true from period p where p.conversation = c.key and p.user_id = p_user and p.from_seq <= p_seq
         and (p.to_seq is null or p.to_seq >= p_seq) limit 1) is not null;
   if not found then return refusal('not-found'); end if;
   -- Who reads the log later could not follow the group without them.
-  if v_kind <> 'application' then
+  if v_content <> 'application' then
     return refusal('not-allowed', '{"detail": "Only messages can be deleted: the group needs its commits and proposals"}');
   end if;
   return jsonb_strip_nulls(jsonb_build_object('hash', encode(v_hash, 'hex'), 'refusal', coalesce(
@@ -60,7 +60,7 @@ begin
     update conversation set deletions = deletions + 1 where key = c.key;
     -- A copy that a retry has staged. It needs no bytes to be answered as a duplicate.
     delete from staged where key = any (array(
-      select s.key from (select key, ciphertext from staged where conversation = c.key and octet_length(ciphertext) = v_size limit 64) s
+      select s.key from (select key, ciphertext from staged where conversation = c.key and octet_length(ciphertext) = v_size limit 8) s
       where sha256(s.ciphertext) = v_sha256));
     perform record_change(c, 'body-deleted', jsonb_build_object('entry', p_seq));
     -- The sender stays unnamed.

@@ -35,7 +35,9 @@ test('both kinds of streams send the entry as pages show it', () => {
 });
 
 test('an expired entry has its place only, and an unknown sender is left out', () => {
-  expect(entryJson({ ...entry, ciphertext: null })).toEqual({ seq: 3, kind: 'commit', epoch: 1, expired: true });
+  const left = { seq: 3, kind: 'commit', epoch: 1, sha256: '00'.repeat(32), chain: entryJson(entry).chain };
+  expect(entryJson({ ...entry, ciphertext: null })).toEqual({ ...left, expired: true });
+  expect(entryJson({ ...entry, ciphertext: null, isDeleted: true })).toEqual({ ...left, deleted: true });
   expect(entryJson({ ...entry, sender: null })).not.toHaveProperty('sender');
 });
 
