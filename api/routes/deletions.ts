@@ -1,11 +1,13 @@
 import type pg from 'pg';
 import { lockedProblem } from '../../dispatch/conversation-lock.ts';
+import { AppError } from '../../domain/errors.ts';
+import { readDeletions } from '../../store/log/deletions.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { deleteBody } from '../../store/message/delete-body.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { EntryParams } from '../schemas/common.ts';
-import { DeleteMessage, DeletedMessage } from '../schemas/messages.ts';
+import { ConversationParams, EntryParams, cursorAfter } from '../schemas/common.ts';
+import { DeleteMessage, DeletedMessage, DeletionList, DeletionsQuery } from '../schemas/messages.ts';
 import { refusalError } from '../services/operations.ts';
 
 /** Deletes the bodies of messages. */
@@ -38,5 +40,28 @@ export function deletionRoutes({
       return reply(200, { ...entry, deleted: true });
     },
   });
-  return [remove];
+
+  const list = defineRoute({
+    method: 'get',
+    path: '/v1/conversations/{id}/deletions',
+    name: 'listDeletions',
+    tag: 'Messages',
+    summary: 'List deleted messages',
+    description:
+      'For devices that read pages only, and keep what they read: which bodies were deleted since. Streams tell it by themselves.',
+    params: ConversationParams,
+    query: DeletionsQuery,
+    replies: { 200: { description: 'A page', schema: DeletionList } },
+    problems: ['not-found'],
+    handle: async ({ params: { id }, query: { after, cursor, limit }, caller: { user } }) => {
+      const found = await readDeletions(pool, id, user, cursor ?? { seq: after, key: 0 }, limit);
+      if (found === undefined) throw new AppError('not-found');
+      const { entries, next } = found;
+      return reply(200, {
+        deleted: entries,
+        ...(next === undefined ? {} : { next: cursorAfter(`${next.seq}.${next.key}`) }),
+      });
+    },
+  });
+  return [remove, list];
 }

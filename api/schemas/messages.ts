@@ -8,11 +8,13 @@ import {
   Epoch,
   EpochInput,
   Limit,
+  Next,
   OperationIdInput,
   Seq,
   SeqQuery,
   Sha256,
   Time,
+  cursorOf,
 } from './common.ts';
 import { Problem } from './problem.ts';
 import { Ticket } from './stream-tickets.ts';
@@ -110,6 +112,30 @@ export const DeletedMessage = Entry.pick({
 })
   .required({ deleted: true, sha256: true })
   .meta({ id: 'DeletedMessage', description: 'What is left of the entry' });
+
+/** A place among the changes of a conversation: `seq.key`. */
+function parsePlace(text: string): { readonly seq: number; readonly key: number } | undefined {
+  const [, seq, key] = /^(\d{1,15})\.(\d{1,15})$/.exec(text) ?? [];
+  return seq === undefined || key === undefined ? undefined : { seq: Number(seq), key: Number(key) };
+}
+
+export const DeletionsQuery = z.strictObject({
+  after: SeqQuery.default(0).meta({
+    type: 'integer',
+    minimum: 0,
+    default: 0,
+    description: 'What was deleted since this entry was the last one. Some that came before may come again',
+  }),
+  cursor: cursorOf(parsePlace),
+  limit: Limit,
+});
+
+export const DeletionList = z
+  .object({
+    deleted: z.array(Seq).meta({ description: 'Entries, in the order in which their bodies were deleted' }),
+    next: Next,
+  })
+  .meta({ id: 'DeletionList' });
 
 export const ReadInput = z
   .strictObject({

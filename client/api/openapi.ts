@@ -48,6 +48,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/deletions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List deleted messages
+         * @description For devices that read pages only, and keep what they read: which bodies were deleted since. Streams tell it by themselves.
+         */
+        readonly get: operations["listDeletions"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/unread": {
         readonly parameters: {
             readonly query?: never;
@@ -1398,6 +1418,12 @@ export interface components {
              * @example AAEAAg==
              */
             readonly secret?: string;
+        };
+        readonly DeletionList: {
+            /** @description Entries, in the order in which their bodies were deleted */
+            readonly deleted: readonly number[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
         };
         readonly UnreadTotals: {
             /** @description Sum of the unread counts of your conversations */
@@ -3226,7 +3252,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -3250,9 +3276,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAEBABzU6UVUhRDE6uedBLBjAMGNqe0cOJyf1J+EYO07QRDjLSUF1E1ZRb/xGlIl0YyFquQA1DrpfNyAI+bCYFUZL5FaDp/cPzd8PDmtJl2cxiIRPBvwxAerW4InspNvslzu4H0h39tcagojkL9uDMPixeptqTDLHHDSAl7CqEZe7eb2kkmI20aCAeiy0/Ui0P9bWVwiBN/Al68xABAqh1To7Iba4xiXvZ2waPioiYTkQBcylTl4IR5F/a9TqTqRMzCIscQTXVuxBN+TasoLYOmWc5S/RW5m0Whz0jKEY31F0F82OfW0ML7Ie6fbQk7EAfj1kZhV4P1yjtHX1BGoIP5ueT2d4UBT8nW6ZGHfKGoKWaVvgRlXungYdjCqtx8AzWyIBh/hfjDeZRfUHD3VzRbKTw==",
-                     *           "at": "2026-11-29T03:41:30.755Z",
-                     *           "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="
+                     *           "ciphertext": "AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAEBABz0AiZZwMTA00e+9XcG2Sky+KyUCJveOwoqoXg1QRBK4TVXpMsmmhxZRSKfGoptSFtRZLSOtPmouct480vhewSq1LwxXSQZzFZIZ05aV9muwOWD6HqcZnfmqGOkRvFBOIO4m27fAKBFp0B9MPcAaox2J+ed/A+yMsvY1W8cHwRTGxjdRM6KgSl4FYADpnWeETGdb4bTh6zbfWkRRUzvVPM7Ji25sQgAhOsGkXePNjML+QZ004mdVwPYEr081Q5tvh9g47TlhL+E0yjSBwgg9Nep1dbYedi8F9+3FyoA6Q89zKktyNtXkTyacxdaHkc3s4/FiROHEoTLMvY8C2fOZJNjXXkJtWQOn4/qae57W9Z/4lWHVlxDwzeBt6BANXg3off0u69fTebiMteKbpzs7w==",
+                     *           "at": "2026-11-29T03:57:51.346Z",
+                     *           "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3430,7 +3456,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -3458,7 +3484,7 @@ export interface operations {
                      *           "seq": 2,
                      *           "epoch": 1,
                      *           "status": "accepted",
-                     *           "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="
+                     *           "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="
                      *         }
                      *       ]
                      *     }
@@ -3717,7 +3743,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
                 /** @example 2 */
@@ -3744,8 +3770,8 @@ export interface operations {
                      *       "seq": 2,
                      *       "kind": "application",
                      *       "epoch": 1,
-                     *       "sha256": "b38471f5fcbe9c368d0f07857f2cccb16bba146f7f7ef5c055585b82fe2b19cf",
-                     *       "chain": "9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA=",
+                     *       "sha256": "36b839710ffc40ecf15dd554fd2f7e22dfdafa9452d16c3f301f3d4124dc0c4e",
+                     *       "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4=",
                      *       "deleted": true
                      *     }
                      */
@@ -3858,6 +3884,190 @@ export interface operations {
                      *       "title": "The request body must be application/json",
                      *       "status": 415,
                      *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly listDeletions: {
+        readonly parameters: {
+            readonly query?: {
+                /**
+                 * @description What was deleted since this entry was the last one. Some that came before may come again
+                 * @example 1
+                 */
+                readonly after?: number;
+                /** @description `next` of the previous page */
+                readonly cursor?: string;
+                readonly limit?: number;
+            };
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         2
+                     *       ]
+                     *     }
+                     */
+                    readonly "application/json": components["schemas"]["DeletionList"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4090,7 +4300,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -4323,7 +4533,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -4578,7 +4788,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -4602,9 +4812,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
-                     *       "at": "2026-11-29T03:41:30.558Z",
-                     *       "chain": "6dYdRfl5i8aN3P9Nr8LrHYAsVqxwTqXNYcSNfqGLOXU="
+                     *       "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
+                     *       "at": "2026-11-29T03:57:51.121Z",
+                     *       "chain": "I+P0hWrVCYWWDTqOZDSUte29umEPwmqbXjyjeHgZiic="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4710,11 +4920,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060"
+                     *         "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "22617a9d-cd5c-47e6-a43c-5de981a54db3"
+                     *       "requestId": "3b0bed0b-37c1-4f71-85eb-a6354a1915bc"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -4875,7 +5085,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -5057,7 +5267,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -5075,7 +5285,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAEyiQA4sJ6cTHGAdiaKIOAAAAAAAAAABID4pK7Cu/EIJOkyGFB5u381yrvenwcgM1f794nVvn8EmIFu7kZuACYUY9eILIitKpE6jzHvWv6wiOMATri7GwLBpAEHtAAQhIEsnca4Wk0TpXDIn00canJiUFubaBq2EQwMnoVO1ks1JAAJBxUHDAQEg/qKTO4p5npl/rRhWYyt+v7i06VKZIxYJvGaQ7kFsbA4gbeSCQ4p1liq/ArS44n44z1vMUbhz+xIarVYYHfAnfXIAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWHp6BoqKmpoACgIqKgwAAQACamqamtra6uoBAAAAAGsLgsoAAAAAyQet6gBAQCZ3/MY4zjLMrpwSQMQNxXWHCtAFLiNiV5I+ZFqTM9jlvrYaSKoaRRjR5WnYXcKFm8Ivvaim0XAe9FM/jKH8wgsAAQEg7u4/08mZHgzInV8B52Vldo8Sv/oYhscDZVWqC0MVkDogdKbmpJFssQ9M8rskvLkCNT9rrnt9QqXP5VT6MI4/WWoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGGhpaWgAKBpqaysra2ggAAQACCgqamgEAAAAAawuCyQAAAADJB63pAEBAQtwJzNLmz03C2s6d0OlEox6NpVMcQRXtjR13vYfNpk0igVLx1J01IojombVgekD+2CSG+3XlNKuUCeCBL/e0BSAjI5QXpwq9WHkWAchTz0dtPS2YUKVTSG0/pyFJucek/QAAAABAQE3MwhMKNRAYsczIevXOyom9oo+Ak2ipAH0qj5tQ5ooMn1zZ4j4w4DMxkwfeoZ2/QdxENBQPHkXeh7MkrGuATgk=",
+                     *       "groupInfo": "AAEABAABAAEQAAKbuM6j39s6NdRlrBpTJAAAAAAAAAABIMgMijD6xy8cl0HSxGTsgkxX8Hcrblyii1nM4EL43eLCIDXFyBa7IikOYmz4dmdg1UVAchTM752oi1+egebDro2gAEHhAAQhIG0XtWnp7lRlcrRKzSjzQ+LtLNCkfmgRFc8JhB1ZML8DAAJBuUG3AQEgRzNvQY8MD44APfkllSYBhFGcslsWHFqg7dc9i9OrAGkgwpBrkFRATfOOFp+ahoZJ3mGCc9wk49xqZj+OeZusEMAAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWIqKCDo6mprKygAKAmpqBAABAAIBAAAAAGsLhp4AAAAAyQexvgBAQLDxWoHigMk+qHVnMv1rV0Aa2lp5wOa4KGpCmS336Of4dAHfT85NM1YW2+2Gk+VPWpc5f0ZJHZZ4O+JPSZ8scQEAAQEgOVsTwvTcS+Gr6EhxYHvgn6dCS6B16KE5C0Xl+S1wSDogSY/ieFusBE3tNWsdtvwJ8LL0KO0nxQFRgKa/LXyQxigAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFiKigYaGnp6AAoC2toEAAEAAgEAAAAAawuGngAAAADJB7G+AEBA+Nl9CpwUijnADBz9R33dGXKXNNciebOrvTYH2g4OxYJ9jg56byCw42yG+ppMtzlCUFwkWTgvYUUrdcG3Uei/BiAs92aZYmVYlEuVnhkZj9hD25e+jfx6+bsisUGk8excngAAAABAQICOFfAL+LZmIjBm9qHbRYrDqDdVzRzQoMprenozc9615XZQZPvREDcyEYLUkX+4O1Jn1K3KRlc+ZUZuTd1o6wk=",
                      *       "epoch": 1
                      *     }
                      */
@@ -5234,7 +5444,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -5519,7 +5729,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -5538,7 +5748,7 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAEBABzU6UVUhRDE6uedBLBjAMGNqe0cOJyf1J+EYO07QRDjLSUF1E1ZRb/xGlIl0YyFquQA1DrpfNyAI+bCYFUZL5FaDp/cPzd8PDmtJl2cxiIRPBvwxAerW4InspNvslzu4H0h39tcagojkL9uDMPixeptqTDLHHDSAl7CqEZe7eb2kkmI20aCAeiy0/Ui0P9bWVwiBN/Al68xABAqh1To7Iba4xiXvZ2waPioiYTkQBcylTl4IR5F/a9TqTqRMzCIscQTXVuxBN+TasoLYOmWc5S/RW5m0Whz0jKEY31F0F82OfW0ML7Ie6fbQk7EAfj1kZhV4P1yjtHX1BGoIP5ueT2d4UBT8nW6ZGHfKGoKWaVvgRlXungYdjCqtx8AzWyIBh/hfjDeZRfUHD3VzRbKTw==","at":"2026-11-29T03:41:30.755Z","chain":"9+L3LgeX54uRLkd/OFVOhCuodGW0EPjAtaEawC25ACA="}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAEBABz0AiZZwMTA00e+9XcG2Sky+KyUCJveOwoqoXg1QRBK4TVXpMsmmhxZRSKfGoptSFtRZLSOtPmouct480vhewSq1LwxXSQZzFZIZ05aV9muwOWD6HqcZnfmqGOkRvFBOIO4m27fAKBFp0B9MPcAaox2J+ed/A+yMsvY1W8cHwRTGxjdRM6KgSl4FYADpnWeETGdb4bTh6zbfWkRRUzvVPM7Ji25sQgAhOsGkXePNjML+QZ004mdVwPYEr081Q5tvh9g47TlhL+E0yjSBwgg9Nep1dbYedi8F9+3FyoA6Q89zKktyNtXkTyacxdaHkc3s4/FiROHEoTLMvY8C2fOZJNjXXkJtWQOn4/qae57W9Z/4lWHVlxDwzeBt6BANXg3off0u69fTebiMteKbpzs7w==","at":"2026-11-29T03:57:51.346Z","chain":"acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -5707,7 +5917,7 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a22564-c447-7bdf-ae3e-22cb4aaf317a","conversation":"AEyiQA4sJ6cTHGAdiaKIOA","welcome":"AAEAAwABQHYgmFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdMgfUOrQJrU0w23kw1suYcPCsLmgKLujJnxntuX0GQvzngzrcIrJPSTVkkoti1ugMwCHdTmWSqfrkrClcZksygKg2S8qOH765WwpzXbtxYKx5OYa9ZTQqKLzhiJ/Z9RoQPO0Y/BRhcgwrBOTi0nam8wCaSh6r7wwwlXyUVdad915lxnQ/o9dUJD1WFT7UL7Z5xNeWi2MzL9rJRSGGRF0nK3aTbM4GWzMrdT4GPTaLc7oWzS9iPf9w2pZNWifULAKlTJrIOugUrqQ6izoGbXsrkqwwc4NhjEXPz2DjADdST1UDUDy1iwu5+33u41+PuGQZJ1flZSLOrjpFuQDYm0OjdxS2Py71HUf7/yQYyJoLGmVeEs6roNASY5nNdS//4b5bkuY6kApb8Llux3tzmCe7Dv/FkDhBPHe5rc+rRQ7w5acYe5gBWT5FE2ZKuDKbuVYaT5gdYeTiKUfGX0y2yur0CFKv4Lpq7JQva7z1lTHJj498QiKAde2ctROt0k69CzVurTCTwBNC4yRfDK3KI1suAAkTXlI/J3uxs6k6mozdR0HKlspJ4jTIAN2kn1b+FDywLbQduk2b6fLe3JAxQ4fjKI704GF7euaVuQ90QT8a0NmTq+lcTiLLkGrw6Cip7tGKhTqfplaEPvRdKoOCNEx2pp08YHXcoM+SDG4a4sBgLWVIiDA5UpPER53iLBag27mj9Nh3vF9WIs0kgWplIpeh6hFg5QsRrWo1QOVOEqW5MAm7SGtxQLBhfXgWU8BOW40cPypuwhV6j7/rd7IQFI1co51m67OI6WgePi1ZI4xqKtM6atH6ru3ZZ06kOozBZx7gWgnNkrq1f0fpUe6umEHQXCm74nkDz1H1g3hdOF3gNoRPMXJJMAQKZQ3yOLJLTfyaqSFd6L0dFrxTgGUgY4FcwUykyVAVd9K8Y7dq/BVqV/MbaqUoMjxDGYv48xk80AxK/hwuFx9uwxVipxEYYXH2yiBYo5zT73NoafIAhT6LD8bMr3o21F9sfSUw==","seq":1,"epoch":1}
+                     *     data: {"id":"01a22573-baa0-7035-8526-dc24d0dfc738","conversation":"AAKbuM6j39s6NdRlrBpTJA","welcome":"AAEAAwABQHYgU4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJAgNHNfeJiYyGiVmXGfqKC3b3tSrHrsp0YwgFQeDlITeRAz1Wm+9uIFX1ef0PACmYm6yi7VhnurMN2bXptuHoyAFmZUQb8I1iRSiJJ/Q/u638CIV+ElQpY9/Ny4a5Wrcm4M1N4e5tF4nIeGUePD4+sCqWCH3R4hMSHfGI9tQe+7nfpKZlez7N1sSfCwgo5OKlAXmmGqieUaNBhMAO5QYzcZEaJIa01zkhrAbNoC0PhH96zv1FJso1ZVHG8Y6Yq8oz/VpJHyxYSomB/svSIDB3lKtODz2lEoGcl6bo6HxqGLZdnIPBv9XK4K+WGMKrxytQfiWyEPH/orA6VTKy+IY1q2E5VGnkYN5r0S5YCR5/BWz+3QWMG7ozKIR2DJ1pRIOViLy6LazJrLhBgxSKQhqPpCUg/oN4ajk2IV5UMfDFK7zAnEF7l8zMT/eQvN4J6UUaGWe40rn+aq8l47nG8dknbN+X5pOKKlZubrdlAxU9zQsoulmY8fti8IzYDF4dLxVqBfe+pFZUGykh69pFiyOtvenWxJSLXRKRuMAjLOXcwuMVXapZtiIE6Uh8dyKUJA9OeFadtqKBeGr+iCo0RVw3+jYGJavErfYvWN79T/q1iBigLF4ZdBgdivMidKnxlxjXXNV/7qhCeEsI7EDjI78h/o9ocfi7x20VVvGj6JBl+qDmWaoXS4K6jwO6a9/vHCyXAVENy6cYM/y76cLWxjvC8s1dE6ssHgF7hS+dazQ43GTIgwty1gFH6q6suMquxAWKpsn6FF4/md1/vVsTfQ3SZfzX/K3dnOCMUj1MVTRGop3NZyeENmEagm3kH82lwTsd4a1guv3fBlxAU6+AyaSEUSZ7GkflFOAc/HQAi5j2H5OH5iHVrYquJ4EeOecYAVzyTQ209Q3QG8vzM6imyWaPuYZ8KCwPp4Zghz/iaa+A0nuZV8T3cRHtJsV+CJzI0W+nftoi89kvEUihAP4LMhB0omrBgDHqB6xyTbK8n56w==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -5864,8 +6074,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "EpDkg3rsn87lTEvZgeIsFfSuSVhr49X_b_7XE7XFMJM",
-                     *       "expiresAt": "2026-11-29T03:42:01.095Z"
+                     *       "ticket": "vEeHXt1x1qc9ZWOFXk-MFKkyRH5KizKZonPI71B-o9c",
+                     *       "expiresAt": "2026-11-29T03:58:21.647Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -6093,7 +6303,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AEyiQA4sJ6cTHGAdiaKIOA": 2
+                     *         "AAKbuM6j39s6NdRlrBpTJA": 2
                      *       }
                      *     }
                      */
@@ -6292,7 +6502,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -6481,7 +6691,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
             };
@@ -6771,7 +6981,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
                 /**
@@ -6987,7 +7197,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
                 /**
@@ -7185,7 +7395,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
                 /**
@@ -7480,7 +7690,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
                 /**
@@ -7774,7 +7984,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
                 /**
@@ -8030,14 +8240,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 2,
-                     *           "createdAt": "2026-11-29T03:41:30.038Z"
+                     *           "createdAt": "2026-11-29T03:57:50.744Z"
                      *         }
                      *       ]
                      *     }
@@ -8194,12 +8404,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:41:30.038Z"
+                     *       "createdAt": "2026-11-29T03:57:50.744Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8215,12 +8425,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:41:30.038Z"
+                     *       "createdAt": "2026-11-29T03:57:50.744Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8438,7 +8648,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -8456,7 +8666,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
@@ -8478,7 +8688,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T03:41:30.038Z"
+                     *       "createdAt": "2026-11-29T03:57:50.744Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8633,7 +8843,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example ABh-4anaf7V8V2Ub3_GWZg
+                 * @example AB3XeR9YeTBJfG0w_BgC2g
                  */
                 readonly id: string;
             };
@@ -8800,7 +9010,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -9044,7 +9254,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -9300,7 +9510,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -9322,7 +9532,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ALpha3nPsVh5f4aWa1EpPw"
+                     *       "successor": "ALM9EOGzMKKNFHuShe4gow"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9338,7 +9548,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ALpha3nPsVh5f4aWa1EpPw"
+                     *       "successor": "ALM9EOGzMKKNFHuShe4gow"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -10167,8 +10377,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgxWbUMonIECYJD1ONGChTXPpvMgW85upXg5CnrfFlyy4g7u4/08mZHgzInV8B52Vldo8Sv/oYhscDZVWqC0MVkDogdKbmpJFssQ9M8rskvLkCNT9rrnt9QqXP5VT6MI4/WWoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgGGhpaWgAKBpqaysra2ggAAQACCgqamgEAAAAAawuCyQAAAADJB63pAEBAQtwJzNLmz03C2s6d0OlEox6NpVMcQRXtjR13vYfNpk0igVLx1J01IojombVgekD+2CSG+3XlNKuUCeCBL/e0BQBAQERI6cu/UuZ3yV2Cz1UX3s6YoG7IpySkx+R8HCaTLcmO0ZDOeTiq4tmRcAZ72qE9I2Y4EfASUBuSw9DGhAiD0wo=",
-                     *           "ref": "mFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdM=",
+                     *           "keyPackage": "AAEABQABAAEgzrKjNhkH5MUiMGuO3+z80dJE9ybjPI8U5dLD/ZRLLwogOVsTwvTcS+Gr6EhxYHvgn6dCS6B16KE5C0Xl+S1wSDogSY/ieFusBE3tNWsdtvwJ8LL0KO0nxQFRgKa/LXyQxigAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFiKigYaGnp6AAoC2toEAAEAAgEAAAAAawuGngAAAADJB7G+AEBA+Nl9CpwUijnADBz9R33dGXKXNNciebOrvTYH2g4OxYJ9jg56byCw42yG+ppMtzlCUFwkWTgvYUUrdcG3Uei/BgBAQImYsFCwRmYtclIeWU9wwz4VzLFhp0GGa3wNIjOPCt6KBrZjuIoZXaI/vBvw/L3eUFmYCBDVcGRoicVMhpKiMw4=",
+                     *           "ref": "U4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJA=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -10230,7 +10440,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "0c5b3aff-0e7e-49ad-92e8-863fdb601253"
+                     *       "requestId": "85b09f5a-d606-4581-a6fa-3715bb405877"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -10397,16 +10607,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T03:41:29.993Z",
-                     *           "seenAt": "2026-11-29T03:41:29.993Z",
+                     *           "createdAt": "2026-11-29T03:57:50.683Z",
+                     *           "seenAt": "2026-11-29T03:57:50.683Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T03:41:32.578Z",
-                     *           "seenAt": "2026-11-29T03:41:32.578Z",
+                     *           "createdAt": "2026-11-29T03:57:53.018Z",
+                     *           "seenAt": "2026-11-29T03:57:53.018Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -10875,10 +11085,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:41:31.099Z"
+                     *         "registeredAt": "2026-11-29T03:57:51.658Z"
                      *       },
                      *       "muted": [
-                     *         "AEyiQA4sJ6cTHGAdiaKIOA"
+                     *         "AAKbuM6j39s6NdRlrBpTJA"
                      *       ]
                      *     }
                      */
@@ -11039,7 +11249,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:41:31.099Z"
+                     *         "registeredAt": "2026-11-29T03:57:51.658Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -11391,7 +11601,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AEyiQA4sJ6cTHGAdiaKIOA"
+                     *         "AAKbuM6j39s6NdRlrBpTJA"
                      *       ]
                      *     }
                      */
@@ -11583,9 +11793,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22564-c447-7bdf-ae3e-22cb4aaf317a",
-                     *           "conversation": "AEyiQA4sJ6cTHGAdiaKIOA",
-                     *           "welcome": "AAEAAwABQHYgmFF+i2U0JUo9tNQ4924tlaSGdOUzyR+NFaCPRr5LpdMgfUOrQJrU0w23kw1suYcPCsLmgKLujJnxntuX0GQvzngzrcIrJPSTVkkoti1ugMwCHdTmWSqfrkrClcZksygKg2S8qOH765WwpzXbtxYKx5OYa9ZTQqKLzhiJ/Z9RoQPO0Y/BRhcgwrBOTi0nam8wCaSh6r7wwwlXyUVdad915lxnQ/o9dUJD1WFT7UL7Z5xNeWi2MzL9rJRSGGRF0nK3aTbM4GWzMrdT4GPTaLc7oWzS9iPf9w2pZNWifULAKlTJrIOugUrqQ6izoGbXsrkqwwc4NhjEXPz2DjADdST1UDUDy1iwu5+33u41+PuGQZJ1flZSLOrjpFuQDYm0OjdxS2Py71HUf7/yQYyJoLGmVeEs6roNASY5nNdS//4b5bkuY6kApb8Llux3tzmCe7Dv/FkDhBPHe5rc+rRQ7w5acYe5gBWT5FE2ZKuDKbuVYaT5gdYeTiKUfGX0y2yur0CFKv4Lpq7JQva7z1lTHJj498QiKAde2ctROt0k69CzVurTCTwBNC4yRfDK3KI1suAAkTXlI/J3uxs6k6mozdR0HKlspJ4jTIAN2kn1b+FDywLbQduk2b6fLe3JAxQ4fjKI704GF7euaVuQ90QT8a0NmTq+lcTiLLkGrw6Cip7tGKhTqfplaEPvRdKoOCNEx2pp08YHXcoM+SDG4a4sBgLWVIiDA5UpPER53iLBag27mj9Nh3vF9WIs0kgWplIpeh6hFg5QsRrWo1QOVOEqW5MAm7SGtxQLBhfXgWU8BOW40cPypuwhV6j7/rd7IQFI1co51m67OI6WgePi1ZI4xqKtM6atH6ru3ZZ06kOozBZx7gWgnNkrq1f0fpUe6umEHQXCm74nkDz1H1g3hdOF3gNoRPMXJJMAQKZQ3yOLJLTfyaqSFd6L0dFrxTgGUgY4FcwUykyVAVd9K8Y7dq/BVqV/MbaqUoMjxDGYv48xk80AxK/hwuFx9uwxVipxEYYXH2yiBYo5zT73NoafIAhT6LD8bMr3o21F9sfSUw==",
+                     *           "id": "01a22573-baa0-7035-8526-dc24d0dfc738",
+                     *           "conversation": "AAKbuM6j39s6NdRlrBpTJA",
+                     *           "welcome": "AAEAAwABQHYgU4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJAgNHNfeJiYyGiVmXGfqKC3b3tSrHrsp0YwgFQeDlITeRAz1Wm+9uIFX1ef0PACmYm6yi7VhnurMN2bXptuHoyAFmZUQb8I1iRSiJJ/Q/u638CIV+ElQpY9/Ny4a5Wrcm4M1N4e5tF4nIeGUePD4+sCqWCH3R4hMSHfGI9tQe+7nfpKZlez7N1sSfCwgo5OKlAXmmGqieUaNBhMAO5QYzcZEaJIa01zkhrAbNoC0PhH96zv1FJso1ZVHG8Y6Yq8oz/VpJHyxYSomB/svSIDB3lKtODz2lEoGcl6bo6HxqGLZdnIPBv9XK4K+WGMKrxytQfiWyEPH/orA6VTKy+IY1q2E5VGnkYN5r0S5YCR5/BWz+3QWMG7ozKIR2DJ1pRIOViLy6LazJrLhBgxSKQhqPpCUg/oN4ajk2IV5UMfDFK7zAnEF7l8zMT/eQvN4J6UUaGWe40rn+aq8l47nG8dknbN+X5pOKKlZubrdlAxU9zQsoulmY8fti8IzYDF4dLxVqBfe+pFZUGykh69pFiyOtvenWxJSLXRKRuMAjLOXcwuMVXapZtiIE6Uh8dyKUJA9OeFadtqKBeGr+iCo0RVw3+jYGJavErfYvWN79T/q1iBigLF4ZdBgdivMidKnxlxjXXNV/7qhCeEsI7EDjI78h/o9ocfi7x20VVvGj6JBl+qDmWaoXS4K6jwO6a9/vHCyXAVENy6cYM/y76cLWxjvC8s1dE6ssHgF7hS+dazQ43GTIgwty1gFH6q6suMquxAWKpsn6FF4/md1/vVsTfQ3SZfzX/K3dnOCMUj1MVTRGop3NZyeENmEagm3kH82lwTsd4a1guv3fBlxAU6+AyaSEUSZ7GkflFOAc/HQAi5j2H5OH5iHVrYquJ4EeOecYAVzyTQ209Q3QG8vzM6imyWaPuYZ8KCwPp4Zghz/iaa+A0nuZV8T3cRHtJsV+CJzI0W+nftoi89kvEUihAP4LMhB0omrBgDHqB6xyTbK8n56w==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11726,7 +11936,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22564-c447-7bdf-ae3e-22cb4aaf317a */
+                /** @example 01a22573-baa0-7035-8526-dc24d0dfc738 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -12306,7 +12516,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T03:41:31.649Z"
+                     *           "at": "2026-11-29T03:57:52.004Z"
                      *         }
                      *       ]
                      *     }
@@ -12679,7 +12889,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T03:41:28.909Z",
+                     *       "timestamp": "2026-11-29T03:57:49.847Z",
                      *       "version": "0.2.0",
                      *       "build": "8c4dbbfc33a4-dirty",
                      *       "reasons": [],
@@ -12950,7 +13160,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IKzo6ij0A4me2ytlrSKC/lRllsTw2JglJfF/+k4hjbAAAAEGcGFybGV5"
+                     *       "externalSender": "IC+z4wn4n4FJ2uVuxc76eeSm+64CfeK7rnvhlD0HXw2dAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -13287,7 +13497,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T03:41:31.717Z",
+                     *       "at": "2026-11-29T03:57:52.076Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -13298,11 +13508,28 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "api/vm/10311/mx1albvr",
+                     *           "id": "worker/vm/26594/mx1b6bx0",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "8c4dbbfc33a4-dirty",
+                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 2
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T03:57:47.417Z",
+                     *           "silentMs": 15
+                     *         },
+                     *         {
+                     *           "id": "api/vm/26592/mx1b6bvs",
                      *           "kind": "api",
                      *           "version": "0.2.0",
                      *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
+                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -13314,38 +13541,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": -1,
+                     *             "clockSkewMs": -2,
                      *             "openStreams": 0,
                      *             "oldestWaitMs": 0,
                      *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:41:27.732Z",
-                     *           "silentMs": 863
+                     *           "startedAt": "2026-11-29T03:57:48.419Z",
+                     *           "silentMs": 565
                      *         },
                      *         {
-                     *           "id": "worker/vm/10317/mx1albw5",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 1
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:41:27.152Z",
-                     *           "silentMs": 957
-                     *         },
-                     *         {
-                     *           "id": "supervisor/examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
+                     *           "id": "supervisor/examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
                      *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-5b075fde-a816-4a47-b983-d6792c4b5dc3",
+                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -13354,8 +13564,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:41:28.940Z",
-                     *           "silentMs": 2726
+                     *           "startedAt": "2026-11-29T03:57:50.053Z",
+                     *           "silentMs": 1974
                      *         }
                      *       ],
                      *       "path": {
@@ -13363,10 +13573,10 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T03:41:27.730Z",
-                     *           "limit": 5,
+                     *           "since": "2026-11-29T03:57:48.403Z",
+                     *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 18,
+                     *           "baselineMs": 19,
                      *           "updatesPerSecond": 1.5,
                      *           "share": 1,
                      *           "breaker": "closed",
@@ -13383,8 +13593,8 @@ export interface operations {
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "10317@vm",
-                     *             "silentMs": 679
+                     *             "identity": "26594@vm",
+                     *             "silentMs": 1026
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13395,13 +13605,7 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
-                     *         "overdue": 0,
-                     *         "oldestTransaction": {
-                     *           "pid": 10485,
-                     *           "ms": 3,
-                     *           "application": "parley-api",
-                     *           "state": "active"
-                     *         }
+                     *         "overdue": 0
                      *       },
                      *       "troubles": {
                      *         "more": false,
@@ -13560,10 +13764,10 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T03:41:27.730Z",
-                     *         "limit": 5,
+                     *         "since": "2026-11-29T03:57:48.403Z",
+                     *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 18,
+                     *         "baselineMs": 19,
                      *         "updatesPerSecond": 1.5,
                      *         "share": 1,
                      *         "breaker": "closed",
@@ -13910,7 +14114,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:41:32.400Z",
+                     *       "since": "2026-11-29T03:57:52.769Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -14069,9 +14273,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:41:32.400Z",
+                     *       "since": "2026-11-29T03:57:52.769Z",
                      *       "by": "operator",
-                     *       "running": 0,
+                     *       "running": 1,
                      *       "ended": 1
                      *     }
                      */
@@ -14442,29 +14646,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "ABh-4anaf7V8V2Ub3_GWZg",
-                     *           "protocol": "opaque",
-                     *           "epoch": 2,
-                     *           "lastSeq": 3,
-                     *           "memberCount": 2,
-                     *           "oldestSeq": 1,
-                     *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T03:41:31.619Z",
-                     *           "createdAt": "2026-11-29T03:41:31.123Z",
-                     *           "lastAt": "2026-11-29T03:41:31.412Z",
-                     *           "troubles": []
-                     *         },
-                     *         {
-                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-12-29T03:41:30.558Z",
-                     *           "createdAt": "2026-11-29T03:41:30.038Z",
-                     *           "lastAt": "2026-11-29T03:41:30.755Z",
+                     *           "dueAt": "2026-11-29T03:57:51.601Z",
+                     *           "createdAt": "2026-11-29T03:57:50.744Z",
+                     *           "lastAt": "2026-11-29T03:57:51.346Z",
+                     *           "troubles": []
+                     *         },
+                     *         {
+                     *           "id": "AB3XeR9YeTBJfG0w_BgC2g",
+                     *           "protocol": "opaque",
+                     *           "epoch": 2,
+                     *           "lastSeq": 3,
+                     *           "memberCount": 2,
+                     *           "oldestSeq": 1,
+                     *           "state": "deleted",
+                     *           "dueAt": "2026-11-29T03:57:51.976Z",
+                     *           "createdAt": "2026-11-29T03:57:51.676Z",
+                     *           "lastAt": "2026-11-29T03:57:51.822Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14605,7 +14809,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -14623,31 +14827,31 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-12-29T03:41:30.558Z",
-                     *       "createdAt": "2026-11-29T03:41:30.038Z",
-                     *       "lastAt": "2026-11-29T03:41:30.755Z",
+                     *       "dueAt": "2026-11-29T03:57:51.601Z",
+                     *       "createdAt": "2026-11-29T03:57:50.744Z",
+                     *       "lastAt": "2026-11-29T03:57:51.346Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
+                     *         "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22564-c33b-7429-946f-b11d13e4d1f1",
+                     *         "runId": "01a22573-ba08-7b50-bdd5-2d336adc9680",
                      *         "status": "RUNNING",
                      *         "historyLength": 53,
-                     *         "historyBytes": 14884,
-                     *         "startedAt": "2026-11-29T03:41:30.299Z",
+                     *         "historyBytes": 14485,
+                     *         "startedAt": "2026-11-29T03:57:50.984Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
@@ -14656,7 +14860,7 @@ export interface operations {
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T03:41:31.031Z"
+                     *           "asOf": "2026-11-29T03:57:51.598Z"
                      *         }
                      *       },
                      *       "process": {
@@ -14825,7 +15029,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -14994,7 +15198,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -15016,7 +15220,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
                      *       "running": true
                      *     }
                      */
@@ -15229,7 +15433,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -15251,7 +15455,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AEyiQA4sJ6cTHGAdiaKIOA",
+                     *       "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
                      *       "running": true
                      *     }
                      */
@@ -15467,7 +15671,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -15654,7 +15858,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
             };
@@ -15678,16 +15882,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *         "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T03:41:30.558Z",
-                     *         "createdAt": "2026-11-29T03:41:30.038Z",
-                     *         "lastAt": "2026-11-29T03:41:30.755Z",
+                     *         "dueAt": "2026-12-29T03:57:51.121Z",
+                     *         "createdAt": "2026-11-29T03:57:50.744Z",
+                     *         "lastAt": "2026-11-29T03:57:51.346Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -15904,7 +16108,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -15928,20 +16132,20 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
+                     *           "id": "commit-bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "0281c60ec13d4c3dd4ff3ab07bbc6ea14acbe1c0439ca89b0d3de8e99222b060",
-                     *           "ciphertext": "AAEAAhAATKJADiwnpxMcYB2Joog4AAAAAAAAAAADABwBde0+G24d5/v1WbWTOPEDCPrESmfGrPtuNARXQb7gbR47+vsJplaWpIcXlxmn/7Cpe62iTMoYSiHqlB1tE7W0NlKO1f3uzjHGCb4ngHcWAxxDuO8PsrT9Sdn5XtuxGqU2aveJFlSdm1AlaMprSZPzablUZI1gtFQzuvk+TFWa7hoXXxteGxPHAsGhtzNMfDm6PvAFAY3cKysk8TvVVM9V3ONWqj9U00Y7w+k0kLo+wabmBZcDMe+GsCEe22oabj99HQ3Kx0mHBOXtbXoAwj/7kjw1KNmOwUItkp+RDtI+o2MVtNPMj00Z2eCvM9bplHzPIvlSx+HdLPnWQCm7ApqcK+SI+KqbeOQBvVednEykqsMSp+YxYL5pFsiX212nJXbGiHOpkj+jNlBDZX0XmmskFE2IQ2gXqXBOhuMREhxNNbYDZFEX3ttVmp5t7vdy6IXgm38m5CUXfjgWUmKujoqfcStuB2oYJghRjkkvTtlB3YQXoKaEK/R6jnDX6bnbILtWpRGQ4UZ22Gn4SjIpyvnmiN/yBf65mGEYBUKX6MV/kdMD0tuZufxfL0uOx2+BFKdoX3dYiQGpE5uwQ9uAXLF5a9hFeaaj8jvUWWJVkoSA0IPZT2LunG5PKtL7aA==",
-                     *           "at": "2026-11-29T03:41:30.558Z"
+                     *           "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
+                     *           "ciphertext": "AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAADABxJCoT/P9uePuz4cCw/Yo7PVKwP44voU5phTpZ1QbidisQHBtKgztKx87Ibc7uk6eGwFH8E9GN76sMNnMK1xUrEkCX31VBbCywWI1KE5Np+XKUM9BCq4aTrcak2lqxBldPp/MVpk3sus5wfEaffwd7KMm680Gg0JUuGtL8iFWtQrM8hVRFzLVstiwUMVsk3qTaKemojEkwJ+8HT6z/uRCRP4HCansIHtQBVkmIYUlC2fWjcNRtJb/VK/H1TB0YYoIHKypgW2+9agcBWyxKmrjZJtXMzC/JxNkVad1AARKoTcDqSf8gyvQmWNkASEgU2zm6YcboZ8wpRitl3kNwAUAIwd7VVSpBsoOZ5PIkzczSUPTHXObnRNTaU4Lwqd7WpoLnfuen0z33OZEJj5SrS2zy1d2/kTUrZGn+UFDM+RN3nza+vcruzINHnq88ZjmE6sUPN0zg4u7c0xiYtR7WCjPmhaXOnZH5Xt7dptxp9t3a5ONrM3oqG+FCV/R14v/CWb8kpKEYHwkGwl/ZJT+0Jgjbz3HXLEUt1tLWkrOw21XNWVoTOMeuoaOQHxoq0CgzR/mCIiYTIxHPA3tncjF9d12Z7hXp2vxd6Uca8nTOn9s5/ZIMTyE0wgg==",
+                     *           "at": "2026-11-29T03:57:51.121Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "b38471f5fcbe9c368d0f07857f2cccb16bba146f7f7ef5c055585b82fe2b19cf",
-                     *           "at": "2026-11-29T03:41:30.755Z"
+                     *           "sha256": "36b839710ffc40ecf15dd554fd2f7e22dfdafa9452d16c3f301f3d4124dc0c4e",
+                     *           "at": "2026-11-29T03:57:51.346Z"
                      *         }
                      *       ]
                      *     }
@@ -16103,7 +16307,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AEyiQA4sJ6cTHGAdiaKIOA
+                 * @example AAKbuM6j39s6NdRlrBpTJA
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16329,8 +16533,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T03:41:29.782Z",
-                     *           "seenAt": "2026-11-29T03:41:31.091Z"
+                     *           "createdAt": "2026-11-29T03:57:50.632Z",
+                     *           "seenAt": "2026-11-29T03:57:51.632Z"
                      *         }
                      *       ]
                      *     }
@@ -16512,14 +16716,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AEyiQA4sJ6cTHGAdiaKIOA",
+                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
                      *           "unread": 2,
-                     *           "createdAt": "2026-11-29T03:41:30.038Z"
+                     *           "createdAt": "2026-11-29T03:57:50.744Z"
                      *         }
                      *       ]
                      *     }
@@ -16698,8 +16902,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 13,
-                     *           "at": "2026-11-29T03:41:32.459Z",
+                     *           "id": 14,
+                     *           "at": "2026-11-29T03:57:52.865Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16710,8 +16914,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 12,
-                     *           "at": "2026-11-29T03:41:32.400Z",
+                     *           "id": 13,
+                     *           "at": "2026-11-29T03:57:52.770Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16722,8 +16926,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 11,
-                     *           "at": "2026-11-29T03:41:32.369Z",
+                     *           "id": 12,
+                     *           "at": "2026-11-29T03:57:52.733Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -16731,7 +16935,7 @@ export interface operations {
                      *           }
                      *         }
                      *       ],
-                     *       "next": "MTE"
+                     *       "next": "MTI"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -16893,8 +17097,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:41:32.311Z",
-                     *       "state": "done",
+                     *       "startedAt": "2026-11-29T03:57:52.689Z",
+                     *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -17080,7 +17284,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:41:32.311Z",
+                     *       "startedAt": "2026-11-29T03:57:52.689Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17318,8 +17522,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:41:32.311Z",
-                     *       "undoneAt": "2026-11-29T03:41:32.369Z",
+                     *       "startedAt": "2026-11-29T03:57:52.689Z",
+                     *       "undoneAt": "2026-11-29T03:57:52.733Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -17496,10 +17700,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:41:32.195Z",
+                     *       "startedAt": "2026-11-29T03:57:52.618Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:41:32.256Z",
-                     *       "checked": 2,
+                     *       "seenAt": "2026-11-29T03:57:52.618Z",
+                     *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
                      *       "findings": []
@@ -17677,9 +17881,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:41:32.195Z",
+                     *       "startedAt": "2026-11-29T03:57:52.618Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:41:32.195Z",
+                     *       "seenAt": "2026-11-29T03:57:52.618Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -18032,7 +18236,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 3335,
+                     *       "silentMs": 2616,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,

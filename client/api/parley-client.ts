@@ -150,6 +150,20 @@ export class ParleyClient {
     return this.http.json('DELETE', pathOf(id, `/messages/${seq}`), { body }) as Promise<DeletedMessage>;
   }
 
+  /** Messages whose bodies were deleted since the entry `after` was the last one. Some may be known already. */
+  async deletions(id: string, after: number): Promise<readonly number[]> {
+    const deleted: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = { after, limit: 1000, ...(cursor === undefined ? {} : { cursor }) };
+      const page = await this.http.json('GET', pathOf(id, '/deletions'), { query });
+      const { deleted: found, next } = page as Answer<'listDeletions'>;
+      deleted.push(...found);
+      cursor = next;
+    } while (cursor !== undefined);
+    return deleted;
+  }
+
   log(id: string, query: LogQuery = {}): Promise<LogPage> {
     return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
   }

@@ -123,6 +123,9 @@ class LiveEvents {
       case 'deleted':
         await group.forgetText(event.seq);
         break;
+      case 'read':
+        // Badges are the app's: `onEvent`.
+        break;
       case 'reset':
         group.successor ??= event.successor;
         break;

@@ -27,7 +27,16 @@ import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
-  'commit' | 'send' | 'deleteMessage' | 'log' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
+  | 'commit'
+  | 'send'
+  | 'deleteMessage'
+  | 'deletions'
+  | 'log'
+  | 'leave'
+  | 'members'
+  | 'report'
+  | 'groupInfo'
+  | 'supplyGroupInfo'
 >;
 
 /** How a message is sent. */
@@ -160,6 +169,7 @@ export class MlsGroup {
     return this.#inTurn(async () => {
       const known = this.#log.history.length;
       await this.#repair.catchUp();
+      await this.#dropDeleted();
       return this.#log.history.slice(known);
     });
   }
@@ -303,6 +313,15 @@ export class MlsGroup {
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
     return this.#mutex.runExclusive(task);
+  }
+
+  /** Pages do not say which of the messages that the device has were deleted. */
+  async #dropDeleted(): Promise<void> {
+    const { api, id, store } = this.#options;
+    const { position, history, isRemoved } = this.#log;
+    if (isRemoved || history.length === 0) return;
+    for (const seq of await api.deletions(id, await store.deletionsReadTo())) await this.#log.dropText(seq);
+    await store.saveDeletionsReadTo(position);
   }
 
   async #send(text: string, options: SendOptions): Promise<SendResult> {

@@ -50,6 +50,7 @@ interface StoredGroup {
 
 const groupKey = (id: string): string => `group/${id}`;
 const joiningKey = (id: string): string => `joining/${id}`;
+const deletionsKey = (id: string): string => `deletions/${id}`;
 const messagePrefix = (id: string): string => `message/${id}/`;
 
 /** Ids of the groups in a store. */
@@ -124,6 +125,16 @@ export class GroupStore {
   /** Deletes the saved external commit: the join is over. */
   async deleteJoin(): Promise<void> {
     await this.#store.delete(joiningKey(this.#id));
+  }
+
+  /** Position of the log when the device asked last which messages were deleted. */
+  async deletionsReadTo(): Promise<number> {
+    return Number((await this.#store.get(deletionsKey(this.#id))) ?? 0);
+  }
+
+  async saveDeletionsReadTo(position: number): Promise<void> {
+    const text = String(position);
+    if ((await this.#store.get(deletionsKey(this.#id))) !== text) await this.#store.set(deletionsKey(this.#id), text);
   }
 
   async saveMessage(message: ReceivedMessage): Promise<void> {

@@ -9,3 +9,6 @@ alter table conversation
   add column expired_count bigint not null default 0,
   -- number of deleted bodies
   add column deletions bigint not null default 0;
+
+-- Devices ask which bodies were deleted. Other changes may be many.
+create index change_body_deleted on change (conversation, seq, key) where kind = 'body-deleted';

@@ -84,6 +84,8 @@ export class FakeService {
       commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
       send: (id, message) => now(() => this.#send(user, id, message)),
       deleteMessage: (id, seq, secret) => now(() => this.#delete(user, id, seq, secret)),
+      deletions: (id) =>
+        now(() => this.#findFor(user, id).log.flatMap(({ seq, deleted }) => (deleted === true ? [seq] : []))),
       log: (id, query) => now(() => this.#page(user, id, query?.after ?? 0)),
       leave: (id, leaver, leaving) =>
         now(() => {

@@ -98,6 +98,7 @@ async function chat(call: Call): Promise<string> {
     params: { ...params, seq: '2' },
     body: { secret: secret.toString('base64') },
   });
+  await call('listDeletions', 'bob', { params, query: { after: '1' } });
   await call('changeConversation', 'alice', { params, body: { policy: { retentionDays: 30 } } });
   await call('replaceKeyPackages', 'bob', { body: { keyPackages: [(await bob.keyPackage()).bytes] } });
   return id;

@@ -138,8 +138,18 @@ test('a deleted message is gone from every page, and every device hears of it, a
   await talk.ack(bob, 'away', { [conversation]: 3 });
   const { entries } = await talk.expect(`GET ${at(conversation)}/messages`, bob);
   expect((entries as unknown[])[0]).toEqual(answer);
+  // A device that reads pages only asks, from where it was.
+  const deletions = (after: number): Promise<unknown> =>
+    talk.expect(`GET ${at(conversation)}/deletions?after=${after}`, bob);
+  expect(await deletions(2)).toEqual({ deleted: [1] });
+  expect(await deletions(3)).toEqual({ deleted: [] });
+  const { next } = await talk.expect(`GET ${at(conversation)}/deletions?limit=1`, bob);
+  expect(await talk.expect(`GET ${at(conversation)}/deletions?limit=1&cursor=${String(next)}`, bob)).toEqual({
+    deleted: [],
+  });
   // A new member hears nothing of before.
   await talk.add(conversation, alice, carol);
+  expect(await talk.expect(`GET ${at(conversation)}/deletions`, carol)).toEqual({ deleted: [] });
   const page = await talk.expect(`GET ${at(conversation)}/messages`, carol);
   expect((page.entries as { seq: number }[]).map(({ seq }) => seq)).toEqual([4]);
   expect(
