@@ -30,10 +30,11 @@ const API_FOLDERS = {
 const CLIENT_FOLDERS = {
   platform: [],
   mls: ['platform'],
-  storage: ['platform'],
+  chain: ['mls', 'platform'],
+  storage: ['chain', 'mls', 'platform'],
   api: ['platform'],
-  group: ['api', 'mls', 'storage', 'platform'],
-  device: ['group', 'api', 'mls', 'storage', 'platform'],
+  group: ['api', 'storage', 'chain', 'mls', 'platform'],
+  device: ['group', 'api', 'storage', 'chain', 'mls', 'platform'],
 };
 const anyOf = (rooms) => `^(${rooms.join('|')})/`;
 

@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests that start nothing but a database and the API in their own process: like unit tests, their files share processes. */
+const SHARED = '{store,api,mls,key-packages,inbox,limits}';
+
 export default defineConfig({
   test: {
     // Test files run in processes, two at a time for two cores: the Temporal bridge cannot live in worker threads.
@@ -27,8 +30,18 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'requests',
+          include: [`test/integration/${SHARED}/**/*.test.ts`],
+          globalSetup: 'test/harness/global-setup.ts',
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'services',
           include: ['test/{integration,e2e,model,faults}/**/*.test.ts'],
+          exclude: [`test/integration/${SHARED}/**`],
           globalSetup: 'test/harness/global-setup.ts',
         },
       },

@@ -16,6 +16,7 @@ import type { PushSettings } from '../process/push-settings.ts';
 import { ProgressOfRequests } from '../process/progress.ts';
 import type { Tracing } from '../process/tracing.ts';
 import type { Notifier } from '../store/log/notifications.ts';
+import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import { type ReadPage, makeReadPage } from '../store/replica/replica-pages.ts';
 import type { Authenticate } from './http/bearer-tokens.ts';
 import { makeApplyCommit } from './services/commits.ts';
@@ -34,6 +35,7 @@ import { type StreamTickets, makeStreamTickets } from './services/stream-tickets
 import type { RunConsistencyAudit } from '../dispatch/consistency-audits.ts';
 import type { WorkflowRuns } from '../dispatch/workflow-runs.ts';
 import type { SubmitIncrement } from '../dispatch/increments.ts';
+import type { SendSignal } from './services/send-signal.ts';
 import type { Submitter } from '../dispatch/submission.ts';
 import { type IdentifyCaller, byTicket, byToken, makeAdmitDevice, makeAuthenticated } from './http/authenticated.ts';
 import { makeKeptAnswers } from './http/kept-answers.ts';
@@ -55,13 +57,16 @@ import { adminConsistencyRoutes } from './routes/admin-consistency.ts';
 import { type SupervisorRouteDeps, supervisorRoutes } from './routes/admin-supervisor.ts';
 import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
+import { conversationListRoutes } from './routes/conversation-list.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { deletionRoutes } from './routes/deletions.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
+import type { StreamHub } from '../streams/hub.ts';
 import { type Streams, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { groupClaimRoutes } from './routes/group-claims.ts';
 import { type KeyPackageSettings, keyPackageRoutes } from './routes/key-packages.ts';
 import { memberRoutes } from './routes/members.ts';
 import { type OffBoardingDeps, offBoardingRoutes } from './routes/off-boarding.ts';
@@ -73,6 +78,7 @@ import { pushRoutes } from './routes/push.ts';
 import { positionRoutes } from './routes/positions.ts';
 import { repairRoutes } from './routes/repair.ts';
 import { roleRoutes } from './routes/roles.ts';
+import { signalRoutes } from './routes/signals.ts';
 import { streamTicketRoutes } from './routes/stream-tickets.ts';
 import { unreadRoutes } from './routes/unread.ts';
 import { welcomeRoutes } from './routes/welcomes.ts';
@@ -88,6 +94,7 @@ const HEAVY_TURNS: TurnsOptions = {
 
 /** All parts that the API needs. */
 export interface AppDeps extends HealthDeps {
+  readonly incarnation: IncarnationWatch;
   readonly pool: pg.Pool;
   /** Reads pages of the log. @default from the pool */
   readonly readPage?: ReadPage;
@@ -97,7 +104,8 @@ export interface AppDeps extends HealthDeps {
   readonly hashUser: (user: string) => string;
   readonly submitter: Submitter;
   readonly jobs: Jobs;
-  readonly streams: Streams;
+  readonly streams: Streams & Pick<StreamHub, 'countOf'>;
+  readonly sendSignal: SendSignal;
   readonly submitIncrement: SubmitIncrement;
   readonly pathSwitch: AdminDeps['pathSwitch'];
   readonly autoReport: AdminDeps['autoReport'];
@@ -181,6 +189,7 @@ export function makeRoutes(
   const routes = [
     ...messageRoutes(all),
     ...deletionRoutes(all),
+    ...signalRoutes(all),
     ...unreadRoutes(all),
     ...commitRoutes(all),
     ...epochRoutes(all),
@@ -190,8 +199,10 @@ export function makeRoutes(
     ...memberRoutes(all),
     ...roleRoutes(all),
     ...conversationRoutes(all),
+    ...conversationListRoutes(all),
     ...repairRoutes(all),
     ...keyPackageRoutes(all),
+    ...groupClaimRoutes(all),
     ...deviceRoutes(all),
     ...pushRoutes(all),
     ...welcomeRoutes(all),

@@ -22,6 +22,7 @@ import { isMigrated, readSchema } from '../store/migrate.ts';
 import { deciderOf } from '../store/decision/decide.ts';
 import { lockedAmong } from '../store/decision/locked.ts';
 import { listen, makeNotifier } from '../store/log/notifications.ts';
+import { lookRegularly, makeIncarnationWatch } from '../store/process/incarnation-watch.ts';
 import { shareOut } from '../store/pool-share.ts';
 import { makePool, measurePool } from '../store/pool.ts';
 import { makeReadPage } from '../store/replica/replica-pages.ts';
@@ -59,6 +60,7 @@ import { makeCutOffs, watchCutOffs } from './services/cut-offs.ts';
 import { measureExpectedWait } from './services/expected-wait.ts';
 import { makeProcessFacts } from './services/process-facts.ts';
 import { makeSeenDevices } from './services/seen-devices.ts';
+import { makeSendSignal } from './services/send-signal.ts';
 import { LoadShedder } from './http/load-shedder.ts';
 import { startServer } from './http/server.ts';
 import { makeTransfers } from './http/transfers.ts';
@@ -70,6 +72,9 @@ import { makeStreamHub } from '../streams/hub.ts';
 const TRANSFER_CHECK_MS = 1000;
 /** Connections that only stage bytes. They commit asynchronously: bytes that a crash loses are sent again. */
 const STAGING_CONNECTIONS = 2;
+
+const RESTORES_UNSEEN =
+  'the role of the service may not read pg_control_system(): after a restore of the database, run `parley restored`';
 
 const config = loadConfigOrExit(process.env, 'api');
 const log = makeLogger({ level: config.logLevel, name: 'api' });
@@ -219,31 +224,46 @@ async function main(): Promise<void> {
   const cutOffs = makeCutOffs(pool);
   await cutOffs.look();
   cleanup.add('watch over cut-offs', watchCutOffs(cutOffs, log));
+  const incarnation = makeIncarnationWatch({ pool, log, tell: () => notifier.setting('incarnation') });
+  incarnation.onChange(metrics.incarnation);
+  await incarnation.refresh().catch((error: unknown) => log.warn({ err: error }, 'the incarnation was not read'));
+  if (!incarnation.canNotice()) log.warn(RESTORES_UNSEEN);
+  cleanup.add('watch over the incarnation', lookRegularly(incarnation, log));
   const streams = makeStreamHub({
     pool,
+    incarnation,
     metrics,
     log,
     clock,
     notifier,
     slowMs: config.streamSlowMs,
     perUser: config.streamsPerUser,
+    isOverloaded: () => shedder.isOverloaded,
   });
   const jobs = makeJobPool({ threads: config.jobThreads, maxWaitMs: config.requestDeadlineMs, log, metrics });
   cleanup.add('job threads', jobs.close);
   await jobs.start();
   const seen = makeSeenDevices({ pool, log });
   metrics.openStreams(streams.count);
+  const lookAtIncarnation = (): void => void incarnation.refresh().catch(() => undefined);
   const listener = listen(config.database.direct, {
     onEntry: streams.wake,
+    onSignal: streams.signal,
     onDevice: (device, stream) => {
       // The device itself changed. If it was forgotten, its next request must record it again.
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
     onRead: streams.wakeRead,
-    onSetting: () =>
-      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read')),
-    onConnect: streams.wakeAll,
+    onSetting: () => {
+      void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read'));
+      lookAtIncarnation();
+    },
+    onConnect: () => {
+      // The session was lost, perhaps because another server took over.
+      lookAtIncarnation();
+      streams.wakeAll();
+    },
     onError: (error) => log.warn({ err: error }, 'notification session failed'),
   });
   cleanup.add('notification session', listener.close);
@@ -302,6 +322,7 @@ async function main(): Promise<void> {
       autoReport,
       supervisor: supervision.look,
       streams,
+      sendSignal: makeSendSignal({ pool, metrics }),
       submitIncrement: makeSubmitIncrement({
         pool: shared,
         workflows,
@@ -330,6 +351,7 @@ async function main(): Promise<void> {
       keyPackages: {
         maxLifetimeMs: config.keyPackageMaxLifetimeMs,
         claimsPerMinute: config.rateLimits.claims,
+        claimedUsersPerMinute: config.rateLimits.claimedUsers,
         now: clock.now,
       },
       jobs,
@@ -362,6 +384,7 @@ async function main(): Promise<void> {
         actors: actorsCheck({ active: dispatcher.active, waiting: dispatcher.depth, limit: config.mailboxLimit }),
       },
       ...built,
+      incarnation,
       isDraining: () => isDraining,
       metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
     }),

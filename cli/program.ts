@@ -10,6 +10,7 @@ import { exportCommand } from './commands/export.ts';
 import { offBoardCommand } from './commands/off-board.ts';
 import { pathCommand } from './commands/path.ts';
 import { replayCommand } from './commands/replay.ts';
+import { restoredCommand } from './commands/restored.ts';
 import { runCommands } from './commands/runs.ts';
 import { statusCommand } from './commands/status.ts';
 import { supervisorCommand } from './commands/supervisor.ts';
@@ -42,6 +43,7 @@ export function makeProgram(version: string, run: CommandHost['run']): Command {
     runCommands,
     pathCommand,
     drainCommand,
+    restoredCommand,
     supervisorCommand,
     auditCommand,
     userCommand,

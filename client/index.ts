@@ -11,9 +11,12 @@ export type { FollowOptions, StreamEvent } from './api/conversation-stream.ts';
 export type { Http, HttpOptions, Method, RequestOptions } from './api/http.ts';
 export { createHttp } from './api/http.ts';
 export { ParleyClient } from './api/parley-client.ts';
+export type { KnownConversations, SyncedConversations } from './api/sync-conversations.ts';
+export { syncConversations } from './api/sync-conversations.ts';
 export type { EpochConflict } from './api/problem.ts';
 export { epochConflict, hasCode, ProblemError, successorOf } from './api/problem.ts';
 export type {
+  Acknowledged,
   AuditEntry,
   AuditPage,
   AuditQuery,
@@ -27,6 +30,7 @@ export type {
   Conversation,
   ConversationDetails,
   ConversationPage,
+  ConversationsQuery,
   ConversationSummary,
   CurrentGroupInfo,
   DeletedMessage,
@@ -73,15 +77,21 @@ export type {
   UnreadTotals,
   WelcomePage,
 } from './api/types.ts';
+export type { ForkSuspected, LogAltered, LogEvent, StaleBranch } from './chain/events.ts';
+export { LogAlteredError } from './chain/known-chain.ts';
+export type { ChainPosition } from './chain/position.ts';
+export { positionText } from './chain/position.ts';
+export type { Judgement } from './chain/statements.ts';
 export type { AuthenticationService, KeyHolder } from './device/authentication.ts';
 export { trustOnFirstUse } from './device/authentication.ts';
 export type { DeviceApi, DeviceOptions } from './device/device.ts';
 export { MlsDevice } from './device/device.ts';
 export type { Invitation } from './device/invite.ts';
-export { UntrustedDeviceError } from './device/invite.ts';
-export type { LiveRunOptions, MessageListener } from './device/live-run.ts';
+export { UntrustedDeviceError } from './device/claims.ts';
+export type { LiveRunOptions, MessageListener, SignalListener } from './device/live-run.ts';
 export { IdentityChangedError } from './group/commit-check.ts';
 export { UnprocessableEntry } from './group/group-log.ts';
+export type { ReceivedSignal } from './group/group-signals.ts';
 export type { RejoinReason } from './group/group-repair.ts';
 export type { MlsGroup, SendOptions } from './group/group.ts';
 export { GroupRefusesJoinersError } from './group/joining.ts';

@@ -8,5 +8,6 @@ export { GroupLog } from './group/group-log.ts';
 export { groupInfoOf, joiningSuite, makeGroupInfo } from './mls/group-info.ts';
 export { loadSuite, makeKeyPackage } from './mls/key-package.ts';
 export { decodeMessage, encodeMessage } from './mls/messages.ts';
+export { sealSignal, signalKeysOf } from './mls/signals.ts';
 export { epochAuthenticator, leavesOf, usersByLeaf } from './mls/tree.ts';
 export { GroupStore } from './storage/group-store.ts';

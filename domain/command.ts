@@ -24,8 +24,14 @@ interface CommandBase {
   readonly notAfter?: number;
 }
 
+/** A command that may say what its sender has read. */
+interface PositionedCommand extends CommandBase {
+  /** `<seq>.<mark>`, or a plain seq (position.ts). The command is refused if the log does not go on from there. */
+  readonly position?: string;
+}
+
 /** An application message or a proposal. */
-export interface MessageCommand extends CommandBase {
+export interface MessageCommand extends PositionedCommand {
   readonly kind: 'message';
   /** Absent = application message. */
   readonly type?: 'proposal';
@@ -95,7 +101,7 @@ export interface MembershipChange extends GroupInfoCheck {
 }
 
 /** A commit, or in `opaque` conversations an add or remove without one: then `sha256` is absent. */
-export interface CommitCommand extends CommandBase, MembershipChange {
+export interface CommitCommand extends PositionedCommand, MembershipChange {
   readonly kind: 'commit';
   /** Lower-case hex over the commit. */
   readonly sha256?: string;
@@ -117,7 +123,7 @@ export interface GroupInfoCommand extends CommandBase, GroupInfoCheck {
 }
 
 /** The actor leaves. `sha256` and `bytes` are set when its own Remove proposal comes with the command. */
-export interface LeaveCommand extends CommandBase {
+export interface LeaveCommand extends PositionedCommand {
   readonly kind: 'leave';
   readonly sha256?: string;
   readonly epoch?: number;
@@ -127,7 +133,7 @@ export interface LeaveCommand extends CommandBase {
 }
 
 /** The actor asks to join by a proposal with its own key package (RFC 9420 §12.1.8). A member asks for a further device. */
-export interface JoinRequestCommand extends CommandBase {
+export interface JoinRequestCommand extends PositionedCommand {
   readonly kind: 'join-request';
   readonly sha256: string;
   readonly epoch?: number;
@@ -151,7 +157,7 @@ export interface JoinRequestCommand extends CommandBase {
 }
 
 /** Moves the actor's read position forward and clears its explicit increments. */
-export interface ReadCommand extends CommandBase {
+export interface ReadCommand extends PositionedCommand {
   readonly kind: 'read';
   /** Absent = everything. */
   readonly seq?: number;

@@ -20,6 +20,7 @@ export const PROBLEMS = {
   'group-info-exists': { status: 409, title: 'There is another GroupInfo for this epoch', retryable: false },
   'group-info-stale': { status: 409, title: 'The GroupInfo is not for the current epoch', retryable: false },
   'key-package-stale': { status: 409, title: 'A key package expired or was replaced', retryable: false },
+  'log-restarted': { status: 409, title: 'The log does not go on from your position', retryable: false },
   'conversation-exists': { status: 409, title: 'A conversation with this id already exists', retryable: false },
   'history-truncated': { status: 410, title: 'This part of the log was deleted', retryable: false },
   superseded: { status: 410, title: 'The conversation has a successor', retryable: false },

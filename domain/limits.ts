@@ -146,11 +146,23 @@ export const MAX_CLAIMED_KEY_PACKAGES = 40;
 export const MAX_DEVICES_PER_USER = 100;
 /** Devices in one claim. */
 export const MAX_DEVICES_PER_CLAIM = 100;
+/** Users in one claim for many: a group of the default size. */
+export const MAX_USERS_PER_CLAIM = 1000;
+/** Devices in the answer of one claim for many users. They are locked together, for some milliseconds for each hundred. */
+export const MAX_DEVICES_PER_GROUP_CLAIM = 5000;
+/**
+ * Bytes of the key packages in that answer: five devices of a thousand users with packages of the usual 400 bytes. To make a larger
+ * answer would stop the event loop for too long.
+ */
+export const MAX_GROUP_CLAIM_BYTES = 2 * 1024 * 1024;
 /** The clock of a device may be ahead of ours by this much. */
 export const KEY_PACKAGE_CLOCK_SKEW_MS = 5 * 60_000;
 
 /** Newest proposals of an epoch in which the references of an external commit are looked up. */
 export const MAX_REFERENCED_PROPOSALS = 1000;
+
+/** Positions that one request has compared with a log. */
+export const MAX_COMPARED_POSITIONS = 64;
 
 /** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
@@ -244,6 +256,10 @@ export const MAX_UNKNOWN_INVITATIONS = 500;
 export const INVITATION_PERIOD_MS = 24 * 3_600_000;
 /** Users of one commit up to which each has a lock of its own. The database has room for some thousands. */
 export const MAX_INVITATION_LOCKS = 16;
+/** Users up to which the Welcomes of a conversation for them are looked up in their inboxes, if the conversation has many. */
+export const MAX_INBOX_LOOK_UPS = 16;
+/** Waiting Welcomes of a conversation from which on inboxes are shorter. Below, it reads them all. */
+export const MANY_WELCOMES = 64;
 /** `Retry-After` where Welcomes must be taken up first. Nobody knows when that will be. */
 export const WELCOME_QUOTA_RETRY_MS = 3_600_000;
 /** Pending requests for consent of one user. One more replaces the oldest. */
@@ -254,6 +270,22 @@ export const MAX_CONSENT_REQUESTS_PER_ASKER = 50;
 export const CONSENT_REQUEST_LIFETIME_MS = 30 * 86_400_000;
 /** Days after which a conversation is deleted that everybody left, where the policy says nothing else. */
 export const DEFAULT_ABANDONED_DAYS = 30;
+// Signals (docs/how-to/signals.md).
+
+/** Bytes of one signal. As base64 it fits into one notification of Postgres, of at most 8000 bytes, with all that goes with it. */
+export const MAX_SIGNAL_BYTES = 4096;
+export const BODY_LIMIT_SIGNALS = 8192;
+/** Signals that wait in one process to be sent to all processes; more are refused. */
+export const MAX_UNSENT_SIGNALS = 256;
+/** A signal that waited longer is refused: it would tell of something that is over. */
+export const MAX_SIGNAL_WAIT_MS = 1000;
+/** Bytes of signals that one process sends in a second, so that they cannot fill the queue of notifications. */
+export const SIGNAL_BYTES_PER_SECOND = 1024 * 1024;
+/** Signals of one conversation that wait in one process for their turn to be written to streams. Of more, the oldest go. */
+export const MAX_WAITING_SIGNALS = 64;
+/** Characters of all signals that wait in one process for that. */
+export const MAX_WAITING_SIGNAL_CHARACTERS = 1024 * 1024;
+
 // Wake-ups (docs/explanation/wake-ups.md).
 
 /** Push targets of one user. A new one replaces the oldest. */

@@ -28,4 +28,6 @@ export interface LogEntry {
   readonly sha256: Uint8Array;
   /** Value of the chain over the log up to this entry, 32 bytes. `null`: the entry is older than the chain. */
   readonly chain: Uint8Array | null;
+  /** Value before this entry; only of an entry that begins a block of a read, and where there is one. */
+  readonly chainBefore?: Uint8Array;
 }

@@ -77,6 +77,9 @@ export interface Refused {
   readonly proposals?: readonly number[];
   /** `removal-pending`: whose leaves the commit must remove. */
   readonly users?: readonly string[];
+  /** `log-restarted`: last and oldest entry that the sender may read. */
+  readonly lastSeq?: number;
+  readonly oldestSeq?: number;
   /** `superseded`. */
   readonly successor?: string;
   /** `deferred`, `rate-limited`: milliseconds. Absent = time alone does not help. */
@@ -111,6 +114,8 @@ export const OUTCOME_FIELDS = {
   submittedEpoch: 'number',
   winner: 'object',
   after: 'number',
+  lastSeq: 'number',
+  oldestSeq: 'number',
   refs: 'object',
   proposals: 'object',
   users: 'object',

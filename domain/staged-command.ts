@@ -40,10 +40,12 @@ interface StagedMessage extends ReferenceBase {
   readonly verified?: boolean;
   readonly push?: MessageCommand['push'];
   readonly deleteHash?: string;
+  readonly position?: string;
 }
 
 interface StagedCommit extends ReferenceBase {
   readonly kind: 'commit';
+  readonly position?: string;
   readonly sha256?: string;
   /** It has waited for a reservation. */
   readonly deferred?: true;
@@ -57,12 +59,14 @@ interface StagedGroupInfo extends ReferenceBase {
 
 interface StagedLeave extends ReferenceBase {
   readonly kind: 'leave';
+  readonly position?: string;
   readonly sha256?: string;
   readonly verified?: boolean;
 }
 
 interface StagedJoinRequest extends ReferenceBase {
   readonly kind: 'join-request';
+  readonly position?: string;
   readonly sha256: string;
 }
 
@@ -143,23 +147,24 @@ function byReference(command: Command, body: number): StagedReference {
         ...(push === undefined ? {} : { push }),
         ...(deleteHash === undefined ? {} : { deleteHash }),
       };
-      return { ...common, kind, size, sha256, ...given, ...verdictOf(command) };
+      return { ...common, kind, size, sha256, ...given, ...verdictOf(command), ...positionOf(command) };
     }
     case 'commit': {
       const { kind, sha256, bytes } = command;
       const size = bytes?.ciphertext.length ?? 0;
-      return { ...common, kind, size, ...hashOf(sha256), ...deferredOf(command), ...changeOf(command) };
+      const small = { ...deferredOf(command), ...changeOf(command), ...positionOf(command) };
+      return { ...common, kind, size, ...hashOf(sha256), ...small };
     }
     case 'leave': {
       const { kind, sha256, bytes } = command;
       const size = bytes?.ciphertext.length ?? 0;
-      return { ...common, kind, size, ...hashOf(sha256), ...verdictOf(command) };
+      return { ...common, kind, size, ...hashOf(sha256), ...verdictOf(command), ...positionOf(command) };
     }
     case 'group-info':
       return { ...common, kind: command.kind, size: command.bytes.groupInfo?.length ?? 0 };
     case 'join-request': {
       const { kind, sha256, bytes } = command;
-      return { ...common, kind, size: bytes.ciphertext.length, sha256 };
+      return { ...common, kind, size: bytes.ciphertext.length, sha256, ...positionOf(command) };
     }
     case 'report': {
       const { kind, seq, epoch, reason, epochAuthenticator } = command;
@@ -184,6 +189,10 @@ function whole(command: Command): WholeCommand {
 
 function hashOf(sha256: string | undefined): { sha256?: string } {
   return sha256 === undefined ? {} : { sha256 };
+}
+
+function positionOf({ position }: { readonly position?: string }): { position?: string } {
+  return position === undefined ? {} : { position };
 }
 
 function verdictOf({ isVerified }: { readonly isVerified?: boolean }): { verified?: boolean } {

@@ -48,6 +48,14 @@ export function parseFrame(bytes: Uint8Array): Frame | FrameError {
   }
 }
 
+/** The first bytes of every MLSMessage: version mls10, and a wire format below 256 (RFC 9420 §6, §17.4). */
+const MLS_MESSAGE = Uint8Array.of(0, 1, 0);
+
+/** Whether the bytes begin as an MLSMessage does, also one of a wire format that this service does not know. */
+export function beginsAsMlsMessage(bytes: Uint8Array): boolean {
+  return MLS_MESSAGE.every((byte, i) => bytes[i] === byte);
+}
+
 /** Whose commit a PublicMessage is, from its head alone. `undefined` = it is none, or its head is malformed. */
 export function groupOfPublicCommit(bytes: Uint8Array): Uint8Array | undefined {
   const head = publicHead(bytes);

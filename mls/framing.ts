@@ -6,6 +6,7 @@ import {
   type PrivateFrame,
   type PublicFrame,
   type WelcomeFrame,
+  beginsAsMlsMessage,
   groupOfPublicCommit,
   parseFrame,
 } from './frame.ts';
@@ -72,6 +73,16 @@ export function checkLeaving(group: Group, bytes: Buffer, stated: number | undef
     throw new AppError('malformed', 'To leave, send a proposal that removes your own leaf');
   }
   return checked;
+}
+
+/**
+ * Checks that a signal is no MLSMessage: each application message takes a generation of its sender's keys, and a device that missed
+ * some hundreds cannot read the next one.
+ * @throws AppError `wrong-content-type`
+ */
+export function checkSignal(group: Pick<Group, 'protocol'>, bytes: Uint8Array): void {
+  if (group.protocol === 'opaque' || !beginsAsMlsMessage(bytes)) return;
+  throw new AppError('wrong-content-type', 'A signal is no MLSMessage: seal it with a key from the MLS exporter');
 }
 
 /** Checks the framing of a commit. @throws AppError as {@link checkMessage} */

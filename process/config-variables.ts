@@ -242,6 +242,13 @@ export const VARIABLES = {
     1e9,
     'Messages per device, minute and process. Each message of a list counts. 0 = off.',
   ),
+  RATE_LIMIT_SIGNALS: integer(6000, 0, 1e9, 'Signals per device, minute and process; 0 = off.'),
+  RATE_LIMIT_SIGNALS_CONVERSATION: integer(
+    600,
+    0,
+    1e9,
+    'Signals of one user to one conversation per minute and process; 0 = off.',
+  ),
   RATE_LIMIT_COMMITS: integer(
     6000,
     0,
@@ -260,6 +267,12 @@ export const VARIABLES = {
     0,
     1e9,
     'Key packages that a user may claim per minute; 0 = off, and a user may hold any number of claimed key packages.',
+  ),
+  RATE_LIMIT_CLAIMED_USERS: integer(
+    2000,
+    0,
+    1e9,
+    'Users whose key packages a user may claim per minute with claims for many users; 0 = off.',
   ),
   RATE_LIMIT_UNAUTHENTICATED: integer(
     600,

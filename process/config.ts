@@ -26,9 +26,13 @@ export const CONFIG_NAMES = Object.keys(VARIABLES) as readonly (keyof typeof VAR
  */
 export interface RateLimits {
   readonly messages: number;
+  readonly signals: number;
+  /** Signals of one user to one conversation. */
+  readonly signalsOfConversation: number;
   readonly commits: number;
   /** Key packages that a user may claim per minute, counted in PostgreSQL for all processes. */
   readonly claims: number;
+  readonly claimedUsers: number;
   readonly writes: number;
   readonly reads: number;
   /** Requests with a forged token or with none, per client address. */
@@ -229,8 +233,11 @@ function arrange(values: Values, database: string, env: NodeJS.ProcessEnv): Conf
     workflowPromiseHook: values.WORKFLOW_PROMISE_HOOK === 'on' || values.WORKFLOW_STACK_TRACES === 'on',
     rateLimits: {
       messages: values.RATE_LIMIT_MESSAGES,
+      signals: values.RATE_LIMIT_SIGNALS,
+      signalsOfConversation: values.RATE_LIMIT_SIGNALS_CONVERSATION,
       commits: values.RATE_LIMIT_COMMITS,
       claims: values.RATE_LIMIT_CLAIMS,
+      claimedUsers: values.RATE_LIMIT_CLAIMED_USERS,
       writes: values.RATE_LIMIT_WRITES,
       reads: values.RATE_LIMIT_READS,
       unauthenticated: values.RATE_LIMIT_UNAUTHENTICATED,

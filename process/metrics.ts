@@ -75,6 +75,11 @@ export interface Metrics {
   readonly openStreams: (measure: () => number) => void;
   readonly streamClosed: (reason: string) => void;
   readonly deliveryLag: (seconds: number) => void;
+  /** Signals of users of this process went to all processes. */
+  readonly signalsSent: (count: number) => void;
+  /** @param count signals, each counted for each stream */
+  readonly signalsDelivered: (count: number) => void;
+  readonly signalsDropped: (reason: 'overload' | 'queue' | 'reader', count: number) => void;
   readonly bytesInFlight: (measure: (direction: 'received' | 'sent') => number) => void;
   readonly transferCut: (direction: string, reason: string) => void;
   readonly pool: (name: string, measure: () => { total: number; idle: number; waiting: number }) => void;
@@ -98,6 +103,8 @@ export interface Metrics {
   readonly clockSkew: (measure: () => number) => void;
   /** @param measure workers that work, as they signed in Postgres; undefined = not known */
   readonly workersAlive: (measure: () => number | undefined) => void;
+  /** The incarnation of the service, as this process knows it. */
+  readonly incarnation: (id: string) => void;
   /** What runs: labels of a gauge that is always 1. */
   readonly buildInfo: (built: { readonly version: string; readonly build: string }) => void;
   readonly job: (name: string, where: 'inline' | 'thread', seconds: number) => void;
@@ -263,6 +270,17 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     'Time from the decision about an entry to its write into an open stream',
     [],
   );
+  const signalsSent = counter('parley_signals_sent_total', 'Signals that went to all processes', []);
+  const signalsDelivered = counter(
+    'parley_signals_delivered_total',
+    'Signals written to streams, counted for each stream',
+    [],
+  );
+  const signalsDropped = counter(
+    'parley_signals_dropped_total',
+    'Signals that some streams, or all of this process, went without',
+    ['reason'],
+  );
   const byteCounts: ((direction: 'received' | 'sent') => number)[] = [];
   new Gauge({
     name: 'parley_bytes_in_flight',
@@ -319,6 +337,12 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     name: 'parley_build_info',
     help: 'What runs: always 1',
     labelNames: ['version', 'build', 'node'],
+    registers,
+  });
+  const incarnationInfo = new Gauge({
+    name: 'parley_incarnation_info',
+    help: 'Which branch of its history the database is on, as this API process knows it: always 1',
+    labelNames: ['incarnation'],
     registers,
   });
   const replicaPages = counter(
@@ -478,6 +502,9 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     openStreams: (measure) => void streamCounts.push(measure),
     streamClosed: (reason) => streamClosed.inc({ reason }),
     deliveryLag: (seconds) => lag.observe(seconds),
+    signalsSent: (count) => signalsSent.inc(count),
+    signalsDelivered: (count) => signalsDelivered.inc(count),
+    signalsDropped: (reason, count) => signalsDropped.inc({ reason }, count),
     bytesInFlight: (measure) => void byteCounts.push(measure),
     transferCut: (direction, reason) => cuts.inc({ direction, reason }),
     pool: (name, measure) => void pools.set(name, measure),
@@ -501,6 +528,10 @@ export function makeMetrics({ collectDefaults = true } = {}): Metrics {
     supervision: supervise,
     clockSkew: (measure) => void (skew = measure),
     workersAlive: (measure) => void (workersAlive = measure),
+    incarnation: (incarnation) => {
+      incarnationInfo.reset();
+      incarnationInfo.set({ incarnation }, 1);
+    },
     buildInfo: ({ version, build }) => buildInfo.set({ version, build, node: process.version }, 1),
     job: (job, where, seconds) => jobSeconds.observe({ job, where }, seconds),
     jobWait: (seconds) => jobWait.observe(seconds),

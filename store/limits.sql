@@ -20,6 +20,8 @@ create or replace function max_inbox_welcomes() returns int language sql immutab
 create or replace function max_inbox_bytes() returns int language sql immutable as $$ select 33554432 $$;
 create or replace function max_unknown_invitations() returns int language sql immutable as $$ select 500 $$;
 create or replace function max_invitation_locks() returns int language sql immutable as $$ select 16 $$;
+create or replace function max_inbox_look_ups() returns int language sql immutable as $$ select 16 $$;
+create or replace function many_welcomes() returns int language sql immutable as $$ select 64 $$;
 create or replace function max_consent_requests() returns int language sql immutable as $$ select 100 $$;
 create or replace function max_consent_requests_per_asker() returns int language sql immutable as $$ select 50 $$;
 create or replace function default_abandoned_days() returns int language sql immutable as $$ select 30 $$;

@@ -41,3 +41,8 @@ export function isOfStatement(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !OF_SERVER.some((start) => code.startsWith(start));
 }
+
+/** True: the role of the service may not do this. */
+export function isForbidden(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42501';
+}

@@ -35,6 +35,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
   #deliveredWelcomes: Set<string> | undefined;
   /** Conversations that the user lost on this stream -> last readable seq, up to which everything was delivered. */
   #deliveredUpTo: Map<string, number> | undefined;
+  /** The incarnation in which it was opened, and recorded. */
+  openedIn: string | undefined;
+  /** The incarnation that its reader was told last. */
+  #incarnation: string | undefined;
   /** `lowSince` of the last `low-stock` event; microseconds since 1970, null = none yet. */
   lowSince: number | null = null;
   /** Resolves the wait for a blocked reader. */
@@ -52,10 +56,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
 
   /** Delivers what exists already: first the Welcomes, because the entries after them may need them. */
   async start({ lowSince, available }: OpenedStream): Promise<void> {
-    const { pool, limitReads, onError } = this.#host.backlog;
+    const { limitReads, onError } = this.#host.backlog;
     try {
       // Listed before the Welcomes are read: so the Welcomes of all commits in the list are found.
-      const conversations = await limitReads(() => listFollowedConversations(pool, this));
+      const conversations = await limitReads(() => this.#followedConversations());
       await this.#deliverWaitingWelcomes();
       if (lowSince !== null) this.deliverLowStock({ lowSince, available });
       for (const conversation of conversations) this.follow(conversation);
@@ -74,6 +78,7 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     const subscription = new AccountSubscription(this, followed, deliveredSeq);
     this.#subscriptions.set(conversation, subscription);
     this.#host.feeds.add(subscription);
+    subscription.begin(followed);
     if (behind) {
       subscription.fallBehind();
     } else {
@@ -99,6 +104,14 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     (this.#deliveredUpTo ??= new Map()).set(conversation, deliveredSeq);
     // The user may have been added again before this point: that addition found the conversation still followed.
     this.#host.checkMembership(this.user, conversation);
+  }
+
+  /** Tells the incarnation of the service: once, and each time that it is another one. */
+  tellIncarnation(incarnation: string | undefined): void {
+    if (incarnation === undefined || incarnation === this.#incarnation) return;
+    this.#incarnation = incarnation;
+    this.openedIn ??= incarnation;
+    this.connection.write(event('service', { incarnation }));
   }
 
   deliverWelcome({ id, conversation, welcome, seq, epoch }: Welcome): void {
@@ -130,6 +143,12 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     for (const subscription of this.#subscriptions.values()) this.#host.feeds.delete(subscription);
     this.#subscriptions.clear();
     this.#host.onClosed(this, reason);
+  }
+
+  async #followedConversations(): Promise<FollowedConversation[]> {
+    const all: FollowedConversation[] = [];
+    for await (const page of listFollowedConversations(this.#host.backlog.pool, this)) all.push(...page);
+    return all;
   }
 
   /** Page by page: Welcomes that the reader cannot take yet stay in the database, not in memory. */

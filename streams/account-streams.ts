@@ -4,6 +4,7 @@ import { readFollowedConversation } from '../store/device/positions.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
 import { type Addition, MAX_ADDITIONS, readAdditions, readAdditionsTo } from '../store/log/changes.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
+import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import type { AccountStream } from './account-stream.ts';
 import type { AccountSubscription } from './account-subscription.ts';
 
@@ -24,6 +25,7 @@ interface MembershipCheck {
  */
 export class AccountStreams {
   readonly #pool: pg.Pool;
+  readonly #incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
   readonly #notifier: Pick<Notifier, 'stream'>;
   readonly #byUser = new Map<string, Set<AccountStream>>();
   /** Handled additions: key -> when, by `performance.now()`. */
@@ -33,7 +35,12 @@ export class AccountStreams {
   /** When the last successful poll began, by `performance.now()`. */
   #polledAt = 0;
 
-  constructor(deps: { readonly pool: pg.Pool; readonly notifier: Pick<Notifier, 'stream'> }) {
+  constructor(deps: {
+    readonly pool: pg.Pool;
+    readonly notifier: Pick<Notifier, 'stream'>;
+    readonly incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
+  }) {
+    this.#incarnation = deps.incarnation;
     this.#pool = deps.pool;
     this.#notifier = deps.notifier;
   }
@@ -53,6 +60,11 @@ export class AccountStreams {
     const streams = this.#byUser.get(stream.user);
     streams?.delete(stream);
     if (streams?.size === 0) this.#byUser.delete(stream.user);
+  }
+
+  /** Tells all streams the incarnation of the service. */
+  tellIncarnation(incarnation: string): void {
+    for (const streams of this.#byUser.values()) for (const stream of streams) stream.tellIncarnation(incarnation);
   }
 
   /** Ends the streams of a device that are older than this one. */
@@ -136,11 +148,19 @@ export class AccountStreams {
   async #deliverDeviceNews(streams: readonly AccountStream[]): Promise<void> {
     if (streams.length === 0) return;
     const byId = new Map(streams.map((stream) => [stream.name.id, stream]));
-    for (const news of await readDeviceNews(this.#pool, streams.map(stateOf))) {
+    const all = await readDeviceNews(this.#pool, streams.map(stateOf));
+    // A restored database does not know the streams that were opened since: they are not replaced, and must come back.
+    if (all.some(({ ended }) => ended)) await this.#incarnation.refresh();
+    for (const news of all) {
       const stream = byId.get(news.id);
-      if (news.ended) stream?.connection.end('replaced');
+      if (news.ended) stream?.connection.end(this.#wentBack(stream) ? 'reconnect' : 'replaced');
       else stream?.deliverLowStock(news);
     }
+  }
+
+  /** Whether the database was restored since a stream was opened. */
+  #wentBack({ openedIn }: AccountStream): boolean {
+    return openedIn !== undefined && openedIn !== this.#incarnation.current();
   }
 
   #of({ user, device }: DeviceName): AccountStream[] {

@@ -1,3 +1,4 @@
+import type { Position } from '../domain/position.ts';
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { FollowedConversation } from '../store/device/positions.ts';
 import type { ReadState } from '../store/log/unread.ts';
@@ -6,7 +7,8 @@ import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
 import { event } from './event.ts';
 import type { LogEvent } from './log-event.ts';
-import type { Subscription } from './subscription.ts';
+import type { SignalBatch } from './signal-batch.ts';
+import type { LogEnds, Subscription } from './subscription.ts';
 
 /** As the key of a cursor: after all changes of its seq. */
 const AFTER_CHANGES = Number.MAX_SAFE_INTEGER;
@@ -35,33 +37,46 @@ export class AccountSubscription implements Subscription {
   /** Where its user left, once that is delivered. */
   #leftSeq: number | undefined;
   seq: number;
+  mark: string | undefined;
   key: number;
   live = false;
-  mark: string;
+  readMark: string;
 
   /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
   constructor(
     stream: AccountOwner,
-    { conversation, position, joinedSeq, mark }: FollowedConversation,
+    { conversation, position, mark, readMark, joinedSeq, changeKey }: FollowedConversation,
     deliveredSeq: number | undefined,
   ) {
     this.#stream = stream;
     this.conversation = conversation;
-    this.mark = mark;
+    this.readMark = readMark;
     const acknowledged = position ?? -1;
     if (deliveredSeq !== undefined && deliveredSeq >= acknowledged) {
       this.seq = deliveredSeq;
       this.key = AFTER_CHANGES;
     } else if (position !== null) {
       this.seq = position;
-      // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again.
-      this.key = 0;
+      this.mark = mark;
+      // A device acknowledges entries only. So the changes of the acknowledged entry are delivered again, if they are few.
+      this.key = changeKey;
     } else {
       this.seq = joinedSeq - 1;
       this.key = AFTER_CHANGES;
     }
     this.#knownSeq = Math.max(acknowledged, deliveredSeq ?? -1);
     if (this.seq >= joinedSeq) this.#intervalStart = Math.max(1, joinedSeq);
+  }
+
+  /**
+   * Delivers one event in place of many changes at the position, which would come again at each start. A former member hears that it
+   * left; what else changed there is none of its business.
+   */
+  begin({ hasManyChanges, leftSeq, successor }: FollowedConversation): void {
+    const { conversation, seq } = this;
+    if (!hasManyChanges || leftSeq !== null || this.key === AFTER_CHANGES) return;
+    this.#stream.connection.write(event('conversation', { conversation, change: 'several', seq }));
+    if (successor !== null) this.#stream.connection.write(event('reset', { conversation, successor }));
   }
 
   get user(): string {
@@ -82,6 +97,7 @@ export class AccountSubscription implements Subscription {
 
   deliver(event: LogEvent): void {
     const { item } = event;
+    if (item.type === 'entry' || item.seq !== this.seq) this.mark = event.mark;
     this.seq = item.seq;
     this.key = item.key;
     if (item.type === 'change') {
@@ -96,9 +112,13 @@ export class AccountSubscription implements Subscription {
     if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.deliverWelcome(welcome);
   }
 
-  tellRead({ mark, seq, unread }: ReadState): void {
-    this.mark = mark;
+  tellRead({ readMark, seq, unread }: ReadState): void {
+    this.readMark = readMark;
     this.#write('read', { seq, unread });
+  }
+
+  deliverSignals(signals: SignalBatch): void {
+    this.#stream.connection.write(signals.forAccount);
   }
 
   enterInterval(startSeq: number, protocol: 'mls' | 'opaque'): void {
@@ -112,15 +132,16 @@ export class AccountSubscription implements Subscription {
     }
   }
 
-  reachEnd(lastSeq: number): void {
-    if (this.seq >= lastSeq) return;
-    this.seq = lastSeq;
-    this.key = 0;
+  reachEnd({ seq, mark }: Position): void {
+    if (this.seq < seq) this.key = 0;
+    this.seq = seq;
+    this.mark = mark;
   }
 
   skipDeleted(oldestSeq: number): boolean {
     this.#write('history-truncated', { oldestSeq });
     this.seq = oldestSeq - 1;
+    this.mark = undefined;
     // Retention keeps the changes of this seq: deliver them.
     this.key = 0;
     return true;
@@ -129,6 +150,12 @@ export class AccountSubscription implements Subscription {
   removed(seq: number): void {
     this.#write('removed', { seq });
     this.#stream.unfollow(this, seq);
+  }
+
+  /** The conversation leaves the stream, which stays open for the others. */
+  restarted(ends: LogEnds): void {
+    this.#write('log-restarted', { ...ends });
+    this.#stream.unfollow(this);
   }
 
   deleted(): void {
@@ -147,7 +174,7 @@ export class AccountSubscription implements Subscription {
   }
 
   #write(
-    name: 'removed' | 'history-truncated' | 'conversation' | 'read',
+    name: 'removed' | 'history-truncated' | 'log-restarted' | 'conversation' | 'read',
     data: Readonly<Record<string, unknown>>,
   ): void {
     this.#stream.connection.write(event(name, { conversation: this.conversation, ...data }));

@@ -25,6 +25,11 @@ export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Pr
       subscription.deleted();
       return 'ended';
     }
+    if (slice.restarted) {
+      const { lastSeq, oldestSeq } = slice;
+      subscription.restarted({ lastSeq, oldestSeq });
+      return 'ended';
+    }
     if (slice.truncated) {
       if (subscription.skipDeleted(slice.oldestSeq)) continue;
       return 'ended';
@@ -47,7 +52,7 @@ export async function catchUp(subscription: Subscription, deps: CatchUpDeps): Pr
       return 'ended';
     }
     enterInterval(subscription, slice, Infinity);
-    subscription.reachEnd(slice.lastSeq);
+    subscription.reachEnd(slice.end);
     return 'live';
   }
   return 'blocked';

@@ -11,6 +11,9 @@ const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 const HEARTBEAT_MS = 15_000;
 
+/** A reader whose log was restarted must do more than to connect again. One that does not know that comes back slowly. */
+const RESTARTED_RETRY_MS = 60_000;
+
 /** The stream that writes to a connection. */
 export interface ConnectionOwner {
   /** The reader has taken everything that was written. */
@@ -129,7 +132,8 @@ export class Connection {
   #end(name: StreamEvent, data: Readonly<Record<string, unknown>>, graceMs: number): void {
     if (this.isClosed) return;
     this.#close(name);
-    const hint = name === 'reconnect' ? retry(this.#retryMs()) : '';
+    const hint =
+      name === 'reconnect' ? retry(this.#retryMs()) : name === 'log-restarted' ? retry(RESTARTED_RETRY_MS) : '';
     this.#response.end(`${hint}${event(name, data)}`);
     // In case the reader does not take even this.
     setTimeout(() => this.#response.destroy(), graceMs).unref();

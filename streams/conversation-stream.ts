@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http';
+import type { Position } from '../domain/position.ts';
 import type { TicketUse } from '../store/device/stream-tickets.ts';
 import { Backlog } from './backlog.ts';
 import { Connection, type ConnectionOwner } from './connection.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
 import type { StreamHost } from './stream-host.ts';
-import type { Subscription } from './subscription.ts';
+import type { LogEnds, Subscription } from './subscription.ts';
 
 export interface StreamTarget {
   readonly conversation: string;
@@ -24,23 +26,25 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   readonly user: string;
   readonly isCutOff: () => boolean;
   readonly device = undefined;
-  readonly mark = null;
+  readonly readMark = null;
   readonly endsWithMembership = true;
   readonly ticket: TicketUse | undefined;
   readonly connection: Connection;
   readonly backlog: Backlog;
   readonly #host: StreamHost;
   seq: number;
+  mark: string | undefined;
   key = 0;
   live = false;
 
-  /** @param after seq of the last entry that its reader has */
-  constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: number) {
+  /** @param after the last entry that its reader has */
+  constructor(host: StreamHost, response: ServerResponse, target: StreamTarget, after: Position) {
     this.conversation = target.conversation;
     this.user = target.user;
     this.ticket = target.ticket;
     this.isCutOff = target.isCutOff ?? ((): boolean => false);
-    this.seq = after;
+    this.seq = after.seq;
+    this.mark = after.mark;
     this.#host = host;
     this.backlog = new Backlog(host.backlog);
     this.connection = new Connection(response, target.expiresAt, host.retryMs, this);
@@ -70,6 +74,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
 
   deliver(event: LogEvent): void {
     const { item } = event;
+    if (item.type === 'entry' || item.seq !== this.seq) this.mark = event.mark;
     this.seq = item.seq;
     this.key = item.key;
     if (item.type === 'change' && item.change.kind === 'superseded') {
@@ -79,6 +84,10 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     }
   }
 
+  deliverSignals(signals: SignalBatch): void {
+    this.connection.write(signals.forConversation);
+  }
+
   skipDeleted(oldestSeq: number): boolean {
     this.connection.end('history-truncated', { oldestSeq });
     return false;
@@ -86,6 +95,10 @@ export class ConversationStream implements Subscription, ConnectionOwner {
 
   removed(seq: number): void {
     this.connection.cut('removed', { seq });
+  }
+
+  restarted(ends: LogEnds): void {
+    this.connection.end('log-restarted', { ...ends });
   }
 
   deleted(): void {
@@ -106,6 +119,10 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     this.backlog.advance();
   }
 
+  reachEnd({ seq, mark }: Position): void {
+    if (seq === this.seq) this.mark = mark;
+  }
+
   // This stream is about the log only.
   enterInterval(): void {
     return undefined;
@@ -114,9 +131,6 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     return undefined;
   }
   tellRead(): void {
-    return undefined;
-  }
-  reachEnd(): void {
     return undefined;
   }
 }

@@ -19,22 +19,17 @@ export interface EntryJson {
   readonly sha256?: string;
   /** Value of the chain over the log up to this entry, standard base64. Absent: the entry is older than the chain. */
   readonly chain?: string;
+  /** Value before this entry; of an entry that begins a block. */
+  readonly chainBefore?: string;
 }
 
 /** The only place that turns entries into JSON. */
-export function entryJson({
-  seq,
-  kind,
-  id,
-  epoch,
-  ciphertext,
-  sender,
-  at,
-  sha256,
-  chain,
-  isDeleted,
-}: LogEntry): EntryJson {
-  const chained = chain === null ? {} : { chain: base64(chain) };
+export function entryJson(entry: LogEntry): EntryJson {
+  const { seq, kind, id, epoch, ciphertext, sender, at, sha256, chain, chainBefore, isDeleted } = entry;
+  const chained = {
+    ...(chain === null ? {} : { chain: base64(chain) }),
+    ...(chainBefore === undefined ? {} : { chainBefore: base64(chainBefore) }),
+  };
   if (ciphertext === null) {
     const reason = isDeleted ? ({ deleted: true } as const) : ({ expired: true } as const);
     return { seq, kind, epoch, ...reason, sha256: Buffer.from(sha256).toString('hex'), ...chained };

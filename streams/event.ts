@@ -1,6 +1,7 @@
 /** Server-sent events (WHATWG HTML, section "Server-sent events"). */
 
 export type StreamEvent =
+  | 'service'
   | 'entry'
   | 'member'
   | 'members'
@@ -10,8 +11,10 @@ export type StreamEvent =
   | 'removal-wanted'
   | 'deleted'
   | 'read'
+  | 'signal'
   | 'reset'
   | 'history-truncated'
+  | 'log-restarted'
   | 'low-stock'
   | 'slow-consumer'
   | 'reconnect'

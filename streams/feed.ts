@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { markOf } from '../domain/position.ts';
 import { type AddressedWelcome, readWelcomesTo } from '../store/device/device-streams.ts';
 import { type Cursor, isAfter } from '../store/log/log-items.ts';
 import { type SharedLogSlice, readSharedLogSlice } from '../store/log/log-slices.ts';
@@ -25,6 +26,8 @@ export class Feed {
   #isReading = false;
   /** There may be news that the current read does not see. */
   #readAgain = false;
+  /** To be called after the next read. */
+  #afterRead: (() => void)[] = [];
 
   constructor(conversation: string, deps: FeedDeps) {
     this.#conversation = conversation;
@@ -39,14 +42,31 @@ export class Feed {
     void this.#readAll();
   }
 
+  /** A live subscription has not come as far as this cursor yet. */
+  isBefore(cursor: Cursor): boolean {
+    for (const subscription of this.subscriptions) {
+      if (subscription.live && isAfter(cursor, subscription)) return true;
+    }
+    return false;
+  }
+
+  /** Reads soon, and calls back after a read that began after this call, also if it failed. */
+  afterNextRead(callback: () => void): void {
+    this.#afterRead.push(callback);
+    this.wake();
+  }
+
   async #readAll(): Promise<void> {
     while (this.#readAgain) {
       this.#readAgain = false;
+      const callbacks = this.#afterRead;
+      this.#afterRead = [];
       try {
         await this.#readOnce();
       } catch (error) {
         this.#deps.onError(error);
       }
+      for (const callback of callbacks) callback();
     }
     this.#isReading = false;
   }
@@ -81,7 +101,9 @@ export class Feed {
       // A new membership interval began: the user may not read what is between the intervals. Members since the creation
       // have joined with entry 1.
       const hasRejoined = (slice.rejoined.get(subscription.user) ?? 0) > Math.max(1, subscription.seq);
-      if (hasRejoined || subscription.seq + 1 < slice.oldestSeq) subscription.fallBehind();
+      // One that is behind has its position judged by the database.
+      const isSuspect = subscription.seq > slice.lastSeq || differs(subscription, slice);
+      if (hasRejoined || isSuspect || subscription.seq + 1 < slice.oldestSeq) subscription.fallBehind();
       else this.#deliver(subscription, events, slice, welcomes?.get(subscription.user));
     }
     if (slice.more) this.#readAgain = true;
@@ -125,6 +147,14 @@ export class Feed {
     }
     if (leftSeq !== undefined && reaches(slice, leftSeq)) subscription.removed(leftSeq);
   }
+}
+
+/** The log that was read is not the one that the subscription has delivered. */
+function differs({ seq, mark }: Subscription, { start, items }: SharedLogSlice): boolean {
+  if (mark === undefined) return false;
+  if (seq === start.seq) return start.mark !== undefined && start.mark !== mark;
+  const item = items.find((one) => one.type === 'entry' && one.seq === seq);
+  return item?.type === 'entry' && item.entry.chain !== null && markOf(item.entry.chain) !== mark;
 }
 
 /** The slice holds everything up to this entry, with its changes. */

@@ -23,6 +23,11 @@ export class Feeds {
     if (feed?.subscriptions.size === 0) this.#feeds.delete(subscription.conversation);
   }
 
+  /** `undefined`: no stream of this process follows the conversation. */
+  of(conversation: string): Feed | undefined {
+    return this.#feeds.get(conversation);
+  }
+
   wake(conversation: string): void {
     this.#feeds.get(conversation)?.wake();
   }

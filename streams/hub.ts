@@ -10,6 +10,10 @@
 //      (backlog.ts). It reads for itself (catch-up.ts) until it reaches the end of the log; then it is live.
 //   5. Notifications can get lost. So a poll each second looks for missed wake-ups (missed-wakeups.ts).
 //
+//
+// Signals (signals.ts) are no part of the log. They come with a notification, go to the subscriptions that are live, and
+// are dropped where anything is behind.
+//
 // Account streams also need what concerns users and devices, not conversations: account-streams.ts.
 import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
@@ -17,18 +21,22 @@ import type { Logger } from 'pino';
 import pLimit from 'p-limit';
 import type pg from 'pg';
 import { AppError } from '../domain/errors.ts';
+import { type Position, positionAt } from '../domain/position.ts';
 import { type DatabaseClock, OWN_CLOCK } from '../process/database-clock.ts';
 import type { Metrics } from '../process/metrics.ts';
 import { openStream } from '../store/device/device-streams.ts';
 import type { DeviceName } from '../store/key-package/key-packages.ts';
-import { readPage } from '../store/log/entries.ts';
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
+import { readLogStart } from '../store/log/positions.ts';
+import { type IncarnationWatch, makeIncarnationWatch } from '../store/process/incarnation-watch.ts';
+import { parseSignal } from '../store/signal/signals.ts';
 import { AccountStream, type AccountTarget } from './account-stream.ts';
 import { AccountStreams } from './account-streams.ts';
 import { ConversationStream, type StreamTarget } from './conversation-stream.ts';
 import { Feeds } from './feeds.ts';
 import { makeMissedWakeupCheck } from './missed-wakeups.ts';
 import { OpenDevices } from './open-devices.ts';
+import { Signals } from './signals.ts';
 import { retryHint } from './retry-hint.ts';
 import { type OpenStream, type StreamHost, isAnswered } from './stream-host.ts';
 import { makeStreamQuota } from './stream-quota.ts';
@@ -46,23 +54,28 @@ export interface HubDeps {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly notifier: Pick<Notifier, 'stream'>;
+  /** @default one that looks when the first account stream opens */
+  readonly incarnation?: Pick<IncarnationWatch, 'current' | 'known' | 'onChange' | 'refresh'>;
   /** Judges when tokens expire. @default the clock of the process */
   readonly clock?: Pick<DatabaseClock, 'now'>;
   /** A stream whose reader takes nothing for this long ends with `slow-consumer`. */
   readonly slowMs: number;
   /** Open streams of one user; 0 = no limit. */
   readonly perUser: number;
+  /** The process has more work than it can do in time: it drops signals. @default never */
+  readonly isOverloaded?: () => boolean;
 }
 
 /** All event streams of this process. */
 export interface StreamHub {
   /**
    * Opens the stream of a conversation. The response must not have begun.
-   * @param after seq after which the stream starts; `latest` = only entries from now on
-   * @throws AppError `not-found` when the conversation does not exist for the user; `rate-limited` when the user has too
+   * @param after where the stream starts; `latest` = only entries from now on
+   * @throws AppError `not-found` when the conversation does not exist for the user; `log-restarted` when the log does not go on from
+   * there; `rate-limited` when the user has too
    * many open streams; `unavailable` when the hub is closed
    */
-  readonly open: (response: ServerResponse, target: StreamTarget, after: number | 'latest') => Promise<void>;
+  readonly open: (response: ServerResponse, target: StreamTarget, after: Position | 'latest') => Promise<void>;
   /** Opens the account stream of a device, and ends an older one of the same device. @throws AppError like `open` */
   readonly openAccount: (response: ServerResponse, target: AccountTarget) => Promise<void>;
   /** For a notification about a conversation. @param changed more than entries */
@@ -71,6 +84,8 @@ export interface StreamHub {
   readonly wakeDevice: (device: DeviceName, stream?: StreamName) => void;
   /** For a notification that the read mark of a user moved. */
   readonly wakeRead: (user: string, conversation: string) => void;
+  /** For a notification with a signal. */
+  readonly signal: (payload: string) => void;
   /** Checks everything once. For a new listening session: notifications before it may be lost. */
   readonly wakeAll: () => void;
   /** Open streams. */
@@ -82,15 +97,21 @@ export interface StreamHub {
 }
 
 export function makeStreamHub(deps: HubDeps): StreamHub {
-  const { pool, clock = OWN_CLOCK } = deps;
+  const { pool, clock = OWN_CLOCK, incarnation = makeIncarnationWatch(deps) } = deps;
   const streams = new Set<OpenStream>();
   let closed = false;
   /** Set while all streams end: then their number falls, but as many as there were come back. */
   let streamsAtClose: number | undefined;
   const onError = (error: unknown): void => deps.log.warn({ err: error }, 'stream read failed');
   const feeds = new Feeds({ pool, now: clock.now, onDelivered: deps.metrics.deliveryLag, onError });
+  const signals = new Signals({
+    feeds,
+    metrics: deps.metrics,
+    isOverloaded: deps.isOverloaded ?? ((): boolean => false),
+  });
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
-  const accountStreams = new AccountStreams({ pool, notifier: deps.notifier });
+  const accountStreams = new AccountStreams({ pool, notifier: deps.notifier, incarnation });
+  incarnation.onChange((id) => accountStreams.tellIncarnation(id));
   const ticketStreams = new TicketStreams(pool);
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
@@ -172,10 +193,12 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
         response,
         target.user,
         async () => {
-          // An empty page after the end: it says whether the user may read, and the last seq.
-          const page = await readPage(pool, target.conversation, target.user, Number.MAX_SAFE_INTEGER - 1, 1);
-          if (page === undefined) throw new AppError('not-found');
-          return after === 'latest' ? page.lastSeq : after;
+          const asked = after === 'latest' ? { seq: 0 } : after;
+          const start = await readLogStart(pool, target.conversation, target.user, asked);
+          if (start === undefined) throw new AppError('not-found');
+          const { lastSeq, oldestSeq, head, restarted } = start;
+          if (restarted) throw new AppError('log-restarted', undefined, { lastSeq, oldestSeq });
+          return after === 'latest' ? positionAt(lastSeq, head) : after;
         },
         (startAfter) => {
           openedBy(response, target, randomUUID());
@@ -190,9 +213,14 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       return openWithinQuota(
         response,
         target.user,
-        () => openStream(pool, target, id),
+        async () => {
+          await incarnation.known();
+          return openStream(pool, target, id);
+        },
         (opened) => {
           const stream = new AccountStream(host, response, target, { openedAt: opened.openedAt, id });
+          // The first event: what a device does after a restore, it does before it reads.
+          stream.tellIncarnation(incarnation.current());
           // Before `start` lists its conversations: so later additions find the stream.
           accountStreams.add(stream);
           openedBy(response, target, id);
@@ -213,6 +241,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
       for (const subscription of accountStreams.subscriptionsTo(conversation, user))
         missedWakeups.checkSoon(subscription);
     },
+    signal: (payload) => signals.receive(parseSignal(payload)),
     wakeAll: () => void poll().catch(onError),
     count: () => streams.size,
     countOf: (conversation) => feeds.countOf(conversation),

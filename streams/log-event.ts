@@ -1,5 +1,6 @@
 import { MAX_MEMBER_EVENTS } from '../domain/limits.ts';
 import type { LogEntry } from '../domain/log-entry.ts';
+import { type Position, formatPosition, positionAt } from '../domain/position.ts';
 import type { Change } from '../store/log/changes.ts';
 import type { LogItem } from '../store/log/log-items.ts';
 import { entryJson } from './entry-json.ts';
@@ -9,6 +10,8 @@ import { event } from './event.ts';
 export class LogEvent {
   readonly item: LogItem;
   readonly #conversation: string;
+  /** After an entry. */
+  readonly #position: Position | undefined;
   #forConversation: string | undefined;
   #forAccount: string | undefined;
   #entryText: string | undefined;
@@ -17,9 +20,15 @@ export class LogEvent {
   constructor(conversation: string, item: LogItem) {
     this.#conversation = conversation;
     this.item = item;
+    this.#position = item.type === 'entry' ? positionAt(item.seq, item.entry.chain) : undefined;
   }
 
-  /** Text for the stream of one conversation: an entry, with its seq as the id to resume from. Of changes only deleted bodies. */
+  /** Of an entry: the log up to it. */
+  get mark(): string | undefined {
+    return this.#position?.mark;
+  }
+
+  /** Text for the stream of one conversation: an entry, with its position as the id to resume from. Of changes only deleted bodies. */
   get forConversation(): string {
     return (this.#forConversation ??= this.#makeForConversation());
   }
@@ -42,7 +51,8 @@ export class LogEvent {
     if (item.type === 'change') {
       return item.change.kind === 'body-deleted' ? event('deleted', { seq: item.change.entry }) : '';
     }
-    return `event: entry\nid: ${item.seq}\ndata: ${this.#textOf(item.entry)}\n\n`;
+    if (this.#position === undefined) return '';
+    return `event: entry\nid: ${formatPosition(this.#position)}\ndata: ${this.#textOf(item.entry)}\n\n`;
   }
 
   #makeForAccount(): string {

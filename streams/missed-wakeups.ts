@@ -42,7 +42,7 @@ export function makeMissedWakeupCheck(deps: {
         if (inLog) deps.feeds.wake(subscription.conversation);
         // Two checks may end in another order than they began: the one that began before the last event is not told. The next poll
         // finds what is true then.
-        if (read !== undefined && subscription.mark === position?.mark) subscription.tellRead(read);
+        if (read !== undefined && subscription.readMark === position?.readMark) subscription.tellRead(read);
       }
     }
   };
@@ -67,12 +67,12 @@ export function makeMissedWakeupCheck(deps: {
 }
 
 /**
- * The position to check. A blocked reader cannot take anything new, so for it only a lost membership counts: its position
- * is after everything. `undefined`: nothing to check.
+ * The position to check. A blocked reader cannot take anything new, so for it only a lost membership counts.
+ * `undefined`: nothing to check.
  */
 function positionOf(subscription: Subscription): StreamPosition | undefined {
-  const { conversation, user, seq, key, mark, live, isReady, isBlocked, endsWithMembership } = subscription;
-  if (live && isReady) return { conversation, user, seq, key, mark };
+  const { conversation, user, seq, mark, key, readMark, live, isReady, isBlocked, endsWithMembership } = subscription;
+  if (live && isReady) return { conversation, user, seq, mark, key, readMark };
   if (!isBlocked || !endsWithMembership) return undefined;
-  return { conversation, user, seq: Number.MAX_SAFE_INTEGER, key: 0, mark: null };
+  return { conversation, user, seq: null, key: 0, readMark: null };
 }

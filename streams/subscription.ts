@@ -1,7 +1,15 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
+import type { Position } from '../domain/position.ts';
 import type { Cursor } from '../store/log/log-items.ts';
 import type { ReadState } from '../store/log/unread.ts';
 import type { LogEvent } from './log-event.ts';
+import type { SignalBatch } from './signal-batch.ts';
+
+/** Last entry of a log, and the oldest kept one. */
+export interface LogEnds {
+  readonly lastSeq: number;
+  readonly oldestSeq: number;
+}
 
 /**
  * One conversation on one stream. Its cursor (`seq`, `key`) says what was delivered; it delivers every item in order and
@@ -20,7 +28,7 @@ export interface Subscription extends Cursor {
   readonly endsWithMembership: boolean;
   live: boolean;
   /** The read mark of its user that it has told; null = it tells none. */
-  readonly mark: string | null;
+  readonly readMark: string | null;
   /** The stream is open, and its reader keeps up. */
   readonly isReady: boolean;
   /** Its reader has not yet taken what was written. */
@@ -32,14 +40,18 @@ export interface Subscription extends Cursor {
   readonly deliverWelcome: (welcome: AddressedWelcome) => void;
   /** Another device has moved the read mark of its user, or this one. */
   readonly tellRead: (read: ReadState) => void;
+  /** Writes signals. They do not move the cursor. */
+  readonly deliverSignals: (signals: SignalBatch) => void;
   /** The next items belong to the membership interval that begins with this entry. */
   readonly enterInterval: (startSeq: number, protocol: 'mls' | 'opaque') => void;
   /** Everything up to the end of the log is delivered. */
-  readonly reachEnd: (lastSeq: number) => void;
+  readonly reachEnd: (end: Position) => void;
   /** The next entries were deleted. @returns whether the subscription continues, with the oldest kept entry */
   readonly skipDeleted: (oldestSeq: number) => boolean;
   /** Its user is a former member, and everything that the user may read is delivered. */
   readonly removed: (seq: number) => void;
+  /** The log does not go on from its cursor. The reader may read these entries of the one that there is now. */
+  readonly restarted: (ends: LogEnds) => void;
   /** The conversation was deleted. */
   readonly deleted: () => void;
   /** Its user lost the conversation while its reader is blocked. */

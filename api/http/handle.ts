@@ -17,7 +17,7 @@ export function makeHandle(route: Route, runOnce: RunOnce): RequestHandler {
   return async function handle(req, res) {
     const context = contextOf(res);
     const scope =
-      route.method === 'post' && context.caller !== undefined
+      route.method === 'post' && route.storesNothing !== true && context.caller !== undefined
         ? idempotencyScope(req, context.caller, context.rawBody)
         : undefined;
     const call: Call<unknown, unknown, unknown> = {

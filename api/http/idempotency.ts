@@ -22,13 +22,14 @@ const LEASE_MS = 4000;
 const FIRST_POLL_MS = 20;
 const MAX_POLL_MS = 250;
 
-/** A stored answer: a refusal, or the reply of a success. */
+/** A stored answer: a refusal, that the request is to run again, or the reply of a success. */
 const Answer = z.union([
   z.object({
     code: z.custom<ProblemCode>((code) => typeof code === 'string' && Object.hasOwn(PROBLEMS, code)),
     detail: z.string(),
     details: z.record(z.string(), z.unknown()),
   }),
+  z.strictObject({ again: z.literal(true) }),
   z.strictObject({ body: z.unknown().optional(), headers: z.record(z.string(), z.string()).optional() }),
 ]);
 type Answer = z.output<typeof Answer>;
@@ -80,12 +81,13 @@ export function makeRunOnce({ pool, log }: IdempotencyDeps): RunOnce {
   return async (scope, deadline, run) => {
     const lease = await waitForLease(pool, scope, deadline);
     if (lease.state === 'other-request') throw new AppError('idempotency-key-reused');
-    if (lease.state === 'answered') return replay(lease.status, Answer.parse(lease.answer));
+    if (lease.state === 'answered') return replay(lease.status, Answer.parse(lease.answer), run);
     const keep = (status: number, answer: Answer): Promise<void> => rememberAnswer(pool, scope.hash, status, answer);
     try {
       const reply = await run();
       const { status, body, headers } = reply;
-      await quietly(reply.isFinal === false ? releaseLease(pool, scope.hash) : keep(status, { body, headers }));
+      const answer = reply.isRepeatable === true ? { again: true as const } : { body, headers };
+      await quietly(reply.isFinal === false ? releaseLease(pool, scope.hash) : keep(status, answer));
       return reply;
     } catch (error) {
       if (error instanceof AppError && error.status === 422) {
@@ -110,7 +112,8 @@ async function waitForLease(pool: pg.Pool, scope: IdempotencyScope, deadline: nu
   }
 }
 
-function replay(status: number, answer: Answer): Reply {
+async function replay(status: number, answer: Answer, run: () => Promise<Reply>): Promise<Reply> {
   if ('code' in answer) throw new AppError(answer.code, answer.detail, answer.details);
-  return { status, ...answer, headers: { ...answer.headers, 'Idempotent-Replayed': 'true' } };
+  const reply = 'again' in answer ? await run() : { status, ...answer };
+  return { ...reply, headers: { ...reply.headers, 'Idempotent-Replayed': 'true' } };
 }

@@ -19,8 +19,11 @@ const SEVERE = 4;
 /** Users in memory. Who was forgotten counts as new. */
 const MOST_USERS = 10_000;
 
-/** When work is shed: messages and reads first, commits and changes of members last, health and streams never. */
-export type Shedding = 'first' | 'last' | 'never';
+/**
+ * When work is shed: signals as soon as anything waits too long, then messages and reads, commits and changes of members last,
+ * health and streams never.
+ */
+export type Shedding = 'soonest' | 'first' | 'last' | 'never';
 
 interface Work {
   /** Work in about the last second: what was asked for, and what was let in. */
@@ -61,6 +64,11 @@ export class LoadShedder {
     return this.#level;
   }
 
+  /** Work is shed, or waits too long already. */
+  get isOverloaded(): boolean {
+    return this.#level < Infinity || this.#wait > TARGET_WAIT_MS;
+  }
+
   /** Takes the expected wait in milliseconds. To be called many times in a second. */
   sample(waitMs: number): void {
     const now = this.#now();
@@ -89,6 +97,7 @@ export class LoadShedder {
   }
 
   #sheds({ admitted }: Work, shedding: Shedding): boolean {
+    if (shedding === 'soonest') return this.isOverloaded;
     if (this.#level === Infinity) return false;
     if (shedding === 'last' && !(this.#stands() && this.#wait > SEVERE * TARGET_WAIT_MS)) return false;
     if (admitted >= this.#level) return true;

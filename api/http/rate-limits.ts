@@ -72,7 +72,7 @@ interface ClassLimits {
 
 function makeClassLimits(name: RateClass, most: number): ClassLimits | undefined {
   if (most === 0) return undefined;
-  const what = name === 'messages' ? 'messages' : 'requests of this kind';
+  const what = name === 'messages' || name === 'signals' ? name : 'requests of this kind';
   return {
     device: { name: `${name}-device`, most, what: `${what} from one device`, counter: makeWindowCounter(WINDOW_MS) },
     user: {

@@ -11,6 +11,8 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
   /** False = the answer is not stored for the Idempotency-Key, because a part of the request may succeed later. */
   readonly isFinal?: boolean;
+  /** To run the request again under its Idempotency-Key gives the same answer: it is not stored, because it may be large. */
+  readonly isRepeatable?: boolean;
   /** Anybody gets the same answer to the same path for this time, in milliseconds. Only for public routes. @default 0 */
   readonly keptMs?: number;
 }

@@ -7,6 +7,7 @@ import { isJsonObject } from './validate.ts';
 /** What a request of a class costs, in milliseconds. */
 const CLASS_COSTS: Readonly<Record<RateClass, RouteCost>> = {
   messages: { request: 1, perMb: 30, perItem: 0.1 },
+  signals: { request: 1, perMb: 30, perItem: 0.02 },
   commits: { request: 3, perMb: 200, perItem: 0.05 },
   claims: { request: 1, perMb: 30, perItem: 0.2 },
   writes: { request: 1, perMb: 30, perItem: 0.02 },
@@ -16,6 +17,7 @@ const CLASS_COSTS: Readonly<Record<RateClass, RouteCost>> = {
 /** What one unit of a class pays for, in milliseconds. An ordinary request of the class costs less, and so one unit. */
 export const UNIT_MS: Readonly<Record<RateClass, number>> = {
   messages: 5,
+  signals: 5,
   commits: 20,
   claims: 5,
   writes: 5,
@@ -27,6 +29,12 @@ export const ANSWER_MS_PER_MB = 20;
 
 /** A key package: its form and two signatures. */
 export const KEY_PACKAGE_MS = 0.7;
+
+/** One user of a claim for many: look-ups, and about a kilobyte of the answer. */
+export const GROUP_CLAIM_USER_MS = 0.05;
+
+/** Writing a signal to one stream. */
+export const SIGNAL_WRITE_MS = 0.02;
 
 const MB = 1024 * 1024;
 

@@ -9,7 +9,7 @@ export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 /** Who may call: anybody, users with a token, or operators. */
 export type Access = 'public' | 'user' | 'operator';
 /** Requests that share a rate limit. */
-export const RATE_CLASSES = ['messages', 'commits', 'claims', 'writes', 'reads'] as const;
+export const RATE_CLASSES = ['messages', 'signals', 'commits', 'claims', 'writes', 'reads'] as const;
 export type RateClass = (typeof RATE_CLASSES)[number];
 
 /**
@@ -96,6 +96,11 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
    * @default `last` for the class `commits`, otherwise `first`; routes without a user and streams `never`
    */
   readonly shedding?: Shedding;
+  /**
+   * Nothing of a request may be stored, not even a hash: an Idempotency-Key has no effect.
+   * @default false
+   */
+  readonly storesNothing?: boolean;
   /** The answer does not end, so the path has no HEAD. */
   readonly isStream?: boolean;
   readonly replies: Readonly<Record<number, DocumentedReply>>;

@@ -131,7 +131,10 @@ function pathOf(route: Route, examples: OperationExamples): RouteConfig {
     request: {
       ...(params === undefined ? {} : { params: params as z.ZodObject }),
       ...(query === undefined ? {} : { query: query as z.ZodObject }),
-      headers: [...(method === 'post' ? [IDEMPOTENCY_KEY] : []), ...(access === 'public' ? [] : [DEVICE])],
+      headers: [
+        ...(method === 'post' && route.storesNothing !== true ? [IDEMPOTENCY_KEY] : []),
+        ...(access === 'public' ? [] : [DEVICE]),
+      ],
       ...(body === undefined
         ? {}
         : {

@@ -7,6 +7,7 @@ import type { RunningWorkflows } from '../../dispatch/running-workflows.ts';
 import type { WorkflowInspection } from '../../dispatch/workflow-inspection.ts';
 import type { WorkflowRuns } from '../../dispatch/workflow-runs.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
+import type { IncarnationWatch } from '../../store/process/incarnation-watch.ts';
 import type { HealthChecks } from '../services/health-checks.ts';
 import type { ProcessFacts } from '../services/process-facts.ts';
 
@@ -32,4 +33,5 @@ export interface AdminDeps {
   readonly notifier: Pick<Notifier, 'entry'>;
   readonly checks: HealthChecks;
   readonly version: string;
+  readonly incarnation: Pick<IncarnationWatch, 'raise' | 'canNotice'>;
 }

@@ -1,6 +1,6 @@
 import { AppError } from '../../domain/errors.ts';
 import { readConsent } from '../../store/consent/consent.ts';
-import { listConversations } from '../../store/conversation/conversations.ts';
+import { listConversations } from '../../store/conversation/lists.ts';
 import { listDevices } from '../../store/device/devices.ts';
 import { overviewUser } from '../../store/device/user-overview.ts';
 import { reply } from '../http/reply.ts';
@@ -53,10 +53,12 @@ export function adminUserRoutes({ pool }: Pick<AdminDeps, 'pool'>): Route[] {
     replies: { 200: { description: 'Conversations, the oldest first', schema: AdminUserConversations } },
     handle: async ({ params: { user }, query: { cursor = '', limit } }) => {
       const rows = await listConversations(pool, user, cursor, limit + 1);
-      const conversations = rows.slice(0, limit).map(({ policy: _policy, leftSeq: _leftSeq, createdAt, ...row }) => ({
-        ...row,
-        createdAt: createdAt.toISOString(),
-      }));
+      const conversations = rows
+        .slice(0, limit)
+        .map(({ id, protocol, epoch, lastSeq, memberCount, createdAt, role, unread }) => ({
+          ...{ id, protocol, epoch, lastSeq, memberCount, role, unread },
+          createdAt: createdAt.toISOString(),
+        }));
       const last = conversations.at(-1);
       const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.id) } : {};
       return reply(200, { conversations, ...next });

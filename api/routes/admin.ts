@@ -4,6 +4,7 @@ import { adminConversationRoutes } from './admin-conversations.ts';
 import { adminDrainRoutes } from './admin-drain.ts';
 import { adminExportRoutes } from './admin-export.ts';
 import { adminPathRoutes } from './admin-path.ts';
+import { adminRestoredRoutes } from './admin-restored.ts';
 import { adminRunRoutes } from './admin-runs.ts';
 import { adminStatusRoutes } from './admin-status.ts';
 import { adminUserRoutes } from './admin-users.ts';
@@ -16,6 +17,7 @@ export function adminRoutes(deps: AdminDeps): Route[] {
     ...adminPathRoutes(deps),
     ...adminDrainRoutes(deps),
     ...adminConversationRoutes(deps),
+    ...adminRestoredRoutes(deps),
     ...adminRunRoutes(deps),
     ...adminExportRoutes(deps),
     ...adminUserRoutes(deps),

@@ -15,6 +15,7 @@ export const COMMIT_PROBLEMS: readonly ProblemCode[] = [
   'not-found',
   'group-info-missing',
   'epoch-conflict',
+  'log-restarted',
   'removal-pending',
   'epoch-ahead',
   'key-package-stale',

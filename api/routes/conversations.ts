@@ -1,26 +1,22 @@
-import type pg from 'pg';
-import { listConversations } from '../../store/conversation/conversations.ts';
 import type { CreateConversation } from '../services/create-conversation.ts';
 import type { ConversationCache } from '../services/conversation-cache.ts';
 import type { Operations } from '../services/operations.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { emptyReply, reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
-import { ConversationParams, ConversationsPageQuery, cursorAfter } from '../schemas/common.ts';
+import { ConversationParams } from '../schemas/common.ts';
 import {
   Conversation,
   ConversationChange,
   ConversationChanged,
   ConversationDetails,
-  ConversationList,
   NewConversation,
 } from '../schemas/conversations.ts';
 
 const tag = 'Conversations';
 
-/** Create, list, read, change and delete conversations. */
+/** Create, read, change and delete conversations. */
 export function conversationRoutes(deps: {
-  readonly pool: pg.Pool;
   readonly conversations: ConversationCache;
   readonly operations: Operations;
   readonly createConversation: CreateConversation;
@@ -54,27 +50,6 @@ export function conversationRoutes(deps: {
     handle: async ({ body, caller, deadline }) => {
       const { isNew, ...conversation } = await deps.createConversation(body, caller, { user: caller.user, deadline });
       return reply(isNew ? 201 : 200, conversation, isNew ? { Location: `/v1/conversations/${body.id}` } : {});
-    },
-  });
-
-  const list = defineRoute({
-    method: 'get',
-    path: '/v1/conversations',
-    name: 'listConversations',
-    tag,
-    summary: 'List your conversations',
-    description: 'Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.',
-    query: ConversationsPageQuery,
-    replies: { 200: { description: 'Conversations, the oldest first', schema: ConversationList } },
-    problems: [],
-    handle: async ({ query: { cursor = '', limit }, caller }) => {
-      const rows = await listConversations(deps.pool, caller.user, cursor, limit + 1);
-      const conversations = rows
-        .slice(0, limit)
-        .map(({ policy: _policy, leftSeq: _leftSeq, ...row }) => ({ ...row, createdAt: row.createdAt.toISOString() }));
-      const last = conversations.at(-1);
-      const next = rows.length > limit && last !== undefined ? { next: cursorAfter(last.id) } : {};
-      return reply(200, { conversations, ...next });
     },
   });
 
@@ -133,5 +108,5 @@ export function conversationRoutes(deps: {
       return emptyReply(204);
     },
   });
-  return [create, list, get, change, remove];
+  return [create, get, change, remove];
 }

@@ -1,3 +1,4 @@
+import type { IncarnationWatch } from '../../store/process/incarnation-watch.ts';
 import { type HealthChecks, isReady, makeHealthReport, overall, reasonsOf } from '../services/health-checks.ts';
 import { reply, textReply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
@@ -8,6 +9,8 @@ export interface HealthDeps {
   readonly version: string;
   /** Commit or image that it was built from. */
   readonly build: string;
+  /** Of the service; undefined = the database did not answer yet. */
+  readonly incarnation: Pick<IncarnationWatch, 'current'>;
   /** True from the start of the shutdown. */
   readonly isDraining: () => boolean;
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
@@ -38,7 +41,7 @@ const NOT_READY = {
 const NEVER_STORED = { 'Cache-Control': 'no-store' };
 
 /** Health and metrics, for machines. */
-export function healthRoutes({ checks, version, build, isDraining, metrics }: HealthDeps): Route[] {
+export function healthRoutes({ checks, version, build, incarnation, isDraining, metrics }: HealthDeps): Route[] {
   const report = makeHealthReport(checks);
   const health = defineRoute({
     ...shared,
@@ -52,12 +55,14 @@ export function healthRoutes({ checks, version, build, isDraining, metrics }: He
     handle: async () => {
       const found = await report.read();
       const status = overall(found);
+      const known = incarnation.current();
       const { database, temporal, memory, tokens, actors } = found;
       const body = {
         status,
         timestamp: new Date().toISOString(),
         version,
         build,
+        ...(known === undefined ? {} : { incarnation: known }),
         reasons: reasonsOf(found),
         checks: {
           database: database.status,

@@ -11,6 +11,7 @@ import type { Jobs } from '../../compute/jobs.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { refuseForeign, refuseShared } from '../../mls/key-package-batch.ts';
 import { reply } from '../http/reply.ts';
+import { claimedJson } from '../services/claimed-json.ts';
 import { KEY_PACKAGE_MS } from '../http/request-cost.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import {
@@ -28,6 +29,8 @@ export interface KeyPackageSettings {
   readonly maxLifetimeMs: number | undefined;
   /** Packages that one user may claim in a minute; 0 = no limit. */
   readonly claimsPerMinute: number;
+  /** Users whose packages one user may claim in a minute with claims for many users; 0 = no limit. */
+  readonly claimedUsersPerMinute: number;
   /** Milliseconds since 1970; judges lifetimes. @default the clock of the process */
   readonly now?: () => number;
 }
@@ -119,13 +122,7 @@ export function keyPackageRoutes(deps: {
         throw new AppError('rate-limited', limitOf(outcome.device, perMinute));
       }
       for (const device of outcome.lowStock) deps.notifier.device(user, device);
-      const keyPackages = outcome.keyPackages.map(({ device, keyPackage, ref, lastResort }) => ({
-        device,
-        keyPackage: keyPackage.toString('base64'),
-        ref: ref.toString('base64'),
-        lastResort,
-      }));
-      return reply(200, { keyPackages, exhausted: outcome.exhausted });
+      return reply(200, { keyPackages: outcome.keyPackages.map(claimedJson), exhausted: outcome.exhausted });
     },
   });
 

@@ -84,8 +84,8 @@ export function memberRoutes(deps: {
         const { proposal, ...change } = body;
         if (params.user === origin.caller.user) {
           refuseOwnCommit(change);
-          const { epoch, id } = change;
-          const left = await deps.leave(params.id, { proposal, epoch, id }, origin, operationId);
+          const { epoch, id, position } = change;
+          const left = await deps.leave(params.id, { proposal, epoch, id, position }, origin, operationId);
           return reply(200, { seq: left.seq, epoch: left.epoch });
         }
         if (proposal !== undefined)

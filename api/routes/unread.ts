@@ -1,9 +1,11 @@
 import type pg from 'pg';
 import type { SubmitIncrement } from '../../dispatch/increments.ts';
+import { statedPosition } from '../../domain/position.ts';
 import type { Notifier } from '../../store/log/notifications.ts';
 import { readUnreadTotals } from '../../store/log/unread.ts';
 import { acknowledgeWake } from '../../store/push/targets.ts';
 import { type Operations, accepted } from '../services/operations.ts';
+import { tellingUsedEntry } from '../services/used-id.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
@@ -43,15 +45,19 @@ export function unreadRoutes(deps: {
     tag,
     summary: 'Mark as read',
     description:
-      'Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. Your account streams tell it: event `read`.',
+      'Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`. Your account streams tell it: event `read`.',
     shedding: 'last',
     params: ConversationParams,
     body: ReadInput,
     replies: { 200: { description: 'Read', schema: Unread } },
-    problems: ['removed', 'not-found'],
-    handle: async ({ params, body: { seq, back }, operationId, ...origin }) => {
+    problems: ['removed', 'not-found', 'log-restarted'],
+    handle: async ({ params, body: { seq: upTo, back }, operationId, ...origin }) => {
       const { user } = origin.caller;
-      const mark = { ...(seq === undefined ? {} : { seq }), ...(back === undefined ? {} : { back }) };
+      const mark = {
+        ...(upTo === undefined ? {} : { seq: upTo.seq }),
+        ...(upTo?.mark === undefined ? {} : statedPosition(upTo)),
+        ...(back === undefined ? {} : { back }),
+      };
       const command = { kind: 'read', id: operationId(), actor: user, ...mark } as const;
       const { unread } = await deps.operations.decide(params.id, command, origin);
       deps.notifier.read(user, params.id);
@@ -77,7 +83,8 @@ export function unreadRoutes(deps: {
     handle: async ({ params, body: { by, id: ownId }, operationId, caller, correlationId, deadline }) => {
       const id = ownId ?? operationId();
       const command = { kind: 'increment', id, actor: caller.user, by } as const;
-      accepted(await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId }));
+      const outcome = await deps.submitIncrement({ conversation: params.id, command, deadline, correlationId });
+      await tellingUsedEntry(deps.pool, params.id, command, () => accepted(outcome));
       return reply(202, { id });
     },
   });

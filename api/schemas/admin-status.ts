@@ -86,6 +86,10 @@ export const ServiceStatus = z
         connections: Count,
         maxConnections: Count,
         waitingForLocks: Count.meta({ description: 'Sessions that wait for a lock' }),
+        standbys: Count.meta({ description: 'Standbys that follow now' }),
+        waitsForStandby: z.boolean().meta({
+          description: 'Whether commits wait for a standby: then a failover loses nothing that was acknowledged',
+        }),
         oldestTransaction: z
           .object({ ms: Milliseconds, pid: z.number().int(), application: z.string(), state: z.string() })
           .optional(),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { decodeBase64 } from '../../compute/base64.ts';
 import { type LongText, isLongText } from '../../compute/json.ts';
 import { parseConversationId, parseDeviceId, parseOperationId, parseUserId } from '../../domain/ids.ts';
+import { POSITION_PATTERN, type Position, parsePosition } from '../../domain/position.ts';
 import {
   DEFAULT_PAGE,
   MAX_DEVICE_ID_CHARACTERS,
@@ -44,6 +45,13 @@ export const Sha256 = z
   .string()
   .regex(/^[0-9a-f]{64}$/)
   .meta({ description: 'sha256 over the decoded bytes, as lower-case hex' });
+/** Value of the chain before an entry. */
+export const ChainBefore = z.base64().optional().meta({
+  type: 'string',
+  contentEncoding: 'base64',
+  description:
+    'Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined',
+});
 /** A value of the chain over the log. */
 export const Chain = z.base64().optional().meta({
   type: 'string',
@@ -92,6 +100,10 @@ export const EpochInput = z
     minimum: 0,
     description: 'MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal',
   });
+export const Incarnation = z.string().meta({
+  description:
+    'Which branch of its history the service is on. Another value: its database was restored, or a copy took over',
+});
 export const Seq = z.number().int().min(0).meta({ description: 'Position in the log, from 1' });
 
 /** A whole number in a query. */
@@ -107,6 +119,38 @@ export const Limit = wholeNumber(1, MAX_PAGE)
   .transform((limit = DEFAULT_PAGE) => limit)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
 export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
+
+/** A position or a plain seq, as text: in queries, headers and bodies. */
+export const PositionText = parsed(
+  parsePosition,
+  'must be a seq, or a position: `<seq>.<first 12 bytes of the value of the chain there, base64url>`',
+  { pattern: POSITION_PATTERN, example: '7.SnIKT3VOB9J7jEGM' },
+);
+/** The same in a body, where a plain seq may be a number too. */
+export const PositionInput = z
+  .union([PositionText, z.number().int().min(0)])
+  .transform((given): Position => (typeof given === 'number' ? { seq: given } : given))
+  .meta({
+    anyOf: [
+      { type: 'string', pattern: POSITION_PATTERN },
+      { type: 'integer', minimum: 0 },
+    ],
+    description: 'A position of the log, or a seq. Only a position says which log you have read',
+    example: '7.SnIKT3VOB9J7jEGM',
+  });
+/** A position in an answer. */
+export const PositionAnswer = z.string().meta({
+  pattern: POSITION_PATTERN,
+  description:
+    'Position in the log: `<seq>.<first 12 bytes of chain, base64url>` (docs/reference/log-chain.md). Only the seq where the chain has no value',
+  example: '7.SnIKT3VOB9J7jEGM',
+});
+/** What an operation states. */
+export const StatedPosition = PositionInput.optional().meta({
+  description:
+    'How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored',
+  example: '7.SnIKT3VOB9J7jEGM',
+});
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -126,14 +170,17 @@ function readCursor(cursor: string): string | undefined {
  * page. It is opaque for clients, and can be sent with anything in it: only what the list can contain passes.
  * @returns a schema whose value is `undefined` without a cursor
  */
-export function cursorOf<T>(parse: (text: string) => T | undefined): z.ZodOptional<z.ZodType<T, string>> {
+export function cursorOf<T>(
+  parse: (text: string) => T | undefined,
+  { from = 'the `next` of an earlier page', description = '`next` of the previous page' } = {},
+): z.ZodOptional<z.ZodType<T, string>> {
   return parsed(
     (cursor) => {
       const text = readCursor(cursor);
       return text === undefined ? undefined : parse(text);
     },
-    'must be the `next` of an earlier page',
-    { description: '`next` of the previous page' },
+    `must be ${from}`,
+    { description },
   ).optional();
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Base64, Bytes, ConversationIdInput, Epoch, Next, Seq, Time, UserIds } from './common.ts';
+import { Base64, Bytes, ConversationIdInput, Epoch, Seq, Time, UserIds } from './common.ts';
 import { Policy, PolicyChangeInput, PolicyInput } from './policy.ts';
 
 const Protocol = z.enum(['mls', 'opaque']);
@@ -18,7 +18,7 @@ export const NewConversation = z
   })
   .meta({ id: 'NewConversation' });
 
-const facts = {
+export const conversationFacts = {
   id: z.string(),
   protocol: Protocol,
   epoch: Epoch,
@@ -27,14 +27,14 @@ const facts = {
   createdAt: Time,
 };
 
-export const Conversation = z.object(facts).meta({ id: 'Conversation' });
+export const Conversation = z.object(conversationFacts).meta({ id: 'Conversation' });
 
-const own = { role: Role, unread: z.number().int() };
+export const ownFacts = { role: Role, unread: z.number().int() };
 
 export const ConversationDetails = z
   .object({
-    ...facts,
-    ...own,
+    ...conversationFacts,
+    ...ownFacts,
     policy: Policy,
     periods: z
       .array(z.object({ from: Seq, to: Seq.optional() }))
@@ -42,10 +42,6 @@ export const ConversationDetails = z
     successor: z.string().optional().meta({ description: 'The conversation that replaced this one after a reset' }),
   })
   .meta({ id: 'ConversationDetails' });
-
-export const ConversationList = z
-  .object({ conversations: z.array(z.object({ ...facts, ...own })), next: Next })
-  .meta({ id: 'ConversationList' });
 
 export const ConversationChange = z.strictObject({ policy: PolicyChangeInput }).meta({ id: 'ConversationChange' });
 export const ConversationChanged = z.object({ policy: Policy }).meta({ id: 'ConversationChanged' });

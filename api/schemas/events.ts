@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { MAX_MEMBER_EVENTS } from '../../domain/limits.ts';
 import type { StreamEvent } from '../../streams/event.ts';
-import { Base64, Epoch, Seq } from './common.ts';
+import { Base64, Epoch, Incarnation, PositionAnswer, Seq } from './common.ts';
 import { Entry } from './messages.ts';
 import { Policy } from './policy.ts';
 
 /** One event of a stream, as the document shows it: its name, its id if it has one, and its data (JSON in one `data:` line). */
 function eventOf<T extends z.ZodType>(name: StreamEvent, description: string, data: T, hasId = false) {
-  const id = hasId ? { id: z.string().meta({ description: 'The seq of the entry' }) } : {};
+  const id = hasId ? { id: PositionAnswer.meta({ description: 'The position of the entry' }) } : {};
   return z.object({ event: z.literal(name), ...id, data }).meta({ description });
 }
 
@@ -22,12 +22,16 @@ const entryExample = {
   epoch: 3,
   ciphertext: 'AAEAAg==',
   at: '2026-01-31T12:00:00.000Z',
+  chain: 'SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w=',
 } as const;
 const ENDS = 'Ends the stream. ';
 const DELETED =
   'The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined.';
 const slow = `${ENDS}Your client read nothing for some seconds: reconnect`;
 const reconnect = `${ENDS}The token expires, or the server stops: reconnect`;
+const logEnds = { lastSeq: Seq, oldestSeq: Seq };
+const restarted =
+  'The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists';
 const truncated = 'Retention deleted the entries before `oldestSeq`: rejoin the group if you missed a commit';
 
 const Successor = z
@@ -37,6 +41,13 @@ const Removed = z.object({ seq: Seq.optional() }).meta({
   description: '`seq` is the last entry that you may read. Absent: the conversation was deleted',
   example: { seq: 12 },
 });
+
+const sender = z.string().optional().meta({
+  description: 'Only in `opaque` conversations: in `mls` the service names no sender',
+});
+const signalExample = { data: 'AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg==' } as const;
+const SIGNAL =
+  'Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all';
 
 /** Events of the stream of one conversation, by name. */
 export const CONVERSATION_EVENTS = {
@@ -48,6 +59,9 @@ export const CONVERSATION_EVENTS = {
     `${DELETED} Without an id. It may come again after a reconnect`,
     z.object({ seq: Seq }).meta({ example: { seq: 7 } }),
   ).meta({ id: 'ConversationDeletedEvent' }),
+  signal: eventOf('signal', SIGNAL, z.object({ data: Base64, sender }).meta({ example: signalExample })).meta({
+    id: 'ConversationSignalEvent',
+  }),
   removed: eventOf(
     'removed',
     `${ENDS}You are no longer a member, or an operator removed you from the service`,
@@ -65,6 +79,11 @@ export const CONVERSATION_EVENTS = {
     `${ENDS}${truncated}, and continue after \`oldestSeq\` - 1`,
     z.object({ oldestSeq: Seq }).meta({ example: { oldestSeq: 5 } }),
   ).meta({ id: 'ConversationHistoryTruncatedEvent' }),
+  'log-restarted': eventOf(
+    'log-restarted',
+    `${ENDS}${restarted}`,
+    z.object(logEnds).meta({ example: { lastSeq: 5, oldestSeq: 1 } }),
+  ).meta({ id: 'ConversationLogRestartedEvent' }),
   'slow-consumer': eventOf(
     'slow-consumer',
     `${slow} after \`after\``,
@@ -111,6 +130,7 @@ const ConversationChange = z
     z.object({ conversation, change: z.literal('new'), seq: Seq, protocol: z.enum(['mls', 'opaque']) }),
     z.object({ conversation, change: z.literal('policy'), seq: Seq, policy: Policy }),
     z.object({ conversation, change: z.literal('deleted') }),
+    z.object({ conversation, change: z.literal('several'), seq: Seq }),
     z.object({ conversation, change: z.literal('reset-open'), seq: Seq }),
     z.object({ conversation, change: z.literal('welcome-expired'), seq: Seq, user: z.string(), device: z.string() }),
     z.object({ conversation, change: z.literal('welcome-expired'), seq: Seq, count: z.number().int() }),
@@ -120,6 +140,7 @@ const ConversationChange = z
       '`new`: you became a member with this entry.',
       '`policy`: an admin changed it.',
       '`deleted`: for everybody.',
+      `\`several\`: more than ${MAX_MEMBER_EVENTS} changes at the entry that you acknowledged come as this one: read the conversation and its members again.`,
       '`reset-open`: any proven member may reset the conversation.',
       `\`welcome-expired\`: a device did not join in time; \`count\` in place of user and device for more than ${MAX_MEMBER_EVENTS} at once.`,
     ].join(' '),
@@ -128,6 +149,11 @@ const ConversationChange = z
 
 /** Events of the stream of all conversations of a device, by name. None has an id. */
 export const ACCOUNT_EVENTS = {
+  service: eventOf(
+    'service',
+    'The first event of each stream, and again if `incarnation` changes. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations',
+    z.object({ incarnation: Incarnation }).meta({ example: { incarnation: '5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11' } }),
+  ).meta({ id: 'ServiceEvent' }),
   entry: eventOf(
     'entry',
     'In order of seq in each conversation. Entries that were not acknowledged come again on the next stream',
@@ -176,6 +202,11 @@ export const ACCOUNT_EVENTS = {
     truncated,
     z.object({ conversation, oldestSeq: Seq }).meta({ example: { conversation: CONVERSATION, oldestSeq: 5 } }),
   ).meta({ id: 'HistoryTruncatedEvent' }),
+  'log-restarted': eventOf(
+    'log-restarted',
+    `${restarted}. The conversation leaves the stream, which stays open for the others`,
+    z.object({ conversation, ...logEnds }).meta({ example: { conversation: CONVERSATION, lastSeq: 5, oldestSeq: 1 } }),
+  ).meta({ id: 'LogRestartedEvent' }),
   'removal-wanted': eventOf(
     'removal-wanted',
     'The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should',
@@ -195,6 +226,13 @@ export const ACCOUNT_EVENTS = {
       .object({ conversation, seq: Seq, unread: z.number().int() })
       .meta({ example: { conversation: CONVERSATION, seq: 7, unread: 0 } }),
   ).meta({ id: 'ReadEvent' }),
+  signal: eventOf(
+    'signal',
+    SIGNAL,
+    z
+      .object({ conversation, data: Base64, sender })
+      .meta({ example: { conversation: CONVERSATION, ...signalExample } }),
+  ).meta({ id: 'SignalEvent' }),
   'low-stock': eventOf(
     'low-stock',
     'Upload key packages',

@@ -53,16 +53,16 @@ export const KeyPackageClaim = z
   })
   .meta({ id: 'KeyPackageClaim' });
 
+export const ClaimedKeyPackage = z.object({
+  device: z.string(),
+  keyPackage: Base64,
+  ref: Base64.meta({ description: 'KeyPackageRef (RFC 9420 §5.2)' }),
+  lastResort: z.boolean().meta({ description: 'Whether it is a last resort, which others may get too' }),
+});
+
 export const KeyPackagesClaimed = z
   .object({
-    keyPackages: z.array(
-      z.object({
-        device: z.string(),
-        keyPackage: Base64,
-        ref: Base64.meta({ description: 'KeyPackageRef (RFC 9420 §5.2)' }),
-        lastResort: z.boolean().meta({ description: 'Whether it is a last resort, which others may get too' }),
-      }),
-    ),
+    keyPackages: z.array(ClaimedKeyPackage),
     exhausted: z.array(z.string()).meta({ description: 'Devices that have no key packages left' }),
   })
   .meta({ id: 'KeyPackagesClaimed' });

@@ -9,6 +9,7 @@ import {
   OperationIdInput,
   Seq,
   Sha256,
+  StatedPosition,
   Time,
   UserIds,
 } from './common.ts';
@@ -43,6 +44,7 @@ export const AddMembers = z
     groupInfo: Bytes.optional(),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
+    position: StatedPosition,
   })
   .meta({
     id: 'AddMembers',
@@ -56,6 +58,7 @@ export const RemoveMember = z
     proposal: Bytes.optional().meta({ description: 'Only to leave: the Remove proposal for your own leaf' }),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
+    position: StatedPosition,
   })
   .meta({ id: 'RemoveMember', description: 'A member cannot commit its own removal: to leave, send no commit' });
 
@@ -82,6 +85,7 @@ export const CommitBundle = z
     groupInfo: Bytes.optional(),
     epoch: EpochInput.optional(),
     id: OperationIdInput.optional(),
+    position: StatedPosition,
   })
   .meta({
     id: 'CommitBundle',

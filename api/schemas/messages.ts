@@ -1,18 +1,24 @@
 import { z } from 'zod';
 import { PUSH_LEVELS } from '../../domain/push.ts';
+import { POSITION_PATTERN } from '../../domain/position.ts';
 import { MAX_INCREMENT, MAX_MESSAGES_PER_REQUEST, MAX_UNREAD_CONVERSATIONS } from '../../domain/limits.ts';
 import {
   Base64,
   Bytes,
   Chain,
+  ChainBefore,
   Epoch,
   EpochInput,
   Limit,
   Next,
   OperationIdInput,
   Seq,
+  PositionAnswer,
+  PositionInput,
+  PositionText,
   SeqQuery,
   Sha256,
+  StatedPosition,
   Time,
   cursorOf,
 } from './common.ts';
@@ -27,6 +33,7 @@ export const Message = z
     id: OperationIdInput,
     ciphertext: Bytes,
     epoch: EpochInput.optional(),
+    position: StatedPosition,
     push: z.enum(PUSH_LEVELS).default('normal').meta({
       default: 'normal',
       description:
@@ -57,9 +64,16 @@ export const SendResults = z.object({ results: z.array(z.union([SendResult, Prob
 export const Kind = z.enum(['application', 'commit', 'proposal']);
 
 export const EntriesQuery = z.strictObject({
-  after: SeqQuery.default(0).meta({ type: 'integer', minimum: 0, default: 0, description: 'Entries after this seq' }),
+  after: PositionText.default({ seq: 0 }).meta({
+    type: ['string', 'integer'],
+    pattern: POSITION_PATTERN,
+    minimum: 0,
+    default: 0,
+    description: 'Entries after this position, or after this seq',
+  }),
   limit: Limit,
   kind: Kind.optional(),
+  id: OperationIdInput.optional().meta({ description: 'Only the entry with this id' }),
 });
 
 export const Entry = z
@@ -77,6 +91,7 @@ export const Entry = z
       description: 'Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex',
     }),
     chain: Chain,
+    chainBefore: ChainBefore,
   })
   .meta({ id: 'Entry' });
 
@@ -85,6 +100,11 @@ export const Entries = z
     entries: z.array(Entry),
     next: Seq.optional().meta({ description: 'Value of `after` for the next page. Absent on the last page' }),
     lastSeq: Seq,
+    position: PositionAnswer.meta({ description: 'Where you are after this page' }),
+    chainBefore: Chain.meta({
+      description:
+        'Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value',
+    }),
   })
   .meta({ id: 'Entries' });
 
@@ -139,9 +159,9 @@ export const DeletionList = z
 
 export const ReadInput = z
   .strictObject({
-    seq: Seq.optional().meta({
+    seq: PositionInput.optional().meta({
       description:
-        'The last entry that was read. The position only moves forward, with `back` only backward. Absent = all entries',
+        'The last entry that was read: a seq or a position. The read position only moves forward, with `back` only backward. Absent = all entries',
     }),
     back: z.literal(true).optional().meta({
       description: 'Marks everything after `seq` as unread again. To mark the entry 7 and all after it: `seq` 6',
@@ -171,8 +191,12 @@ export const Incremented = z.object({ id: z.string() }).meta({ id: 'Incremented'
 
 export const EventsQuery = z.strictObject({
   after: z
-    .union([z.literal('latest'), SeqQuery])
+    .union([z.literal('latest'), PositionText])
     .optional()
-    .meta({ type: 'string', pattern: '^(latest|\\d+)$', description: 'A seq, or `latest` for new entries only' }),
+    .meta({
+      type: 'string',
+      pattern: '^(latest|\\d{1,16}(?:\\.[A-Za-z0-9_-]{16})?)$',
+      description: 'A position, a seq, or `latest` for new entries only',
+    }),
   ticket: Ticket,
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { CONVERSATION_PATHS } from '../../process/config.ts';
-import { Time } from './common.ts';
+import { Incarnation, Time } from './common.ts';
 
 export const CheckStatus = z.enum(['healthy', 'degraded', 'unhealthy']);
 
@@ -12,6 +12,7 @@ export const Health = z
     build: z
       .string()
       .meta({ description: 'Commit or image that the process was built from; `unknown` if nobody said it' }),
+    incarnation: Incarnation.optional(),
     reasons: z.array(z.string()).meta({ description: 'Why checks are not healthy: `check: reason`' }),
     checks: z.object({
       database: CheckStatus,
@@ -22,6 +23,11 @@ export const Health = z
     }),
   })
   .meta({ id: 'Health' });
+
+/** Nothing has to be said yet. */
+export const RestoredRequest = z.strictObject({}).meta({ id: 'RestoredRequest' });
+
+export const Restored = z.object({ incarnation: Incarnation, since: Time }).meta({ id: 'Restored' });
 
 export const Readiness = z
   .object({ ready: z.boolean(), checks: z.record(z.string(), z.boolean()) })

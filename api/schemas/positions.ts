@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { MAX_POSITIONS_PER_REQUEST } from '../../domain/limits.ts';
-import { ConversationIdInput, Seq } from './common.ts';
+import { POSITION_PATTERN } from '../../domain/position.ts';
+import { MAX_COMPARED_POSITIONS, MAX_POSITIONS_PER_REQUEST } from '../../domain/limits.ts';
+import { ConversationIdInput, PositionAnswer, PositionInput, Seq } from './common.ts';
 
 export const Positions = z
   .record(z.string(), Seq)
@@ -16,16 +17,48 @@ export const PositionsInput = z
   .strictObject({
     positions: WithoutProto.pipe(
       z
-        .record(ConversationIdInput, Seq)
+        .record(ConversationIdInput, PositionInput)
         .refine((positions) => Object.keys(positions).length <= MAX_POSITIONS_PER_REQUEST, {
           error: `at most ${MAX_POSITIONS_PER_REQUEST} positions`,
         }),
     ).meta({
       type: 'object',
-      additionalProperties: { type: 'integer', minimum: 0, description: 'Position in the log, from 1' },
-      description: 'Seq of the last entry that was processed, by conversation id',
+      additionalProperties: {
+        anyOf: [
+          { type: 'string', pattern: POSITION_PATTERN },
+          { type: 'integer', minimum: 0 },
+        ],
+        description: 'A position, or a seq',
+      },
+      description: 'Position of the last entry that was processed, by conversation id',
+      example: { q83vEjRWeJASNFZ4kBI0Vg: '7.SnIKT3VOB9J7jEGM' },
     }),
   })
   .meta({ id: 'Acknowledgement' });
 
-export const PositionsAcknowledged = z.object({ positions: Positions }).meta({ id: 'Positions' });
+/** What there is of a log that does not go on from a position. */
+const LogEnds = z.object({
+  lastSeq: Seq.meta({ description: 'The last entry that you may read' }),
+  oldestSeq: Seq.meta({ description: 'The oldest entry that still exists' }),
+});
+
+export const PositionsAcknowledged = z
+  .object({
+    positions: Positions,
+    restarted: z.record(z.string(), LogEnds).meta({
+      description:
+        'Conversations whose log does not go on from the position that you sent. For them nothing was stored',
+      example: {},
+    }),
+  })
+  .meta({ id: 'Positions' });
+
+export const ComparedPositions = z
+  .strictObject({ positions: z.array(PositionInput).min(1).max(MAX_COMPARED_POSITIONS) })
+  .meta({ id: 'ComparedPositions', description: 'Positions of a log that you have read' });
+
+export const AgreedPosition = z
+  .object({
+    agreed: PositionAnswer.nullable().meta({ description: 'The greatest of them that this log has; null = none' }),
+  })
+  .meta({ id: 'AgreedPosition' });

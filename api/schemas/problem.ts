@@ -32,7 +32,11 @@ export const Problem = z
       .optional()
       .meta({ description: '`epoch-conflict`: the commit that ended submittedEpoch' }),
     after: Seq.optional().meta({ description: '`epoch-conflict`: seq of the commit that started submittedEpoch' }),
-    seq: Seq.optional().meta({ description: '`removed`: the last entry that you may read' }),
+    seq: Seq.optional().meta({
+      description:
+        '`removed`: the last entry that you may read. `id-reused`: the entry with this id, if you may read it',
+    }),
+    sha256: Sha256.optional().meta({ description: '`id-reused`: of the entry with this id, if you may read it' }),
     refs: z.array(z.string()).optional().meta({ description: '`key-package-stale`: KeyPackageRefs in base64' }),
     proposals: z
       .array(Seq)
@@ -43,12 +47,16 @@ export const Problem = z
       .optional()
       .meta({ description: '`removal-pending`: users whose leaves the commit must remove' }),
     successor: z.string().optional().meta({ description: '`superseded`: the conversation that replaced this one' }),
-    oldestSeq: Seq.optional().meta({ description: '`history-truncated`: the oldest entry that still exists' }),
+    oldestSeq: Seq.optional().meta({
+      description: '`history-truncated`, `log-restarted`: the oldest entry that still exists',
+    }),
     conversation: z
       .string()
       .optional()
       .meta({ description: 'The conversation that the problem is about, if the path does not name it' }),
-    lastSeq: Seq.optional().meta({ description: '`position-ahead`: the last entry that you may read' }),
+    lastSeq: Seq.optional().meta({
+      description: '`position-ahead`, `log-restarted`: the last entry that you may read',
+    }),
     limit: z.number().int().optional().meta({ description: '`too-large`: maximum size of the body in bytes' }),
   })
   .meta({ id: 'Problem' });

@@ -6,6 +6,7 @@ import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import { MAX_REFERENCED_PROPOSALS } from '../../domain/limits.ts';
 import type { Accepted } from '../../domain/outcome.ts';
+import { type Position, statedPosition } from '../../domain/position.ts';
 import type { BundleRefusal, CommitBundleFacts, CommitBundleResult } from '../../mls/commit-bundle.ts';
 import { groupOfPublicCommit, senderOfPublicMessage } from '../../mls/frame.ts';
 import { checkCommit } from '../../mls/framing.ts';
@@ -22,6 +23,8 @@ export interface GroupChange {
   readonly groupInfo?: Buffer | undefined;
   readonly epoch?: number | undefined;
   readonly id?: string | undefined;
+  /** How far the sender has read. */
+  readonly position?: Position | undefined;
   readonly adds?: readonly string[];
   readonly removes?: readonly string[];
   /** External commits are accepted too. If the policy allows it, their sender need not be a member. */
@@ -159,12 +162,13 @@ function unreadCommand(
 }
 
 function commonParts(change: GroupChange, { user, device }: Origin['caller']): Omit<CommitCommand, 'id'> {
-  const { adds, removes } = change;
+  const { adds, removes, position } = change;
   const bytes = bytesOf(change);
   return {
     kind: 'commit',
     actor: user,
     device,
+    ...statedPosition(position),
     ...(adds === undefined || adds.length === 0 ? {} : { adds }),
     ...(removes === undefined || removes.length === 0 ? {} : { removes }),
     ...(bytes === undefined ? {} : { bytes }),

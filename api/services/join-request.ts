@@ -29,7 +29,7 @@ export function makeAskToJoin(deps: {
   const { pool, jobs, operations } = deps;
   return async (id, message, { leaf }, origin) => {
     const { user, device } = origin.caller;
-    const { id: messageId, sha256, epoch, bytes } = message;
+    const { id: messageId, sha256, epoch, position, bytes } = message;
     const request: JoinRequestCommand = {
       kind: 'join-request',
       id: messageId,
@@ -37,6 +37,7 @@ export function makeAskToJoin(deps: {
       device,
       sha256,
       ...(epoch === undefined ? {} : { epoch }),
+      ...(position === undefined ? {} : { position }),
       bytes,
     };
     if (userOf(leaf) !== user) {

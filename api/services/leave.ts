@@ -3,6 +3,7 @@ import type { LeaveCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
+import { type Position, statedPosition } from '../../domain/position.ts';
 import { checkLeaving } from '../../mls/framing.ts';
 import type { ConversationCache } from './conversation-cache.ts';
 import { type Operations, type Origin, ownerOf } from './operations.ts';
@@ -14,6 +15,7 @@ export interface LeaveInput {
   readonly proposal?: Buffer | undefined;
   readonly epoch?: number | undefined;
   readonly id?: string | undefined;
+  readonly position?: Position | undefined;
 }
 
 export type Leave = (
@@ -33,8 +35,8 @@ export function makeLeave({
   readonly operations: Operations;
   readonly checkProposer: CheckProposer;
 }): Leave {
-  return async (id, { proposal, epoch, id: ownId }, origin, operationId) => {
-    const base = { kind: 'leave', actor: origin.caller.user } as const;
+  return async (id, { proposal, epoch, id: ownId, position }, origin, operationId) => {
+    const base = { kind: 'leave', actor: origin.caller.user, ...statedPosition(position) } as const;
     if (proposal === undefined) return operations.decide(id, { ...base, id: ownId ?? operationId() }, origin);
     const conversation = await conversations.find(id, origin.caller.user);
     let command: LeaveCommand | undefined;

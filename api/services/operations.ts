@@ -9,6 +9,7 @@ import type { ConversationView } from '../../store/conversation/conversations.ts
 import { readEarlierAnswer } from '../../store/decision/earlier-answer.ts';
 import type { Caller } from '../http/caller.ts';
 import type { ConversationCache } from './conversation-cache.ts';
+import { tellingUsedEntry } from './used-id.ts';
 
 /** Request context attached to each command. */
 export interface Origin {
@@ -57,8 +58,10 @@ export interface OperationsDeps {
 
 export function makeOperations({ submitter, conversations, pool }: OperationsDeps): Operations {
   return {
-    decide: async (conversation, command, { deadline, correlationId }) =>
-      accepted(await submitter.submit({ conversation, command, deadline, correlationId })),
+    decide: async (conversation, command, { deadline, correlationId }) => {
+      const outcome = await submitter.submit({ conversation, command, deadline, correlationId });
+      return tellingUsedEntry(pool, conversation, command, () => accepted(outcome));
+    },
     answerOrRefuse: async (conversation, command, { caller }, refusal, view) => {
       if (!(refusal instanceof AppError)) throw refusal;
       if (command?.kind === 'join-request' || (command?.kind === 'commit' && command.external === true)) {
@@ -67,7 +70,7 @@ export function makeOperations({ submitter, conversations, pool }: OperationsDep
       const { epoch, leftSeq } = await (view?.() ?? conversations.view(conversation, caller.user));
       if (command !== undefined) {
         const { outcome } = await readEarlierAnswer(pool, conversation, command);
-        if (outcome !== undefined) return accepted(outcome);
+        if (outcome !== undefined) return tellingUsedEntry(pool, conversation, command, () => accepted(outcome));
       }
       if (leftSeq !== null && refusal.status !== 400) throw new AppError('removed', undefined, { seq: leftSeq });
       throw withCurrentEpoch(refusal, epoch);

@@ -3,6 +3,7 @@ import type { MessageCommand } from '../../domain/command.ts';
 import { AppError } from '../../domain/errors.ts';
 import type { ConversationId } from '../../domain/ids.ts';
 import type { Accepted } from '../../domain/outcome.ts';
+import { type Position, statedPosition } from '../../domain/position.ts';
 import type { PushLevel } from '../../domain/push.ts';
 import { type CheckedMessage, checkMessage } from '../../mls/framing.ts';
 import { packageOfJoinRequest } from '../../mls/join-request.ts';
@@ -20,6 +21,8 @@ export interface MessageInput {
   readonly push: PushLevel;
   /** Lower-case hex. */
   readonly deleteHash?: string | undefined;
+  /** How far the sender has read. */
+  readonly position?: Position | undefined;
 }
 
 /** The result of one message: its position in the log, or the problem. */
@@ -97,7 +100,7 @@ export function makeSendMessages({
 
 function check(
   conversation: ConversationRef,
-  { id, ciphertext, epoch, push, deleteHash }: MessageInput,
+  { id, ciphertext, epoch, push, deleteHash, position }: MessageInput,
   { caller }: Origin,
 ): CheckedCommand {
   try {
@@ -114,6 +117,7 @@ function check(
       ...checked.framing,
       ...(push === 'normal' || checked.framing.type === 'proposal' ? {} : { push }),
       ...(deleteHash === undefined ? {} : { deleteHash }),
+      ...statedPosition(position),
       bytes: { ciphertext },
     } as const;
     return { isGood: true, command, checked };

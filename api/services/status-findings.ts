@@ -161,13 +161,24 @@ function conversationFindings({ facts, controller }: FindingInput): Finding[] {
 function databaseFindings({ facts: { database } }: FindingInput): Finding[] {
   if (database === undefined) return [];
   const found: Finding[] = [];
-  const { oldestTransaction: oldest, connections, maxConnections, waitingForLocks } = database;
+  const {
+    oldestTransaction: oldest,
+    connections,
+    maxConnections,
+    waitingForLocks,
+    standbys,
+    waitsForStandby,
+  } = database;
   if (oldest !== null && oldest.ms > LONG_TRANSACTION_MS) {
     const text = `A transaction of "${oldest.application}" (pid ${oldest.pid}, ${oldest.state}) is open for ${Math.round(oldest.ms / 1000)} s`;
     found.push(problem('long-transaction', text, `select pg_terminate_backend(${oldest.pid})`));
   }
   if (connections > maxConnections * CONNECTIONS_SHARE) {
     found.push(problem('connections', `${connections} of ${maxConnections} connections of PostgreSQL are in use`));
+  }
+  if (standbys > 0 && !waitsForStandby) {
+    const text = 'No commit waits for a standby: a failover may lose what was acknowledged last';
+    found.push(note('standby-asynchronous', text, 'set synchronous_standby_names: docs/how-to/back-up-and-restore.md'));
   }
   if (waitingForLocks > 0) found.push(note('lock-waits', `${waitingForLocks} sessions of PostgreSQL wait for a lock`));
   return found;

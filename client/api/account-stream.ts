@@ -27,6 +27,10 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'deleted'; readonly seq: number })
   /** The user has read up to `seq`, on whichever device; `unread` messages follow. */
   | (InConversation & { readonly type: 'read'; readonly seq: number; readonly unread: number })
+  /** The first event of each connection, and whenever it changes: then the service lost what its backup does not have. */
+  | { readonly type: 'service'; readonly incarnation: string }
+  /** Somebody sent a signal. In an opaque conversation the service names the sender. */
+  | (InConversation & { readonly type: 'signal'; readonly data: string; readonly sender?: string })
   /** The service holds few key packages of this device: upload more. */
   | { readonly type: 'low-stock'; readonly available?: number };
 
@@ -51,11 +55,12 @@ export interface ManyMembersChanged {
 
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
- * reported an entry, so any proven member may reset the conversation.
+ * reported an entry, so any proven member may reset the conversation. `several`: so much changed since the acknowledged entry that
+ * one event stands for all of it: read the conversation and its members again.
  */
 export interface ConversationChanged {
   readonly type: 'conversation';
-  readonly change: 'new' | 'deleted' | 'policy' | 'welcome-expired' | 'reset-open';
+  readonly change: 'new' | 'deleted' | 'policy' | 'several' | 'welcome-expired' | 'reset-open';
   readonly seq?: number;
   readonly policy?: Policy;
   /** The user whose Welcome expired. */
@@ -78,7 +83,9 @@ const TYPES: readonly string[] = [
   'history-truncated',
   'deleted',
   'read',
+  'signal',
   'low-stock',
+  'service',
 ] satisfies readonly AccountEvent['type'][];
 
 /**

@@ -13,13 +13,13 @@ export interface paths {
         };
         /**
          * Read the log page by page
-         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1.
+         * @description Entries in order of seq. A page ends early when it has about a megabyte of ciphertext, so it may have fewer than `limit` entries: go on as long as there is `next`. Former members get the entries that they may read, and `removed` after the last of them. If retention deleted the next entries, the answer is 410 `history-truncated`, so that no page hides a gap. To continue after the gap, use `after` = `oldestSeq` - 1. If the log does not go on from `after`, because the service was restored, the answer is 409 `log-restarted`. Only a position is safe: a plain seq is refused only above the last entry. With `id` the page has the entry with this id, and the other parameters say nothing; 404 also if it is none that you may read.
          */
         readonly get: operations["readEntries"];
         readonly put?: never;
         /**
          * Send messages
-         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
+         * @description Application messages or proposals: one, or a list. A message whose id was accepted earlier with the same bytes gets the original answer, with status `duplicate`. A message that states a `position` which the log does not have gets neither: it is `log-restarted`. If a single message is refused, the answer has the status of its problem. The answer to a list is always 200, with a problem in the place of each refused message. If `externalJoin` is `request` or `anyone`, users who are not members may send one proposal here by which they ask to join: of the sender type `new_member_proposal`, with an Add of their own key package (RFC 9420 §12.1.8). One of each user may be pending.
          */
         readonly post: operations["sendMessages"];
         readonly delete?: never;
@@ -68,6 +68,28 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/signals": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Send a signal
+         * @description For what is of use only now: typing, presence, the ringing of a call. Members whose streams are open get the event `signal`, the own devices of the sender too. A signal has no seq, wakes nobody, and is stored nowhere: who is not connected never gets it, and under load signals are dropped before anything else waits. 202 means that it went out, not that it arrived.
+         *
+         *     The right to send is the same as for messages. In `mls` conversations a signal must not be an MLSMessage (422 `wrong-content-type`): messages that devices never see would use up the keys of their sender. Seal it with a key from the MLS exporter, as the client library does (`docs/how-to/signals.md`). An `Idempotency-Key` has no effect, since it would have to be stored.
+         */
+        readonly post: operations["sendSignal"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/unread": {
         readonly parameters: {
             readonly query?: never;
@@ -99,7 +121,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. Your account streams tell it: event `read`.
+         * @description Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`. Your account streams tell it: event `read`.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -201,9 +223,9 @@ export interface paths {
         };
         /**
          * Follow the log
-         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the seq of the entry. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
+         * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the position of the entry. `event: signal` {data, sender?} is a signal of a member (`POST .../signals`): it is no part of the log, and may not come at all. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     `deleted` {seq}: the body of this entry was deleted, so drop what you have of it. All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     `deleted` {seq}: the body of this entry was deleted, so drop what you have of it. All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `log-restarted` {lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that you have; at the start of the stream this is 409. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -229,7 +251,9 @@ export interface paths {
          * Follow all your conversations
          * @description Server-sent events of all your conversations, for the calling device. The events have no ids. Each conversation starts after the position that the device acknowledged, or with your joining entry if there is no position. Its entries come without a gap, in order of seq. Entries that were not acknowledged come again on the next stream. A new conversation joins an open stream at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `deleted` {conversation, seq}: the body of this entry was deleted. `read` {conversation, seq, unread}: your read mark moved, on whichever device. `low-stock` {available}: upload key packages.
+         *     `service` {incarnation}: the first event, and again when it changes. If it is not the one that you saw last, the service was restored or a copy of its database took over. Key packages, Welcomes, read marks, push targets and acknowledgements may then be those of an earlier time: replace your key packages, register your push target again, and send your read marks and acknowledgements again. Wait for a random part of a minute first: all devices are told at once.
+         *
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation and its members again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `deleted` {conversation, seq}: the body of this entry was deleted. `read` {conversation, seq, unread}: your read mark moved, on whichever device. `signal` {conversation, data, sender?}: somebody sent a signal; it is no part of the log, and may not come at all. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -277,9 +301,29 @@ export interface paths {
         readonly put?: never;
         /**
          * Acknowledge positions
-         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. If one position is above the last entry that you may read, all positions are refused.
+         * @description The position of the calling device is the last entry of a conversation that it has processed and stored. Its stream `/v1/events` continues after these positions. Position 0 says that the device knows the conversation as it was created: its members do not come again. Positions only move forward: a lower one changes nothing. The answer leaves out conversations that you may not see. Send positions: one that the log does not have is told in `restarted`, and not stored. If one plain seq is above the last entry that you may read, all are refused. A stored position that the log does not have any more is replaced, also by a lower one.
          */
         readonly post: operations["acknowledge"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{id}/positions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Find the last position that you and the log have in common
+         * @description For clients that got `log-restarted`. Only positions that you may read count; a plain seq, and a position of which the log has no value (any more), cannot be compared.
+         */
+        readonly post: operations["comparePositions"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -401,6 +445,8 @@ export interface paths {
         /**
          * List your conversations
          * @description Conversations that you left or were removed from stay in the list for 30 days, with role `removed`.
+         *
+         *     With `changedSince` the list has what changed: a new entry, a change of members, roles or policy, unread counts and read positions, what retention deleted, a reset, and your own joining, leaving or removal. Go on as long as there is `next`, then keep `changedSince` for the next time. A conversation may come again although nothing changed in it; none is left out. `full` says that this page begins a list of everything. A deleted conversation is only missing: compare `total`.
          */
         readonly get: operations["listConversations"];
         readonly put?: never;
@@ -516,6 +562,26 @@ export interface paths {
          * @description Gives one key package of each device, except the calling device. Each package is given out once, also if claims arrive in several processes at the same time. Only the last resort may be given out again; it is used if there is no other package. Claimed packages are yours for 24 hours, for the named conversation or for any conversation, and never return to the stock. With the same Idempotency-Key, the same claim gives the same packages again, even if they were used in the meantime. In 24 hours you get at most 40 packages of a device, and no further ones while 20 of them are unused. A claim above these limits gives nothing, and the answer is 429 `rate-limited`, unless the device has no packages left. An unknown user has no devices. Unknown devices are left out. If the user lets only others invite it, the answer is 403 `consent-required`, and the user gets a request that it may accept.
          */
         readonly post: operations["claimKeyPackages"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/key-packages/claims": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Claim key packages of many users
+         * @description For a large group: one key package of each device of up to 1000 users. Each user is treated as by a claim for it alone: the same packages, the same limits for a device, the same consent. What one user does not give does not touch the others: every user of the request is either in `claimed` or in `missing`. An answer has at most 5000 devices and 2 MB of packages; ask again for users who are `left-over`. With the same Idempotency-Key you get the same answer and the same packages again for 24 hours. The limit counts users in a minute; above it nothing is claimed, and the answer is 429 `rate-limited`.
+         */
+        readonly post: operations["claimGroupKeyPackages"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -952,6 +1018,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/admin/restored": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Say that the database was restored
+         * @description Begins a new incarnation of the service, and tells all devices. The service does this by itself if it can see the restore: after a recovery to a point in time, a promotion, or a dump. It cannot see a snapshot of disks. One time too often does no harm.
+         */
+        readonly post: operations["restored"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/admin/conversations/{id}/shutdown": {
         readonly parameters: {
             readonly query?: never;
@@ -1292,7 +1378,7 @@ export interface components {
              * @description Stable code of the problem
              * @enum {string}
              */
-            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+            readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             /** @description Id of the request, for the operator. It is also in X-Request-Id */
             readonly requestId?: string;
             /** @description `malformed`: every field that was not accepted, by JSON pointer (RFC 6901) */
@@ -1314,8 +1400,10 @@ export interface components {
             };
             /** @description `epoch-conflict`: seq of the commit that started submittedEpoch */
             readonly after?: number;
-            /** @description `removed`: the last entry that you may read */
+            /** @description `removed`: the last entry that you may read. `id-reused`: the entry with this id, if you may read it */
             readonly seq?: number;
+            /** @description `id-reused`: of the entry with this id, if you may read it */
+            readonly sha256?: string;
             /** @description `key-package-stale`: KeyPackageRefs in base64 */
             readonly refs?: readonly string[];
             /** @description `removal-pending`: proposals of the service that the commit must take in, by seq */
@@ -1324,11 +1412,11 @@ export interface components {
             readonly users?: readonly string[];
             /** @description `superseded`: the conversation that replaced this one */
             readonly successor?: string;
-            /** @description `history-truncated`: the oldest entry that still exists */
+            /** @description `history-truncated`, `log-restarted`: the oldest entry that still exists */
             readonly oldestSeq?: number;
             /** @description The conversation that the problem is about, if the path does not name it */
             readonly conversation?: string;
-            /** @description `position-ahead`: the last entry that you may read */
+            /** @description `position-ahead`, `log-restarted`: the last entry that you may read */
             readonly lastSeq?: number;
             /** @description `too-large`: maximum size of the body in bytes */
             readonly limit?: number;
@@ -1346,6 +1434,11 @@ export interface components {
             readonly ciphertext: string;
             /** @description MLS epoch. In `mls` conversations the MLS message contains it too, and both must be equal */
             readonly epoch?: number;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
             /**
              * @description How this message wakes devices that sleep: `none` for what no user must see at once (receipts, for example), `high` for what cannot wait (a call). A retry with another value is still the same message, and the first value holds. A proposal wakes nobody
              * @default normal
@@ -1365,6 +1458,13 @@ export interface components {
             readonly next?: number;
             /** @description Position in the log, from 1 */
             readonly lastSeq: number;
+            /**
+             * @description Where you are after this page
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position: string;
+            /** @description Value of the chain before the first entry. Absent without entries, with `kind`, and where the chain has no value */
+            readonly chainBefore?: string;
         };
         readonly Entry: {
             /** @description Position in the log, from 1 */
@@ -1393,6 +1493,8 @@ export interface components {
             readonly sha256?: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
+            /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+            readonly chainBefore?: string;
         };
         /** @description What is left of the entry */
         readonly DeletedMessage: {
@@ -1425,6 +1527,13 @@ export interface components {
             /** @description Value of `cursor` for the next page. Absent on the last page */
             readonly next?: string;
         };
+        readonly Signal: {
+            /**
+             * @description At most 4096 bytes. In `mls` conversations no MLSMessage
+             * @example AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg==
+             */
+            readonly data: string;
+        };
         readonly UnreadTotals: {
             /** @description Sum of the unread counts of your conversations */
             readonly total: number;
@@ -1440,8 +1549,11 @@ export interface components {
             readonly unread: number;
         };
         readonly ReadMark: {
-            /** @description The last entry that was read. The position only moves forward, with `back` only backward. Absent = all entries */
-            readonly seq?: number;
+            /**
+             * @description The last entry that was read: a seq or a position. The read position only moves forward, with `back` only backward. Absent = all entries
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly seq?: string | number;
             /**
              * @description Marks everything after `seq` as unread again. To mark the entry 7 and all after it: `seq` 6
              * @enum {boolean}
@@ -1492,6 +1604,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly CurrentEpoch: {
             /** @description MLS epoch */
@@ -1512,7 +1629,10 @@ export interface components {
         readonly ConversationEntryEvent: {
             /** @enum {string} */
             readonly event: "entry";
-            /** @description The seq of the entry */
+            /**
+             * @description The position of the entry
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
             readonly id: string;
             /**
              * @example {
@@ -1521,7 +1641,8 @@ export interface components {
              *       "id": "hello-1",
              *       "epoch": 3,
              *       "ciphertext": "AAEAAg==",
-             *       "at": "2026-01-31T12:00:00.000Z"
+             *       "at": "2026-01-31T12:00:00.000Z",
+             *       "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *     }
              */
             readonly data: {
@@ -1551,6 +1672,8 @@ export interface components {
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
+                /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
+                readonly chainBefore?: string;
             };
         };
         /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. Without an id. It may come again after a reconnect */
@@ -1565,6 +1688,21 @@ export interface components {
             readonly data: {
                 /** @description Position in the log, from 1 */
                 readonly seq: number;
+            };
+        };
+        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
+        readonly ConversationSignalEvent: {
+            /** @enum {string} */
+            readonly event: "signal";
+            /**
+             * @example {
+             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+             *     }
+             */
+            readonly data: {
+                readonly data: string;
+                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
+                readonly sender?: string;
             };
         };
         /** @description Ends the stream. You are no longer a member, or an operator removed you from the service */
@@ -1613,6 +1751,23 @@ export interface components {
                 readonly oldestSeq: number;
             };
         };
+        /** @description Ends the stream. The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists */
+        readonly ConversationLogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
         /** @description Ends the stream. Your client read nothing for some seconds: reconnect after `after` */
         readonly ConversationSlowConsumerEvent: {
             /** @enum {string} */
@@ -1641,6 +1796,20 @@ export interface components {
             /** @example {} */
             readonly data: Record<string, never>;
         };
+        /** @description The first event of each stream, and again if `incarnation` changes. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations */
+        readonly ServiceEvent: {
+            /** @enum {string} */
+            readonly event: "service";
+            /**
+             * @example {
+             *       "incarnation": "5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11"
+             *     }
+             */
+            readonly data: {
+                /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+                readonly incarnation: string;
+            };
+        };
         /** @description In order of seq in each conversation. Entries that were not acknowledged come again on the next stream */
         readonly EntryEvent: {
             /** @enum {string} */
@@ -1654,7 +1823,8 @@ export interface components {
              *         "id": "hello-1",
              *         "epoch": 3,
              *         "ciphertext": "AAEAAg==",
-             *         "at": "2026-01-31T12:00:00.000Z"
+             *         "at": "2026-01-31T12:00:00.000Z",
+             *         "chain": "SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w="
              *       }
              *     }
              */
@@ -1757,7 +1927,7 @@ export interface components {
             /** @enum {string} */
             readonly event: "conversation";
             /**
-             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
+             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation and its members again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
              * @example {
              *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
              *       "change": "new",
@@ -1796,6 +1966,16 @@ export interface components {
                 readonly conversation: string;
                 /** @enum {string} */
                 readonly change: "deleted";
+            } | {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @enum {string} */
+                readonly change: "several";
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
             } | {
                 /**
                  * @description Conversation id
@@ -1927,6 +2107,29 @@ export interface components {
                 readonly oldestSeq: number;
             };
         };
+        /** @description The log does not go on from the last entry that you have: the service was restored, and entries are gone or others. `lastSeq` is the last entry that you may read now, `oldestSeq` the oldest that exists. The conversation leaves the stream, which stays open for the others */
+        readonly LogRestartedEvent: {
+            /** @enum {string} */
+            readonly event: "log-restarted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "lastSeq": 5,
+             *       "oldestSeq": 1
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly lastSeq: number;
+                /** @description Position in the log, from 1 */
+                readonly oldestSeq: number;
+            };
+        };
         /** @description The user, or this device of it, was removed from the service, and the service cannot propose to remove its leaves: somebody should */
         readonly RemovalWantedEvent: {
             /** @enum {string} */
@@ -1992,6 +2195,27 @@ export interface components {
                 readonly unread: number;
             };
         };
+        /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
+        readonly SignalEvent: {
+            /** @enum {string} */
+            readonly event: "signal";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "data": "AgAAAAAAAAADq83vEjRWeJASNFZ4kBI0Vg=="
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                readonly data: string;
+                /** @description Only in `opaque` conversations: in `mls` the service names no sender */
+                readonly sender?: string;
+            };
+        };
         /** @description Upload key packages */
         readonly LowStockEvent: {
             /** @enum {string} */
@@ -2045,12 +2269,40 @@ export interface components {
             readonly positions: {
                 readonly [key: string]: number;
             };
+            /**
+             * @description Conversations whose log does not go on from the position that you sent. For them nothing was stored
+             * @example {}
+             */
+            readonly restarted: {
+                readonly [key: string]: {
+                    /** @description The last entry that you may read */
+                    readonly lastSeq: number;
+                    /** @description The oldest entry that still exists */
+                    readonly oldestSeq: number;
+                };
+            };
         };
         readonly Acknowledgement: {
-            /** @description Seq of the last entry that was processed, by conversation id */
+            /**
+             * @description Position of the last entry that was processed, by conversation id
+             * @example {
+             *       "q83vEjRWeJASNFZ4kBI0Vg": "7.SnIKT3VOB9J7jEGM"
+             *     }
+             */
             readonly positions: {
-                readonly [key: string]: number;
+                readonly [key: string]: string | number;
             };
+        };
+        readonly AgreedPosition: {
+            /**
+             * @description The greatest of them that this log has; null = none
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly agreed: string | null;
+        };
+        /** @description Positions of a log that you have read */
+        readonly ComparedPositions: {
+            readonly positions: readonly (string | number)[];
         };
         readonly MemberList: {
             readonly members: readonly {
@@ -2096,6 +2348,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly BarChanged: {
             readonly user: string;
@@ -2120,6 +2377,11 @@ export interface components {
              * @example example-1
              */
             readonly id?: string;
+            /**
+             * @description How far you have read the log. If the log does not go on from there, the answer is `log-restarted`, and nothing is stored
+             * @example 7.SnIKT3VOB9J7jEGM
+             */
+            readonly position?: string | number;
         };
         readonly Role: {
             readonly user: string;
@@ -2200,25 +2462,6 @@ export interface components {
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
-        readonly ConversationList: {
-            readonly conversations: readonly {
-                readonly id: string;
-                /** @enum {string} */
-                readonly protocol: "mls" | "opaque";
-                /** @description MLS epoch */
-                readonly epoch: number;
-                /** @description Position in the log, from 1 */
-                readonly lastSeq: number;
-                readonly memberCount: number;
-                /** Format: date-time */
-                readonly createdAt: string;
-                /** @enum {string} */
-                readonly role: "admin" | "member" | "removed";
-                readonly unread: number;
-            }[];
-            /** @description Value of `cursor` for the next page. Absent on the last page */
-            readonly next?: string;
-        };
         readonly ConversationDetails: {
             readonly id: string;
             /** @enum {string} */
@@ -2281,6 +2524,45 @@ export interface components {
             readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
+        };
+        readonly ConversationList: {
+            readonly conversations: readonly components["schemas"]["ListedConversation"][];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
+            /** @description On the last page of a list with `changedSince`: what to ask for next time */
+            readonly changedSince?: string;
+            /** @description On the last page of a list with `changedSince`: conversations of which you are a member. If you know of another number, one was deleted: list everything */
+            readonly total?: number;
+            /**
+             * @description This page begins a list of everything, also if you asked for changes: the service was restored to an earlier state, say. Forget the pages before it
+             * @enum {boolean}
+             */
+            readonly full?: true;
+        };
+        readonly ListedConversation: {
+            readonly id: string;
+            /** @enum {string} */
+            readonly protocol: "mls" | "opaque";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /** @description Position in the log, from 1 */
+            readonly lastSeq: number;
+            readonly memberCount: number;
+            /** Format: date-time */
+            readonly createdAt: string;
+            /** @enum {string} */
+            readonly role: "admin" | "member" | "removed";
+            readonly unread: number;
+            /** @description The oldest entry that is kept. Entries before it were deleted */
+            readonly oldestSeq: number;
+            /** @description The entry with which you joined last; 0 = you are a member since the creation */
+            readonly joinedSeq: number;
+            /** @description You have read up to here */
+            readonly readSeq: number;
+            /** @description Position of the last entry that you may read: `<seq>.<mark>`, where the mark stands for the whole log up to there. Only the seq, if that entry is older than the chain */
+            readonly position: string;
+            /** @description The conversation that replaced this one after a reset */
+            readonly successor?: string;
         };
         readonly ReportTaken: {
             /** @description Votes: members of the electorate who reported within 7 days */
@@ -2358,6 +2640,45 @@ export interface components {
             readonly conversation?: string;
             /** @description Only these devices. Default: all devices of the user */
             readonly devices?: readonly string[];
+            /** @description Cipher suite (RFC 9420 §17.1). Default: any */
+            readonly cipherSuite?: number;
+        };
+        readonly GroupClaimed: {
+            /** @description By user id: a package of each device that has one */
+            readonly claimed: {
+                readonly [key: string]: readonly {
+                    readonly device: string;
+                    readonly keyPackage: string;
+                    /** @description KeyPackageRef (RFC 9420 §5.2) */
+                    readonly ref: string;
+                    /** @description Whether it is a last resort, which others may get too */
+                    readonly lastResort: boolean;
+                }[];
+            };
+            /** @description Devices that have no key packages left */
+            readonly exhausted: readonly {
+                readonly user: string;
+                readonly device: string;
+            }[];
+            /** @description Every user of whom nothing was claimed */
+            readonly missing: readonly {
+                readonly user: string;
+                /**
+                 * @description `no-devices`: not known, or without other devices. `exhausted`: no device has a package. `consent-required`: the user has not consented, and gets a request. `rate-limited`: you took too many packages of one of its devices. `left-over`: the answer is full, ask again for these users
+                 * @enum {string}
+                 */
+                readonly code: "no-devices" | "exhausted" | "consent-required" | "rate-limited" | "left-over";
+                /** @description Seconds. Only with `rate-limited` */
+                readonly retryAfter?: number;
+            }[];
+        };
+        readonly GroupClaim: {
+            readonly users: readonly string[];
+            /**
+             * @description The packages are only for this conversation. It need not exist yet
+             * @example q83vEjRWeJASNFZ4kBI0Vg
+             */
+            readonly conversation?: string;
             /** @description Cipher suite (RFC 9420 §17.1). Default: any */
             readonly cipherSuite?: number;
         };
@@ -2474,6 +2795,8 @@ export interface components {
             readonly version: string;
             /** @description Commit or image that the process was built from; `unknown` if nobody said it */
             readonly build: string;
+            /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+            readonly incarnation?: string;
             /** @description Why checks are not healthy: `check: reason` */
             readonly reasons: readonly string[];
             readonly checks: {
@@ -2587,6 +2910,10 @@ export interface components {
                 readonly maxConnections: number;
                 /** @description Sessions that wait for a lock */
                 readonly waitingForLocks: number;
+                /** @description Standbys that follow now */
+                readonly standbys: number;
+                /** @description Whether commits wait for a standby: then a failover loses nothing that was acknowledged */
+                readonly waitsForStandby: boolean;
                 readonly oldestTransaction?: {
                     /** @description Milliseconds */
                     readonly ms: number;
@@ -2852,6 +3179,13 @@ export interface components {
             /** @description Absent while Temporal does not answer */
             readonly running?: boolean;
         };
+        readonly Restored: {
+            /** @description Which branch of its history the service is on. Another value: its database was restored, or a copy took over */
+            readonly incarnation: string;
+            /** Format: date-time */
+            readonly since: string;
+        };
+        readonly RestoredRequest: Record<string, never>;
         readonly OperatorReason: {
             /** @description Shown in the run and in the audit trail */
             readonly reason?: string;
@@ -3238,12 +3572,14 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description Entries after this seq
+                 * @description Entries after this position, or after this seq
                  * @example 1
                  */
-                readonly after?: number;
+                readonly after?: string | number;
                 readonly limit?: number;
                 readonly kind?: "application" | "commit" | "proposal";
+                /** @description Only the entry with this id */
+                readonly id?: string;
             };
             readonly header?: {
                 /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
@@ -3252,7 +3588,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3276,9 +3612,9 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAEBABz0AiZZwMTA00e+9XcG2Sky+KyUCJveOwoqoXg1QRBK4TVXpMsmmhxZRSKfGoptSFtRZLSOtPmouct480vhewSq1LwxXSQZzFZIZ05aV9muwOWD6HqcZnfmqGOkRvFBOIO4m27fAKBFp0B9MPcAaox2J+ed/A+yMsvY1W8cHwRTGxjdRM6KgSl4FYADpnWeETGdb4bTh6zbfWkRRUzvVPM7Ji25sQgAhOsGkXePNjML+QZ004mdVwPYEr081Q5tvh9g47TlhL+E0yjSBwgg9Nep1dbYedi8F9+3FyoA6Q89zKktyNtXkTyacxdaHkc3s4/FiROHEoTLMvY8C2fOZJNjXXkJtWQOn4/qae57W9Z/4lWHVlxDwzeBt6BANXg3off0u69fTebiMteKbpzs7w==",
-                     *           "at": "2026-11-29T03:57:51.346Z",
-                     *           "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z",
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ],
                      *       "lastSeq": 2
@@ -3356,6 +3692,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -3456,7 +3810,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -3484,7 +3838,7 @@ export interface operations {
                      *           "seq": 2,
                      *           "epoch": 1,
                      *           "status": "accepted",
-                     *           "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="
+                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
                      *         }
                      *       ]
                      *     }
@@ -3571,6 +3925,7 @@ export interface operations {
             /**
              * @description `epoch-too-old`: The epoch is older than the epoch window allows
              *     `epoch-ahead`: The epoch is ahead of the conversation
+             *     `log-restarted`: The log does not go on from your position
              *     `proposal-stale`: The proposal belongs to an epoch that has ended
              *     `key-package-stale`: A key package expired or was replaced
              */
@@ -3741,12 +4096,8 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /**
-                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
-                 */
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
-                /** @example 2 */
                 readonly seq: number;
             };
             readonly cookie?: never;
@@ -3765,16 +4116,6 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "seq": 2,
-                     *       "kind": "application",
-                     *       "epoch": 1,
-                     *       "sha256": "36b839710ffc40ecf15dd554fd2f7e22dfdafa9452d16c3f301f3d4124dc0c4e",
-                     *       "chain": "acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4=",
-                     *       "deleted": true
-                     *     }
-                     */
                     readonly "application/json": components["schemas"]["DeletedMessage"];
                 };
             };
@@ -3957,10 +4298,7 @@ export interface operations {
     readonly listDeletions: {
         readonly parameters: {
             readonly query?: {
-                /**
-                 * @description What was deleted since this entry was the last one. Some that came before may come again
-                 * @example 1
-                 */
+                /** @description What was deleted since this entry was the last one. Some that came before may come again */
                 readonly after?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
@@ -3971,10 +4309,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /**
-                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
-                 */
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -3989,13 +4324,6 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "deleted": [
-                     *         2
-                     *       ]
-                     *     }
-                     */
                     readonly "application/json": components["schemas"]["DeletionList"];
                 };
             };
@@ -4138,6 +4466,249 @@ export interface operations {
             };
         };
     };
+    readonly sendSignal: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["Signal"];
+            };
+        };
+        readonly responses: {
+            /** @description The signal went out */
+            readonly 202: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `not-allowed`: The policy of the conversation does not allow this
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `superseded`: The conversation has a successor */
+            readonly 410: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/superseded",
+                     *       "title": "The conversation has a successor",
+                     *       "status": 410,
+                     *       "code": "superseded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `wrong-content-type`: The MLS content type is not accepted here
+             *     `idempotency-key-reused`: This Idempotency-Key was already used with a different request
+             */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `overloaded`: Too much work waits already
+             *     `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/deadline",
+                     *       "title": "There was no decision before the deadline of the request",
+                     *       "status": 503,
+                     *       "code": "deadline",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly countUnread: {
         readonly parameters: {
             readonly query?: never;
@@ -4158,12 +4729,6 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "total": 1,
-                     *       "conversations": 1
-                     *     }
-                     */
                     readonly "application/json": components["schemas"]["UnreadTotals"];
                 };
             };
@@ -4300,7 +4865,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4397,6 +4962,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -4533,7 +5116,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4788,7 +5371,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -4812,9 +5395,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
-                     *       "at": "2026-11-29T03:57:51.121Z",
-                     *       "chain": "I+P0hWrVCYWWDTqOZDSUte29umEPwmqbXjyjeHgZiic="
+                     *       "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *       "at": "2026-11-29T03:57:34.700Z",
+                     *       "chain": "r3WiyT1y1JmbS0Et+PaEttXs+g/ZE8weQ92wuQ1aGyk="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -4902,6 +5485,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -4920,11 +5504,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4"
+                     *         "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "3b0bed0b-37c1-4f71-85eb-a6354a1915bc"
+                     *       "requestId": "f2e472d0-66fd-47a1-9e19-8c272b5b817d"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -5085,7 +5669,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5267,7 +5851,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5285,7 +5869,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAAKbuM6j39s6NdRlrBpTJAAAAAAAAAABIMgMijD6xy8cl0HSxGTsgkxX8Hcrblyii1nM4EL43eLCIDXFyBa7IikOYmz4dmdg1UVAchTM752oi1+egebDro2gAEHhAAQhIG0XtWnp7lRlcrRKzSjzQ+LtLNCkfmgRFc8JhB1ZML8DAAJBuUG3AQEgRzNvQY8MD44APfkllSYBhFGcslsWHFqg7dc9i9OrAGkgwpBrkFRATfOOFp+ahoZJ3mGCc9wk49xqZj+OeZusEMAAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWIqKCDo6mprKygAKAmpqBAABAAIBAAAAAGsLhp4AAAAAyQexvgBAQLDxWoHigMk+qHVnMv1rV0Aa2lp5wOa4KGpCmS336Of4dAHfT85NM1YW2+2Gk+VPWpc5f0ZJHZZ4O+JPSZ8scQEAAQEgOVsTwvTcS+Gr6EhxYHvgn6dCS6B16KE5C0Xl+S1wSDogSY/ieFusBE3tNWsdtvwJ8LL0KO0nxQFRgKa/LXyQxigAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFiKigYaGnp6AAoC2toEAAEAAgEAAAAAawuGngAAAADJB7G+AEBA+Nl9CpwUijnADBz9R33dGXKXNNciebOrvTYH2g4OxYJ9jg56byCw42yG+ppMtzlCUFwkWTgvYUUrdcG3Uei/BiAs92aZYmVYlEuVnhkZj9hD25e+jfx6+bsisUGk8excngAAAABAQICOFfAL+LZmIjBm9qHbRYrDqDdVzRzQoMprenozc9615XZQZPvREDcyEYLUkX+4O1Jn1K3KRlc+ZUZuTd1o6wk=",
+                     *       "groupInfo": "AAEABAABAAEQAI5pY98i/+wqcqwHQ8U36AAAAAAAAAABIApZ864y6ngXWfeO6wRUvo/OTb6RvGXWaxM7oCimBtl6IGnUZCMxUv43rQH4xRh5DrDrhD634d8XODyTDCTt4o5XAEHhAAQhIBOMQyzR0HiaB5ZGFf7L0SbuamvYkey3nbsed4zJSlYIAAJBuUG3AQEg2b4vKCHcqeIuKnlQ1dsSw2bObYpU+LixnDhkxOSXqkogRcuBdyub2GKUolrJYn8yxls14UfiQzIaQ570NksJYbQAAQVhbGljZQIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAQqKgAKCCoqSkqKitraCAABAAJqanp6AQAAAABrC4aOAAAAAMkHsa4AQEDefDPFoOM4kLDJa0L2FbtRrWVd04tfn0udmzK0H+MEMQxtY3YbgXPLQsZZuTYXIAaN4BEqzevh6Rnk9pn0XIwLAAEBIA8ghonwUHEPeOWDD5Rt1Qp/P6xfOjwt9oUupFYUt1UmID99fLMO9u9F+0bSkUrLNeEEpdcvoiElAscXgaBmJ4KqAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYAgAKAioqBgABAAJqagEAAAAAawuGjgAAAADJB7GuAEBAfW7xX9oOmhNdCOBfvJmG/KagR7s2QjEVWkWtptm+uRMbcRngl+RYxCdkRJuX/3wS0IWOfUFNasFHZe3wkqjSCyCZaK40UEpGv7tDPguRsy5IcdMv45mvQb3yZ+0UBW00sQAAAABAQH35U+gazg0t74TUk567gG3LAFZGmlf25/t9GJjz4WbRr6Cwkx4BLW9a8tJus1QCjOIb4pinvqpzXEXZRYN2uw8=",
                      *       "epoch": 1
                      *     }
                      */
@@ -5444,7 +6028,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5715,7 +6299,7 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 /**
-                 * @description A seq, or `latest` for new entries only
+                 * @description A position, a seq, or `latest` for new entries only
                  * @example 1
                  */
                 readonly after?: string;
@@ -5729,7 +6313,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -5748,9 +6332,9 @@ export interface operations {
                     /**
                      * @example event: entry
                      *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAEBABz0AiZZwMTA00e+9XcG2Sky+KyUCJveOwoqoXg1QRBK4TVXpMsmmhxZRSKfGoptSFtRZLSOtPmouct480vhewSq1LwxXSQZzFZIZ05aV9muwOWD6HqcZnfmqGOkRvFBOIO4m27fAKBFp0B9MPcAaox2J+ed/A+yMsvY1W8cHwRTGxjdRM6KgSl4FYADpnWeETGdb4bTh6zbfWkRRUzvVPM7Ji25sQgAhOsGkXePNjML+QZ004mdVwPYEr081Q5tvh9g47TlhL+E0yjSBwgg9Nep1dbYedi8F9+3FyoA6Q89zKktyNtXkTyacxdaHkc3s4/FiROHEoTLMvY8C2fOZJNjXXkJtWQOn4/qae57W9Z/4lWHVlxDwzeBt6BANXg3off0u69fTebiMteKbpzs7w==","at":"2026-11-29T03:57:51.346Z","chain":"acl2CHDMXGkvpwvM4HpGbmDDeIoop4yMzOoT3zlm8A4="}
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==","at":"2026-11-29T03:57:34.938Z","chain":"6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5822,6 +6406,24 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `log-restarted`: The log does not go on from your position */
+            readonly 409: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/log-restarted",
+                     *       "title": "The log does not go on from your position",
+                     *       "status": 409,
+                     *       "code": "log-restarted",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5917,12 +6519,12 @@ export interface operations {
                 content: {
                     /**
                      * @example event: welcome
-                     *     data: {"id":"01a22573-baa0-7035-8526-dc24d0dfc738","conversation":"AAKbuM6j39s6NdRlrBpTJA","welcome":"AAEAAwABQHYgU4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJAgNHNfeJiYyGiVmXGfqKC3b3tSrHrsp0YwgFQeDlITeRAz1Wm+9uIFX1ef0PACmYm6yi7VhnurMN2bXptuHoyAFmZUQb8I1iRSiJJ/Q/u638CIV+ElQpY9/Ny4a5Wrcm4M1N4e5tF4nIeGUePD4+sCqWCH3R4hMSHfGI9tQe+7nfpKZlez7N1sSfCwgo5OKlAXmmGqieUaNBhMAO5QYzcZEaJIa01zkhrAbNoC0PhH96zv1FJso1ZVHG8Y6Yq8oz/VpJHyxYSomB/svSIDB3lKtODz2lEoGcl6bo6HxqGLZdnIPBv9XK4K+WGMKrxytQfiWyEPH/orA6VTKy+IY1q2E5VGnkYN5r0S5YCR5/BWz+3QWMG7ozKIR2DJ1pRIOViLy6LazJrLhBgxSKQhqPpCUg/oN4ajk2IV5UMfDFK7zAnEF7l8zMT/eQvN4J6UUaGWe40rn+aq8l47nG8dknbN+X5pOKKlZubrdlAxU9zQsoulmY8fti8IzYDF4dLxVqBfe+pFZUGykh69pFiyOtvenWxJSLXRKRuMAjLOXcwuMVXapZtiIE6Uh8dyKUJA9OeFadtqKBeGr+iCo0RVw3+jYGJavErfYvWN79T/q1iBigLF4ZdBgdivMidKnxlxjXXNV/7qhCeEsI7EDjI78h/o9ocfi7x20VVvGj6JBl+qDmWaoXS4K6jwO6a9/vHCyXAVENy6cYM/y76cLWxjvC8s1dE6ssHgF7hS+dazQ43GTIgwty1gFH6q6suMquxAWKpsn6FF4/md1/vVsTfQ3SZfzX/K3dnOCMUj1MVTRGop3NZyeENmEagm3kH82lwTsd4a1guv3fBlxAU6+AyaSEUSZ7GkflFOAc/HQAi5j2H5OH5iHVrYquJ4EeOecYAVzyTQ209Q3QG8vzM6imyWaPuYZ8KCwPp4Zghz/iaa+A0nuZV8T3cRHtJsV+CJzI0W+nftoi89kvEUihAP4LMhB0omrBgDHqB6xyTbK8n56w==","seq":1,"epoch":1}
+                     *     data: {"id":"01a22573-7a72-7e4f-880d-2f2dee33b26c","conversation":"AI5pY98i_-wqcqwHQ8U36A","welcome":"AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -6074,8 +6676,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "vEeHXt1x1qc9ZWOFXk-MFKkyRH5KizKZonPI71B-o9c",
-                     *       "expiresAt": "2026-11-29T03:58:21.647Z"
+                     *       "ticket": "HbwcuXMOressN2m-m4AHVO9uW8_-jtQzuHkK6hLAlFA",
+                     *       "expiresAt": "2026-11-29T03:58:05.249Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -6303,7 +6905,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AAKbuM6j39s6NdRlrBpTJA": 2
+                     *         "AI5pY98i_-wqcqwHQ8U36A": 2
                      *       }
                      *     }
                      */
@@ -6488,6 +7090,231 @@ export interface operations {
             };
         };
     };
+    readonly comparePositions: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ComparedPositions"];
+            };
+        };
+        readonly responses: {
+            /** @description Compared */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["AgreedPosition"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly listMembers: {
         readonly parameters: {
             readonly query?: {
@@ -6502,7 +7329,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -6691,7 +7518,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -6802,6 +7629,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -6981,7 +7809,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7197,7 +8025,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7395,7 +8223,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7511,6 +8339,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -7690,7 +8519,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -7806,6 +8635,7 @@ export interface operations {
             };
             /**
              * @description `epoch-conflict`: Another commit ended this epoch first
+             *     `log-restarted`: The log does not go on from your position
              *     `removal-pending`: Leaves must be removed from the group first
              *     `epoch-ahead`: The epoch is ahead of the conversation
              *     `key-package-stale`: A key package expired or was replaced
@@ -7984,7 +8814,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
                 /**
@@ -8215,6 +9045,8 @@ export interface operations {
     readonly listConversations: {
         readonly parameters: {
             readonly query?: {
+                /** @description `changedSince` of an earlier answer: only what changed since then. Empty: everything, and a `changedSince` for the next time */
+                readonly changedSince?: string;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
                 readonly limit?: number;
@@ -8240,14 +9072,18 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 2,
-                     *           "createdAt": "2026-11-29T03:57:50.744Z"
+                     *           "unread": 1,
+                     *           "oldestSeq": 1,
+                     *           "joinedSeq": 1,
+                     *           "readSeq": 2,
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "position": "2.6rkUMdL_Vhb_ED-S"
                      *         }
                      *       ]
                      *     }
@@ -8404,12 +9240,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:57:50.744Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8425,12 +9261,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:57:50.744Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -8648,7 +9484,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -8666,13 +9502,13 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "role": "member",
-                     *       "unread": 2,
+                     *       "unread": 1,
                      *       "policy": {
                      *         "groupInfo": "required",
                      *         "lastAdmin": "hand-over",
@@ -8688,7 +9524,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T03:57:50.744Z"
+                     *       "createdAt": "2026-11-29T03:57:34.324Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -8843,7 +9679,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AB3XeR9YeTBJfG0w_BgC2g
+                 * @example AOMKoikfs1cFIVUE6NbiZQ
                  */
                 readonly id: string;
             };
@@ -9010,7 +9846,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9254,7 +10090,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9510,7 +10346,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -9532,7 +10368,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ALM9EOGzMKKNFHuShe4gow"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -9548,7 +10384,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ALM9EOGzMKKNFHuShe4gow"
+                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -10377,8 +11213,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEgzrKjNhkH5MUiMGuO3+z80dJE9ybjPI8U5dLD/ZRLLwogOVsTwvTcS+Gr6EhxYHvgn6dCS6B16KE5C0Xl+S1wSDogSY/ieFusBE3tNWsdtvwJ8LL0KO0nxQFRgKa/LXyQxigAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFiKigYaGnp6AAoC2toEAAEAAgEAAAAAawuGngAAAADJB7G+AEBA+Nl9CpwUijnADBz9R33dGXKXNNciebOrvTYH2g4OxYJ9jg56byCw42yG+ppMtzlCUFwkWTgvYUUrdcG3Uei/BgBAQImYsFCwRmYtclIeWU9wwz4VzLFhp0GGa3wNIjOPCt6KBrZjuIoZXaI/vBvw/L3eUFmYCBDVcGRoicVMhpKiMw4=",
-                     *           "ref": "U4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJA=",
+                     *           "keyPackage": "AAEABQABAAEg1Y4qCZ5tI9vOrGGPeA+9gbHDG6kvcwDpgQegqiUHbQ4gDyCGifBQcQ945YMPlG3VCn8/rF86PC32hS6kVhS3VSYgP318sw7270X7RtKRSss14QSl1y+iISUCxxeBoGYngqoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoCKioGAAEAAmpqAQAAAABrC4aOAAAAAMkHsa4AQEB9bvFf2g6aE10I4F+8mYb8pqBHuzZCMRVaRa2m2b65ExtxGeCX5FjEJ2REm5f/fBLQhY59QU1qwUdl7fCSqNILAEBAxvjgZ+kg9+gb1CmSm5sNybNeFbUgKFNxnQ+9jQW5jTMUmvw8nT7lJmE69E0XFxtAvid5tTv+IzjEFkl3bN+gBQ==",
+                     *           "ref": "/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMI=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -10440,7 +11276,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "85b09f5a-d606-4581-a6fa-3715bb405877"
+                     *       "requestId": "e4677d0a-f9e4-4b03-94de-eee9ea769394"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -10458,6 +11294,210 @@ export interface operations {
                      *       "title": "Not found",
                      *       "status": 404,
                      *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly claimGroupKeyPackages: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["GroupClaim"];
+            };
+        };
+        readonly responses: {
+            /** @description Claimed */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GroupClaimed"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -10607,16 +11647,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T03:57:50.683Z",
-                     *           "seenAt": "2026-11-29T03:57:50.683Z",
+                     *           "createdAt": "2026-11-29T03:57:34.224Z",
+                     *           "seenAt": "2026-11-29T03:57:34.224Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T03:57:53.018Z",
-                     *           "seenAt": "2026-11-29T03:57:53.018Z",
+                     *           "createdAt": "2026-11-29T03:57:36.570Z",
+                     *           "seenAt": "2026-11-29T03:57:36.570Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -11085,10 +12125,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:57:51.658Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": [
-                     *         "AAKbuM6j39s6NdRlrBpTJA"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -11249,7 +12289,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:57:51.658Z"
+                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -11601,7 +12641,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AAKbuM6j39s6NdRlrBpTJA"
+                     *         "AI5pY98i_-wqcqwHQ8U36A"
                      *       ]
                      *     }
                      */
@@ -11793,9 +12833,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22573-baa0-7035-8526-dc24d0dfc738",
-                     *           "conversation": "AAKbuM6j39s6NdRlrBpTJA",
-                     *           "welcome": "AAEAAwABQHYgU4I1xHSxZjuGoK9aLWAORjO4xe2p0p3e56LDGNeytJAgNHNfeJiYyGiVmXGfqKC3b3tSrHrsp0YwgFQeDlITeRAz1Wm+9uIFX1ef0PACmYm6yi7VhnurMN2bXptuHoyAFmZUQb8I1iRSiJJ/Q/u638CIV+ElQpY9/Ny4a5Wrcm4M1N4e5tF4nIeGUePD4+sCqWCH3R4hMSHfGI9tQe+7nfpKZlez7N1sSfCwgo5OKlAXmmGqieUaNBhMAO5QYzcZEaJIa01zkhrAbNoC0PhH96zv1FJso1ZVHG8Y6Yq8oz/VpJHyxYSomB/svSIDB3lKtODz2lEoGcl6bo6HxqGLZdnIPBv9XK4K+WGMKrxytQfiWyEPH/orA6VTKy+IY1q2E5VGnkYN5r0S5YCR5/BWz+3QWMG7ozKIR2DJ1pRIOViLy6LazJrLhBgxSKQhqPpCUg/oN4ajk2IV5UMfDFK7zAnEF7l8zMT/eQvN4J6UUaGWe40rn+aq8l47nG8dknbN+X5pOKKlZubrdlAxU9zQsoulmY8fti8IzYDF4dLxVqBfe+pFZUGykh69pFiyOtvenWxJSLXRKRuMAjLOXcwuMVXapZtiIE6Uh8dyKUJA9OeFadtqKBeGr+iCo0RVw3+jYGJavErfYvWN79T/q1iBigLF4ZdBgdivMidKnxlxjXXNV/7qhCeEsI7EDjI78h/o9ocfi7x20VVvGj6JBl+qDmWaoXS4K6jwO6a9/vHCyXAVENy6cYM/y76cLWxjvC8s1dE6ssHgF7hS+dazQ43GTIgwty1gFH6q6suMquxAWKpsn6FF4/md1/vVsTfQ3SZfzX/K3dnOCMUj1MVTRGop3NZyeENmEagm3kH82lwTsd4a1guv3fBlxAU6+AyaSEUSZ7GkflFOAc/HQAi5j2H5OH5iHVrYquJ4EeOecYAVzyTQ209Q3QG8vzM6imyWaPuYZ8KCwPp4Zghz/iaa+A0nuZV8T3cRHtJsV+CJzI0W+nftoi89kvEUihAP4LMhB0omrBgDHqB6xyTbK8n56w==",
+                     *           "id": "01a22573-7a72-7e4f-880d-2f2dee33b26c",
+                     *           "conversation": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "welcome": "AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -11936,7 +12976,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22573-baa0-7035-8526-dc24d0dfc738 */
+                /** @example 01a22573-7a72-7e4f-880d-2f2dee33b26c */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -12516,7 +13556,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T03:57:52.004Z"
+                     *           "at": "2026-11-29T03:57:35.596Z"
                      *         }
                      *       ]
                      *     }
@@ -12889,9 +13929,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T03:57:49.847Z",
+                     *       "timestamp": "2026-11-29T03:57:33.547Z",
                      *       "version": "0.2.0",
-                     *       "build": "8c4dbbfc33a4-dirty",
+                     *       "build": "5f7b655a8f0d",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -13160,7 +14200,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IC+z4wn4n4FJ2uVuxc76eeSm+64CfeK7rnvhlD0HXw2dAAEGcGFybGV5"
+                     *       "externalSender": "IKMq/mazQjfqbmusmWWPx+Wd4pnUIbXuokduIzKKioPhAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -13497,7 +14537,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T03:57:52.076Z",
+                     *       "at": "2026-11-29T03:57:35.650Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -13508,11 +14548,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/26594/mx1b6bx0",
+                     *           "id": "worker/vm/25966/mx1b60z7",
                      *           "kind": "worker",
                      *           "version": "0.2.0",
-                     *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "polling": true,
                      *             "temporal": true,
@@ -13521,15 +14561,15 @@ export interface operations {
                      *             "cachedConversations": 2
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:47.417Z",
-                     *           "silentMs": 15
+                     *           "startedAt": "2026-11-29T03:57:31.852Z",
+                     *           "silentMs": 151
                      *         },
                      *         {
-                     *           "id": "api/vm/26592/mx1b6bvs",
+                     *           "id": "api/vm/25960/mx1b60yo",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -13541,21 +14581,21 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": -2,
+                     *             "clockSkewMs": -1,
                      *             "openStreams": 0,
                      *             "oldestWaitMs": 0,
                      *             "activeConversations": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:48.419Z",
-                     *           "silentMs": 565
+                     *           "startedAt": "2026-11-29T03:57:32.266Z",
+                     *           "silentMs": 330
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
+                     *           "id": "supervisor/examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "8c4dbbfc33a4-dirty",
-                     *           "taskQueue": "examples-81a9b3e2-330f-483c-b25d-b440d3b4949b",
+                     *           "build": "5f7b655a8f0d",
+                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -13564,8 +14604,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:50.053Z",
-                     *           "silentMs": 1974
+                     *           "startedAt": "2026-11-29T03:57:32.820Z",
+                     *           "silentMs": 2791
                      *         }
                      *       ],
                      *       "path": {
@@ -13573,11 +14613,11 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T03:57:48.403Z",
+                     *           "since": "2026-11-29T03:57:32.264Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 19,
-                     *           "updatesPerSecond": 1.5,
+                     *           "baselineMs": 17,
+                     *           "updatesPerSecond": 1.4,
                      *           "share": 1,
                      *           "breaker": "closed",
                      *           "wedged": []
@@ -13593,8 +14633,8 @@ export interface operations {
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "26594@vm",
-                     *             "silentMs": 1026
+                     *             "identity": "25966@vm",
+                     *             "silentMs": 622
                      *           }
                      *         ],
                      *         "running": 2,
@@ -13764,11 +14804,11 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T03:57:48.403Z",
+                     *         "since": "2026-11-29T03:57:32.264Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 19,
-                     *         "updatesPerSecond": 1.5,
+                     *         "baselineMs": 17,
+                     *         "updatesPerSecond": 1.4,
                      *         "share": 1,
                      *         "breaker": "closed",
                      *         "wedged": []
@@ -14114,7 +15154,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:57:52.769Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
                      *       "running": 0
                      *     }
@@ -14273,7 +15313,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:57:52.769Z",
+                     *       "since": "2026-11-29T03:57:36.233Z",
                      *       "by": "operator",
                      *       "running": 1,
                      *       "ended": 1
@@ -14646,29 +15686,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T03:57:51.601Z",
-                     *           "createdAt": "2026-11-29T03:57:50.744Z",
-                     *           "lastAt": "2026-11-29T03:57:51.346Z",
+                     *           "dueAt": "2026-11-29T03:57:35.196Z",
+                     *           "createdAt": "2026-11-29T03:57:34.324Z",
+                     *           "lastAt": "2026-11-29T03:57:34.938Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AB3XeR9YeTBJfG0w_BgC2g",
+                     *           "id": "AOMKoikfs1cFIVUE6NbiZQ",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T03:57:51.976Z",
-                     *           "createdAt": "2026-11-29T03:57:51.676Z",
-                     *           "lastAt": "2026-11-29T03:57:51.822Z",
+                     *           "dueAt": "2026-11-29T03:57:35.567Z",
+                     *           "createdAt": "2026-11-29T03:57:35.305Z",
+                     *           "lastAt": "2026-11-29T03:57:35.473Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -14809,7 +15849,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -14827,40 +15867,40 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T03:57:51.601Z",
-                     *       "createdAt": "2026-11-29T03:57:50.744Z",
-                     *       "lastAt": "2026-11-29T03:57:51.346Z",
+                     *       "dueAt": "2026-11-29T03:57:35.196Z",
+                     *       "createdAt": "2026-11-29T03:57:34.324Z",
+                     *       "lastAt": "2026-11-29T03:57:34.938Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
+                     *         "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22573-ba08-7b50-bdd5-2d336adc9680",
+                     *         "runId": "01a22573-79dd-770b-97de-6d45996643ba",
                      *         "status": "RUNNING",
-                     *         "historyLength": 53,
-                     *         "historyBytes": 14485,
-                     *         "startedAt": "2026-11-29T03:57:50.984Z",
+                     *         "historyLength": 47,
+                     *         "historyBytes": 12842,
+                     *         "startedAt": "2026-11-29T03:57:34.557Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
                      *           "increments": 0,
-                     *           "decided": 8,
+                     *           "decided": 7,
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T03:57:51.598Z"
+                     *           "asOf": "2026-11-29T03:57:35.190Z"
                      *         }
                      *       },
                      *       "process": {
@@ -15029,7 +16069,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15186,6 +16226,211 @@ export interface operations {
             };
         };
     };
+    readonly restored: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The same key, user, device and path again: the first answer, for 24 hours */
+                readonly "Idempotency-Key"?: string;
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RestoredRequest"];
+            };
+        };
+        readonly responses: {
+            /** @description The new incarnation */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Restored"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency-key-reused`: This Idempotency-Key was already used with a different request */
+            readonly 422: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/idempotency-key-reused",
+                     *       "title": "This Idempotency-Key was already used with a different request",
+                     *       "status": 422,
+                     *       "code": "idempotency-key-reused",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly shutdownConversation: {
         readonly parameters: {
             readonly query?: never;
@@ -15198,7 +16443,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15220,7 +16465,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -15433,7 +16678,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15455,7 +16700,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AAKbuM6j39s6NdRlrBpTJA",
+                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
                      *       "running": true
                      *     }
                      */
@@ -15671,7 +16916,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15858,7 +17103,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
             };
@@ -15882,16 +17127,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *         "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T03:57:51.121Z",
-                     *         "createdAt": "2026-11-29T03:57:50.744Z",
-                     *         "lastAt": "2026-11-29T03:57:51.346Z",
+                     *         "dueAt": "2026-12-29T03:57:34.700Z",
+                     *         "createdAt": "2026-11-29T03:57:34.324Z",
+                     *         "lastAt": "2026-11-29T03:57:34.938Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -16108,7 +17353,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16132,20 +17377,21 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
+                     *           "id": "commit-fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "bf5512b48a7008b2fc87c1065c5684561632fbe54abde3198621a9eebec729f4",
-                     *           "ciphertext": "AAEAAhAAApu4zqPf2zo11GWsGlMkAAAAAAAAAAADABxJCoT/P9uePuz4cCw/Yo7PVKwP44voU5phTpZ1QbidisQHBtKgztKx87Ibc7uk6eGwFH8E9GN76sMNnMK1xUrEkCX31VBbCywWI1KE5Np+XKUM9BCq4aTrcak2lqxBldPp/MVpk3sus5wfEaffwd7KMm680Gg0JUuGtL8iFWtQrM8hVRFzLVstiwUMVsk3qTaKemojEkwJ+8HT6z/uRCRP4HCansIHtQBVkmIYUlC2fWjcNRtJb/VK/H1TB0YYoIHKypgW2+9agcBWyxKmrjZJtXMzC/JxNkVad1AARKoTcDqSf8gyvQmWNkASEgU2zm6YcboZ8wpRitl3kNwAUAIwd7VVSpBsoOZ5PIkzczSUPTHXObnRNTaU4Lwqd7WpoLnfuen0z33OZEJj5SrS2zy1d2/kTUrZGn+UFDM+RN3nza+vcruzINHnq88ZjmE6sUPN0zg4u7c0xiYtR7WCjPmhaXOnZH5Xt7dptxp9t3a5ONrM3oqG+FCV/R14v/CWb8kpKEYHwkGwl/ZJT+0Jgjbz3HXLEUt1tLWkrOw21XNWVoTOMeuoaOQHxoq0CgzR/mCIiYTIxHPA3tncjF9d12Z7hXp2vxd6Uca8nTOn9s5/ZIMTyE0wgg==",
-                     *           "at": "2026-11-29T03:57:51.121Z"
+                     *           "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAADABz+ENLu5vn86q9Ed3Wve7Tjdeod9/ap6ntXlz9QQbQFktUQzobu0WZbtSkZVvFYaV7ccx1g6uTOT20uWcHTwxK+kzv5XkK+VMW4mCyd0uXg1l5IOySu6qL5rZkHpr3p0keM56KzwEkIoAbQ5VE1WhJXe+ZJ7fkNi7Wt2c4KY1qNPcnzvvWS4BCey6Fkty5utdIW5KbLtuIzXvkVrCVFZosunz3nT/J9zdjbFWmYWAWQmInlY+CcO6crKFAhnM3YtPQz/bFUGeiCJ5FT7sgiTu5AGQxNWSx9nct6DP9huGMZdD5/9qtPRC6Zj2fhJAp5895BW1JZ3l6IyHkB7EqIOqxx11xFjbn1F9NK+PGpFAx8oBK33TD3pMmQBJSQzGo4xhE5JXjQRn5V6pvpdGBIMg9vbR8qIsNK/AUU1MBUHUS0pRjmxiU4zCX6N9skDoRfaPXTfpl/IWRBrohYyRHCyge5xRHXO6NNYbz81yrFpPsh/47vXEfAymitpi5HRKJ0hH7ynwyShVRZofeZKAJ7GPPxpbge+GvSqE8z/g5TTDCWxAXPvAPH+Q6SBQ6IHUFoijXZ04JyIJZhHyhgNvT5agPqPz8EdUFbNCJWxT/yB5U9/s01",
+                     *           "at": "2026-11-29T03:57:34.700Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "36b839710ffc40ecf15dd554fd2f7e22dfdafa9452d16c3f301f3d4124dc0c4e",
-                     *           "at": "2026-11-29T03:57:51.346Z"
+                     *           "sha256": "13ee81847cd9b6ea30357eb96fd19f70bacbb9b761b9a93d94bd86a197c84925",
+                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
+                     *           "at": "2026-11-29T03:57:34.938Z"
                      *         }
                      *       ]
                      *     }
@@ -16307,7 +17553,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AAKbuM6j39s6NdRlrBpTJA
+                 * @example AI5pY98i_-wqcqwHQ8U36A
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -16533,8 +17779,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T03:57:50.632Z",
-                     *           "seenAt": "2026-11-29T03:57:51.632Z"
+                     *           "createdAt": "2026-11-29T03:57:34.136Z",
+                     *           "seenAt": "2026-11-29T03:57:35.229Z"
                      *         }
                      *       ]
                      *     }
@@ -16716,14 +17962,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AAKbuM6j39s6NdRlrBpTJA",
+                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 2,
-                     *           "createdAt": "2026-11-29T03:57:50.744Z"
+                     *           "unread": 1,
+                     *           "createdAt": "2026-11-29T03:57:34.324Z"
                      *         }
                      *       ]
                      *     }
@@ -16903,7 +18149,7 @@ export interface operations {
                      *       "entries": [
                      *         {
                      *           "id": 14,
-                     *           "at": "2026-11-29T03:57:52.865Z",
+                     *           "at": "2026-11-29T03:57:36.329Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -16915,7 +18161,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 13,
-                     *           "at": "2026-11-29T03:57:52.770Z",
+                     *           "at": "2026-11-29T03:57:36.234Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -16927,7 +18173,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "id": 12,
-                     *           "at": "2026-11-29T03:57:52.733Z",
+                     *           "at": "2026-11-29T03:57:36.201Z",
                      *           "actor": "operator",
                      *           "action": "off-boarding-undone",
                      *           "details": {
@@ -17097,8 +18343,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:52.689Z",
-                     *       "state": "working",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "state": "done",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -17284,7 +18530,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:52.689Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -17522,8 +18768,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:52.689Z",
-                     *       "undoneAt": "2026-11-29T03:57:52.733Z",
+                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "undoneAt": "2026-11-29T03:57:36.201Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -17700,9 +18946,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:57:52.618Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:57:52.618Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -17881,9 +19127,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:57:52.618Z",
+                     *       "startedAt": "2026-11-29T03:57:36.013Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:57:52.618Z",
+                     *       "seenAt": "2026-11-29T03:57:36.013Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -18236,7 +19482,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 2616,
+                     *       "silentMs": 3293,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,
@@ -18715,7 +19961,7 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 /** @example epoch-conflict */
-                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
+                readonly code: "malformed" | "unauthenticated" | "not-allowed" | "consent-required" | "identity-mismatch" | "removed" | "not-found" | "group-info-missing" | "method-not-allowed" | "epoch-conflict" | "epoch-too-old" | "epoch-ahead" | "proposal-stale" | "removal-pending" | "group-info-exists" | "group-info-stale" | "key-package-stale" | "log-restarted" | "conversation-exists" | "history-truncated" | "superseded" | "too-large" | "unsupported-media-type" | "id-reused" | "idempotency-key-reused" | "commit-required" | "wrong-group" | "wrong-content-type" | "welcome-mismatch" | "group-info-mismatch" | "membership-mismatch" | "too-many-members" | "push-not-offered" | "position-ahead" | "rate-limited" | "headers-too-large" | "internal" | "overloaded" | "unavailable" | "deadline";
             };
             readonly cookie?: never;
         };

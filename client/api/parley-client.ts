@@ -6,9 +6,12 @@ import type { FollowOptions, StreamEvent } from './conversation-stream.ts';
 import { follow } from './conversation-stream.ts';
 import type { Http } from './http.ts';
 import type {
+  Acknowledged,
   Answer,
   Body,
   ClaimedKeyPackages,
+  GroupClaimRequest,
+  GroupClaimed,
   ClaimRequest,
   CommitAccepted,
   CommitBundle,
@@ -17,10 +20,12 @@ import type {
   Conversation,
   ConversationDetails,
   ConversationPage,
+  ConversationsQuery,
   CurrentGroupInfo,
   DeletedMessage,
   Departure,
   Device,
+  Entry,
   KeyPackagesStored,
   KeyPackageStock,
   KeyPackageUpload,
@@ -51,6 +56,9 @@ import type {
 const pathOf = (conversation: string, rest = ''): string =>
   `/v1/conversations/${encodeURIComponent(conversation)}${rest}`;
 
+/** A signal that takes longer is given up. */
+const SIGNAL_TIMEOUT_MS = 5000;
+
 /** The HTTP surface of the service, one method for each route. Every method throws a ProblemError if the service refuses. */
 export class ParleyClient {
   readonly http: Http;
@@ -66,7 +74,8 @@ export class ParleyClient {
     return this.http.json('POST', '/v1/conversations', { body }) as Promise<Conversation>;
   }
 
-  conversations(query: PageQuery = {}): Promise<ConversationPage> {
+  /** One page of the conversations of the calling user. {@link syncConversations} reads what changed. */
+  conversations(query: ConversationsQuery = {}): Promise<ConversationPage> {
     return this.http.json('GET', '/v1/conversations', { query: { ...query } }) as Promise<ConversationPage>;
   }
 
@@ -164,8 +173,26 @@ export class ParleyClient {
     return deleted;
   }
 
+  /**
+   * Sends a signal to the open streams of a conversation: typing, presence, a call. One try: what comes too late is of no use.
+   * @param data up to 4096 bytes, base64
+   * @throws ProblemError, and what `fetch` throws
+   */
+  async signal(id: string, data: string): Promise<void> {
+    const limit = AbortSignal.timeout(SIGNAL_TIMEOUT_MS);
+    const response = await this.http.open('POST', pathOf(id, '/signals'), { body: { data }, signal: limit });
+    await response.text();
+  }
+
   log(id: string, query: LogQuery = {}): Promise<LogPage> {
     return this.http.json('GET', pathOf(id, '/messages'), { query: { ...query } }) as Promise<LogPage>;
+  }
+
+  /** The entry with an id. @throws ProblemError `not-found`: there is none that the user may read */
+  async entry(id: string, messageId: string): Promise<Entry> {
+    const [entry] = (await this.log(id, { id: messageId })).entries;
+    if (entry === undefined) throw new Error('the service answered without the entry');
+    return entry;
   }
 
   /** The live log of one conversation. */
@@ -187,9 +214,8 @@ export class ParleyClient {
   }
 
   /** Acknowledges entries. A position only moves forward; the answer leaves out unknown conversations. */
-  async ack(positions: Positions): Promise<Positions> {
-    const answer = await this.http.json('POST', '/v1/ack', { body: { positions } });
-    return (answer as Answer<'acknowledge'>).positions;
+  ack(positions: Positions): Promise<Acknowledged> {
+    return this.http.json('POST', '/v1/ack', { body: { positions } }) as Promise<Acknowledged>;
   }
 
   /** The GroupInfo of the current epoch, for joining by external commit (RFC 9420 §12.4.3.2). */
@@ -256,6 +282,12 @@ export class ParleyClient {
     const path = `/v1/users/${encodeURIComponent(user)}/key-packages/claim`;
     const answer = this.http.json('POST', path, { body: request, idempotencyKey: newId() });
     return answer as Promise<ClaimedKeyPackages>;
+  }
+
+  /** Claims one key package of each device of many users. A retry gets the same key packages. */
+  claimGroupKeyPackages(request: GroupClaimRequest): Promise<GroupClaimed> {
+    const answer = this.http.json('POST', '/v1/key-packages/claims', { body: request, idempotencyKey: newId() });
+    return answer as Promise<GroupClaimed>;
   }
 
   /**

@@ -21,8 +21,11 @@ export type Problem = components['schemas']['Problem'];
 export type ProblemCode = Problem['code'];
 
 /** Position in a list that the service gives page by page. */
-export type PageQuery = Query<'listConversations'>;
-export type LogQuery = Query<'readEntries'>;
+export type PageQuery = Query<'listMembers'>;
+/** The same; with `changedSince` only the conversations that changed. */
+export type ConversationsQuery = Query<'listConversations'>;
+/** `after`: a `seq`, or a position, with which a log that was cut is told. */
+export type LogQuery = Omit<Query<'readEntries'>, 'after'> & { readonly after?: number | string };
 
 /** Entries of a conversation's log, in order of `seq`. `next` is the value for `after`; it is absent at the end. */
 export type LogPage = Answer<'readEntries'>;
@@ -84,8 +87,10 @@ export type DeletedMessage = Answer<'deleteMessage'>;
 /** Over all conversations of the user. */
 export type UnreadTotals = Answer<'countUnread'>;
 
-/** `seq` of the last processed entry, by conversation id. */
-export type Positions = Answer<'acknowledge'>['positions'];
+/** Position of the last processed entry, or its `seq`, by conversation id. */
+export type Positions = Body<'acknowledge'>['positions'];
+/** `positions`: what is stored now. `restarted`: conversations whose log does not go on from the position that was sent. */
+export type Acknowledged = Answer<'acknowledge'>;
 
 /** Key packages of one device that the service holds. `available` does not count the last resort. */
 export type KeyPackageStock = Answer<'countKeyPackages'>;
@@ -96,6 +101,12 @@ export type KeyPackagesStored = Answer<'uploadKeyPackages'>;
 export type ClaimRequest = Body<'claimKeyPackages'>;
 /** `exhausted` are the devices that have no key package left. */
 export type ClaimedKeyPackages = Answer<'claimKeyPackages'>;
+/** Up to 1,000 users, each once. */
+export type GroupClaimRequest = Body<'claimGroupKeyPackages'>;
+/** By user in `claimed`, or in `missing`. */
+export type GroupClaimed = Answer<'claimGroupKeyPackages'>;
+/** A user of whom nothing was claimed, and why; `left-over`: ask again. */
+export type MissingUser = GroupClaimed['missing'][number];
 export type ClaimedKeyPackage = ClaimedKeyPackages['keyPackages'][number];
 
 export type Device = Answer<'listDevices'>['devices'][number];

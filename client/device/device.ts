@@ -6,11 +6,15 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
 import { DeletionSecrets } from '../group/deletion-secrets.ts';
+import type { LogEvent } from '../chain/events.ts';
+import { chainOrigin } from '../chain/values.ts';
+import type { Joined } from '../group/group-log.ts';
 import { findCommit } from '../group/group-log.ts';
 import type { RejoinReason, RepairOptions } from '../group/group-repair.ts';
 import type { GroupApi } from '../group/group.ts';
+import type { ReceivedSignal } from '../group/group-signals.ts';
 import { MlsGroup } from '../group/group.ts';
-import type { BeforeCommit, JoinContext, Joined } from '../group/joining.ts';
+import type { BeforeCommit, JoinContext } from '../group/joining.ts';
 import { askToJoin, joinByWelcome, joinExternally } from '../group/joining.ts';
 import type { JoinRequest } from '../group/proposals.ts';
 import { externalSendersExtension, readExternalSender, withExtensions } from '../mls/external-senders.ts';
@@ -26,10 +30,11 @@ import type { AuthenticationService } from './authentication.ts';
 import { clientConfig, trustOnFirstUse } from './authentication.ts';
 import type { DeviceIdentity } from './identity.ts';
 import { loadIdentity } from './identity.ts';
-import type { Invitation, InviteContext } from './invite.ts';
+import type { ClaimContext } from './claims.ts';
+import type { Invitation } from './invite.ts';
 import { invite } from './invite.ts';
 import { KeyPackagePool } from './key-packages.ts';
-import type { LiveRunOptions, MessageListener } from './live-run.ts';
+import type { LiveRunOptions, MessageListener, SignalListener } from './live-run.ts';
 import { runLive } from './live-run.ts';
 
 export type DeviceApi = GroupApi &
@@ -42,6 +47,7 @@ export type DeviceApi = GroupApi &
     | 'replaceKeyPackages'
     | 'keyPackageCount'
     | 'claimKeyPackages'
+    | 'claimGroupKeyPackages'
     | 'ack'
     | 'reset'
     | 'followAll'
@@ -82,6 +88,8 @@ export interface DeviceOptions {
   readonly onRejoin?: (group: MlsGroup, reason: RejoinReason) => void;
   /** Called when somebody asks to join a group. `group.admit(request)` lets it in; without an answer the request ends. */
   readonly onJoinRequest?: (group: MlsGroup, request: JoinRequest) => void;
+  /** Called with what the device finds out about a log (docs/explanation/integrity.md). */
+  readonly onLogEvent?: (group: MlsGroup, event: LogEvent) => void;
 }
 
 interface Parts {
@@ -110,6 +118,7 @@ export class MlsDevice {
   readonly #acknowledgements: Acknowledgements;
   readonly #deletionSecrets: DeletionSecrets;
   readonly #listeners = new Set<MessageListener>();
+  readonly #signalListeners = new Set<SignalListener>();
   /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
   readonly #joinMutex = new Mutex();
 
@@ -120,7 +129,13 @@ export class MlsDevice {
     this.#options = options;
     this.#parts = parts;
     this.#config = clientConfig(parts.authentication);
-    this.#acknowledgements = new Acknowledgements(api);
+    this.#acknowledgements = new Acknowledgements(api, (conversation) => {
+      // The next read gets the same answer, and can do something about it.
+      this.groups
+        .get(conversation)
+        ?.receive()
+        .catch(() => undefined);
+    });
     this.#deletionSecrets = new DeletionSecrets(parts.store);
     this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
@@ -154,7 +169,7 @@ export class MlsDevice {
     const { state, groupInfo } = await this.#newState(groupId);
     const id = toBase64Url(groupId);
     // First the state: a conversation whose only group state is lost would be of no use.
-    const group = await this.#addGroup(id, { state, seq: 0 });
+    const group = await this.#addGroup(id, { state, seq: 0, chain: chainOrigin(id, 0) });
     try {
       await this.#options.api.createConversation({ id, groupInfo, ...(policy === undefined ? {} : { policy }) });
     } catch (error) {
@@ -222,13 +237,19 @@ export class MlsDevice {
   /** Acknowledges the processed entries of a group with the next batch. */
   acknowledgeSoon(group: MlsGroup): void {
     // The service needs no positions of a removed member.
-    if (!group.isRemoved) this.#acknowledgements.add(group.id, group.position);
+    if (!group.isRemoved) this.#acknowledgements.add(group.id, { seq: group.position, where: group.where });
   }
 
   /** Calls `listener` with each new message of every group. Returns a function that removes the listener. */
   onMessage(listener: MessageListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` with each signal that a live run gets. Returns a function that removes the listener. */
+  onSignal(listener: SignalListener): () => void {
+    this.#signalListeners.add(listener);
+    return () => this.#signalListeners.delete(listener);
   }
 
   /** Follows all groups live until the signal aborts or a newer run of the same device replaces this one. */
@@ -257,7 +278,7 @@ export class MlsDevice {
     await api.reset(conversation, successor);
     const old = this.groups.get(conversation);
     if (old !== undefined) old.successor = successor;
-    const group = await this.#addGroup(successor, { state, seq: 0 });
+    const group = await this.#addGroup(successor, { state, seq: 0, chain: chainOrigin(successor, 0) });
     await api.supplyGroupInfo(successor, groupInfo);
     const users = new Set<string>();
     for (let cursor: string | undefined; ;) {
@@ -375,14 +396,17 @@ export class MlsDevice {
     for (const id of await storedJoins(this.#parts.store)) await this.#resumeJoin(id);
   }
 
-  async #addGroup(id: string, { state, seq }: Joined): Promise<MlsGroup> {
-    const record = {
+  async #addGroup(id: string, { state, seq, chain }: Joined): Promise<MlsGroup> {
+    const links = new Map(chain === undefined ? [] : [[seq, chain]]);
+    const record: GroupRecord = {
       state,
       position: seq,
       pendingCommits: new Map(),
-      sentTexts: new Map(),
+      sent: new Map(),
       ownProposals: new Map(),
       hasLeft: false,
+      chain: { links, epochSeq: seq, lost: [] },
+      suspected: new Set(),
     };
     await this.groups.get(id)?.abandon();
     const group = await this.#open(id, record);
@@ -395,17 +419,20 @@ export class MlsDevice {
     const { api, user, publicCommits = false } = this.#options;
     const { suite, store: deviceStore } = this.#parts;
     const store = new GroupStore(deviceStore, id);
-    const rejoin: RepairOptions['rejoin'] = (beforeCommit) =>
-      joinExternally({ ...this.#joinContext(), beforeCommit }, id);
+    const rejoin: RepairOptions['rejoin'] = (join) => joinExternally({ ...this.#joinContext(), ...join }, id);
     const history = await store.messages();
     const onMessage = (message: ReceivedMessage): void => {
       for (const listener of this.#listeners) listener(group, message);
     };
+    const onSignal = (signal: ReceivedSignal): void => {
+      for (const listener of this.#signalListeners) listener(group, signal);
+    };
     const onRejoin = (reason: RejoinReason): void => this.#options.onRejoin?.(group, reason);
     const onJoinRequest = (request: JoinRequest): void => this.#options.onJoinRequest?.(group, request);
+    const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onRejoin, onJoinRequest, deletionSecrets: this.#deletionSecrets },
+      ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
     });
     return group;
   }
@@ -415,7 +442,7 @@ export class MlsDevice {
     return { api: this.#options.api, suite, identity, config: this.#config };
   }
 
-  #inviteContext(): InviteContext {
+  #inviteContext(): ClaimContext {
     const { api, cipherSuite } = this.#options;
     const { authentication } = this.#parts;
     return { api, authentication, ...(cipherSuite === undefined ? {} : { cipherSuite }) };

@@ -1,11 +1,15 @@
 import type { AccountEvent } from '../api/account-stream.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { MlsGroup } from '../group/group.ts';
+import type { ReceivedSignal } from '../group/group-signals.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 
 /** Called with each message, in the order of each group's log. */
 export type MessageListener = (group: MlsGroup, message: ReceivedMessage) => void;
+
+/** Called with each signal of another device. */
+export type SignalListener = (group: MlsGroup, signal: ReceivedSignal) => void;
 
 /** The parts of a device that a live run needs. */
 export interface LiveDevice {
@@ -15,11 +19,13 @@ export interface LiveDevice {
   readonly acknowledgeSoon: (group: MlsGroup) => void;
   readonly ack: () => Promise<void>;
   readonly onMessage: (listener: MessageListener) => () => void;
+  readonly onSignal: (listener: SignalListener) => () => void;
 }
 
 export interface LiveRunOptions {
   readonly signal?: AbortSignal;
   readonly onMessage?: MessageListener;
+  readonly onSignal?: SignalListener;
   /** Called with each group that the device joined. */
   readonly onJoin?: (group: MlsGroup) => void;
   /** Called with every event after it was processed. */
@@ -63,7 +69,10 @@ export async function runLive(
     );
   };
   const live = new LiveEvents(device, options, commitSoon);
-  const removeListener = options.onMessage === undefined ? undefined : device.onMessage(options.onMessage);
+  const removeListeners = [
+    ...(options.onMessage === undefined ? [] : [device.onMessage(options.onMessage)]),
+    ...(options.onSignal === undefined ? [] : [device.onSignal(options.onSignal)]),
+  ];
   try {
     await attempt(() => live.join());
     for await (const event of api.followAll({
@@ -76,7 +85,7 @@ export async function runLive(
   } finally {
     stop.abort();
     await Promise.all(commits.values());
-    removeListener?.();
+    for (const remove of removeListeners) remove();
     await attempt(() => device.ack());
   }
 }
@@ -99,6 +108,7 @@ class LiveEvents {
   async handle(event: AccountEvent): Promise<void> {
     if (event.type === 'low-stock') return this.#device.keyPackages.topUp();
     if (event.type === 'welcome') return this.join();
+    if (event.type === 'service') return;
     const group = this.#device.groups.get(event.conversation);
     if (group === undefined) return;
     switch (event.type) {
@@ -108,6 +118,9 @@ class LiveEvents {
         if (event.entry.kind === 'proposal' || (event.entry.kind === 'commit' && group.blocksJoiners)) {
           this.#commitSoon(group);
         }
+        break;
+      case 'signal':
+        await group.processSignal(event.data);
         break;
       case 'member':
       case 'members':
@@ -131,6 +144,9 @@ class LiveEvents {
         break;
       case 'conversation':
         if (event.change === 'deleted') await group.close();
+        if (event.change === 'several') this.#commitSoon(group);
+        // Else the service tells of it again at each start.
+        if (event.change === 'new') this.#device.acknowledgeSoon(group);
         break;
     }
   }

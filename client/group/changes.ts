@@ -57,12 +57,19 @@ export interface BuiltCommit {
   readonly newState: ClientState;
 }
 
+/** How a commit is framed. */
+export interface CommitFraming {
+  /** @default false */
+  readonly wireAsPublicMessage?: boolean;
+  readonly authenticatedData?: Uint8Array;
+}
+
 /** Builds a commit of the change and all pending proposals, with its Welcome and GroupInfo (RFC 9420 §12.4). */
 export async function buildCommit(
   state: ClientState,
   change: Change,
   suite: CiphersuiteImpl,
-  wireAsPublicMessage: boolean,
+  framing: CommitFraming = {},
 ): Promise<BuiltCommit> {
   const removals = change.flatMap((proposal) => (proposal.proposalType === 'remove' ? [proposal.remove.removed] : []));
   const pending = committable(state, new Set(removals));
@@ -76,7 +83,7 @@ export async function buildCommit(
   });
   const { newState, commit, welcome } = await createCommit(
     { state: { ...state, unappliedProposals: pending }, cipherSuite: suite },
-    { extraProposals, wireAsPublicMessage, ratchetTreeExtension: true },
+    { extraProposals, ...framing, ratchetTreeExtension: true },
   );
   const adds = new Set<string>();
   for (const proposal of [...extraProposals, ...Object.values(pending).map((one) => one.proposal)]) {

@@ -6,6 +6,7 @@ import { epochConflict, hasCode, ProblemError } from '../api/problem.ts';
 import { acceptsJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { usersByLeaf } from '../mls/tree.ts';
+import { newId } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { BuiltCommit, Change, Plan } from './changes.ts';
 import { buildCommit, planRemove } from './changes.ts';
@@ -81,8 +82,8 @@ export class GroupCommits {
       this.#log.pendingCommits.set(bundle.commit, newState);
       await this.#log.save();
       try {
-        await api.commit(id, bundle);
-        this.#log.enterEpoch(newState);
+        const { seq } = await api.commit(id, { ...bundle, ...this.#log.stance });
+        this.#log.enterEpoch(newState, seq);
         await this.#log.save();
         return change;
       } catch (error) {
@@ -102,12 +103,19 @@ export class GroupCommits {
   }
 
   /** Sends a proposal, and a new one if the epoch ended before. The proposal counts when it is in the log. */
-  async propose(proposal: Proposal, submit: (ciphertext: string) => Promise<void>): Promise<void> {
+  async propose(proposal: Proposal, submit: (ciphertext: string, id: string) => Promise<void>): Promise<void> {
     const { suite, publicCommits = false } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const { state } = this.#log;
       const withoutPending = { ...state, unappliedProposals: {} };
-      const { newState, message } = await createProposal(withoutPending, publicCommits, proposal, suite);
+      const id = newId();
+      const { newState, message } = await createProposal(
+        withoutPending,
+        publicCommits,
+        proposal,
+        suite,
+        this.#log.stated(id),
+      );
       const ciphertext = encodeMessage(message);
       for (const [ref, own] of Object.entries(newState.unappliedProposals)) {
         this.#log.ownProposals.set(ciphertext, { ref, proposal: own });
@@ -115,7 +123,7 @@ export class GroupCommits {
       this.#log.state = { ...newState, unappliedProposals: state.unappliedProposals };
       await this.#log.save();
       try {
-        await submit(ciphertext);
+        await submit(ciphertext, id);
         await this.#catchUp();
         return;
       } catch (error) {
@@ -168,7 +176,10 @@ export class GroupCommits {
   /** Adds all devices at once if all of them could join, else only the first one. */
   async #build(state: ClientState, change: Change): Promise<{ change: Change; built: BuiltCommit }> {
     const { suite, publicCommits = false } = this.#options;
-    const built = await buildCommit(state, change, suite, publicCommits);
+    const id = newId();
+    const framing = { wireAsPublicMessage: publicCommits, authenticatedData: this.#log.stated(id) };
+    const { bundle, newState } = await buildCommit(state, change, suite, framing);
+    const built: BuiltCommit = { bundle: { ...bundle, id }, newState };
     const [first, ...more] = change.filter(({ proposalType }) => proposalType === 'add');
     if (first === undefined || acceptsJoiners(built.newState.ratchetTree)) return { change, built };
     if (more.length > 0) {

@@ -1,14 +1,23 @@
-import type { CiphersuiteImpl, ClientState, PrivateMessage } from 'ts-mls';
-import { acceptAll, emptyPskIndex, processMessage } from 'ts-mls';
-import { decryptSenderData } from 'ts-mls/privateMessage.js';
+import type { CiphersuiteImpl, ClientState, MLSMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode } from '../api/problem.ts';
 import type { Entry, LogPage } from '../api/types.ts';
-import { isOfExternalSender, withBareSenders } from '../mls/external-senders.ts';
+import { readStatement, statementData } from '../chain/authenticated-data.ts';
+import type { LogAltered, LogEvent } from '../chain/events.ts';
+import { KnownChain, LogAlteredError } from '../chain/known-chain.ts';
+import type { ChainPosition } from '../chain/position.ts';
+import { positionText } from '../chain/position.ts';
+import type { Statement } from '../chain/statement.ts';
+import { Statements } from '../chain/statements.ts';
+import { contentHash } from '../chain/values.ts';
 import { decodeMessage } from '../mls/messages.ts';
 import { withPastEpochs } from '../mls/past-epochs.ts';
+import type { MessageSender } from '../mls/receiving.ts';
+import { authenticatedDataOf, joinerOf, memberAt, receive, senderOf } from '../mls/receiving.ts';
+import { usesSafeAad } from '../mls/safe-aad.ts';
 import { usersByLeaf } from '../mls/tree.ts';
-import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage } from '../storage/group-store.ts';
+import { toBase64 } from '../platform/bytes.ts';
+import type { GroupRecord, GroupStore, OwnProposal, ReceivedMessage, SentMessage } from '../storage/group-store.ts';
 import type { SeenCommit } from './commit-check.ts';
 import { checkIdentities } from './commit-check.ts';
 import type { JoinRequest } from './proposals.ts';
@@ -28,6 +37,15 @@ export interface LogOptions {
   readonly onMessage: (message: ReceivedMessage) => void;
   /** Called with each new request of an outsider to join. */
   readonly onJoinRequest: (request: JoinRequest) => void;
+  /** Called with what the device finds out about the log. */
+  readonly onLogEvent: (event: LogEvent) => void;
+}
+
+/** The state of a new member, the `seq` of the commit that added it, and the value of the chain there, as the service gave it. */
+export interface Joined {
+  readonly state: ClientState;
+  readonly seq: number;
+  readonly chain?: string;
 }
 
 /** The service accepted a commit that this device cannot process. */
@@ -52,12 +70,12 @@ export async function findCommit(
   id: string,
   after: number,
   commits: ReadonlyMap<string, ClientState>,
-): Promise<{ readonly state: ClientState; readonly seq: number } | undefined> {
+): Promise<Joined | undefined> {
   for (let from: number | undefined = after; from !== undefined;) {
     const page: LogPage = await api.log(id, { after: from, limit: PAGE_LIMIT, kind: 'commit' });
-    for (const { ciphertext = '', seq } of page.entries) {
+    for (const { ciphertext = '', seq, chain } of page.entries) {
       const state = commits.get(ciphertext);
-      if (state !== undefined) return { state, seq };
+      if (state !== undefined) return { state, seq, ...(chain === undefined ? {} : { chain }) };
     }
     from = page.next;
   }
@@ -68,13 +86,17 @@ export async function findCommit(
 export class GroupLog implements GroupRecord {
   readonly history: ReceivedMessage[];
   readonly undecryptable: number[] = [];
-  readonly sentTexts: Map<string, string>;
+  readonly sent: Map<string, SentMessage>;
   readonly pendingCommits: Map<string, ClientState>;
   readonly ownProposals: Map<string, OwnProposal>;
   state: ClientState;
   position: number;
   hasLeft: boolean;
+  readonly chain: KnownChain;
+  readonly statements: Statements;
   readonly #options: LogOptions;
+  /** The last entry that was told as altered. */
+  #toldAltered: LogAltered | undefined;
 
   constructor(options: LogOptions) {
     const { record, history } = options;
@@ -83,17 +105,47 @@ export class GroupLog implements GroupRecord {
     this.state = record.state;
     this.position = record.position;
     this.pendingCommits = new Map(record.pendingCommits);
-    this.sentTexts = new Map(record.sentTexts);
+    this.sent = new Map(record.sent);
     this.ownProposals = new Map(record.ownProposals);
     this.hasLeft = record.hasLeft;
+    this.chain = new KnownChain(record.chain);
+    this.statements = new Statements(this.chain, record.suspected, options.onLogEvent);
   }
 
   get epoch(): number {
     return Number(this.state.groupContext.epoch);
   }
 
+  get suspected(): ReadonlySet<string> {
+    return this.statements.suspected;
+  }
+
   get isRemoved(): boolean {
     return this.hasLeft || this.state.groupActiveState.kind === 'removedFromGroup';
+  }
+
+  /** The position that this device has read and verified; `undefined`: the service has given no value for it. */
+  get verified(): ChainPosition | undefined {
+    return this.chain.at(this.position);
+  }
+
+  /** The same as text. With it the service says whether the log goes on from there; a plain `seq` says nothing. */
+  get where(): string | undefined {
+    const { verified } = this;
+    return verified === undefined ? undefined : positionText(verified);
+  }
+
+  /** What a send or a commit states beside its bytes: it is refused where the log does not go on from there. */
+  get stance(): { readonly position?: string } {
+    const { where } = this;
+    return where === undefined ? {} : { position: where };
+  }
+
+  /** What a message of this device says in its authenticated_data. @param messageId it stays the same on a second try */
+  stated(messageId: string): Uint8Array {
+    const { verified } = this;
+    const statement = { messageId, ...(verified === undefined ? {} : { position: verified }) };
+    return statementData(statement, usesSafeAad(this.state.groupContext));
   }
 
   /** Saves everything that the device needs after a crash. */
@@ -104,6 +156,7 @@ export class GroupLog implements GroupRecord {
   /**
    * Processes the log to its end and returns the new messages.
    * @throws UnprocessableEntry
+   * @throws LogAlteredError
    */
   async catchUp(): Promise<ReceivedMessage[]> {
     const known = this.history.length;
@@ -125,11 +178,14 @@ export class GroupLog implements GroupRecord {
   /**
    * Processes an entry of a live stream. Ignores an entry that was processed before.
    * @throws UnprocessableEntry
+   * @throws LogAlteredError
    */
   async process(entry: Entry): Promise<void> {
-    if (entry.seq <= this.position) return;
-    // The stream started after this position, or the stream left out expired entries.
-    if (entry.seq !== this.position + 1) {
+    const fits = this.chain.fits(entry);
+    if (entry.seq <= this.position && fits) return;
+    // The stream started after this position, or left out expired entries. Or the log was restarted, while the stream was
+    // connecting: the answer to a position says so, and is no alarm.
+    if (entry.seq !== this.position + 1 || !fits) {
       await this.catchUp();
       return;
     }
@@ -147,9 +203,12 @@ export class GroupLog implements GroupRecord {
     await this.#options.store.saveMessage(left);
   }
 
-  /** Enters the epoch that a commit started. All other pending commits of the last epoch have lost (RFC 9420 §12.4). */
-  enterEpoch(state: ClientState): void {
+  /**
+   * Enters the epoch that the commit `seq` started. All other pending commits of the last epoch have lost (RFC 9420 §12.4).
+   */
+  enterEpoch(state: ClientState, seq: number): void {
     this.state = state;
+    this.chain.epochSeq = seq;
     this.pendingCommits.clear();
     this.ownProposals.clear();
   }
@@ -158,14 +217,15 @@ export class GroupLog implements GroupRecord {
    * Continues with the state after an external commit of this device, the entry `seq`. Decrypts the messages before this
    * entry with the old state, as far as it has their keys, and keeps these keys for messages that come late.
    */
-  async rejoin(state: ClientState, seq: number): Promise<void> {
+  async rejoin({ state, seq, chain }: Joined): Promise<void> {
     await this.#read(async (entry) => {
-      const isMissed = entry.seq < seq && entry.kind === 'application' && entry.ciphertext !== undefined;
-      if (isMissed) await this.#processApplication(entry, entry.ciphertext ?? '');
+      this.#follow(entry);
+      if (entry.seq < seq && entry.kind === 'application') await this.#processApplication(entry);
       this.position = entry.seq;
       return entry.seq < seq;
     }).catch(() => undefined); // messages that the device cannot read any more stay unread
-    this.enterEpoch(withPastEpochs(state, this.state));
+    this.enterEpoch(withPastEpochs(state, this.state), seq);
+    if (chain !== undefined) this.chain.begin({ seq, chain });
     this.position = seq;
     this.hasLeft = false;
     await this.save();
@@ -177,7 +237,7 @@ export class GroupLog implements GroupRecord {
     const { api, id } = this.#options;
     const found = await findCommit(api, id, this.position, this.pendingCommits);
     if (found === undefined) return false;
-    await this.rejoin(found.state, found.seq);
+    await this.rejoin(found);
     return true;
   }
 
@@ -185,9 +245,10 @@ export class GroupLog implements GroupRecord {
   async #read(process: (entry: Entry) => Promise<boolean>): Promise<void> {
     const { api, id } = this.#options;
     for (let more = true; more;) {
-      const page = await api.log(id, { after: this.position, limit: PAGE_LIMIT });
-      for (const entry of page.entries) {
-        if (!(await process(entry))) return;
+      const page = await api.log(id, { after: this.where ?? this.position, limit: PAGE_LIMIT });
+      for (const [place, entry] of page.entries.entries()) {
+        const { chainBefore = place === 0 ? page.chainBefore : undefined } = entry;
+        if (!(await process(chainBefore === undefined ? entry : { ...entry, chainBefore }))) return;
       }
       more = page.next !== undefined;
     }
@@ -199,39 +260,82 @@ export class GroupLog implements GroupRecord {
     // A membership interval has no gaps. After a gap comes a later interval, which began with another MLS state.
     if (entry.seq !== this.position + 1) this.hasLeft = true;
     if (this.isRemoved) return false;
-    if (entry.ciphertext !== undefined) await this.#processCiphertext(entry, entry.ciphertext);
+    this.#follow(entry);
+    if (entry.kind === 'application') await this.#processApplication(entry);
+    else if (entry.ciphertext !== undefined) await this.#processHandshake(entry, entry.ciphertext);
     this.position = entry.seq;
     return true;
   }
 
-  async #processCiphertext(entry: Entry, ciphertext: string): Promise<void> {
-    if (entry.kind === 'application') return this.#processApplication(entry, ciphertext);
+  /** Verifies that the entry follows from the log before it. */
+  #follow(entry: Entry): void {
+    try {
+      this.chain.follow(entry);
+    } catch (error) {
+      if (!(error instanceof LogAlteredError)) throw error;
+      const { seq, given } = error.event;
+      const isNew = this.#toldAltered?.seq !== seq || this.#toldAltered.given !== given;
+      this.#toldAltered = error.event;
+      if (isNew) this.#options.onLogEvent(error.event);
+      throw error;
+    }
+  }
+
+  async #processHandshake(entry: Entry, ciphertext: string): Promise<void> {
     // An own commit that was accepted at once, or a proposal of an ended epoch, which is of no use (RFC 9420 §12.4).
     if (entry.epoch < this.epoch) return;
-    if (entry.kind === 'proposal') return this.#processProposal(ciphertext);
+    if (entry.kind === 'proposal') return this.#processProposal(entry, ciphertext);
     const own = this.pendingCommits.get(ciphertext);
     // The service accepted this own commit, but its answer was lost.
-    if (own !== undefined) this.enterEpoch(own);
+    if (own !== undefined) this.enterEpoch(own, entry.seq);
     else await this.#processCommit(entry, ciphertext);
   }
 
-  async #processApplication({ seq, epoch, id }: Entry, ciphertext: string): Promise<void> {
-    const own = id === undefined ? undefined : this.sentTexts.get(id);
-    if (own !== undefined && id !== undefined) {
-      this.sentTexts.delete(id);
-      await this.#addMessage({ seq, epoch, sender: this.#options.user, text: own });
+  async #processApplication(entry: Entry): Promise<void> {
+    const { seq, epoch, id, ciphertext } = entry;
+    const own = this.#takeOwn(entry);
+    if (own !== undefined) {
+      const { ratchetTree, privatePath } = this.state;
+      const device = memberAt(ratchetTree, privatePath.leafIndex)?.device ?? '';
+      await this.#addMessage({ seq, epoch, sender: this.#options.user, ...own, device });
       return;
     }
+    if (ciphertext === undefined) return; // expired
     try {
-      const sender = await this.#senderOf(ciphertext);
-      const result = await this.#decrypt(ciphertext);
+      const message = decodeMessage(ciphertext);
+      const sender = await senderOf(message, this.state, this.#options.suite);
+      const result = await receive(message, this.state, this.#options.suite);
       if (result.kind !== 'applicationMessage') throw new Error('not an application message');
       this.state = result.newState;
-      await this.#addMessage({ seq, epoch, sender, text: new TextDecoder().decode(result.message) });
+      const statement = this.#statementOf(message);
+      this.#hear(entry, sender, statement);
+      const text = new TextDecoder().decode(result.message);
+      const messageId = statement?.messageId ?? id;
+      const { user, device } = sender;
+      await this.#addMessage({
+        ...{ seq, epoch, sender: user, text, device },
+        ...(messageId === undefined ? {} : { id: messageId }),
+      });
     } catch {
       // One bad message of one member must not stop the group for this device.
       this.undecryptable.push(seq);
     }
+  }
+
+  /**
+   * The own message that this entry is. Its bytes say so, also where the service has only their hash any more; the id in the
+   * entry is not authentic.
+   */
+  #takeOwn(entry: Entry): { readonly text: string; readonly id: string } | undefined {
+    if (this.sent.size === 0) return undefined;
+    const hash = contentHash(entry);
+    const digest = hash === undefined ? undefined : toBase64(hash);
+    for (const [id, sent] of this.sent) {
+      if (sent.digest === undefined ? id !== entry.id : sent.digest !== digest) continue;
+      this.sent.delete(id);
+      return { text: sent.text, id };
+    }
+    return undefined;
   }
 
   async #addMessage(message: ReceivedMessage): Promise<void> {
@@ -250,7 +354,7 @@ export class GroupLog implements GroupRecord {
    * Keeps the proposal, also one that this device would not commit: a commit of another member can contain it, and a device
    * that does not have it cannot process that commit.
    */
-  async #processProposal(ciphertext: string): Promise<void> {
+  async #processProposal(entry: Entry, ciphertext: string): Promise<void> {
     const own = this.ownProposals.get(ciphertext);
     if (own !== undefined) {
       this.ownProposals.delete(ciphertext);
@@ -260,7 +364,15 @@ export class GroupLog implements GroupRecord {
     }
     const known = new Set(joinRequests(this.state).map(({ ref }) => ref));
     try {
-      this.state = (await this.#decrypt(ciphertext)).newState;
+      const message = decodeMessage(ciphertext);
+      const { ratchetTree } = this.state;
+      let leaf: number | undefined;
+      const { newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
+        if (incoming.kind === 'proposal') leaf = incoming.proposal.senderLeafIndex;
+        return 'accept';
+      });
+      this.state = newState;
+      this.#hear(entry, leaf === undefined ? undefined : memberAt(ratchetTree, leaf), this.#statementOf(message));
     } catch {
       // Ignored: no member can commit an invalid proposal.
     }
@@ -269,47 +381,30 @@ export class GroupLog implements GroupRecord {
 
   async #processCommit(entry: Entry, ciphertext: string): Promise<void> {
     let seen: SeenCommit = { senderLeafIndex: undefined, proposals: [] };
+    const { ratchetTree } = this.state;
     try {
-      const { kind, newState } = await this.#decrypt(ciphertext, (incoming) => {
+      const message = decodeMessage(ciphertext);
+      const { kind, newState } = await receive(message, this.state, this.#options.suite, (incoming) => {
         if (incoming.kind === 'commit') seen = incoming;
         return 'accept';
       });
       if (kind !== 'newState') throw new Error('not a handshake message');
-      checkIdentities(this.state.ratchetTree, newState.ratchetTree, seen);
-      this.enterEpoch(newState);
+      checkIdentities(ratchetTree, newState.ratchetTree, seen);
+      const { senderLeafIndex: leaf } = seen;
+      const sender = leaf === undefined ? joinerOf(message, newState) : memberAt(ratchetTree, leaf);
+      this.#hear(entry, sender, this.#statementOf(message));
+      this.enterEpoch(newState, entry.seq);
     } catch (error) {
       throw new UnprocessableEntry(entry, error);
     }
   }
 
-  async #decrypt(ciphertext: string, callback = acceptAll): ReturnType<typeof processMessage> {
-    const message = decodeMessage(ciphertext);
-    if (message.wireformat !== 'mls_private_message' && message.wireformat !== 'mls_public_message') {
-      throw new Error(`a log has no entries of wire format ${message.wireformat}`);
-    }
-    const { groupContext } = this.state;
-    const state = isOfExternalSender(message) ? withBareSenders(this.state) : this.state;
-    const result = await processMessage(message, state, emptyPskIndex, callback, this.#options.suite);
-    if (state === this.state) return result;
-    return { ...result, newState: { ...result.newState, groupContext } };
+  /** Compares what an authentic message states about the log with what this device has read. */
+  #hear({ seq, epoch }: Entry, sender: MessageSender | undefined, statement: Statement | undefined): void {
+    if (sender !== undefined) this.statements.hear({ seq, epoch, sender, theirs: statement?.position });
   }
 
-  /** Only the encrypted sender data names the sender: the service does not know it (RFC 9420 §6.3.2). */
-  async #senderOf(ciphertext: string): Promise<string> {
-    const message = decodeMessage(ciphertext);
-    if (message.wireformat !== 'mls_private_message') throw new Error('an application message must be private');
-    const { ratchetTree, senderDataSecret } = this.#secretsOf(message.privateMessage);
-    const data = await decryptSenderData(message.privateMessage, senderDataSecret, this.#options.suite);
-    const sender = data === undefined ? undefined : usersByLeaf({ ratchetTree }).get(data.leafIndex);
-    if (sender === undefined) throw new Error('no leaf of the tree sent this message');
-    return sender;
-  }
-
-  #secretsOf({ epoch }: PrivateMessage): Pick<ClientState, 'ratchetTree'> & { readonly senderDataSecret: Uint8Array } {
-    const { groupContext, ratchetTree, keySchedule, historicalReceiverData } = this.state;
-    if (epoch === groupContext.epoch) return { ratchetTree, senderDataSecret: keySchedule.senderDataSecret };
-    const past = historicalReceiverData.get(epoch);
-    if (past === undefined) throw new Error('this device no longer has the keys of this epoch');
-    return past;
+  #statementOf(message: MLSMessage): Statement | undefined {
+    return readStatement(authenticatedDataOf(message), usesSafeAad(this.state.groupContext));
   }
 }

@@ -2,10 +2,11 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError } from '../api/problem.ts';
 import type { Entry } from '../api/types.ts';
 import { epochAuthenticator } from '../mls/tree.ts';
+import { newId } from '../platform/bytes.ts';
 import { IdentityChangedError } from './commit-check.ts';
-import type { GroupLog } from './group-log.ts';
+import type { GroupLog, Joined } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
-import type { BeforeCommit, Joined } from './joining.ts';
+import type { BeforeCommit, JoinContext } from './joining.ts';
 
 /** Why a device joined a group again by external commit. */
 export type RejoinReason =
@@ -25,7 +26,7 @@ export interface RepairOptions {
   /** Conversation id. */
   readonly id: string;
   /** Joins again by external commit, as the same device. */
-  readonly rejoin: (beforeCommit: BeforeCommit) => Promise<Joined>;
+  readonly rejoin: (join: Pick<JoinContext, 'beforeCommit' | 'stated'>) => Promise<Joined>;
   /** Called after each rejoin. */
   readonly onRejoin: (reason: RejoinReason) => void;
 }
@@ -57,11 +58,14 @@ export class GroupRepair {
 
   /** Drops the state and joins again. */
   async rejoin(reason: RejoinReason): Promise<void> {
-    const { state, seq } = await this.#options.rejoin(async (commit, next) => {
+    const beforeCommit: BeforeCommit = async (commit, next) => {
       this.#log.pendingCommits.set(commit, next);
       await this.#log.save();
-    });
-    await this.#log.rejoin(state, seq);
+    };
+    const id = newId();
+    const stated = { id, authenticatedData: this.#log.stated(id), ...this.#log.stance };
+    const joined = await this.#options.rejoin({ beforeCommit, stated });
+    await this.#log.rejoin(joined);
     this.#options.onRejoin(reason);
   }
 

@@ -5,11 +5,14 @@ import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, PushLevel, SendResult } from '../api/types.ts';
+import type { ChainPosition } from '../chain/position.ts';
+import type { Judgement } from '../chain/statements.ts';
+import { digestOf } from '../chain/values.ts';
 import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
-import { newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
+import { fromBase64, newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 import type { Change, Plan } from './changes.ts';
@@ -21,6 +24,8 @@ import type { LogOptions, UnprocessableEntry } from './group-log.ts';
 import { GroupLog } from './group-log.ts';
 import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
+import type { ReceivedSignal } from './group-signals.ts';
+import { GroupSignals } from './group-signals.ts';
 import { GroupRefusesJoinersError } from './joining.ts';
 import type { JoinRequest } from './proposals.ts';
 import { joinRequests } from './proposals.ts';
@@ -29,6 +34,7 @@ export type GroupApi = Pick<
   ParleyClient,
   | 'commit'
   | 'send'
+  | 'signal'
   | 'deleteMessage'
   | 'deletions'
   | 'log'
@@ -48,6 +54,8 @@ export interface SendOptions {
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions {
   readonly api: GroupApi;
   readonly deletionSecrets: DeletionSecrets;
+  /** Called with each signal of another device. */
+  readonly onSignal: (signal: ReceivedSignal) => void;
 }
 
 const MAX_ATTEMPTS = 20;
@@ -63,12 +71,14 @@ export class MlsGroup {
   readonly #log: GroupLog;
   readonly #repair: GroupRepair;
   readonly #commits: GroupCommits;
+  readonly #signals: GroupSignals;
   readonly #mutex = new Mutex();
 
   constructor(options: GroupOptions) {
     this.#options = options;
     this.#log = new GroupLog(options);
     this.#repair = new GroupRepair(options, this.#log);
+    this.#signals = new GroupSignals(options.suite);
     this.#commits = new GroupCommits(options, this.#log, () => this.#repair.catchUp());
   }
 
@@ -84,6 +94,29 @@ export class MlsGroup {
   /** `seq` of the last processed entry. */
   get position(): number {
     return this.#log.position;
+  }
+
+  /**
+   * How far each other device has read the same log as this one, as it stated in authentic messages: `seq` by its signature key
+   * (base64). Since the start of this process.
+   */
+  get agreed(): ReadonlyMap<string, number> {
+    return this.#log.statements.agreed;
+  }
+
+  /** Number of messages of others by what they showed about the log, since the start of this process. */
+  get heard(): ReadonlyMap<Judgement, number> {
+    return this.#log.statements.heard;
+  }
+
+  /** The same as text, with which the service says whether the log goes on from there. */
+  get where(): string | undefined {
+    return this.#log.where;
+  }
+
+  /** `position` with the value of the chain over the log up to there; `undefined`: the service has not given a value so far. */
+  get verified(): ChainPosition | undefined {
+    return this.#log.verified;
   }
 
   get isRemoved(): boolean {
@@ -162,6 +195,22 @@ export class MlsGroup {
   /** The message `seq` was deleted by somebody: drops its text. */
   forgetText(seq: number): Promise<void> {
     return this.#inTurn(() => this.#log.dropText(seq));
+  }
+
+  /**
+   * Sends a signal to the devices that are connected now: typing, presence, a call. It is sealed with a key of the epoch, not as an MLS
+   * message, so that devices that miss it lose nothing. One try, and nobody knows whether it arrived.
+   * @param data up to 3840 bytes in groups of the usual cipher suites
+   */
+  async signal(data: Uint8Array): Promise<void> {
+    const { api, id } = this.#options;
+    await api.signal(id, await this.#signals.seal(this.#log.state, data));
+  }
+
+  /** Opens a signal of a live stream, base64. Ignores what this device cannot open, and its own. */
+  async processSignal(data: string): Promise<void> {
+    const signal = await this.#signals.open(this.#log.state, data);
+    if (signal !== undefined) this.#options.onSignal(signal);
   }
 
   /** Processes the log to its end and returns the new messages. */
@@ -246,8 +295,8 @@ export class MlsGroup {
     const { api } = this.#options;
     await this.#inTurn(async () => {
       for (const proposal of planRemove([user])(this.#log.state) ?? []) {
-        await this.#commits.propose(proposal, async (ciphertext) => {
-          await api.send(this.id, { id: newId(), ciphertext });
+        await this.#commits.propose(proposal, async (ciphertext, id) => {
+          await api.send(this.id, { id, ciphertext, ...this.#log.stance });
         });
       }
     });
@@ -262,8 +311,8 @@ export class MlsGroup {
     await this.#inTurn(async () => {
       const own = removeProposal(this.#log.state.privatePath.leafIndex);
       await this.#rememberSuccessor(
-        this.#commits.propose(own, async (proposal) => {
-          await api.leave(this.id, user, { proposal });
+        this.#commits.propose(own, async (proposal, id) => {
+          await api.leave(this.id, user, { proposal, id, ...this.#log.stance });
         }),
       );
       this.#log.hasLeft = true;
@@ -312,7 +361,14 @@ export class MlsGroup {
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    return this.#mutex.runExclusive(task);
+    return this.#mutex.runExclusive(async () => {
+      try {
+        return await task();
+      } finally {
+        // Signals of the epoch before may still be on their way.
+        await this.#signals.enter(this.#log.state);
+      }
+    });
   }
 
   /** Pages do not say which of the messages that the device has were deleted. */
@@ -335,18 +391,23 @@ export class MlsGroup {
       const { unappliedProposals } = this.#log.state;
       // The remaining proposals are not for this device to commit, for example its own removal.
       const sendable = { ...this.#log.state, unappliedProposals: {} };
-      const { newState, privateMessage } = await createApplicationMessage(sendable, plaintext, suite);
+      const { newState, privateMessage } = await createApplicationMessage(
+        sendable,
+        plaintext,
+        suite,
+        this.#log.stated(messageId),
+      );
       // Unlike after a commit, the new state counts before the service answers. If the service refuses the message, one
       // generation of keys stays unused; with the old state the next message would have the same key and nonce.
       this.#log.state = { ...newState, unappliedProposals };
-      this.#log.sentTexts.set(messageId, text);
+      const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
+      this.#log.sent.set(messageId, { text, digest: digestOf(fromBase64(ciphertext)) });
       await this.#log.save();
       try {
-        const ciphertext = encodeMessage({ wireformat: 'mls_private_message', privateMessage });
-        return await api.send(id, { id: messageId, ciphertext, deleteHash, ...options });
+        return await api.send(id, { id: messageId, ciphertext, deleteHash, ...this.#log.stance, ...options });
       } catch (error) {
         const isFinal = error instanceof ProblemError && !error.isRetryable;
-        if (isFinal) this.#log.sentTexts.delete(messageId); // else the service may have stored it, and the log has it
+        if (isFinal) this.#log.sent.delete(messageId); // else the service may have stored it, and the log has it
         if (!hasCode(error, 'epoch-too-old') || attempt >= MAX_ATTEMPTS) throw error;
         await this.#repair.catchUp();
       }

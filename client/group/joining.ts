@@ -13,6 +13,7 @@ import { decodeMessage, encodeMessage } from '../mls/messages.ts';
 import { leafWithKey } from '../mls/tree.ts';
 import { fromBase64Url, newId, toBase64Url } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
+import type { Joined } from './group-log.ts';
 
 /** Saves an external commit and the state after it, before the service gets the commit. */
 export type BeforeCommit = (commit: string, state: ClientState) => Promise<void>;
@@ -23,12 +24,8 @@ export interface JoinContext {
   readonly identity: LeafOwner;
   readonly config: ClientConfig;
   readonly beforeCommit: BeforeCommit;
-}
-
-/** The state of a new member, and the `seq` of the commit that added it. */
-export interface Joined {
-  readonly state: ClientState;
-  readonly seq: number;
+  /** What the external commit says, and its message id. A device that has read nothing of the log says nothing. */
+  readonly stated?: { readonly id: string; readonly authenticatedData: Uint8Array; readonly position?: string };
 }
 
 const LIMIT_MS = 10_000;
@@ -66,7 +63,7 @@ export async function joinByWelcome(
  * @throws ProblemError if the policy does not allow external commits
  */
 export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
-  const { api, suite, identity, config, beforeCommit } = context;
+  const { api, suite, identity, config, beforeCommit, stated } = context;
   const end = Date.now() + LIMIT_MS;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -80,11 +77,17 @@ export async function joinExternally(context: JoinContext, conversation: string)
         joiningSuite(suite, info),
         undefined,
         config,
+        stated?.authenticatedData,
       );
       const commit = encodeMessage({ wireformat: 'mls_public_message', publicMessage });
       await beforeCommit(commit, newState);
-      const { seq } = await api.commit(conversation, { commit, groupInfo: await groupInfoOf(newState, suite) });
-      return { state: newState, seq };
+      const groupInfo = await groupInfoOf(newState, suite);
+      const { seq, chain } = await api.commit(conversation, {
+        ...{ commit, groupInfo },
+        ...(stated === undefined ? {} : { id: stated.id }),
+        ...(stated?.position === undefined ? {} : { position: stated.position }),
+      });
+      return { state: newState, seq, ...(chain === undefined ? {} : { chain }) };
     } catch (error) {
       const isRetryable = hasCode(error, ...RETRYABLE_CODES) || error instanceof GroupRefusesJoinersError;
       if (!isRetryable || Date.now() > end) throw error;

@@ -2,6 +2,7 @@ import type { ClientConfig, ClientState, ProposalWithSender } from 'ts-mls';
 import { decodeGroupState, encodeGroupState } from 'ts-mls';
 import { encode } from 'ts-mls/codec/tlsEncoder.js';
 import { decodeProposalWithSender, proposalWithSenderEncoder } from 'ts-mls/unappliedProposals.js';
+import type { ChainRecord } from '../chain/known-chain.ts';
 import { fromBase64, toBase64 } from '../platform/bytes.ts';
 import type { DeviceStore } from './device-store.ts';
 
@@ -14,6 +15,17 @@ export interface ReceivedMessage {
   readonly text: string;
   /** The message was deleted, and its text is gone. */
   readonly isDeleted?: true;
+  /** Message id, as its sender stated it in the message; if the sender stated none, as the service says. */
+  readonly id?: string;
+  /** Signature key of the sender's leaf, base64: the device that sent it. */
+  readonly device?: string;
+}
+
+/** A message of this device that it has not read in the log yet: a sender cannot decrypt its own. */
+export interface SentMessage {
+  readonly text: string;
+  /** SHA-256 of the MLSMessage, base64. Absent in stores of older releases. */
+  readonly digest?: string;
 }
 
 /** A proposal of this device that it has not read in the log yet. */
@@ -30,12 +42,16 @@ export interface GroupRecord {
   readonly position: number;
   /** Own commits of the current epoch, accepted or not: the state after each commit, by the commit's bytes in base64. */
   readonly pendingCommits: ReadonlyMap<string, ClientState>;
-  /** Texts of own messages that the device has not read in the log yet, by message id: a sender cannot decrypt its own. */
-  readonly sentTexts: ReadonlyMap<string, string>;
+  /** Own messages by message id, until they are read in the log. The answer to a send proves nothing. */
+  readonly sent: ReadonlyMap<string, SentMessage>;
   /** Own proposals by their bytes in base64: a sender cannot decrypt these either. */
   readonly ownProposals: ReadonlyMap<string, OwnProposal>;
   /** The device is no longer a member, although its MLS state does not say so. */
   readonly hasLeft: boolean;
+  /** What the device has read of the log. */
+  readonly chain: ChainRecord;
+  /** Leaves and epochs (`leaf/epoch`) for which `fork-suspected` was told, the newest last. */
+  readonly suspected: ReadonlySet<string>;
 }
 
 /** The form in a store. Its names never change, because an app keeps it over releases of this library. */
@@ -43,9 +59,15 @@ interface StoredGroup {
   readonly state: string;
   readonly position: number;
   readonly pending: [string, string][];
-  readonly sent: [string, string][];
+  /** Message id, text, digest. */
+  readonly sent: [string, string, string?][];
   readonly proposals: [string, string, string][];
   readonly wasCutOff: boolean;
+  // Absent in stores of releases before 0.3.0.
+  readonly links?: [number, string][];
+  readonly epochSeq?: number;
+  readonly lost?: [number, [number, string][]][];
+  readonly suspected?: string[];
 }
 
 const groupKey = (id: string): string => `group/${id}`;
@@ -81,15 +103,20 @@ export class GroupStore {
     this.#isClosed = true;
   }
 
-  async save({ state, position, pendingCommits, sentTexts, ownProposals, hasLeft }: GroupRecord): Promise<void> {
+  async save(record: GroupRecord): Promise<void> {
     if (this.#isClosed) return;
+    const { state, position, pendingCommits, sent, ownProposals, hasLeft, chain, suspected } = record;
     const stored: StoredGroup = {
       state: encodeState(state),
       position,
       pending: [...pendingCommits].map(([bytes, next]) => [bytes, encodeState(next)]),
-      sent: [...sentTexts],
+      sent: [...sent].map(([id, { text, digest }]) => (digest === undefined ? [id, text] : [id, text, digest])),
       proposals: [...ownProposals].map(([bytes, { ref, proposal }]) => [bytes, ref, encodeProposal(proposal)]),
       wasCutOff: hasLeft,
+      links: [...chain.links],
+      epochSeq: chain.epochSeq,
+      lost: chain.lost.map(({ above, links }) => [above, [...links]]),
+      suspected: [...suspected],
     };
     await this.#store.set(groupKey(this.#id), JSON.stringify(stored));
   }
@@ -102,11 +129,17 @@ export class GroupStore {
       state: decodeState(stored.state, config),
       position: stored.position,
       pendingCommits: new Map(stored.pending.map(([bytes, next]) => [bytes, decodeState(next, config)])),
-      sentTexts: new Map(stored.sent),
+      sent: new Map(stored.sent.map(([id, text, digest]) => [id, digest === undefined ? { text } : { text, digest }])),
       ownProposals: new Map(
         stored.proposals.map(([bytes, ref, proposal]) => [bytes, { ref, proposal: decodeProposal(proposal) }]),
       ),
       hasLeft: stored.wasCutOff,
+      chain: {
+        links: new Map(stored.links),
+        epochSeq: stored.epochSeq ?? stored.position,
+        lost: (stored.lost ?? []).map(([above, links]) => ({ above, links: new Map(links) })),
+      },
+      suspected: new Set(stored.suspected),
     };
   }
 

@@ -82,7 +82,8 @@ export async function createConversation(
   return oneOf(row, 'result', CREATE_RESULTS);
 }
 
-const SUMMARY = `
+/** Columns of `conversation c` and `member m`. */
+export const SUMMARY = `
   c.id, c.protocol,
   coalesce(m.left_epoch, c.epoch) as epoch,
   coalesce(m.left_seq, c.last_seq) as "lastSeq",
@@ -95,7 +96,8 @@ const SUMMARY = `
   c.created_at as "createdAt",
   m.left_seq as "leftSeq"`;
 
-function parseSummary(row: Row): ConversationSummary {
+/** @param row {@link SUMMARY} */
+export function parseSummary(row: Row): ConversationSummary {
   return {
     id: text(row, 'id'),
     protocol: oneOf(row, 'protocol', ['mls', 'opaque']),
@@ -136,30 +138,4 @@ export async function viewConversation(pool: pg.Pool, id: string, user: string):
     successor: orNull(text, row, 'successor'),
     pendingJoin: orNull(text, row, 'pendingJoin'),
   };
-}
-
-/**
- * Conversations of a user in the order of their creation, with those that it left in the last 30 days. A page reads no more than it
- * returns, however many conversations the user has.
- * @param after id after which the list starts; '' = from the first
- */
-export async function listConversations(
-  pool: pg.Pool,
-  user: string,
-  after: string,
-  limit: number,
-): Promise<ConversationSummary[]> {
-  const { rows } = await pool.query<Row>({
-    name: 'list-conversations',
-    // The order is that of the index (user_id, conversation), which the row comparison names: no other index serves it.
-    // `lateral`: otherwise the planner may walk through all conversations.
-    text: `select ${SUMMARY}
-      from member m cross join lateral (select * from conversation where key = m.conversation limit 1) c
-      where m.user_id = $1 and c.deleted_at is null
-        and (m.user_id, m.conversation) > ($1::text, coalesce((select key from conversation where id = $2 limit 1), 0))
-        and (m.left_at is null or m.left_at > clock_timestamp() - former_member_lifetime())
-      order by m.user_id, m.conversation limit $3`,
-    values: [user, after, limit],
-  });
-  return rows.map(parseSummary);
 }

@@ -2,7 +2,8 @@
 --
 --   1  bytes missing     body-missing (internal)    all but messages: their sender and content went with the bytes
 --   2  never a member    not-found
---   3  earlier answer    the original answer, id-reused
+--   3  earlier answer    log-restarted of an operation whose stated position the log does not have; else the original answer,
+--                        id-reused
 --   4  bytes missing     body-missing (internal)    messages, which step 3 answers by their hash
 --   5  membership        removed, also of a user whom an operator removed from everywhere; of an external commit: not-found,
 --                        not-allowed
@@ -43,11 +44,12 @@ declare
   v_kind text := op ->> 'kind';
   v_answer jsonb;
 begin
-  -- 1 and 2. No answer of either when the sender is known, and is or was a member.
-  if p_bytes_missing or m.user_id is null then
+  -- 1, 2 and the position of 3. No answer of either when the sender is known, is or was a member, and states no position.
+  if p_bytes_missing or m.user_id is null or op ? 'position' then
     v_answer := coalesce(
       case when p_bytes_missing and v_kind <> 'message' then refusal('body-missing') end,
-      never_member_refusal(m, op));
+      never_member_refusal(m, op),
+      case when op ? 'position' then position_refusal(c, m, op) end);
     if v_answer is not null then return v_answer; end if;
   end if;
 

@@ -138,7 +138,8 @@ begin
   end loop;
   if (c.member_count = 0) <> (o.member_count = 0) then c := with_abandonment(c); end if;
   if c.push_seq <> o.push_seq then perform begin_push(c, o.push_seq); end if;
-  if c is distinct from o then perform save_conversation(c); end if;
+  -- A change without an entry (a role, for example) is one too for those who list their conversations.
+  if v_changed or c is distinct from o then perform save_conversation(c); end if;
   return jsonb_build_object(
     'facts', jsonb_build_object('found', c.deleted_at is null, 'protocol', c.protocol, 'epoch', c.epoch,
         'lastSeq', c.last_seq, 'memberCount', c.member_count) || due_fact(c)

@@ -17,7 +17,8 @@ begin
     return jsonb_build_object('epoch', 0, 'outcome', coalesce(earlier_deletion(c.key, p_op), refusal('not-found')));
   end if;
   select * into m from member where conversation = c.key and user_id = p_op ->> 'actor';
-  v_outcome := coalesce(never_member_refusal(m, p_op), earlier_answer(c, m, p_op), membership_refusal(c, m, p_op));
+  v_outcome := coalesce(never_member_refusal(m, p_op), case when p_op ? 'position' then position_refusal(c, m, p_op) end,
+    earlier_answer(c, m, p_op), membership_refusal(c, m, p_op));
   return jsonb_build_object('epoch', c.epoch)
     || case when v_outcome is null then '{}' else jsonb_build_object('outcome', v_outcome) end;
 end $$;
@@ -119,12 +120,12 @@ language sql stable as $$
   select sha256(convert_to(jsonb_build_array(coalesce(op ->> 'sha256', ''), p_adds, p_removes)::text, 'UTF8'))
 $$;
 
--- Fingerprint of an operation without an entry: what it asks for, without transport fields and deadline.
+-- Fingerprint of an operation without an entry: what it asks for, without transport fields, deadline and position.
 create or replace function operation_fingerprint(op jsonb) returns bytea
 language sql stable as $$
   select case op ->> 'kind'
     when 'commit' then commit_fingerprint(op, json_texts(op -> 'adds'), json_texts(op -> 'removes'))
     when 'leave' then decode(coalesce(op ->> 'sha256', ''), 'hex')
-    else sha256(convert_to((op - '{notAfter,actor,body,size,bytes}'::text[])::text, 'UTF8'))
+    else sha256(convert_to((op - '{notAfter,actor,body,size,bytes,position}'::text[])::text, 'UTF8'))
   end
 $$;

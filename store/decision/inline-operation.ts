@@ -61,6 +61,7 @@ export interface InlineOperation extends RequestJson {
   readonly epoch?: number;
   readonly push?: MessageCommand['push'];
   readonly deleteHash?: string;
+  readonly position?: string;
   readonly deferred?: true;
   readonly seq?: number;
   readonly bytes?: { readonly ciphertext?: number; readonly welcome?: number; readonly groupInfo?: number };
@@ -146,27 +147,29 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
   const common = { kind, id, actor, notAfter };
   switch (command.kind) {
     case 'message': {
-      const { type, sha256, epoch, isVerified: verified, push, deleteHash, bytes } = command;
-      return defined({ ...common, type, sha256, epoch, verified, push, deleteHash, bytes: positions(bytes, add) });
+      const { type, sha256, epoch, isVerified: verified, push, deleteHash, position, bytes } = command;
+      const small = { type, sha256, epoch, verified, push, deleteHash, position };
+      return defined({ ...common, ...small, bytes: indexes(bytes, add) });
     }
     case 'commit': {
-      const { sha256, epoch, bytes, waitedForReservation: deferred } = command;
-      return defined({ ...common, sha256, epoch, deferred, ...commitJson(command), bytes: positions(bytes, add) });
+      const { sha256, epoch, position, bytes, waitedForReservation: deferred } = command;
+      const content = commitJson(command);
+      return defined({ ...common, sha256, epoch, position, deferred, ...content, bytes: indexes(bytes, add) });
     }
     case 'leave': {
-      const { sha256, epoch, isVerified: verified, bytes } = command;
-      return defined({ ...common, sha256, epoch, verified, bytes: positions(bytes, add) });
+      const { sha256, epoch, isVerified: verified, position, bytes } = command;
+      return defined({ ...common, sha256, epoch, verified, position, bytes: indexes(bytes, add) });
     }
     case 'join-request': {
-      const { sha256, epoch, device, package: content, bytes } = command;
-      return defined({ ...common, sha256, epoch, device, package: content, bytes: positions(bytes, add) });
+      const { sha256, epoch, device, position, package: content, bytes } = command;
+      return defined({ ...common, sha256, epoch, device, position, package: content, bytes: indexes(bytes, add) });
     }
     case 'group-info':
       return defined({
         ...common,
         epoch: command.epoch,
         ...groupInfoJson(command),
-        bytes: positions(command.bytes, add),
+        bytes: indexes(command.bytes, add),
       });
     case 'report':
       return defined({ ...common, seq: command.seq, epoch: command.epoch, ...reportJson(command) });
@@ -181,7 +184,7 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
   }
 }
 
-function positions(
+function indexes(
   bytes: CommandBytes | undefined,
   add: (bytes: Uint8Array) => number,
 ): InlineOperation['bytes'] | undefined {

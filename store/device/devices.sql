@@ -45,6 +45,8 @@ begin
   -- A claim that somebody else has locked is being deleted there.
   delete from claim where (operation, ref) in (
     select operation, ref from claim where user_id = p_user for update skip locked);
+  delete from group_claim where operation in (
+    select operation from group_claim where user_id = p_user for update skip locked);
   delete from device_position where user_id = p_user and device_id = any (v_devices);
   delete from stream_ticket where user_id = p_user;
   with gone as (delete from welcome where user_id = p_user returning conversation, seq)

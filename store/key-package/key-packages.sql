@@ -168,6 +168,57 @@ returns timestamptz language sql stable as $$
   where k.user_id = p_user and k.device_id = p_device and k.claimed_at > statement_timestamp() - claim_lifetime()
 $$;
 
+-- The package that a claim gets of a device: the next one, or the last resort once there is none; null = there is neither.
+create or replace function claimable_key_package(p_user text, p_device text, p_suite int) returns bytea
+language sql stable as $$
+  select coalesce(
+    next_key_package(p_user, p_device, p_suite),
+    (select ref from key_package
+     where user_id = p_user and device_id = p_device and last_resort and replaced_at is null and not_after > clock_timestamp()
+       and (p_suite is null or cipher_suite = p_suite)
+     order by uploaded_at desc limit 1))
+$$;
+
+-- Hands out these packages of these devices, for good. The caller has locked the devices and chosen the packages since; null = the
+-- device has none. `low` = this claim took its pool below p_low.
+create or replace function hand_out_key_packages(p_operation text, p_claimer text, p_conversation text, p_low int, p_many boolean,
+                                      p_users text[], p_devices text[], p_refs bytea[])
+returns table (user_id text, device_id text, ref bytea, key_package bytea, last_resort boolean, low boolean)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  -- a variable, because an index cannot be searched by a volatile function
+  v_now timestamptz := clock_timestamp();
+  v_low boolean[];
+begin
+  -- In the order of refs, as commits lock them.
+  update key_package set claimed_at = v_now where ref = any (array(
+    select ref from key_package where ref = any (p_refs) and not last_resort order by ref for no key update));
+  -- A last resort has many claims. Lapsed ones have no use; a locked one is being deleted by somebody else.
+  delete from claim where (operation, ref) in (
+    select c.operation, c.ref from unnest(p_refs) r (ref)
+    cross join lateral (select from key_package where ref = r.ref and last_resort limit 1) k
+    cross join lateral (
+      select operation, ref from claim
+      where ref = r.ref and user_id = p_claimer and conversation = p_conversation and at < v_now - claim_lifetime()
+      for update skip locked limit 100) c);
+  insert into claim (ref, user_id, conversation, operation, many)
+    select r.ref, p_claimer, p_conversation, p_operation, p_many from unnest(p_refs) r (ref) where r.ref is not null order by r.ref
+    -- A last resort, under an Idempotency-Key that the claimer uses again after a day.
+    on conflict (operation, ref) do update set conversation = excluded.conversation, at = excluded.at;
+  -- Lists side by side need no join.
+  v_low := array(
+    select c.n < p_low and (select low_stock_at is null from device where user_id = d.user_id and device_id = d.device_id limit 1)
+    from unnest(p_users, p_devices) with ordinality d (user_id, device_id, n)
+    cross join lateral count_available(d.user_id, d.device_id, p_low) c (n) order by d.n);
+  update device set low_stock_at = v_now from unnest(p_users, p_devices, v_low) d (user_id, device_id, low)
+    where d.low and device.user_id = d.user_id and device.device_id = d.device_id;
+  return query
+    select d.user_id, d.device_id, k.ref, k.key_package, k.last_resort, d.low
+    from unnest(p_users, p_devices, p_refs, v_low) d (user_id, device_id, ref, low)
+    left join lateral (select * from key_package where ref = d.ref limit 1) k on true;
+end $$;
+
 -- Hands out one package of each device of p_user (null: of all that are known; never of the claimer's own device), the
 -- oldest that is usable, for good; the last resort once there is none. One row for each device: without a ref it is
 -- exhausted; `low` = this claim took its pool below p_low. The same p_operation again gets the same packages, even when they were
@@ -189,8 +240,6 @@ declare
   v_now timestamptz;
   v_earlier timestamptz;
   v_until timestamptz;
-  k key_package;
-  v_low boolean;
 begin
   -- One claim of a claimer at a time, over all processes. Two at once would not see each other's packages and exceed the limits; and
   -- a claim that is repeated while it runs would be made twice.
@@ -225,7 +274,7 @@ begin
 
   if p_rate > 0 then
     select count(*), min(c.at) + claim_rate() into v_count, v_until from claim c
-      where c.user_id = p_claimer and c.at > v_now - claim_rate();
+      where c.user_id = p_claimer and c.at > v_now - claim_rate() and not c.many;
     if v_count = 0 or v_count + cardinality(v_devices) <= p_rate then
       select d, t.until into v_device, v_until
         from unnest(v_devices) d cross join lateral next_claim_at(p_claimer, p_user, d, p_hold, p_most) t (until)
@@ -239,29 +288,11 @@ begin
     end if;
   end if;
 
-  foreach v_device in array v_devices loop
-    update key_package y set claimed_at = clock_timestamp() where y.ref = next_key_package(p_user, v_device, p_suite)
-      returning y.* into k;
-    if k.ref is null then
-      select x.* into k from key_package x
-        where x.user_id = p_user and x.device_id = v_device and x.last_resort and x.replaced_at is null
-          and x.not_after > v_now and (p_suite is null or x.cipher_suite = p_suite)
-        order by x.uploaded_at desc limit 1;
-      -- A last resort has many claims. Lapsed ones have no use; a locked one is being deleted by somebody else.
-      delete from claim where (operation, ref) in (
-        select c.operation, c.ref from claim c
-        where c.ref = k.ref and c.user_id = p_claimer and c.conversation = p_conversation and c.at < v_now - claim_lifetime()
-        for update skip locked limit 100);
-    end if;
-    if k.ref is not null then
-      insert into claim (ref, user_id, conversation, operation) values (k.ref, p_claimer, p_conversation, p_operation);
-    end if;
-    v_low := false;
-    if count_available(p_user, v_device, p_low) < p_low then
-      update device d set low_stock_at = clock_timestamp()
-        where d.user_id = p_user and d.device_id = v_device and d.low_stock_at is null;
-      v_low := found;
-    end if;
-    return query select v_device, k.ref, k.key_package, k.last_resort, v_low, null::bigint;
-  end loop;
+  return query
+    select h.device_id, h.ref, h.key_package, h.last_resort, h.low, null::bigint
+    from hand_out_key_packages(
+      p_operation, p_claimer, p_conversation, p_low, false,
+      array(select p_user from unnest(v_devices)), v_devices,
+      array(select claimable_key_package(p_user, d.id, p_suite) from unnest(v_devices) with ordinality d (id, n) order by d.n)) h
+    order by 1;
 end $$;

@@ -190,7 +190,8 @@ export async function claimKeyPackages(pool: pg.Pool, request: ClaimRequest): Pr
   };
 }
 
-function parseClaimed(row: Row): ClaimedKeyPackage {
+/** @param row {device, keyPackage, ref, lastResort} */
+export function parseClaimed(row: Row): ClaimedKeyPackage {
   return {
     device: text(row, 'device'),
     keyPackage: bytes(row, 'keyPackage'),

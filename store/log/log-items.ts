@@ -7,6 +7,8 @@ import type { ChangeItem } from './changes.ts';
  */
 export interface Cursor {
   readonly seq: number;
+  /** Of the log at `seq` (domain/position.ts). Absent = not known. */
+  readonly mark?: string | undefined;
   readonly key: number;
 }
 

@@ -1,9 +1,10 @@
 import type pg from 'pg';
 import { MAX_PAGE_BYTES } from '../../domain/limits.ts';
-import { type Row, flag, integer, integers, integersByName, objects, oneOf, orNull } from '../row.ts';
+import { type Position, positionAt } from '../../domain/position.ts';
+import { type Row, bytes, flag, integer, integers, integersByName, objects, oneOf, orNull } from '../row.ts';
 import { existsByKey, withinBytes } from '../sql-fragments.ts';
 import { parseChangeItem } from './changes.ts';
-import { ENTRY_COLUMNS, parseEntries, readableEntries } from './entries.ts';
+import { ENTRY_COLUMNS, PAGE_FACTS, parseEntries, parsePageFacts, readableEntries } from './entries.ts';
 import { type Cursor, type LogItem, mergeInOrder } from './log-items.ts';
 
 /** What streams read of one conversation: its next entries and changes, in order. */
@@ -25,6 +26,10 @@ export interface UserLogSlice extends LogSlice {
   readonly leftSeq: number | null;
   /** Entries that would come next were deleted. */
   readonly truncated: boolean;
+  /** The log does not go on from the position. Then there are no items. */
+  readonly restarted: boolean;
+  /** The end of the log, for a member. */
+  readonly end: Position;
   readonly protocol: 'mls' | 'opaque';
   /** First entries of the user's membership intervals that reach to the cursor or beyond, in order. */
   readonly intervalStarts: readonly number[];
@@ -35,6 +40,8 @@ export interface UserLogSlice extends LogSlice {
 /** The next items for all live streams of a process, and which of their users may no longer read: from one snapshot. */
 export interface SharedLogSlice extends LogSlice {
   readonly deleted: boolean;
+  /** The log at the cursor; without a mark where the chain has no value. */
+  readonly start: Position;
   /** Of those users who are former members: user -> last entry it may read. */
   readonly left: ReadonlyMap<string, number>;
   /** Of those users who joined (again) after the cursor: user -> first entry of the latest membership interval. */
@@ -84,13 +91,12 @@ export async function readUserLogSlice(
   pool: pg.Pool,
   conversation: string,
   user: string,
-  { seq, key }: Cursor,
+  { seq, key, mark }: Cursor,
   limit: number,
 ): Promise<UserLogSlice | undefined> {
   const { rows } = await pool.query<Row>({
     name: 'read-user-log-slice',
-    text: `select coalesce(m.left_seq, c.last_seq) as "lastSeq", m.left_seq as "leftSeq", c.oldest_seq as "oldestSeq",
-        c.protocol, s."intervalStarts", s.truncated, ${onFirstRow('ch.changes')} as changes,
+    text: `select ${PAGE_FACTS}, c.protocol, j.verdict, s."intervalStarts", s.truncated, ${onFirstRow('ch.changes')} as changes,
         ${existsByKey('welcome w where w.conversation = c.key and w.user_id = m.user_id and w.seq > $3')} as "hasWelcomes",
         e.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
@@ -113,19 +119,18 @@ export async function readUserLogSlice(
         where p.conversation = c.key and p.user_id = m.user_id and (p.to_seq is null or p.to_seq >= $3)`,
         'array[$2::text]',
       )}) ch
-      left join lateral (${readableEntries()}) e on true
+      cross join lateral (select judge_position(c, m, $3, $7) as verdict offset 0) j
+      left join lateral (${readableEntries()}) e on j.verdict <> 'restarted'
       order by e.seq`,
-    values: [conversation, user, seq, limit, MAX_PAGE_BYTES, key],
+    values: [conversation, user, seq, limit, MAX_PAGE_BYTES, key, mark ?? null],
   });
   const [facts] = rows;
   if (facts === undefined) return undefined;
-  const lastSeq = integer(facts, 'lastSeq');
+  const { head, ...page } = parsePageFacts(facts);
   return {
-    ...parseItems(rows, facts, limit, lastSeq),
-    lastSeq,
-    leftSeq: orNull(integer, facts, 'leftSeq'),
-    oldestSeq: integer(facts, 'oldestSeq'),
-    truncated: flag(facts, 'truncated'),
+    ...parseItems(rows, facts, limit, page.lastSeq),
+    ...page,
+    end: positionAt(page.lastSeq, head),
     protocol: oneOf(facts, 'protocol', ['mls', 'opaque']),
     intervalStarts: integers(facts, 'intervalStarts'),
     hasWelcomes: flag(facts, 'hasWelcomes'),
@@ -148,7 +153,8 @@ export async function readSharedLogSlice(
 ): Promise<SharedLogSlice | undefined> {
   const { rows } = await pool.query<Row>({
     name: 'read-shared-log-slice',
-    text: `select c.last_seq as "lastSeq", c.oldest_seq as "oldestSeq", c.deleted_at is not null as deleted, coalesce((
+    text: `select c.last_seq as "lastSeq", c.oldest_seq as "oldestSeq", c.deleted_at is not null as deleted,
+        chain_at(c, $3) as start, coalesce((
           select jsonb_object_agg(m.user_id, m.left_seq) from member m
           where m.conversation = c.key and m.user_id = any($2) and m.left_seq is not null), '{}') as left,
         coalesce((select jsonb_object_agg(p.user_id, p.from_seq order by p.from_seq) from period p
@@ -176,6 +182,7 @@ export async function readSharedLogSlice(
     lastSeq,
     oldestSeq: integer(facts, 'oldestSeq'),
     deleted: flag(facts, 'deleted'),
+    start: positionAt(seq, orNull(bytes, facts, 'start')),
     left: integersByName(facts, 'left'),
     rejoined: integersByName(facts, 'rejoined'),
     hasWelcomes: flag(facts, 'hasWelcomes'),

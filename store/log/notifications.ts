@@ -9,6 +9,8 @@ export const ENTRIES_CHANNEL = 'parley_entries';
 export const DEVICES_CHANNEL = 'parley_devices';
 /** Channel of read marks. Payload: JSON array of user and conversation. */
 const READS_CHANNEL = 'parley_reads';
+/** Channel of signals (`store/signal/`). Payload: `<conversation id> <last seq> <key of its last change> <base64>`, then ` <user>` in an opaque conversation. */
+export const SIGNALS_CHANNEL = 'parley_signals';
 /** Channel of changed settings. Payload: name of the setting. */
 export const SETTINGS_CHANNEL = 'parley_settings';
 
@@ -148,6 +150,8 @@ export function listen(
     /** A user moved its read mark in a conversation. */
     readonly onRead?: (user: string, conversation: string) => void;
     readonly onSetting: (name: string) => void;
+    /** A notification of {@link SIGNALS_CHANNEL}. @default signals are not heard */
+    readonly onSignal?: (payload: string) => void;
     /** After each connect. Notifications before it may be lost: check everything once. */
     readonly onConnect: () => void;
     readonly onError: (error: unknown) => void;
@@ -178,6 +182,7 @@ export function listen(
   };
   const receive = (channel: string, payload: string): void => {
     if (channel === SETTINGS_CHANNEL) return handlers.onSetting(payload);
+    if (channel === SIGNALS_CHANNEL) return handlers.onSignal?.(payload);
     if (channel === DEVICES_CHANNEL) {
       const { device, stream } = parseDevicePayload(payload);
       return handlers.onDevice?.(device, stream);
@@ -209,6 +214,7 @@ export function listen(
     try {
       await session.connect();
       const channels = [ENTRIES_CHANNEL, DEVICES_CHANNEL, READS_CHANNEL, SETTINGS_CHANNEL];
+      if (handlers.onSignal !== undefined) channels.push(SIGNALS_CHANNEL);
       await session.query(channels.map((channel) => `listen ${channel}`).join('; '));
     } catch (error) {
       if (!closed) handlers.onError(error);

@@ -14,7 +14,8 @@ begin
     m.read_seq := v_seq;
   end if;
   if not v_back then m.increments_base := c.increments; end if;
-  update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = m.increments_base
+  update member set read_seq = m.read_seq, read_count = m.read_count, increments_base = m.increments_base,
+      changed_xid = pg_current_xact_id()
     where conversation = c.key and user_id = m.user_id;
   result := jsonb_build_object('status', 'accepted',
     'unread', unread_count(c.app_count, m.read_count, c.expired_count, c.increments, m.increments_base));

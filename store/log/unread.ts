@@ -14,7 +14,7 @@ export const READ_MARK = "m.read_seq || ' ' || greatest(m.read_count, c.expired_
 /** Where a member stands in a conversation. */
 export interface ReadState {
   /** {@link READ_MARK}, to be compared only. */
-  readonly mark: string;
+  readonly readMark: string;
   /** Read position: seq of the last entry that counts as read. */
   readonly seq: number;
   readonly unread: number;

@@ -31,7 +31,8 @@ create or replace function end_membership(inout c conversation, m member, p_leav
 language plpgsql as $$
 begin
   update member set left_seq = c.last_seq, left_epoch = c.epoch, left_at = clock_timestamp(), left_policy = c.policy,
-                    leaving = p_leaving, left_self = p_self, awaited = false, role = 'member'
+                    leaving = p_leaving, left_self = p_self, awaited = false, role = 'member',
+                    changed_xid = pg_current_xact_id()
     where conversation = c.key and user_id = m.user_id;
   update period set to_seq = c.last_seq where conversation = c.key and user_id = m.user_id and to_seq is null;
   perform withdraw_welcomes(c.key, array[m.user_id]);

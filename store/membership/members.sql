@@ -49,7 +49,7 @@ begin
   update period set to_seq = c.last_seq where conversation = c.key and user_id = any (p_users) and to_seq is null;
   update member set left_seq = coalesce(left_seq, c.last_seq), left_epoch = coalesce(left_epoch, c.epoch),
                     left_at = coalesce(left_at, c.last_at), left_policy = coalesce(left_policy, c.policy),
-                    leaving = false, awaited = false, role = 'member'
+                    leaving = false, awaited = false, role = 'member', changed_xid = pg_current_xact_id()
     where conversation = c.key and user_id = any (p_users);
   perform forget_leaves(c.key, p_users);
   perform withdraw_welcomes(c.key, p_users);
@@ -65,7 +65,7 @@ begin
       set role = 'member', joined_seq = excluded.joined_seq, joined_epoch = excluded.joined_epoch,
           left_seq = null, left_epoch = null, left_at = null, left_policy = null, left_self = false, leaving = false, awaited = false,
           read_seq = excluded.read_seq, read_count = excluded.read_count, increments_base = excluded.increments_base,
-          proven_at = null, brought_by = excluded.brought_by;
+          proven_at = null, brought_by = excluded.brought_by, changed_xid = excluded.changed_xid;
   perform end_leaving(c.key, p_users);
   delete from bar where conversation = c.key and user_id = any (p_users);
   -- What it could not process in an earlier membership is no vote in this one.

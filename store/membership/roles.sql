@@ -16,7 +16,7 @@ begin
     result := refusal('not-allowed');
     return;
   end if;
-  update member set role = v_role where conversation = c.key and user_id = v_user;
+  update member set role = v_role, changed_xid = pg_current_xact_id() where conversation = c.key and user_id = v_user;
   if v_old_role <> v_role then perform record_change(c, 'role', jsonb_build_object('user', v_user, 'role', v_role)); end if;
   result := jsonb_build_object('status', 'accepted', 'role', v_role);
 end $$;
@@ -40,6 +40,6 @@ begin
   select user_id into v_user from member where conversation = c.key and left_seq is null
     order by joined_seq, brought_by is not null, user_id limit 1;
   if not found then return; end if;
-  update member set role = 'admin' where conversation = c.key and user_id = v_user;
+  update member set role = 'admin', changed_xid = pg_current_xact_id() where conversation = c.key and user_id = v_user;
   perform record_change(c, 'role', jsonb_build_object('user', v_user, 'role', 'admin'));
 end $$;

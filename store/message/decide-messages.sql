@@ -18,18 +18,24 @@ begin
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
   with op as (
     select i.n, i.id, decode(i.sha256, 'hex') as sha, decode(i.delete_hash, 'hex') as delete_hash, i.not_after, i.push,
+           split_part(i.position, '.', 1)::bigint as read_seq, nullif(split_part(i.position, '.', 2), '') as read_mark,
            case when i.body is null then i.actor else s.user_id end as actor,
            coalesce(case when i.body is null then i.epoch else s.epoch end, c.epoch) as epoch,
            case when i.body is null then p_bytes[(i.bytes ->> 'ciphertext')::int] else s.ciphertext end as ciphertext
     from rows from (jsonb_to_recordset(p_ops) as (id text, sha256 text, body bigint, actor text, epoch bigint,
-                                                  bytes jsonb, "notAfter" bigint, push text, "deleteHash" text))
-         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, push, delete_hash, n)
+                                                  bytes jsonb, "notAfter" bigint, push text, "deleteHash" text, position text))
+         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, push, delete_hash, position, n)
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
     select o.*, e.seq as first_seq, e.epoch as first_epoch, e.chain as first_chain, coalesce(m.left_seq, c.last_seq) as left_seq, m.pending_join,
       case
         when o.actor is not null and m.user_id is null then 'not-found'
+        when o.read_seq is not null and o.actor is not null and position_verdict(o.read_seq, o.read_mark,
+          coalesce(m.left_seq, c.last_seq), c.oldest_seq,
+          m.left_seq is null and o.read_seq >= m.joined_seq - 1 or in_period(c.key, o.actor, o.read_seq),
+          case o.read_seq when c.last_seq then c.chain when c.oldest_seq - 1 then c.oldest_chain
+            else (select chain from entry where conversation = c.key and seq = o.read_seq) end) = 'restarted' then 'log-restarted'
         when e.kind = 'application' and e.sha256 = o.sha and e.delete_hash is not distinct from o.delete_hash
              and (e.sender is null or o.actor is null or e.sender = o.actor) then 'duplicate'
         when e.seq is not null then case when m.left_seq is null then 'id-reused' else 'removed' end
@@ -43,7 +49,7 @@ begin
         else 'accepted'
       end as verdict
     from op o
-    left join lateral (select user_id, left_seq, pending_join_refusal(awaited) as pending_join from member
+    left join lateral (select user_id, left_seq, joined_seq, pending_join_refusal(awaited) as pending_join from member
       where conversation = c.key and user_id = o.actor limit 1) m on true
     left join lateral (select seq, epoch, kind, sha256, sender, chain, delete_hash from entry
       where conversation = c.key and message_id = o.id limit 1) e on true
@@ -76,6 +82,7 @@ begin
           'seq', first_seq, 'epoch', first_epoch)
           || chain_fact(first_chain)
         when 'removed' then refusal('removed', jsonb_build_object('seq', left_seq))
+        when 'log-restarted' then log_restarted_refusal(left_seq, c.oldest_seq)
         when 'pending-join' then pending_join
         when 'epoch-ahead' then epoch_refusal(verdict, c.epoch, epoch)
         when 'epoch-too-old' then epoch_refusal(verdict, c.epoch, epoch)

@@ -57,7 +57,7 @@ begin
     from entry e where e.conversation = c.key and e.seq = p_seq;
   if not v_deleted then
     update entry set ciphertext = null, deleted = true where conversation = c.key and seq = p_seq;
-    update conversation set deletions = deletions + 1 where key = c.key;
+    update conversation set deletions = deletions + 1, changed_xid = pg_current_xact_id() where key = c.key;
     -- A copy that a retry has staged. It needs no bytes to be answered as a duplicate.
     delete from staged where key = any (array(
       select s.key from (select key, ciphertext from staged where conversation = c.key and octet_length(ciphertext) = v_size limit 8) s

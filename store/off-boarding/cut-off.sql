@@ -103,7 +103,8 @@ begin
   if r.role is null or c.deleted_at is not null or m.left_seq is null or not m.leaving then return null; end if;
   update period set to_seq = null where conversation = c.key and user_id = m.user_id
     and from_seq = (select max(from_seq) from period where conversation = c.key and user_id = m.user_id);
-  update member set left_seq = null, left_epoch = null, left_at = null, left_policy = null, leaving = false, role = r.role
+  update member set left_seq = null, left_epoch = null, left_at = null, left_policy = null, leaving = false, role = r.role,
+      changed_xid = pg_current_xact_id()
     where conversation = c.key and user_id = m.user_id;
   c.member_count := c.member_count + 1;
   perform record_change(c, 'added', jsonb_build_object('users', array[m.user_id]));

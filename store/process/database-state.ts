@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { type Row, integer, onlyRow, orNull, text } from '../row.ts';
+import { type Row, flag, integer, onlyRow, orNull, text } from '../row.ts';
 
 /** How the database is, as far as a role without special rights sees it. */
 export interface DatabaseState {
@@ -9,6 +9,10 @@ export interface DatabaseState {
   readonly maxConnections: number;
   /** Sessions of this database that wait for a lock. */
   readonly waitingForLocks: number;
+  /** Standbys that follow now. */
+  readonly standbys: number;
+  /** Whether a commit waits for a standby: then a failover loses nothing that was acknowledged. */
+  readonly waitsForStandby: boolean;
   /** The oldest transaction of this database; null = none runs. `pid` and `application` are those of its session. */
   readonly oldestTransaction: {
     readonly ms: number;
@@ -39,6 +43,8 @@ export async function readDatabaseState(pool: pg.Pool): Promise<DatabaseState> {
       )
       select current_setting('server_version') as version, current_setting('max_connections')::int as "maxConnections",
         (select count(*)::int from a where backend_type = 'client backend') as connections,
+        (select count(*)::int from pg_stat_replication) as standbys,
+        current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local') as "waitsForStandby",
         (select count(*)::int from a where datname = current_database() and wait_event_type = 'Lock') as "waitingForLocks",
         (select count(*)::int from (
           select from conversation where due_at <= clock_timestamp() - make_interval(secs => $1::float8 / 1000) limit $2) d) as overdue,
@@ -54,6 +60,8 @@ export async function readDatabaseState(pool: pg.Pool): Promise<DatabaseState> {
     connections: integer(row, 'connections'),
     maxConnections: integer(row, 'maxConnections'),
     waitingForLocks: integer(row, 'waitingForLocks'),
+    standbys: integer(row, 'standbys'),
+    waitsForStandby: flag(row, 'waitsForStandby'),
     oldestTransaction:
       pid === null
         ? null

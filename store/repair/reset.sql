@@ -59,10 +59,12 @@ declare
       and (user_id = p_user or (select true from erasure e where e.user_id = m.user_id and e.at >= coalesce(
         (select at from entry where conversation = c.key and seq = m.joined_seq limit 1), c.created_at) limit 1) is null)
     except select unnest(p_undone));
+  v_origin bytea := chain_origin(p_id, c.protocol, 0);
 begin
-  insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, undone_trial)
+  insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, undone_trial, chain_base, base_epoch, chain,
+                            oldest_chain)
     values (p_id, c.protocol, 0, cardinality(v_members), c.policy, p_user,
-            sha256(convert_to('successor of ' || c.id, 'UTF8')), cardinality(p_undone) > 0)
+            sha256(convert_to('successor of ' || c.id, 'UTF8')), cardinality(p_undone) > 0, 0, 0, v_origin, v_origin)
     on conflict (id) do nothing returning * into s;
   if not found then return false; end if;
   insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, awaited, proven_at, brought_by)

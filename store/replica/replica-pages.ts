@@ -1,8 +1,20 @@
 import type pg from 'pg';
 import type { EntryKind } from '../../domain/log-entry.ts';
 import { MAX_PAGE_BYTES } from '../../domain/limits.ts';
-import { type Page, kindFilter, parseEntries, readPage } from '../log/entries.ts';
-import { type Row, flag, integer, integers, orNull } from '../row.ts';
+import type { Position } from '../../domain/position.ts';
+import {
+  CHAIN_BEFORE,
+  PAGE_FACTS,
+  type Page,
+  type PageFacts,
+  entryColumns,
+  kindFilter,
+  pageOf,
+  parseEntries,
+  parsePageFacts,
+  readPage,
+} from '../log/entries.ts';
+import { type Row, integer, integers } from '../row.ts';
 import { withinBytes } from '../sql-fragments.ts';
 import type { Replica } from './replica.ts';
 
@@ -13,7 +25,7 @@ export type PageSource = 'replica' | 'behind' | 'failed' | 'primary';
 export type ReadPage = (
   conversation: string,
   user: string,
-  after: number,
+  after: number | Position,
   limit: number,
   kind?: EntryKind,
 ) => Promise<Page | undefined>;
@@ -22,7 +34,7 @@ export type ReadPage = (
 const MAX_STAYS = 64;
 
 /** What the primary decides about a page: all but the entries themselves. */
-interface Judgement extends Pick<Page, 'lastSeq' | 'leftSeq' | 'oldestSeq' | 'truncated'> {
+interface Judgement extends PageFacts {
   readonly key: number;
   /** Oldest entry that the primary keeps, and the last application entry without its body. */
   readonly keptFrom: number;
@@ -47,13 +59,15 @@ export function makeReadPage(
   onPage: (source: PageSource) => void = () => undefined,
 ): ReadPage {
   if (replica === undefined) return (...page) => readPage(primary, ...page);
-  return async (conversation, user, after, limit, kind) => {
+  return async (conversation, user, from, limit, kind) => {
+    const position: Position = typeof from === 'number' ? { seq: from } : from;
+    const { seq: after } = position;
     const fromPrimary = (source: PageSource): Promise<Page | undefined> => {
       onPage(source);
-      return readPage(primary, conversation, user, after, limit, kind);
+      return readPage(primary, conversation, user, position, limit, kind);
     };
     if (!replica.follows()) return fromPrimary('primary');
-    const judgement = await judge(primary, conversation, user, after);
+    const judgement = await judge(primary, conversation, user, position);
     if (judgement === undefined) return undefined;
     if (judgement.from.length > MAX_STAYS) return fromPrimary('primary');
     const {
@@ -67,7 +81,7 @@ export function makeReadPage(
     } = judgement;
     const end = lastPossible(judgement, after, limit, kind);
     // Nothing can be in the page, so nobody has to be asked.
-    if (end <= after) return { entries: [], more: false, ...facts };
+    if (facts.restarted || end <= after) return pageOf(facts, { entries: [], more: false });
     let rows: readonly Row[];
     try {
       rows = await readEntries(replica.pool, judgement, { after, limit, kind, end });
@@ -77,7 +91,7 @@ export function makeReadPage(
     }
     if (rows.length === 0) return fromPrimary('behind');
     onPage('replica');
-    return { ...parseEntries(rows, limit, facts.lastSeq), ...facts };
+    return pageOf(facts, parseEntries(rows, limit, facts.lastSeq));
   };
 }
 
@@ -99,13 +113,12 @@ async function judge(
   primary: pg.Pool,
   conversation: string,
   user: string,
-  after: number,
+  { seq, mark }: Position,
 ): Promise<Judgement | undefined> {
   const { rows } = await primary.query<Row>({
     name: 'judge-page',
     // As in `readPage`: one snapshot for all of it.
-    text: `select c.key, coalesce(m.left_seq, c.last_seq) as "lastSeq", m.left_seq as "leftSeq",
-        least(c.oldest_seq, coalesce(m.left_seq + 1, c.oldest_seq)) as "oldestSeq", c.oldest_seq as "keptFrom",
+    text: `select c.key, ${PAGE_FACTS}, judge_position(c, m, $3, $5) as verdict, c.oldest_seq as "keptFrom",
         c.expired_seq as "expiredSeq", c.deletions, s.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
@@ -115,19 +128,16 @@ async function judge(
           coalesce(bool_or(greatest(p.from_seq, $3::bigint + 1) < c.oldest_seq), false) as truncated
         from (select * from period p where p.conversation = c.key and p.user_id = m.user_id
                 and (p.to_seq is null or p.to_seq > $3) order by p.from_seq limit $4) p) s`,
-    values: [conversation, user, after, MAX_STAYS + 1],
+    values: [conversation, user, seq, MAX_STAYS + 1, mark ?? null],
   });
   const [row] = rows;
   if (row === undefined) return undefined;
   return {
+    ...parsePageFacts(row),
     key: integer(row, 'key'),
-    lastSeq: integer(row, 'lastSeq'),
-    leftSeq: orNull(integer, row, 'leftSeq'),
-    oldestSeq: integer(row, 'oldestSeq'),
     keptFrom: integer(row, 'keptFrom'),
     expiredSeq: integer(row, 'expiredSeq'),
     deletions: integer(row, 'deletions'),
-    truncated: flag(row, 'truncated'),
     from: integers(row, 'from'),
     to: integers(row, 'to'),
   };
@@ -145,12 +155,11 @@ async function readEntries(
   const { rows } = await replica.query<Row>({
     name: `read-replica-page-${page.kind ?? 'all'}`,
     text: `select e.*
-      from (select key from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7
+      from (select * from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7
           and deletions >= $10 and deleted_at is null limit 1) c
       left join lateral (${withinBytes(
         `select e.* from unnest($2::bigint[], $8::bigint[]) as p (from_seq, to_seq) cross join lateral (
-          select e.seq, e.kind, e.message_id as id, e.epoch, e.sender, e.at, e.sha256, e.chain, e.deleted as "isDeleted",
-            case when e.kind <> 'application' or e.seq > $9 then e.ciphertext end as ciphertext
+          select ${entryColumns(`case when e.kind <> 'application' or e.seq > $9 then e.ciphertext end`)}, ${CHAIN_BEFORE}
           from entry e
           where e.conversation = $1 and e.seq >= greatest(p.from_seq, $3::bigint + 1) and e.seq <= least(p.to_seq, $6)
             ${kindFilter(page.kind)}

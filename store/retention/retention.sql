@@ -147,7 +147,9 @@ begin
   -- Once a minute, not for each entry: a busy conversation has many.
   c.due_at := case when v_more then p_now when v_due is not null then greatest(v_due, p_now + interval '1 minute') end;
   update conversation set due_at = c.due_at, expired_seq = c.expired_seq, expired_count = c.expired_count, oldest_seq = c.oldest_seq,
-      oldest_count = c.oldest_count, oldest_chain = c.oldest_chain
+      oldest_count = c.oldest_count, oldest_chain = c.oldest_chain,
+      changed_xid = case when oldest_seq = c.oldest_seq and expired_count = c.expired_count then changed_xid
+        else pg_current_xact_id() end
     where key = c.key;
   return jsonb_build_object('changed', v_seqs is not null);
 end $$;

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { INVITATION_PERIOD_MS } from '../../domain/limits.ts';
 import { sweepConsentRequests } from '../consent/consent.ts';
 import { sweepErasures } from '../device/erasure.ts';
+import { sweepGroupClaims } from '../key-package/group-claims.ts';
 import { type DeviceName, sweepKeyPackages } from '../key-package/key-packages.ts';
 import { type Row, integer, onlyRow, orNull, text } from '../row.ts';
 import { type WelcomeBodyPosition, sweepWelcomeBodies, wakeEvictedWelcomes } from '../welcome/welcomes.ts';
@@ -56,6 +57,8 @@ export function makeSweep(pool: pg.Pool, ages: SweepAges): () => Promise<Record<
       `idempotency where scope in (select scope from idempotency where at < ${OLD} limit $2)`,
       ages.idempotencyMs,
     ),
+    // What a retry of a claim for many users is answered, as long as its Idempotency-Key is known.
+    groupClaims: await sweepGroupClaims(pool, ages.idempotencyMs),
     // A day after they expired, with their claims.
     keyPackages: await sweepKeyPackages(pool),
     races: await contention(),

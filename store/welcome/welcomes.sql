@@ -1,15 +1,24 @@
 -- Ids of the Welcomes of a conversation for these users, or for these devices of them (by position). Reads the Welcomes of the
--- conversation once and groups them. A look-up for each user would do as much for each of thousands, where its plan takes an
--- index of conversations.
+-- conversation once and groups them: a look-up for each user would do as much for each of thousands, where its plan takes an index of
+-- conversations. Where many wait, and few users are asked for, it looks into their inboxes instead: members leave a large group one by one.
 create or replace function welcomes_for(p_conversation bigint, p_users text[], p_devices text[] default null) returns uuid[]
-language sql stable as $$
-  select array(
+language plpgsql stable as $$
+begin
+  if cardinality(p_users) <= max_inbox_look_ups() and (
+       select count(*) from (select from welcome where conversation = p_conversation limit many_welcomes()) m) = many_welcomes() then
+    return array(
+      select w.id from unnest(p_users, p_devices) x (u, d)
+      -- `offset 0`: a look-up by user.
+      cross join lateral (select id, conversation, device_id from welcome where user_id = x.u offset 0) w
+      where w.conversation = p_conversation and (p_devices is null or w.device_id = x.d));
+  end if;
+  return array(
     select unnest(array_agg(id) filter (where id is not null)) from (
       select id, user_id, device_id from welcome where conversation = p_conversation
       union all
       select null, u, d from unnest(p_users, p_devices) x (u, d)) y
-    group by user_id, case when p_devices is not null then device_id end having bool_or(id is null))
-$$;
+    group by user_id, case when p_devices is not null then device_id end having bool_or(id is null));
+end $$;
 
 -- The devices that a Welcome is for: by the refs that it names (RFC 9420 §12.4.3.1), or in opaque conversations every device of the
 -- users ('').
@@ -121,7 +130,7 @@ declare
 begin
   for g in select distinct conversation, seq from unnest(p_conversations, p_seqs) x (conversation, seq) order by 1, 2 loop
     perform from welcome_body b where b.conversation = g.conversation and b.seq = g.seq
-        and not exists (select from welcome w where w.conversation = g.conversation and w.seq = g.seq)
+        and (select true from welcome w where w.conversation = g.conversation and w.seq = g.seq limit 1) is null
       for update skip locked;
     if found then
       delete from welcome_body where conversation = g.conversation and seq = g.seq;
@@ -139,7 +148,9 @@ declare
   v_count int;
 begin
   if p_seqs is null then return 0; end if;
-  v_unread := array(select unnest(p_seqs) except select seq from welcome where conversation = p_conversation);
+  v_unread := array(
+    select s from unnest(p_seqs) s
+    where (select true from welcome where conversation = p_conversation and seq = s limit 1) is null);
   delete from welcome_body where conversation = p_conversation and seq = any (v_unread);
   get diagnostics v_count = row_count;
   return v_count;

@@ -112,9 +112,9 @@ test('a device that reconnects at random, to processes of which one is killed, m
     take(stream);
     // Acknowledges a part, and not always: the rest comes again.
     const positions = [...processed].filter(() => Math.random() < 0.6);
-    const answer = await as(bob, turn + 1).ack(Object.fromEntries(positions));
+    const { positions: stored } = await as(bob, turn + 1).ack(Object.fromEntries(positions));
     for (const [id, seq] of positions) {
-      expect(answer[id]).toBe(seq);
+      expect(stored[id]).toBe(seq);
       acknowledged.set(id, seq);
     }
   }

@@ -338,7 +338,7 @@ test('the stream of a reader that stops reading ends, and the entries until then
   const signals: (string | undefined)[] = [];
   const parser = createParser({
     onEvent: ({ event, id }) => {
-      if (event === 'entry') seen.push(Number(id));
+      if (event === 'entry') seen.push(Number.parseInt(id ?? '', 10));
       else signals.push(event);
     },
   });

@@ -19,7 +19,7 @@ export function fakeFetch(service: FakeService): typeof fetch {
     const [, , room = '', id = '', action = ''] = url.pathname.split('/').map(decodeURIComponent);
     const body = (typeof init.body === 'string' ? JSON.parse(init.body) : {}) as Body;
     if (action === 'events') return eventsOf(service.log(id));
-    const answer = answerTo(service.api(user, device), { id, body, after: Number(url.searchParams.get('after') ?? 0) });
+    const answer = answerTo(service.api(user, device), { id, body, after: url.searchParams.get('after') ?? 0 });
     try {
       const route = `${init.method ?? 'GET'} ${room}${action === '' ? '' : `/${action}`}`;
       const value = await (answer[route] ?? missing(route))();
@@ -35,7 +35,7 @@ export function fakeFetch(service: FakeService): typeof fetch {
 interface Asked {
   readonly id: string;
   readonly body: Body;
-  readonly after: number;
+  readonly after: number | string;
 }
 
 function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, () => Promise<unknown>> {
@@ -44,14 +44,14 @@ function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, ()
     'POST conversations/commits': () => api.commit(id, body),
     'POST conversations/messages': async () => ({ results: [await api.send(id, body)] }),
     'GET conversations/messages': () => api.log(id, { after }),
-    'GET conversations/deletions': async () => ({ deleted: await api.deletions(id, after) }),
+    'GET conversations/deletions': async () => ({ deleted: await api.deletions(id, Number(after)) }),
     'GET conversations/members': () => api.members(id),
     'GET key-packages': () => api.keyPackageCount(),
     'POST key-packages': () => api.uploadKeyPackages(body),
     'POST users/key-packages': () => api.claimKeyPackages(id, { conversation: body.conversation }),
     'GET welcomes': async () => ({ welcomes: await api.welcomes() }),
     'POST welcomes/ack': () => api.ackWelcome(id),
-    'POST ack': async () => ({ positions: await api.ack(body.positions) }),
+    'POST ack': () => api.ack(body.positions),
   };
 }
 

@@ -18,7 +18,7 @@ interface Stored extends Owner {
 
 type KeyPackageApi = Pick<
   DeviceApi,
-  'uploadKeyPackages' | 'replaceKeyPackages' | 'keyPackageCount' | 'claimKeyPackages'
+  'uploadKeyPackages' | 'replaceKeyPackages' | 'keyPackageCount' | 'claimKeyPackages' | 'claimGroupKeyPackages'
 >;
 
 const LOW_STOCK = 5;
@@ -30,7 +30,7 @@ export class FakeKeyPackages {
   readonly #stored: Stored[] = [];
 
   api(own: Owner): KeyPackageApi {
-    return {
+    const api: KeyPackageApi = {
       uploadKeyPackages: async (upload) => {
         await this.#add(own, upload);
         return { stored: upload.keyPackages.length, duplicates: 0, available: this.#available(own).length };
@@ -65,7 +65,20 @@ export class FakeKeyPackages {
         await interfere?.();
         return { keyPackages, exhausted };
       },
+      claimGroupKeyPackages: async ({ users, conversation }) => {
+        const claimed = new Map<string, readonly ClaimedKeyPackage[]>();
+        const exhausted: Owner[] = [];
+        const missing: { user: string; code: 'no-devices' | 'exhausted' }[] = [];
+        for (const user of users) {
+          const own = await api.claimKeyPackages(user, conversation === undefined ? {} : { conversation });
+          exhausted.push(...own.exhausted.map((device) => ({ user, device })));
+          if (own.keyPackages.length > 0) claimed.set(user, own.keyPackages);
+          else missing.push({ user, code: own.exhausted.length > 0 ? 'exhausted' : 'no-devices' });
+        }
+        return { claimed: Object.fromEntries(claimed), exhausted, missing };
+      },
     };
+    return api;
   }
 
   /** Uses up all key packages of a device, with the last resort. */

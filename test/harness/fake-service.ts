@@ -13,6 +13,7 @@ import type {
 import { fromBase64, ProblemError, toBase64 } from '../../client/index.ts';
 import { decodeMessage } from '../../client/testing.ts';
 import { FrameError, parseFrame } from '../../mls/frame.ts';
+import { chainAfter } from '../../store/log/chain.ts';
 import { FakeKeyPackages } from './fake-key-packages.ts';
 
 interface Conversation {
@@ -24,6 +25,8 @@ interface Conversation {
   /** Last `seq` that each removed user may read. */
   readonly removed: Map<string, number>;
   readonly log: Entry[];
+  /** Value of the chain over the log, up to its end. */
+  chain: Uint8Array;
   readonly reports: (Report & { readonly user: string })[];
 }
 
@@ -36,6 +39,8 @@ export class FakeService {
   /** Accepts the next commit, but stores other bytes in its place, which no device can process. */
   corruptNextCommit = false;
   readonly keyPackages = new FakeKeyPackages();
+  /** Signals that were sent, base64. */
+  readonly signals: string[] = [];
   /** One ExternalSender, base64. */
   externalSender = '';
   /** Acknowledged positions, by `user/device`. */
@@ -71,7 +76,7 @@ export class FakeService {
       ...this.keyPackages.api(own),
       createConversation: ({ id, groupInfo }) =>
         now(() => {
-          this.#conversations.set(id, emptyConversation([user], groupInfo));
+          this.#conversations.set(id, emptyConversation(id, [user], groupInfo));
           const createdAt = new Date().toISOString();
           return { id, protocol: 'mls' as const, epoch: 0, lastSeq: 0, memberCount: 1, createdAt };
         }),
@@ -82,11 +87,12 @@ export class FakeService {
           if (index >= 0) this.#welcomes.splice(index, 1);
         }),
       commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
+      signal: (_id, data) => now(() => void this.signals.push(data)),
       send: (id, message) => now(() => this.#send(user, id, message)),
       deleteMessage: (id, seq, secret) => now(() => this.#delete(user, id, seq, secret)),
       deletions: (id) =>
         now(() => this.#findFor(user, id).log.flatMap(({ seq, deleted }) => (deleted === true ? [seq] : []))),
-      log: (id, query) => now(() => this.#page(user, id, query?.after ?? 0)),
+      log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
       leave: (id, leaver, leaving) =>
         now(() => {
           const conversation = this.#findFor(user, id);
@@ -120,9 +126,14 @@ export class FakeService {
         now(() => {
           const conversation = this.#findFor(user, id);
           conversation.successor = successor;
-          this.#conversations.set(successor, emptyConversation(conversation.members));
+          this.#conversations.set(successor, emptyConversation(successor, conversation.members));
         }),
-      ack: (positions) => now(() => (this.acks.set(`${user}/${device}`, positions), positions)),
+      ack: (positions) =>
+        now(() => {
+          const seqs = Object.entries(positions).map(([id, position]) => [id, seqOf(position)] as const);
+          this.acks.set(`${user}/${device}`, Object.fromEntries(seqs));
+          return { positions: Object.fromEntries(seqs), restarted: {} };
+        }),
       externalSender: () => now(() => this.externalSender),
       epoch: (id) => now(() => this.#find(id).epoch),
       followAll: () => {
@@ -174,7 +185,8 @@ export class FakeService {
       this.loseNextAnswer = false;
       throw new TypeError('connection lost');
     }
-    return { seq: entry.seq, epoch: conversation.epoch, sha256: entry.id, at: entry.at };
+    const { seq, at, chain } = entry;
+    return { seq, epoch: conversation.epoch, sha256: sha256Hex(bytes), at, chain };
   }
 
   #send(user: string, id: string, message: OutgoingMessage): Awaited<ReturnType<DeviceApi['send']>> {
@@ -185,9 +197,9 @@ export class FakeService {
     const kind = kindOf(bytes);
     if (kind === 'proposal' && epoch !== conversation.epoch) throw problem(409, 'proposal-stale', {});
     if (epoch < conversation.epoch - EPOCH_WINDOW) throw problem(409, 'epoch-too-old', {});
-    const { seq } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
+    const { seq, chain } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
     if (message.deleteHash !== undefined) this.#deleteHashes.set(message.id, message.deleteHash);
-    return { id: message.id, seq, epoch, status: 'accepted' };
+    return { id: message.id, seq, epoch, status: 'accepted', chain };
   }
 
   #delete(user: string, id: string, seq: number, secret = ''): Awaited<ReturnType<DeviceApi['deleteMessage']>> {
@@ -196,8 +208,15 @@ export class FakeService {
     if (entry === undefined) throw problem(404, 'not-found', {});
     const hash = this.#deleteHashes.get(entry.id ?? '');
     if (hash !== sha256Hex(fromBase64(secret))) throw problem(403, 'not-allowed', {});
-    const { kind, epoch, ciphertext = '' } = entry;
-    const left = { seq, kind, epoch, sha256: sha256Hex(fromBase64(ciphertext)), deleted: true } as const;
+    const { kind, epoch, ciphertext = '', chain } = entry;
+    const left = {
+      seq,
+      kind,
+      epoch,
+      sha256: sha256Hex(fromBase64(ciphertext)),
+      deleted: true,
+      ...(chain === undefined ? {} : { chain }),
+    } as const;
     log[seq - 1] = left;
     return left;
   }
@@ -209,7 +228,7 @@ export class FakeService {
     if (removed.has(user) && after >= end) throw problem(403, 'removed', { seq: end });
     const entries = log.slice(after, Math.min(after + 2, end)); // short pages, so that paging is used
     const last = entries.at(-1)?.seq ?? after;
-    return { entries, lastSeq: log.length, ...(last < end ? { next: last } : {}) };
+    return { entries, lastSeq: log.length, position: String(last), ...(last < end ? { next: last } : {}) };
   }
 
   #findFor(user: string, id: string): Conversation {
@@ -227,9 +246,17 @@ export class FakeService {
   }
 }
 
-function emptyConversation(members: Iterable<string>, groupInfo?: string): Conversation {
-  const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [] };
+function emptyConversation(id: string, members: Iterable<string>, groupInfo?: string): Conversation {
+  const groupId = Buffer.from(id, 'base64url');
+  const head = [Buffer.from('parley log v1'), Buffer.of(groupId.length), groupId, Buffer.of(1), Buffer.alloc(8)];
+  const chain = createHash('sha256').update(Buffer.concat(head)).digest();
+  const rest = { leaving: new Set<string>(), removed: new Map<string, number>(), log: [], reports: [], chain };
   return { epoch: 0, groupInfo, members: new Set(members), ...rest };
+}
+
+/** The seq of a position. */
+function seqOf(position: string | number): number {
+  return Number.parseInt(String(position), 10);
 }
 
 function refuseSuperseded({ successor }: Conversation): void {
@@ -243,15 +270,14 @@ function append(
   epoch: number,
   ciphertext: string,
   sender: string | undefined,
-): Entry & { readonly id: string; readonly at: string } {
+): Entry & { readonly id: string; readonly at: string; readonly chain: string } {
   const at = new Date().toISOString();
+  const seq = to.log.length + 1;
+  const sha256 = createHash('sha256').update(fromBase64(ciphertext)).digest();
+  to.chain = chainAfter(to.chain, { seq, kind, epoch, sha256 });
   const entry = {
-    seq: to.log.length + 1,
-    kind,
-    id,
-    epoch,
-    ciphertext,
-    at,
+    ...{ seq, kind, id, epoch, ciphertext, at },
+    chain: toBase64(to.chain),
     ...(sender === undefined ? {} : { sender }),
   };
   to.log.push(entry);

@@ -36,11 +36,15 @@ export function newGroupId(): string {
 /** Fills a log with application entries of so many bytes. */
 export async function seedEntries(pool: pg.Pool, id: string, entries: number, size: number): Promise<void> {
   await pool.query(
-    `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
+    `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, chain)
      select c.key, n, 'application', 0, 'seed-' || n, sha256(int8send(n)), decode(repeat('5a', $3), 'hex'), c.created_by, n,
-       clock_timestamp()
+       clock_timestamp(), chain_over(c.chain, chain_part(n, 'application', 0, sha256(int8send(n)))) over (order by n)
      from conversation c, generate_series(1::bigint, $2) n where c.id = $1`,
     [id, entries, size],
   );
-  await pool.query('update conversation set last_seq = $2, app_count = $2 where id = $1', [id, entries]);
+  await pool.query(
+    `update conversation c set last_seq = $2, app_count = $2, chain = e.chain from entry e
+     where c.id = $1 and e.conversation = c.key and e.seq = $2`,
+    [id, entries],
+  );
 }

@@ -102,7 +102,7 @@ async function bundles(
     if (message.wireformat !== 'mls_key_package') throw new Error('not a KeyPackage');
     const leaving = joiners.filter((user) => user !== joiner);
     const change = [...(planAdd([message.keyPackage])(state) ?? []), ...(planRemove(leaving)(state) ?? [])];
-    const built: BuiltCommit = await buildCommit(state, change, suite, false);
+    const built: BuiltCommit = await buildCommit(state, change, suite);
     bodies.push(JSON.stringify(built.bundle));
     state = built.newState;
   }
@@ -120,7 +120,7 @@ async function bareCommits(
   let state = first;
   const bodies: string[] = [];
   for (let i = 0; i < count; i++) {
-    const { bundle, newState } = await buildCommit(state, [], suite, false);
+    const { bundle, newState } = await buildCommit(state, [], suite);
     bodies.push(JSON.stringify({ commit: bundle.commit }));
     state = newState;
   }
@@ -150,7 +150,7 @@ async function newGroup(
   const packages = await Promise.all(
     others.map(async (user) => (await makeKeyPackage(await newIdentity(user, suite), suite)).publicPackage),
   );
-  const { newState: state } = await buildCommit(empty, planAdd(packages)(empty) ?? [], suite, false);
+  const { newState: state } = await buildCommit(empty, planAdd(packages)(empty) ?? [], suite);
   const groupInfo = await groupInfoOf(state, suite);
   const body = { id, protocol: 'mls', epoch: EMPTY_EPOCH, members: users, groupInfo, policy };
   await post(http, '/v1/conversations', token, JSON.stringify(body), 201);

@@ -5,7 +5,13 @@ import { packageRoot } from '../../process/package-root.ts';
 
 const NAME = '@parley/client';
 /** What the library imports. Everything else is in the browser and in Node. */
-export const DEPENDENCIES: readonly string[] = ['@noble/curves', 'async-mutex', 'eventsource-parser', 'ts-mls'];
+export const DEPENDENCIES: readonly string[] = [
+  '@noble/curves',
+  '@noble/hashes',
+  'async-mutex',
+  'eventsource-parser',
+  'ts-mls',
+];
 /** An import of a file of the library, in a declaration: TypeScript leaves the endings there as they were. */
 const TS_IMPORT = /((?:from|import\() ?'\.{1,2}\/[^']+)\.ts'/g;
 

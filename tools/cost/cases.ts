@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type pg from 'pg';
 import { createCommit, createGroup } from 'ts-mls';
 import { defaultClientConfig } from 'ts-mls/clientConfig.js';
 import { encodeMessage, groupInfoOf, loadSuite, makeKeyPackage } from '../../client/testing.ts';
@@ -20,7 +21,7 @@ const MEMBERS = 1000;
 const GROUP = 200;
 
 /** Makes what the requests need. The costs of that are not measured. */
-export async function makeCases({ ask }: Pick<InProcessApi, 'ask'>): Promise<CostCase[]> {
+export async function makeCases({ ask }: Pick<InProcessApi, 'ask'>, pool: pg.Pool): Promise<CostCase[]> {
   const suite = await loadSuite();
   const keys = await suite.signature.keygen();
   const signatureKeyPair = { signKey: keys.signKey, publicKey: keys.publicKey };
@@ -49,6 +50,14 @@ export async function makeCases({ ask }: Pick<InProcessApi, 'ask'>): Promise<Cos
   const packages = await Promise.all(Array.from({ length: 100 }, () => makeKeyPackage(owner, suite)));
   const uploads = packages.map(({ publicPackage }) =>
     encodeMessage({ wireformat: 'mls_key_package', keyPackage: publicPackage }),
+  );
+  // A last resort of each other member, of the size that ts-mls makes.
+  await pool.query(
+    `with owner as (insert into device (user_id, device_id) select u, 'phone' from unnest($1::text[]) u returning user_id)
+     insert into key_package (ref, user_id, device_id, cipher_suite, key_package, not_after, last_resort)
+     select sha256(user_id::bytea), user_id, 'phone', 1, convert_to(repeat('x', 400), 'UTF8'), now() + interval '1 day', true
+     from owner`,
+    [many(MEMBERS)],
   );
   const groupInfo = await treeOf(GROUP);
   const groupId = (): string => Buffer.from(groupInfo.id).toString('base64url');
@@ -85,6 +94,12 @@ export async function makeCases({ ask }: Pick<InProcessApi, 'ask'>): Promise<Cos
     },
     { name: '100 key packages', what: 'PUT /v1/key-packages', body: json({ keyPackages: uploads }), times: 5 },
     { name: 'claim', what: `POST /v1/users/${USER}/key-packages/claim`, body: json({}), times: 100 },
+    {
+      name: 'claim for 1000 users',
+      what: 'POST /v1/key-packages/claims',
+      body: json({ users: many(MEMBERS) }),
+      times: 10,
+    },
     {
       name: '1000 positions',
       what: 'POST /v1/ack',

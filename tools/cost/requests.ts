@@ -49,7 +49,7 @@ try {
 
   const lines = ['| request | body, KB | CPU, ms | answer |', '| --- | ---: | ---: | --- |'];
   let nothing = 0;
-  for (const one of await makeCases(service)) {
+  for (const one of await makeCases(service, pool)) {
     const { ms, bytes, statuses } = await measure(one);
     if (one.name === 'nothing') nothing = ms;
     // The client is in this process, too. What it costs is measured by a request for nothing.

@@ -7,7 +7,14 @@ import {
   generateKeyPackageWithKey,
 } from 'ts-mls';
 import { toBase64 } from '../../client/index.ts';
-import { type DeviceIdentity, encodeMessage, groupInfoOf, loadSuite } from '../../client/testing.ts';
+import {
+  type DeviceIdentity,
+  encodeMessage,
+  groupInfoOf,
+  loadSuite,
+  sealSignal,
+  signalKeysOf,
+} from '../../client/testing.ts';
 
 /** KeyPackage extension `last_resort` (IANA registry of MLS extension types). */
 const LAST_RESORT = 10;
@@ -24,6 +31,7 @@ export interface ExampleDevice {
   /** A commit of the current epoch that the group never follows. */
   readonly update: () => Promise<{ commit: string; groupInfo: string }>;
   readonly message: (text: string) => Promise<string>;
+  readonly signal: (text: string) => Promise<string>;
 }
 
 type KeyPackage = Awaited<ReturnType<typeof generateKeyPackageWithKey>>['publicPackage'];
@@ -73,6 +81,12 @@ export async function exampleDevice(user: string): Promise<ExampleDevice> {
       const made = await createApplicationMessage(state(), new TextEncoder().encode(text), suite);
       group = made.newState;
       return encodeMessage({ wireformat: 'mls_private_message', privateMessage: made.privateMessage });
+    },
+    signal: async (text) => {
+      const { privatePath, signaturePrivateKey } = state();
+      const content = { leafIndex: privatePath.leafIndex, at: Date.now(), data: new TextEncoder().encode(text) };
+      const keys = await signalKeysOf(state(), suite);
+      return toBase64(await sealSignal(keys, content, signaturePrivateKey, suite));
     },
   };
 }

@@ -67,12 +67,13 @@ async function chat(call: Call): Promise<string> {
   await call('createConversation', 'alice', creation);
   await call('createConversation', 'alice', creation);
   await call('claimKeyPackages', 'alice', { params: { user: 'bob' }, body: { conversation: id } });
+  await call('claimGroupKeyPackages', 'alice', { body: { users: ['bob', 'nobody'], conversation: id } });
   const late = await alice.update();
   const { commit, welcome, groupInfo } = await alice.add(forBob);
   await call('commit', 'alice', { params, body: { commit, adds: ['bob'], welcome, groupInfo } });
   await call('commit', 'alice', { params, body: late }, { refused: 409 });
 
-  await call('streamAccountEvents', 'bob', {}, { events: 2 });
+  await call('streamAccountEvents', 'bob', {}, { events: 3 });
   const { welcomes } = await call('listWelcomes', 'bob');
   const [first] = welcomes as { id: string }[];
   if (first === undefined) throw new Error('bob has no Welcome');
@@ -81,13 +82,15 @@ async function chat(call: Call): Promise<string> {
   const deleteHash = createHash('sha256').update(secret).digest('hex');
   const hello = { id: 'hello-1', ciphertext: await alice.message('hello'), deleteHash };
   await call('sendMessages', 'alice', { params, body: hello });
+  await call('sendSignal', 'alice', { params, body: { data: await alice.signal('typing') } });
   await call('streamEvents', 'bob', { params, query: { after: '1' } });
-  await call('readEntries', 'bob', { params, query: { after: '1' } });
+  const { position } = await call('readEntries', 'bob', { params, query: { after: '1' } });
   await call('markRead', 'bob', { params, body: { seq: 2 } });
   await call('markRead', 'bob', { params, body: { seq: 1, back: true } });
   await call('countUnread', 'bob');
   await call('incrementUnread', 'alice', { params, body: { by: 1, id: 'increment-1' } });
-  await call('acknowledge', 'bob', { body: { positions: { [id]: 2 } } });
+  await call('acknowledge', 'bob', { body: { positions: { [id]: position } } });
+  await call('comparePositions', 'bob', { params, body: { positions: [position] } });
   await call('getEpoch', 'bob', { params });
   await call('getGroupInfo', 'bob', { params });
   await call('putGroupInfo', 'alice', { params, body: { groupInfo } });
@@ -163,6 +166,7 @@ async function operate(call: Call, id: string): Promise<void> {
   await call('offBoardUser', as, { params: { user: 'carol' }, body: { reason: 'account-closed' } });
   await call('getOffBoarding', as, { params: { user: 'carol' } });
   await call('undoOffBoarding', as, { params: { user: 'carol' } });
+  await call('restored', as, { body: {} });
   await call('drain', as, { body: {} });
   await call('getDrain', as);
   await call('endDrain', as);

@@ -8,6 +8,8 @@ export interface EventStream {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
   readonly events: readonly EventSourceMessage[];
+  /** The newest `retry:`, in milliseconds. */
+  readonly retryMs: () => number | undefined;
   /** Comments, which is what heartbeats are. */
   readonly comments: () => number;
   /** Body of an answer that is no stream. */
@@ -22,7 +24,7 @@ export function openEventStream(
   url: string,
   conversation: string,
   token: string,
-  from: { readonly after?: number | 'latest'; readonly lastEventId?: number } = {},
+  from: { readonly after?: number | string; readonly lastEventId?: number | string } = {},
 ): Promise<EventStream> {
   const target = new URL(`/v1/conversations/${conversation}/events`, url);
   if (from.after !== undefined) target.searchParams.set('after', String(from.after));
@@ -50,6 +52,7 @@ function openTarget(target: URL, more: Readonly<Record<string, string>>): Promis
   return new Promise((resolve, reject) => {
     const events: EventSourceMessage[] = [];
     let comments = 0;
+    let retryMs: number | undefined;
     let text = '';
     let endedAt: number | undefined;
     const kind = target.pathname === '/v1/events' ? 'account' : 'conversation';
@@ -57,7 +60,7 @@ function openTarget(target: URL, more: Readonly<Record<string, string>>): Promis
       checkEvent(kind, event);
       events.push(event);
     };
-    const parser = createParser({ onEvent, onComment: () => comments++ });
+    const parser = createParser({ onEvent, onComment: () => comments++, onRetry: (ms) => (retryMs = ms) });
     const request = get(target, { headers, agent: false }, (response) => {
       const isStream = response.headers['content-type']?.startsWith('text/event-stream') === true;
       response.setEncoding('utf8');
@@ -72,6 +75,7 @@ function openTarget(target: URL, more: Readonly<Record<string, string>>): Promis
         headers: response.headers,
         events,
         comments: () => comments,
+        retryMs: () => retryMs,
         text: () => text,
         endedAt: () => endedAt,
         close: () => request.destroy(),

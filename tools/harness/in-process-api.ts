@@ -9,6 +9,7 @@ import { makeAuthenticate } from '../../api/http/bearer-tokens.ts';
 import { makeTokenVerifier } from '../../api/http/token-verifier.ts';
 import { makeTransfers } from '../../api/http/transfers.ts';
 import { makeSeenDevices } from '../../api/services/seen-devices.ts';
+import { makeSendSignal } from '../../api/services/send-signal.ts';
 import { makeSupervisorLook } from '../../api/services/supervisor-watch.ts';
 import { AutoPath } from '../../dispatch/auto/auto-path.ts';
 import { makeAutoReport } from '../../dispatch/auto/auto-report.ts';
@@ -20,6 +21,7 @@ import type { Submitter } from '../../dispatch/submission.ts';
 import { BODY_LIMIT_COMMITS } from '../../domain/limits.ts';
 import { makeLogger } from '../../process/logger.ts';
 import { makeMetrics } from '../../process/metrics.ts';
+import { makeIncarnationWatch } from '../../store/process/incarnation-watch.ts';
 import { storeIncrement } from '../../store/log/increments.ts';
 import { NO_PUSH } from '../../process/push-settings.ts';
 import { packageRoot } from '../../process/package-root.ts';
@@ -78,7 +80,8 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     hashUser: (user) => `u:${user}`,
     submitter: directSubmitter(pool),
     jobs: jobsInThisThread,
-    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve() },
+    streams: { open: () => Promise.resolve(), openAccount: () => Promise.resolve(), countOf: () => 0 },
+    sendSignal: makeSendSignal({ pool, metrics: makeMetrics({ collectDefaults: false }) }),
     submitIncrement: async ({ conversation, command }) => (await storeIncrement(pool, conversation, command)).outcome,
     pathSwitch: {
       get: () => setting,
@@ -91,7 +94,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     supervisor: makeSupervisorLook(pool, 'in-process'),
     notifier: { device: () => undefined, entry: () => undefined, read: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
-    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0 },
+    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0, claimedUsersPerMinute: 0 },
     runs: {
       describe: (id) => Promise.resolve({ id: `conversation/${id}`, running: false }),
       shutdown: () => Promise.resolve(),
@@ -115,6 +118,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     checks: { database: healthy, temporal: healthy, memory: healthy, tokens: healthy, actors: healthy },
     version: '0.0.0-test',
     build: 'test',
+    incarnation: makeIncarnationWatch({ pool, log: pino({ level: 'silent' }) }),
     isDraining: () => false,
     metrics: () => Promise.resolve({ contentType: 'text/plain', text: 'up 1\n' }),
     ...change,
@@ -155,6 +159,7 @@ export async function startInProcessApi(
         response.writeHead(200, { 'content-type': 'text/event-stream' }).end();
         return Promise.resolve();
       },
+      countOf: () => 0,
     },
     ...change,
   });

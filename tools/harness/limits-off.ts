@@ -11,8 +11,11 @@ export const LIMITS_OFF: Readonly<Record<string, string>> = Object.fromEntries(
 /** The same for an API in this process. */
 export const NO_RATE_LIMITS: RateLimits = {
   messages: 0,
+  signals: 0,
+  signalsOfConversation: 0,
   commits: 0,
   claims: 0,
+  claimedUsers: 0,
   writes: 0,
   reads: 0,
   unauthenticated: 0,

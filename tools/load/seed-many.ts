@@ -35,10 +35,12 @@ export async function seedMany(pool: pg.Pool, circles: Circles): Promise<void> {
   const policy = makePolicy({ maxMembers: MAX_MEMBERS_LIMIT, groupInfo: 'optional' }, { epochWindow: 2 });
   await pool.query(
     `with made as (
-       insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint)
-       select rtrim(translate(encode(substr(h, 1, 16), 'base64'), '+/', '-_'), '='), 'opaque', 0, $3::int, $6,
-              'user-' || ($4::bigint + n / $5::int * $3), h
-       from generate_series(0, $2::bigint - 1) n, lateral (select sha256(convert_to($1 || ' ' || n, 'UTF8')) as h) s
+       insert into conversation (id, protocol, epoch, member_count, policy, created_by, fingerprint, chain_base, base_epoch, chain,
+                                 oldest_chain)
+       select id, 'opaque', 0, $3::int, $6, 'user-' || ($4::bigint + n / $5::int * $3), h, 0, 0, origin, origin
+       from generate_series(0, $2::bigint - 1) n, lateral (select sha256(convert_to($1 || ' ' || n, 'UTF8')) as h) s,
+         lateral (select rtrim(translate(encode(substr(h, 1, 16), 'base64'), '+/', '-_'), '=') as id) i,
+         lateral (select chain_origin(id, 'opaque', 0) as origin) o
        returning key, created_by, created_at
      ), joined as (
        insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count, proven_at)

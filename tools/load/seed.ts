@@ -56,12 +56,17 @@ export async function seedConversations(pool: pg.Pool, conversations: readonly S
 export async function seedEntries(pool: pg.Pool, id: string, entries: number): Promise<void> {
   for (let from = 1; from <= entries; from += STEP) {
     await pool.query(
-      `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at)
-       select c.key, n, 'application', 0, 'seed-' || n, sha256(b.bytes), b.bytes, c.created_by, n, clock_timestamp()
+      `insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, chain)
+       select c.key, n, 'application', 0, 'seed-' || n, sha256(b.bytes), b.bytes, c.created_by, n, clock_timestamp(),
+         chain_over(c.chain, chain_part(n, 'application', 0, sha256(b.bytes))) over (order by n)
        from conversation c, generate_series($2::bigint, $3) n,
          lateral (select decode(repeat(encode(sha256(int8send(n)), 'hex'), $4::int / 32), 'hex') as bytes) b
        where c.id = $1`,
       [id, from, Math.min(from + STEP - 1, entries), MESSAGE_BYTES],
+    );
+    await pool.query(
+      `update conversation c set chain = e.chain from entry e where c.id = $1 and e.conversation = c.key and e.seq = $2`,
+      [id, Math.min(from + STEP - 1, entries)],
     );
   }
   await pool.query(

@@ -122,6 +122,8 @@ export class Actor {
   readonly welcomed: number[] = [];
   /** Violations of the order in its streams. */
   readonly streamFaults: string[] = [];
+  /** What it found out about the log. The service of the model is honest. */
+  readonly logAlarms: string[] = [];
   signatureKey = '';
   readonly #service: Service;
   readonly #user: string;
@@ -204,6 +206,7 @@ export class Actor {
         this.rejoinReasons.push(`${group.position}: ${why}`);
         this.#events.onRejoin(this.name, group.position, why);
       },
+      onLogEvent: (_group, event) => void this.logAlarms.push(JSON.stringify(event)),
       ...options,
     });
     this.signatureKey = toBase64(device.signatureKey);

@@ -54,6 +54,7 @@ export async function replay(
     ...{ api, suite: await loadSuite(), store, id, user: auditor.user, record, history: [] },
     onMessage: () => undefined,
     onJoinRequest: () => undefined,
+    onLogEvent: () => undefined,
   });
   const epochs = new Map<number, ReferenceEpoch>();
   const note = (): void => {

@@ -35,6 +35,7 @@ export async function judge(
     const history = await actor.history(id);
     const seen = { intervals: intervals.get(actor.user) ?? [], history, unreadable };
     problems.push(...judgeHistory(id, reference, actor, seen));
+    problems.push(...actor.logAlarms.map((alarm) => `${actor.name}: a false alarm about the log ${alarm}`));
     problems.push(...actor.streamFaults.map((fault) => `${actor.name}: its stream delivered ${fault}`));
   }
   return { problems, unreadable };

@@ -6,7 +6,7 @@ import { useService } from '../../harness/service.ts';
 import type { Service } from '../../../tools/harness/service.ts';
 
 // Each race runs many times. Some run at the same time, so that conversations also compete for the processes.
-const REPEATS = Number(process.env.RACE_REPEATS ?? 20);
+const REPEATS = Number(process.env.RACE_REPEATS ?? 8);
 const AT_ONCE = 4;
 
 describe('on one path', () => {

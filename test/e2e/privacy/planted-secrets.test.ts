@@ -6,6 +6,7 @@ import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { useService } from '../../harness/service.ts';
 import type { Service } from '../../../tools/harness/service.ts';
+import { openAccountStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { type RunRecord, readRuns } from '../../integration/privacy/histories.ts';
 import { type Secret, findSecrets, secretBytes, secretText } from './secrets.ts';
@@ -16,7 +17,7 @@ const POISON = 'poison';
 
 /** Unique texts. Each place that contains one of them has the planted value. */
 function plant(): Record<
-  'user' | 'device' | 'plaintext' | 'payload' | 'welcome' | 'key' | 'reason' | 'deletion',
+  'user' | 'device' | 'plaintext' | 'payload' | 'welcome' | 'signal' | 'key' | 'reason' | 'deletion',
   string
 > {
   const mark = (name: string): string => `${name}-${randomUUID()}`;
@@ -26,6 +27,7 @@ function plant(): Record<
     plaintext: mark('plaintext'),
     payload: mark('payload'),
     welcome: mark('welcome'),
+    signal: mark('signal'),
     key: mark('key'),
     reason: mark('reason'),
     deletion: mark('deletion'),
@@ -80,7 +82,7 @@ describe.each([
 
   const people = (): Secret[] => [secretText('user', planted.user), secretText('device', planted.device)];
   const contents = (): Secret[] => [
-    ...(['plaintext', 'payload', 'welcome', 'key', 'reason', 'deletion'] as const).map((name) =>
+    ...(['plaintext', 'payload', 'welcome', 'signal', 'key', 'reason', 'deletion'] as const).map((name) =>
       secretText(name, planted[name]),
     ),
     ...tokens,
@@ -116,6 +118,7 @@ describe.each([
     // This commit comes too late and is lost.
     expect(await bob.ask('POST', `${at}/commits`, { ...commit('late'), epoch: 0 })).toBe(409);
     await carol.api.welcomes();
+    await sendSignals(alice, bob, id);
     // Nobody collects this Welcome.
     const dave = `dave-${planted.user}`;
     expect(await alice.ask('POST', `${at}/commits`, { ...commit('more'), adds: [dave], epoch: 1 })).toBe(200);
@@ -138,6 +141,26 @@ describe.each([
     await alice.ask('GET', '/v1/conversations', undefined, { authorization: `Bearer ${planted.key}` });
     await useTickets(alice, `${at}/events`);
     await alice.ask('POST', `${at}/read`, { seq: planted.payload }, { 'idempotency-key': `"${planted.key}` });
+  }
+
+  /** Signals that arrive, and some that do not; their bytes and their keys must be nowhere afterwards. */
+  async function sendSignals(alice: Person, bob: Person, id: string): Promise<void> {
+    const stream = await openAccountStream(running().apis[0]?.url ?? '', bob.token);
+    const at = `/v1/conversations/${id}/signals`;
+    const body = { data: bytesOf(`typing ${planted.signal}`) };
+    const keyed = { 'idempotency-key': `"signal ${planted.key}"` };
+    await waitUntil(
+      async () => {
+        expect(await alice.ask('POST', at, body, keyed)).toBe(202);
+        return stream.events.some(({ event }) => event === 'signal');
+      },
+      { what: 'bob gets a signal' },
+    );
+    stream.close();
+    expect(await alice.ask('POST', at, { data: bytesOf(planted.signal.repeat(110)) })).toBe(413);
+    expect(await alice.ask('POST', at, { data: planted.signal })).toBe(400);
+    const { data } = body;
+    expect(await alice.ask('POST', `/v1/conversations/${newConversationId()}/signals`, { data }, keyed)).toBe(404);
   }
 
   /** Opens streams with a ticket, also ones that it is not for. */
@@ -170,6 +193,7 @@ describe.each([
     await joined.send(`from bob ${planted.plaintext}`);
     await group.receive();
     await group.send(`from alice ${planted.plaintext}`);
+    await group.signal(new TextEncoder().encode(`typing ${planted.signal}`));
     await laptop.sync();
     const regretted = await group.send(`regretted ${planted.plaintext}`);
     await group.delete(regretted.seq);

@@ -73,16 +73,16 @@ export const WAYS: ReadonlyMap<string, Way> = new Map<string, Way>([
     { way: 'test', file: 'test/long/worker-versioning.test.ts' },
   ],
   [
-    'docs/how-to/maintain.md: pg_dump --format=custom --file="parley-$(date +%F).dump" "$DATABASE_URL"',
+    'docs/how-to/back-up-and-restore.md: pg_dump --format=custom --file="parley-$(date +%F).dump" "$DATABASE_URL"',
     { way: 'never', reason: 'needs pg_dump of PostgreSQL 18, which npm does not bring' },
   ],
   [
-    'docs/how-to/maintain.md: pg_restore --dbname="$DATABASE_URL" --no-owner parley-2026-11-28.dump',
+    'docs/how-to/back-up-and-restore.md: pg_restore --dbname="$DATABASE_URL" --no-owner parley-2026-11-28.dump',
     { way: 'never', reason: 'needs pg_restore of PostgreSQL 18, which npm does not bring' },
   ],
   [
-    "docs/how-to/maintain.md: temporal workflow terminate --query \"WorkflowType = 'conversation' and ExecutionStatus = 'Running'\" --reason restored --yes",
-    { way: 'stack' },
+    'docs/reference/log-chain.md: sha() { perl -MDigest::SHA=sha256_hex -e \'print sha256_hex(pack "H*", join "", @ARGV)\' "$@"; }',
+    { way: 'test', file: 'test/integration/store/chain.test.ts' },
   ],
   [
     "docs/runbooks/ParleyEpochConflictDetected.md: create unique index concurrently entry_commit_epoch on parley.entry (conversation, epoch) where kind = 'commit';",

@@ -6,6 +6,7 @@ import { makeSeenDevices } from '../../../api/services/seen-devices.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { makeMetrics } from '../../../process/metrics.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
+import { makeIncarnationWatch } from '../../../store/process/incarnation-watch.ts';
 import { makeStreamHub } from '../../../streams/hub.ts';
 import {
   type EventStream,
@@ -29,13 +30,15 @@ export interface Replica {
   readonly followOne: (
     conversation: string,
     user: string,
-    from?: { after?: number | 'latest' },
+    from?: { after?: number | string; lastEventId?: string },
   ) => Promise<EventStream>;
   /** Opens a stream with a ticket, as a page does. @param path of the stream */
   readonly followWith: (ticket: string, path: string, lastEventId?: number) => Promise<EventStream>;
   /** Like the shutdown of the process. */
   readonly closeStreams: () => void;
   readonly closedStreams: (reason: string) => Promise<number>;
+  /** Signals that streams went without. */
+  readonly droppedSignals: (reason: string) => Promise<number>;
   readonly stop: () => Promise<void>;
 }
 
@@ -55,7 +58,8 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
   const metrics = makeMetrics({ collectDefaults: false });
   const notifier = makeNotifier(pool, () => undefined);
   const { deaf = false, slowMs = 1000, perUser = 0 } = options;
-  const hub = makeStreamHub({ pool, metrics, log, notifier, slowMs, perUser });
+  const incarnation = makeIncarnationWatch({ pool, log, tell: () => notifier.setting('incarnation') });
+  const hub = makeStreamHub({ pool, metrics, log, notifier, incarnation, slowMs, perUser });
   const seen = makeSeenDevices({ pool, log });
   cleanup.add('streams', () => {
     hub.close();
@@ -66,12 +70,13 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
       { url: database.url },
       {
         onEntry: hub.wake,
+        onSignal: hub.signal,
         onDevice: (device, stream) => {
           if (stream === undefined) seen.forget(device);
           hub.wakeDevice(device, stream);
         },
         onRead: hub.wakeRead,
-        onSetting: () => undefined,
+        onSetting: () => void incarnation.refresh(),
         onConnect: hub.wakeAll,
         onError: () => undefined,
       },
@@ -79,7 +84,13 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     cleanup.add('listener', listener.close);
     await waitUntil(listener.connected, { what: 'the replica listens' });
   }
-  const service = await startApi(pool, { streams: hub, notifier, seen, submitter: notifying(pool, notifier) });
+  const service = await startApi(pool, {
+    streams: hub,
+    notifier,
+    incarnation,
+    seen,
+    submitter: notifying(pool, notifier),
+  });
   cleanup.add('service', service.close);
   const opened: EventStream[] = [];
   cleanup.add('readers', () => {
@@ -90,6 +101,10 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
     opened.push(stream);
     return stream;
   };
+  const count = async (name: string, reason: string): Promise<number> => {
+    const text = await metrics.registry.metrics();
+    return Number(new RegExp(`^${name}\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  };
   return {
     service,
     follow: async (user, device) => keep(await openAccountStream(service.url, await tokenOf(user, { device }))),
@@ -97,12 +112,8 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
       keep(await openEventStream(service.url, conversation, await tokenOf(user), from)),
     followWith: async (ticket, path, lastEventId) => keep(await openWithTicket(service.url, path, ticket, lastEventId)),
     closeStreams: hub.close,
-    closedStreams: async (reason) => {
-      const text = await metrics.registry.metrics();
-      return Number(
-        new RegExp(`^parley_streams_closed_total\\{reason="${reason}"\\} (\\d+)$`, 'm').exec(text)?.[1] ?? 0,
-      );
-    },
+    closedStreams: (reason) => count('parley_streams_closed_total', reason),
+    droppedSignals: (reason) => count('parley_signals_dropped_total', reason),
     stop: () => cleanup.run(),
   };
 }

@@ -5,6 +5,7 @@ import { admissionOf } from '../../../api/http/conversation-guard.ts';
 import type { Route } from '../../../api/http/route.ts';
 import { BODY_LIMIT_COMMITS } from '../../../domain/limits.ts';
 import { type InProcessApi, appDeps } from '../../../tools/harness/in-process-api.ts';
+import { NO_RATE_LIMITS } from '../../../tools/harness/limits-off.ts';
 import { newConversationId } from '../../../tools/harness/opaque.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import { createConversation } from '../../harness/api/conversations.ts';
@@ -172,7 +173,7 @@ test('an outsider of an open group may commit and read the GroupInfo, and nothin
 });
 
 test('who guesses ids ends in 429, for those that exist and for those that do not', async () => {
-  const limits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 4, unauthenticated: 0, cost: 0 };
+  const limits = { ...NO_RATE_LIMITS, reads: 4 };
   const limited = await startApi(recorded.pool, { rateLimits: limits });
   try {
     const real = await createConversation(limited);

@@ -10,6 +10,9 @@ const { service } = useApi();
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
+/** 32 bytes as base64. */
+const CHAIN = /^[\w+/]{43}=$/;
+
 test('a conversation is created once, and a repeated request gets 200', async () => {
   const id = newConversationId();
   const body = {
@@ -112,12 +115,16 @@ test('messages of an MLS conversation have their epoch in the frame', async () =
   const frame = privateMessage(id, 0);
   const body = { id: 'm1', ciphertext: base64(frame) };
   const sent = await service.ask(`POST /v1/conversations/${id}/messages`, { user: 'alice', body });
-  expect([sent.status, sent.body]).toEqual([200, { results: [{ id: 'm1', seq: 1, epoch: 0, status: 'accepted' }] }]);
+  const chain = expect.stringMatching(CHAIN) as string;
+  expect([sent.status, sent.body]).toEqual([
+    200,
+    { results: [{ id: 'm1', seq: 1, epoch: 0, status: 'accepted', chain }] },
+  ]);
   const again = await service.ask(`POST /v1/conversations/${id}/messages`, {
     user: 'alice',
     body: { ...body, epoch: 0 },
   });
-  expect(again.body).toEqual({ results: [{ id: 'm1', seq: 1, epoch: 0, status: 'duplicate' }] });
+  expect(again.body).toEqual({ results: [{ id: 'm1', seq: 1, epoch: 0, status: 'duplicate', chain }] });
 
   const proposal = { id: 'p1', ciphertext: base64(privateMessage(id, 0, 'proposal')) };
   await service.ask(`POST /v1/conversations/${id}/messages`, { user: 'bob', body: proposal });
@@ -195,7 +202,13 @@ test('a commit increases the epoch and adds users, and the answer to a lost comm
   const accepted = await service.ask(`POST /v1/conversations/${id}/commits`, { user: 'alice', body });
   expect([accepted.status, accepted.body]).toEqual([
     200,
-    { seq: 1, epoch: 1, sha256: sha256(commit), at: expect.stringMatching(/Z$/) as string },
+    {
+      seq: 1,
+      epoch: 1,
+      sha256: sha256(commit),
+      at: expect.stringMatching(/Z$/) as string,
+      chain: expect.stringMatching(CHAIN) as string,
+    },
   ]);
   // A retry of the same commit gets its answer, even with another Welcome and GroupInfo.
   const repeated = { ...body, welcome: base64(groupInfo(id, 1)), groupInfo: base64(groupInfo(id, 9)) };

@@ -122,10 +122,13 @@ function essence(outcome: Outcome): unknown {
       };
 }
 
+/** The chain over the log is Parley's alone: a contender computes none, which is in its favour. */
+const isTheirs = ({ invariant }: { readonly invariant?: number | undefined }): boolean => invariant !== 13;
+
 describe.each(Object.keys(CONTENDERS))('%s', (name) => {
   const decide = (): Decide => CONTENDERS[name]?.() ?? parley;
 
-  test('answers what Parley answers, and leaves a log that keeps every invariant', async () => {
+  test('answers what Parley answers, and leaves a log that keeps every invariant but that of the chain', async () => {
     const [ours, theirs] = [await start(name), await start(name)];
     const contender = decide();
     const answers = { ours: [] as unknown[], theirs: [] as unknown[] };
@@ -134,7 +137,7 @@ describe.each(Object.keys(CONTENDERS))('%s', (name) => {
       answers.theirs.push(essence(await contender(theirs, one)));
     }
     expect(answers.theirs).toEqual(answers.ours);
-    await checkInvariants(database().pool, theirs);
+    await checkInvariants(database().pool, theirs, isTheirs);
   });
 
   // Restate and graphile-worker call `storeAlone` for one command of a conversation at a time.
@@ -148,7 +151,7 @@ describe.each(Object.keys(CONTENDERS))('%s', (name) => {
       const outcomes = await Promise.all([...commits, ...messages].map((one) => contender(conversation, one)));
       const refused = outcomes.flatMap((outcome) => (outcome.status === 'refused' ? [outcome.code] : []));
       expect(refused).toEqual(Array<string>(7).fill('epoch-conflict'));
-      await checkInvariants(database().pool, conversation);
+      await checkInvariants(database().pool, conversation, isTheirs);
     },
   );
 });

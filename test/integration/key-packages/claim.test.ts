@@ -13,7 +13,7 @@ const notifier = {
   read: () => undefined,
   device: (user: string, device: string) => void notified.push(`${user} ${device}`),
 };
-const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE };
+const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE, claimedUsersPerMinute: 0 };
 const { database, service } = useApi(() => ({ notifier }));
 /** Two processes with limits on one database. */
 const limited = [

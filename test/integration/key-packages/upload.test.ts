@@ -9,14 +9,19 @@ import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/d
 const DAY_S = 24 * 3600;
 const { database, service } = useApi();
 const { service: strict } = useApi(
-  () => ({ keyPackages: { maxLifetimeMs: 90 * DAY_S * 1000, claimsPerMinute: 0 } }),
+  () => ({ keyPackages: { maxLifetimeMs: 90 * DAY_S * 1000, claimsPerMinute: 0, claimedUsersPerMinute: 0 } }),
   database,
 );
 
 /** Its process is two days behind the clock that judges. */
 const { service: behind } = useApi(
   () => ({
-    keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0, now: () => Date.now() + 2 * DAY_S * 1000 },
+    keyPackages: {
+      maxLifetimeMs: undefined,
+      claimsPerMinute: 0,
+      claimedUsersPerMinute: 0,
+      now: () => Date.now() + 2 * DAY_S * 1000,
+    },
   }),
   database,
 );

@@ -4,11 +4,11 @@ import { RATE_LIMIT_DEVICES } from '../../../domain/limits.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { base64, createConversation } from '../../harness/api/conversations.ts';
 import { startApi } from '../../harness/api/use-api.ts';
+import { NO_RATE_LIMITS } from '../../../tools/harness/limits-off.ts';
 import type { InProcessApi } from '../../../tools/harness/in-process-api.ts';
 import { tokenOf } from '../../../tools/harness/tokens.ts';
 import type { Answer } from '../../../tools/harness/answer.ts';
 
-const OFF: RateLimits = { messages: 0, commits: 0, claims: 0, writes: 0, reads: 0, unauthenticated: 0, cost: 0 };
 const LIMIT = 2;
 
 const database = useDatabase();
@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 async function limitedTo(limits: Partial<RateLimits>): Promise<InProcessApi> {
-  const service = await startApi(database().pool, { rateLimits: { ...OFF, ...limits } });
+  const service = await startApi(database().pool, { rateLimits: { ...NO_RATE_LIMITS, ...limits } });
   services.push(service);
   return service;
 }
@@ -32,6 +32,7 @@ async function asDevice(service: InProcessApi, device: string, what: string, bod
 /** A request of each class. It need not succeed, because it is counted before. */
 const OF_CLASSES: readonly (readonly [keyof RateLimits, string, unknown])[] = [
   ['messages', 'POST /v1/conversations/{id}/messages', { id: 'm', ciphertext: base64('x') }],
+  ['signals', 'POST /v1/conversations/{id}/signals', { data: base64('x') }],
   ['commits', 'POST /v1/conversations/{id}/commits', { commit: base64('x') }],
   ['commits', 'POST /v1/conversations/{id}/members', { users: ['bob'] }],
   ['commits', 'DELETE /v1/conversations/{id}/members/nobody', {}],
@@ -53,6 +54,20 @@ test.each(OF_CLASSES)('the limit of %s applies to %s and to no other class', asy
     const answer = await asDevice(service, 'phone', elsewhere.replace('{id}', 'unknown'), content);
     expect([elsewhere, answer.status === 429]).toEqual([elsewhere, false]);
   }
+});
+
+test('a user has a limit of signals for each conversation, which all its devices share', async () => {
+  const service = await limitedTo({ signalsOfConversation: LIMIT });
+  const [one, other] = [await createConversation(service), await createConversation(service)];
+  const send = (device: string, id: string): Promise<Answer> =>
+    asDevice(service, device, `POST /v1/conversations/${id}/signals`, { data: base64('x') });
+  const statuses = [];
+  for (const device of ['phone', 'laptop', 'phone']) statuses.push((await send(device, one)).status);
+  expect(statuses).toEqual([202, 202, 429]);
+  const refused = await send('laptop', one);
+  expect(refused.body).toMatchObject({ code: 'rate-limited' });
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await send('phone', other)).status).toBe(202);
 });
 
 test('requests of one class count together', async () => {

@@ -19,6 +19,7 @@ import { eraseUser } from '../../../store/device/account.ts';
 import { deleteByOperator } from '../../../store/conversation/operator-delete.ts';
 import { forgetDevice, touchDevices } from '../../../store/device/devices.ts';
 import { offerTree } from '../../../store/group-info/group-info.ts';
+import { claimForUsers } from '../../../store/key-package/group-claims.ts';
 import { type NewKeyPackage, claimKeyPackages, uploadKeyPackages } from '../../../store/key-package/key-packages.ts';
 import { purgeDeleted, retain } from '../../../store/retention/retention.ts';
 import { acknowledgeWelcome, listWelcomes } from '../../../store/welcome/welcomes.ts';
@@ -29,6 +30,7 @@ import { later, look, registerDevice } from '../../harness/push.ts';
 import { Model } from '../../harness/model.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
 import { countBranches, instrument } from '../../harness/plpgsql-branches.ts';
+import { forgetChain } from '../../harness/older-chain.ts';
 import { USERS, anyStep, makeRequests } from '../../harness/random-requests.ts';
 import { holdRows } from '../../harness/row-locks.ts';
 import { type Request, send, sendStaged, sha256, startConversation } from '../../harness/requests.ts';
@@ -55,9 +57,21 @@ test('every branch of every SQL function runs', async () => {
   await offBoardings();
   await locks();
   await wakeUps();
+  await positions();
   const missing = await neverRan();
   expect(missing.map(({ function: name, line, what }) => `${name} line ${line}: ${what}`)).toEqual([]);
 }, 60_000);
+
+/** Positions that operations state: of a member, of a former one, and of an outsider who may join. */
+async function positions(): Promise<void> {
+  const { pool } = database();
+  const conversation = await startConversation(pool, { protocol: 'opaque', policy: { externalJoin: 'anyone' } });
+  await ask(conversation, { kind: 'commit', epoch: 0, size: 0, removes: ['bob'] });
+  for (const actor of ['alice', 'bob', 'mallory']) {
+    const position = '0.AAAAAAAAAAAAAAAA';
+    await ask(conversation, { kind: 'commit', external: true, epoch: 1, sha256: SHA256, actor, position });
+  }
+}
 
 /** Increments between their answer and their count. */
 async function increments(): Promise<void> {
@@ -295,6 +309,18 @@ async function keyPackagesAndWelcomes(): Promise<void> {
   );
   await sql(`delete from claim where user_id = 'alice' and operation = 'd'`);
   for (let i = 0; i < 25; i++) await claim('alice', `many ${i}`);
+  const group = (operationId: string, usersPerMinute: number, isLimitedByDevice = true): Promise<unknown> =>
+    claimForUsers(pool, {
+      operationId,
+      claimer: { user: 'alice', device: 'phone' },
+      users: ['dave', 'nobody'],
+      cipherSuite: undefined,
+      conversation: undefined,
+      usersPerMinute,
+      isLimitedByDevice,
+    });
+  for (const operationId of ['group', 'group', 'of a second group']) await group(operationId, 2);
+  await group('a group without limits', 0, false);
   await sql(`delete from key_package where device_id = 'phone' and last_resort`);
   await claim('alice', 'exhausted');
 
@@ -355,6 +381,13 @@ async function inboxes(): Promise<void> {
     add(['bob'], { epoch: 1 }),
     add(['ida'], { epoch: 2, actor: 'bob', bytes: { ciphertext: 1, welcome: 2 } }),
   );
+  // Many wait in one conversation.
+  await sql(
+    `insert into welcome (conversation, user_id, seq, epoch, inviter, size)
+     select key, 'waits-' || n, 0, 0, 'alice', 1 from conversation, generate_series(1, 64) n where id = $1`,
+    id,
+  );
+  await ask(id, { kind: 'leave', actor: 'ida' });
 }
 
 /** One whose invitation of very many users is being decided elsewhere. */
@@ -413,7 +446,7 @@ async function evidence(): Promise<void> {
   await ask(id, outsider('oscar', 2) as never, message('old', { actor: 'bob', epoch: 2 }));
   await ask(id, ...run('on trial'), outsider('peggy', 3) as never);
   await ask(id, message('follows', { actor: 'bob', epoch: 3 }), outsider('peggy', 3) as never);
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 5]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 5 }]]));
   await sql(
     `update device_position set seq = 1000 where conversation = (select key from conversation where id = $1)`,
     id,
@@ -541,7 +574,7 @@ async function wakeUps(): Promise<void> {
   await round();
   await look(pool);
   await acknowledgeWake(pool, { user: 'bob', device: 'phone' });
-  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, 15]]));
+  await acknowledge(pool, { user: 'bob', device: 'phone' }, new Map([[id, { seq: 15 }]]));
   await round();
   await settleCursors(pool);
   await endOldWakes(pool);
@@ -595,8 +628,10 @@ async function offBoardings(): Promise<void> {
   await begin('nobody');
   await propose(id, 'nobody', 0);
   await propose(id, 'gone', 7);
+  await forgetChain(pool, id);
   await propose(id, 'gone', 0, Buffer.from('one'), Buffer.from('two'));
   await propose(id, 'left', 0);
+  await forgetChain(pool, id);
   await ask(id, commit(0), commit(0, { external: true }), commit(1, { adds: ['gone'] }));
   await ask(
     id,

@@ -16,6 +16,7 @@ import { completeChains } from '../../../store/decision/complete-chains.ts';
 import { chainAfter } from '../../../store/log/chain.ts';
 import { retain } from '../../../store/retention/retention.ts';
 import { useDatabase } from '../../harness/database.ts';
+import { forgetChain } from '../../harness/older-chain.ts';
 import { Model } from '../../harness/model.ts';
 import {
   PROPERTY_TIMEOUT_MS,
@@ -181,13 +182,7 @@ test('a conversation that is older than the chain has one from its next decision
   const say = (id: string): Promise<unknown> =>
     send(pool, conversation, [{ kind: 'message', id, actor: 'alice', body: id }]);
   for (const id of ['a', 'b', 'c']) await say(id);
-  await pool.query('update entry set chain = null where conversation = (select key from conversation where id = $1)', [
-    conversation,
-  ]);
-  await pool.query(
-    'update conversation set chain = null, chain_base = null, base_epoch = null, oldest_chain = null where id = $1',
-    [conversation],
-  );
+  await forgetChain(pool, conversation);
   await expectSound(pool, conversation);
   await say('d');
   const base = sha256(Buffer.from('parley base v1'), origin(conversation, 'mls', 4), u64(3));

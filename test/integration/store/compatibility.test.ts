@@ -201,7 +201,7 @@ test('the operations of the stored histories of 0.1.0 are decided', async () => 
   );
   let migrated = false;
   for (const [n, operation] of operations.entries()) {
-    const id = `history-${n}`;
+    const id = `history-${String(n).padStart(4, '0')}`;
     const policy = makePolicy({ groupInfo: 'optional' }, { epochWindow: 2 });
     const members = ['creator', 'alice', 'bob', 'dave'];
     const removes = JSON.stringify(operation).includes('removes');

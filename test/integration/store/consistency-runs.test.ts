@@ -13,6 +13,7 @@ import {
   stopRun,
 } from '../../../store/consistency/runs.ts';
 import { manyId, seedMany } from '../../../tools/load/seed-many.ts';
+import { rechain } from '../../../tools/harness/rechain.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { type Request, send, startConversation } from '../../harness/requests.ts';
 
@@ -147,6 +148,7 @@ test('a conversation that cannot be read in time is named, and the others are re
     'update conversation set last_seq = 60000, app_count = 60000 where id = $1 returning key',
     [large],
   );
+  await rechain(pool, large);
   const key = rows[0]?.key ?? 0;
   const slice = await auditNextConversations(pool, { after: String(key - 1), last: key }, { statementMs: 5 });
   expect(slice).toMatchObject({ checked: 0, found: 1, findings: [{ conversation: large, rule: NOT_AUDITED }] });

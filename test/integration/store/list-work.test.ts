@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RequestJson } from '../../../store/decision/inline-operation.ts';
+import { claimForUsers } from '../../../store/key-package/group-claims.ts';
 import { makePool } from '../../../store/pool.ts';
+import { acknowledgeWelcome } from '../../../store/welcome/welcomes.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { commit } from '../../harness/key-packages/bundles.ts';
 import { newKeyPackage } from '../../harness/key-packages/packages.ts';
-import { startConversation } from '../../harness/requests.ts';
+import { send, startConversation } from '../../harness/requests.ts';
 
 // A commit with long lists reads rows in proportion to their length. Counted are the index entries that its statements read.
 
@@ -95,8 +98,73 @@ test.each([
       return apply(group, { leaves: ['alice'] });
     },
   ],
+  [
+    'removes half of the group by the proposals of those who left',
+    async (group: Group) => {
+      await apply(group, { adds: group.users });
+      await pool.query(`update member set leaving = true, left_seq = 1, left_self = true where user_id = any ($1)`, [
+        group.users,
+      ]);
+      return apply(group, { removes: group.users });
+    },
+  ],
 ])('a commit that %s reads at most 2.5 times as much for twice as many', async (_, work) => {
   const some = await work(await makeGroup(100));
   const twice = await work(await makeGroup(200));
+  expect(twice / some).toBeLessThan(2.5);
+});
+
+/** Half of a group takes up its Welcomes, one after another, and leaves. @returns the index entries that was read for each */
+async function leaveOneByOne(size: number): Promise<number> {
+  const group = await makeGroup(size);
+  await addDevices(group, 'phone');
+  const leavers = group.users.slice(0, size / 2);
+  const { rows } = await pool.query<{ user: string; id: string }>(
+    'select user_id as user, id from welcome where user_id = any ($1)',
+    [leavers.slice(0, size / 4)],
+  );
+  expect(rows).toHaveLength(size / 4);
+  const before = await entriesRead();
+  for (const { user, id } of rows) await acknowledgeWelcome(pool, { user, device: 'phone' }, id);
+  for (const actor of leavers) {
+    const { outcomes } = await send(pool, group.id, [{ kind: 'leave', id: randomUUID(), actor }]);
+    expect(outcomes).toMatchObject([{ status: 'accepted' }]);
+  }
+  return ((await entriesRead()) - before) / leavers.length;
+}
+
+test('who takes up a Welcome and leaves reads no more in a group that is four times as large', async () => {
+  await leaveOneByOne(8);
+  const some = await leaveOneByOne(100);
+  const most = await leaveOneByOne(400);
+  expect(most / some).toBeLessThan(1.5);
+});
+
+/** Claims a package of each user, who has three in store. @returns the index entries that the claim read */
+async function claimOf(count: number): Promise<number> {
+  const users = Array.from({ length: count }, () => randomUUID());
+  await pool.query(`insert into device (user_id, device_id) select u, 'phone' from unnest($1::text[]) u`, [users]);
+  await pool.query(
+    `insert into key_package (ref, user_id, device_id, cipher_suite, key_package, not_after, last_resort)
+     select sha256((u || n)::bytea), u, 'phone', 1, 'x', now() + interval '1 day', false
+     from unnest($1::text[]) u, generate_series(1, 3) n`,
+    [users],
+  );
+  const any = { cipherSuite: undefined, conversation: undefined, usersPerMinute: 10_000, isLimitedByDevice: true };
+  const claim = (operationId: string): ReturnType<typeof claimForUsers> =>
+    claimForUsers(pool, { operationId, claimer: { user: 'claimer', device: 'phone' }, users, ...any });
+  const before = await entriesRead();
+  // Twice: the second one judges the packages of the first.
+  for (const operation of [randomUUID(), randomUUID()]) {
+    expect(await claim(operation)).toMatchObject({ status: 'claimed', missing: [] });
+    expect(await claim(operation)).toMatchObject({ status: 'claimed', missing: [] });
+  }
+  return (await entriesRead()) - before;
+}
+
+test('a claim for many users reads at most 2.5 times as much for twice as many', async () => {
+  await claimOf(1);
+  const some = await claimOf(200);
+  const twice = await claimOf(400);
   expect(twice / some).toBeLessThan(2.5);
 });

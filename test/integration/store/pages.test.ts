@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { listConversations } from '../../../store/conversation/conversations.ts';
+import { listConversations } from '../../../store/conversation/lists.ts';
 import type { EntryKind } from '../../../domain/log-entry.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice } from '../../../store/log/log-slices.ts';
@@ -146,7 +146,13 @@ test('the poll of streams finds conversations with news, lost members and deleti
   const [quiet, news, lost, gone] = [await history('a'), await history('aa'), await history('a-'), await history('a')];
   await sendOne(pool, gone, { kind: 'delete', id: 'd', actor: 'alice' });
   const watched = [quiet, news, lost, gone].flatMap((conversation) =>
-    ['alice', 'bob'].map((user) => ({ conversation, user, seq: conversation === lost ? 2 : 1, key: 0, mark: null })),
+    ['alice', 'bob'].map((user) => ({
+      conversation,
+      user,
+      seq: conversation === lost ? 2 : 1,
+      key: 0,
+      readMark: null,
+    })),
   );
   const found = (await findNews(pool, watched)).map(({ index }) => watched[index]?.conversation);
   expect([...new Set(found)].sort()).toEqual([news, lost, gone].sort());

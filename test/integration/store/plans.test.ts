@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eraseUser } from '../../../store/device/account.ts';
 import { beginErasure, continueErasure } from '../../../store/device/erasure.ts';
 import { listAudit } from '../../../store/repair/audit.ts';
-import { listConversations, viewConversation } from '../../../store/conversation/conversations.ts';
+import { viewConversation } from '../../../store/conversation/conversations.ts';
+import { listChangedConversations, listConversations } from '../../../store/conversation/lists.ts';
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
@@ -28,6 +29,7 @@ import {
   sweepKeyPackages,
   uploadKeyPackages,
 } from '../../../store/key-package/key-packages.ts';
+import { type GroupClaimRequest, claimForUsers, sweepGroupClaims } from '../../../store/key-package/group-claims.ts';
 import { listMembers } from '../../../store/membership/members.ts';
 import { readStanding } from '../../../store/membership/standing.ts';
 import { overviewConversation, overviewConversations } from '../../../store/conversation/overview.ts';
@@ -53,6 +55,7 @@ import { useDatabase } from '../../harness/database.ts';
 import { findBroken } from '../../../store/consistency/rule.ts';
 import { CONVERSATION_PASSES } from '../../../store/consistency/rules.ts';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
+import { rechain } from '../../../tools/harness/rechain.ts';
 import { type Request, send, sendStaged, startConversation } from '../../harness/requests.ts';
 
 /**
@@ -91,6 +94,19 @@ function claimOf(claimer: string): ClaimRequest {
   };
 }
 
+function groupClaimOf(claimer: string): GroupClaimRequest {
+  const { operationId, cipherSuite, conversation: of } = claimOf(claimer);
+  return {
+    operationId,
+    claimer: { user: claimer, device: 'phone' },
+    users: [owner.user, 'user-7', 'nobody'],
+    cipherSuite,
+    conversation: of,
+    usersPerMinute: 1000,
+    isLimitedByDevice: true,
+  };
+}
+
 /** Far below the size of the tables; above what a run of 16 messages reads beside a vacuum that has yet to clean up. */
 const FEW = 2000;
 
@@ -123,20 +139,22 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     readSharedLogSlice(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
   'streams: the slice of a user': () => readUserLogSlice(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
   'streams: conversations with news': () =>
-    findNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice', mark: '0 0 0' }]),
+    findNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice', readMark: '0 0 0' }]),
   'deletions: those of a user': () => readDeletions(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
   'deletions: what it takes': () => deleteBody(pool, { conversation, user: 'nobody', seq: ENTRIES / 2 }),
   'unread: totals': () => readUnreadTotals(pool, 'alice'),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
-  'streams: my conversations': () => listFollowedConversations(pool, owner),
+  'streams: my conversations': async () => {
+    for await (const page of listFollowedConversations(pool, owner)) expect(page).not.toEqual([]);
+  },
   'streams: who joined': () =>
     readFollowedConversation(pool, conversation, [owner, { user: 'user-1', device: 'phone' }]),
   'streams: my Welcomes': () => listWelcomes(pool, owner, randomUUID(), 20),
   'streams: Welcomes of a commit': () => readWelcomesTo(pool, conversation, ['alice', 'user-1'], ENTRIES / 2),
   'streams: open': () => openStream(pool, owner, randomUUID()),
   'streams: news of devices': () => readDeviceNews(pool, [{ ...owner, id: randomUUID(), lowSince: null }]),
-  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, 1]])),
+  'positions: acknowledge': () => acknowledge(pool, owner, new Map([[conversation, { seq: 1 }]])),
   'read: one conversation': () => viewConversation(pool, conversation, 'alice'),
   'read: the GroupInfo': () => readGroupInfo(pool, conversation, 'alice'),
   'read: the standing of a user': () => readStanding(pool, conversation, 'alice'),
@@ -164,6 +182,12 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   // Of thousands.
   'read: the first conversations of a user': () => listConversations(pool, 'user-1', '', 10),
   'read: some more conversations of a user': () => listConversations(pool, 'user-1', 'grown-2500', 10),
+  'read: everything of a user, for its next list of changes': () =>
+    listChangedConversations(pool, 'user-1', { since: undefined }, 10),
+  'read: what changed for a user': async () => {
+    const { end } = await listChangedConversations(pool, 'alice', { since: undefined }, 1000);
+    return listChangedConversations(pool, 'alice', { since: end }, 10);
+  },
   'read: members': () => listMembers(pool, conversation, 'user-5', 10),
   'retention: a step': () => retain(pool, conversation, Date.now(), 5),
   // So late that nothing waits for devices any more.
@@ -189,6 +213,12 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
   'key packages: claim of one who claims a lot': () => claimKeyPackages(pool, claimOf('erin')),
   'key packages: claim of one who claimed a lot': () => claimKeyPackages(pool, claimOf('user-0')),
   'key packages: a claim again': () => claimKeyPackages(pool, { ...claimOf('dave'), operationId: 'again' }),
+  'key packages: claim for users': () => claimForUsers(pool, groupClaimOf('dave')),
+  'key packages: claim for users of one who claims a lot': () => claimForUsers(pool, groupClaimOf('erin')),
+  'key packages: claim for users of one who claimed a lot': () => claimForUsers(pool, groupClaimOf('user-0')),
+  'key packages: a claim for users again': () =>
+    claimForUsers(pool, { ...groupClaimOf('dave'), operationId: 'group again' }),
+  'key packages: sweep of claims for users': () => sweepGroupClaims(pool, 1),
   'key packages: sweep': () => sweepKeyPackages(pool),
   'inbox: whom a user knows': () => inSql(`select is_known('user-1', 'alice'), is_known('alice', 'user-1')`),
   'inbox: memberships of an inviter': () => inSql(`select unknown_inviter_refusal('alice', array['user-1', 'user-2'])`),
@@ -319,6 +349,7 @@ async function grow(): Promise<void> {
        last_commit_seq = last_seq + $3, member_count = member_count + $4 where key = $1`,
     [key, ENTRIES / 1000, ENTRIES, MEMBERS],
   );
+  await rechain(db, conversation);
   await db.query(
     `insert into member (conversation, user_id, role, joined_seq, joined_epoch, read_seq, read_count)
      select $1, 'user-' || n, 'member', 0, 0, 0, 0 from generate_series(1, $2) n`,

@@ -51,7 +51,7 @@ test('steps that race with senders, commits and readers lose nothing that is nee
     expect(page?.truncated).toBe(false);
     log.push(...(page?.entries ?? []).map(({ seq, id }) => ({ seq, id })));
     const position = log.at(-1)?.seq;
-    if (position !== undefined) await acknowledge(pool, reader, new Map([[conversation, position]]));
+    if (position !== undefined) await acknowledge(pool, reader, new Map([[conversation, { seq: position }]]));
   };
   // Retention does not wait for this reader: it may miss entries, and gets `history-truncated`.
   let asleep = 0;

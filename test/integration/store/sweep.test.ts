@@ -24,6 +24,7 @@ const NOTHING = {
   streamTickets: 0,
   erasures: 0,
   evictedWelcomes: 0,
+  groupClaims: 0,
 };
 
 test('the sweep forgets old answers and keys, and leaves young ones', async () => {

@@ -36,7 +36,7 @@ function report(actor: string, more: object = {}): Record<string, unknown> {
 }
 
 function reset(actor: string): Record<string, unknown> {
-  return { kind: 'reset', actor, successor: `successor-${count++}` };
+  return { kind: 'reset', actor, successor: `successor-${String(count++).padStart(6, '0')}` };
 }
 
 interface Setting {
@@ -214,7 +214,7 @@ test('a reset makes nobody a member since the creation: who was invented in the 
   const id = await group({ protocol: 'opaque', size: 5, age: 'young' });
   const invented = INVENTED.slice(0, 6);
   await accepted(id, commit('mallory', 0, { adds: invented }), ...invented.map((user) => message(user, 1)));
-  const successor = `successor-${count++}`;
+  const successor = `successor-${String(count++).padStart(6, '0')}`;
   await accepted(id, { kind: 'reset', actor: 'alice', successor });
   const outcomes = await ask(successor, ...[...invented, 'mallory'].map((user) => report(user)));
   expect(outcomes.at(-1)).toMatchObject({ reports: 1, needed: 3, open: false });
@@ -352,7 +352,7 @@ test('a user that reports thousands of times leaves a bounded number of rows', a
 test('in a successor the role of the last admin goes to nobody whom a plain member invented', async () => {
   const id = await group({ protocol: 'opaque', size: 5, age: 'young' });
   await accepted(id, commit('mallory', 0, { adds: ['a-friend'] }), message('a-friend', 1));
-  const successor = `successor-${count++}`;
+  const successor = `successor-${String(count++).padStart(6, '0')}`;
   await accepted(id, { kind: 'reset', actor: 'alice', successor });
   await accepted(successor, { kind: 'leave', actor: 'alice' });
   const { rows } = await database().pool.query<{ user: string }>(

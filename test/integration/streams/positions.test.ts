@@ -17,11 +17,14 @@ test('positions move forward only, for many conversations at once and for each d
   const [a, b] = [await talk.create('alice', 'bob'), await talk.create('alice', 'bob')];
   for (let i = 0; i < 4; i++) await talk.say(a, 'alice');
   await talk.say(b, 'alice');
-  expect((await ack('bob', { [a]: 3, [b]: 1 })).body).toEqual({ positions: { [a]: 3, [b]: 1 } });
-  expect((await ack('bob', { [a]: 2, [b]: 0 })).body).toEqual({ positions: { [a]: 3, [b]: 1 } });
-  expect((await ack('bob', { [a]: 4 })).body).toEqual({ positions: { [a]: 4 } });
-  expect((await ack('bob', { [a]: 1, [b]: 0 }, 'laptop')).body).toEqual({ positions: { [a]: 1, [b]: 0 } });
-  expect((await ack('bob', {})).body).toEqual({ positions: {} });
+  expect((await ack('bob', { [a]: 3, [b]: 1 })).body).toEqual({ positions: { [a]: 3, [b]: 1 }, restarted: {} });
+  expect((await ack('bob', { [a]: 2, [b]: 0 })).body).toEqual({ positions: { [a]: 3, [b]: 1 }, restarted: {} });
+  expect((await ack('bob', { [a]: 4 })).body).toEqual({ positions: { [a]: 4 }, restarted: {} });
+  expect((await ack('bob', { [a]: 1, [b]: 0 }, 'laptop')).body).toEqual({
+    positions: { [a]: 1, [b]: 0 },
+    restarted: {},
+  });
+  expect((await ack('bob', {})).body).toEqual({ positions: {}, restarted: {} });
 });
 
 test('concurrent acknowledgements of a device end at the highest position, and each answer has at least its own', async () => {
@@ -33,7 +36,10 @@ test('concurrent acknowledgements of a device end at the highest position, and e
     const position = (body.positions as Record<string, number>)[conversation] ?? 0;
     expect(position).toBeGreaterThanOrEqual([1, 8, 3, 5, 2, 7][i] ?? 0);
   }
-  expect((await ack('bob', { [conversation]: 0 }, 'phone')).body).toEqual({ positions: { [conversation]: 8 } });
+  expect((await ack('bob', { [conversation]: 0 }, 'phone')).body).toEqual({
+    positions: { [conversation]: 8 },
+    restarted: {},
+  });
 });
 
 test('a position above what the user may read is `position-ahead`, and nothing of the request is stored', async () => {
@@ -43,10 +49,10 @@ test('a position above what the user may read is `position-ahead`, and nothing o
   const answer = await ack('bob', { [a]: 1, [b]: 2 });
   expect([answer.status, answer.body.code]).toEqual([422, 'position-ahead']);
   expect(answer.body).toMatchObject({ conversation: b, lastSeq: 1 });
-  expect((await ack('bob', { [a]: 0 })).body).toEqual({ positions: { [a]: 0 } });
+  expect((await ack('bob', { [a]: 0 })).body).toEqual({ positions: { [a]: 0 }, restarted: {} });
   const seq = await talk.remove(a, 'alice', 'bob');
   await talk.say(a, 'alice');
-  expect((await ack('bob', { [a]: seq })).body).toEqual({ positions: { [a]: seq } });
+  expect((await ack('bob', { [a]: seq })).body).toEqual({ positions: { [a]: seq }, restarted: {} });
   expect((await ack('bob', { [a]: seq + 1 })).body).toMatchObject({ code: 'position-ahead', lastSeq: seq });
 });
 
@@ -55,9 +61,9 @@ test('conversations that the user may not see are left out, whether or not they 
   await talk.say(mine, 'alice');
   await talk.say(others, 'alice');
   const answer = await ack('bob', { [mine]: 1, [others]: 99, [newConversationId()]: 99 });
-  expect(answer.body).toEqual({ positions: { [mine]: 1 } });
+  expect(answer.body).toEqual({ positions: { [mine]: 1 }, restarted: {} });
   await talk.expect(`DELETE /v1/conversations/${mine}`, 'alice', {});
-  expect((await ack('bob', { [mine]: 1 })).body).toEqual({ positions: {} });
+  expect((await ack('bob', { [mine]: 1 })).body).toEqual({ positions: {}, restarted: {} });
 });
 
 test.each([
@@ -66,7 +72,7 @@ test.each([
   [{ 'not an id!': 1 }],
   [{ AAAA: -1 }],
   [{ AAAA: 1.5 }],
-  [{ AAAA: '1' }],
+  [{ AAAA: '1x' }],
   [{ AAAA: 2 ** 60 }],
   [Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`A${String(1000 + i)}A`.slice(0, 6), 1]))],
 ])('%j are no positions', async (positions) => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { checkInvariants } from '../../../tools/harness/invariants.ts';
-import { createConversation, listConversations } from '../../../store/conversation/conversations.ts';
+import { createConversation } from '../../../store/conversation/conversations.ts';
+import { listConversations } from '../../../store/conversation/lists.ts';
 import { MAX_MEMBERS_LIMIT } from '../../../domain/limits.ts';
 import { makePolicy } from '../../../domain/policy.ts';
 import { manyId, membersOf, seedMany } from '../../../tools/load/seed-many.ts';
@@ -10,12 +11,12 @@ import { useDatabase } from '../../harness/database.ts';
 const database = useDatabase();
 const CIRCLES = { name: 'seed', conversations: 6, each: 3, members: 4, from: 10 };
 
-/** Rows of a conversation, without its own key, its times and what only the service knows. */
+/** Rows of a conversation, without its own key, its times, what only the service knows, and the chain, which begins with the id. */
 async function rowsOf(id: string): Promise<unknown[]> {
   const { rows } = await database().pool.query<{ table: string; row: unknown }>(
     `with c as (select * from conversation where id = $1)
-     select 'conversation' as "table", to_jsonb(c) - '{key,id,fingerprint,created_at,last_at}'::text[] as row from c
-     union all select 'member', to_jsonb(m) - '{conversation,proven_at}'::text[] || jsonb_build_object('proven', m.proven_at = c.created_at)
+     select 'conversation' as "table", to_jsonb(c) - '{key,id,fingerprint,created_at,last_at,chain,oldest_chain,changed_xid}'::text[] as row from c
+     union all select 'member', to_jsonb(m) - '{conversation,proven_at,changed_xid}'::text[] || jsonb_build_object('proven', m.proven_at = c.created_at)
        from member m join c on m.conversation = c.key
      union all select 'period', to_jsonb(p) - 'conversation' from period p join c on p.conversation = c.key
      union all select 'change', to_jsonb(x) - '{conversation,key,at}'::text[] from change x join c on x.conversation = c.key

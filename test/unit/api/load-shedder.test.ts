@@ -164,6 +164,19 @@ test('a single long pause sheds nothing', () => {
   expect(service.shedder.level).toBe(Infinity);
 });
 
+test('signals are shed before anything else: as soon as work waits too long, and until nothing is shed any more', () => {
+  const service = new Service();
+  const { shedder } = service;
+  service.run({ capacity: 1000, demands: [{ perSecond: 500 }], seconds: 2 });
+  expect([shedder.isOverloaded, shedder.admits('user 0', 'soonest', 1)]).toEqual([false, true]);
+  shedder.sample(101);
+  expect([shedder.admits('user 0', 'soonest', 1), shedder.admits('user 0', 'first', 1)]).toEqual([false, true]);
+  service.run({ capacity: 1000, demands: Array.from({ length: 10 }, () => ({ perSecond: 1000 })), seconds: 10 });
+  shedder.sample(0);
+  expect(shedder.level).toBeLessThan(Infinity);
+  expect([shedder.admits('new', 'soonest', 1), shedder.admits('new', 'first', 1)]).toEqual([false, true]);
+});
+
 test('after the overload everybody is let in again', () => {
   const service = new Service();
   service.run({ capacity: 1000, demands: Array.from({ length: 10 }, () => ({ perSecond: 1000 })), seconds: 10 });

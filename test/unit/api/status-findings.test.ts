@@ -21,6 +21,8 @@ const wellDatabase: NonNullable<ServiceFacts['database']> = {
   version: '18.0',
   connections: 10,
   maxConnections: 100,
+  standbys: 0,
+  waitsForStandby: false,
   waitingForLocks: 0,
   oldestTransaction: null,
   overdue: 0,
@@ -101,6 +103,8 @@ test.each<[string, Partial<ServiceFacts>, string[]]>([
   ],
   ['timers are late', database({ overdue: 4 }), ['problem overdue']],
   ['connections run out', database({ connections: 90 }), ['problem connections']],
+  ['a standby may lack what was acknowledged', database({ standbys: 1 }), ['note standby-asynchronous']],
+  ['a standby has what was acknowledged', database({ standbys: 1, waitsForStandby: true }), []],
   ['sessions wait for locks', database({ waitingForLocks: 2 }), ['note lock-waits']],
   [
     'a transaction stays open',

@@ -35,7 +35,7 @@ test('every refusal code in SQL is one of the domain', () => {
   expect(codes.filter((code) => !known.includes(code))).toEqual([]);
   // Codes that a `case` chooses.
   const chosen = [...all(/then '([a-z]+(?:-[a-z]+)+)'/g), ...all(/else '([a-z]+(?:-[a-z]+)+)'/g)];
-  const verdicts = ['pending-join'];
+  const verdicts = ['pending-join', 'left-over'];
   expect(chosen.filter((code) => ![...known, ...verdicts, 'conversation-exists'].includes(code))).toEqual([]);
 });
 
@@ -101,10 +101,13 @@ describe('numbers', () => {
         'commit/contention.sql: 1000',
         'decision/decide.sql: 1000',
         'decision/refusals.sql: 1000',
+        'key-package/group-claims.sql: 1000',
         'key-package/key-packages.sql: 100',
         'key-package/key-packages.sql: 1000',
         'key-package/key-packages.sql: 2147483647',
         'log/increments.sql: 1000',
+        // Bytes of a mark.
+        'log/position.sql: 12',
         'membership/join-request.sql: 1000',
         'message/decide-messages.sql: 1000',
         'repair/trial.sql: 1000',

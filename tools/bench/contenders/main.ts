@@ -24,6 +24,7 @@ import { shutDownOnSignals } from '../../../process/shutdown.ts';
 import { isTemporalUp, makeTemporalClient } from '../../../process/temporal-client.ts';
 import { listen, makeNotifier } from '../../../store/log/notifications.ts';
 import { makePool } from '../../../store/pool.ts';
+import { makeIncarnationWatch } from '../../../store/process/incarnation-watch.ts';
 import { DEFAULT_SETTINGS } from '../../../workflows/conversation/messages.ts';
 import { makeActorSubmitter } from './actor/submitter.ts';
 import { makeGraphileSubmitter } from './graphile-worker/submitter.ts';
@@ -49,8 +50,10 @@ const { client } = makeTemporalClient({
   identity: `contender-${process.pid}`,
 });
 const notifier = makeNotifier(pool, (error) => log.warn({ err: error }, 'notify failed'));
+const incarnation = makeIncarnationWatch({ pool, log });
 const streams = makeStreamHub({
   pool,
+  incarnation,
   metrics,
   log,
   notifier,
@@ -76,6 +79,7 @@ const server = await startServer({
     hashUser,
     submitter: await submitterFor(process.argv.slice(2)),
     streams,
+    sendSignal: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     jobs: jobsInThisThread,
     submitIncrement: () => Promise.reject(new AppError('internal', 'The contenders take only messages and commits')),
     autoReport: makeAutoReport(new AutoPath()),
@@ -91,7 +95,11 @@ const server = await startServer({
     ...NO_WORKFLOWS,
     notifier,
     seen: makeSeenDevices({ pool, log }),
-    keyPackages: { maxLifetimeMs: config.keyPackageMaxLifetimeMs, claimsPerMinute: config.rateLimits.claims },
+    keyPackages: {
+      maxLifetimeMs: config.keyPackageMaxLifetimeMs,
+      claimsPerMinute: config.rateLimits.claims,
+      claimedUsersPerMinute: config.rateLimits.claimedUsers,
+    },
     observe: metrics.httpRequest,
     rateLimits: config.rateLimits,
     transfers: makeTransfers({ budget: config.bytesInFlight }),
@@ -112,6 +120,7 @@ const server = await startServer({
     },
     version: '0.0.0',
     build: 'bench',
+    incarnation,
     isDraining: () => false,
     metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
   }),

@@ -60,6 +60,16 @@ const clocks: Drill = {
   inject: async (stage) => (await clockJumps.inject(stage)).heal,
 };
 
+const restored: Drill = {
+  name: 'restored',
+  does: 'the database comes back as a backup of another branch has it',
+  alerts: ['ParleyIncarnationChanged'],
+  inject: async ({ arena }) => {
+    await arena.pool.query('update parley.incarnation set timeline_id = timeline_id + 1');
+    return () => Promise.resolve();
+  },
+};
+
 /** `auto` would spare the workflows what hurts them. */
 async function takeWorkflows({ people, arena }: DrillStage): Promise<() => Promise<void>> {
   const { admin } = people.patiently('operator');
@@ -116,4 +126,12 @@ const stuttering: Drill = {
   },
 };
 
-export const PROCESS_DRILLS: readonly Drill[] = [temporalGone, workersGone, leak, clocks, smallCaches, stuttering];
+export const PROCESS_DRILLS: readonly Drill[] = [
+  temporalGone,
+  workersGone,
+  leak,
+  clocks,
+  restored,
+  smallCaches,
+  stuttering,
+];

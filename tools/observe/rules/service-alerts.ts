@@ -51,6 +51,14 @@ export function serviceAlerts(t: Times): readonly Alert[] {
       description: '{{ $labels.instance }} ({{ $labels.job }}) differs by {{ $value | humanizeDuration }}.',
     },
     {
+      alert: 'ParleyIncarnationChanged',
+      expr: 'count(group by (incarnation) (last_over_time(parley_incarnation_info[15m]))) > 1',
+      for: '1m',
+      severity: 'critical',
+      summary: 'The database went back, or processes use different databases',
+      description: '{{ $value }} incarnations of the service were seen within 15 minutes.',
+    },
+    {
       alert: 'ParleyPoolWait',
       expr: 'sum by (job, instance, pool) (parley_pool_connections{state="waiting"}) > 10',
       for: '2m',

@@ -1,0 +1,92 @@
+import type { CiphersuiteImpl, ClientState } from 'ts-mls';
+import type { OpenedSignal, SignalKeys } from '../mls/signals.ts';
+import { epochOfSignal, openSignal, sealSignal, signalKeysOf } from '../mls/signals.ts';
+import { epochAuthenticator, userOfCredential } from '../mls/tree.ts';
+import { fromBase64, toBase64 } from '../platform/bytes.ts';
+
+/** A signal of another device: typing, presence, a call. It is stored nowhere. */
+export interface ReceivedSignal {
+  /** User id in the leaf of the device that signed it. */
+  readonly sender: string;
+  /** Signature key of that device, base64. */
+  readonly device: string;
+  /** Milliseconds since 1970, by the clock of the sender. */
+  readonly at: number;
+  readonly data: Uint8Array;
+}
+
+/** An older or newer signal was held back, or the clock of a device is wrong. */
+const MAX_AGE_MS = 5 * 60_000;
+/** Signals of one device in memory, so that each counts once. Of older ones than these, none counts. */
+const REMEMBERED = 64;
+
+/**
+ * The signals of one group. Nothing of them reaches the MLS state or the store: a signal that never comes costs nothing. The keys
+ * of the current and the previous epoch are in memory, those before are gone.
+ */
+export class GroupSignals {
+  readonly #suite: CiphersuiteImpl;
+  /** The keys of the current epoch; `undefined` before the first. */
+  #entered: Promise<SignalKeys | undefined> = Promise.resolve(undefined);
+  #previous: SignalKeys | undefined;
+  #lastAt = 0;
+  /** `at` of the last signals of each device, ascending; by its signature key in base64. */
+  readonly #seen = new Map<string, number[]>();
+
+  constructor(suite: CiphersuiteImpl) {
+    this.#suite = suite;
+  }
+
+  /** Takes over the keys of a state, if it is another than the last. Calls take effect one after the other. */
+  enter(state: ClientState): Promise<SignalKeys> {
+    this.#entered = this.#entered.then(async (current) => {
+      if (current?.authenticator === epochAuthenticator(state)) return current;
+      const keys = await signalKeysOf(state, this.#suite);
+      this.#previous = current?.epoch === keys.epoch - 1n ? current : undefined;
+      return keys;
+    });
+    return this.#entered as Promise<SignalKeys>;
+  }
+
+  /** @returns base64 @throws RangeError if it would be larger than the service takes */
+  async seal(state: ClientState, data: Uint8Array): Promise<string> {
+    const keys = await this.enter(state);
+    this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
+    const content = { leafIndex: state.privatePath.leafIndex, at: this.#lastAt, data };
+    return toBase64(await sealSignal(keys, content, state.signaturePrivateKey, this.#suite));
+  }
+
+  /** @returns `undefined` for an own signal, one that came before, and one that this device cannot open, or not any more */
+  async open(state: ClientState, base64: string): Promise<ReceivedSignal | undefined> {
+    const current = await this.enter(state);
+    const opened = await this.#openWith([current, this.#previous], base64);
+    if (opened === undefined || Math.abs(Date.now() - opened.at) > MAX_AGE_MS) return undefined;
+    const { leaf, at, data } = opened;
+    const sender = userOfCredential(leaf.credential);
+    const device = toBase64(leaf.signaturePublicKey);
+    const own = current.leaves.get(state.privatePath.leafIndex);
+    const isOwn = own !== undefined && device === toBase64(own.signaturePublicKey);
+    if (sender === undefined || isOwn || !this.#isNew(device, at)) return undefined;
+    return { sender, device, at, data };
+  }
+
+  async #openWith(known: readonly (SignalKeys | undefined)[], base64: string): Promise<OpenedSignal | undefined> {
+    try {
+      const sealed = fromBase64(base64);
+      const epoch = epochOfSignal(sealed);
+      const keys = known.find((one) => one?.epoch === epoch);
+      return keys === undefined ? undefined : await openSignal(keys, sealed, this.#suite);
+    } catch {
+      // Whoever may send to the conversation may send anything.
+      return undefined;
+    }
+  }
+
+  #isNew(device: string, at: number): boolean {
+    const seen = this.#seen.get(device) ?? [];
+    const isTooOld = seen.length >= REMEMBERED && at < (seen[0] ?? 0);
+    if (isTooOld || seen.includes(at)) return false;
+    this.#seen.set(device, [...seen, at].sort((a, b) => a - b).slice(-REMEMBERED));
+    return true;
+  }
+}

@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto';
+import type pg from 'pg';
+
+/** Tables with rows of a conversation, those that others refer to first. */
+const TABLES = ['conversation', 'member', 'period', 'entry', 'change', 'operation', 'device_position'];
+
+/**
+ * Keeps the rows of a conversation as they are now.
+ * @returns puts them back, in one transaction: as after the restore of an older state of the database
+ */
+export async function keepConversation(pool: pg.Pool, id: string): Promise<() => Promise<void>> {
+  const name = `kept_${randomUUID().replaceAll('-', '')}`;
+  const own = (table: string): string =>
+    `${table === 'conversation' ? 'key' : 'conversation'} = (select key from conversation where id = '${id}')`;
+  await pool.query(
+    TABLES.map((table) => `create table ${name}_${table} as select * from ${table} where ${own(table)};`).join('\n'),
+  );
+  return async () => {
+    const back = TABLES.filter((table) => table !== 'conversation');
+    // Statements of one query are one transaction.
+    await pool.query(`select from conversation where id = '${id}' for update;
+      ${back.map((table) => `delete from ${table} where ${own(table)};`).join('\n')}
+      update conversation c set ${await assignments(pool)} from ${name}_conversation k where c.key = k.key;
+      ${back.map((table) => `insert into ${table} overriding system value select * from ${name}_${table};`).join('\n')}`);
+  };
+}
+
+/** All columns of `conversation c` that can be set, from `k`. */
+async function assignments(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ list: string }>(
+    `select string_agg(format('%I = k.%I', attname, attname), ', ') as list from pg_attribute
+     where attrelid = 'conversation'::regclass and attnum > 0 and not attisdropped and attidentity = '' and attgenerated = ''
+       and attname <> 'key'`,
+  );
+  return rows[0]?.list ?? '';
+}

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { walk } from '../harness/honest-walk.ts';
+import { useService } from '../harness/service.ts';
+
+const service = useService({ apis: 2, workers: 1 });
+/** Conversations that walk at the same time, each with its own users. */
+const SEEDS = [1, 2, 3, 4];
+const STEPS = 2_500;
+const LIMIT_MS = 60 * 60_000;
+
+test(
+  'no device of an honest service raises an alarm about its log in 10,000 random steps',
+  async () => {
+    const walks = await Promise.all(SEEDS.map((seed) => walk(service(), { seed, steps: STEPS })));
+    expect(walks.flatMap(({ alarms }) => alarms)).toEqual([]);
+    for (const { heard, done } of walks) {
+      // The devices did look: a test without comparisons would pass too.
+      expect(heard.get('agreed')).toBeGreaterThan(STEPS);
+      expect(heard.get('agreed')).toBeGreaterThan(10 * (heard.get('unverified') ?? 0));
+      for (const kind of ['race', 'crash', 'restored client', 'remove', 'retention', 'reset']) {
+        expect(done.get(kind), kind).toBeGreaterThan(0);
+      }
+    }
+  },
+  LIMIT_MS,
+);
