@@ -140,7 +140,7 @@ const ConversationChange = z
       '`new`: you became a member with this entry.',
       '`policy`: an admin changed it.',
       '`deleted`: for everybody.',
-      `\`several\`: more than ${MAX_MEMBER_EVENTS} changes at the entry that you acknowledged come as this one: read the conversation and its members again.`,
+      `\`several\`: more than ${MAX_MEMBER_EVENTS} changes at the entry that you acknowledged come as this one: read the conversation, its members and its deletions again.`,
       '`reset-open`: any proven member may reset the conversation.',
       `\`welcome-expired\`: a device did not join in time; \`count\` in place of user and device for more than ${MAX_MEMBER_EVENTS} at once.`,
     ].join(' '),

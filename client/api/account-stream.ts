@@ -56,7 +56,7 @@ export interface ManyMembersChanged {
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
  * reported an entry, so any proven member may reset the conversation. `several`: so much changed since the acknowledged entry that
- * one event stands for all of it: read the conversation and its members again.
+ * one event stands for all of it: read the conversation and its members again; its groups look for deleted messages themselves.
  */
 export interface ConversationChanged {
   readonly type: 'conversation';

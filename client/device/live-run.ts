@@ -144,7 +144,11 @@ class LiveEvents {
         break;
       case 'conversation':
         if (event.change === 'deleted') await group.close();
-        if (event.change === 'several') this.#commitSoon(group);
+        if (event.change === 'several') {
+          // Messages that were deleted may be among what it stands for.
+          await group.receive();
+          this.#commitSoon(group);
+        }
         // Else the service tells of it again at each start.
         if (event.change === 'new') this.#device.acknowledgeSoon(group);
         break;

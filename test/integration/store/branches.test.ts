@@ -456,7 +456,7 @@ async function evidence(): Promise<void> {
   const { rows } = await pool.query<{ seq: number }>('select last_seq as seq from conversation where id = $1', [id]);
   const report = { kind: 'report', seq: rows[0]?.seq, epoch: 6, reason: 'stuck', actor: 'bob' };
   await ask(id, { kind: 'reset', actor: 'carol', successor: `${id}-carol` }, report);
-  await ask(id, { kind: 'reset', actor: 'bob', successor: `${id}-undone` });
+  await ask(id, { kind: 'reset', actor: 'bob', successor: `${id}-reverted` });
   // Everybody has left: who comes then is on no trial.
   const empty = await startConversation(pool, { members: [], policy: { externalJoin: 'anyone' } });
   await ask(empty, { kind: 'leave' }, outsider('bob', 0) as never);
@@ -519,6 +519,7 @@ async function sweeps(): Promise<void> {
   const id = await startConversation(pool, { protocol: 'opaque' });
   await ask(id, { kind: 'commit', adds: ['dave'], epoch: 0, bytes: { welcome: 2 } }, commit(1));
   await touchDevices(pool, [{ user: 'bob', device: 'phone' }]);
+  await sql('select database_lineage()');
   await sql(`select sweep_staged(key, now()) from conversation where id = $1`, id);
   for (const limit of [1, 1000]) {
     await sql(`select sweep_devices('', '', now(), $1)`, limit);
