@@ -59,6 +59,7 @@ import { commitRoutes } from './routes/commits.ts';
 import { consentRoutes } from './routes/consent.ts';
 import { conversationListRoutes } from './routes/conversation-list.ts';
 import { conversationRoutes } from './routes/conversations.ts';
+import { deletionRoutes } from './routes/deletions.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { epochRoutes } from './routes/epoch.ts';
@@ -114,7 +115,7 @@ export interface AppDeps extends HealthDeps {
   readonly inspection: AdminDeps['inspection'];
   readonly running: AdminDeps['running'];
   readonly own: AdminDeps['own'];
-  readonly notifier: Pick<Notifier, 'device' | 'entry'>;
+  readonly notifier: Pick<Notifier, 'device' | 'entry' | 'read'>;
   /** @default what it reads after an off-boarding began here */
   readonly cutOffs?: CutOffs;
   readonly offBoardingRuns: OffBoardingDeps['offBoardingRuns'];
@@ -187,6 +188,7 @@ export function makeRoutes(
   };
   const routes = [
     ...messageRoutes(all),
+    ...deletionRoutes(all),
     ...signalRoutes(all),
     ...unreadRoutes(all),
     ...commitRoutes(all),

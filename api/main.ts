@@ -254,6 +254,7 @@ async function main(): Promise<void> {
       if (stream === undefined) seen.forget(device);
       streams.wakeDevice(device, stream);
     },
+    onRead: streams.wakeRead,
     onSetting: () => {
       void pathSwitch.refresh().catch((error: unknown) => log.warn({ err: error }, 'path setting not read'));
       lookAtIncarnation();

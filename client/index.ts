@@ -33,6 +33,7 @@ export type {
   ConversationsQuery,
   ConversationSummary,
   CurrentGroupInfo,
+  DeletedMessage,
   Departure,
   Device,
   Entry,
@@ -73,6 +74,7 @@ export type {
   SendOutcome,
   SendResult,
   StreamTicket,
+  UnreadTotals,
   WelcomePage,
 } from './api/types.ts';
 export type { ForkSuspected, LogAltered, LogEvent, LogRestarted, MessageFound, StaleBranch } from './chain/events.ts';

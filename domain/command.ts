@@ -43,6 +43,8 @@ export interface MessageCommand extends PositionedCommand {
   readonly isVerified?: boolean;
   /** Of an application message: how it wakes devices that sleep. Absent = normal. A retry may have another level. */
   readonly push?: Exclude<PushLevel, 'normal'>;
+  /** Of an application message: SHA-256 of the secret that deletes its body, as lower-case hex. A retry has the same. */
+  readonly deleteHash?: string;
   readonly bytes: CommandBytes;
 }
 
@@ -159,6 +161,8 @@ export interface ReadCommand extends PositionedCommand {
   readonly kind: 'read';
   /** Absent = everything. */
   readonly seq?: number;
+  /** Moves it only backward, and clears nothing: what follows `seq` is unread again. */
+  readonly back?: true;
 }
 
 /** Adds to the unread count of every member but the actor. */

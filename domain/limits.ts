@@ -167,6 +167,9 @@ export const MAX_COMPARED_POSITIONS = 64;
 /** Conversations in one acknowledgement. They fit in one SQL statement and are far below the body limit. */
 export const MAX_POSITIONS_PER_REQUEST = 1000;
 
+/** Conversations of a user over which unread counts are added up. */
+export const MAX_UNREAD_CONVERSATIONS = 10_000;
+
 // The numbers below are also constants of the SQL functions: `npm run sql-files` writes store/limits.sql from them.
 
 /** Proposals of one user in an epoch: more could not be in one commit anyway, and each costs every member. */

@@ -14,8 +14,12 @@ export interface LogEntry {
   readonly id: string;
   /** Epoch of the frame. For a commit: the epoch that the commit ends. */
   readonly epoch: number;
-  /** The MLSMessage, or the bytes of an opaque conversation. `null`: retention deleted them, the entry has expired. */
+  /**
+   * The MLSMessage, or the bytes of an opaque conversation. `null`: they are gone. Retention took them; or, if `isDeleted`, their sender
+   * or an admin deleted them.
+   */
   readonly ciphertext: Uint8Array | null;
+  readonly isDeleted: boolean;
   /** User id. `null`: not stored, because the frame hides the sender from the service. */
   readonly sender: string | null;
   /** When the entry was accepted, by the clock of Postgres. */

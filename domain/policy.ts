@@ -33,6 +33,8 @@ export interface Policy {
   readonly lastAdmin: 'hand-over' | 'refuse';
   /** A member has a vote on a reset when it was proven for so many hours (store/repair/vote.sql). Absent = 24. */
   readonly voteAfterHours?: number | undefined;
+  /** Whether admins may delete the bodies of messages of others. Absent = `admin`: they may. */
+  readonly whoMayDelete?: 'admin' | 'nobody' | undefined;
   /** So many hours after the service wants leaves removed, only commits that obey are accepted. Absent = 24. */
   readonly removalDeadlineHours?: number | undefined;
 }
@@ -63,6 +65,7 @@ export function makePolicy(change: PolicyChange, defaults: PolicyDefaults): Poli
     lastAdmin: change.lastAdmin ?? 'hand-over',
     ...(voteAfterHours === DEFAULT_VOTE_HOURS ? {} : { voteAfterHours }),
     ...(removalDeadlineHours === DEFAULT_REMOVAL_HOURS ? {} : { removalDeadlineHours }),
+    ...(change.whoMayDelete === undefined ? {} : { whoMayDelete: change.whoMayDelete }),
     ...(change.retentionDays === undefined ? {} : { retentionDays: change.retentionDays }),
     ...(change.commitRetentionDays === undefined ? {} : { commitRetentionDays: change.commitRetentionDays }),
     ...(change.abandonedDays === undefined ? {} : { abandonedDays: change.abandonedDays }),

@@ -39,6 +39,7 @@ interface StagedMessage extends ReferenceBase {
   /** Of a public proposal: whether it was verified. */
   readonly verified?: boolean;
   readonly push?: MessageCommand['push'];
+  readonly deleteHash?: string;
   readonly position?: string;
 }
 
@@ -139,9 +140,13 @@ function byReference(command: Command, body: number): StagedReference {
   const common = { id, ...(notAfter === undefined ? {} : { notAfter }), body };
   switch (command.kind) {
     case 'message': {
-      const { kind, type, sha256, push, bytes } = command;
+      const { kind, type, sha256, push, deleteHash, bytes } = command;
       const size = bytes.ciphertext.length;
-      const given = { ...(type === undefined ? {} : { type }), ...(push === undefined ? {} : { push }) };
+      const given = {
+        ...(type === undefined ? {} : { type }),
+        ...(push === undefined ? {} : { push }),
+        ...(deleteHash === undefined ? {} : { deleteHash }),
+      };
       return { ...common, kind, size, sha256, ...given, ...verdictOf(command), ...positionOf(command) };
     }
     case 'commit': {

@@ -91,6 +91,10 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     return this.#subscriptions.has(conversation);
   }
 
+  subscriptionTo(conversation: string): AccountSubscription | undefined {
+    return this.#subscriptions.get(conversation);
+  }
+
   unfollow(subscription: AccountSubscription, deliveredSeq?: number): void {
     const { conversation } = subscription;
     subscription.live = false;

@@ -6,6 +6,7 @@ import { type Addition, MAX_ADDITIONS, readAdditions, readAdditionsTo } from '..
 import type { Notifier, StreamName } from '../store/log/notifications.ts';
 import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import type { AccountStream } from './account-stream.ts';
+import type { AccountSubscription } from './account-subscription.ts';
 
 /** How long handled additions are remembered. Polls find an addition again for 15 s (`MAX_COMMIT_DELAY_S`). */
 const REMEMBER_MS = 30_000;
@@ -74,6 +75,11 @@ export class AccountStreams {
   /** Notification: something about a device changed. */
   async deviceChanged(device: DeviceName): Promise<void> {
     await this.#deliverDeviceNews(this.#of(device));
+  }
+
+  /** Subscriptions of all devices of a user to a conversation. */
+  subscriptionsTo(conversation: string, user: string): AccountSubscription[] {
+    return [...(this.#byUser.get(user) ?? [])].flatMap((stream) => stream.subscriptionTo(conversation) ?? []);
   }
 
   /** Notification: users were perhaps added to a conversation, near this seq. */

@@ -1,6 +1,7 @@
 import type { Position } from '../domain/position.ts';
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { FollowedConversation } from '../store/device/positions.ts';
+import type { ReadState } from '../store/log/unread.ts';
 import type { Welcome } from '../store/welcome/welcomes.ts';
 import type { Backlog } from './backlog.ts';
 import type { Connection } from './connection.ts';
@@ -39,15 +40,17 @@ export class AccountSubscription implements Subscription {
   mark: string | undefined;
   key: number;
   live = false;
+  readMark: string;
 
   /** @param deliveredSeq set when this stream followed the conversation before: seq up to which it delivered everything */
   constructor(
     stream: AccountOwner,
-    { conversation, position, mark, joinedSeq, changeKey }: FollowedConversation,
+    { conversation, position, mark, readMark, joinedSeq, changeKey }: FollowedConversation,
     deliveredSeq: number | undefined,
   ) {
     this.#stream = stream;
     this.conversation = conversation;
+    this.readMark = readMark;
     const acknowledged = position ?? -1;
     if (deliveredSeq !== undefined && deliveredSeq >= acknowledged) {
       this.seq = deliveredSeq;
@@ -109,6 +112,11 @@ export class AccountSubscription implements Subscription {
     if (welcome.device === '' || welcome.device === this.#stream.device) this.#stream.deliverWelcome(welcome);
   }
 
+  tellRead({ readMark, seq, unread }: ReadState): void {
+    this.readMark = readMark;
+    this.#write('read', { seq, unread });
+  }
+
   deliverSignals(signals: SignalBatch): void {
     this.#stream.connection.write(signals.forAccount);
   }
@@ -166,7 +174,7 @@ export class AccountSubscription implements Subscription {
   }
 
   #write(
-    name: 'removed' | 'history-truncated' | 'log-restarted' | 'conversation',
+    name: 'removed' | 'history-truncated' | 'log-restarted' | 'conversation' | 'read',
     data: Readonly<Record<string, unknown>>,
   ): void {
     this.#stream.connection.write(event(name, { conversation: this.conversation, ...data }));

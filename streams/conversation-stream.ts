@@ -20,12 +20,13 @@ export interface StreamTarget {
   readonly isCutOff?: () => boolean;
 }
 
-/** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, and an event that says why it ends. */
+/** The stream of one conversation (`/v1/conversations/{id}/events`): its entries, deleted bodies, and an event that says why it ends. */
 export class ConversationStream implements Subscription, ConnectionOwner {
   readonly conversation: string;
   readonly user: string;
   readonly isCutOff: () => boolean;
   readonly device = undefined;
+  readonly readMark = null;
   readonly endsWithMembership = true;
   readonly ticket: TicketUse | undefined;
   readonly connection: Connection;
@@ -76,8 +77,11 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     if (item.type === 'entry' || item.seq !== this.seq) this.mark = event.mark;
     this.seq = item.seq;
     this.key = item.key;
-    if (item.type === 'entry') this.connection.write(event.forConversation);
-    else if (item.change.kind === 'superseded') this.connection.end('reset', { successor: item.change.successor });
+    if (item.type === 'change' && item.change.kind === 'superseded') {
+      this.connection.end('reset', { successor: item.change.successor });
+    } else {
+      this.connection.write(event.forConversation);
+    }
   }
 
   deliverSignals(signals: SignalBatch): void {
@@ -119,11 +123,14 @@ export class ConversationStream implements Subscription, ConnectionOwner {
     if (seq === this.seq) this.mark = mark;
   }
 
-  // This stream delivers entries only.
+  // This stream is about the log only.
   enterInterval(): void {
     return undefined;
   }
   deliverWelcome(): void {
+    return undefined;
+  }
+  tellRead(): void {
     return undefined;
   }
 }

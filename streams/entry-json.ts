@@ -13,6 +13,8 @@ export interface EntryJson {
   readonly at?: string;
   /** Retention deleted the bytes: only seq, kind and epoch are left. */
   readonly expired?: true;
+  /** The sender or an admin deleted the bytes: the same is left. */
+  readonly deleted?: true;
   /** Of the bytes, lower-case hex; only where the bytes are not there. */
   readonly sha256?: string;
   /** Value of the chain over the log up to this entry, standard base64. Absent: the entry is older than the chain. */
@@ -23,13 +25,14 @@ export interface EntryJson {
 
 /** The only place that turns entries into JSON. */
 export function entryJson(entry: LogEntry): EntryJson {
-  const { seq, kind, id, epoch, ciphertext, sender, at, sha256, chain, chainBefore } = entry;
+  const { seq, kind, id, epoch, ciphertext, sender, at, sha256, chain, chainBefore, isDeleted } = entry;
   const chained = {
     ...(chain === null ? {} : { chain: base64(chain) }),
     ...(chainBefore === undefined ? {} : { chainBefore: base64(chainBefore) }),
   };
   if (ciphertext === null) {
-    return { seq, kind, epoch, expired: true, sha256: Buffer.from(sha256).toString('hex'), ...chained };
+    const reason = isDeleted ? ({ deleted: true } as const) : ({ expired: true } as const);
+    return { seq, kind, epoch, ...reason, sha256: Buffer.from(sha256).toString('hex'), ...chained };
   }
   return {
     seq,

@@ -9,6 +9,8 @@ export type StreamEvent =
   | 'conversation'
   | 'removed'
   | 'removal-wanted'
+  | 'deleted'
+  | 'read'
   | 'signal'
   | 'reset'
   | 'history-truncated'

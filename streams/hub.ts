@@ -82,6 +82,8 @@ export interface StreamHub {
   readonly wake: (conversation: string, seq: number, changed: boolean) => void;
   /** For a notification about a device. @param stream set when the device opened one */
   readonly wakeDevice: (device: DeviceName, stream?: StreamName) => void;
+  /** For a notification that the read mark of a user moved. */
+  readonly wakeRead: (user: string, conversation: string) => void;
   /** For a notification with a signal. */
   readonly signal: (payload: string) => void;
   /** Checks everything once. For a new listening session: notifications before it may be lost. */
@@ -234,6 +236,10 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
     wakeDevice: (device, stream) => {
       if (stream === undefined) void accountStreams.deviceChanged(device).catch(onError);
       else accountStreams.endOlder(device, stream);
+    },
+    wakeRead: (user, conversation) => {
+      for (const subscription of accountStreams.subscriptionsTo(conversation, user))
+        missedWakeups.checkSoon(subscription);
     },
     signal: (payload) => signals.receive(parseSignal(payload)),
     wakeAll: () => void poll().catch(onError),

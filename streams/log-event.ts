@@ -28,7 +28,7 @@ export class LogEvent {
     return this.#position?.mark;
   }
 
-  /** Text for the stream of one conversation: an entry, with its position as the id to resume from. Changes: no text. */
+  /** Text for the stream of one conversation: an entry, with its position as the id to resume from. Of changes only deleted bodies. */
   get forConversation(): string {
     return (this.#forConversation ??= this.#makeForConversation());
   }
@@ -48,7 +48,10 @@ export class LogEvent {
 
   #makeForConversation(): string {
     const { item } = this;
-    if (item.type === 'change' || this.#position === undefined) return '';
+    if (item.type === 'change') {
+      return item.change.kind === 'body-deleted' ? event('deleted', { seq: item.change.entry }) : '';
+    }
+    if (this.#position === undefined) return '';
     return `event: entry\nid: ${formatPosition(this.#position)}\ndata: ${this.#textOf(item.entry)}\n\n`;
   }
 
@@ -83,6 +86,8 @@ function changeEvents(conversation: string, seq: number, change: Change): string
       const { kind, ...whose } = change;
       return event(kind, { conversation, seq, ...whose });
     }
+    case 'body-deleted':
+      return event('deleted', { conversation, seq: change.entry });
     case 'superseded':
       return event('reset', { conversation, successor: change.successor });
     case 'policy':

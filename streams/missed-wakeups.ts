@@ -1,12 +1,15 @@
 import type pg from 'pg';
-import { type StreamPosition, findConversationsWithNews } from '../store/log/news.ts';
+import { type StreamPosition, findNews } from '../store/log/news.ts';
 import type { Feeds } from './feeds.ts';
 import type { Subscription } from './subscription.ts';
 
 /** Subscriptions of one statement. */
 const CHUNK = 2000;
 
-/** Wakes the feeds of subscriptions that missed a notification. One statement checks many conversations. */
+/**
+ * Wakes the feeds of subscriptions that missed a notification, and tells them of read marks that moved. One statement checks many
+ * conversations.
+ */
 export interface MissedWakeupCheck {
   /** Checks one, together with others that ask at about the same time. */
   readonly checkSoon: (subscription: Subscription) => void;
@@ -23,10 +26,24 @@ export function makeMissedWakeupCheck(deps: {
   let isRunning = false;
 
   const check = async (subscriptions: Iterable<Subscription>): Promise<void> => {
-    const positions = [...subscriptions].map(positionOf).filter((position) => position !== undefined);
-    for (let i = 0; i < positions.length; i += CHUNK) {
-      const conversations = await findConversationsWithNews(deps.pool, positions.slice(i, i + CHUNK));
-      for (const conversation of conversations) deps.feeds.wake(conversation);
+    const checked = [...subscriptions].flatMap((subscription) => {
+      const position = positionOf(subscription);
+      return position === undefined ? [] : [{ subscription, position }];
+    });
+    for (let i = 0; i < checked.length; i += CHUNK) {
+      const chunk = checked.slice(i, i + CHUNK);
+      const news = await findNews(
+        deps.pool,
+        chunk.map(({ position }) => position),
+      );
+      for (const { index, inLog, read } of news) {
+        const { subscription, position } = chunk[index] ?? {};
+        if (subscription === undefined) continue;
+        if (inLog) deps.feeds.wake(subscription.conversation);
+        // Two checks may end in another order than they began: the one that began before the last event is not told. The next poll
+        // finds what is true then.
+        if (read !== undefined && subscription.readMark === position?.readMark) subscription.tellRead(read);
+      }
     }
   };
   const checkWaiting = async (): Promise<void> => {
@@ -54,8 +71,8 @@ export function makeMissedWakeupCheck(deps: {
  * `undefined`: nothing to check.
  */
 function positionOf(subscription: Subscription): StreamPosition | undefined {
-  const { conversation, user, seq, mark, key, live, isReady, isBlocked, endsWithMembership } = subscription;
-  if (live && isReady) return { conversation, user, seq, mark, key };
+  const { conversation, user, seq, mark, key, readMark, live, isReady, isBlocked, endsWithMembership } = subscription;
+  if (live && isReady) return { conversation, user, seq, mark, key, readMark };
   if (!isBlocked || !endsWithMembership) return undefined;
-  return { conversation, user, seq: null, key: 0 };
+  return { conversation, user, seq: null, key: 0, readMark: null };
 }

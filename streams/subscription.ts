@@ -1,6 +1,7 @@
 import type { AddressedWelcome } from '../store/device/device-streams.ts';
 import type { Position } from '../domain/position.ts';
 import type { Cursor } from '../store/log/log-items.ts';
+import type { ReadState } from '../store/log/unread.ts';
 import type { LogEvent } from './log-event.ts';
 import type { SignalBatch } from './signal-batch.ts';
 
@@ -26,6 +27,8 @@ export interface Subscription extends Cursor {
    */
   readonly endsWithMembership: boolean;
   live: boolean;
+  /** The read mark of its user that it has told; null = it tells none. */
+  readonly readMark: string | null;
   /** The stream is open, and its reader keeps up. */
   readonly isReady: boolean;
   /** Its reader has not yet taken what was written. */
@@ -35,6 +38,8 @@ export interface Subscription extends Cursor {
   /** Writes the next item, and moves the cursor after it. */
   readonly deliver: (event: LogEvent) => void;
   readonly deliverWelcome: (welcome: AddressedWelcome) => void;
+  /** Another device has moved the read mark of its user, or this one. */
+  readonly tellRead: (read: ReadState) => void;
   /** Writes signals. They do not move the cursor. */
   readonly deliverSignals: (signals: SignalBatch) => void;
   /** The next items belong to the membership interval that begins with this entry. */

@@ -1,13 +1,15 @@
 import type pg from 'pg';
 import type { SubmitIncrement } from '../../dispatch/increments.ts';
 import { statedPosition } from '../../domain/position.ts';
+import type { Notifier } from '../../store/log/notifications.ts';
+import { readUnreadTotals } from '../../store/log/unread.ts';
 import { acknowledgeWake } from '../../store/push/targets.ts';
 import { type Operations, accepted } from '../services/operations.ts';
 import { tellingUsedEntry } from '../services/used-id.ts';
 import { reply } from '../http/reply.ts';
 import { type Route, defineRoute } from '../http/route.ts';
 import { ConversationParams } from '../schemas/common.ts';
-import { IncrementInput, Incremented, ReadInput, Unread } from '../schemas/messages.ts';
+import { IncrementInput, Incremented, ReadInput, Unread, UnreadTotals } from '../schemas/messages.ts';
 
 const tag = 'Unread';
 
@@ -16,7 +18,26 @@ export function unreadRoutes(deps: {
   readonly pool: pg.Pool;
   readonly operations: Operations;
   readonly submitIncrement: SubmitIncrement;
+  readonly notifier: Pick<Notifier, 'read'>;
 }): Route[] {
+  const totals = defineRoute({
+    method: 'get',
+    path: '/v1/unread',
+    name: 'countUnread',
+    tag,
+    summary: 'Count what you have not read',
+    description:
+      'Over all conversations that you are a member of. `GET /v1/conversations` has the count of each. What retention took counts no more; the body of a deleted message counts until you have passed it.',
+    // One look-up for each conversation.
+    cost: { request: 5 },
+    replies: { 200: { description: 'Totals', schema: UnreadTotals } },
+    problems: [],
+    handle: async ({ caller }) => {
+      const { total, conversations, hasMore } = await readUnreadTotals(deps.pool, caller.user);
+      return reply(200, { total, conversations, ...(hasMore ? { more: true } : {}) });
+    },
+  });
+
   const read = defineRoute({
     method: 'post',
     path: '/v1/conversations/{id}/read',
@@ -24,24 +45,22 @@ export function unreadRoutes(deps: {
     tag,
     summary: 'Mark as read',
     description:
-      'Moves your read position, only forward, and clears explicit increments. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`.',
+      'Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`. Your account streams tell it: event `read`.',
     shedding: 'last',
     params: ConversationParams,
     body: ReadInput,
     replies: { 200: { description: 'Read', schema: Unread } },
     problems: ['removed', 'not-found', 'log-restarted'],
-    handle: async ({ params, body: { seq: upTo }, operationId, ...origin }) => {
-      const { unread } = await deps.operations.decide(
-        params.id,
-        {
-          kind: 'read',
-          id: operationId(),
-          actor: origin.caller.user,
-          ...(upTo === undefined ? {} : { seq: upTo.seq }),
-          ...(upTo?.mark === undefined ? {} : statedPosition(upTo)),
-        },
-        origin,
-      );
+    handle: async ({ params, body: { seq: upTo, back }, operationId, ...origin }) => {
+      const { user } = origin.caller;
+      const mark = {
+        ...(upTo === undefined ? {} : { seq: upTo.seq }),
+        ...(upTo?.mark === undefined ? {} : statedPosition(upTo)),
+        ...(back === undefined ? {} : { back }),
+      };
+      const command = { kind: 'read', id: operationId(), actor: user, ...mark } as const;
+      const { unread } = await deps.operations.decide(params.id, command, origin);
+      deps.notifier.read(user, params.id);
       await acknowledgeWake(deps.pool, origin.caller);
       return reply(200, { unread });
     },
@@ -69,5 +88,5 @@ export function unreadRoutes(deps: {
       return reply(202, { id });
     },
   });
-  return [read, increment];
+  return [totals, read, increment];
 }

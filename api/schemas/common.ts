@@ -118,6 +118,7 @@ export const Limit = wholeNumber(1, MAX_PAGE)
   .optional()
   .transform((limit = DEFAULT_PAGE) => limit)
   .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE });
+export const SeqQuery = wholeNumber(0, MAX_SAFE_EPOCH);
 
 /** A position or a plain seq, as text: in queries, headers and bodies. */
 export const PositionText = parsed(
@@ -202,4 +203,5 @@ export const ConversationsPageQuery = z.strictObject({ cursor: cursorOf(parseCon
 export const UsersPageQuery = z.strictObject({ cursor: cursorOf(parseUserId), limit: Limit });
 export const ConversationParams = z.object({ id: ConversationIdInput });
 export const MemberParams = z.object({ id: ConversationIdInput, user: UserIdInput });
+export const EntryParams = z.object({ id: ConversationIdInput, seq: wholeNumber(1, MAX_SAFE_EPOCH) });
 export const EmptyBody = z.strictObject({});

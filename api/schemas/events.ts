@@ -25,6 +25,8 @@ const entryExample = {
   chain: 'SnIKT3VOB9J7jEGMf6dzckHqtFi0E+ZiaGeZ2TkDB8w=',
 } as const;
 const ENDS = 'Ends the stream. ';
+const DELETED =
+  'The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined.';
 const slow = `${ENDS}Your client read nothing for some seconds: reconnect`;
 const reconnect = `${ENDS}The token expires, or the server stops: reconnect`;
 const logEnds = { lastSeq: Seq, oldestSeq: Seq };
@@ -52,6 +54,11 @@ export const CONVERSATION_EVENTS = {
   entry: eventOf('entry', 'The only event with an id', Entry.meta({ example: entryExample }), true).meta({
     id: 'ConversationEntryEvent',
   }),
+  deleted: eventOf(
+    'deleted',
+    `${DELETED} Without an id. It may come again after a reconnect`,
+    z.object({ seq: Seq }).meta({ example: { seq: 7 } }),
+  ).meta({ id: 'ConversationDeletedEvent' }),
   signal: eventOf('signal', SIGNAL, z.object({ data: Base64, sender }).meta({ example: signalExample })).meta({
     id: 'ConversationSignalEvent',
   }),
@@ -133,7 +140,7 @@ const ConversationChange = z
       '`new`: you became a member with this entry.',
       '`policy`: an admin changed it.',
       '`deleted`: for everybody.',
-      `\`several\`: more than ${MAX_MEMBER_EVENTS} changes at the entry that you acknowledged come as this one: read the conversation and its members again.`,
+      `\`several\`: more than ${MAX_MEMBER_EVENTS} changes at the entry that you acknowledged come as this one: read the conversation, its members and its deletions again.`,
       '`reset-open`: any proven member may reset the conversation.',
       `\`welcome-expired\`: a device did not join in time; \`count\` in place of user and device for more than ${MAX_MEMBER_EVENTS} at once.`,
     ].join(' '),
@@ -207,6 +214,18 @@ export const ACCOUNT_EVENTS = {
       .object({ conversation, seq: Seq, user: z.string(), device: z.string().optional() })
       .meta({ example: { conversation: CONVERSATION, seq: 9, user: 'bob' } }),
   ).meta({ id: 'RemovalWantedEvent' }),
+  deleted: eventOf(
+    'deleted',
+    `${DELETED} It comes to devices that were away too, and may come again`,
+    z.object({ conversation, seq: Seq }).meta({ example: { conversation: CONVERSATION, seq: 7 } }),
+  ).meta({ id: 'DeletedEvent' }),
+  read: eventOf(
+    'read',
+    'The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. `seq` is the read position, `unread` the count, as they are when the event is sent. What happened before the stream began is not told: see `GET /v1/unread`',
+    z
+      .object({ conversation, seq: Seq, unread: z.number().int() })
+      .meta({ example: { conversation: CONVERSATION, seq: 7, unread: 0 } }),
+  ).meta({ id: 'ReadEvent' }),
   signal: eventOf(
     'signal',
     SIGNAL,

@@ -29,6 +29,11 @@ const VoteAfterHours = z.number().int().min(0).max(MAX_VOTE_HOURS).meta({
   description: 'Hours after which a member that acted under its own token has a vote on a reset; absent = 24',
 });
 
+const WhoMayDelete = z.enum(['admin', 'nobody']).meta({
+  description:
+    'Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always',
+});
+
 const RemovalDeadlineHours = z.number().int().min(0).max(MAX_REMOVAL_HOURS).meta({
   description: 'Hours after which the service accepts only commits that remove whom it wants removed; absent = 24',
 });
@@ -52,6 +57,7 @@ export const Policy = z
     commitRetentionDays: RetentionDays.optional(),
     voteAfterHours: VoteAfterHours.optional(),
     removalDeadlineHours: RemovalDeadlineHours.optional(),
+    whoMayDelete: WhoMayDelete.optional(),
     abandonedDays: AbandonedDays.optional(),
   })
   .meta({ id: 'Policy', description: `Rules of a conversation; maxMembers is ${DEFAULT_MAX_MEMBERS} by default` });
@@ -64,6 +70,7 @@ const stated = z
     commitRetentionDays: RetentionDays,
     voteAfterHours: VoteAfterHours,
     removalDeadlineHours: RemovalDeadlineHours,
+    whoMayDelete: WhoMayDelete,
     abandonedDays: AbandonedDays,
   })
   .partial();

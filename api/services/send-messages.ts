@@ -19,6 +19,8 @@ export interface MessageInput {
   readonly ciphertext: Buffer;
   readonly epoch?: number | undefined;
   readonly push: PushLevel;
+  /** Lower-case hex. */
+  readonly deleteHash?: string | undefined;
   /** How far the sender has read. */
   readonly position?: Position | undefined;
 }
@@ -98,11 +100,14 @@ export function makeSendMessages({
 
 function check(
   conversation: ConversationRef,
-  { id, ciphertext, epoch, push, position }: MessageInput,
+  { id, ciphertext, epoch, push, deleteHash, position }: MessageInput,
   { caller }: Origin,
 ): CheckedCommand {
   try {
     const checked = checkMessage(conversation, ciphertext, epoch);
+    if (deleteHash !== undefined && checked.framing.type === 'proposal') {
+      throw new AppError('malformed', 'A proposal has no deleteHash: the group needs its proposals');
+    }
     const sha256 = hash('sha256', ciphertext, 'hex');
     const command = {
       kind: 'message',
@@ -111,6 +116,7 @@ function check(
       sha256,
       ...checked.framing,
       ...(push === 'normal' || checked.framing.type === 'proposal' ? {} : { push }),
+      ...(deleteHash === undefined ? {} : { deleteHash }),
       ...statedPosition(position),
       bytes: { ciphertext },
     } as const;

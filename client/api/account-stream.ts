@@ -27,6 +27,10 @@ export type AccountEvent =
   | { readonly type: 'service'; readonly incarnation: number | string }
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
+  /** The body of the entry `seq` was deleted: the app drops what it shows of it. */
+  | (InConversation & { readonly type: 'deleted'; readonly seq: number })
+  /** The user has read up to `seq`, on whichever device; `unread` messages follow. */
+  | (InConversation & { readonly type: 'read'; readonly seq: number; readonly unread: number })
   /** The first event of each connection, and whenever it changes: then the service lost what its backup does not have. */
   | { readonly type: 'service'; readonly incarnation: string }
   /** Somebody sent a signal. In an opaque conversation the service names the sender. */
@@ -56,7 +60,7 @@ export interface ManyMembersChanged {
 /**
  * `new`: the user is a member from now on. `welcome-expired`: a device did not join in time. `reset-open`: enough members
  * reported an entry, so any proven member may reset the conversation. `several`: so much changed since the acknowledged entry that
- * one event stands for all of it: read the conversation and its members again.
+ * one event stands for all of it: read the conversation and its members again; its groups look for deleted messages themselves.
  */
 export interface ConversationChanged {
   readonly type: 'conversation';
@@ -83,6 +87,8 @@ const TYPES: readonly string[] = [
   'log-restarted',
   'service',
   'history-truncated',
+  'deleted',
+  'read',
   'signal',
   'low-stock',
   'service',

@@ -8,6 +8,8 @@ import type { Entry } from './types.ts';
 export type StreamEvent =
   | { readonly type: 'entry'; readonly entry: Entry }
   | { readonly type: 'removed'; readonly seq: number }
+  /** The body of the entry `seq` was deleted. */
+  | { readonly type: 'deleted'; readonly seq: number }
   /** Retention deleted the next entries: rejoin the group; the stream continues with `oldestSeq`. */
   | { readonly type: 'history-truncated'; readonly oldestSeq: number }
   /** Somebody sent a signal. In an opaque conversation the service names the sender. */
@@ -61,6 +63,7 @@ function toEvent(message: EventSourceMessage): StreamEvent | undefined {
       return { type: 'entry', entry: body as Entry };
     case 'signal':
     case 'removed':
+    case 'deleted':
     case 'history-truncated':
     case 'log-restarted':
     case 'reset':

@@ -28,6 +28,46 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{id}/messages/{seq}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        readonly post?: never;
+        /**
+         * Delete the body of a message
+         * @description For everybody: the ciphertext is deleted, and the entry stays with its hash, so that no `seq` is missing and the chain holds. You show the secret whose SHA-256 came with the message as `deleteHash`; or you are an admin, and the policy `whoMayDelete` allows it. Streams tell it: event `deleted`. Commits and proposals cannot be deleted. Repeated, the answer is the same.
+         */
+        readonly delete: operations["deleteMessage"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{id}/deletions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List deleted messages
+         * @description For devices that read pages only, and keep what they read: which bodies were deleted since. Streams tell it by themselves.
+         */
+        readonly get: operations["listDeletions"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/signals": {
         readonly parameters: {
             readonly query?: never;
@@ -50,6 +90,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/unread": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Count what you have not read
+         * @description Over all conversations that you are a member of. `GET /v1/conversations` has the count of each. What retention took counts no more; the body of a deleted message counts until you have passed it.
+         */
+        readonly get: operations["countUnread"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{id}/read": {
         readonly parameters: {
             readonly query?: never;
@@ -61,7 +121,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Mark as read
-         * @description Moves your read position, only forward, and clears explicit increments. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`.
+         * @description Moves your read position forward, and clears explicit increments. With `back` it moves backward only, and clears nothing: messages after `seq` are unread again. If several of your devices move it, what is decided last holds. A seq above the last entry means all entries. A position that the log does not have is `log-restarted`. Your account streams tell it: event `read`.
          */
         readonly post: operations["markRead"];
         readonly delete?: never;
@@ -165,7 +225,7 @@ export interface paths {
          * Follow the log
          * @description Server-sent events. `event: entry` has the entry as `data`, in the same form as in a page. Only this event has an `id:`, the position of the entry. `event: signal` {data, sender?} is a signal of a member (`POST .../signals`): it is no part of the log, and may not come at all. The stream starts after `Last-Event-ID`, else after `after`, else at the first entry that you may read.
          *
-         *     All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `log-restarted` {lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that you have; at the start of the stream this is 409. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
+         *     `deleted` {seq}: the body of this entry was deleted, so drop what you have of it. All other events end the stream. `removed` {seq}: this is the last entry that you may read; `seq` is absent if the conversation was deleted, or if an operator removed you or your device from the service. `reset` {successor}: another conversation replaced this one. `history-truncated` {oldestSeq}: retention deleted the next entries, so rejoin the group if you missed a commit, and continue after `oldestSeq` - 1. `log-restarted` {lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that you have; at the start of the stream this is 409. `slow-consumer` {after}. `replaced`, only after a start with a ticket: the ticket was used again, or its device was deleted.
          *
          *     Instead of a token, a stream may be opened with a ticket (`POST /v1/stream-tickets`). A ticket that is not good any more is answered 401, after which EventSource does not connect again by itself.
          *
@@ -193,7 +253,7 @@ export interface paths {
          *
          *     `service` {incarnation}: the first event, and again when it changes. If it is not the one that you saw last, the service was restored or a copy of its database took over. Key packages, Welcomes, read marks, push targets and acknowledgements may then be those of an earlier time: replace your key packages, register your push target again, and send your read marks and acknowledgements again. Wait for a random part of a minute first: all devices are told at once.
          *
-         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation and its members again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `signal` {conversation, data, sender?}: somebody sent a signal; it is no part of the log, and may not come at all. `low-stock` {available}: upload key packages.
+         *     `entry` {conversation, entry}. `member` {conversation, seq, user, change: `added`, `removed` or `role`, role?}: one event for each user, after the entry `seq`. `members` {conversation, seq, change: `added` or `removed`, count, url}: one event in place of those, if a change has more than 10 users; `url` is the list of members. `welcome` {id, conversation, welcome, seq, epoch}: before all other events of its commit, and again on every stream until it is acknowledged. `conversation` {conversation, change, ..}, where change is `new` {seq, protocol}: you became a member with this entry; `policy` {seq, policy}; `deleted`; `several` {seq}: more than 10 changes at the entry that you acknowledged come as this one event on the next stream, so read the conversation, its members and its deletions again; `reset-open` {seq}: any member may reset the conversation; or `welcome-expired` {seq, user, device}, or {seq, count} if more than 10 expired at once. `reset` {conversation, successor}. `removed` {conversation, seq}: this is the last entry that you may read. `history-truncated` {conversation, oldestSeq}: entries before this one were deleted, so rejoin the group if you missed a commit. `log-restarted` {conversation, lastSeq, oldestSeq}: the service was restored, and the log does not go on from the last entry that this stream delivered, or that the device acknowledged. The conversation leaves the stream. Compare positions, acknowledge one that the log has, and open a new stream. `deleted` {conversation, seq}: the body of this entry was deleted. `read` {conversation, seq, unread}: your read mark moved, on whichever device. `signal` {conversation, data, sender?}: somebody sent a signal; it is no part of the log, and may not come at all. `low-stock` {available}: upload key packages.
          *
          *     These events end the stream. `removed` without a conversation: an operator removed you or your device from the service. `replaced`: the device has a newer stream, or was deleted, so do not reconnect automatically. `slow-consumer` and `reconnect`: reconnect.
          *
@@ -1385,6 +1445,8 @@ export interface components {
              * @enum {string}
              */
             readonly push?: "none" | "normal" | "high";
+            /** @description SHA-256 of a secret, as lower-case hex: whoever shows the secret may delete the body of this message later. Derive another secret for each message, of 32 bytes. A retry has the same value. Not with a proposal */
+            readonly deleteHash?: string;
         };
         /** @description The messages are decided in this order, each on its own */
         readonly Messages: {
@@ -1422,12 +1484,48 @@ export interface components {
              * @enum {boolean}
              */
             readonly expired?: true;
+            /**
+             * @description The sender or an admin deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly deleted?: true;
             /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
             readonly sha256?: string;
             /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
             readonly chain?: string;
             /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
             readonly chainBefore?: string;
+        };
+        /** @description What is left of the entry */
+        readonly DeletedMessage: {
+            /** @description Position in the log, from 1 */
+            readonly seq: number;
+            /** @enum {string} */
+            readonly kind: "application" | "commit" | "proposal";
+            /** @description MLS epoch */
+            readonly epoch: number;
+            /**
+             * @description The sender or an admin deleted the ciphertext
+             * @enum {boolean}
+             */
+            readonly deleted: true;
+            /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
+            readonly sha256: string;
+            /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
+            readonly chain?: string;
+        };
+        readonly DeleteMessage: {
+            /**
+             * @description The secret whose SHA-256 is the `deleteHash` of the message. Absent: you delete as an admin
+             * @example AAEAAg==
+             */
+            readonly secret?: string;
+        };
+        readonly DeletionList: {
+            /** @description Entries, in the order in which their bodies were deleted */
+            readonly deleted: readonly number[];
+            /** @description Value of `cursor` for the next page. Absent on the last page */
+            readonly next?: string;
         };
         readonly Signal: {
             /**
@@ -1436,15 +1534,31 @@ export interface components {
              */
             readonly data: string;
         };
+        readonly UnreadTotals: {
+            /** @description Sum of the unread counts of your conversations */
+            readonly total: number;
+            /** @description Number of your conversations with something unread */
+            readonly conversations: number;
+            /**
+             * @description You have more than 10000 conversations: the newest are not counted
+             * @enum {boolean}
+             */
+            readonly more?: true;
+        };
         readonly Unread: {
             readonly unread: number;
         };
         readonly ReadMark: {
             /**
-             * @description The last entry that was read: a seq or a position. The position only moves forward. Absent = all entries
+             * @description The last entry that was read: a seq or a position. The read position only moves forward, with `back` only backward. Absent = all entries
              * @example 7.SnIKT3VOB9J7jEGM
              */
             readonly seq?: string | number;
+            /**
+             * @description Marks everything after `seq` as unread again. To mark the entry 7 and all after it: `seq` 6
+             * @enum {boolean}
+             */
+            readonly back?: true;
         };
         readonly Incremented: {
             readonly id: string;
@@ -1549,12 +1663,31 @@ export interface components {
                  * @enum {boolean}
                  */
                 readonly expired?: true;
+                /**
+                 * @description The sender or an admin deleted the ciphertext
+                 * @enum {boolean}
+                 */
+                readonly deleted?: true;
                 /** @description Only where the ciphertext was deleted: SHA-256 of it, as lower-case hex */
                 readonly sha256?: string;
                 /** @description Value of the chain over the log up to this entry, 32 bytes (docs/reference/log-chain.md). Absent: the entry is older than the chain */
                 readonly chain?: string;
                 /** @description Value of the chain before this entry, 32 bytes: only of an entry that begins a block, for example the one with which you joined */
                 readonly chainBefore?: string;
+            };
+        };
+        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. Without an id. It may come again after a reconnect */
+        readonly ConversationDeletedEvent: {
+            /** @enum {string} */
+            readonly event: "deleted";
+            /**
+             * @example {
+             *       "seq": 7
+             *     }
+             */
+            readonly data: {
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
             };
         };
         /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
@@ -1794,7 +1927,7 @@ export interface components {
             /** @enum {string} */
             readonly event: "conversation";
             /**
-             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation and its members again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
+             * @description `new`: you became a member with this entry. `policy`: an admin changed it. `deleted`: for everybody. `several`: more than 10 changes at the entry that you acknowledged come as this one: read the conversation, its members and its deletions again. `reset-open`: any proven member may reset the conversation. `welcome-expired`: a device did not join in time; `count` in place of user and device for more than 10 at once.
              * @example {
              *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
              *       "change": "new",
@@ -1903,6 +2036,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -2013,6 +2151,48 @@ export interface components {
                 readonly seq: number;
                 readonly user: string;
                 readonly device?: string;
+            };
+        };
+        /** @description The body of the entry `seq` was deleted, by its sender or by an admin: drop what you have of it. The entry itself may be one from before you joined. It comes to devices that were away too, and may come again */
+        readonly DeletedEvent: {
+            /** @enum {string} */
+            readonly event: "deleted";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 7
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+            };
+        };
+        /** @description The read mark of your user moved, forward or back, by whichever device; or retention took unread messages. `seq` is the read position, `unread` the count, as they are when the event is sent. What happened before the stream began is not told: see `GET /v1/unread` */
+        readonly ReadEvent: {
+            /** @enum {string} */
+            readonly event: "read";
+            /**
+             * @example {
+             *       "conversation": "q83vEjRWeJASNFZ4kBI0Vg",
+             *       "seq": 7,
+             *       "unread": 0
+             *     }
+             */
+            readonly data: {
+                /**
+                 * @description Conversation id
+                 * @example q83vEjRWeJASNFZ4kBI0Vg
+                 */
+                readonly conversation: string;
+                /** @description Position in the log, from 1 */
+                readonly seq: number;
+                readonly unread: number;
             };
         };
         /** @description Somebody sent a signal. It is no part of the log: it comes to streams that are open and not behind, and may not come at all */
@@ -2274,6 +2454,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number;
         };
@@ -2332,6 +2517,11 @@ export interface components {
             readonly voteAfterHours?: number;
             /** @description Hours after which the service accepts only commits that remove whom it wants removed; absent = 24 */
             readonly removalDeadlineHours?: number;
+            /**
+             * @description Who may delete the body of a message without its secret: admins, or nobody; absent = `admin`. Whoever shows the secret of a message may always
+             * @enum {string}
+             */
+            readonly whoMayDelete?: "admin" | "nobody";
             /** @description The conversation is deleted so many days after its last member left; 0 = never. Absent = 30 days */
             readonly abandonedDays?: number | null;
         };
@@ -3898,6 +4088,384 @@ export interface operations {
             };
         };
     };
+    readonly deleteMessage: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+                readonly seq: number;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["DeleteMessage"];
+            };
+        };
+        readonly responses: {
+            /** @description Deleted */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DeletedMessage"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `not-allowed`: The policy of the conversation does not allow this
+             *     `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large`: The request body is too large */
+            readonly 413: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/too-large",
+                     *       "title": "The request body is too large",
+                     *       "status": 413,
+                     *       "code": "too-large",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported-media-type`: The request body must be application/json */
+            readonly 415: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unsupported-media-type",
+                     *       "title": "The request body must be application/json",
+                     *       "status": 415,
+                     *       "code": "unsupported-media-type",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly listDeletions: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description What was deleted since this entry was the last one. Some that came before may come again */
+                readonly after?: number;
+                /** @description `next` of the previous page */
+                readonly cursor?: string;
+                readonly limit?: number;
+            };
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path: {
+                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["DeletionList"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not-found`: Not found */
+            readonly 404: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/not-found",
+                     *       "title": "Not found",
+                     *       "status": 404,
+                     *       "code": "not-found",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly sendSignal: {
         readonly parameters: {
             readonly query?: never;
@@ -4133,6 +4701,150 @@ export interface operations {
                      *       "title": "There was no decision before the deadline of the request",
                      *       "status": 503,
                      *       "code": "deadline",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly countUnread: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description The device, percent-encoded, if the token names none. Another one than that of the token is refused. Without both it is `default` */
+                readonly "Parley-Device"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Totals */
+            readonly 200: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["UnreadTotals"];
+                };
+            };
+            /** @description `malformed`: The request is not well formed */
+            readonly 400: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/malformed",
+                     *       "title": "The request is not well formed",
+                     *       "status": 400,
+                     *       "code": "malformed",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: A valid bearer token is required */
+            readonly 401: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/unauthenticated",
+                     *       "title": "A valid bearer token is required",
+                     *       "status": 401,
+                     *       "code": "unauthenticated",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `removed`: You were removed from this conversation
+             *     `identity-mismatch`: The MLS identity does not belong to the caller
+             */
+            readonly 403: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/identity-mismatch",
+                     *       "title": "The MLS identity does not belong to the caller",
+                     *       "status": 403,
+                     *       "code": "identity-mismatch",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate-limited`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly RateLimit: components["headers"]["RateLimit"];
+                    readonly "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/rate-limited",
+                     *       "title": "Too many requests",
+                     *       "status": 429,
+                     *       "code": "rate-limited",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`: An unexpected error occurred */
+            readonly 500: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/internal",
+                     *       "title": "An unexpected error occurred",
+                     *       "status": 500,
+                     *       "code": "internal",
+                     *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
+                     *     }
+                     */
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /**
+             * @description `unavailable`: A part of the service is not available
+             *     `deadline`: There was no decision before the deadline of the request
+             *     `overloaded`: Too much work waits already
+             */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "type": "/docs/problems/overloaded",
+                     *       "title": "Too much work waits already",
+                     *       "status": 503,
+                     *       "code": "overloaded",
                      *       "requestId": "8d6c2a0e-3f41-4c5b-9a77-5b0d2f6e1c39"
                      *     }
                      */
@@ -5622,7 +6334,7 @@ export interface operations {
                      *     id: 2
                      *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==","at":"2026-11-29T03:57:34.938Z","chain":"6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="}
                      */
-                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */
@@ -5812,7 +6524,7 @@ export interface operations {
                      *     event: low-stock
                      *     data: {"available":0}
                      */
-                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
+                    readonly "text/event-stream": components["schemas"]["ServiceEvent"] | components["schemas"]["EntryEvent"] | components["schemas"]["MemberEvent"] | components["schemas"]["MembersEvent"] | components["schemas"]["WelcomeEvent"] | components["schemas"]["ConversationEvent"] | components["schemas"]["ResetEvent"] | components["schemas"]["RemovedEvent"] | components["schemas"]["HistoryTruncatedEvent"] | components["schemas"]["LogRestartedEvent"] | components["schemas"]["RemovalWantedEvent"] | components["schemas"]["DeletedEvent"] | components["schemas"]["ReadEvent"] | components["schemas"]["SignalEvent"] | components["schemas"]["LowStockEvent"] | components["schemas"]["ReplacedEvent"] | components["schemas"]["SlowConsumerEvent"] | components["schemas"]["ReconnectEvent"];
                 };
             };
             /** @description `malformed`: The request is not well formed */

@@ -8,6 +8,7 @@ import type { Http } from './http.ts';
 import type {
   Acknowledged,
   Answer,
+  Body,
   ClaimedKeyPackages,
   GroupClaimRequest,
   GroupClaimed,
@@ -21,6 +22,7 @@ import type {
   ConversationPage,
   ConversationsQuery,
   CurrentGroupInfo,
+  DeletedMessage,
   Departure,
   Device,
   Entry,
@@ -47,6 +49,7 @@ import type {
   SendOutcome,
   SendResult,
   StreamTicket,
+  UnreadTotals,
   WelcomePage,
 } from './types.ts';
 
@@ -148,6 +151,29 @@ export class ParleyClient {
   }
 
   /**
+   * Deletes the body of a message for everybody.
+   * @param secret base64: the one whose SHA-256 was sent as `deleteHash`. Absent = as an admin
+   */
+  deleteMessage(id: string, seq: number, secret?: string): Promise<DeletedMessage> {
+    const body = secret === undefined ? {} : { secret };
+    return this.http.json('DELETE', pathOf(id, `/messages/${seq}`), { body }) as Promise<DeletedMessage>;
+  }
+
+  /** Messages whose bodies were deleted since the entry `after` was the last one. Some may be known already. */
+  async deletions(id: string, after: number): Promise<readonly number[]> {
+    const deleted: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const query = { after, limit: 1000, ...(cursor === undefined ? {} : { cursor }) };
+      const page = await this.http.json('GET', pathOf(id, '/deletions'), { query });
+      const { deleted: found, next } = page as Answer<'listDeletions'>;
+      deleted.push(...found);
+      cursor = next;
+    } while (cursor !== undefined);
+    return deleted;
+  }
+
+  /**
    * Sends a signal to the open streams of a conversation: typing, presence, a call. One try: what comes too late is of no use.
    * @param data up to 4096 bytes, base64
    * @throws ProblemError, and what `fetch` throws
@@ -223,8 +249,21 @@ export class ParleyClient {
   }
 
   /** Marks messages as read up to `seq`, by default all; returns the number of unread messages. */
-  async markRead(id: string, seq?: number): Promise<number> {
-    const body = seq === undefined ? {} : { seq };
+  markRead(id: string, seq?: number): Promise<number> {
+    return this.#mark(id, seq === undefined ? {} : { seq });
+  }
+
+  /** Marks everything after `seq` as unread again; returns the number of unread messages. */
+  markUnread(id: string, seq: number): Promise<number> {
+    return this.#mark(id, { seq, back: true });
+  }
+
+  /** What the user has not read, over all its conversations. */
+  unread(): Promise<UnreadTotals> {
+    return this.http.json('GET', '/v1/unread') as Promise<UnreadTotals>;
+  }
+
+  async #mark(id: string, body: Body<'markRead'>): Promise<number> {
     const answer = await this.http.json('POST', pathOf(id, '/read'), { body });
     return (answer as Answer<'markRead'>).unread;
   }

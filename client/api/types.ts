@@ -11,7 +11,7 @@ export type Answer<Id extends Operation> = Json<
 >;
 
 /** JSON that an operation takes. */
-type Body<Id extends Operation> = Json<Exclude<operations[Id]['requestBody'], undefined>>;
+export type Body<Id extends Operation> = Json<Exclude<operations[Id]['requestBody'], undefined>>;
 
 type Query<Id extends Operation> = Exclude<operations[Id]['parameters']['query'], undefined>;
 
@@ -81,6 +81,11 @@ export type OutgoingMessage = components['schemas']['Message'];
 export type SendOutcome = Answer<'sendMessages'>['results'][number];
 /** Place of a message in the log. `duplicate`: the service accepted this id with these bytes before. */
 export type SendResult = components['schemas']['SendResult'];
+
+/** What is left of an entry whose body was deleted. */
+export type DeletedMessage = Answer<'deleteMessage'>;
+/** Over all conversations of the user. */
+export type UnreadTotals = Answer<'countUnread'>;
 
 /** Position of the last processed entry, or its `seq`, by conversation id. */
 export type Positions = Body<'acknowledge'>['positions'];

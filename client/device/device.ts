@@ -5,6 +5,7 @@ import { Acknowledgements } from '../api/acknowledgements.ts';
 import type { ParleyClient } from '../api/parley-client.ts';
 import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
 import type { NewPolicy, PendingWelcome } from '../api/types.ts';
+import { DeletionSecrets } from '../group/deletion-secrets.ts';
 import type { LogEvent } from '../chain/events.ts';
 import { chainOrigin } from '../chain/values.ts';
 import type { Joined } from '../group/group-log.ts';
@@ -122,6 +123,7 @@ export class MlsDevice {
   readonly #parts: Parts;
   readonly #config: ClientConfig;
   readonly #acknowledgements: Acknowledgements;
+  readonly #deletionSecrets: DeletionSecrets;
   readonly #listeners = new Set<MessageListener>();
   readonly #signalListeners = new Set<SignalListener>();
   /** One join at a time: of two external commits of one device, each would remove the leaf of the other. */
@@ -144,6 +146,7 @@ export class MlsDevice {
         ?.receive()
         .catch(() => undefined);
     });
+    this.#deletionSecrets = new DeletionSecrets(parts.store);
     this.keyPackages = new KeyPackagePool({ ...parts, api, size });
   }
 
@@ -498,7 +501,7 @@ export class MlsDevice {
     const onLogEvent = (event: LogEvent): void => this.#options.onLogEvent?.(group, event);
     const group = new MlsGroup({
       ...{ api, suite, store, id, user, record, history, publicCommits },
-      ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent },
+      ...{ rejoin, onMessage, onSignal, onRejoin, onJoinRequest, onLogEvent, deletionSecrets: this.#deletionSecrets },
       ...{ invite, replace, onRestart },
     });
     return group;

@@ -186,12 +186,22 @@ class LiveEvents {
         await group.resync({ kind: 'history-truncated' });
         this.#device.acknowledgeSoon(group);
         break;
+      case 'deleted':
+        await group.forgetText(event.seq);
+        break;
+      case 'read':
+        // Badges are the app's: `onEvent`.
+        break;
       case 'reset':
         group.successor ??= event.successor;
         break;
       case 'conversation':
         if (event.change === 'deleted') await group.close();
-        if (event.change === 'several') this.#later.commitSoon(group);
+        if (event.change === 'several') {
+          // Messages that were deleted may be among what it stands for.
+          await group.receive();
+          this.#later.commitSoon(group);
+        }
         // Else the service tells of it again at each start.
         if (event.change === 'new') this.#device.acknowledgeSoon(group);
         break;

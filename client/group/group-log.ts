@@ -205,6 +205,9 @@ export class GroupLog implements GroupRecord {
     this.heard.clear();
     this.chain.lose(seq);
     this.position = Math.min(this.position, seq);
+    // Deletions that are made from now on stand at places that the lost part of the log had too.
+    const { store } = this.#options;
+    await store.saveDeletionsReadTo(Math.min(await store.deletionsReadTo(), seq));
     return { commits, messages: await this.messages.lose({ above: seq, at: Date.now() }) };
   }
 
@@ -250,6 +253,11 @@ export class GroupLog implements GroupRecord {
     }
     await this.#processNext(entry);
     await this.save();
+  }
+
+  /** Drops the text of a deleted message. Does nothing if the device never read it. */
+  async dropText(seq: number): Promise<void> {
+    await this.messages.dropText(seq);
   }
 
   /**

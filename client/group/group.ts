@@ -12,12 +12,13 @@ import { groupInfoOf } from '../mls/group-info.ts';
 import { blocksJoiners } from '../mls/joiner-check.ts';
 import { encodeMessage } from '../mls/messages.ts';
 import { epochAuthenticator, leafWithKey, usersByLeaf } from '../mls/tree.ts';
-import { fromBase64, newId } from '../platform/bytes.ts';
+import { fromBase64, newId, sha256Hex, toBase64 } from '../platform/bytes.ts';
 import { sleep } from '../platform/sleep.ts';
 import type { ReceivedMessage } from '../storage/group-store.ts';
 import type { RestartRecord } from '../restart/restart-record.ts';
 import type { Change, Plan } from './changes.ts';
 import { planAdd, planPending, planRemove, planRemoveDevice, planUpdate, removeProposal } from './changes.ts';
+import type { DeletionSecrets } from './deletion-secrets.ts';
 import type { CommitOptions } from './group-commits.ts';
 import { GroupCommits } from './group-commits.ts';
 import type { LogOptions, UnprocessableEntry } from './group-log.ts';
@@ -34,7 +35,18 @@ import { joinRequests } from './proposals.ts';
 
 export type GroupApi = Pick<
   ParleyClient,
-  'commit' | 'send' | 'signal' | 'log' | 'positions' | 'leave' | 'members' | 'report' | 'groupInfo' | 'supplyGroupInfo'
+  | 'commit'
+  | 'send'
+  | 'signal'
+  | 'deleteMessage'
+  | 'deletions'
+  | 'log'
+  | 'positions'
+  | 'leave'
+  | 'members'
+  | 'report'
+  | 'groupInfo'
+  | 'supplyGroupInfo'
 >;
 
 /** How a message is sent. */
@@ -45,6 +57,7 @@ export interface SendOptions {
 
 export interface GroupOptions extends LogOptions, CommitOptions, RepairOptions, RestartOptions {
   readonly api: GroupApi;
+  readonly deletionSecrets: DeletionSecrets;
   /** Called with each signal of another device. */
   readonly onSignal: (signal: ReceivedSignal) => void;
 }
@@ -191,6 +204,27 @@ export class MlsGroup {
   }
 
   /**
+   * Deletes a message for everybody: one that this device sent, or as an admin one of others, if the policy lets it.
+   * @throws ProblemError `not-allowed`
+   */
+  delete(seq: number, { asAdmin = false }: { readonly asAdmin?: boolean } = {}): Promise<void> {
+    return this.#inTurn(async () => {
+      const { api, id, deletionSecrets } = this.#options;
+      const { entries } = await api.log(id, { after: seq - 1, limit: 1 });
+      // An entry whose bytes are gone names its message no more: then only an admin can have the others drop it.
+      const messageId = asAdmin ? undefined : entries[0]?.id;
+      const secret = messageId === undefined ? undefined : toBase64(await deletionSecrets.of(id, messageId));
+      if (entries[0]?.deleted !== true) await api.deleteMessage(id, seq, secret);
+      await this.#log.dropText(seq);
+    });
+  }
+
+  /** The message `seq` was deleted by somebody: drops its text. */
+  forgetText(seq: number): Promise<void> {
+    return this.#inTurn(() => this.#log.dropText(seq));
+  }
+
+  /**
    * Sends a signal to the devices that are connected now: typing, presence, a call. It is sealed with a key of the epoch, not as an MLS
    * message, so that devices that miss it lose nothing. One try, and nobody knows whether it arrived.
    * @param data up to 3840 bytes in groups of the usual cipher suites
@@ -211,6 +245,7 @@ export class MlsGroup {
     return this.#onSettled(async () => {
       this.#log.takeFresh();
       await this.#repair.catchUp();
+      await this.#dropDeleted();
       return this.#log.takeFresh();
     });
   }
@@ -406,9 +441,19 @@ export class MlsGroup {
     }
   }
 
+  /** Pages do not say which of the messages that the device has were deleted. */
+  async #dropDeleted(): Promise<void> {
+    const { api, id, store } = this.#options;
+    const { position, history, isRemoved } = this.#log;
+    if (isRemoved || history.length === 0) return;
+    for (const seq of await api.deletions(id, await store.deletionsReadTo())) await this.#log.dropText(seq);
+    await store.saveDeletionsReadTo(position);
+  }
+
   /** @param entryId id that the service gets: another one where the same message is sent again */
   async #send(text: string, options: SendOptions, messageId = newId(), entryId = messageId): Promise<SendResult> {
-    const { api, suite, id } = this.#options;
+    const { api, suite, id, deletionSecrets } = this.#options;
+    const deleteHash = await sha256Hex(await deletionSecrets.of(id, entryId));
     for (let attempt = 1; ; attempt++) {
       // RFC 9420 §12.4: a member commits the proposals that it knows before it sends application data.
       await this.#commits.commit(planPending);
@@ -430,7 +475,7 @@ export class MlsGroup {
       this.#log.sent.set(entryId, sent);
       await this.#log.save();
       try {
-        const result = await api.send(id, { id: entryId, ciphertext, ...this.#log.stance, ...options });
+        const result = await api.send(id, { id: entryId, ciphertext, deleteHash, ...this.#log.stance, ...options });
         // The answer alone proves nothing. It says where the message has to be.
         const { seq, chain } = result;
         if (chain !== undefined) this.#log.sent.set(entryId, { ...sent, accepted: { seq, chain } });

@@ -17,6 +17,8 @@ export interface ReceivedMessage {
   /** User id in the sender's leaf. */
   readonly sender: string;
   readonly text: string;
+  /** The message was deleted, and its text is gone. */
+  readonly isDeleted?: true;
   /** Message id, as its sender stated it in the message; if the sender stated none, as the service says. */
   readonly id?: string;
   /** Signature key of the sender's leaf, base64: the device that sent it. */
@@ -95,6 +97,7 @@ interface StoredGroup {
 
 const groupKey = (id: string): string => `group/${id}`;
 const joiningKey = (id: string): string => `joining/${id}`;
+const deletionsKey = (id: string): string => `deletions/${id}`;
 const messagePrefix = (id: string): string => `message/${id}/`;
 
 /** Ids of the groups in a store. */
@@ -190,6 +193,16 @@ export class GroupStore {
   /** Deletes the saved external commit: the join is over. */
   async deleteJoin(): Promise<void> {
     await this.#store.delete(joiningKey(this.#id));
+  }
+
+  /** Position of the log when the device asked last which messages were deleted. */
+  async deletionsReadTo(): Promise<number> {
+    return Number((await this.#store.get(deletionsKey(this.#id))) ?? 0);
+  }
+
+  async saveDeletionsReadTo(position: number): Promise<void> {
+    const text = String(position);
+    if ((await this.#store.get(deletionsKey(this.#id))) !== text) await this.#store.set(deletionsKey(this.#id), text);
   }
 
   async saveMessage(message: ReceivedMessage): Promise<void> {

@@ -66,6 +66,17 @@ export class MessageHistory {
     return true;
   }
 
+  /** Drops the text of a deleted message. Does nothing if the device never read it. */
+  async dropText(seq: number): Promise<void> {
+    const index = this.#all.findIndex((one) => one.lost === undefined && one.seq === seq && one.isDeleted !== true);
+    const message = this.#all[index];
+    if (message === undefined) return;
+    const left = { ...message, text: '', isDeleted: true } as const;
+    this.#all[index] = left;
+    this.#know(left);
+    await this.#store.changeMessage(message, left);
+  }
+
   #know(message: ReceivedMessage): void {
     if (message.id !== undefined && message.device !== undefined) this.#byId.set(keyOf(message), message);
     if (message.lost === undefined) this.#lastSeq = Math.max(this.#lastSeq, message.seq);

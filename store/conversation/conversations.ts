@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { type Refused, parseOutcome } from '../../domain/outcome.ts';
 import type { Policy } from '../../domain/policy.ts';
+import { UNREAD } from '../log/unread.ts';
 import { type Row, integer, object, objects, oneOf, onlyRow, orNull, text, time } from '../row.ts';
 
 export interface NewConversation {
@@ -82,7 +83,6 @@ export async function createConversation(
 }
 
 /** Columns of `conversation c` and `member m`. */
-// Unread: application entries after the read position, plus explicit increments (invariant 7).
 export const SUMMARY = `
   c.id, c.protocol,
   coalesce(m.left_epoch, c.epoch) as epoch,
@@ -91,7 +91,7 @@ export const SUMMARY = `
     else (select count(*)::int from period p where p.conversation = c.key and p.from_seq <= m.left_seq
             and (p.to_seq is null or p.to_seq > m.left_seq)) end as "memberCount",
   case when m.left_seq is null then m.role else 'removed' end as role,
-  case when m.left_seq is null then c.app_count - m.read_count + c.increments - m.increments_base else 0 end as unread,
+  case when m.left_seq is null then ${UNREAD} else 0 end as unread,
   coalesce(m.left_policy, c.policy) as policy,
   c.created_at as "createdAt",
   m.left_seq as "leftSeq"`;

@@ -24,7 +24,7 @@ begin
 end $$;
 
 -- A message or proposal: by its id. The log of an mls conversation names no sender of application messages: there the bytes,
--- which only their sender could make, stand for the sender.
+-- which only their sender could make, stand for the sender. The hash that lets the sender delete the body is a part of the message.
 -- A message whose staged row is gone has no known sender. An earlier run of this very operation took the row: the first
 -- answer is repeated as it was.
 create or replace function earlier_message(p_conversation bigint, op jsonb, p_user text, p_left_seq bigint) returns jsonb
@@ -32,9 +32,10 @@ language plpgsql stable as $$
 declare
   e record;
 begin
-  select seq, epoch, kind, sha256, sender, chain into e from entry where conversation = p_conversation and message_id = op ->> 'id';
+  select seq, epoch, kind, sha256, sender, chain, delete_hash into e from entry where conversation = p_conversation and message_id = op ->> 'id';
   if not found then return null; end if;
   if e.kind = coalesce(op ->> 'type', 'application') and e.sha256 = decode(op ->> 'sha256', 'hex')
+     and e.delete_hash is not distinct from decode(op ->> 'deleteHash', 'hex')
      and (e.sender is null or p_user is null or e.sender = p_user) then
     return jsonb_build_object('status', case when p_user is null then 'accepted' else 'duplicate' end,
                               'seq', e.seq, 'epoch', e.epoch) || chain_fact(e.chain);

@@ -60,6 +60,7 @@ export interface InlineOperation extends RequestJson {
   readonly sha256?: string;
   readonly epoch?: number;
   readonly push?: MessageCommand['push'];
+  readonly deleteHash?: string;
   readonly position?: string;
   readonly deferred?: true;
   readonly seq?: number;
@@ -146,8 +147,9 @@ export function inlineOperation(command: Command, add: (bytes: Uint8Array) => nu
   const common = { kind, id, actor, notAfter };
   switch (command.kind) {
     case 'message': {
-      const { type, sha256, epoch, isVerified: verified, push, position, bytes } = command;
-      return defined({ ...common, type, sha256, epoch, verified, push, position, bytes: indexes(bytes, add) });
+      const { type, sha256, epoch, isVerified: verified, push, deleteHash, position, bytes } = command;
+      const small = { type, sha256, epoch, verified, push, deleteHash, position };
+      return defined({ ...common, ...small, bytes: indexes(bytes, add) });
     }
     case 'commit': {
       const { sha256, epoch, position, bytes, waitedForReservation: deferred } = command;

@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Position } from '../../domain/position.ts';
 import type { DeviceName } from '../key-package/key-packages.ts';
 import { type Row, flag, integer, orNull, text } from '../row.ts';
+import { READ_MARK } from '../log/unread.ts';
 import { ACKNOWLEDGE_WAKE } from '../push/targets.ts';
 import { existsByKey } from '../sql-fragments.ts';
 
@@ -101,6 +102,8 @@ export interface FollowedConversation {
   readonly leftSeq: number | null;
   /** There are entries after the position, or changes that are to be delivered; or the log does not go on from there. */
   readonly behind: boolean;
+  /** The read mark of the user (`READ_MARK`). */
+  readonly readMark: string;
   /** Of the changes at the position: those up to this key are not delivered (again). */
   readonly changeKey: number;
   /** There were so many of them that one event stands for all. */
@@ -115,7 +118,7 @@ export interface FollowedConversation {
 // few: more are one event.
 const FOLLOWED = `
   select n.user_id as user, n.device_id as device, c.id as conversation, d.seq as position, d.mark, m.joined_seq as "joinedSeq",
-    m.left_seq as "leftSeq", (d.seq is null or m.left_seq is not null or c.last_seq <> d.seq
+    m.left_seq as "leftSeq", ${READ_MARK} as "readMark", (d.seq is null or m.left_seq is not null or c.last_seq <> d.seq
        or coalesce(position_mark(c.chain) <> d.mark, false)
       or ${existsByKey('change x where x.conversation = c.key and (x.seq, x.key) > (d.seq, k.key)')}) as behind,
     k.key as "changeKey", k.events > max_member_events() as "hasManyChanges", c.successor`;
@@ -153,6 +156,7 @@ function parseFollowed(row: Row): FollowedConversation {
     joinedSeq: integer(row, 'joinedSeq'),
     leftSeq: orNull(integer, row, 'leftSeq'),
     behind: flag(row, 'behind'),
+    readMark: text(row, 'readMark'),
     changeKey: integer(row, 'changeKey'),
     hasManyChanges: flag(row, 'hasManyChanges'),
     successor: orNull(text, row, 'successor'),

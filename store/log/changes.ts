@@ -18,6 +18,8 @@ export type Change =
   /** The service wants leaves removed, and cannot propose it. No device = all leaves of the user. */
   | { readonly kind: 'removal-wanted'; readonly user: string; readonly device?: string }
   | { readonly kind: 'reset-open' }
+  /** The body of this entry was deleted. */
+  | { readonly kind: 'body-deleted'; readonly entry: number }
   | { readonly kind: 'superseded'; readonly successor: string }
   /** Written by a newer release, which knows more kinds. */
   | { readonly kind: 'unknown' };
@@ -54,6 +56,8 @@ function parseChange(kind: string, data: Row): Change {
       return { kind, user: text(data, 'user'), ...('device' in data ? { device: text(data, 'device') } : {}) };
     case 'reset-open':
       return { kind };
+    case 'body-deleted':
+      return { kind, entry: integer(data, 'entry') };
     case 'superseded':
       return { kind, successor: text(data, 'successor') };
     default:

@@ -10,7 +10,7 @@ export const ENTRY_COLUMNS = entryColumns('e.ciphertext');
 
 /** The same. @param ciphertext SQL of the bytes */
 export function entryColumns(ciphertext: string): string {
-  return `e.seq, e.kind, e.message_id as id, e.epoch, ${ciphertext} as ciphertext, e.sender, e.at, e.sha256, e.chain`;
+  return `e.seq, e.kind, e.message_id as id, e.epoch, ${ciphertext} as ciphertext, e.sender, e.at, e.sha256, e.chain, e.deleted as "isDeleted"`;
 }
 
 /** @param row {@link ENTRY_COLUMNS}, and perhaps `chainBefore` */
@@ -22,6 +22,7 @@ export function parseEntry(row: Row): LogEntry {
     id: text(row, 'id'),
     epoch: integer(row, 'epoch'),
     ciphertext: orNull(bytes, row, 'ciphertext'),
+    isDeleted: flag(row, 'isDeleted'),
     sender: orNull(text, row, 'sender'),
     at: time(row, 'at'),
     sha256: bytes(row, 'sha256'),

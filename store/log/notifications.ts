@@ -7,6 +7,8 @@ import { type DatabaseServer, connectionOf } from '../server.ts';
 export const ENTRIES_CHANNEL = 'parley_entries';
 /** Channel of devices. Payload: JSON array of user and device; for a new stream then also `openedAt` and its id. */
 export const DEVICES_CHANNEL = 'parley_devices';
+/** Channel of read marks. Payload: JSON array of user and conversation. */
+const READS_CHANNEL = 'parley_reads';
 /** Channel of signals (`store/signal/`). Payload: `<conversation id> <last seq> <key of its last change> <base64>`, then ` <user>` in an opaque conversation. */
 export const SIGNALS_CHANNEL = 'parley_signals';
 /** Channel of changed settings. Payload: name of the setting. */
@@ -45,6 +47,8 @@ export interface Notifier {
   device: (user: string, device: string) => void;
   /** A device opened an account stream: its older streams must end. */
   stream: (device: DeviceName, stream: StreamName) => void;
+  /** A user moved its read mark in a conversation. */
+  read: (user: string, conversation: string) => void;
   setting: (name: string) => Promise<void>;
 }
 
@@ -53,6 +57,8 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
   let conversations = new Map<string, { seq: number; changed: boolean }>();
   /** Payloads. */
   let devices = new Set<string>();
+  /** Payloads. What is lost, the polls of streams find. */
+  let reads = new Set<string>();
   let isSending = false;
   let failures = 0;
 
@@ -61,15 +67,21 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
     const seq = Math.max(lastSeq, waiting?.seq ?? 0);
     conversations.set(conversation, { seq, changed: changed || waiting?.changed === true });
   };
-  const notify = async (entries: typeof conversations, devicePayloads: typeof devices): Promise<void> => {
-    const entryPayloads = [...entries].map(([id, { seq, changed }]) => `${id} ${seq}${changed ? ' c' : ''}`);
-    const payloads = [...entryPayloads, ...devicePayloads];
-    const channels = payloads.map((_, i) => (i < entryPayloads.length ? ENTRIES_CHANNEL : DEVICES_CHANNEL));
+  const notify = async (
+    entries: typeof conversations,
+    devicePayloads: typeof devices,
+    readPayloads: typeof reads,
+  ): Promise<void> => {
+    const notices = [
+      ...[...entries].map(([id, { seq, changed }]) => [ENTRIES_CHANNEL, `${id} ${seq}${changed ? ' c' : ''}`] as const),
+      ...[...devicePayloads].map((payload) => [DEVICES_CHANNEL, payload] as const),
+      ...[...readPayloads].map((payload) => [READS_CHANNEL, payload] as const),
+    ];
     try {
       await pool.query({
         name: 'notify',
         text: 'select pg_notify(c, p) from unnest($1::text[], $2::text[]) n (c, p)',
-        values: [channels, payloads],
+        values: [notices.map(([channel]) => channel), notices.map(([, payload]) => payload)],
       });
       failures = 0;
     } catch (error) {
@@ -80,11 +92,12 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
     }
   };
   const sendAll = async (): Promise<void> => {
-    while (conversations.size + devices.size > 0) {
-      const [entries, devicePayloads] = [conversations, devices];
+    while (conversations.size + devices.size + reads.size > 0) {
+      const [entries, devicePayloads, readPayloads] = [conversations, devices, reads];
       conversations = new Map();
       devices = new Set();
-      await notify(entries, devicePayloads);
+      reads = new Set();
+      await notify(entries, devicePayloads, readPayloads);
       await new Promise((resolve) => setTimeout(resolve, failures === 0 ? GATHER_MS : RETRY_MS));
     }
     isSending = false;
@@ -105,6 +118,10 @@ export function makeNotifier(pool: pg.Pool, onError: (error: unknown) => void): 
     },
     stream: ({ user, device }, { openedAt, id }) => {
       devices.add(JSON.stringify([user, device, openedAt, id]));
+      sendSoon();
+    },
+    read: (user, conversation) => {
+      reads.add(JSON.stringify([user, conversation]));
       sendSoon();
     },
     setting: async (name) => {
@@ -130,6 +147,8 @@ export function listen(
     readonly onEntry: (conversation: string, lastSeq: number, changed: boolean) => void;
     /** @param stream set when the device opened an account stream */
     readonly onDevice?: (device: DeviceName, stream?: StreamName) => void;
+    /** A user moved its read mark in a conversation. */
+    readonly onRead?: (user: string, conversation: string) => void;
     readonly onSetting: (name: string) => void;
     /** A notification of {@link SIGNALS_CHANNEL}. @default signals are not heard */
     readonly onSignal?: (payload: string) => void;
@@ -168,6 +187,10 @@ export function listen(
       const { device, stream } = parseDevicePayload(payload);
       return handlers.onDevice?.(device, stream);
     }
+    if (channel === READS_CHANNEL) {
+      const [user = '', conversation = ''] = JSON.parse(payload) as string[];
+      return handlers.onRead?.(user, conversation);
+    }
     const [conversation = '', seq, flag] = payload.split(' ');
     handlers.onEntry(conversation, Number(seq), flag === 'c');
   };
@@ -190,7 +213,7 @@ export function listen(
     session.on('end', () => lose(session));
     try {
       await session.connect();
-      const channels = [ENTRIES_CHANNEL, DEVICES_CHANNEL, SETTINGS_CHANNEL];
+      const channels = [ENTRIES_CHANNEL, DEVICES_CHANNEL, READS_CHANNEL, SETTINGS_CHANNEL];
       if (handlers.onSignal !== undefined) channels.push(SIGNALS_CHANNEL);
       await session.query(channels.map((channel) => `listen ${channel}`).join('; '));
     } catch (error) {

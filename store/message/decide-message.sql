@@ -29,10 +29,10 @@ begin
     perform prove_member(c, v_actor);
   end if;
   if c.trial_seq is not null then c := end_trial_by(c, v_actor, v_epoch); end if;
-  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified, chain)
+  insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, verified, chain, delete_hash)
     values (c.key, c.last_seq, v_type, v_epoch, op ->> 'id', v_sha256, p_ciphertext,
             case when c.protocol = 'opaque' or v_type = 'proposal' then v_actor end, c.app_count, c.last_at,
-            (op ->> 'verified')::boolean, c.chain);
+            (op ->> 'verified')::boolean, c.chain, decode(op ->> 'deleteHash', 'hex'));
   result := jsonb_build_object('status', 'accepted', 'seq', c.last_seq, 'epoch', v_epoch, 'chain', encode(c.chain, 'base64'));
 end $$;
 

@@ -17,14 +17,14 @@ begin
   if c.successor is not null or c.trial_seq is not null then return; end if;
   if (select count(distinct o ->> 'id') < jsonb_array_length(p_ops) from jsonb_array_elements(p_ops) o) then return; end if;
   with op as (
-    select i.n, i.id, decode(i.sha256, 'hex') as sha, i.not_after, i.push,
+    select i.n, i.id, decode(i.sha256, 'hex') as sha, decode(i.delete_hash, 'hex') as delete_hash, i.not_after, i.push,
            split_part(i.position, '.', 1)::bigint as read_seq, nullif(split_part(i.position, '.', 2), '') as read_mark,
            case when i.body is null then i.actor else s.user_id end as actor,
            coalesce(case when i.body is null then i.epoch else s.epoch end, c.epoch) as epoch,
            case when i.body is null then p_bytes[(i.bytes ->> 'ciphertext')::int] else s.ciphertext end as ciphertext
     from rows from (jsonb_to_recordset(p_ops) as (id text, sha256 text, body bigint, actor text, epoch bigint,
-                                                  bytes jsonb, "notAfter" bigint, push text, position text))
-         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, push, position, n)
+                                                  bytes jsonb, "notAfter" bigint, push text, "deleteHash" text, position text))
+         with ordinality as i (id, sha256, body, actor, epoch, bytes, not_after, push, delete_hash, position, n)
     left join lateral (select user_id, epoch, ciphertext from staged
       where key = i.body and conversation = c.key limit 1) s on true
   ), judged as (
@@ -36,7 +36,7 @@ begin
           m.left_seq is null and o.read_seq >= m.joined_seq - 1 or in_period(c.key, o.actor, o.read_seq),
           case o.read_seq when c.last_seq then c.chain when c.oldest_seq - 1 then c.oldest_chain
             else (select chain from entry where conversation = c.key and seq = o.read_seq) end) = 'restarted' then 'log-restarted'
-        when e.kind = 'application' and e.sha256 = o.sha
+        when e.kind = 'application' and e.sha256 = o.sha and e.delete_hash is not distinct from o.delete_hash
              and (e.sender is null or o.actor is null or e.sender = o.actor) then 'duplicate'
         when e.seq is not null then case when m.left_seq is null then 'id-reused' else 'removed' end
         when o.actor is null or o.ciphertext is null then 'body-missing'
@@ -51,7 +51,7 @@ begin
     from op o
     left join lateral (select user_id, left_seq, joined_seq, pending_join_refusal(awaited) as pending_join from member
       where conversation = c.key and user_id = o.actor limit 1) m on true
-    left join lateral (select seq, epoch, kind, sha256, sender, chain from entry
+    left join lateral (select seq, epoch, kind, sha256, sender, chain, delete_hash from entry
       where conversation = c.key and message_id = o.id limit 1) e on true
   ), ranked as (
     select *, count(*) filter (where verdict = 'accepted') over (order by n rows unbounded preceding) as rank from judged
@@ -59,9 +59,9 @@ begin
     select *, chain_over(c.chain, chain_part(c.last_seq + rank, 'application', epoch, sha)) filter (where verdict = 'accepted')
       over (order by n rows unbounded preceding) as chain from ranked
   ), stored as (
-    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, chain)
+    insert into entry (conversation, seq, kind, epoch, message_id, sha256, ciphertext, sender, app_count, at, chain, delete_hash)
     select c.key, c.last_seq + rank, 'application', epoch, id, sha, ciphertext,
-           case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at, chain
+           case when c.protocol = 'opaque' then actor end, c.app_count + rank, v_at, chain, delete_hash
     from numbered where verdict = 'accepted'
   ), marked as (
     -- Of the messages of a sender the last one counts: of equal keys an object keeps the last value.

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { PushTarget } from '../../domain/push.ts';
+import { UNREAD } from '../log/unread.ts';
 import { type Row, flag, integer, onlyRow, orNull, text, time } from '../row.ts';
 import { parseTarget } from './targets.ts';
 
@@ -33,7 +34,7 @@ export interface Look {
 const WAKE = `t.key, t.wake_id as id, t.kind, t.endpoint, t.p256dh, t.auth, t.app, t.wake_high as "isHigh",
   t.woken_at as "wokenAt", t.attempts, f.conversation, f.unread`;
 const FACTS = `left join lateral (
-    select c.id as conversation, c.app_count - m.read_count + c.increments - m.increments_base as unread
+    select c.id as conversation, ${UNREAD} as unread
     from conversation c cross join lateral (
       select * from member where conversation = c.key and user_id = t.user_id limit 1) m
     where c.key = t.wake_conversation limit 1) f on true`;

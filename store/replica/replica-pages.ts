@@ -39,6 +39,8 @@ interface Judgement extends PageFacts {
   /** Oldest entry that the primary keeps, and the last application entry without its body. */
   readonly keptFrom: number;
   readonly expiredSeq: number;
+  /** Number of bodies that were deleted: the replica serves only when it has deleted as many. */
+  readonly deletions: number;
   /** Membership intervals that reach beyond the position: first and last entries, in order. */
   readonly from: readonly number[];
   readonly to: readonly number[];
@@ -68,7 +70,15 @@ export function makeReadPage(
     const judgement = await judge(primary, conversation, user, position);
     if (judgement === undefined) return undefined;
     if (judgement.from.length > MAX_STAYS) return fromPrimary('primary');
-    const { key: _key, keptFrom: _kept, expiredSeq: _expired, from: _from, to: _to, ...facts } = judgement;
+    const {
+      key: _key,
+      keptFrom: _kept,
+      expiredSeq: _expired,
+      deletions: _deletions,
+      from: _from,
+      to: _to,
+      ...facts
+    } = judgement;
     const end = lastPossible(judgement, after, limit, kind);
     // Nothing can be in the page, so nobody has to be asked.
     if (facts.restarted || end <= after) return pageOf(facts, { entries: [], more: false });
@@ -109,7 +119,7 @@ async function judge(
     name: 'judge-page',
     // As in `readPage`: one snapshot for all of it.
     text: `select c.key, ${PAGE_FACTS}, judge_position(c, m, $3, $5) as verdict, c.oldest_seq as "keptFrom",
-        c.expired_seq as "expiredSeq", s.*
+        c.expired_seq as "expiredSeq", c.deletions, s.*
       from (select * from conversation where id = $1 and deleted_at is null limit 1) c
       cross join lateral (select * from member where conversation = c.key and user_id = $2 limit 1) m
       cross join lateral (
@@ -127,6 +137,7 @@ async function judge(
     key: integer(row, 'key'),
     keptFrom: integer(row, 'keptFrom'),
     expiredSeq: integer(row, 'expiredSeq'),
+    deletions: integer(row, 'deletions'),
     from: integers(row, 'from'),
     to: integers(row, 'to'),
   };
@@ -138,13 +149,14 @@ async function judge(
  */
 async function readEntries(
   replica: pg.Pool,
-  { key, from, to, keptFrom, expiredSeq }: Judgement,
+  { key, from, to, keptFrom, expiredSeq, deletions }: Judgement,
   page: { readonly after: number; readonly limit: number; readonly kind: EntryKind | undefined; readonly end: number },
 ): Promise<readonly Row[]> {
   const { rows } = await replica.query<Row>({
     name: `read-replica-page-${page.kind ?? 'all'}`,
     text: `select e.*
-      from (select * from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7 and deleted_at is null limit 1) c
+      from (select * from conversation where key = $1 and last_seq >= $6 and oldest_seq <= $7
+          and deletions >= $10 and deleted_at is null limit 1) c
       left join lateral (${withinBytes(
         `select e.* from unnest($2::bigint[], $8::bigint[]) as p (from_seq, to_seq) cross join lateral (
           select ${entryColumns(`case when e.kind <> 'application' or e.seq > $9 then e.ciphertext end`)}, ${CHAIN_BEFORE}
@@ -156,7 +168,7 @@ async function readEntries(
         '$5',
       )}) e on true
       order by e.seq`,
-    values: [key, from, page.after, page.limit, MAX_PAGE_BYTES, page.end, keptFrom, to, expiredSeq],
+    values: [key, from, page.after, page.limit, MAX_PAGE_BYTES, page.end, keptFrom, to, expiredSeq, deletions],
   });
   return rows;
 }

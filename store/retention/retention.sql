@@ -49,7 +49,7 @@ $$;
 -- retentionDays). A device that has not processed a commit cannot follow the group past it, so commits wait for devices; but not
 -- for ever, and not for devices that are gone. Without retentionDays nothing is ever deleted.
 -- oldest_seq and oldest_count change in the same transaction. last_seq, app_count, epochs and read positions do not change, so seq
--- is never reused and unread counts stay exact (invariants 1 and 7).
+-- is never reused. What lost its body counts as read (expired_count), so unread counts stay exact (invariants 1 and 7).
 -- Expired Welcomes are deleted. Each leaves a change `welcome-expired`, by which the group learns that the device never came. Their
 -- bytes are deleted with the last of them. Where many expire at once there is one change with their number, so that nobody who sent
 -- thousands of Welcomes makes thousands of events.
@@ -133,6 +133,7 @@ begin
     update entry set ciphertext = null
       where conversation = c.key and seq > c.expired_seq and seq < v_old and kind = 'application';
     c.expired_seq := v_old - 1;
+    c.expired_count := coalesce((select app_count from entry where conversation = c.key and seq = c.expired_seq), c.oldest_count);
     v_more := v_more or (v_old = v_end and v_end <= c.last_seq);
 
     -- Due for the next body, and for the oldest kept entry. That one waits for its age, or for devices. Devices do not announce their
@@ -145,9 +146,10 @@ begin
 
   -- Once a minute, not for each entry: a busy conversation has many.
   c.due_at := case when v_more then p_now when v_due is not null then greatest(v_due, p_now + interval '1 minute') end;
-  update conversation set due_at = c.due_at, expired_seq = c.expired_seq, oldest_seq = c.oldest_seq,
+  update conversation set due_at = c.due_at, expired_seq = c.expired_seq, expired_count = c.expired_count, oldest_seq = c.oldest_seq,
       oldest_count = c.oldest_count, oldest_chain = c.oldest_chain,
-      changed_xid = case when oldest_seq = c.oldest_seq then changed_xid else pg_current_xact_id() end
+      changed_xid = case when oldest_seq = c.oldest_seq and expired_count = c.expired_count then changed_xid
+        else pg_current_xact_id() end
     where key = c.key;
   return jsonb_build_object('changed', v_seqs is not null);
 end $$;

@@ -44,6 +44,7 @@ function answerTo(api: DeviceApi, { id, body, after }: Asked): Record<string, ()
     'POST conversations/commits': () => api.commit(id, body),
     'POST conversations/messages': async () => ({ results: [await api.send(id, body)] }),
     'GET conversations/messages': () => api.log(id, { after }),
+    'GET conversations/deletions': async () => ({ deleted: await api.deletions(id, Number(after)) }),
     'GET conversations/members': () => api.members(id),
     'GET key-packages': () => api.keyPackageCount(),
     'POST key-packages': () => api.uploadKeyPackages(body),

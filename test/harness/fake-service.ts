@@ -46,7 +46,13 @@ export class FakeService {
   /** Acknowledged positions, by `user/device`. */
   readonly acks = new Map<string, Positions>();
   readonly #conversations = new Map<string, Conversation>();
+  /** By message id. */
+  readonly #deleteHashes = new Map<string, string>();
   readonly #welcomes: (PendingWelcome & { readonly user: string; readonly device: string })[] = [];
+
+  deleteHash(messageId = ''): string | undefined {
+    return this.#deleteHashes.get(messageId);
+  }
 
   log(id: string): readonly Entry[] {
     return this.#find(id).log;
@@ -83,6 +89,9 @@ export class FakeService {
       commit: (id, bundle) => now(() => this.#commit(user, id, bundle)),
       signal: (_id, data) => now(() => void this.signals.push(data)),
       send: (id, message) => now(() => this.#send(user, id, message)),
+      deleteMessage: (id, seq, secret) => now(() => this.#delete(user, id, seq, secret)),
+      deletions: (id) =>
+        now(() => this.#findFor(user, id).log.flatMap(({ seq, deleted }) => (deleted === true ? [seq] : []))),
       log: (id, query) => now(() => this.#page(user, id, Number.parseInt(String(query?.after ?? 0), 10))),
       // Its logs are never cut.
       positions: (_id, positions) => now(() => positions.at(-1)),
@@ -191,7 +200,27 @@ export class FakeService {
     if (kind === 'proposal' && epoch !== conversation.epoch) throw problem(409, 'proposal-stale', {});
     if (epoch < conversation.epoch - EPOCH_WINDOW) throw problem(409, 'epoch-too-old', {});
     const { seq, chain } = append(conversation, kind, message.id, epoch, message.ciphertext, undefined);
+    if (message.deleteHash !== undefined) this.#deleteHashes.set(message.id, message.deleteHash);
     return { id: message.id, seq, epoch, status: 'accepted', chain };
+  }
+
+  #delete(user: string, id: string, seq: number, secret = ''): Awaited<ReturnType<DeviceApi['deleteMessage']>> {
+    const { log } = this.#findFor(user, id);
+    const entry = log[seq - 1];
+    if (entry === undefined) throw problem(404, 'not-found', {});
+    const hash = this.#deleteHashes.get(entry.id ?? '');
+    if (hash !== sha256Hex(fromBase64(secret))) throw problem(403, 'not-allowed', {});
+    const { kind, epoch, ciphertext = '', chain } = entry;
+    const left = {
+      seq,
+      kind,
+      epoch,
+      sha256: sha256Hex(fromBase64(ciphertext)),
+      deleted: true,
+      ...(chain === undefined ? {} : { chain }),
+    } as const;
+    log[seq - 1] = left;
+    return left;
   }
 
   #page(user: string, id: string, after: number): LogPage {

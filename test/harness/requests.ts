@@ -17,6 +17,7 @@ export type Request =
       readonly body: string;
       readonly type?: 'proposal' | undefined;
       readonly push?: 'none' | 'high' | undefined;
+      readonly deleteHash?: string | undefined;
       readonly epoch?: number | undefined;
       readonly notAfter?: number | undefined;
     }
@@ -145,9 +146,21 @@ export function byReference(operation: OperationJson, body: number): OperationJs
     sha256: hash,
     size,
     push,
+    deleteHash,
   } = operation as Extract<OperationJson, { kind: 'message' }>;
   const { deferred } = operation as Extract<OperationJson, { kind: 'commit' }>;
-  return withoutUndefined({ id, kind, notAfter, type, sha256: hash, size, push, deferred, body }) as OperationJson;
+  return withoutUndefined({
+    id,
+    kind,
+    notAfter,
+    type,
+    sha256: hash,
+    size,
+    push,
+    deleteHash,
+    deferred,
+    body,
+  }) as OperationJson;
 }
 
 /** The row that holds a request's bytes; `undefined` when it has none. */

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Example } from '../../api/reference/examples.ts';
 import { exampleDevice, textBytes } from './mls.ts';
 import type { ExampleRequest, Send } from './recorder.ts';
@@ -78,11 +78,16 @@ async function chat(call: Call): Promise<string> {
   const [first] = welcomes as { id: string }[];
   if (first === undefined) throw new Error('bob has no Welcome');
   await call('acknowledgeWelcome', 'bob', { params: { id: first.id }, body: {} });
-  await call('sendMessages', 'alice', { params, body: { id: 'hello-1', ciphertext: await alice.message('hello') } });
+  const secret = randomBytes(32);
+  const deleteHash = createHash('sha256').update(secret).digest('hex');
+  const hello = { id: 'hello-1', ciphertext: await alice.message('hello'), deleteHash };
+  await call('sendMessages', 'alice', { params, body: hello });
   await call('sendSignal', 'alice', { params, body: { data: await alice.signal('typing') } });
   await call('streamEvents', 'bob', { params, query: { after: '1' } });
   const { position } = await call('readEntries', 'bob', { params, query: { after: '1' } });
   await call('markRead', 'bob', { params, body: { seq: 2 } });
+  await call('markRead', 'bob', { params, body: { seq: 1, back: true } });
+  await call('countUnread', 'bob');
   await call('incrementUnread', 'alice', { params, body: { by: 1, id: 'increment-1' } });
   await call('acknowledge', 'bob', { body: { positions: { [id]: position } } });
   await call('comparePositions', 'bob', { params, body: { positions: [position] } });
@@ -92,6 +97,11 @@ async function chat(call: Call): Promise<string> {
   await call('listMembers', 'bob', { params });
   await call('getConversation', 'bob', { params });
   await call('listConversations', 'bob');
+  await call('deleteMessage', 'alice', {
+    params: { ...params, seq: '2' },
+    body: { secret: secret.toString('base64') },
+  });
+  await call('listDeletions', 'bob', { params, query: { after: '1' } });
   await call('changeConversation', 'alice', { params, body: { policy: { retentionDays: 30 } } });
   await call('replaceKeyPackages', 'bob', { body: { keyPackages: [(await bob.keyPackage()).bytes] } });
   return id;

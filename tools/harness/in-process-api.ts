@@ -51,6 +51,7 @@ export function directSubmitter(pool: pg.Pool): Submitter {
     entry: () => undefined,
     device: () => undefined,
     stream: () => undefined,
+    read: () => undefined,
     setting: () => Promise.resolve(),
   };
   const direct = makeDirectExecutor({ pool, notifier, log, onRetry: metrics.batchRetry });
@@ -91,7 +92,7 @@ export async function appDeps(pool: pg.Pool, change: Partial<AppDeps> = {}): Pro
     },
     autoReport: makeAutoReport(new AutoPath()),
     supervisor: makeSupervisorLook(pool, 'in-process'),
-    notifier: { device: () => undefined, entry: () => undefined },
+    notifier: { device: () => undefined, entry: () => undefined, read: () => undefined },
     seen: makeSeenDevices({ pool, log: pino({ level: 'silent' }) }),
     keyPackages: { maxLifetimeMs: undefined, claimsPerMinute: 0, claimedUsersPerMinute: 0 },
     runs: {

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { createHttp, MlsDevice, ParleyClient, toBase64 } from '../../../client/index.ts';
@@ -17,7 +17,7 @@ const POISON = 'poison';
 
 /** Unique texts. Each place that contains one of them has the planted value. */
 function plant(): Record<
-  'user' | 'device' | 'plaintext' | 'payload' | 'welcome' | 'signal' | 'key' | 'reason',
+  'user' | 'device' | 'plaintext' | 'payload' | 'welcome' | 'signal' | 'key' | 'reason' | 'deletion',
   string
 > {
   const mark = (name: string): string => `${name}-${randomUUID()}`;
@@ -30,6 +30,7 @@ function plant(): Record<
     signal: mark('signal'),
     key: mark('key'),
     reason: mark('reason'),
+    deletion: mark('deletion'),
   };
 }
 
@@ -81,7 +82,7 @@ describe.each([
 
   const people = (): Secret[] => [secretText('user', planted.user), secretText('device', planted.device)];
   const contents = (): Secret[] => [
-    ...(['plaintext', 'payload', 'welcome', 'signal', 'key', 'reason'] as const).map((name) =>
+    ...(['plaintext', 'payload', 'welcome', 'signal', 'key', 'reason', 'deletion'] as const).map((name) =>
       secretText(name, planted[name]),
     ),
     ...tokens,
@@ -101,6 +102,12 @@ describe.each([
     const keyed = { 'idempotency-key': `"${planted.key}"` };
     expect(await alice.ask('POST', `${at}/messages`, message('keyed'), keyed)).toBe(200);
     await bob.api.sendAll(id, [message('one'), message('two')]);
+    const deleteHash = createHash('sha256').update(planted.deletion).digest('hex');
+    const { seq } = await bob.api.send(id, { ...message('short-lived'), deleteHash });
+    const secret = bytesOf(planted.deletion);
+    expect(await bob.ask('DELETE', `${at}/messages/${seq - 1}`, { secret })).toBe(403);
+    expect(await bob.ask('DELETE', `${at}/messages/${seq}`, { secret })).toBe(200);
+    await bob.ask('DELETE', `${at}/messages/${seq}`, { secret: planted.deletion });
     const commit = (text: string): object => ({
       commit: bytesOf(`${text} ${planted.payload}`),
       welcome: bytesOf(`${text} ${planted.welcome}`),
@@ -116,6 +123,8 @@ describe.each([
     const dave = `dave-${planted.user}`;
     expect(await alice.ask('POST', `${at}/commits`, { ...commit('more'), adds: [dave], epoch: 1 })).toBe(200);
     await alice.api.setRole(id, bob.user, 'admin');
+    await bob.api.markRead(id);
+    expect(await bob.api.markUnread(id, 1)).toBe(3);
     await bob.api.markRead(id);
     await bob.api.incrementUnread(id, 2);
     await bob.api.report(id, { seq: 1, epoch: 1, reason: `I am stuck: ${planted.reason}` });
@@ -186,6 +195,9 @@ describe.each([
     await group.send(`from alice ${planted.plaintext}`);
     await group.signal(new TextEncoder().encode(`typing ${planted.signal}`));
     await laptop.sync();
+    const regretted = await group.send(`regretted ${planted.plaintext}`);
+    await group.delete(regretted.seq);
+    await laptop.sync();
     await laptop.forget(group.id);
     await laptop.joinExternally(group.id);
     await phone.sync();
@@ -233,7 +245,7 @@ describe.each([
 
       const { rows } = await service.pool.query<{ place: string; bytes: Buffer }>(
         `select 'entry ' || e.kind as place, e.ciphertext as bytes
-           from entry e join conversation c on c.key = e.conversation where c.protocol = 'mls'
+           from entry e join conversation c on c.key = e.conversation where c.protocol = 'mls' and e.ciphertext is not null
          union all select 'GroupInfo', g.group_info
            from group_info g join conversation c on c.key = g.conversation where c.protocol = 'mls'
          union all select 'key package', key_package from key_package`,

@@ -35,7 +35,8 @@ export function wordsOf(stream: Pick<EventStream, 'events'>, conversation: strin
     together = [];
   };
   for (const one of delivered(stream)) {
-    if (one.conversation !== conversation) continue;
+    // Read marks move with each message of the user, and come some time after it: `readsOf`.
+    if (one.conversation !== conversation || one.event === 'read') continue;
     const word = wordOf(one);
     if (!word.startsWith('+')) flush();
     if (word.startsWith('+')) together.push(word);
@@ -56,6 +57,7 @@ function wordOf(one: DeliveredEvent): string {
       return one.change ?? '';
     case 'welcome':
     case 'removed':
+    case 'deleted':
       return `${one.event} ${one.seq}`;
     case 'history-truncated':
       return `${one.event} ${String(one.oldestSeq)}`;
@@ -67,6 +69,13 @@ function wordOf(one: DeliveredEvent): string {
 export function seqsOf(stream: Pick<EventStream, 'events'>, conversation: string): number[] {
   return delivered(stream).flatMap((one) =>
     one.event === 'entry' && one.conversation === conversation && one.entry !== undefined ? [one.entry.seq] : [],
+  );
+}
+
+/** The read marks that a stream told: `3:1` = read up to entry 3, and 1 is unread. */
+export function readsOf(stream: Pick<EventStream, 'events'>, conversation: string): string[] {
+  return delivered(stream).flatMap((one) =>
+    one.event === 'read' && one.conversation === conversation ? [`${one.seq}:${String(one.unread)}`] : [],
   );
 }
 

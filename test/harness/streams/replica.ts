@@ -75,6 +75,7 @@ export async function startReplica(database: TestDatabase, options: ReplicaOptio
           if (stream === undefined) seen.forget(device);
           hub.wakeDevice(device, stream);
         },
+        onRead: hub.wakeRead,
         onSetting: () => void incarnation.refresh(),
         onConnect: hub.wakeAll,
         onError: () => undefined,

@@ -21,6 +21,10 @@ function requests(id: string): [what: string, body?: unknown][] {
     [`GET ${at}/group-info`],
     [`GET ${at}/members`],
     [`GET ${at}/messages`],
+    [`GET ${at}/deletions`],
+    [`DELETE ${at}/messages/1`],
+    [`DELETE ${at}/messages/1`, { secret: base64('a secret of 32 bytes, or nearly') }],
+    [`DELETE ${at}/messages/1`, { secret: 'x' }],
     [`POST ${at}/members`, { users: ['mallory'] }],
     [`POST ${at}/members`, { users: ['mallory'], commit: base64(privateMessage(id, 0, 'commit')) }],
     [`DELETE ${at}/members/alice`],
@@ -57,7 +61,12 @@ function requests(id: string): [what: string, body?: unknown][] {
 
 test('the table of requests covers every route of a conversation', async () => {
   const routes = makeRoutes(await appDeps(database().pool));
-  const asked = requests('ID').map(([what]) => what.replace(/members\/\w+/, 'members/{user}').replace('/ID', '/{id}'));
+  const asked = requests('ID').map(([what]) =>
+    what
+      .replace(/members\/\w+/, 'members/{user}')
+      .replace('messages/1', 'messages/{seq}')
+      .replace('/ID', '/{id}'),
+  );
   const ofConversations = routes
     .filter(({ path }) => path.startsWith('/v1/conversations/{id}'))
     .map(({ method, path }) => `${method.toUpperCase()} ${path}`)

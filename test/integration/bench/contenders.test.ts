@@ -23,6 +23,7 @@ const notifier: Notifier = {
   entry: () => undefined,
   device: () => undefined,
   stream: () => undefined,
+  read: () => undefined,
   setting: () => Promise.resolve(),
 };
 const [ALICE, BOB, STRANGER] = ['user-0', 'user-1', 'user-9'];

@@ -301,6 +301,42 @@ describe('MlsDevice', () => {
     expect(authenticators(groupsOf([alice, bobAgain, tabletAgain]))).toBe(1);
   });
 
+  test('deletes what it sent, also after a restart; the others drop the text, and who comes later gets none', async () => {
+    const store = memoryStore();
+    const [alice, bob] = [await open('alice', { store }), await open('bob')];
+    const { id } = await alice.createGroup();
+    await alice.invite(id, 'bob');
+    await bob.joinGroups();
+    const mine = await groupOf(alice).send('to be deleted');
+    const his = await groupOf(bob).send('to stay');
+    const early = await groupOf(alice).send('before anybody reads it');
+    const hashes = [mine, his, early].map((sent) => service.deleteHash(sent.id));
+    expect(new Set(hashes).size).toBe(3);
+    await bob.sync();
+    await groupOf(alice).receive();
+
+    const again = await open('alice', { store: memoryStore(store.entries()) });
+    const group = again.group(id);
+    await expect(group.delete(his.seq)).rejects.toMatchObject({ code: 'not-allowed' });
+    await group.delete(mine.seq);
+    await group.delete(mine.seq);
+    expect(texts(group)).toEqual(['', 'to stay', 'before anybody reads it']);
+    // Without a stream it asks; its stream tells it, perhaps twice.
+    await groupOf(bob).receive();
+    expect(texts(groupOf(bob))).toEqual(['', 'to stay', 'before anybody reads it']);
+    await group.delete(early.seq);
+    await groupOf(bob).forgetText(early.seq);
+    await groupOf(bob).forgetText(early.seq);
+    expect(texts(groupOf(bob))).toEqual(['', 'to stay', '']);
+    expect(groupOf(bob).history[0]).toMatchObject({ seq: mine.seq, sender: 'alice', text: '', isDeleted: true });
+    const next = await group.send('it goes on');
+    await group.delete(next.seq);
+    await group.send('and on');
+    await bob.sync();
+    expect(texts(groupOf(bob)).at(-1)).toBe('and on');
+    expect(groupOf(bob).stuckAt).toEqual([]);
+  });
+
   test('of two joins of one device at the same time, the second waits for the first', async () => {
     const alice = await open('alice');
     const bob = await open('bob');

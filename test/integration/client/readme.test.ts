@@ -38,7 +38,7 @@ function errorsOf(sources: ReadonlyMap<string, string>): string[] {
 test('the examples of the README and of the how-to of signals, and the whole library compile with the types of a browser', () => {
   const pages = [README, 'docs/how-to/signals.md'];
   const examples = pages.flatMap((page) => blocksOf(read(page)).filter(({ language }) => language === 'ts'));
-  expect(examples).toHaveLength(4);
+  expect(examples).toHaveLength(5);
   const sources = new Map(examples.map(({ text }, i) => [path.join(CLIENT, `readme-example-${i + 1}.ts`), text]));
   // A control: this mistake must be the only one, and a global of Node must be a mistake.
   sources.set(path.join(CLIENT, 'readme-control.ts'), 'export const wrong = Buffer.from("");');

@@ -10,6 +10,7 @@ const PER_MINUTE = 30;
 const notified: string[] = [];
 const notifier = {
   entry: () => undefined,
+  read: () => undefined,
   device: (user: string, device: string) => void notified.push(`${user} ${device}`),
 };
 const keyPackages = { maxLifetimeMs: undefined, claimsPerMinute: PER_MINUTE, claimedUsersPerMinute: 0 };

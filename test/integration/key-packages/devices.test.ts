@@ -8,6 +8,7 @@ import { type TestDevice, deviceOf, newUser } from '../../harness/key-packages/d
 const notified: string[] = [];
 const notifier = {
   entry: () => undefined,
+  read: () => undefined,
   device: (user: string, device: string) => void notified.push(`${user} ${device}`),
 };
 const { database, service } = useApi(() => ({ notifier }));

@@ -18,6 +18,7 @@ const WHAT = 'POST /v1/key-packages/claims';
 const notified: string[] = [];
 const notifier = {
   entry: () => undefined,
+  read: () => undefined,
   device: (user: string, device: string) => void notified.push(`${user} ${device}`),
 };
 const { database, service } = useApi(() => ({ notifier }));

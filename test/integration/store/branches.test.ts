@@ -53,6 +53,7 @@ test('every branch of every SQL function runs', async () => {
   await evidence();
   await increments();
   await retention();
+  await deletions();
   await sweeps();
   await offBoardings();
   await locks();
@@ -486,11 +487,41 @@ async function retention(): Promise<void> {
   await deleteByOperator(pool, plain, 'operator', {});
 }
 
+/** Deleted bodies, also as they are judged under the lock, and marks that move back. */
+async function deletions(): Promise<void> {
+  const { pool } = database();
+  const id = await startConversation(pool, { protocol: 'opaque' });
+  const hash = sha256('secret');
+  const deleteHash = hash.toString('hex');
+  await send(pool, id, [
+    { kind: 'message', id: 'd1', actor: 'bob', body: 'one', deleteHash },
+    { kind: 'message', id: 'd2', actor: 'bob', body: 'two' },
+    { kind: 'commit', id: 'd3', actor: 'alice', body: 'three', epoch: 0, removes: ['carol'] },
+    { kind: 'read', id: 'd4', actor: 'bob', seq: 0, back: true },
+    { kind: 'read', id: 'd5', actor: 'bob' },
+  ]);
+  const judged: readonly (readonly [string, string, number, Buffer | null])[] = [
+    ['nowhere', 'alice', 1, null],
+    [id, 'carol', 1, null],
+    [id, 'bob', 9, hash],
+    [id, 'bob', 3, hash],
+    [id, 'bob', 1, null],
+    [id, 'bob', 2, hash],
+    [id, 'bob', 1, hash],
+    [id, 'bob', 1, hash],
+    [id, 'alice', 2, null],
+  ];
+  for (const [conversation, user, seq, secret] of judged) {
+    await sql('select delete_body($1, $2, $3, $4)', conversation, user, seq, secret);
+  }
+}
+
 async function sweeps(): Promise<void> {
   const { pool } = database();
   const id = await startConversation(pool, { protocol: 'opaque' });
   await ask(id, { kind: 'commit', adds: ['dave'], epoch: 0, bytes: { welcome: 2 } }, commit(1));
   await touchDevices(pool, [{ user: 'bob', device: 'phone' }]);
+  await sql('select database_lineage()');
   await sql(`select sweep_staged(key, now()) from conversation where id = $1`, id);
   for (const limit of [1, 1000]) {
     await sql(`select sweep_devices('', '', now(), $1)`, limit);

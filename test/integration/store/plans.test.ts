@@ -9,7 +9,10 @@ import { listChangedConversations, listConversations } from '../../../store/conv
 import { readAdditions, readAdditionsTo } from '../../../store/log/changes.ts';
 import { readPage } from '../../../store/log/entries.ts';
 import { readSharedLogSlice, readUserLogSlice } from '../../../store/log/log-slices.ts';
-import { findConversationsWithNews } from '../../../store/log/news.ts';
+import { readDeletions } from '../../../store/log/deletions.ts';
+import { readUnreadTotals } from '../../../store/log/unread.ts';
+import { deleteBody } from '../../../store/message/delete-body.ts';
+import { findNews } from '../../../store/log/news.ts';
 import { openStream, readDeviceNews, readWelcomesTo } from '../../../store/device/device-streams.ts';
 import { forgetDevice, listDevices, touchDevices } from '../../../store/device/devices.ts';
 import {
@@ -136,7 +139,10 @@ const statements: Record<string, (epoch: number) => Promise<unknown>> = {
     readSharedLogSlice(pool, conversation, ['alice', 'bob'], { seq: ENTRIES - 5, key: 0 }, 10),
   'streams: the slice of a user': () => readUserLogSlice(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
   'streams: conversations with news': () =>
-    findConversationsWithNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice' }]),
+    findNews(pool, [{ conversation, seq: 5, key: 0, user: 'alice', readMark: '0 0 0' }]),
+  'deletions: those of a user': () => readDeletions(pool, conversation, 'alice', { seq: ENTRIES / 2, key: 0 }, 10),
+  'deletions: what it takes': () => deleteBody(pool, { conversation, user: 'nobody', seq: ENTRIES / 2 }),
+  'unread: totals': () => readUnreadTotals(pool, 'alice'),
   'streams: additions of late': () => readAdditions(pool, 1, [1]),
   'streams: additions to a conversation': () => readAdditionsTo(pool, conversation, ENTRIES),
   'streams: my conversations': async () => {

@@ -4,6 +4,7 @@ import { type Postgres, startPostgres } from '../../../local/postgres.ts';
 import { createCleanup } from '../../../process/cleanup.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { readPage } from '../../../store/log/entries.ts';
+import { deleteBody } from '../../../store/message/delete-body.ts';
 import { migrate, readSchema } from '../../../store/migrate.ts';
 import { makePool } from '../../../store/pool.ts';
 import { signProcess } from '../../../store/process/processes.ts';
@@ -177,6 +178,19 @@ test('a body that retention took is not served from the copy that still has it',
       false,
     ]);
   });
+});
+
+test('a body that was deleted is not served from the copy that still has it', async () => {
+  const conversation = await startConversation(primary, { members: ['bob'] });
+  await send(primary, conversation, messages(1, 3));
+  await caughtUp();
+  await whilePaused(async () => {
+    await deleteBody(primary, { conversation, user: 'alice', seq: 2 });
+    expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('behind');
+  });
+  await caughtUp();
+  expect(await sourceOf(conversation, 'bob', 0, 3)).toBe('replica');
+  expect((await read(conversation, 'bob', 1, 1))?.entries).toMatchObject([{ ciphertext: null, isDeleted: true }]);
 });
 
 test('a replica that has not replayed for seconds, or that is gone, is not asked; it is asked again when it is back', async () => {

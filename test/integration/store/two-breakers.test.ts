@@ -47,6 +47,7 @@ function startProcess(pool: pg.Pool, workflow: Executor<StagedCommand>): { dispa
     entry: () => undefined,
     device: () => undefined,
     stream: () => undefined,
+    read: () => undefined,
     setting: () => Promise.resolve(),
   };
   const metrics = makeMetrics({ collectDefaults: false });

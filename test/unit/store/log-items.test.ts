@@ -5,7 +5,7 @@ import { isAfter, mergeInOrder } from '../../../store/log/log-items.ts';
 
 const entry = (seq: number): LogEntry => {
   const rest = { epoch: 0, ciphertext: null, sender: null, at: new Date(0), sha256: new Uint8Array(32), chain: null };
-  return { seq, kind: 'application', id: `id-${seq}`, ...rest };
+  return { seq, kind: 'application', id: `id-${seq}`, isDeleted: false, ...rest };
 };
 const change = (seq: number, key: number): ChangeItem => {
   return { type: 'change', seq, key, change: { kind: 'reset-open' } };
