@@ -74,7 +74,7 @@ export class MessageHistory {
     const left = { ...message, text: '', isDeleted: true } as const;
     this.#all[index] = left;
     this.#know(left);
-    await this.#store.changeMessage(message, left);
+    await this.#store.saveMessage(left);
   }
 
   #know(message: ReceivedMessage): void {
