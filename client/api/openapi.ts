@@ -3588,7 +3588,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -3612,12 +3612,15 @@ export interface operations {
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
-                     *           "at": "2026-11-29T03:57:34.938Z",
-                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
+                     *           "ciphertext": "AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAEBABwQVPlgnbqXz57yog4cWMh5TE4X2UVuQK3IDpyQQRCFBbu9vF9hp7lu+zR/avbbs8aAUl6eH/yDgvlZksT9EiOaONSclDiW0pVzOGk0soYWiHkzrb5cy294DPyOfpskOOOGEN7QE2OgpV7hjhN89jgGWt581X3aGlcwFZmZ5MjTTPoSXdc1mtWfhK3HKtZ6iukSlQ5jOku2Csb+ycb8ilJ2aYobsq+gMPnd07MPRnmVQuIw5ZcqU3OGPrEUZ1BFK4nhe1Zm9oP2iwaDJ+Ty8abP60qqEde6+HSfyvG3qNyVnJGt33he3FHBoTERwVyIXjTFapYEFQDsze3t5JJSmdc/w8vUGZgzCLipiUpVoLAQATcjgfVmId14VUgWcH/I36qZJbhrKlQSYm1fm20YzA==",
+                     *           "at": "2026-11-29T04:49:04.189Z",
+                     *           "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=",
+                     *           "chainBefore": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
                      *         }
                      *       ],
-                     *       "lastSeq": 2
+                     *       "lastSeq": 2,
+                     *       "position": "2.K8ubVegRKy4uB3wo",
+                     *       "chainBefore": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Entries"];
@@ -3810,7 +3813,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -3838,7 +3841,7 @@ export interface operations {
                      *           "seq": 2,
                      *           "epoch": 1,
                      *           "status": "accepted",
-                     *           "chain": "6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="
+                     *           "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A="
                      *         }
                      *       ]
                      *     }
@@ -4096,8 +4099,12 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 */
                 readonly id: string;
+                /** @example 2 */
                 readonly seq: number;
             };
             readonly cookie?: never;
@@ -4116,6 +4123,16 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seq": 2,
+                     *       "kind": "application",
+                     *       "epoch": 1,
+                     *       "sha256": "5ed2b0a76dab871d02a9853cae6bbffcbac03919571f5ff3b7013120cc66c26b",
+                     *       "chain": "K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=",
+                     *       "deleted": true
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DeletedMessage"];
                 };
             };
@@ -4298,7 +4315,10 @@ export interface operations {
     readonly listDeletions: {
         readonly parameters: {
             readonly query?: {
-                /** @description What was deleted since this entry was the last one. Some that came before may come again */
+                /**
+                 * @description What was deleted since this entry was the last one. Some that came before may come again
+                 * @example 1
+                 */
                 readonly after?: number;
                 /** @description `next` of the previous page */
                 readonly cursor?: string;
@@ -4309,7 +4329,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -4324,6 +4347,13 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "deleted": [
+                     *         2
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["DeletionList"];
                 };
             };
@@ -4474,7 +4504,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -4729,6 +4762,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "total": 1,
+                     *       "conversations": 1
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["UnreadTotals"];
                 };
             };
@@ -4865,7 +4904,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -5116,7 +5155,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -5371,7 +5410,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -5395,9 +5434,9 @@ export interface operations {
                      * @example {
                      *       "seq": 1,
                      *       "epoch": 1,
-                     *       "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
-                     *       "at": "2026-11-29T03:57:34.700Z",
-                     *       "chain": "r3WiyT1y1JmbS0Et+PaEttXs+g/ZE8weQ92wuQ1aGyk="
+                     *       "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
+                     *       "at": "2026-11-29T04:49:04.064Z",
+                     *       "chain": "62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="
                      *     }
                      */
                     readonly "application/json": components["schemas"]["CommitAccepted"];
@@ -5504,11 +5543,11 @@ export interface operations {
                      *       "after": 0,
                      *       "winner": {
                      *         "seq": 1,
-                     *         "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70"
+                     *         "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f"
                      *       },
                      *       "currentEpoch": 1,
                      *       "submittedEpoch": 0,
-                     *       "requestId": "f2e472d0-66fd-47a1-9e19-8c272b5b817d"
+                     *       "requestId": "dae922fe-3eb0-4432-bcb1-f158941d8a2f"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -5669,7 +5708,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -5851,7 +5890,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -5869,7 +5908,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "groupInfo": "AAEABAABAAEQAI5pY98i/+wqcqwHQ8U36AAAAAAAAAABIApZ864y6ngXWfeO6wRUvo/OTb6RvGXWaxM7oCimBtl6IGnUZCMxUv43rQH4xRh5DrDrhD634d8XODyTDCTt4o5XAEHhAAQhIBOMQyzR0HiaB5ZGFf7L0SbuamvYkey3nbsed4zJSlYIAAJBuUG3AQEg2b4vKCHcqeIuKnlQ1dsSw2bObYpU+LixnDhkxOSXqkogRcuBdyub2GKUolrJYn8yxls14UfiQzIaQ570NksJYbQAAQVhbGljZQIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAQqKgAKCCoqSkqKitraCAABAAJqanp6AQAAAABrC4aOAAAAAMkHsa4AQEDefDPFoOM4kLDJa0L2FbtRrWVd04tfn0udmzK0H+MEMQxtY3YbgXPLQsZZuTYXIAaN4BEqzevh6Rnk9pn0XIwLAAEBIA8ghonwUHEPeOWDD5Rt1Qp/P6xfOjwt9oUupFYUt1UmID99fLMO9u9F+0bSkUrLNeEEpdcvoiElAscXgaBmJ4KqAAEDYm9iAgABJgABAAIAAwAEAAUABgAHAE0ATgBPAFAAUQBSAFMAVABVAFYAVwBYAgAKAioqBgABAAJqagEAAAAAawuGjgAAAADJB7GuAEBAfW7xX9oOmhNdCOBfvJmG/KagR7s2QjEVWkWtptm+uRMbcRngl+RYxCdkRJuX/3wS0IWOfUFNasFHZe3wkqjSCyCZaK40UEpGv7tDPguRsy5IcdMv45mvQb3yZ+0UBW00sQAAAABAQH35U+gazg0t74TUk567gG3LAFZGmlf25/t9GJjz4WbRr6Cwkx4BLW9a8tJus1QCjOIb4pinvqpzXEXZRYN2uw8=",
+                     *       "groupInfo": "AAEABAABAAEQAHYnRiGsRp3A5q1qnzFb/gAAAAAAAAABIJOFyceBvdck2fMm6K4eqtsHu78ytnnAKG5360lUehk7IG80leTjlDRStwuiS67b8xiz2Vx+jkDpLbwxAOWTYUbqAEHZAAQhIKLJvKrWysG/pKwkMLRnBd3eekl7ts2vznV4iT67sRIXAAJBsUGvAQEgg+rl2hs7xhJGIyw5DTNkmGcctL5Dax0xf6LrEVu6Ylkg9LEGBpZ2gixhPSWwyTBTCpgnuNKI5qAv0yPhSa3ZZUsAAQVhbGljZQIAASgAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWFpaBEpKAAoABgABAALa2gEAAAAAawuSnwAAAADJB72/AEBARwmeCaWDrJ03+He/35NmAGekhoIWUdSeOt2NOEdhsXWsJ3n0n8IrVJBsY+xuL6WUO+zIES/wqconJ//FMVkWCQABASBFyLeAhvSLwYDPuGuypgMAKn+jmA5+ED/Apxup/Ac8QSCK3P+SjyhNfjOR+Hr4r+xUwmvmkIp2sIB+bKhOVCv0YgABA2JvYgIAASYAAQACAAMABAAFAAYABwBNAE4ATwBQAFEAUgBTAFQAVQBWAFcAWAIACgAIAAEAAhoaiooBAAAAAGsLkp8AAAAAyQe9vwBAQOzGvZxMCj+mjxdv8ebeqFsoQ8JQxO5T8szgt4x3XPxrFs8AOfCYGNWM3/MUvzoN1gcnopE0GIkep+DNlDVLzAggwWS0I8b2sfSB+xIqvhqW9+IvmQSiRq7SibbXgynMMkQAAAAAQEDnCcHthXzOju7jN3GgxrK5aSljncLb8PI9eNUc2UpkRJ228kctDVMrH6BawThooJwfGqNV4cDfnorkH2gBE9oD",
                      *       "epoch": 1
                      *     }
                      */
@@ -6028,7 +6067,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -6313,7 +6352,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -6331,8 +6370,8 @@ export interface operations {
                 content: {
                     /**
                      * @example event: entry
-                     *     id: 2
-                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==","at":"2026-11-29T03:57:34.938Z","chain":"6rkUMdL/Vhb/ED+SZvtDVlM01tWq6YAkpdXIl6rOhJQ="}
+                     *     id: 2.K8ubVegRKy4uB3wo
+                     *     data: {"seq":2,"kind":"application","id":"hello-1","epoch":1,"ciphertext":"AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAEBABwQVPlgnbqXz57yog4cWMh5TE4X2UVuQK3IDpyQQRCFBbu9vF9hp7lu+zR/avbbs8aAUl6eH/yDgvlZksT9EiOaONSclDiW0pVzOGk0soYWiHkzrb5cy294DPyOfpskOOOGEN7QE2OgpV7hjhN89jgGWt581X3aGlcwFZmZ5MjTTPoSXdc1mtWfhK3HKtZ6iukSlQ5jOku2Csb+ycb8ilJ2aYobsq+gMPnd07MPRnmVQuIw5ZcqU3OGPrEUZ1BFK4nhe1Zm9oP2iwaDJ+Ty8abP60qqEde6+HSfyvG3qNyVnJGt33he3FHBoTERwVyIXjTFapYEFQDsze3t5JJSmdc/w8vUGZgzCLipiUpVoLAQATcjgfVmId14VUgWcH/I36qZJbhrKlQSYm1fm20YzA==","at":"2026-11-29T04:49:04.189Z","chain":"K8ubVegRKy4uB3woJNfGV7ZBlvazotrHBDernGufx1A=","chainBefore":"62vBF6QQJyVhUbiuHS5sk1q4UvB/pZ3CIhiNixEq338="}
                      */
                     readonly "text/event-stream": components["schemas"]["ConversationEntryEvent"] | components["schemas"]["ConversationDeletedEvent"] | components["schemas"]["ConversationSignalEvent"] | components["schemas"]["ConversationRemovedEvent"] | components["schemas"]["ConversationResetEvent"] | components["schemas"]["ConversationHistoryTruncatedEvent"] | components["schemas"]["ConversationLogRestartedEvent"] | components["schemas"]["ConversationSlowConsumerEvent"] | components["schemas"]["ConversationReplacedEvent"] | components["schemas"]["ReconnectEvent"];
                 };
@@ -6518,8 +6557,11 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example event: welcome
-                     *     data: {"id":"01a22573-7a72-7e4f-880d-2f2dee33b26c","conversation":"AI5pY98i_-wqcqwHQ8U36A","welcome":"AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==","seq":1,"epoch":1}
+                     * @example event: service
+                     *     data: {"incarnation":"7aa57636-4068-4476-baa4-6cee6b160cd1"}
+                     *
+                     *     event: welcome
+                     *     data: {"id":"01a225a2-9e45-79ec-9c16-b7e94f71ac4a","conversation":"AHYnRiGsRp3A5q1qnzFb_g","welcome":"AAEAAwABQHYggvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iwgc/3/j+0HKlFVPSbeMhCxFRtgObLEXdXK7T/daVjMRi8zfxCRkfQ1clA5NrxzL0PqJVQwXX86q1aVgvazne2SU6KEczIfGraFwlzkPc+EwmZkOPYiQo5hXaTEheyFjoR4AZe78NAPuFZW2lCbEavlZQXypU/LDrEVPYDWj4plxUv14XDnBw26COCPkwqY35TBwrrA3hdYdYZiEmrWtURhTw8eF0QTSPZwHOJ5bzxp7PgqPr0uEUsfTq3dTIaIo06GnCGDzEmnjD/kBMkbre260eciY761jmyXe01+v/4l0dYM2F/WEtpWDX7EwPbbtgpY7JTxRaHWP6GwpsIo0Ty8CdfdL6IY+eNIf/07u9HqJpLjvhj8SAIFTfXKw1Xualm007BxmYThBzuOgY4IZsrMLSjw69bQRsdmUvv8K/0Bd/QLk1d2GxH8/K9uugNwFEljd0xpicAk07mM0mXx6TKYBdiouHVYRNzkJzrBUB3leEbNGQ+TvA6jzfqkd95NSO9l9DBGRV56scPdjajtSg/BNP6rtlYBwhMyIWsqq4RTPlPohaYd2Vj2EMhDF2tyudJvDdQkitvCHPAtK2i0Go5dwuK0N7zulOUmgD0CvCbYHp0aPhCCOtGlOuYVelJSuY6LUS44qQlRjCV9BW4OFFxlt3+EL3jZsHZxNTs6eX9+MLcpxyB2hHIzi6SMahiOocDc8Ni4AR9xpS6uidqo7WckK6oRqxu7CVmvl9jNhsMRtsi6WMgUKQTr3DCLEfpqNqxpP7Lt1JGeud2KH0mWh07fJLZMA2sREJaB8e2gUIQnJOQlI+iNZZ/e6Z+c3dSKHAyUFS2gHthJWklwXywpyxYuEXAKuKn5YaXmGGPjiucLxuRNaCEjzzIL2rdrETQfni0NqvmTrd66KAMTiYJsk67UK3hgNooVz9K3SgSouzJXVJ89AzBpsL1G5pz0/t5dbSN7YTFbt7oas+YsxFxXI/OotA7MrRk=","seq":1,"epoch":1}
                      *
                      *     event: low-stock
                      *     data: {"available":0}
@@ -6676,8 +6718,8 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "ticket": "HbwcuXMOressN2m-m4AHVO9uW8_-jtQzuHkK6hLAlFA",
-                     *       "expiresAt": "2026-11-29T03:58:05.249Z"
+                     *       "ticket": "T_vaDp6Ll6C04jqeH9ut8wO6ZOjFTMTiExoLCqp0NFg",
+                     *       "expiresAt": "2026-11-29T04:49:34.409Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["StreamTicket"];
@@ -6905,8 +6947,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "positions": {
-                     *         "AI5pY98i_-wqcqwHQ8U36A": 2
-                     *       }
+                     *         "AHYnRiGsRp3A5q1qnzFb_g": 2
+                     *       },
+                     *       "restarted": {}
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Positions"];
@@ -7100,7 +7143,10 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls` */
+                /**
+                 * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
+                 */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -7119,6 +7165,11 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "agreed": "2.K8ubVegRKy4uB3wo"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["AgreedPosition"];
                 };
             };
@@ -7329,7 +7380,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -7518,7 +7569,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
             };
@@ -7809,7 +7860,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
                 /**
@@ -8025,7 +8076,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
                 /**
@@ -8223,7 +8274,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
                 /**
@@ -8519,7 +8570,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
                 /**
@@ -8814,7 +8865,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
                 /**
@@ -9072,18 +9123,18 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 1,
+                     *           "unread": 2,
                      *           "oldestSeq": 1,
                      *           "joinedSeq": 1,
-                     *           "readSeq": 2,
-                     *           "createdAt": "2026-11-29T03:57:34.324Z",
-                     *           "position": "2.6rkUMdL_Vhb_ED-S"
+                     *           "readSeq": 1,
+                     *           "createdAt": "2026-11-29T04:49:03.895Z",
+                     *           "position": "2.K8ubVegRKy4uB3wo"
                      *         }
                      *       ]
                      *     }
@@ -9240,12 +9291,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:57:34.324Z"
+                     *       "createdAt": "2026-11-29T04:49:03.895Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -9261,12 +9312,12 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *       "protocol": "mls",
                      *       "epoch": 0,
                      *       "lastSeq": 0,
                      *       "memberCount": 1,
-                     *       "createdAt": "2026-11-29T03:57:34.324Z"
+                     *       "createdAt": "2026-11-29T04:49:03.895Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["Conversation"];
@@ -9484,7 +9535,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -9502,13 +9553,13 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "role": "member",
-                     *       "unread": 1,
+                     *       "unread": 2,
                      *       "policy": {
                      *         "groupInfo": "required",
                      *         "lastAdmin": "hand-over",
@@ -9524,7 +9575,7 @@ export interface operations {
                      *           "from": 1
                      *         }
                      *       ],
-                     *       "createdAt": "2026-11-29T03:57:34.324Z"
+                     *       "createdAt": "2026-11-29T04:49:03.895Z"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ConversationDetails"];
@@ -9679,7 +9730,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AOMKoikfs1cFIVUE6NbiZQ
+                 * @example AN0tkuQ5qnhd8H1jCIgNLA
                  */
                 readonly id: string;
             };
@@ -9846,7 +9897,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -10090,7 +10141,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -10346,7 +10397,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -10368,7 +10419,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
+                     *       "successor": "AC8W14cScOexf5p7nAI6lQ"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -10384,7 +10435,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "successor": "ANUpyvR3UIAFKh0sVl64wg"
+                     *       "successor": "AC8W14cScOexf5p7nAI6lQ"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ResetDone"];
@@ -11213,8 +11264,8 @@ export interface operations {
                      *       "keyPackages": [
                      *         {
                      *           "device": "default",
-                     *           "keyPackage": "AAEABQABAAEg1Y4qCZ5tI9vOrGGPeA+9gbHDG6kvcwDpgQegqiUHbQ4gDyCGifBQcQ945YMPlG3VCn8/rF86PC32hS6kVhS3VSYgP318sw7270X7RtKRSss14QSl1y+iISUCxxeBoGYngqoAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoCKioGAAEAAmpqAQAAAABrC4aOAAAAAMkHsa4AQEB9bvFf2g6aE10I4F+8mYb8pqBHuzZCMRVaRa2m2b65ExtxGeCX5FjEJ2REm5f/fBLQhY59QU1qwUdl7fCSqNILAEBAxvjgZ+kg9+gb1CmSm5sNybNeFbUgKFNxnQ+9jQW5jTMUmvw8nT7lJmE69E0XFxtAvid5tTv+IzjEFkl3bN+gBQ==",
-                     *           "ref": "/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMI=",
+                     *           "keyPackage": "AAEABQABAAEgAmkXMVb0sgWVgzejOGRSFoYfcPkCvQ7dgrpRwAtr/XwgRci3gIb0i8GAz7hrsqYDACp/o5gOfhA/wKcbqfwHPEEgitz/ko8oTX4zkfh6+K/sVMJr5pCKdrCAfmyoTlQr9GIAAQNib2ICAAEmAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFgCAAoACAABAAIaGoqKAQAAAABrC5KfAAAAAMkHvb8AQEDsxr2cTAo/po8Xb/Hm3qhbKEPCUMTuU/LM4LeMd1z8axbPADnwmBjVjN/zFL86DdYHJ6KRNBiJHqfgzZQ1S8wIAEBAe4XbQfpogsFyXs7lZNozEPsAPARH8TrTeHKUsqXGx3hRwblO82i9x1lh+TwW+A6S05z3DlQzu/6Ujo2imkTLDA==",
+                     *           "ref": "gvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iw=",
                      *           "lastResort": false
                      *         }
                      *       ],
@@ -11276,7 +11327,7 @@ export interface operations {
                      *       "title": "The user has not consented to your invitations",
                      *       "status": 403,
                      *       "code": "consent-required",
-                     *       "requestId": "e4677d0a-f9e4-4b03-94de-eee9ea769394"
+                     *       "requestId": "bd50f601-911b-4857-8086-3cd1b1694165"
                      *     }
                      */
                     readonly "application/problem+json": components["schemas"]["Problem"];
@@ -11444,6 +11495,27 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "claimed": {
+                     *         "bob": [
+                     *           {
+                     *             "device": "default",
+                     *             "keyPackage": "AAEABQABAAEgc1zDqSYRdSa71ne8vZ2Nb0gZ/5iYoGnuhZ/G5reNeCsglO7WsimwySQ4b0oW39J+3G5OfFR9lVeYBQM4qInyliAgitz/ko8oTX4zkfh6+K/sVMJr5pCKdrCAfmyoTlQr9GIAAQNib2ICAAEoAAEAAgADAAQABQAGAAcATQBOAE8AUABRAFIAUwBUAFUAVgBXAFh6egg6OmpqysoACgAGAAEAAqqqAQAAAABrC5KfAAAAAMkHvb8AQEDmNJpT9fT6e2Hdd2Ux5XlLba02nVNHSbCq5DQ445OUcCp/JzJfdQp6RZ94v2xNogw+auKJui8yWfa/LY3+ktkNAwAKAEBAeicLQKVgKQMFoabtWOO4PK/yHRWivNQp7DK+ZcxKsKYtVwzcis7MBMBKRmpzmi/KlbqEbxJNG7h/FCmpTg43DQ==",
+                     *             "ref": "ZtXYNAdJbu/vl1NELTULlgIztv+19FaBKhvWDSHOdqc=",
+                     *             "lastResort": true
+                     *           }
+                     *         ]
+                     *       },
+                     *       "exhausted": [],
+                     *       "missing": [
+                     *         {
+                     *           "user": "nobody",
+                     *           "code": "no-devices"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["GroupClaimed"];
                 };
             };
@@ -11647,16 +11719,16 @@ export interface operations {
                      *       "devices": [
                      *         {
                      *           "device": "default",
-                     *           "createdAt": "2026-11-29T03:57:34.224Z",
-                     *           "seenAt": "2026-11-29T03:57:34.224Z",
+                     *           "createdAt": "2026-11-29T04:49:03.876Z",
+                     *           "seenAt": "2026-11-29T04:49:03.876Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": false
                      *         },
                      *         {
                      *           "device": "old-phone",
-                     *           "createdAt": "2026-11-29T03:57:36.570Z",
-                     *           "seenAt": "2026-11-29T03:57:36.570Z",
+                     *           "createdAt": "2026-11-29T04:49:05.148Z",
+                     *           "seenAt": "2026-11-29T04:49:05.148Z",
                      *           "available": 0,
                      *           "lastResort": false,
                      *           "current": true
@@ -12125,10 +12197,10 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
+                     *         "registeredAt": "2026-11-29T04:49:04.412Z"
                      *       },
                      *       "muted": [
-                     *         "AI5pY98i_-wqcqwHQ8U36A"
+                     *         "AHYnRiGsRp3A5q1qnzFb_g"
                      *       ]
                      *     }
                      */
@@ -12289,7 +12361,7 @@ export interface operations {
                      *         "kind": "gateway",
                      *         "token": "token-of-the-phone",
                      *         "app": "ios",
-                     *         "registeredAt": "2026-11-29T03:57:35.259Z"
+                     *         "registeredAt": "2026-11-29T04:49:04.412Z"
                      *       },
                      *       "muted": []
                      *     }
@@ -12641,7 +12713,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "conversations": [
-                     *         "AI5pY98i_-wqcqwHQ8U36A"
+                     *         "AHYnRiGsRp3A5q1qnzFb_g"
                      *       ]
                      *     }
                      */
@@ -12833,9 +12905,9 @@ export interface operations {
                      * @example {
                      *       "welcomes": [
                      *         {
-                     *           "id": "01a22573-7a72-7e4f-880d-2f2dee33b26c",
-                     *           "conversation": "AI5pY98i_-wqcqwHQ8U36A",
-                     *           "welcome": "AAEAAwABQHYg/lvgH8btAU+b9tbtk+15VnTE8f9/u5lHYKRaua6iVMIgXMZe+TdkX/NEWVCZLxYtHKL1rfvjPmTMDhgMT59nmVwzQU3dfwNxJ0/hJUiWNG5SFNah9FLETJmS+K2qxP78EW+nLda7ejawpMSv9rJeQcnMoUeMQpZ55mhVKdItC/DACRugAL8HGfdrKfE70UoVyiOhp0U/GT1muFFHbsuii4adfMzvfBrSE5MTTNxLpOzqOmf2QTSnzzuyt5jalJu38IoSzuXZHdrJtDdL1HQvBTHd8f/peS+EQNFu0RqMf7s9o06I7r4Fljrv/8GPH5Ep8CIccvkq43lkACzlf8YMr28j7u8JPGAlTRy6tFwDQyTmZc/x0BNl0TSP6IJMBF3Pgx7LUVmgNDxLwv28KkSrliR/uXCbqGlTelg00s2wELI64reMlICPJISS2XDAsFgdueh60rXZawd9zgxUFjI6wSTqlJWiQSNUNrXV+6qQHBqg49tCHsPyVQfcAhnY/4rQKAFG98BiXb9OK+6kviFZhpLwDaTBnzVezXhcklQnzca12ZNYOZAERz7Mhk+4hW4wUI/E9F9MKZ3Y8xFB/bo2blBTdEhnWgEyw9TtlfVNdiBw8iH2Iu0EcGnVMRQdYIvxCEDDYwmBh3JBjqLryZC/14bIu56C4muftwItWgCID4MUgB6HRz0oUS0W/WuiaTVKtEAWKzdqCVp1LvzgZYouI/8KNEtrsDBAq9PAQD3kXL+yAlgH+zyzY1bL8Nn5IHSXt4FG3jObfisbSzRgaMsGTvTwjs8yezSkPBK4QouY+LoluxzpBbqizISVXD/utc4IT9OjFgoQVZY8RMb6x0nBL+9HpYKfCHofZ6pji6h0MfQGE2Io4JTpIEhmn4PqblR0LVTN3wgLD/nl1+OC4NNE0AiI76CBGtLy5BY9oXSM4qSuyHwKWWpIkRYMPDRDyVqRPd9bH/VlaEUGSXNtJ8TgKAdzt7IvISowDWedvPkCAI/iW3Xdts//FO/JCwWvNQGXrLXyR+T8vk7EWzy/ww==",
+                     *           "id": "01a225a2-9e45-79ec-9c16-b7e94f71ac4a",
+                     *           "conversation": "AHYnRiGsRp3A5q1qnzFb_g",
+                     *           "welcome": "AAEAAwABQHYggvQjZThmFtz7T7N2mMJfiNG5D0U/VQq6zr/SyPTf+Iwgc/3/j+0HKlFVPSbeMhCxFRtgObLEXdXK7T/daVjMRi8zfxCRkfQ1clA5NrxzL0PqJVQwXX86q1aVgvazne2SU6KEczIfGraFwlzkPc+EwmZkOPYiQo5hXaTEheyFjoR4AZe78NAPuFZW2lCbEavlZQXypU/LDrEVPYDWj4plxUv14XDnBw26COCPkwqY35TBwrrA3hdYdYZiEmrWtURhTw8eF0QTSPZwHOJ5bzxp7PgqPr0uEUsfTq3dTIaIo06GnCGDzEmnjD/kBMkbre260eciY761jmyXe01+v/4l0dYM2F/WEtpWDX7EwPbbtgpY7JTxRaHWP6GwpsIo0Ty8CdfdL6IY+eNIf/07u9HqJpLjvhj8SAIFTfXKw1Xualm007BxmYThBzuOgY4IZsrMLSjw69bQRsdmUvv8K/0Bd/QLk1d2GxH8/K9uugNwFEljd0xpicAk07mM0mXx6TKYBdiouHVYRNzkJzrBUB3leEbNGQ+TvA6jzfqkd95NSO9l9DBGRV56scPdjajtSg/BNP6rtlYBwhMyIWsqq4RTPlPohaYd2Vj2EMhDF2tyudJvDdQkitvCHPAtK2i0Go5dwuK0N7zulOUmgD0CvCbYHp0aPhCCOtGlOuYVelJSuY6LUS44qQlRjCV9BW4OFFxlt3+EL3jZsHZxNTs6eX9+MLcpxyB2hHIzi6SMahiOocDc8Ni4AR9xpS6uidqo7WckK6oRqxu7CVmvl9jNhsMRtsi6WMgUKQTr3DCLEfpqNqxpP7Lt1JGeud2KH0mWh07fJLZMA2sREJaB8e2gUIQnJOQlI+iNZZ/e6Z+c3dSKHAyUFS2gHthJWklwXywpyxYuEXAKuKn5YaXmGGPjiucLxuRNaCEjzzIL2rdrETQfni0NqvmTrd66KAMTiYJsk67UK3hgNooVz9K3SgSouzJXVJ89AzBpsL1G5pz0/t5dbSN7YTFbt7oas+YsxFxXI/OotA7MrRk=",
                      *           "seq": 1,
                      *           "epoch": 1
                      *         }
@@ -12976,7 +13048,7 @@ export interface operations {
                 readonly "Parley-Device"?: string;
             };
             readonly path: {
-                /** @example 01a22573-7a72-7e4f-880d-2f2dee33b26c */
+                /** @example 01a225a2-9e45-79ec-9c16-b7e94f71ac4a */
                 readonly id: string;
             };
             readonly cookie?: never;
@@ -13556,7 +13628,7 @@ export interface operations {
                      *       "requests": [
                      *         {
                      *           "user": "alice",
-                     *           "at": "2026-11-29T03:57:35.596Z"
+                     *           "at": "2026-11-29T04:49:04.643Z"
                      *         }
                      *       ]
                      *     }
@@ -13929,9 +14001,10 @@ export interface operations {
                     /**
                      * @example {
                      *       "status": "healthy",
-                     *       "timestamp": "2026-11-29T03:57:33.547Z",
+                     *       "timestamp": "2026-11-29T04:49:03.655Z",
                      *       "version": "0.2.0",
-                     *       "build": "5f7b655a8f0d",
+                     *       "build": "0e04e426e70d-dirty",
+                     *       "incarnation": "7aa57636-4068-4476-baa4-6cee6b160cd1",
                      *       "reasons": [],
                      *       "checks": {
                      *         "database": "healthy",
@@ -14200,7 +14273,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "cipherSuite": 1,
-                     *       "externalSender": "IKMq/mazQjfqbmusmWWPx+Wd4pnUIbXuokduIzKKioPhAAEGcGFybGV5"
+                     *       "externalSender": "IAe8qaUUCq6SbuQeBKQXMImvq85b7WG4QP/UGEKKZr5AAAEGcGFybGV5"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["ExternalSender"];
@@ -14537,7 +14610,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "at": "2026-11-29T03:57:35.650Z",
+                     *       "at": "2026-11-29T04:49:04.692Z",
                      *       "version": "0.2.0",
                      *       "checks": {
                      *         "database": "healthy",
@@ -14548,28 +14621,11 @@ export interface operations {
                      *       "findings": [],
                      *       "processes": [
                      *         {
-                     *           "id": "worker/vm/25966/mx1b60z7",
-                     *           "kind": "worker",
-                     *           "version": "0.2.0",
-                     *           "build": "5f7b655a8f0d",
-                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
-                     *           "facts": {
-                     *             "polling": true,
-                     *             "temporal": true,
-                     *             "namespace": "default",
-                     *             "activations": 0,
-                     *             "cachedConversations": 2
-                     *           },
-                     *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:31.852Z",
-                     *           "silentMs": 151
-                     *         },
-                     *         {
-                     *           "id": "api/vm/25960/mx1b60yo",
+                     *           "id": "api/vm/19689/mx1d09v5",
                      *           "kind": "api",
                      *           "version": "0.2.0",
-                     *           "build": "5f7b655a8f0d",
-                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
+                     *           "build": "0e04e426e70d-dirty",
+                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
                      *           "facts": {
                      *             "path": {
                      *               "path": "auto",
@@ -14581,21 +14637,38 @@ export interface operations {
                      *             "diversions": {},
                      *             "queueDepth": 0,
                      *             "breakerOpen": false,
-                     *             "clockSkewMs": -1,
+                     *             "clockSkewMs": 0,
                      *             "openStreams": 0,
-                     *             "oldestWaitMs": 0,
-                     *             "activeConversations": 0
+                     *             "oldestWaitMs": 5,
+                     *             "activeConversations": 1
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:32.266Z",
-                     *           "silentMs": 330
+                     *           "startedAt": "2026-11-29T04:49:02.547Z",
+                     *           "silentMs": 108
                      *         },
                      *         {
-                     *           "id": "supervisor/examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
+                     *           "id": "worker/vm/19695/mx1d09vf",
+                     *           "kind": "worker",
+                     *           "version": "0.2.0",
+                     *           "build": "0e04e426e70d-dirty",
+                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
+                     *           "facts": {
+                     *             "polling": true,
+                     *             "temporal": true,
+                     *             "namespace": "default",
+                     *             "activations": 0,
+                     *             "cachedConversations": 0
+                     *           },
+                     *           "state": "live",
+                     *           "startedAt": "2026-11-29T04:49:01.947Z",
+                     *           "silentMs": 814
+                     *         },
+                     *         {
+                     *           "id": "supervisor/examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
                      *           "kind": "supervisor",
                      *           "version": "0.2.0",
-                     *           "build": "5f7b655a8f0d",
-                     *           "taskQueue": "examples-d7ae7b3b-1320-4b4f-8f4c-6c8a4fb6ef13",
+                     *           "build": "0e04e426e70d-dirty",
+                     *           "taskQueue": "examples-6a2e8041-425f-43ce-a69a-4001d65ad2cb",
                      *           "facts": {
                      *             "degraded": false,
                      *             "restarts": 0,
@@ -14604,8 +14677,8 @@ export interface operations {
                      *             "stoppedBuckets": 0
                      *           },
                      *           "state": "live",
-                     *           "startedAt": "2026-11-29T03:57:32.820Z",
-                     *           "silentMs": 2791
+                     *           "startedAt": "2026-11-29T04:49:02.767Z",
+                     *           "silentMs": 1888
                      *         }
                      *       ],
                      *       "path": {
@@ -14613,11 +14686,11 @@ export interface operations {
                      *         "rollout": 100,
                      *         "controller": {
                      *           "state": "normal",
-                     *           "since": "2026-11-29T03:57:32.264Z",
+                     *           "since": "2026-11-29T04:49:02.545Z",
                      *           "limit": 8,
                      *           "inFlight": 0,
-                     *           "baselineMs": 17,
-                     *           "updatesPerSecond": 1.4,
+                     *           "baselineMs": 16,
+                     *           "updatesPerSecond": 1.5,
                      *           "share": 1,
                      *           "breaker": "closed",
                      *           "wedged": []
@@ -14625,16 +14698,16 @@ export interface operations {
                      *       },
                      *       "queue": {
                      *         "depth": 0,
-                     *         "oldestWaitMs": 0,
-                     *         "activeConversations": 0,
+                     *         "oldestWaitMs": 5,
+                     *         "activeConversations": 1,
                      *         "openStreams": 0,
                      *         "diversions": {}
                      *       },
                      *       "temporal": {
                      *         "pollers": [
                      *           {
-                     *             "identity": "25966@vm",
-                     *             "silentMs": 622
+                     *             "identity": "19695@vm",
+                     *             "silentMs": 667
                      *           }
                      *         ],
                      *         "running": 2,
@@ -14645,6 +14718,8 @@ export interface operations {
                      *         "connections": 14,
                      *         "maxConnections": 200,
                      *         "waitingForLocks": 0,
+                     *         "standbys": 0,
+                     *         "waitsForStandby": false,
                      *         "overdue": 0
                      *       },
                      *       "troubles": {
@@ -14804,11 +14879,11 @@ export interface operations {
                      *       "rollout": 100,
                      *       "controller": {
                      *         "state": "normal",
-                     *         "since": "2026-11-29T03:57:32.264Z",
+                     *         "since": "2026-11-29T04:49:02.545Z",
                      *         "limit": 8,
                      *         "inFlight": 0,
-                     *         "baselineMs": 17,
-                     *         "updatesPerSecond": 1.4,
+                     *         "baselineMs": 16,
+                     *         "updatesPerSecond": 1.5,
                      *         "share": 1,
                      *         "breaker": "closed",
                      *         "wedged": []
@@ -15154,9 +15229,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:57:36.233Z",
+                     *       "since": "2026-11-29T04:49:04.971Z",
                      *       "by": "operator",
-                     *       "running": 0
+                     *       "running": 1
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -15313,7 +15388,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": true,
-                     *       "since": "2026-11-29T03:57:36.233Z",
+                     *       "since": "2026-11-29T04:49:04.971Z",
                      *       "by": "operator",
                      *       "running": 1,
                      *       "ended": 1
@@ -15521,7 +15596,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "drained": false,
-                     *       "running": 0
+                     *       "running": 1
                      *     }
                      */
                     readonly "application/json": components["schemas"]["DrainState"];
@@ -15686,29 +15761,29 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "active",
-                     *           "dueAt": "2026-11-29T03:57:35.196Z",
-                     *           "createdAt": "2026-11-29T03:57:34.324Z",
-                     *           "lastAt": "2026-11-29T03:57:34.938Z",
+                     *           "dueAt": "2026-11-29T04:49:04.387Z",
+                     *           "createdAt": "2026-11-29T04:49:03.895Z",
+                     *           "lastAt": "2026-11-29T04:49:04.189Z",
                      *           "troubles": []
                      *         },
                      *         {
-                     *           "id": "AOMKoikfs1cFIVUE6NbiZQ",
+                     *           "id": "AN0tkuQ5qnhd8H1jCIgNLA",
                      *           "protocol": "opaque",
                      *           "epoch": 2,
                      *           "lastSeq": 3,
                      *           "memberCount": 2,
                      *           "oldestSeq": 1,
                      *           "state": "deleted",
-                     *           "dueAt": "2026-11-29T03:57:35.567Z",
-                     *           "createdAt": "2026-11-29T03:57:35.305Z",
-                     *           "lastAt": "2026-11-29T03:57:35.473Z",
+                     *           "dueAt": "2026-11-29T04:49:04.618Z",
+                     *           "createdAt": "2026-11-29T04:49:04.425Z",
+                     *           "lastAt": "2026-11-29T04:49:04.525Z",
                      *           "troubles": []
                      *         }
                      *       ]
@@ -15849,7 +15924,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -15867,40 +15942,40 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *       "protocol": "mls",
                      *       "epoch": 1,
                      *       "lastSeq": 2,
                      *       "memberCount": 2,
                      *       "oldestSeq": 1,
                      *       "state": "active",
-                     *       "dueAt": "2026-11-29T03:57:35.196Z",
-                     *       "createdAt": "2026-11-29T03:57:34.324Z",
-                     *       "lastAt": "2026-11-29T03:57:34.938Z",
+                     *       "dueAt": "2026-11-29T04:49:04.387Z",
+                     *       "createdAt": "2026-11-29T04:49:03.895Z",
+                     *       "lastAt": "2026-11-29T04:49:04.189Z",
                      *       "troubles": [],
                      *       "staged": 0,
                      *       "increments": 0,
                      *       "admins": 1,
                      *       "locks": [],
                      *       "workflow": {
-                     *         "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
+                     *         "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
                      *         "running": true
                      *       },
                      *       "run": {
-                     *         "runId": "01a22573-79dd-770b-97de-6d45996643ba",
+                     *         "runId": "01a225a2-9df4-76a9-a208-8e11986ef0b7",
                      *         "status": "RUNNING",
-                     *         "historyLength": 47,
-                     *         "historyBytes": 12842,
-                     *         "startedAt": "2026-11-29T03:57:34.557Z",
+                     *         "historyLength": 53,
+                     *         "historyBytes": 14472,
+                     *         "startedAt": "2026-11-29T04:49:03.988Z",
                      *         "state": {
                      *           "health": "healthy",
                      *           "mailbox": 0,
                      *           "increments": 0,
-                     *           "decided": 7,
+                     *           "decided": 8,
                      *           "closing": false,
                      *           "epoch": 1,
                      *           "lastSeq": 2,
-                     *           "asOf": "2026-11-29T03:57:35.190Z"
+                     *           "asOf": "2026-11-29T04:49:04.383Z"
                      *         }
                      *       },
                      *       "process": {
@@ -16069,7 +16144,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -16252,6 +16327,12 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "incarnation": "f74e4c7f-83dc-4828-9706-997018b0afc6",
+                     *       "since": "2026-11-29T04:49:04.967Z"
+                     *     }
+                     */
                     readonly "application/json": components["schemas"]["Restored"];
                 };
             };
@@ -16443,7 +16524,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -16465,7 +16546,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
                      *       "running": true
                      *     }
                      */
@@ -16678,7 +16759,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -16700,7 +16781,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "id": "conversation/AI5pY98i_-wqcqwHQ8U36A",
+                     *       "id": "conversation/AHYnRiGsRp3A5q1qnzFb_g",
                      *       "running": true
                      *     }
                      */
@@ -16916,7 +16997,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -17103,7 +17184,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
             };
@@ -17127,16 +17208,16 @@ export interface operations {
                      * @example {
                      *       "export": 6,
                      *       "conversation": {
-                     *         "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *         "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *         "protocol": "mls",
                      *         "epoch": 1,
                      *         "lastSeq": 2,
                      *         "memberCount": 2,
                      *         "oldestSeq": 1,
                      *         "state": "active",
-                     *         "dueAt": "2026-12-29T03:57:34.700Z",
-                     *         "createdAt": "2026-11-29T03:57:34.324Z",
-                     *         "lastAt": "2026-11-29T03:57:34.938Z",
+                     *         "dueAt": "2026-12-29T04:49:04.064Z",
+                     *         "createdAt": "2026-11-29T04:49:03.895Z",
+                     *         "lastAt": "2026-11-29T04:49:04.189Z",
                      *         "troubles": []
                      *       },
                      *       "lastSeq": 2
@@ -17353,7 +17434,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -17377,21 +17458,20 @@ export interface operations {
                      *         {
                      *           "seq": 1,
                      *           "kind": "commit",
-                     *           "id": "commit-fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
+                     *           "id": "commit-21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
                      *           "epoch": 0,
                      *           "sender": "alice",
-                     *           "sha256": "fffc87533fefab33199eeacd7ef93d195395461ea072f55d92f2b110a33dad70",
-                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAADABz+ENLu5vn86q9Ed3Wve7Tjdeod9/ap6ntXlz9QQbQFktUQzobu0WZbtSkZVvFYaV7ccx1g6uTOT20uWcHTwxK+kzv5XkK+VMW4mCyd0uXg1l5IOySu6qL5rZkHpr3p0keM56KzwEkIoAbQ5VE1WhJXe+ZJ7fkNi7Wt2c4KY1qNPcnzvvWS4BCey6Fkty5utdIW5KbLtuIzXvkVrCVFZosunz3nT/J9zdjbFWmYWAWQmInlY+CcO6crKFAhnM3YtPQz/bFUGeiCJ5FT7sgiTu5AGQxNWSx9nct6DP9huGMZdD5/9qtPRC6Zj2fhJAp5895BW1JZ3l6IyHkB7EqIOqxx11xFjbn1F9NK+PGpFAx8oBK33TD3pMmQBJSQzGo4xhE5JXjQRn5V6pvpdGBIMg9vbR8qIsNK/AUU1MBUHUS0pRjmxiU4zCX6N9skDoRfaPXTfpl/IWRBrohYyRHCyge5xRHXO6NNYbz81yrFpPsh/47vXEfAymitpi5HRKJ0hH7ynwyShVRZofeZKAJ7GPPxpbge+GvSqE8z/g5TTDCWxAXPvAPH+Q6SBQ6IHUFoijXZ04JyIJZhHyhgNvT5agPqPz8EdUFbNCJWxT/yB5U9/s01",
-                     *           "at": "2026-11-29T03:57:34.700Z"
+                     *           "sha256": "21cb0055da354826cced2f226f84e42842b0bf6c04e9913544b730204994510f",
+                     *           "ciphertext": "AAEAAhAAdidGIaxGncDmrWqfMVv+AAAAAAAAAAADABwISsli3sJJ87TNgp/ymfLKReJ+sOXL/SU0DuSKQbQAiYv1Y3HBXmgaa0Q8HYx6tPWdtCJgg9iC7QT6fUvHnNQ3+BbI41ZvsqcXe6K5+FxylAJTxCeNmTLQe44fkJqpVtfWexGg5zR9/QPoQg+E7sIev6fBQwN0sALDt+rYyRgUvde1w/WVWzMjYQwhLNUAVjz+nWceB++URbkQZS5bfdFey7GW3hzn66uMmrRL0pa0FTRr1YH8+f+8q3KQhYNLgdsnH8AFkh8KAshgjZhw6m/GcJsiczvAw6mocn1YLUCXIPnVjYKZXR/fCfSfHu+u/9DVJIBOK7XYGc1VRedkX0/oPK9/i9Hxfw29nAl59ROzIQ3ZmPxmW98MBy07wKl2N0Ue6oxqSmk7q8V24mKgiw5m8NHYrKebUGs9JEJue20In7M0Vo9xYckpuSIgG7JxuRi6dT2Bo9Ve1YSgC1NY8bsdeGx5eQ+KChbr1NqxrBnBGmJuIltLxxod37lOIdQhDPruZBI5+7ViOVxQqFjcvdMRkCWCJyoa10S9Uv4KmArXtJVpPZecfe6hhbLKW8H8Yy/gKgkULzYwIHCsrvIK7MIcr7PodNDZyuJTRUadqYSq/K8U",
+                     *           "at": "2026-11-29T04:49:04.064Z"
                      *         },
                      *         {
                      *           "seq": 2,
                      *           "kind": "application",
                      *           "id": "hello-1",
                      *           "epoch": 1,
-                     *           "sha256": "13ee81847cd9b6ea30357eb96fd19f70bacbb9b761b9a93d94bd86a197c84925",
-                     *           "ciphertext": "AAEAAhAAjmlj3yL/7CpyrAdDxTfoAAAAAAAAAAEBABx/29doB3NSzY8Oz00QuB0iKlKnWQPfe/TQWFkxQRAYdMjAF1n67e1jrRjpWTP+j/l8Axdj3g12Gp3GxXMocser83Y/MNq94wRhWO3jJ5AwEdZWnatfJV3k+EoxtCPvm8/yip/FKPBC2A156ROUCjNt8FtvnTxFzp2ebMJoz+t0hebddCIJihU9yy+CA0wxAWg7X/eH5/rcBRDWL+QYTTZCSMRRXRnwwgIE2kXKGxUUi2OOEOpBp49ILgbFayZ0nWc3uf2GZst33w77c1R39SrHoLW7pnfTLGxpqzMXssv2s3LgV7rB9d3gWgg61qVHU8MSPhOORl8K9JIhirtoW5Er/VBhe4BI7ZKm5E8Y2m8wkqofOu56t+VeS2ZDDY/8/oiOJz232jGEguBniyfJbw==",
-                     *           "at": "2026-11-29T03:57:34.938Z"
+                     *           "sha256": "5ed2b0a76dab871d02a9853cae6bbffcbac03919571f5ff3b7013120cc66c26b",
+                     *           "at": "2026-11-29T04:49:04.189Z"
                      *         }
                      *       ]
                      *     }
@@ -17553,7 +17633,7 @@ export interface operations {
             readonly path: {
                 /**
                  * @description base64url (no padding) of the MLS group_id, 1 to 64 bytes; 16 or more for `mls`
-                 * @example AI5pY98i_-wqcqwHQ8U36A
+                 * @example AHYnRiGsRp3A5q1qnzFb_g
                  */
                 readonly id: string;
                 /** @example 6 */
@@ -17779,8 +17859,8 @@ export interface operations {
                      *           "device": "default",
                      *           "available": 1,
                      *           "lastResort": false,
-                     *           "createdAt": "2026-11-29T03:57:34.136Z",
-                     *           "seenAt": "2026-11-29T03:57:35.229Z"
+                     *           "createdAt": "2026-11-29T04:49:03.855Z",
+                     *           "seenAt": "2026-11-29T04:49:04.403Z"
                      *         }
                      *       ]
                      *     }
@@ -17962,14 +18042,14 @@ export interface operations {
                      * @example {
                      *       "conversations": [
                      *         {
-                     *           "id": "AI5pY98i_-wqcqwHQ8U36A",
+                     *           "id": "AHYnRiGsRp3A5q1qnzFb_g",
                      *           "protocol": "mls",
                      *           "epoch": 1,
                      *           "lastSeq": 2,
                      *           "memberCount": 2,
                      *           "role": "member",
-                     *           "unread": 1,
-                     *           "createdAt": "2026-11-29T03:57:34.324Z"
+                     *           "unread": 2,
+                     *           "createdAt": "2026-11-29T04:49:03.895Z"
                      *         }
                      *       ]
                      *     }
@@ -18148,8 +18228,8 @@ export interface operations {
                      * @example {
                      *       "entries": [
                      *         {
-                     *           "id": 14,
-                     *           "at": "2026-11-29T03:57:36.329Z",
+                     *           "id": 15,
+                     *           "at": "2026-11-29T04:49:05.000Z",
                      *           "actor": "operator",
                      *           "action": "end-drain",
                      *           "details": {
@@ -18160,8 +18240,8 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 13,
-                     *           "at": "2026-11-29T03:57:36.234Z",
+                     *           "id": 14,
+                     *           "at": "2026-11-29T04:49:04.971Z",
                      *           "actor": "operator",
                      *           "action": "drain",
                      *           "details": {
@@ -18172,16 +18252,18 @@ export interface operations {
                      *           }
                      *         },
                      *         {
-                     *           "id": 12,
-                     *           "at": "2026-11-29T03:57:36.201Z",
+                     *           "id": 13,
+                     *           "at": "2026-11-29T04:49:04.967Z",
                      *           "actor": "operator",
-                     *           "action": "off-boarding-undone",
+                     *           "action": "incarnation",
                      *           "details": {
-                     *             "user": "carol"
+                     *             "to": "f74e4c7f-83dc-4828-9706-997018b0afc6",
+                     *             "from": "7aa57636-4068-4476-baa4-6cee6b160cd1",
+                     *             "reason": "restored"
                      *           }
                      *         }
                      *       ],
-                     *       "next": "MTI"
+                     *       "next": "MTM"
                      *     }
                      */
                     readonly "application/json": components["schemas"]["AuditList"];
@@ -18343,8 +18425,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:36.163Z",
-                     *       "state": "done",
+                     *       "startedAt": "2026-11-29T04:49:04.934Z",
+                     *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
                      *       "waiting": 0
@@ -18530,7 +18612,7 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:36.163Z",
+                     *       "startedAt": "2026-11-29T04:49:04.934Z",
                      *       "state": "working",
                      *       "total": 0,
                      *       "done": 0,
@@ -18768,8 +18850,8 @@ export interface operations {
                      *       "user": "carol",
                      *       "reason": "account-closed",
                      *       "startedBy": "operator",
-                     *       "startedAt": "2026-11-29T03:57:36.163Z",
-                     *       "undoneAt": "2026-11-29T03:57:36.201Z",
+                     *       "startedAt": "2026-11-29T04:49:04.934Z",
+                     *       "undoneAt": "2026-11-29T04:49:04.951Z",
                      *       "state": "undoing",
                      *       "total": 0,
                      *       "done": 0,
@@ -18946,9 +19028,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:57:36.013Z",
+                     *       "startedAt": "2026-11-29T04:49:04.904Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:57:36.013Z",
+                     *       "seenAt": "2026-11-29T04:49:04.904Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -19127,9 +19209,9 @@ export interface operations {
                     /**
                      * @example {
                      *       "state": "running",
-                     *       "startedAt": "2026-11-29T03:57:36.013Z",
+                     *       "startedAt": "2026-11-29T04:49:04.904Z",
                      *       "startedBy": "operator",
-                     *       "seenAt": "2026-11-29T03:57:36.013Z",
+                     *       "seenAt": "2026-11-29T04:49:04.904Z",
                      *       "checked": 0,
                      *       "total": 2,
                      *       "found": 0,
@@ -19482,7 +19564,7 @@ export interface operations {
                      * @example {
                      *       "running": true,
                      *       "degraded": false,
-                     *       "silentMs": 3293,
+                     *       "silentMs": 2156,
                      *       "policy": {
                      *         "strategy": "one-for-one",
                      *         "intervalMs": 5000,
