@@ -28,7 +28,7 @@ export interface RepairOptions {
   /** Conversation id. */
   readonly id: string;
   /** Joins again by external commit, as the same device. */
-  readonly rejoin: (join: Pick<JoinContext, 'beforeCommit' | 'stated'>) => Promise<Joined>;
+  readonly rejoin: (join: Pick<JoinContext, 'beforeCommit' | 'stated' | 'knownEpoch'>) => Promise<Joined>;
   /** Called after each rejoin. */
   readonly onRejoin: (reason: RejoinReason) => void;
 }
@@ -64,7 +64,8 @@ export class GroupRepair {
     };
     const id = newId();
     const stated = { id, authenticatedData: this.#log.stated(id), ...this.#log.stance };
-    const joined = await this.#options.rejoin({ beforeCommit, stated });
+    const { knownEpoch } = this.#log;
+    const joined = await this.#options.rejoin({ beforeCommit, stated, knownEpoch });
     await this.#log.rejoin(joined);
     this.#options.onRejoin(reason);
   }

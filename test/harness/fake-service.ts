@@ -62,6 +62,11 @@ export class FakeService {
     append(conversation, kind, sha256Hex(fromBase64(ciphertext)), conversation.epoch, ciphertext, sender);
   }
 
+  /** Gives out another GroupInfo from now on. */
+  plantGroupInfo(id: string, groupInfo: string): void {
+    this.#find(id).groupInfo = groupInfo;
+  }
+
   /** The service as one device sees it. */
   api(user: string, device = 'phone'): DeviceApi {
     const own = { user, device };
