@@ -103,6 +103,9 @@ describe('a device among members and a service that are not honest', () => {
     await expect(bob.resync()).rejects.toThrow(OldGroupInfoError);
     expect(service.log(id)).toHaveLength(entries);
     expect(bob.members).toEqual(['alice', 'bob']);
+    // After a restore the GroupInfo is as old as the log, and the service says so.
+    service.isRestarted = true;
+    await expect(bob.resync()).rejects.toMatchObject({ code: 'log-restarted' });
   });
 
   test('removes a member whose Update is pending', async () => {
