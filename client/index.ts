@@ -95,7 +95,7 @@ export type { ReceivedSignal } from './group/group-signals.ts';
 export type { RejoinReason } from './group/group-repair.ts';
 export { RestartPendingError } from './group/group-restart.ts';
 export type { MlsGroup, SendOptions } from './group/group.ts';
-export { GroupRefusesJoinersError } from './group/joining.ts';
+export { GroupRefusesJoinersError, OldGroupInfoError } from './group/joining.ts';
 export type { JoinRequest } from './group/proposals.ts';
 export { fromBase64, newId, sha256Hex, toBase64, toBase64Url } from './platform/bytes.ts';
 export type { DeviceStore } from './storage/device-store.ts';

@@ -135,6 +135,13 @@ export class GroupLog implements GroupRecord {
     return Number(this.state.groupContext.epoch);
   }
 
+  /** The epoch that the log has certainly come to: that of the state, or of a lost one the last that the log still has. */
+  get knownEpoch(): number {
+    if (!this.isDead) return this.epoch;
+    const last = this.journal.commits.at(-1);
+    return last === undefined ? 0 : last.epoch + 1;
+  }
+
   get suspected(): ReadonlySet<string> {
     return this.statements.suspected;
   }

@@ -7,6 +7,7 @@ import { IdentityChangedError } from './commit-check.ts';
 import type { GroupLog, Joined } from './group-log.ts';
 import { UnprocessableEntry } from './group-log.ts';
 import type { BeforeCommit, JoinContext } from './joining.ts';
+import { OldGroupInfoError } from './joining.ts';
 
 /** Why a device joined a group again by external commit. */
 export type RejoinReason =
@@ -28,7 +29,7 @@ export interface RepairOptions {
   /** Conversation id. */
   readonly id: string;
   /** Joins again by external commit, as the same device. */
-  readonly rejoin: (join: Pick<JoinContext, 'beforeCommit' | 'stated'>) => Promise<Joined>;
+  readonly rejoin: (join: Pick<JoinContext, 'beforeCommit' | 'stated' | 'knownEpoch'>) => Promise<Joined>;
   /** Called after each rejoin. */
   readonly onRejoin: (reason: RejoinReason) => void;
 }
@@ -64,9 +65,20 @@ export class GroupRepair {
     };
     const id = newId();
     const stated = { id, authenticatedData: this.#log.stated(id), ...this.#log.stance };
-    const joined = await this.#options.rejoin({ beforeCommit, stated });
+    const { knownEpoch } = this.#log;
+    const joined = await this.#options.rejoin({ beforeCommit, stated, knownEpoch }).catch(async (error: unknown) => {
+      if (error instanceof OldGroupInfoError) await this.#findRestart();
+      throw error;
+    });
     await this.#log.rejoin(joined);
     this.#options.onRejoin(reason);
+  }
+
+  /** @throws ProblemError `log-restarted`, if the service says that the log does not go on from where this device is */
+  async #findRestart(): Promise<void> {
+    await this.#log.catchUp().catch((error: unknown) => {
+      if (hasCode(error, 'log-restarted')) throw error;
+    });
   }
 
   async #withRepair(read: () => Promise<void>): Promise<void> {

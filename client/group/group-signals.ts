@@ -37,20 +37,28 @@ export class GroupSignals {
     this.#suite = suite;
   }
 
-  /** Takes over the keys of a state, if it is another than the last. Calls take effect one after the other. */
-  enter(state: ClientState): Promise<SignalKeys> {
+  /**
+   * Takes over the keys of a state, if it is another than the last. Calls take effect one after the other.
+   * @returns `undefined`: the service has lost the epoch of the state, which has no secrets any more. The keys are gone too
+   */
+  enter(state: ClientState): Promise<SignalKeys | undefined> {
     this.#entered = this.#entered.then(async (current) => {
+      if (state.keySchedule.exporterSecret.length === 0) {
+        this.#previous = undefined;
+        return undefined;
+      }
       if (current?.authenticator === epochAuthenticator(state)) return current;
       const keys = await signalKeysOf(state, this.#suite);
       this.#previous = current?.epoch === keys.epoch - 1n ? current : undefined;
       return keys;
     });
-    return this.#entered as Promise<SignalKeys>;
+    return this.#entered;
   }
 
-  /** @returns base64 @throws RangeError if it would be larger than the service takes */
+  /** @returns base64 @throws RangeError if it would be larger than the service takes @throws Error without keys */
   async seal(state: ClientState, data: Uint8Array): Promise<string> {
     const keys = await this.enter(state);
+    if (keys === undefined) throw new Error('this device sends no signals until it has joined the group again');
     this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
     const content = { leafIndex: state.privatePath.leafIndex, at: this.#lastAt, data };
     return toBase64(await sealSignal(keys, content, state.signaturePrivateKey, this.#suite));
@@ -64,7 +72,7 @@ export class GroupSignals {
     const { leaf, at, data } = opened;
     const sender = userOfCredential(leaf.credential);
     const device = toBase64(leaf.signaturePublicKey);
-    const own = current.leaves.get(state.privatePath.leafIndex);
+    const own = current?.leaves.get(state.privatePath.leafIndex);
     const isOwn = own !== undefined && device === toBase64(own.signaturePublicKey);
     if (sender === undefined || isOwn || !this.#isNew(device, at)) return undefined;
     return { sender, device, at, data };

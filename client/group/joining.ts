@@ -26,6 +26,8 @@ export interface JoinContext {
   readonly beforeCommit: BeforeCommit;
   /** What the external commit says, and its message id. A device that has read nothing of the log says nothing. */
   readonly stated?: { readonly id: string; readonly authenticatedData: Uint8Array; readonly position?: string };
+  /** Epoch of the group that the device knows of. @default 0 */
+  readonly knownEpoch?: number;
 }
 
 const LIMIT_MS = 10_000;
@@ -61,13 +63,15 @@ export async function joinByWelcome(
  * Joins by an external commit (RFC 9420 §12.4.3.2). If the group has a leaf of this device, the commit replaces it. Tries
  * again for 10 s, until its commit wins an epoch.
  * @throws ProblemError if the policy does not allow external commits
+ * @throws OldGroupInfoError
  */
 export async function joinExternally(context: JoinContext, conversation: string): Promise<Joined> {
-  const { api, suite, identity, config, beforeCommit, stated } = context;
+  const { api, suite, identity, config, beforeCommit, stated, knownEpoch = 0 } = context;
   const end = Date.now() + LIMIT_MS;
   for (let attempt = 1; ; attempt++) {
     try {
       const { info, isResync } = readGroupInfo((await api.groupInfo(conversation)).groupInfo, conversation, identity);
+      if (info.groupContext.epoch < knownEpoch) throw new OldGroupInfoError(info.groupContext.epoch, knownEpoch);
       const { publicPackage, privatePackage } = await makeKeyPackage(identity, suite);
       const { publicMessage, newState } = await joinGroupExternal(
         info,
@@ -127,6 +131,18 @@ export async function askToJoin(
     } catch (error) {
       if (!hasCode(error, 'proposal-stale') || attempt >= MAX_ATTEMPTS) throw error;
     }
+  }
+}
+
+/**
+ * The service gave the GroupInfo of an epoch that is over. Members who were removed since are in its tree, and would read what is
+ * sent after a join by it.
+ */
+export class OldGroupInfoError extends Error {
+  override readonly name = 'OldGroupInfoError';
+
+  constructor(epoch: bigint, known: number) {
+    super(`the GroupInfo is of epoch ${epoch}, but the log of the group has come to epoch ${known}`);
   }
 }
 

@@ -21,8 +21,8 @@ export interface LostChanges {
 export const NO_CHANGES: LostChanges = { removals: [], adds: [] };
 
 /**
- * What has to be committed again after lost commits. A device that one of them added and a later one removed needs neither;
- * one that was removed and added again neither.
+ * What has to be committed again after lost commits. A device that one of them removed and a later one added needs neither. One that
+ * was added and then removed is a removal: a member that had read only the addition may repeat it.
  * @param commits in log order
  * @param members users by signature key, after the last lost commit
  * @param earlier what was lost by a restart before, and is not committed again yet
@@ -34,13 +34,17 @@ export function lostChanges(
 ): LostChanges {
   const removed = new Map<string, LostRemoval>(removals.map((removal) => [removal.key, removal]));
   const added = new Map<string, LostAdd>(adds.map((add) => [add.key, add]));
+  /** Devices that the log does not have any more, whatever happened to them later. */
+  const absent = new Set(added.keys());
   const users = new Set(members.values());
   for (const commit of commits) {
     for (const { key, user } of commit.removed) {
-      if (!added.delete(key)) removed.set(key, { key, user, isWholeUser: !users.has(user) });
+      added.delete(key);
+      removed.set(key, { key, user, isWholeUser: !users.has(user) });
     }
     for (const { key, user } of commit.added) {
-      if (!removed.delete(key)) added.set(key, { key, user, isOwn: commit.isOwn });
+      if (!removed.delete(key)) absent.add(key);
+      if (absent.has(key)) added.set(key, { key, user, isOwn: commit.isOwn });
     }
   }
   return { removals: [...removed.values()], adds: [...added.values()] };

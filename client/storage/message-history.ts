@@ -23,7 +23,9 @@ export class MessageHistory {
    * @returns `known`: it was taken before. A message: it was lost, and is in the log again
    */
   async add(message: ReceivedMessage, isStated: boolean): Promise<'new' | 'known' | ReceivedMessage> {
-    const before = isStated ? this.#byId.get(keyOf(message)) : undefined;
+    const known = isStated ? this.#byId.get(keyOf(message)) : undefined;
+    // Its sender may say something else this time, but cannot take back what was shown.
+    const before = known?.lost === undefined || known.text === message.text ? known : undefined;
     if (before?.lost !== undefined) {
       this.#all.splice(this.#all.indexOf(before), 1);
       this.#all.push(message);

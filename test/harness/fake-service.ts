@@ -38,6 +38,8 @@ export class FakeService {
   loseNextAnswer = false;
   /** Accepts the next commit, but stores other bytes in its place, which no device can process. */
   corruptNextCommit = false;
+  /** Says that its logs do not go on from any position. */
+  isRestarted = false;
   readonly keyPackages = new FakeKeyPackages();
   /** Signals that were sent, base64. */
   readonly signals: string[] = [];
@@ -66,6 +68,11 @@ export class FakeService {
   plant(id: string, kind: EntryKind, ciphertext: string, sender: string): void {
     const conversation = this.#find(id);
     append(conversation, kind, sha256Hex(fromBase64(ciphertext)), conversation.epoch, ciphertext, sender);
+  }
+
+  /** Gives out another GroupInfo from now on. */
+  plantGroupInfo(id: string, groupInfo: string): void {
+    this.#find(id).groupInfo = groupInfo;
   }
 
   /** The service as one device sees it. */
@@ -226,6 +233,7 @@ export class FakeService {
   #page(user: string, id: string, after: number): LogPage {
     const { log, removed, members } = this.#find(id);
     if (!members.has(user) && !removed.has(user)) throw problem(404, 'not-found', {});
+    if (this.isRestarted) throw problem(409, 'log-restarted', { lastSeq: log.length, oldestSeq: 1 });
     const end = removed.get(user) ?? log.length;
     if (removed.has(user) && after >= end) throw problem(403, 'removed', { seq: end });
     const entries = log.slice(after, Math.min(after + 2, end)); // short pages, so that paging is used

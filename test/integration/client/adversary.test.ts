@@ -13,6 +13,7 @@ import type { DeviceOptions } from '../../../client/device/device.ts';
 import { MlsDevice } from '../../../client/device/device.ts';
 import { FakeService } from '../../harness/fake-service.ts';
 import type { MlsGroup } from '../../../client/group/group.ts';
+import { OldGroupInfoError } from '../../../client/group/joining.ts';
 import type { JoinRequest } from '../../../client/group/proposals.ts';
 import { GroupStore } from '../../../client/storage/group-store.ts';
 import type { DeviceIdentity } from '../../../client/device/identity.ts';
@@ -89,6 +90,22 @@ describe('a device among members and a service that are not honest', () => {
     expect(bob.history.map(({ text }) => text)).toEqual(['still here']);
     await bob.remove('mallory');
     expect(bob.members).toEqual(['alice', 'bob']);
+  });
+
+  test('does not join again by the GroupInfo of an epoch before a removal', async () => {
+    const { id, groups } = await trio();
+    const [alice, bob] = groups;
+    const { groupInfo } = await service.api('alice').groupInfo(id);
+    await alice.remove('mallory');
+    await bob.receive();
+    const entries = service.log(id).length;
+    service.plantGroupInfo(id, groupInfo);
+    await expect(bob.resync()).rejects.toThrow(OldGroupInfoError);
+    expect(service.log(id)).toHaveLength(entries);
+    expect(bob.members).toEqual(['alice', 'bob']);
+    // After a restore the GroupInfo is as old as the log, and the service says so.
+    service.isRestarted = true;
+    await expect(bob.resync()).rejects.toMatchObject({ code: 'log-restarted' });
   });
 
   test('removes a member whose Update is pending', async () => {

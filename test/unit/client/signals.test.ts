@@ -9,8 +9,10 @@ import {
   processMessage,
 } from 'ts-mls';
 import { beforeAll, expect, test } from 'vitest';
+import { GroupSignals } from '../../../client/group/group-signals.ts';
 import { loadSuite, makeKeyPackage } from '../../../client/mls/key-package.ts';
 import { type OpenedSignal, openSignal, sealSignal, signalKeysOf } from '../../../client/mls/signals.ts';
+import { readableState } from '../../../client/restart/readable-state.ts';
 
 /** More than the steps that a receiver of MLS messages goes ahead. */
 const MISSED = 1000;
@@ -59,6 +61,16 @@ test('both members derive the same key, and another group another one', async ()
 test('no member can speak for another one, although all have the key', async () => {
   await expect(open(bob, await signal(alice, 'bob is typing', 1))).rejects.toThrow('signature');
   await expect(open(bob, await signal(alice, 'nobody is typing', 7))).rejects.toThrow('no leaf');
+});
+
+test('a state that the service has lost opens and seals nothing, and the next one does', async () => {
+  const [sender, receiver] = [new GroupSignals(suite), new GroupSignals(suite)];
+  await receiver.enter(bob);
+  const sealed = await sender.seal(alice, bytes('typing'));
+  const dead = readableState(bob, undefined);
+  expect(await receiver.open(dead, sealed)).toBeUndefined();
+  await expect(receiver.seal(dead, bytes('typing'))).rejects.toThrow('joined the group again');
+  expect(await receiver.open(bob, sealed)).toMatchObject({ sender: 'alice' });
 });
 
 test('two signals of the same content differ', async () => {

@@ -35,11 +35,22 @@ describe('what lost commits had done', () => {
     expect(missingUsers(members(alice, device('carol', 'tablet')), adds)).toEqual([]);
   });
 
-  test('is nothing where a device came and went, or went and came', () => {
-    const came = [commit(4, { added: [carol] }), commit(5, { removed: [carol] })];
-    expect(lostChanges(came, members(alice, bob))).toEqual({ removals: [], adds: [] });
+  test('is nothing where a device went and came', () => {
     const went = [commit(4, { removed: [carol] }), commit(5, { added: [carol] })];
     expect(lostChanges(went, members(alice, bob, carol))).toEqual({ removals: [], adds: [] });
+  });
+
+  test('is a removal where a device came and went: a member that had read only the addition repeats it', () => {
+    const came = [commit(4, { added: [carol] }), commit(5, { removed: [carol] })];
+    const { removals, adds } = lostChanges(came, members(alice, bob));
+    expect(zombies(members(alice, bob, carol), removals)).toEqual([carol.key]);
+    expect(adds).toEqual([]);
+  });
+
+  test('is an addition where a device came, went and came', () => {
+    const commits = [commit(4, { added: [carol] }), commit(5, { removed: [carol] }), commit(6, { added: [carol] })];
+    const changes = lostChanges(commits, members(alice, bob, carol));
+    expect(changes).toEqual({ removals: [], adds: [{ ...carol, isOwn: false }] });
   });
 
   test('adds up over two restarts', () => {
