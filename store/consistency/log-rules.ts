@@ -80,8 +80,9 @@ export const ENTRIES: Pass = {
     {
       name: 'sender-was-member',
       invariant: 8,
-      about: 'Who sent an entry had a membership interval at that `seq`.',
-      broken: `x.sender is not null and (select true from period p where p.conversation = x.conversation
+      about:
+        'Who sent a message or a commit had a membership interval at that `seq`. A proposal may be a request to join.',
+      broken: `x.sender is not null and x.kind <> 'proposal' and (select true from period p where p.conversation = x.conversation
         and p.user_id = x.sender and p.from_seq <= x.seq and coalesce(p.to_seq, x.seq) >= x.seq limit 1) is null`,
       shows: ['seq', 'sender'],
     },

@@ -271,8 +271,11 @@ test('no label of any metric contains an id', async () => {
   for (const text of texts) {
     expect(ids.filter((id) => text.includes(id))).toEqual([]);
     // Ids that nobody made here: no label value looks like one. Labels of `nodejs_*` and `process_*` come from Node itself
-    // and are names of its parts, for example the heap space `shared_trusted_large_object`. A build is a commit.
-    const ours = text.split('\n').filter((line) => !/^(?:nodejs|process)_|^parley_build_info/.test(line));
+    // and are names of its parts, for example the heap space `shared_trusted_large_object`. A build is a commit, and the
+    // incarnation is that of the whole service.
+    const ours = text
+      .split('\n')
+      .filter((line) => !/^(?:nodejs|process)_|^parley_(?:build|incarnation)_info/.test(line));
     const values = [...ours.join('\n').matchAll(/="([^"]*)"/g)].map(([, value]) => value ?? '');
     expect(values.filter((value) => /[0-9a-f]{8}-|[A-Za-z0-9_-]{22,}/.test(value))).toEqual([]);
   }

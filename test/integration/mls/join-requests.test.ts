@@ -1,6 +1,7 @@
 import { decodeMlsMessage, emptyPskIndex, joinGroup, processMessage, acceptAll, proposeAddExternal } from 'ts-mls';
 import { describe, expect, test } from 'vitest';
 import type { Answer } from '../../../tools/harness/answer.ts';
+import { checkInvariants } from '../../../tools/harness/invariants.ts';
 import { MAX_JOIN_REQUESTS } from '../../../domain/limits.ts';
 import { base64 } from '../../harness/api/conversations.ts';
 import { privateMessage } from '../../harness/api/frames.ts';
@@ -74,6 +75,7 @@ describe('where users may ask to join', () => {
     expect(page.body.entries).toMatchObject([
       { seq: 1, kind: 'proposal', sender: 'dave', epoch: 1, ciphertext: proposal },
     ]);
+    await checkInvariants(database().pool, group.id);
     const bundle = await takingIn(group, 'bob', proposal);
     expect(verdict(await commit(service, group.id, 'bob', { ...bundle.body, adds: ['dave'] }))).toEqual([
       200,

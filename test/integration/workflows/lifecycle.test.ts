@@ -305,6 +305,7 @@ describe('a run', () => {
       'evictedWelcomes',
       'increments',
       'streamTickets',
+      'groupClaims',
     ];
     expect(result).toEqual({ woken: 0, deleted: Object.fromEntries(tables.map((table) => [table, 0])) });
   });
