@@ -17,6 +17,7 @@ const StreamPath = z
   })
   .meta({
     type: 'string',
+    pattern: '^/v1/(events|conversations/[A-Za-z0-9_-]{2,86}/events)',
     description: 'Path of the stream: `/v1/events` or `/v1/conversations/{id}/events`. A query is not looked at',
     example: '/v1/conversations/q83vEjRWeJASNFZ4kBI0Vg/events',
   });

@@ -1,7 +1,7 @@
 import { isObject } from '../../../tools/fuzz/json-schema.ts';
 
 /** The kinds of things that ids name. Path parameters and fields are assigned by their names and their paths. */
-export type Noun = 'conversation' | 'user' | 'device' | 'message' | 'welcome' | 'ref' | 'cursor' | 'bytes';
+export type Noun = 'conversation' | 'user' | 'device' | 'message' | 'welcome' | 'ref' | 'cursor' | 'point' | 'seq' | 'bytes';
 
 /** Number of ids kept of each noun: the newest ones, so that requests use things that earlier requests created. */
 const KEPT = 40;
@@ -67,6 +67,7 @@ const BY_FIELD: Readonly<Record<string, Noun>> = {
   refs: 'ref',
   next: 'cursor',
   cursor: 'cursor',
+  changedSince: 'point',
 };
 
 /** The kind of thing that an id in this field of this path names. `undefined` = the field holds no id. */
@@ -90,6 +91,8 @@ export function nounOfParameter(template: string, name: string): Noun | undefine
       return 'device';
     case 'welcomes':
       return 'welcome';
+    case 'messages':
+      return 'seq';
     default:
       return undefined;
   }

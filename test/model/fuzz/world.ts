@@ -56,7 +56,7 @@ export async function startWorld(pool: pg.Pool): Promise<World> {
   const authorizations = new Map(bearers as [string, string][]);
   const authorization = (user: string): string => authorizations.get(user) ?? '';
   const phone = `Bearer ${await tokenOf('user-1', { device: 'phone' })}`;
-  const known = new Known({ user: [...USERS], device: ['default', 'phone'] });
+  const known = new Known({ user: [...USERS], device: ['default', 'phone'], point: [''], seq: ['1', '2', '3'] });
   const ofKind = new Map<string, string[]>();
   for (const frame of corpora.flatMap(({ frames }) => frames)) {
     ofKind.set(kindOf(frame), [...(ofKind.get(kindOf(frame)) ?? []), base64(frame.bytes)]);
