@@ -106,12 +106,17 @@ export class AccountStream implements ConnectionOwner, AccountOwner {
     this.#host.checkMembership(this.user, conversation);
   }
 
-  /** Tells the incarnation of the service: once, and each time that it is another one. */
+  /**
+   * Tells the incarnation of the service: once, and if it is another one. Then the stream ends: what it knows of memberships, Welcomes and
+   * positions is that of a database that is gone.
+   */
   tellIncarnation(incarnation: string | undefined): void {
     if (incarnation === undefined || incarnation === this.#incarnation) return;
+    const isAnother = this.#incarnation !== undefined;
     this.#incarnation = incarnation;
     this.openedIn ??= incarnation;
     this.connection.write(event('service', { incarnation }));
+    if (isAnother) this.connection.end('reconnect');
   }
 
   deliverWelcome({ id, conversation, welcome, seq, epoch }: Welcome): void {

@@ -151,7 +151,7 @@ const ConversationChange = z
 export const ACCOUNT_EVENTS = {
   service: eventOf(
     'service',
-    'The first event of each stream, and again if `incarnation` changes. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations',
+    'The first event of each stream, and again if `incarnation` changes: then the stream ends with `reconnect`. Another incarnation than before: the database was restored, or a copy took over, and what the service knew may be older. Replace your key packages, register your push target again, send your acknowledgements and read marks again, and compare your conversations',
     z.object({ incarnation: Incarnation }).meta({ example: { incarnation: '5f0c9a52-5d6b-4b0f-9a57-0f6f4f2f6f11' } }),
   ).meta({ id: 'ServiceEvent' }),
   entry: eventOf(
