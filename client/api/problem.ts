@@ -82,3 +82,9 @@ function parseRetryAfter(value: string | null): number | undefined {
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
 }
+
+/** The last entry of the log as it is now, in `log-restarted`. */
+export function lastSeqOf({ details }: ProblemError): number | undefined {
+  const { lastSeq } = details;
+  return typeof lastSeq === 'number' ? lastSeq : undefined;
+}

@@ -1,5 +1,5 @@
 import type { ParleyClient } from '../api/parley-client.ts';
-import { hasCode, ProblemError } from '../api/problem.ts';
+import { hasCode, lastSeqOf, ProblemError } from '../api/problem.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import { positionText } from '../chain/position.ts';
 import { leavesOf, leafWithKey } from '../mls/tree.ts';
@@ -96,18 +96,19 @@ export class GroupRestart {
 
   /**
    * Finds what the device and the log have in common, and gives up everything above. Call it in turn.
-   * @param lastSeq of the log as it is now, if the service said it
+   * @param lastSeq of the log as it is now, if the service said that it was restarted
    * @returns whether anything was lost
    */
-  async notice(lastSeq = Infinity): Promise<boolean> {
+  async notice(lastSeq?: number): Promise<boolean> {
     const { log } = this.#parts;
     const own = [...log.sent.values()].flatMap(({ accepted }) => accepted ?? []);
     const known = [...log.chain.links].map(([seq, chain]): ChainPosition => ({ seq, chain }));
     const candidates = [...new Map([...own, ...known].map((one) => [one.seq, one])).values()];
     let agreed: ChainPosition | undefined;
+    let isGone = false;
     try {
       agreed = await agreedPosition(
-        candidates.filter(({ seq }) => seq <= lastSeq),
+        candidates.filter(({ seq }) => seq <= (lastSeq ?? Infinity)),
         (positions) => this.#compare(positions),
       );
     } catch (error) {
@@ -115,12 +116,32 @@ export class GroupRestart {
       if (!hasCode(error, 'not-found')) throw error;
       // The commit that added this user is lost. Who knows of it adds the user again.
       log.hasLeft = true;
+      isGone = true;
     }
     const newest = Math.max(log.position, ...own.map(({ seq }) => seq));
     if (agreed !== undefined && agreed.seq >= newest) return false;
-    await this.#giveUp(agreed?.seq ?? Math.min(lastSeq, ...known.map(({ seq }) => seq - 1)));
+    // Without a position in common, perhaps none can be compared: retention took them, they are of an earlier membership, or the device
+    // has just joined and has none. Then the service has to say that the log does not go on from here.
+    const isLost = isGone || candidates.some(({ seq }) => agreed !== undefined && seq > agreed.seq);
+    const end = lastSeq ?? (isLost ? newest : await this.#restartedAt());
+    if (end === undefined) return false;
+    await this.#giveUp(agreed?.seq ?? Math.min(end, ...known.map(({ seq }) => seq - 1)));
     this.#options.onRestart();
     return true;
+  }
+
+  /** @returns the last entry of the log, if the service says that the log does not go on from where this device is */
+  async #restartedAt(): Promise<number | undefined> {
+    const { api, id } = this.#options;
+    const { log } = this.#parts;
+    try {
+      await api.log(id, { after: log.where ?? log.position, limit: 1 });
+      return undefined;
+    } catch (error) {
+      if (hasCode(error, 'log-restarted')) return lastSeqOf(error);
+      if (error instanceof ProblemError) return undefined;
+      throw error;
+    }
   }
 
   /**

@@ -3,7 +3,7 @@ import type { ClientState, KeyPackage } from 'ts-mls';
 import { createApplicationMessage } from 'ts-mls';
 import type { ParleyClient } from '../api/parley-client.ts';
 import type { EpochConflict } from '../api/problem.ts';
-import { hasCode, ProblemError, successorOf } from '../api/problem.ts';
+import { hasCode, lastSeqOf, ProblemError, successorOf } from '../api/problem.ts';
 import type { Entry, PushLevel, SendResult } from '../api/types.ts';
 import type { ChainPosition } from '../chain/position.ts';
 import type { Judgement } from '../chain/statements.ts';
@@ -501,11 +501,6 @@ export class MlsGroup {
 }
 
 /** The last entry that there is now, from a 409 `log-restarted`. */
-function lastSeqOf({ details }: ProblemError): number | undefined {
-  const { lastSeq } = details;
-  return typeof lastSeq === 'number' ? lastSeq : undefined;
-}
-
 function blocksJoinersByLeaf({ ratchetTree, privatePath }: ClientState): boolean {
   return blocksJoiners(ratchetTree, privatePath.leafIndex);
 }

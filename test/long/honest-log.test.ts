@@ -14,13 +14,16 @@ test(
   async () => {
     const walks = await Promise.all(SEEDS.map((seed) => walk(service(), { seed, steps: STEPS })));
     expect(walks.flatMap(({ alarms }) => alarms)).toEqual([]);
-    for (const { heard, done } of walks) {
+    for (const { heard } of walks) {
       // The devices did look: a test without comparisons would pass too.
       expect(heard.get('agreed')).toBeGreaterThan(STEPS);
       expect(heard.get('agreed')).toBeGreaterThan(10 * (heard.get('unverified') ?? 0));
-      for (const kind of ['race', 'crash', 'restored client', 'remove', 'retention', 'reset']) {
-        expect(done.get(kind), kind).toBeGreaterThan(0);
-      }
+    }
+    for (const kind of ['race', 'crash', 'restored client', 'remove', 'retention', 'reset']) {
+      expect(
+        walks.map(({ done }) => done.get(kind) ?? 0).reduce((sum, count) => sum + count),
+        kind,
+      ).toBeGreaterThan(0);
     }
   },
   LIMIT_MS,
