@@ -160,7 +160,8 @@ test('a promoted standby that lacks the last second: the same', async () => {
   const conversation = await createOpaque(alice, ['bob']);
   await sendInOrder(alice, conversation, 4);
   const streams = await openStreams(service, conversation);
-  const [{ lsn } = {}] = await on(primary, 'select pg_current_wal_flush_lsn() as lsn');
+  // What is inserted, not what is flushed: this primary flushes after it has answered.
+  const [{ lsn } = {}] = await on(primary, 'select pg_current_wal_insert_lsn() as lsn');
   await waitUntil(
     async () => (await on(standby, `select pg_last_wal_replay_lsn() >= '${String(lsn)}' as has`))[0]?.has === true,
     { what: 'the standby has four messages' },
