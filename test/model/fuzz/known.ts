@@ -1,7 +1,8 @@
 import { isObject } from '../../../tools/fuzz/json-schema.ts';
 
 /** The kinds of things that ids name. Path parameters and fields are assigned by their names and their paths. */
-export type Noun = 'conversation' | 'user' | 'device' | 'message' | 'welcome' | 'ref' | 'cursor' | 'point' | 'seq' | 'bytes';
+export type Noun =
+  'conversation' | 'user' | 'device' | 'message' | 'welcome' | 'ref' | 'cursor' | 'point' | 'seq' | 'bytes';
 
 /** Number of ids kept of each noun: the newest ones, so that requests use things that earlier requests created. */
 const KEPT = 40;
