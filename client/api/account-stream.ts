@@ -23,8 +23,6 @@ export type AccountEvent =
   | (InConversation & { readonly type: 'removed'; readonly seq: number })
   /** The log does not go on from what this device acknowledged: the service was restored. A new stream continues with the group. */
   | (InConversation & { readonly type: 'log-restarted'; readonly lastSeq: number; readonly oldestSeq: number })
-  /** The first event of a stream. Another `incarnation` than before: the service was restored to an older state. */
-  | { readonly type: 'service'; readonly incarnation: number | string }
   /** Retention deleted entries that this device has not acknowledged: the device has to rejoin the group. */
   | (InConversation & { readonly type: 'history-truncated'; readonly oldestSeq: number })
   /** The body of the entry `seq` was deleted: the app drops what it shows of it. */
@@ -85,7 +83,6 @@ const TYPES: readonly string[] = [
   'reset',
   'removed',
   'log-restarted',
-  'service',
   'history-truncated',
   'deleted',
   'read',

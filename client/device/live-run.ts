@@ -152,7 +152,7 @@ class LiveEvents {
   async handle(event: AccountEvent): Promise<void> {
     if (event.type === 'low-stock') return this.#device.keyPackages.topUp();
     if (event.type === 'welcome') return this.join();
-    if (event.type === 'service') return this.#meet(String(event.incarnation));
+    if (event.type === 'service') return this.#meet(event.incarnation);
     const group = this.#device.groups.get(event.conversation);
     if (group === undefined) return;
     switch (event.type) {
