@@ -4,7 +4,7 @@ import type { Entry } from '../../client/index.ts';
 import { type EventStream, entriesOf } from '../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
 import { base64 } from '../harness/api/conversations.ts';
-import { keepConversation } from '../harness/rollback.ts';
+import { keepConversation } from '../harness/kept-conversation.ts';
 import { send } from '../harness/requests.ts';
 import { type Replica, useReplicas } from '../harness/streams/replica.ts';
 

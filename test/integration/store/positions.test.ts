@@ -13,7 +13,7 @@ import { stage } from '../../../store/staging/stage.ts';
 import { useDatabase } from '../../harness/database.ts';
 import { PROPERTY_TIMEOUT_MS, propertyOptions } from '../../harness/random-requests.ts';
 import { send, sendOne, startConversation } from '../../harness/requests.ts';
-import { keepConversation } from '../../harness/rollback.ts';
+import { keepConversation } from '../../harness/kept-conversation.ts';
 
 const database = useDatabase();
 /** Below this number of messages in a row each is decided by itself. */

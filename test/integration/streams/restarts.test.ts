@@ -4,7 +4,7 @@ import type { Entry } from '../../../client/index.ts';
 import { seqsOf, signalsOf } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { base64 } from '../../harness/api/conversations.ts';
-import { keepConversation } from '../../harness/rollback.ts';
+import { keepConversation } from '../../harness/kept-conversation.ts';
 import { wordsOf } from '../../harness/streams/delivered.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
 
