@@ -205,9 +205,19 @@ test('a reader that takes nothing goes without signals, and then gets every entr
   await untilCame(bob, String(entries), conversation);
   const came = slow.resume();
   await waitUntil(() => cameOver(came).includes(String(entries)), { what: 'it gets all entries' });
+  // The signal of the last round may still have been on its way when the reader went on. All of them come before this one.
+  await waitUntil(
+    async () => {
+      await signal(conversation, 'alice', 'last');
+      return cameOver(came).includes('last');
+    },
+    { what: 'it gets signals again' },
+  );
   const words = cameOver(came);
   expect(words.filter((word) => /^\d+$/.test(word))).toEqual(Array.from({ length: entries }, (_, i) => String(i + 1)));
-  expect(words).not.toContain(`after ${entries}`);
+  const lost = entries - words.filter((word) => word.startsWith('after ')).length;
+  expect(lost).toBeGreaterThan(0);
+  expect(lost).toBeLessThanOrEqual((await patient.droppedSignals('reader')) - before);
 });
 
 test('signals come again after the listening sessions lost their connections', async () => {
