@@ -28,8 +28,8 @@ export class AccountStreams {
   readonly #incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
   readonly #notifier: Pick<Notifier, 'stream'>;
   readonly #byUser = new Map<string, Set<AccountStream>>();
-  /** Handled additions: key -> when, by `performance.now()`. */
-  readonly #handled = new Map<number, number>();
+  /** Handled additions of this incarnation: key -> when, by `performance.now()`. */
+  #handled = new Map<number, number>();
   /** Checks that are not done yet, or failed. */
   readonly #checks = new Set<MembershipCheck>();
   /** When the last successful poll began, by `performance.now()`. */
@@ -62,8 +62,9 @@ export class AccountStreams {
     if (streams?.size === 0) this.#byUser.delete(stream.user);
   }
 
-  /** Tells all streams the incarnation of the service. */
+  /** Tells all streams the incarnation of the service. A restored database gives the keys of lost additions to new ones. */
   tellIncarnation(incarnation: string): void {
+    this.#handled = new Map();
     for (const streams of this.#byUser.values()) for (const stream of streams) stream.tellIncarnation(incarnation);
   }
 
@@ -131,11 +132,12 @@ export class AccountStreams {
   }
 
   async #handle(additions: readonly Addition[]): Promise<void> {
+    const handled = this.#handled;
     await Promise.all(
       additions.map(async ({ key, conversation, users }) => {
-        if (this.#handled.has(key)) return;
+        if (handled.has(key)) return;
         await this.#follow(conversation, users);
-        this.#handled.set(key, performance.now());
+        handled.set(key, performance.now());
       }),
     );
   }

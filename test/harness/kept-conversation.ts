@@ -2,7 +2,17 @@ import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 
 /** Tables with rows of a conversation, those that others refer to first. */
-const TABLES = ['conversation', 'member', 'period', 'entry', 'change', 'operation', 'device_position'];
+const TABLES = [
+  'conversation',
+  'member',
+  'period',
+  'entry',
+  'change',
+  'operation',
+  'device_position',
+  'welcome_body',
+  'welcome',
+];
 
 /**
  * Keeps the rows of a conversation as they are now.

@@ -8,13 +8,22 @@ import type { EventStream } from '../../../tools/harness/event-stream.ts';
 import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts';
-import { delivered } from '../../harness/streams/delivered.ts';
+import { keepConversation } from '../../harness/kept-conversation.ts';
+import { delivered, wordsOf } from '../../harness/streams/delivered.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
 
 const later = useCleanup();
 const { database, replicas, talk } = useReplicas({}, {});
 const log = pino({ level: 'silent' });
 const watchOn = (pool: TestDatabase['pool']): IncarnationWatch => makeIncarnationWatch({ pool, log });
+const keyOfAddition = async (conversation: string): Promise<string | undefined> => {
+  const { rows } = await database().pool.query<{ key: string }>(
+    `select x.key from change x join conversation c on c.key = x.conversation
+     where c.id = $1 and x.kind = 'added' and x.data -> 'users' ? 'cem'`,
+    [conversation],
+  );
+  return rows.at(-1)?.key;
+};
 const toldTo = (stream: EventStream): unknown[] =>
   delivered(stream).flatMap(({ event, incarnation }) => (event === 'service' ? [incarnation] : []));
 
@@ -39,6 +48,30 @@ test('a stream begins with the incarnation, and all streams are told of another 
     { action: 'incarnation', actor: 'operator', details: { reason: 'restored', to: body.incarnation } },
   ]);
   expect((await first.service.ask('POST /v1/admin/restored', { user: 'ann', body: {} })).status).toBe(403);
+});
+
+test('an addition after a restore comes, though its key in the database is that of one that was lost', async () => {
+  const [first, second] = replicas;
+  const { pool } = database();
+  const conversation = await talk.create('ann');
+  const restore = await keepConversation(pool, conversation);
+  const streams = [await first.follow('cem', 'phone'), await second.follow('cem', 'laptop')];
+  await talk.add(conversation, 'ann', 'cem');
+  for (const stream of streams) {
+    await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'the first addition comes' });
+  }
+  const lost = await keyOfAddition(conversation);
+
+  await restore();
+  await pool.query(`select setval(pg_get_serial_sequence('change', 'key'), $1, false)`, [lost]);
+  await first.service.ask('POST /v1/admin/restored', { user: 'operator', body: {} });
+  for (const stream of streams) await waitUntil(() => stream.endedAt() !== undefined, { what: 'the stream ends' });
+  const again = [await first.follow('cem', 'phone'), await second.follow('cem', 'laptop')];
+  await talk.add(conversation, 'ann', 'cem');
+  expect(await keyOfAddition(conversation)).toBe(lost);
+  for (const stream of again) {
+    await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'the second addition comes' });
+  }
 });
 
 test('it stays while the database stays, and ends once when two processes see that the database moved', async () => {
