@@ -6,8 +6,10 @@ const RETRYABLE: readonly { readonly code: string; readonly meaning: string }[] 
   { code: '08', meaning: 'connection exceptions' },
   { code: '26000', meaning: 'a pooler lost the prepared statement: it changed its mode, or its session' },
   { code: '42P05', meaning: 'the same: another connection prepared it' },
+  { code: '3D000', meaning: 'no such database: one that is being restored is not there for a while' },
   { code: '40', meaning: 'transaction rollback: serialization failure, deadlock' },
   { code: '53', meaning: 'insufficient resources: too many connections, disk full, out of memory' },
+  { code: '55000', meaning: 'the database takes no connections now: it is being restored or copied' },
   { code: '55P03', meaning: 'lock not available within lock_timeout' },
   { code: '57014', meaning: 'cancelled by statement_timeout' },
   { code: '57P01', meaning: 'admin shutdown' },
@@ -34,7 +36,7 @@ export function isRetryable(error: unknown): boolean {
 }
 
 /** Classes that say something of the connection or of the whole server. */
-const OF_SERVER = ['08', '25', '26000', '42P05', '53', '57P', '58'];
+const OF_SERVER = ['08', '25', '26000', '3D', '42P05', '53', '55000', '57P', '58'];
 
 /** True: the server answers, and refused this statement with all that it did. Other statements may be taken. */
 export function isOfStatement(error: unknown): boolean {
