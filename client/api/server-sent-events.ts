@@ -56,7 +56,8 @@ export async function* liveEvents(
         yield message;
       }
     } catch (error) {
-      if (error instanceof ProblemError && !error.isRetryable) throw error;
+      // Reading changes nothing: it may be tried again also after a fault of the service.
+      if (error instanceof ProblemError && !error.isRetryable && error.status < 500) throw error;
       failure = error;
       reason = error instanceof Error ? error.message : String(error);
     }

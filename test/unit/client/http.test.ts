@@ -137,6 +137,16 @@ describe('follow', () => {
     ]);
   });
 
+  test('tries again after a fault of the service, and ends with an answer that stays', async () => {
+    answers.push(json(500, { code: 'internal' }), stream(entry(1)), json(404, { code: 'not-found' }));
+    const seen: unknown[] = [];
+    const ended = (async () => {
+      for await (const event of follow(http, 'c')) seen.push(event);
+    })();
+    await expect(ended).rejects.toMatchObject({ code: 'not-found' });
+    expect(seen).toMatchObject([{ type: 'entry', entry: { seq: 1 } }]);
+  });
+
   test('waits as the service asks in `retry:`, also when the connection just ends', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
