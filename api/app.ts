@@ -160,6 +160,8 @@ export function makeRoutes(
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
   const groupStates = makeGroupStates(deps);
+  // A restored database may know less, and something else under the same names.
+  for (const cache of [conversations, groupStates, cutOffs, deps.seen]) deps.incarnation.onChange(cache.forgetAll);
   const groupChecks = makeGroupChecks(deps.jobs);
   const applyCommit = makeApplyCommit({ ...deps, conversations, groupStates, groupChecks, operations });
   const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, groupChecks, operations });

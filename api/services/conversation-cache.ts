@@ -9,7 +9,7 @@ import { type Standing, readStanding } from '../../store/membership/standing.ts'
 /** Conversations in the cache, and pairs of a conversation and a user. Each needs about 200 bytes. */
 const MAX_CACHED = 100_000;
 
-/** The facts of a conversation that never change. The deciding transaction judges membership each time. */
+/** The facts of a conversation that never change while the incarnation lasts. The deciding transaction judges membership each time. */
 export interface ConversationRef extends Group {
   readonly id: ConversationId;
 }
@@ -20,8 +20,8 @@ type Admission = 'member' | 'joinable' | 'askable';
 /** Cache of conversation references, so that a message needs no look-up before its decision. */
 export interface ConversationCache {
   /**
-   * Refuses users who may not know that the conversation exists. What it found stays known: that somebody is or was a member
-   * never becomes untrue, because rows of former members stay and ids of deleted conversations are not used again. Whether
+   * Refuses users who may not know that the conversation exists. What it found stays known: while the incarnation lasts, that somebody
+   * is or was a member never becomes untrue, because rows of former members stay and ids of deleted conversations are not used again. Whether
    * the user is a member now, or the conversation was deleted, is judged by the deciding transaction. That somebody is no
    * member is not remembered: it may change at any time.
    * @throws AppError `not-found`
@@ -44,6 +44,7 @@ export interface ConversationCache {
   readonly view: (id: ConversationId, user: string) => Promise<ConversationView>;
   /** Like `view`, but only for current members. @throws AppError `not-found`, `removed` */
   readonly viewAsMember: (id: ConversationId, user: string) => Promise<ConversationView>;
+  readonly forgetAll: () => void;
 }
 
 export function makeConversationCache(pool: pg.Pool): ConversationCache {
@@ -76,6 +77,10 @@ export function makeConversationCache(pool: pg.Pool): ConversationCache {
       const found = await view(id, user);
       if (found.leftSeq !== null) throw new AppError('removed', undefined, { seq: found.leftSeq });
       return found;
+    },
+    forgetAll: () => {
+      cache.clear();
+      known.clear();
     },
   };
 }

@@ -13,6 +13,8 @@ export interface CutOffs {
   readonly refuses: (caller: Pick<Caller, 'user' | 'device' | 'issuedAt'>) => boolean;
   /** Reads changes now. */
   readonly look: () => Promise<void>;
+  /** Makes the next look read everything, and forget what is not found. */
+  readonly forgetAll: () => void;
 }
 
 /**
@@ -24,6 +26,8 @@ export function makeCutOffs(pool: pg.Pool): CutOffs {
   /** By user and device: when it was cut off. */
   const devices = new Map<string, number>();
   let readTo = 0;
+  /** How often everything was to be forgotten, and how often it was. */
+  const forgets = { wanted: 0, done: 0 };
   const apply = ({ user, device, isStanding, startedAt }: CutOff): void => {
     if (device === '' && isStanding) users.add(user);
     else if (device === '') users.delete(user);
@@ -38,12 +42,21 @@ export function makeCutOffs(pool: pg.Pool): CutOffs {
       return since !== undefined && !(issuedAt !== undefined && issuedAt > since);
     },
     look: async () => {
-      const changes = await readCutOffs(pool, Math.max(0, readTo - MAX_COMMIT_DELAY_MS));
+      const { wanted } = forgets;
+      const isForgetting = wanted !== forgets.done;
+      const changes = await readCutOffs(pool, isForgetting ? 0 : Math.max(0, readTo - MAX_COMMIT_DELAY_MS));
+      if (isForgetting) {
+        forgets.done = wanted;
+        readTo = 0;
+        users.clear();
+        devices.clear();
+      }
       for (const change of changes) {
         apply(change);
         readTo = Math.max(readTo, change.changedAt);
       }
     },
+    forgetAll: () => void (forgets.wanted += 1),
   };
 }
 

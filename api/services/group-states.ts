@@ -34,6 +34,8 @@ export interface GroupStates {
     conversation: string,
     owner: JobOwner,
   ) => Promise<{ readonly epoch: number; readonly facts?: EpochFacts | undefined } | undefined>;
+  /** After a restore another GroupInfo can have the epoch and the version of one that is kept. */
+  readonly forgetAll: () => void;
 }
 
 interface Cached {
@@ -106,6 +108,11 @@ export function makeGroupStates(deps: {
       const key = keyOf(id, user, epoch, cached.version);
       const facts = cached.facts ?? { known: await shared(parsing, key, () => parse(id, cached, owner)) };
       return { epoch, facts: facts.known };
+    },
+    forgetAll: () => {
+      cache.clear();
+      loading.clear();
+      parsing.clear();
     },
   };
 }

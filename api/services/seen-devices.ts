@@ -23,6 +23,8 @@ export interface SeenDevices {
   readonly admit: (device: DeviceName) => boolean | Promise<boolean>;
   /** Removes a device from the cache, so that its next request records it again. */
   readonly forget: (device: DeviceName) => void;
+  /** Like `forget`, for all devices. */
+  readonly forgetAll: () => void;
   /** Waits until all devices that were noted before are in the database, or their statement has failed. */
   readonly settled: () => Promise<void>;
 }
@@ -69,6 +71,7 @@ export function makeSeenDevices({ pool, log }: { readonly pool: pg.Pool; readonl
       });
     },
     forget: (device) => void recorded.delete(keyOf(device)),
+    forgetAll: () => recorded.clear(),
     settled: async () => {
       await running;
     },

@@ -6,10 +6,11 @@ import { AppError } from '../../../domain/errors.ts';
 import { syntheticGroup } from '../../../tools/harness/synthetic-group.ts';
 
 /** A database with one conversation, which is in epoch 1. */
-function poolOf(groupInfo: Buffer): pg.Pool {
-  const stored = { groupInfo, tree: null, checked: true, proven: false };
-  const query = ({ name }: { name: string }): Promise<unknown> =>
-    Promise.resolve({ rows: [name === 'read-group-info-version' ? { epoch: 1, version: '1' } : stored] });
+function poolOf(groupInfo: () => Buffer): pg.Pool {
+  const query = ({ name }: { name: string }): Promise<unknown> => {
+    const stored = { groupInfo: groupInfo(), tree: null, checked: true, proven: false };
+    return Promise.resolve({ rows: [name === 'read-group-info-version' ? { epoch: 1, version: '1' } : stored] });
+  };
   return { query } as unknown as pg.Pool;
 }
 
@@ -24,7 +25,7 @@ test('the facts of an epoch are read by a job of each user who asks meanwhile, s
     },
   };
   const { groupInfo } = syntheticGroup(2);
-  const states = makeGroupStates({ pool: poolOf(groupInfo), jobs, treeCheckMaxBytes: 1_000_000 });
+  const states = makeGroupStates({ pool: poolOf(() => groupInfo), jobs, treeCheckMaxBytes: 1_000_000 });
   const factsFor = (user: string): Promise<unknown> => states.facts('c', { user, deadline: Number.MAX_SAFE_INTEGER });
   const [refused, ...served] = await Promise.allSettled(['mallory', 'alice', 'bob'].map(factsFor));
   expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'overloaded' } });
@@ -35,4 +36,17 @@ test('the facts of an epoch are read by a job of each user who asks meanwhile, s
   // What is known serves all.
   await factsFor('mallory');
   expect(asked).toHaveLength(3);
+});
+
+test('after a restore the state of an epoch is read again: another one can have its epoch and version', async () => {
+  let members = 2;
+  const pool = poolOf(() => syntheticGroup(members).groupInfo);
+  const states = makeGroupStates({ pool, jobs: jobsInThisThread, treeCheckMaxBytes: 1_000_000 });
+  const users = async (): Promise<unknown> =>
+    (await states.facts('c', { user: 'alice', deadline: Number.MAX_SAFE_INTEGER }))?.facts?.users;
+  expect(await users()).toEqual(['user-0', 'user-1']);
+  members = 3;
+  expect(await users()).toEqual(['user-0', 'user-1']);
+  states.forgetAll();
+  expect(await users()).toEqual(['user-0', 'user-1', 'user-2']);
 });

@@ -9,7 +9,13 @@ async function startFullApi(): Promise<InProcessApi & { readonly shed: string[] 
   const shed: string[] = [];
   const query = (): Promise<never> => Promise.reject(new Error('the database was asked'));
   const service = await startInProcessApi({ options: { max: 1 }, query } as unknown as pg.Pool, {
-    seen: { note: () => undefined, admit: () => true, forget: () => undefined, settled: () => Promise.resolve() },
+    seen: {
+      note: () => undefined,
+      admit: () => true,
+      forget: () => undefined,
+      forgetAll: () => undefined,
+      settled: () => Promise.resolve(),
+    },
     loadShedding: { shedder: { admits: () => false }, onShed: (rateClass) => void shed.push(rateClass) },
   });
   onTestFinished(() => service.close());
