@@ -156,12 +156,10 @@ export function makeRoutes(
   conversations = makeConversationCache(deps.pool),
   streamTickets: StreamTickets = makeStreamTickets(deps),
   cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool),
+  groupStates = makeGroupStates(deps),
 ): Route[] {
   const { pool, submitter } = deps;
   const operations = makeOperations({ submitter, conversations, pool });
-  const groupStates = makeGroupStates(deps);
-  // A restored database may know less, and something else under the same names.
-  for (const cache of [conversations, groupStates, cutOffs, deps.seen]) deps.incarnation.onChange(cache.forgetAll);
   const groupChecks = makeGroupChecks(deps.jobs);
   const applyCommit = makeApplyCommit({ ...deps, conversations, groupStates, groupChecks, operations });
   const groupInfos = makeGroupInfos({ ...deps, conversations, groupStates, groupChecks, operations });
@@ -239,6 +237,9 @@ export function createApp(deps: AppDeps): App {
   const limits = makeRateLimits(deps.rateLimits);
   const conversations = makeConversationCache(deps.pool);
   const cutOffs = deps.cutOffs ?? makeCutOffs(deps.pool);
+  const groupStates = makeGroupStates(deps);
+  // A restored database may know less, and something else under the same names.
+  for (const cache of [conversations, groupStates, cutOffs, deps.seen]) deps.incarnation.onChange(cache.forgetAll);
   const { progress = new ProgressOfRequests(), modeOf = (): string => deps.pathSwitch.get().path, tracing } = deps;
   app.use(makeRequestContext({ ...deps, kept, progress, modeOf, tracing, deadlineMs: deps.requestDeadlineMs }));
   app.use(makeCommonHeaders(deps.isDraining));
@@ -246,7 +247,7 @@ export function createApp(deps: AppDeps): App {
   const identify = byToken(deps.authenticate);
   const authenticatedBy = (one: IdentifyCaller): RequestHandler =>
     makeAuthenticated(one, cutOffs.refuses, deps.seen.note, limits.unauthenticated);
-  mountRoutes(app, makeRoutes(deps, conversations, streamTickets, cutOffs), {
+  mountRoutes(app, makeRoutes(deps, conversations, streamTickets, cutOffs, groupStates), {
     authenticated: authenticatedBy(identify),
     streamAuthenticated: authenticatedBy(byTicket(streamTickets.open, identify)),
     admitDevice: makeAdmitDevice(deps.seen.admit),
