@@ -112,7 +112,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
   const missedWakeups = makeMissedWakeupCheck({ pool, feeds, onError });
   const accountStreams = new AccountStreams({ pool, notifier: deps.notifier, incarnation });
   incarnation.onChange((id) => accountStreams.tellIncarnation(id));
-  const ticketStreams = new TicketStreams(pool);
+  const ticketStreams = new TicketStreams({ pool, incarnation });
   const quota = makeStreamQuota(deps.perUser);
   const host: StreamHost = {
     feeds,
@@ -193,6 +193,7 @@ export function makeStreamHub(deps: HubDeps): StreamHub {
         response,
         target.user,
         async () => {
+          if (target.ticket !== undefined) await incarnation.known();
           const asked = after === 'latest' ? { seq: 0 } : after;
           const start = await readLogStart(pool, target.conversation, target.user, asked);
           if (start === undefined) throw new AppError('not-found');

@@ -9,7 +9,7 @@ import { waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 import { createTestDatabase, type TestDatabase } from '../../harness/database.ts';
 import { keepConversation } from '../../harness/kept-conversation.ts';
-import { delivered, wordsOf } from '../../harness/streams/delivered.ts';
+import { delivered, untilEnd, wordsOf } from '../../harness/streams/delivered.ts';
 import { useReplicas } from '../../harness/streams/replica.ts';
 
 const later = useCleanup();
@@ -72,6 +72,18 @@ test('an addition after a restore comes, though its key in the database is that 
   for (const stream of again) {
     await waitUntil(() => wordsOf(stream, conversation).includes('new'), { what: 'the second addition comes' });
   }
+});
+
+test('a reader whose ticket a restore took is asked to connect again, and gets a new one', async () => {
+  const [first, second] = replicas;
+  const conversation = await talk.create('dora');
+  const path = `/v1/conversations/${conversation}/events`;
+  const ticket = async (): Promise<string> =>
+    String((await talk.expect('POST /v1/stream-tickets', 'dora', { path })).ticket);
+  const streams = [await first.followWith(await ticket(), path), await second.followWith(await ticket(), path)];
+  await database().pool.query('delete from stream_ticket; update incarnation set timeline_id = timeline_id + 1');
+  for (const stream of streams) expect(await untilEnd(stream)).toEqual({ event: 'reconnect' });
+  expect((await first.followWith(await ticket(), path)).status).toBe(200);
 });
 
 test('it stays while the database stays, and ends once when two processes see that the database moved', async () => {
