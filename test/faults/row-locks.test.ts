@@ -43,15 +43,18 @@ test('while a session holds the rows of 50 conversations, the workflows of other
       .catch((error: unknown) => error)
       .finally(() => answered++),
   );
+  // A slow machine may need a second try for these. Those that wait for locks must not be what they wait for.
+  let rounds = 0;
   do {
-    const sent = await Promise.all(
+    await Promise.all(
       free.flatMap((id) => [
-        client('bob').send(id, message()),
-        client('alice').commit(id, { commit: toBase64(randomBytes(30)) }),
+        service.clientOf('bob').send(id, message()),
+        service.clientOf('alice').commit(id, { commit: toBase64(randomBytes(30)) }),
       ]),
     );
-    expect(sent).toHaveLength(2 * free.length);
+    if (answered < stuck.length) rounds++;
   } while (answered < stuck.length);
+  expect(rounds).toBeGreaterThan(0);
   for (const answer of await Promise.all(stuck)) {
     expect(answer).toMatchObject({
       status: 503,
