@@ -80,11 +80,13 @@ async function fromDebian(source: Source<'debian'>, folder: string): Promise<str
 
 /** @param isForeign the program is of another release: its C library only works with the loader of that release */
 function startScript(root: string, program: string, isForeign: boolean): string {
-  const libraryPath = `libraries=$(echo "${root}"/usr/lib/*-linux-gnu)`;
+  const libraries = `libraries=$(echo "${root}"/usr/lib/*-linux-gnu)`;
+  // Some libraries have private ones in a folder of their own, and look for them where the package would be installed.
+  const folders = `folders=$(find "$libraries" -maxdepth 1 -type d | paste -sd:)`;
   const start = isForeign
-    ? `exec "$libraries"/ld-linux-*.so.* --library-path "$libraries" "${program}" "$@"`
-    : `LD_LIBRARY_PATH="$libraries" exec "${program}" "$@"`;
-  return `#!/bin/sh\n${libraryPath}\n${start}\n`;
+    ? `exec "$libraries"/ld-linux-*.so.* --library-path "$folders" "${program}" "$@"`
+    : `LD_LIBRARY_PATH="$folders" exec "${program}" "$@"`;
+  return `#!/bin/sh\n${libraries}\n${folders}\n${start}\n`;
 }
 
 /** Builds in a module of its own: `go install` refuses modules that replace dependencies. */
