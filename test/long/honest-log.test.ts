@@ -14,11 +14,12 @@ test(
   async () => {
     const walks = await Promise.all(SEEDS.map((seed) => walk(service(), { seed, steps: STEPS })));
     expect(walks.flatMap(({ alarms }) => alarms)).toEqual([]);
-    for (const { heard } of walks) {
+    for (const { heard, done, refused } of walks) {
+      const seen = JSON.stringify([heard, done, refused].map((counts) => [...counts]));
       // The devices did look: a test without comparisons would pass too. Retention and joins leave some statements, about a tenth, with
-      // nothing to compare them with.
-      expect(heard.get('agreed')).toBeGreaterThan(STEPS);
-      expect(heard.get('agreed')).toBeGreaterThan(5 * (heard.get('unverified') ?? 0));
+      // nothing to compare them with; and what a device heard before it was removed is not counted.
+      expect(heard.get('agreed'), seen).toBeGreaterThan(STEPS / 2);
+      expect(heard.get('agreed'), seen).toBeGreaterThan(5 * (heard.get('unverified') ?? 0));
     }
     for (const kind of ['race', 'crash', 'restored client', 'remove', 'retention', 'reset']) {
       expect(
