@@ -136,31 +136,13 @@ export function inline(requests: readonly Request[]): { operations: OperationJso
   return { operations, bytes };
 }
 
+/** What stays in an operation whose bytes are in a staged row. */
+const BESIDE_BYTES = ['id', 'kind', 'notAfter', 'type', 'sha256', 'size', 'push', 'deleteHash', 'deferred'];
+
 /** The same operation with its bytes in a staged row, as it travels through the workflow path. */
 export function byReference(operation: OperationJson, body: number): OperationJson {
-  const {
-    id,
-    kind,
-    notAfter,
-    type,
-    sha256: hash,
-    size,
-    push,
-    deleteHash,
-  } = operation as Extract<OperationJson, { kind: 'message' }>;
-  const { deferred } = operation as Extract<OperationJson, { kind: 'commit' }>;
-  return withoutUndefined({
-    id,
-    kind,
-    notAfter,
-    type,
-    sha256: hash,
-    size,
-    push,
-    deleteHash,
-    deferred,
-    body,
-  }) as OperationJson;
+  const kept = Object.entries(operation).filter(([name]) => BESIDE_BYTES.includes(name));
+  return withoutUndefined({ ...Object.fromEntries(kept), body }) as OperationJson;
 }
 
 /** The row that holds a request's bytes; `undefined` when it has none. */
