@@ -7,6 +7,7 @@ import type { Notifier, StreamName } from '../store/log/notifications.ts';
 import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
 import type { AccountStream } from './account-stream.ts';
 import type { AccountSubscription } from './account-subscription.ts';
+import { endUnknown } from './unknown-streams.ts';
 
 /** How long handled additions are remembered. Polls find an addition again for 15 s (`MAX_COMMIT_DELAY_S`). */
 const REMEMBER_MS = 30_000;
@@ -151,18 +152,9 @@ export class AccountStreams {
     if (streams.length === 0) return;
     const byId = new Map(streams.map((stream) => [stream.name.id, stream]));
     const all = await readDeviceNews(this.#pool, streams.map(stateOf));
-    // A restored database does not know the streams that were opened since: they are not replaced, and must come back.
-    if (all.some(({ ended }) => ended)) await this.#incarnation.refresh();
-    for (const news of all) {
-      const stream = byId.get(news.id);
-      if (news.ended) stream?.connection.end(this.#wentBack(stream) ? 'reconnect' : 'replaced');
-      else stream?.deliverLowStock(news);
-    }
-  }
-
-  /** Whether the database was restored since a stream was opened. */
-  #wentBack({ openedIn }: AccountStream): boolean {
-    return openedIn !== undefined && openedIn !== this.#incarnation.current();
+    for (const news of all) if (!news.ended) byId.get(news.id)?.deliverLowStock(news);
+    const ended = all.flatMap((news) => (news.ended ? (byId.get(news.id) ?? []) : []));
+    await endUnknown(this.#incarnation, ended);
   }
 
   #of({ user, device }: DeviceName): AccountStream[] {

@@ -29,6 +29,7 @@ export class ConversationStream implements Subscription, ConnectionOwner {
   readonly readMark = null;
   readonly endsWithMembership = true;
   readonly ticket: TicketUse | undefined;
+  openedIn: string | undefined;
   readonly connection: Connection;
   readonly backlog: Backlog;
   readonly #host: StreamHost;

@@ -1,30 +1,27 @@
 import type pg from 'pg';
 import { type TicketUse, readReplacedStreams } from '../store/device/stream-tickets.ts';
 import type { IncarnationWatch } from '../store/process/incarnation-watch.ts';
-import type { Connection } from './connection.ts';
+import { type RecordedStream, endUnknown } from './unknown-streams.ts';
 
 /** Streams of one statement. */
 const CHUNK = 2000;
 
 /** A stream that was opened with a ticket. */
-export interface TicketStream {
+export interface TicketStream extends RecordedStream {
   readonly ticket: TicketUse | undefined;
-  readonly connection: Pick<Connection, 'end'>;
+  openedIn: string | undefined;
 }
 
 /**
  * The conversation streams of this process that were opened with tickets. A ticket has one stream: when it is used again, its
  * older stream ends, in this process at once and in the others with the next poll. The same poll ends the streams of tickets
- * that are gone, so that their readers ask for new ones if a restore took them. Account streams need none of it: a device has only
- * one of them.
+ * that are gone. Account streams need none of it: a device has only one of them.
  */
 export class TicketStreams {
   readonly #pool: pg.Pool;
   readonly #incarnation: Pick<IncarnationWatch, 'current' | 'refresh'>;
   /** By ticket: its hash in hex. */
   readonly #open = new Map<string, TicketStream>();
-  /** The incarnation in which each was opened. */
-  readonly #openedIn = new WeakMap<TicketStream, string | undefined>();
 
   constructor(deps: { readonly pool: pg.Pool; readonly incarnation: Pick<IncarnationWatch, 'current' | 'refresh'> }) {
     this.#pool = deps.pool;
@@ -42,7 +39,7 @@ export class TicketStreams {
       return;
     }
     this.#open.set(key, stream);
-    this.#openedIn.set(stream, this.#incarnation.current());
+    stream.openedIn = this.#incarnation.current();
     other?.connection.end('replaced');
   }
 
@@ -66,12 +63,9 @@ export class TicketStreams {
   async #check(streams: readonly TicketStream[]): Promise<void> {
     const uses = streams.flatMap(({ ticket }) => ticket ?? []);
     const replaced = new Set(await readReplacedStreams(this.#pool, uses));
-    if (replaced.size > 0) await this.#incarnation.refresh();
-    for (const stream of streams) {
-      const { ticket, connection } = stream;
-      if (ticket === undefined || !replaced.has(ticket.streamId)) continue;
-      const wentBack = this.#openedIn.get(stream) !== this.#incarnation.current();
-      connection.end(wentBack ? 'reconnect' : 'replaced');
-    }
+    await endUnknown(
+      this.#incarnation,
+      streams.filter(({ ticket }) => ticket !== undefined && replaced.has(ticket.streamId)),
+    );
   }
 }
