@@ -7,7 +7,6 @@ import { type Service, startService } from '../../tools/harness/service.ts';
 import { type TcpProxy, startTcpProxy } from '../../tools/harness/tcp-proxy.ts';
 import { type TemporalCluster, startTemporalCluster } from '../../tools/harness/temporal-cluster.ts';
 import { waitUntil } from '../../tools/harness/wait-until.ts';
-import { sweepScheduleId } from '../../worker/schedule.ts';
 import { findLost, sendThrough } from '../harness/send-through.ts';
 
 const SENDERS = 20;
@@ -84,16 +83,6 @@ describe.skipIf(server === '' || sqlTool === '')('Temporal as a cluster of two s
       await cluster.nodes[killed]?.start();
     }
     const { failures, acknowledged } = await load.stop();
-    // Schedules are the last to be served again.
-    const schedule = service.temporal.schedule.getHandle(sweepScheduleId(service.taskQueue));
-    await waitUntil(
-      () =>
-        schedule.delete().then(
-          () => true,
-          () => false,
-        ),
-      { what: 'the cluster serves schedules again', timeoutMs: 120_000, everyMs: 500 },
-    );
     process.stderr.write(`${times.join('\n')}\n${acknowledged.length} messages acknowledged\n`);
     expect(failures).toEqual([]);
     expect(await findLost(service.pool, acknowledged)).toEqual([]);
