@@ -10,7 +10,7 @@ import { useDatabase } from '../harness/database.ts';
 import { useService } from '../harness/service.ts';
 import { openEventStream } from '../../tools/harness/event-stream.ts';
 import type { ServiceProcess } from '../../tools/harness/processes.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../tools/harness/wait-until.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -286,14 +286,7 @@ test('actor_restarts_total counts conversations that a worker rebuilds from thei
   await say(conversation);
   await worker?.kill9();
   const next = await service().addWorker({ SDK_METRICS_PORT: '0' });
-  await waitUntil(
-    () =>
-      say(conversation, alice, 1).then(
-        () => true,
-        () => false,
-      ),
-    { what: 'the conversation answers again', timeoutMs: 20_000 },
-  );
+  await tryUntil(() => say(conversation, alice, 1), { what: 'the conversation answers again', timeoutMs: 20_000 });
   await waitUntil(async () => (await read(next.url, 'actor_restarts_total', { ...actor, reason: 'replay' })) >= 1, {
     what: 'the rebuilt run is counted',
   });

@@ -8,7 +8,7 @@ import {
   subscribe,
 } from '../../tools/harness/push-endpoint.ts';
 import { parseMetrics } from '../../tools/load/prometheus-text.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../tools/harness/wait-until.ts';
 import { useDatabase } from '../harness/database.ts';
 import { type ExampleGateway, startExampleGateway } from '../harness/example-gateway.ts';
 import { startConversation } from '../harness/requests.ts';
@@ -128,14 +128,7 @@ test('a worker that is killed while the push service hangs, and then one that fa
   await pool.query('update push_target set due_at = clock_timestamp() where user_id = $1', [slow.to]);
   // From here on only the workflow tries it. It ends when no target fails.
   const retries = service().temporal.workflow.getHandle(pushRetryWorkflowId(service().taskQueue));
-  await waitUntil(
-    () =>
-      retries.result().then(
-        () => true,
-        () => false,
-      ),
-    { what: 'the workflow has sent it' },
-  );
+  await tryUntil(() => retries.result(), { what: 'the workflow has sent it' });
   expect(arrived(target.path)).toHaveLength(3);
   expect((await pool.query(waiting, [slow.to])).rows).toEqual([]);
   const text = await (await fetch(`${service().workers[0]?.url ?? ''}/metrics`)).text();

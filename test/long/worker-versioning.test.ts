@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { createOpaque, newMessage } from '../../tools/harness/opaque.ts';
 import type { ServiceProcess } from '../../tools/harness/processes.ts';
-import { waitUntil } from '../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../tools/harness/wait-until.ts';
 import { useCleanup } from '../harness/cleanup.ts';
 import { startServiceOnDatabase } from '../harness/service.ts';
 
@@ -21,16 +21,15 @@ test('with Worker Versioning, a running conversation is decided by the build tha
     workers: 0,
     env: { CONVERSATION_PATH: 'workflow', WORKER_DEPLOYMENT: deploymentName },
   });
-  const makeCurrent = (buildId: string): Promise<void> =>
-    waitUntil(
+  const makeCurrent = (buildId: string): Promise<unknown> =>
+    tryUntil(
       // Temporal knows a build when one of its workers has polled.
       () =>
-        service.temporal.workflowService
-          .setWorkerDeploymentCurrentVersion({ namespace: 'default', deploymentName, buildId })
-          .then(
-            () => true,
-            () => false,
-          ),
+        service.temporal.workflowService.setWorkerDeploymentCurrentVersion({
+          namespace: 'default',
+          deploymentName,
+          buildId,
+        }),
       { what: `build ${buildId} is the current one`, everyMs: 200 },
     );
   const one = await service.addWorker({ PARLEY_BUILD: 'one' });

@@ -1,5 +1,5 @@
 import { Connection } from '@temporalio/client';
-import { waitUntil } from './wait-until.ts';
+import { tryUntil } from './wait-until.ts';
 
 const DAY_S = 86_400;
 
@@ -13,12 +13,8 @@ export async function registerNamespace(address: string, namespace: string): Pro
       .catch((error: unknown) => {
         if (!String(error).includes('already')) throw error;
       });
-    const isKnown = (): Promise<boolean> =>
-      workflowService.countWorkflowExecutions({ namespace }).then(
-        () => true,
-        () => false,
-      );
-    await waitUntil(isKnown, { what: `the namespace ${namespace} is known`, timeoutMs: 30_000, everyMs: 200 });
+    const count = (): Promise<unknown> => workflowService.countWorkflowExecutions({ namespace });
+    await tryUntil(count, { what: `the namespace ${namespace} is known`, timeoutMs: 30_000, everyMs: 200 });
   } finally {
     await connection.close();
   }

@@ -3,14 +3,13 @@ import { type Client, ScheduleNotFoundError } from '@temporalio/client';
 import type pg from 'pg';
 import { ParleyClient, type PathSetting, createHttp } from '../../client/index.ts';
 import { createCleanup } from '../../process/cleanup.ts';
-import { messageOf } from '../../process/message-of.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { makePool } from '../../store/pool.ts';
 import { sweepScheduleId } from '../../worker/schedule.ts';
 import { supervisorWorkflowId } from '../../workflows/supervisor/messages.ts';
 import { type ServiceOptions, type ServiceProcess, startApi, startWorker } from './processes.ts';
 import { rememberTokens } from './tokens.ts';
-import { waitUntil } from './wait-until.ts';
+import { tryUntil, waitUntil } from './wait-until.ts';
 
 type Env = Readonly<Record<string, string>>;
 
@@ -120,24 +119,16 @@ export async function startService(target: ServiceTarget, setup: ServiceSetup = 
     // Otherwise Temporal starts sweeps for ever, which no worker takes.
     cleanup.add('schedule', async () => {
       if (!hadWorker) return;
-      const schedule = temporal.schedule.getHandle(sweepScheduleId(taskQueue));
-      let failure: unknown;
-      const deleted = async (): Promise<boolean> => {
+      const deleteSchedule = async (): Promise<void> => {
         try {
-          await schedule.delete();
+          await temporal.schedule.getHandle(sweepScheduleId(taskQueue)).delete();
         } catch (error) {
-          failure = error;
-          return error instanceof ScheduleNotFoundError;
+          if (!(error instanceof ScheduleNotFoundError)) throw error;
         }
-        return true;
       };
       // A server of a cluster that was killed and started again answers for its shards later than its frontend does, and the other
       // servers wait before they dial it again.
-      await waitUntil(deleted, { what: 'the schedule is deleted', timeoutMs: 120_000, everyMs: 500 }).catch(
-        (cause: unknown) => {
-          throw new Error(messageOf(cause), { cause: failure });
-        },
-      );
+      await tryUntil(deleteSchedule, { what: 'the schedule is deleted', timeoutMs: 120_000, everyMs: 500 });
     });
     cleanup.add('processes', async () => {
       const all = [...running.api, ...running.worker].filter((one) => one.isRunning());

@@ -12,7 +12,7 @@ import { packageRoot } from '../../process/package-root.ts';
 import { makeTemporalClient } from '../../process/temporal-client.ts';
 import { atExit } from './at-exit.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-import { waitUntil } from './wait-until.ts';
+import { tryUntil, waitUntil } from './wait-until.ts';
 
 /** Roles of a Temporal server. A process may have any of them; each must be somewhere. */
 export type TemporalRole = 'frontend' | 'history' | 'matching' | 'worker';
@@ -176,14 +176,11 @@ async function registerNamespace(address: string): Promise<void> {
   } finally {
     await connection.close();
   }
-  await waitUntil(
+  await tryUntil(
     // Each node reads the list of namespaces anew only every few seconds.
     () =>
       withConnection(address, (connection) =>
         connection.workflowService.countWorkflowExecutions({ namespace: 'default' }),
-      ).then(
-        () => true,
-        () => false,
       ),
     { what: 'the namespace is known', timeoutMs: START_MS },
   );

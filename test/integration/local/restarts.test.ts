@@ -12,7 +12,7 @@ import { makeTemporalClient } from '../../../process/temporal-client.ts';
 import { packageRoot } from '../../../process/package-root.ts';
 import { LIMITS_OFF } from '../../../tools/harness/limits-off.ts';
 import { SECRET, tokenOf } from '../../../tools/harness/tokens.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useFolder } from '../../harness/folder.ts';
 
 // `npm start` with real processes, whose servers are killed.
@@ -102,16 +102,10 @@ test('a killed Temporal comes back on its port with its data, and API and worker
   ]);
   expect(pidOf('temporal')).not.toBe(killed);
   expect([pidOf('api'), pidOf('worker'), pidOf('postgres')]).toEqual(others);
-  await waitUntil(
-    () =>
-      client(1)
-        .send(CONVERSATION, message('after'))
-        .then(
-          () => true,
-          () => false,
-        ),
-    { what: 'messages are accepted', timeoutMs: 60_000 },
-  );
+  await tryUntil(() => client(1).send(CONVERSATION, message('after')), {
+    what: 'messages are accepted',
+    timeoutMs: 60_000,
+  });
   expect(await runOf()).toBe(run);
 }, 180_000);
 

@@ -4,7 +4,7 @@ import { SEARCH_ATTRIBUTES } from '../../../domain/search-attributes.ts';
 import { ensureNamespace } from '../../../ops/temporal/namespace.ts';
 import { ensureSearchAttributes } from '../../../ops/temporal/search-attributes.ts';
 import { makeTemporalClient } from '../../../process/temporal-client.ts';
-import { waitUntil } from '../../../tools/harness/wait-until.ts';
+import { tryUntil, waitUntil } from '../../../tools/harness/wait-until.ts';
 import { useCleanup } from '../../harness/cleanup.ts';
 
 const later = useCleanup();
@@ -25,14 +25,7 @@ test('the namespace is created once, with three days of retention, by whoever co
 
   const names = Object.values(SEARCH_ATTRIBUTES);
   // A new namespace takes a moment until it can have attributes.
-  await waitUntil(
-    () =>
-      ensureSearchAttributes(client).then(
-        () => true,
-        () => false,
-      ),
-    { what: 'the search attributes are registered' },
-  );
+  await tryUntil(() => ensureSearchAttributes(client), { what: 'the search attributes are registered' });
   await waitUntil(
     async () => {
       const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace });
