@@ -34,6 +34,11 @@ export interface RestartOptions {
   readonly onRestart: () => void;
 }
 
+export interface SettleOptions {
+  /** The caller may be the invitation that is part of a restart, which cannot wait for itself. @default true */
+  readonly isInvitation?: boolean;
+}
+
 /** What a group does for its restart. */
 export interface RestartParts {
   readonly log: GroupLog;
@@ -144,14 +149,18 @@ export class GroupRestart {
     }
   }
 
+  /** Something is left that this caller has to `settle` first. */
+  mustSettle({ isInvitation = true }: SettleOptions = {}): boolean {
+    return this.isPending && !(this.#isInviting && isInvitation);
+  }
+
   /**
    * Does what is left to do after a restart: joins again without a state, commits lost removals before anything is sent, then
    * lost additions, and sends the own lost messages again.
-   * @param isInvitation the caller may be the invitation that is part of it, which cannot wait for itself
    * @throws RestartPendingError if other members have to act first
    */
-  settle({ isInvitation = true }: { readonly isInvitation?: boolean } = {}): Promise<void> {
-    if (!this.isPending || (this.#isInviting && isInvitation)) return Promise.resolve();
+  settle(caller: SettleOptions = {}): Promise<void> {
+    if (!this.mustSettle(caller)) return Promise.resolve();
     this.#settling ??= this.#settle().finally(() => (this.#settling = undefined));
     return this.#settling;
   }
@@ -247,7 +256,7 @@ export class GroupRestart {
     if (log.restart?.removals.length === 0) await sleep(Math.random() * COMMIT_SPREAD_MS);
     await inTurn(async () => {
       await repair.catchUp();
-      if (this.isPending) await commits.commit(plan);
+      if (this.isPending && !log.isDead) await commits.commit(plan);
     });
   }
 

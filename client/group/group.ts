@@ -25,7 +25,7 @@ import type { LogOptions, UnprocessableEntry } from './group-log.ts';
 import { GroupLog } from './group-log.ts';
 import type { RejoinReason, RepairOptions } from './group-repair.ts';
 import { GroupRepair } from './group-repair.ts';
-import type { RestartOptions } from './group-restart.ts';
+import type { RestartOptions, SettleOptions } from './group-restart.ts';
 import { GroupRestart } from './group-restart.ts';
 import type { ReceivedSignal } from './group-signals.ts';
 import { GroupSignals } from './group-signals.ts';
@@ -430,11 +430,15 @@ export class MlsGroup {
   }
 
   /** The same, on a group that is repaired: before the task, and when the log is restarted while it runs. */
-  async #onSettled<T>(task: () => Promise<T>, options?: { readonly isInvitation: boolean }): Promise<T> {
+  async #onSettled<T>(task: () => Promise<T>, options?: SettleOptions): Promise<T> {
     for (let restarts = 0; ; restarts++) {
       await this.#restart.settle(options);
       try {
-        return await this.#inTurn(task);
+        const done = await this.#inTurn(async () =>
+          this.#restart.mustSettle(options) ? undefined : { result: await task() },
+        );
+        // Otherwise the task before it has noticed a restart: the state that this one would use may be dead.
+        if (done !== undefined) return done.result;
       } catch (error) {
         if (!hasCode(error, 'log-restarted') || restarts >= MAX_RESTARTS) throw error;
       }

@@ -40,4 +40,22 @@ describe('a group on a service that goes back', () => {
     await waitUntil(() => old.group().isRemoved, { what: 'carol is out again' });
     expect(textsOf(old.group())).toEqual(['kept']);
   });
+
+  test('is noticed while a message waits for its turn: the message waits until the device has a state again', async () => {
+    const { members } = await gather(['alice', 'bob']);
+    const [alice, bob] = members;
+    if (alice === undefined || bob === undefined) throw new Error('two');
+    const goBack = await remember(database());
+    await alice.group().update();
+    await settled([alice, bob], []);
+    await alice.goOffline();
+
+    await goBack();
+    const noticing = alice.group().compare();
+    const sending = alice.group().send('after');
+    await Promise.all([noticing, sending]);
+    expect(alice.events).toMatchObject([{ type: 'log-restarted', isDead: true }]);
+    alice.goOnline();
+    await settled([alice, bob], ['after']);
+  });
 });
