@@ -434,10 +434,10 @@ export class MlsGroup {
     for (let restarts = 0; ; restarts++) {
       await this.#restart.settle(options);
       try {
+        // The task before this one may have noticed a restart, and destroyed the state that this one would use.
         const done = await this.#inTurn(async () =>
           this.#restart.mustSettle(options) ? undefined : { result: await task() },
         );
-        // Otherwise the task before it has noticed a restart: the state that this one would use may be dead.
         if (done !== undefined) return done.result;
       } catch (error) {
         if (!hasCode(error, 'log-restarted') || restarts >= MAX_RESTARTS) throw error;

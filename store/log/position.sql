@@ -8,15 +8,16 @@ language sql immutable as $$ select translate(encode(substring(p_chain for 12), 
 
 -- The rule: `restarted` = this log does not go on from there, because it was cut or changed; `equal` = it does; `unknown` = the two
 -- cannot be compared, which is no alarm.
--- p_mark: null = a plain seq. p_head: the last entry that the reader may read. p_oldest: the oldest kept entry. p_inside: the reader
--- may read the entry p_seq, or the one after it, and p_seq is no base: the value of a base says nothing of the entries before it. p_value: value of the chain at p_seq; null = there is none.
+-- p_mark: null = a plain seq. p_head: the last entry that the reader may read. p_oldest: the oldest kept entry. p_base: entries up to
+-- here are older than the chain, and the value of a base says nothing of them. p_inside: the reader may read the entry p_seq, or the one
+-- after it. p_value: value of the chain at p_seq; null = there is none.
 -- The planner puts this one expression in the place of a call, as long as p_inside and p_value stand in it once.
-create or replace function position_verdict(p_seq bigint, p_mark text, p_head bigint, p_oldest bigint, p_inside boolean, p_value bytea)
-returns text
+create or replace function position_verdict(p_seq bigint, p_mark text, p_head bigint, p_oldest bigint, p_base bigint, p_inside boolean,
+  p_value bytea) returns text
 language sql immutable as $$
   select case
     when p_seq > p_head then 'restarted'
-    when p_mark is null or p_seq < p_oldest - 1 or not p_inside then 'unknown'
+    when p_mark is null or p_seq < p_oldest - 1 or (p_base > 0 and p_seq <= p_base) or not p_inside then 'unknown'
     else case position_mark(p_value) = p_mark when true then 'equal' when false then 'restarted' else 'unknown' end
   end
 $$;
@@ -26,9 +27,8 @@ create or replace function judge_position(c conversation, m member, p_seq bigint
 language plpgsql stable as $$
 begin
   if m.user_id is null then return 'unknown'; end if;
-  return position_verdict(p_seq, p_mark, coalesce(m.left_seq, c.last_seq), c.oldest_seq,
-    (p_seq = 0 or p_seq <> c.chain_base)
-      and (m.left_seq is null and p_seq >= m.joined_seq - 1 or in_period(c.key, m.user_id, p_seq)), case p_seq
+  return position_verdict(p_seq, p_mark, coalesce(m.left_seq, c.last_seq), c.oldest_seq, c.chain_base,
+    m.left_seq is null and p_seq >= m.joined_seq - 1 or in_period(c.key, m.user_id, p_seq), case p_seq
       when c.last_seq then c.chain
       when c.oldest_seq - 1 then c.oldest_chain
       else (select chain from entry where conversation = c.key and seq = p_seq) end);

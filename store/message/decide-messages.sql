@@ -32,9 +32,8 @@ begin
       case
         when o.actor is not null and m.user_id is null then 'not-found'
         when o.read_seq is not null and o.actor is not null and position_verdict(o.read_seq, o.read_mark,
-          coalesce(m.left_seq, c.last_seq), c.oldest_seq,
-          (o.read_seq = 0 or o.read_seq <> c.chain_base)
-            and (m.left_seq is null and o.read_seq >= m.joined_seq - 1 or in_period(c.key, o.actor, o.read_seq)),
+          coalesce(m.left_seq, c.last_seq), c.oldest_seq, c.chain_base,
+          m.left_seq is null and o.read_seq >= m.joined_seq - 1 or in_period(c.key, o.actor, o.read_seq),
           case o.read_seq when c.last_seq then c.chain when c.oldest_seq - 1 then c.oldest_chain
             else (select chain from entry where conversation = c.key and seq = o.read_seq) end) = 'restarted' then 'log-restarted'
         when e.kind = 'application' and e.sha256 = o.sha and e.delete_hash is not distinct from o.delete_hash

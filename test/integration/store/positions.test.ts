@@ -72,14 +72,11 @@ function verdictOf(position: Position, log: Log, { left, periods }: Reader): 'eq
 
 const STEPS = ['say', 'say', 'say', 'add', 'remove', 'retain', 'forget'] as const;
 
+type Case = [(typeof STEPS)[number][], 'alice', { seq: number; mark: 'true' | 'false' | 'none' }[]];
 /** A log that was empty when the service got the chain. */
-const EMPTY: [(typeof STEPS)[number][], 'alice', { seq: number; mark: 'true' | 'none' }[]] = [
-  ['add', 'add', 'forget'],
-  'alice',
-  (['true', 'none'] as const).map((mark) => ({ seq: 0, mark })),
-];
+const EMPTY: Case = [['add', 'add', 'forget'], 'alice', (['true', 'none'] as const).map((mark) => ({ seq: 0, mark }))];
 /** Retention has taken all that is older than the chain: what is left begins at its base. */
-const AT_BASE: [(typeof STEPS)[number][], 'alice', { seq: number; mark: 'true' | 'false' | 'none' }[]] = [
+const AT_BASE: Case = [
   ['say', 'retain', 'forget', 'say', 'say'],
   'alice',
   (['true', 'false', 'none'] as const).map((mark) => ({ seq: 1, mark })),
